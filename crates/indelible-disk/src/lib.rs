@@ -1,0 +1,1 @@
+//! The Disk trait, the real disk and the faulty one.

@@ -1,0 +1,1 @@
+//! The embedded ledger: journal, segments, postings, columns, ids.

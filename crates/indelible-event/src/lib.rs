@@ -1,0 +1,1 @@
+//! What an event and a record are: model, catalogue, limits, validation, redaction, canonical and leaf bytes.

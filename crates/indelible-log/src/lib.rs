@@ -1,0 +1,1 @@
+//! Sequencer, sealing, commit, publisher, prover, recovery and fsck: the only crate that commits.

@@ -1,0 +1,1 @@
+//! Links, signed notes, checkpoints, receipts and the verifier with its named findings.

@@ -1,0 +1,1 @@
+//! Query text to plan to page; hits are checked on bodies.
