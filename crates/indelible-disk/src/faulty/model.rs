@@ -485,6 +485,7 @@ impl Edit {
     fn apply(&self, file: &mut Vec<u8>) {
         match self {
             Self::Length(length) => file.resize(*length, 0),
+            Self::Write { bytes, .. } if bytes.is_empty() => {}
             Self::Write { offset, bytes } => {
                 let end = offset + bytes.len();
                 if file.len() < end {
