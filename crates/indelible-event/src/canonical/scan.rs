@@ -1,0 +1,285 @@
+//! The one-pass scanner: is this text canonical JSON already, and where are its parts?
+//!
+//! Not here: what to do when it is not (`parse`). The scanner answers yes or no without saying
+//! why, allocates nothing, and tells a [`Sink`] what it passes; with the sink `()` it is the bare
+//! check. Input is valid UTF-8. Source: `spec/canonical-form.md`.
+
+use std::cmp::Ordering;
+
+use crate::limits::{DEPTH_MAX, NUMBER_BYTES_MAX};
+
+/// What the scanner tells while it passes over a text.
+pub(crate) trait Sink {
+    /// What a key means, found once when the key is passed.
+    type Slot: Copy;
+    /// The meaning of the items of an array.
+    const ITEM: Self::Slot;
+    /// The meaning of the outermost value.
+    const TOP: Self::Slot;
+    /// A key was passed; `within` is the meaning of the object that it stands in.
+    fn key(&mut self, within: Self::Slot, key: &[u8]) -> Self::Slot;
+    /// The value of a key was passed.
+    fn value(&mut self, slot: Self::Slot, start: usize, end: usize);
+    /// The content of a string value was passed, without its quotes.
+    fn string(&mut self, content: &[u8]);
+}
+
+impl Sink for () {
+    type Slot = ();
+    const ITEM: Self::Slot = ();
+    const TOP: Self::Slot = ();
+    fn key(&mut self, (): (), _key: &[u8]) {}
+    fn value(&mut self, (): (), _start: usize, _end: usize) {}
+    fn string(&mut self, _content: &[u8]) {}
+}
+
+/// Where one canonical value ends that starts at `start`; `None` if it is not canonical.
+pub(crate) fn scan_value<S: Sink>(text: &[u8], start: usize, sink: &mut S) -> Option<usize> {
+    let mut scanner = Scanner {
+        text,
+        at: start,
+        sink,
+    };
+    scanner.value(S::TOP, DEPTH_MAX)?;
+    Some(scanner.at)
+}
+
+/// Whether the text is exactly one canonical JSON value.
+pub(crate) fn scan<S: Sink>(text: &[u8], sink: &mut S) -> bool {
+    scan_value(text, 0, sink) == Some(text.len())
+}
+
+struct Scanner<'a, 's, S> {
+    text: &'a [u8],
+    at: usize,
+    sink: &'s mut S,
+}
+
+impl<'a, S: Sink> Scanner<'a, '_, S> {
+    #[inline]
+    fn peek(&self) -> Option<u8> {
+        self.text.get(self.at).copied()
+    }
+
+    fn value(&mut self, slot: S::Slot, levels: usize) -> Option<()> {
+        match self.peek()? {
+            b'"' => {
+                let content = self.string()?;
+                self.sink.string(content);
+                Some(())
+            }
+            b'{' => self.object(slot, levels.checked_sub(1)?),
+            b'[' => self.array(levels.checked_sub(1)?),
+            b't' => self.word(b"true"),
+            b'f' => self.word(b"false"),
+            b'n' => self.word(b"null"),
+            _ => {
+                self.at = number_end(self.text, self.at)?;
+                Some(())
+            }
+        }
+    }
+
+    #[inline]
+    fn word(&mut self, word: &[u8]) -> Option<()> {
+        let end = self.at + word.len();
+        if self.text.get(self.at..end)? != word {
+            return None;
+        }
+        self.at = end;
+        Some(())
+    }
+
+    fn object(&mut self, within: S::Slot, levels: usize) -> Option<()> {
+        self.at += 1;
+        if self.peek()? == b'}' {
+            self.at += 1;
+            return Some(());
+        }
+        let mut previous: Option<&'a [u8]> = None;
+        loop {
+            if self.peek()? != b'"' {
+                return None;
+            }
+            let key = self.string()?;
+            if previous.is_some_and(|previous| !strictly_before(previous, key)) {
+                return None;
+            }
+            previous = Some(key);
+            if self.peek()? != b':' {
+                return None;
+            }
+            self.at += 1;
+            let slot = self.sink.key(within, key);
+            let start = self.at;
+            self.value(slot, levels)?;
+            self.sink.value(slot, start, self.at);
+            let next = self.peek()?;
+            self.at += 1;
+            match next {
+                b',' => {}
+                b'}' => return Some(()),
+                _ => return None,
+            }
+        }
+    }
+
+    fn array(&mut self, levels: usize) -> Option<()> {
+        self.at += 1;
+        if self.peek()? == b']' {
+            self.at += 1;
+            return Some(());
+        }
+        loop {
+            self.value(S::ITEM, levels)?;
+            let next = self.peek()?;
+            self.at += 1;
+            match next {
+                b',' => {}
+                b']' => return Some(()),
+                _ => return None,
+            }
+        }
+    }
+
+    /// Passes a string whose opening quote is at `self.at`; returns what stands between the quotes.
+    #[inline]
+    fn string(&mut self) -> Option<&'a [u8]> {
+        let start = self.at + 1;
+        let mut at = start;
+        loop {
+            at = special(self.text, at)?;
+            match self.text.get(at)? {
+                b'"' => break,
+                b'\\' => at += canonical_escape(self.text.get(at + 1..)?)?,
+                _ => return None,
+            }
+        }
+        self.at = at + 1;
+        self.text.get(start..at)
+    }
+}
+
+const ONES: u64 = 0x0101_0101_0101_0101;
+const HIGHS: u64 = 0x8080_8080_8080_8080;
+
+/// The first quote, backslash or control character at or after `at`.
+#[inline]
+pub(crate) fn special(text: &[u8], mut at: usize) -> Option<usize> {
+    while let Some(chunk) = text.get(at..).and_then(|rest| rest.first_chunk::<8>()) {
+        let word = u64::from_le_bytes(*chunk);
+        let quote = word ^ (ONES * 0x22);
+        let backslash = word ^ (ONES * 0x5c);
+        let hits = (quote.wrapping_sub(ONES) & !quote)
+            | (backslash.wrapping_sub(ONES) & !backslash)
+            | (word.wrapping_sub(ONES * 0x20) & !word);
+        let hits = hits & HIGHS;
+        if hits != 0 {
+            return Some(at + (hits.trailing_zeros() / 8) as usize);
+        }
+        at += 8;
+    }
+    let rest = text.get(at..)?;
+    let found = rest
+        .iter()
+        .position(|b| matches!(b, b'"' | b'\\' | 0..=0x1f))?;
+    Some(at + found)
+}
+
+/// The length of the escape whose backslash was just passed, if it is the one RFC 8785 writes.
+fn canonical_escape(after: &[u8]) -> Option<usize> {
+    match after.first()? {
+        b'"' | b'\\' | b'b' | b'f' | b'n' | b'r' | b't' => Some(2),
+        b'u' => match after.get(1..5)? {
+            [b'0', b'0', b'0', low @ (b'0'..=b'9' | b'a'..=b'f')] => {
+                (!matches!(low, b'8' | b'9' | b'a' | b'c' | b'd')).then_some(6)
+            }
+            [b'0', b'0', b'1', b'0'..=b'9' | b'a'..=b'f'] => Some(6),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+/// Where a number of the JSON grammar ends that starts at `start`, if it is within the limit.
+pub(crate) fn number_end(text: &[u8], start: usize) -> Option<usize> {
+    let end = number_grammar(text, start)?;
+    (end - start <= NUMBER_BYTES_MAX).then_some(end)
+}
+
+/// Where a number of the JSON grammar ends, of whatever length.
+pub(crate) fn number_grammar(text: &[u8], start: usize) -> Option<usize> {
+    let mut at = start;
+    if text.get(at)? == &b'-' {
+        at += 1;
+    }
+    match text.get(at)? {
+        b'0' => at += 1,
+        b'1'..=b'9' => at = digits_end(text, at),
+        _ => return None,
+    }
+    if text.get(at) == Some(&b'.') {
+        let end = digits_end(text, at + 1);
+        if end == at + 1 {
+            return None;
+        }
+        at = end;
+    }
+    if matches!(text.get(at), Some(b'e' | b'E')) {
+        at += 1;
+        if matches!(text.get(at), Some(b'+' | b'-')) {
+            at += 1;
+        }
+        let end = digits_end(text, at);
+        if end == at {
+            return None;
+        }
+        at = end;
+    }
+    Some(at)
+}
+
+fn digits_end(text: &[u8], mut at: usize) -> usize {
+    while text.get(at).is_some_and(u8::is_ascii_digit) {
+        at += 1;
+    }
+    at
+}
+
+/// Whether one canonical key (as it stands between its quotes) sorts before another.
+#[inline]
+fn strictly_before(a: &[u8], b: &[u8]) -> bool {
+    let Some(at) = a.iter().zip(b).position(|(x, y)| x != y) else {
+        return a.len() < b.len();
+    };
+    let (x, y) = (a[at], b[at]);
+    let plain = |byte: u8| byte < 0x80 && byte != b'\\';
+    // The bytes are those of the characters unless they stand in an escape of up to six bytes.
+    if plain(x) && plain(y) && !a[at.saturating_sub(5)..at].contains(&b'\\') {
+        return x < y;
+    }
+    utf16_order(&unescaped(a), &unescaped(b)) == Ordering::Less
+}
+
+fn unescaped(key: &[u8]) -> String {
+    super::string::unescape(std::str::from_utf8(key).unwrap_or_default()).into_owned()
+}
+
+/// The order of RFC 8785: by UTF-16 code units, so the characters from U+10000 sort before
+/// U+E000 to U+FFFF.
+pub(crate) fn utf16_order(a: &str, b: &str) -> Ordering {
+    let differ = a.bytes().zip(b.bytes()).find(|(x, y)| x != y);
+    match differ {
+        None => a.len().cmp(&b.len()),
+        Some((x, y)) => utf16_rank(x).cmp(&utf16_rank(y)),
+    }
+}
+
+/// Lead bytes F0..F4 (surrogate pairs) rank below EE and EF; everything else keeps its order.
+fn utf16_rank(byte: u8) -> u8 {
+    match byte {
+        0xf0..=0xf7 => byte - 2,
+        0xee..=0xef => byte + 8,
+        _ => byte,
+    }
+}

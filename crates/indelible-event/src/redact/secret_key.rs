@@ -1,0 +1,97 @@
+//! Which keys name a secret.
+//!
+//! Not here: which values do (`secret_value`). A key is secret when its last words, joined, are
+//! one of a list; words are split at camel case, underscores, dashes, dots and spaces. Substrings
+//! never count: `author` and `monkey` are no secrets. Source: `spec/event.md`, "Redaction".
+
+/// The joined last words of keys whose value is a secret.
+const SECRET: [&str; 14] = [
+    "password",
+    "passwd",
+    "passphrase",
+    "secret",
+    "token",
+    "apikey",
+    "privatekey",
+    "secretkey",
+    "secretaccesskey",
+    "clientsecret",
+    "authorization",
+    "cookie",
+    "credential",
+    "credentials",
+];
+
+/// The joined last words of keys that end like a secret and are none.
+const HARMLESS: [&str; 4] = [
+    "nexttoken",
+    "pagetoken",
+    "continuationtoken",
+    "clientrequesttoken",
+];
+
+/// Keys that name a key pair without being its secret half; kept even inside a secret object.
+const NAMES_OF_KEYS: [&str; 2] = ["accesskeyid", "keyid"];
+
+/// Whether a key, as it stands between its quotes, could be secret. Quick; may say yes wrongly.
+#[inline]
+pub(crate) fn may_be(key: &[u8]) -> bool {
+    let Some(tail) = key.last_chunk::<3>() else {
+        return false;
+    };
+    let lower = tail.map(|byte| byte | 0x20);
+    matches!(
+        &lower,
+        b"ord" | b"swd" | b"ase" | b"ret" | b"ken" | b"key" | b"ion" | b"kie" | b"ial" | b"als"
+    )
+}
+
+/// Whether a key names a secret.
+pub fn is_secret_key(key: &str) -> bool {
+    if !may_be(key.as_bytes()) {
+        return false;
+    }
+    let words = words(key);
+    ends_with(&words, &SECRET) && !ends_with(&words, &HARMLESS)
+}
+
+/// Whether a key names a key pair, so that its value is no secret even among secrets.
+pub(crate) fn names_a_key(key: &str) -> bool {
+    ends_with(&words(key), &NAMES_OF_KEYS)
+}
+
+fn ends_with(words: &[String], list: &[&str]) -> bool {
+    let mut joined = String::new();
+    for word in words.iter().rev() {
+        joined.insert_str(0, word);
+        if list.contains(&joined.as_str()) {
+            return true;
+        }
+    }
+    false
+}
+
+/// The words of a key in lower case: `APIKeyOf_theUser-2` is api, key, of, the, user, 2.
+pub fn words(key: &str) -> Vec<String> {
+    let characters: Vec<char> = key.chars().collect();
+    let mut words = Vec::new();
+    let mut word = String::new();
+    for (at, character) in characters.iter().enumerate() {
+        let before = at.checked_sub(1).map(|before| characters[before]);
+        let after = characters.get(at + 1);
+        let starts_word = character.is_uppercase()
+            && (before.is_some_and(|before| before.is_lowercase() || before.is_numeric())
+                || after.is_some_and(|after| after.is_lowercase()));
+        let separates = !character.is_alphanumeric();
+        if (starts_word || separates) && !word.is_empty() {
+            words.push(std::mem::take(&mut word));
+        }
+        if !separates {
+            word.extend(character.to_lowercase());
+        }
+    }
+    if !word.is_empty() {
+        words.push(word);
+    }
+    words
+}

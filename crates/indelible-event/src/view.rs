@@ -1,0 +1,210 @@
+//! One pass over an event's canonical bytes: where its known fields are.
+//!
+//! Not here: typed owned events (`event`), and values that no field names (`walk`). A view only
+//! borrows; values are JSON tokens as they stand in the bytes. Parsing is at the same time the
+//! check that the bytes are canonical. Source: `spec/event.md`.
+
+use std::borrow::Cow;
+use std::ops::Range;
+
+use crate::canonical::scan::{Sink, scan_value};
+use crate::canonical::unescape;
+use crate::field::{Field, Group, Kind, lookup};
+use crate::redact::secret_key;
+
+/// The known fields of one event.
+#[derive(Clone)]
+pub struct EventView<'a> {
+    text: &'a str,
+    spans: [Span; Field::COUNT],
+    hints: Hints,
+}
+
+/// Bytes that are not a canonical JSON object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("not a canonical json object; canonicalize the event first")]
+pub struct NotCanonical;
+
+/// What the pass noticed about values, so that later steps can skip clean events.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Hints {
+    /// Some key names a secret.
+    pub secret_key: bool,
+    /// Some string is long enough to hold a cloud secret key.
+    pub long_string: bool,
+}
+
+#[derive(Clone, Copy, Default)]
+struct Span {
+    start: u32,
+    end: u32,
+}
+
+impl<'a> EventView<'a> {
+    /// Passes over the bytes once.
+    ///
+    /// # Errors
+    /// [`NotCanonical`] if they are not one canonical JSON object.
+    pub fn parse(bytes: &'a [u8]) -> Result<Self, NotCanonical> {
+        let (view, end) = Self::parse_prefix(bytes)?;
+        if end == bytes.len() {
+            Ok(view)
+        } else {
+            Err(NotCanonical)
+        }
+    }
+
+    /// Passes over the canonical object that the bytes start with; also says where it ends.
+    pub(crate) fn parse_prefix(bytes: &'a [u8]) -> Result<(Self, usize), NotCanonical> {
+        if bytes.first() != Some(&b'{') || u32::try_from(bytes.len()).is_err() {
+            return Err(NotCanonical);
+        }
+        let text = std::str::from_utf8(bytes).map_err(|_| NotCanonical)?;
+        let mut collector = Collector {
+            spans: [Span::default(); Field::COUNT],
+            hints: Hints::default(),
+        };
+        let end = scan_value(bytes, 0, &mut collector).ok_or(NotCanonical)?;
+        let view = Self {
+            text: &text[..end],
+            spans: collector.spans,
+            hints: collector.hints,
+        };
+        Ok((view, end))
+    }
+
+    /// The canonical bytes as text.
+    pub fn as_str(&self) -> &'a str {
+        self.text
+    }
+
+    /// The JSON token of a field, `null` included; `None` if the key is absent.
+    #[inline]
+    pub fn raw(&self, field: Field) -> Option<&'a str> {
+        self.span(field).map(|span| &self.text[span])
+    }
+
+    /// The text of a field that is a string, escapes resolved.
+    pub fn text(&self, field: Field) -> Option<Cow<'a, str>> {
+        string_content(self.raw(field)?).map(unescape)
+    }
+
+    /// The number of a field that is one and fits a double.
+    pub fn number(&self, field: Field) -> Option<f64> {
+        number_value(self.raw(field)?)
+    }
+
+    /// Where the value stands in the bytes.
+    #[inline]
+    pub fn span(&self, field: Field) -> Option<Range<usize>> {
+        let span = self.spans[field.index()];
+        (span.end != 0).then_some(span.start as usize..span.end as usize)
+    }
+
+    /// Where the whole member stands: key, colon and value, without a comma. For [`crate::Edits`].
+    pub fn member(&self, field: Field) -> Option<Range<usize>> {
+        let value = self.span(field)?;
+        Some(value.start - field.key().len() - 3..value.end)
+    }
+
+    /// Every known field that is there, in the order of the table.
+    pub fn fields(&self) -> impl Iterator<Item = (Field, &'a str)> + '_ {
+        Field::ALL
+            .iter()
+            .filter_map(|field| self.raw(*field).map(|raw| (*field, raw)))
+    }
+
+    pub(crate) fn hints(&self) -> Hints {
+        self.hints
+    }
+}
+
+impl std::fmt::Debug for EventView<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // The values may be personal.
+        write!(
+            f,
+            "EventView({} bytes, {} fields)",
+            self.text.len(),
+            self.fields().count()
+        )
+    }
+}
+
+/// What stands between the quotes of a token that is a string.
+pub fn string_content(token: &str) -> Option<&str> {
+    token.strip_prefix('"')?.strip_suffix('"')
+}
+
+/// The value of a token that is a number and fits a double.
+pub fn number_value(token: &str) -> Option<f64> {
+    if !token.starts_with(|c: char| c == '-' || c.is_ascii_digit()) {
+        return None;
+    }
+    token.parse().ok().filter(|value: &f64| value.is_finite())
+}
+
+struct Collector {
+    spans: [Span; Field::COUNT],
+    hints: Hints,
+}
+
+#[derive(Clone, Copy)]
+enum Slot {
+    /// The event itself.
+    Event,
+    /// The object of a group.
+    Group(Field, Group),
+    /// A known field.
+    Field(Field),
+    /// Anything else.
+    Unknown,
+}
+
+/// No cloud secret key is shorter.
+pub(crate) const LONG_STRING_BYTES: usize = 39;
+
+impl Sink for Collector {
+    type Slot = Slot;
+    const ITEM: Slot = Slot::Unknown;
+    const TOP: Slot = Slot::Event;
+
+    #[inline]
+    fn key(&mut self, within: Slot, key: &[u8]) -> Slot {
+        let group = match within {
+            Slot::Event => Group::Root,
+            Slot::Group(_, group) => group,
+            Slot::Field(_) | Slot::Unknown => {
+                self.hints.secret_key |= secret_key::may_be(key);
+                return Slot::Unknown;
+            }
+        };
+        match lookup(group, key) {
+            Some(field) => match field.kind() {
+                Kind::Group(group) => Slot::Group(field, group),
+                _ => Slot::Field(field),
+            },
+            None => {
+                self.hints.secret_key |= secret_key::may_be(key);
+                Slot::Unknown
+            }
+        }
+    }
+
+    #[inline]
+    fn value(&mut self, slot: Slot, start: usize, end: usize) {
+        if let Slot::Field(field) | Slot::Group(field, _) = slot {
+            #[expect(clippy::cast_possible_truncation, reason = "the length was checked")]
+            let span = Span {
+                start: start as u32,
+                end: end as u32,
+            };
+            self.spans[field.index()] = span;
+        }
+    }
+
+    #[inline]
+    fn string(&mut self, content: &[u8]) {
+        self.hints.long_string |= content.len() >= LONG_STRING_BYTES;
+    }
+}
