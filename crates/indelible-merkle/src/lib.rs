@@ -16,5 +16,5 @@ mod verify;
 
 pub use frontier::{Frontier, FrontierError, root_of};
 pub use hash::{Hash, HashError, empty_root, leaf_hash, node_hash, sha256};
-pub use prove::{ProveError, consistency_proof, inclusion_proof};
+pub use prove::{ProveError, consistency_proof, inclusion_proof, root_at};
 pub use verify::{ProofError, verify_consistency, verify_inclusion};

@@ -6,7 +6,7 @@
 //!
 //! Source: RFC 9162 §2.1.3.1 (PATH) and §2.1.4.1 (PROOF), written without recursion over the proof.
 
-use crate::hash::{Hash, node_hash};
+use crate::hash::{Hash, empty_root, node_hash};
 
 /// Why a proof could not be made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -97,6 +97,21 @@ const fn split(leaves: u64) -> u64 {
     1 << (u64::BITS - 1 - (leaves - 1).leading_zeros())
 }
 
+/// The root of the tree of the first `size` leaves.
+///
+/// # Errors
+/// What `subtree` said.
+pub fn root_at<E>(
+    size: u64,
+    mut subtree: impl FnMut(u32, u64) -> Result<Hash, E>,
+) -> Result<Hash, E> {
+    if size == 0 {
+        Ok(empty_root())
+    } else {
+        range_root(0, size, &mut subtree)
+    }
+}
+
 /// The root over leaves `start..end`, where `start` is a multiple of the range's own first split.
 fn range_root<E>(
     start: u64,
@@ -116,4 +131,25 @@ fn range_root<E>(
         .iter()
         .rev()
         .fold(last, |right, left| node_hash(left, &right)))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use std::convert::Infallible;
+
+    use super::root_at;
+    use crate::{Hash, leaf_hash, root_of};
+
+    #[test]
+    fn the_root_at_every_size_is_the_root_over_that_many_leaves() {
+        let leaves: Vec<Hash> = (0_u8..70).map(|n| leaf_hash(&[n])).collect();
+        for size in 0..=leaves.len() {
+            let root = root_at(size as u64, |level, index| {
+                let (from, to) = ((index << level) as usize, ((index + 1) << level) as usize);
+                Ok::<_, Infallible>(root_of(leaves[from..to].iter().copied()))
+            });
+            assert_eq!(root.unwrap(), root_of(leaves[..size].iter().copied()));
+        }
+    }
 }
