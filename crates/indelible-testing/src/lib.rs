@@ -1,0 +1,165 @@
+//! What tests may ask of their surroundings: where the real data lies, how many rounds to run, and
+//! how to say that they were skipped. A dev-dependency only; the layer test refuses anything else.
+//!
+//! What it is not: fixtures, generators or assertions, which live beside what they test.
+//!
+//! Invariant: a test that returns early says so, on standard error and in the file named by
+//! `INDELIBLE_SKIPPED_TESTS`, so that `cargo xtask test` can list it by name and
+//! `cargo xtask test --require-all` can refuse it.
+
+use std::{
+    fs::OpenOptions,
+    io::Write as _,
+    path::{Path, PathBuf},
+};
+
+/// Names the directory of real data; a relative path starts at the root of the workspace.
+pub const TEST_DATA: &str = "INDELIBLE_TEST_DATA";
+/// Names the file that skipped tests add a line to, `<test name>: <reason>`.
+pub const SKIPPED_TESTS: &str = "INDELIBLE_SKIPPED_TESTS";
+/// Set to `1`, long tests run at full size.
+pub const LONG: &str = "INDELIBLE_LONG";
+
+/// Where a variable's value comes from; [`std::env::var`] outside this crate's own tests.
+type Lookup<'a> = &'a dyn Fn(&str) -> Option<String>;
+
+/// The part `part` of the real data (for instance `cloudtrail`), or nothing when the test `test` is
+/// to return at once because `INDELIBLE_TEST_DATA` is not set. The skip is then already declared.
+///
+/// # Panics
+/// When `INDELIBLE_TEST_DATA` is set and has no such directory: that is a mistake, not a skip.
+pub fn real_data(test: &str, part: &str) -> Option<PathBuf> {
+    real_data_from(test, part, &environment)
+}
+
+/// How many rounds a repeating test runs: what the environment variable `variable` says, else
+/// `long` under `cargo xtask test --long`, else `ordinary`.
+///
+/// # Panics
+/// When `variable` is set to something that is not a number.
+pub fn rounds(variable: &str, ordinary: u64, long: u64) -> u64 {
+    rounds_from(variable, ordinary, long, &environment)
+}
+
+/// Whether this is a run of `cargo xtask test --long`.
+pub fn is_long() -> bool {
+    is_long_from(&environment)
+}
+
+/// Declares that the test `test` returns early, and why.
+///
+/// # Panics
+/// When the file named by `INDELIBLE_SKIPPED_TESTS` cannot be written: an undeclared skip would
+/// count as a pass.
+pub fn declare_skipped(test: &str, reason: &str) {
+    declare_skipped_to(test, reason, &environment);
+}
+
+fn environment(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+fn real_data_from(test: &str, part: &str, lookup: Lookup<'_>) -> Option<PathBuf> {
+    let Some(named) = lookup(TEST_DATA) else {
+        declare_skipped_to(test, &format!("{TEST_DATA} is not set"), lookup);
+        return None;
+    };
+    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let directory = workspace.join(named).join(part);
+    assert!(
+        directory.is_dir(),
+        "{TEST_DATA} is set but {} is not a directory",
+        directory.display()
+    );
+    Some(directory)
+}
+
+fn rounds_from(variable: &str, ordinary: u64, long: u64, lookup: Lookup<'_>) -> u64 {
+    match lookup(variable) {
+        Some(text) => match text.parse() {
+            Ok(rounds) => rounds,
+            Err(error) => panic!("{variable}={text} is not a number of rounds: {error}"),
+        },
+        None if is_long_from(lookup) => long,
+        None => ordinary,
+    }
+}
+
+fn is_long_from(lookup: Lookup<'_>) -> bool {
+    lookup(LONG).as_deref() == Some("1")
+}
+
+#[expect(clippy::print_stderr, reason = "a skipped test must say so")]
+fn declare_skipped_to(test: &str, reason: &str, lookup: Lookup<'_>) {
+    eprintln!("skipped: {test}: {reason}");
+    let Some(file) = lookup(SKIPPED_TESTS) else {
+        return;
+    };
+    // One write of one line in append mode, so that test processes never mix their lines.
+    let line = format!("{test}: {reason}\n");
+    let written = OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(&file)
+        .and_then(|mut open| open.write_all(line.as_bytes()));
+    if let Err(error) = written {
+        panic!("cannot declare a skipped test in {file}: {error}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn without_data_the_skip_is_declared_by_name() {
+        let name = format!("indelible-testing-{}.txt", std::process::id());
+        let file = std::env::temp_dir().join(name);
+        let path = file.display().to_string();
+        let lookup = |name: &str| (name == SKIPPED_TESTS).then(|| path.clone());
+        assert_eq!(real_data_from("import::real", "cloudtrail", &lookup), None);
+        assert_eq!(real_data_from("prove::real", "cloudtrail", &lookup), None);
+        let declared = std::fs::read_to_string(&file).unwrap();
+        std::fs::remove_file(&file).unwrap();
+        assert_eq!(
+            declared,
+            "import::real: INDELIBLE_TEST_DATA is not set\n\
+             prove::real: INDELIBLE_TEST_DATA is not set\n"
+        );
+    }
+
+    #[test]
+    fn a_relative_directory_starts_at_the_workspace() {
+        let lookup = |name: &str| (name == TEST_DATA).then(|| "crates".to_owned());
+        let found = real_data_from("any", "indelible-testing", &lookup).unwrap();
+        assert!(found.join("Cargo.toml").is_file());
+    }
+
+    #[test]
+    #[should_panic(expected = "is not a directory")]
+    fn a_directory_that_is_not_there_is_no_skip() {
+        let lookup = |name: &str| (name == TEST_DATA).then(|| "crates".to_owned());
+        let _ = real_data_from("any", "no-such-part", &lookup);
+    }
+
+    #[test]
+    fn rounds_come_from_the_variable_then_from_the_length() {
+        let nothing = |_: &str| None;
+        let long = |name: &str| (name == LONG).then(|| "1".to_owned());
+        let named = |name: &str| match name {
+            LONG => Some("1".to_owned()),
+            "ROUNDS" => Some("7".to_owned()),
+            _ => None,
+        };
+        assert_eq!(rounds_from("ROUNDS", 200, 1_000, &nothing), 200);
+        assert_eq!(rounds_from("ROUNDS", 200, 1_000, &long), 1_000);
+        assert_eq!(rounds_from("ROUNDS", 200, 1_000, &named), 7);
+    }
+
+    #[test]
+    #[should_panic(expected = "is not a number of rounds")]
+    fn rounds_that_are_no_number_are_refused() {
+        let lookup = |name: &str| (name == "ROUNDS").then(|| "many".to_owned());
+        rounds_from("ROUNDS", 1, 2, &lookup);
+    }
+}
