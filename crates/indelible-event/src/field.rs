@@ -115,6 +115,10 @@ fields! {
         SourcePayload "source_payload" Any;
         Metadata "metadata" Any;
         Sealed "sealed" Any;
+        SequenceNumber "sequence_number" Any;
+        PreviousHash "previous_hash" Any;
+        RecordHash "record_hash" Any;
+        IngestedAt "ingested_at" Any;
         Actor "actor" Kind::Group(Group::Actor);
         Target "target" Kind::Group(Group::Target);
         Source "source" Kind::Group(Group::Source);
@@ -251,6 +255,29 @@ fields! {
         NotificationSentAt "sent_at" Time;
         NotificationDeliveryStatus "delivery_status" SHORT;
         NotificationEscalationLevel "escalation_level" Count(u32::MAX as u64);
+    }
+}
+
+impl Group {
+    /// The field whose value the group is; `None` for the event itself.
+    pub fn field(self) -> Option<Field> {
+        Some(match self {
+            Self::Root => return None,
+            Self::Actor => Field::Actor,
+            Self::Target => Field::Target,
+            Self::Source => Field::Source,
+            Self::Context => Field::Context,
+            Self::Http => Field::Http,
+            Self::Decision => Field::Decision,
+            Self::Error => Field::Error,
+            Self::Performance => Field::Performance,
+            Self::Proof => Field::Proof,
+            Self::Changes => Field::Changes,
+            Self::Security => Field::Security,
+            Self::Ai => Field::Ai,
+            Self::Compliance => Field::Compliance,
+            Self::Notification => Field::Notification,
+        })
     }
 }
 

@@ -255,14 +255,11 @@ impl<'a> Cursor<'a> {
             .ok()
             .and_then(|text| Micros::parse(text).ok());
         let mut again = Vec::with_capacity(TIME_BYTES);
-        match time {
-            Some(time) => {
-                time.write_rfc3339(&mut again);
-                if again == written {
-                    return Ok(time);
-                }
+        if let Some(time) = time {
+            time.write_rfc3339(&mut again);
+            if again == written {
+                return Ok(time);
             }
-            None => {}
         }
         self.at = start;
         Err(self.bad(MESSAGE))
@@ -275,13 +272,11 @@ impl<'a> Cursor<'a> {
         let mut hash = [0; 32];
         for (byte, pair) in hash.iter_mut().zip(digits.chunks_exact(2)) {
             let lower = pair.iter().all(|digit| !digit.is_ascii_uppercase());
-            match (lower, nibble(pair[0]), nibble(pair[1])) {
-                (true, Some(high), Some(low)) => *byte = high << 4 | low,
-                _ => {
-                    self.at = start;
-                    return Err(self.bad(MESSAGE));
-                }
-            }
+            let (true, Some(high), Some(low)) = (lower, nibble(pair[0]), nibble(pair[1])) else {
+                self.at = start;
+                return Err(self.bad(MESSAGE));
+            };
+            *byte = high << 4 | low;
         }
         Ok(hash)
     }

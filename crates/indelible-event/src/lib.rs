@@ -7,6 +7,7 @@
 //! `spec/leaf.md`.
 
 pub mod canonical;
+pub mod catalogue;
 mod edits;
 mod field;
 pub mod ids;
@@ -16,13 +17,18 @@ pub mod limits;
 mod problem;
 pub mod redact;
 mod time;
+mod validate;
 pub mod view;
 pub mod walk;
+mod words;
 
+pub use catalogue::Catalogue;
 pub use edits::Edits;
 pub use field::{Field, Group, Kind};
 pub use ids::{AuditId, IdError, Micros, TenantId, TimeError, content_hash};
 pub use leaf::{LeafHead, LeafView, TooLong, write_leaf};
 pub use ledger::{Ledger, LedgerFlag, StreamClaim};
 pub use problem::{Problem, ProblemCode};
+pub use validate::{Admission, Admitted, Mode, Origin, admit, admit_all};
 pub use view::{EventView, NotCanonical};
+pub use words::{ActorType, Outcome};

@@ -17,8 +17,12 @@ use crate::redact::secret_key;
 pub struct EventView<'a> {
     text: &'a str,
     spans: [Span; Field::COUNT],
+    present: Present,
     hints: Hints,
 }
+
+/// One bit for each field that is there.
+type Present = [u64; Field::COUNT.div_ceil(64)];
 
 /// Bytes that are not a canonical JSON object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -62,13 +66,20 @@ impl<'a> EventView<'a> {
         let text = std::str::from_utf8(bytes).map_err(|_| NotCanonical)?;
         let mut collector = Collector {
             spans: [Span::default(); Field::COUNT],
+            present: Present::default(),
             hints: Hints::default(),
         };
         let end = scan_value(bytes, 0, &mut collector).ok_or(NotCanonical)?;
+        let Collector {
+            spans,
+            present,
+            hints,
+        } = collector;
         let view = Self {
             text: &text[..end],
-            spans: collector.spans,
-            hints: collector.hints,
+            spans,
+            present,
+            hints,
         };
         Ok((view, end))
     }
@@ -109,9 +120,18 @@ impl<'a> EventView<'a> {
 
     /// Every known field that is there, in the order of the table.
     pub fn fields(&self) -> impl Iterator<Item = (Field, &'a str)> + '_ {
-        Field::ALL
+        self.present
             .iter()
-            .filter_map(|field| self.raw(*field).map(|raw| (*field, raw)))
+            .enumerate()
+            .flat_map(move |(word, bits)| {
+                let mut bits = *bits;
+                std::iter::from_fn(move || {
+                    let bit = (bits != 0).then_some(bits.trailing_zeros() as usize)?;
+                    bits &= bits - 1;
+                    let field = Field::ALL[word * 64 + bit];
+                    Some((field, &self.text[self.span(field)?]))
+                })
+            })
     }
 
     pub(crate) fn hints(&self) -> Hints {
@@ -146,6 +166,7 @@ pub fn number_value(token: &str) -> Option<f64> {
 
 struct Collector {
     spans: [Span; Field::COUNT],
+    present: Present,
     hints: Hints,
 }
 
@@ -162,7 +183,7 @@ enum Slot {
 }
 
 /// No cloud secret key is shorter.
-pub(crate) const LONG_STRING_BYTES: usize = 39;
+pub(crate) const LONG_STRING_BYTES: usize = 40;
 
 impl Sink for Collector {
     type Slot = Slot;
@@ -179,15 +200,13 @@ impl Sink for Collector {
                 return Slot::Unknown;
             }
         };
-        match lookup(group, key) {
-            Some(field) => match field.kind() {
-                Kind::Group(group) => Slot::Group(field, group),
-                _ => Slot::Field(field),
-            },
-            None => {
-                self.hints.secret_key |= secret_key::may_be(key);
-                Slot::Unknown
-            }
+        let Some(field) = lookup(group, key) else {
+            self.hints.secret_key |= secret_key::may_be(key);
+            return Slot::Unknown;
+        };
+        match field.kind() {
+            Kind::Group(group) => Slot::Group(field, group),
+            _ => Slot::Field(field),
         }
     }
 
@@ -200,6 +219,7 @@ impl Sink for Collector {
                 end: end as u32,
             };
             self.spans[field.index()] = span;
+            self.present[field.index() / 64] |= 1 << (field.index() % 64);
         }
     }
 

@@ -1,0 +1,182 @@
+//! Admission: from a producer's bytes to the canonical event that may be committed.
+//!
+//! Not here: who may submit for which tenant, sealing of personal data, numbering. An event is
+//! admitted whole or refused with every problem it has; one event's problems never touch another.
+//! Nothing is dropped or cut: what an admitted event said, it still says, but for secrets.
+//! Source: `spec/event.md`.
+
+mod check;
+mod fill;
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+
+use crate::canonical::canonicalize;
+use crate::catalogue::Catalogue;
+use crate::ids::{AuditId, Micros, TenantId};
+use crate::ledger::LedgerFlag;
+use crate::limits::{EVENT_BYTES_MAX, EVENT_RAW_BYTES_MAX, PROBLEMS_MAX};
+use crate::problem::{Problem, ProblemCode};
+use crate::redact::redact_hinted;
+use crate::view::EventView;
+
+/// How much an event may deviate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// Every problem refuses the event.
+    Strict,
+    /// Problems in fields that nothing depends on are flagged and let pass.
+    Lenient,
+}
+
+/// Who says the event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    /// A producer; it may not use the reserved event types.
+    Producer,
+    /// The ledger itself.
+    Ledger,
+}
+
+/// What an event is held against.
+#[derive(Debug, Clone, Copy)]
+pub struct Admission<'a> {
+    /// How much it may deviate.
+    pub mode: Mode,
+    /// The types of its dialect.
+    pub catalogue: &'a Catalogue,
+    /// Its dialect, for foreign ids: `native`, `cloudtrail` …
+    pub dialect: &'a str,
+    /// Who says it.
+    pub origin: Origin,
+    /// The tenant it was sent to, if that is settled.
+    pub tenant: Option<&'a TenantId>,
+    /// Our clock.
+    pub now: Micros,
+}
+
+/// An event that may be committed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Admitted {
+    /// The canonical bytes, without secrets.
+    pub bytes: Vec<u8>,
+    /// Its id, which the bytes hold.
+    pub audit_id: AuditId,
+    /// Its time, which the bytes hold as its producer wrote it.
+    pub occurred_at: Micros,
+    /// Marks for the leaf.
+    pub flags: BTreeSet<LedgerFlag>,
+    /// JSON pointers of what was redacted.
+    pub redactions: Vec<String>,
+    /// False if lenient mode let problems pass.
+    pub schema_valid: bool,
+    /// The problems that lenient mode let pass.
+    pub tolerated: Vec<Problem>,
+}
+
+/// Holds one event against its dialect and brings it into the form that is committed. `random`
+/// fills ten bytes and is only asked if the event has no id.
+///
+/// # Errors
+/// Every problem of the event, each with its JSON pointer.
+pub fn admit(
+    raw: &[u8],
+    admission: &Admission<'_>,
+    random: &mut dyn FnMut(&mut [u8]),
+) -> Result<Admitted, Vec<Problem>> {
+    if raw.len() > EVENT_RAW_BYTES_MAX {
+        return Err(vec![too_large(raw.len(), EVENT_RAW_BYTES_MAX)]);
+    }
+    if let Ok(view) = EventView::parse(raw) {
+        return admit_view(&view, true, admission, random);
+    }
+    let canonical = canonicalize(raw)?;
+    match EventView::parse(&canonical) {
+        Ok(view) => admit_view(&view, false, admission, random),
+        Err(_) => Err(vec![Problem::at(
+            "",
+            ProblemCode::WrongType,
+            "write the event as a json object",
+        )]),
+    }
+}
+
+/// Holds many events against their dialect, each on its own; the answers are in their order.
+pub fn admit_all<'e>(
+    events: impl IntoIterator<Item = &'e [u8]>,
+    admission: &Admission<'_>,
+    random: &mut dyn FnMut(&mut [u8]),
+) -> Vec<Result<Admitted, Vec<Problem>>> {
+    events
+        .into_iter()
+        .map(|raw| admit(raw, admission, random))
+        .collect()
+}
+
+fn admit_view(
+    view: &EventView<'_>,
+    offsets_hold: bool,
+    admission: &Admission<'_>,
+    random: &mut dyn FnMut(&mut [u8]),
+) -> Result<Admitted, Vec<Problem>> {
+    let mut check = check::Check::new(view, offsets_hold, admission);
+    check.run();
+    let filled = fill::fill(&mut check, random);
+    let check::Check {
+        edits,
+        mut problems,
+        tolerated,
+        mut flags,
+        ..
+    } = check;
+    let mut bytes = if edits.is_empty() {
+        view.as_str().as_bytes().to_vec()
+    } else {
+        edits.apply(view.as_str())
+    };
+    let redacted = std::str::from_utf8(&bytes)
+        .ok()
+        .and_then(|text| redact_hinted(text, view.hints()));
+    let redactions = redacted.map_or_else(Vec::new, |redacted| {
+        bytes = redacted.bytes;
+        redacted.pointers
+    });
+    if bytes.len() > EVENT_BYTES_MAX {
+        problems.push(too_large(bytes.len(), EVENT_BYTES_MAX));
+    }
+    match filled {
+        Some((audit_id, occurred_at)) if problems.is_empty() => {
+            let schema_valid = tolerated.is_empty();
+            if !schema_valid {
+                flags.insert(LedgerFlag::Lenient);
+            }
+            Ok(Admitted {
+                bytes,
+                audit_id,
+                occurred_at,
+                flags,
+                redactions,
+                schema_valid,
+                tolerated,
+            })
+        }
+        _ => Err(capped(problems)),
+    }
+}
+
+fn too_large(bytes: usize, bytes_max: usize) -> Problem {
+    let message = format!(
+        "the event is {bytes} bytes long and may have {bytes_max}; keep large content elsewhere \
+         and refer to it by digest"
+    );
+    Problem::at("", ProblemCode::TooLarge, message)
+}
+
+fn capped(mut problems: Vec<Problem>) -> Vec<Problem> {
+    let more = problems.len().saturating_sub(PROBLEMS_MAX);
+    problems.truncate(PROBLEMS_MAX);
+    if let (Some(last), 1..) = (problems.last_mut(), more) {
+        let _ = write!(last.message, "; and {more} more problems");
+    }
+    problems
+}
