@@ -1,2 +1,52 @@
-//! Development tasks.
-fn main() {}
+//! Development tasks: `cargo xtask test` runs everything CI runs, `tidy` checks the house style,
+//! `bench` measures.
+//!
+//! Exit codes: 0 done and clean, 1 something failed, 2 usage, 3 could not run.
+
+mod layers;
+mod readme;
+mod source;
+mod steps;
+mod tally;
+mod tidy;
+mod tools;
+
+use std::{env, process::ExitCode};
+
+const USAGE: &str = "\
+usage: cargo xtask <task>
+
+  test [--long] [--require-all]   everything CI runs, in order; stops at the first failure
+         --long                   chaos rounds and large sizes in full
+         --require-all            a skipped test is a failure
+  tidy                            layers, style and documents
+  deny                            licences, sources and banned crates of the dependencies
+  readme                          the commands of README.md, in an empty directory
+  bench <name> [arguments]        a benchmark of the workspace bench/, in release mode
+
+environment:
+  INDELIBLE_TEST_DATA=DIR         real data for tests; without it those tests are skipped by name
+";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = env::args().skip(1).collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let outcome = match words.as_slice() {
+        ["test", options @ ..] => match steps::Options::parse(options) {
+            Some(options) => steps::test(options),
+            None => return usage(),
+        },
+        ["tidy"] => steps::tidy(),
+        ["deny"] => steps::deny(),
+        ["readme"] => steps::readme(),
+        ["bench", name, rest @ ..] => steps::bench(name, rest),
+        _ => return usage(),
+    };
+    ExitCode::from(outcome)
+}
+
+#[expect(clippy::print_stderr, reason = "a command line speaks to its user")]
+fn usage() -> ExitCode {
+    eprint!("{USAGE}");
+    ExitCode::from(2)
+}

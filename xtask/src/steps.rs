@@ -1,0 +1,436 @@
+//! The steps of `cargo xtask test`, in order, and how one runs: its output passes through, its time
+//! is measured, and the first failure ends the run with the command that repeats it.
+
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a command line speaks to its user"
+)]
+
+use std::{
+    fmt::Write as _,
+    fs,
+    io::{BufRead as _, BufReader},
+    path::PathBuf,
+    process::{Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use crate::{readme, source, tally::Tally, tidy, tools};
+
+const CLEAN: u8 = 0;
+const FAILED: u8 = 1;
+const COULD_NOT: u8 = 3;
+
+/// Rounds of the kill test when it runs among all other tests, before its own step.
+const KILL_ROUNDS_IN_PASSING: &str = "2";
+
+/// What `cargo xtask test` was asked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Options {
+    long: bool,
+    require_all: bool,
+}
+
+impl Options {
+    /// Reads the options; nothing when one is unknown.
+    pub fn parse(words: &[&str]) -> Option<Self> {
+        let mut options = Self::default();
+        for word in words {
+            match *word {
+                "--long" => options.long = true,
+                "--require-all" => options.require_all = true,
+                _ => return None,
+            }
+        }
+        Some(options)
+    }
+}
+
+/// One step.
+struct Step {
+    name: &'static str,
+    work: Work,
+}
+
+enum Work {
+    /// A command that succeeds or fails.
+    Run(Invocation),
+    /// A command whose output is test results.
+    Tests(Invocation),
+    /// The licence, source and ban check, with the tool built first when missing.
+    Deny,
+    /// Our own checks.
+    Tidy,
+    /// The commands of the README.
+    Readme,
+}
+
+/// A cargo command with its environment, as a person would type it.
+struct Invocation {
+    environment: Vec<(&'static str, String)>,
+    arguments: &'static str,
+}
+
+impl Invocation {
+    fn cargo(arguments: &'static str) -> Self {
+        Self {
+            environment: Vec::new(),
+            arguments,
+        }
+    }
+
+    fn with(mut self, name: &'static str, value: &str) -> Self {
+        self.environment.push((name, value.to_owned()));
+        self
+    }
+
+    fn command(&self) -> Command {
+        let mut command = Command::new(env!("CARGO"));
+        command
+            .args(self.arguments.split(' '))
+            .current_dir(source::root());
+        for (name, value) in &self.environment {
+            command.env(name, value);
+        }
+        command
+    }
+
+    fn typed(&self) -> String {
+        let mut typed = String::new();
+        for (name, value) in &self.environment {
+            let quote = if value.contains(' ') { "'" } else { "" };
+            let _ = write!(typed, "{name}={quote}{value}{quote} ");
+        }
+        typed + "cargo " + self.arguments
+    }
+}
+
+fn steps(options: Options) -> Vec<Step> {
+    let long = if options.long { "1" } else { "" };
+    let rounds = if options.long { "1000" } else { "200" };
+    let cargo = Invocation::cargo;
+    let mut steps = vec![
+        Step {
+            name: "format",
+            work: Work::Run(cargo("fmt --all --check")),
+        },
+        Step {
+            name: "tidy",
+            work: Work::Tidy,
+        },
+        Step {
+            name: "deny",
+            work: Work::Deny,
+        },
+        Step {
+            name: "clippy",
+            work: Work::Run(cargo("clippy --workspace --all-targets -- -D warnings")),
+        },
+        Step {
+            name: "tests",
+            work: Work::Tests(
+                cargo("test --workspace --no-fail-fast")
+                    .with("INDELIBLE_LONG", long)
+                    .with("INDELIBLE_KILL_ROUNDS", KILL_ROUNDS_IN_PASSING),
+            ),
+        },
+        Step {
+            name: "kill -9",
+            work: Work::Tests(
+                cargo("test -p indelible-cli --test kill9 -- --nocapture")
+                    .with("INDELIBLE_KILL_ROUNDS", rounds),
+            ),
+        },
+        Step {
+            name: "documentation",
+            work: Work::Run(cargo("doc --workspace --no-deps").with("RUSTDOCFLAGS", "-D warnings")),
+        },
+        Step {
+            name: "readme",
+            work: Work::Readme,
+        },
+    ];
+    if source::root().join("bench/Cargo.toml").exists() {
+        let check = "clippy --manifest-path bench/Cargo.toml --all-targets -- -D warnings";
+        let format = "fmt --manifest-path bench/Cargo.toml --check";
+        steps.push(Step {
+            name: "bench format",
+            work: Work::Run(cargo(format)),
+        });
+        steps.push(Step {
+            name: "bench clippy",
+            work: Work::Run(cargo(check)),
+        });
+    }
+    steps
+}
+
+/// Runs everything; the exit code.
+pub fn test(options: Options) -> u8 {
+    let skipped = source::root().join("target/skipped-tests.txt");
+    if let Err(error) = fs::write(&skipped, "") {
+        eprintln!("cannot write {}: {error}", skipped.display());
+        return COULD_NOT;
+    }
+    let mut run = Run {
+        skipped,
+        tally: Tally::default(),
+    };
+    let steps = steps(options);
+    let mut times = String::new();
+    let mut code = CLEAN;
+    for (index, step) in steps.iter().enumerate() {
+        println!(
+            "\n==> {}/{} {}: {}",
+            index + 1,
+            steps.len(),
+            step.name,
+            step.typed()
+        );
+        let started = Instant::now();
+        let outcome = run.step(step);
+        let took = started.elapsed();
+        let word = if outcome.is_ok() { "ok" } else { "failed" };
+        let _ = writeln!(times, "  {:<14} {word:<7} {}", step.name, seconds(took));
+        if let Err(failure) = outcome {
+            println!(
+                "\nfailed: {}: {failure}\nrepeat: {}",
+                step.name,
+                step.typed()
+            );
+            code = FAILED;
+            break;
+        }
+    }
+    println!("\n{times}");
+    run.report(options, code)
+}
+
+/// Runs our own checks alone; the exit code.
+pub fn tidy() -> u8 {
+    exit(check_tidy())
+}
+
+/// Runs the licence, source and ban check alone; the exit code.
+pub fn deny() -> u8 {
+    exit(check_deny())
+}
+
+/// Runs the commands of the README alone; the exit code.
+pub fn readme() -> u8 {
+    exit(check_readme())
+}
+
+/// Runs a benchmark; its exit code.
+pub fn bench(name: &str, arguments: &[&str]) -> u8 {
+    let mut command = Command::new(env!("CARGO"));
+    command.args([
+        "run",
+        "--release",
+        "--manifest-path",
+        "bench/Cargo.toml",
+        "--",
+        name,
+    ]);
+    command.args(arguments).current_dir(source::root());
+    match command.status() {
+        Ok(status) => status
+            .code()
+            .and_then(|code| u8::try_from(code).ok())
+            .unwrap_or(COULD_NOT),
+        Err(error) => {
+            eprintln!("cannot run cargo: {error}");
+            COULD_NOT
+        }
+    }
+}
+
+fn exit(outcome: Result<(), String>) -> u8 {
+    match outcome {
+        Ok(()) => CLEAN,
+        Err(failure) => {
+            eprintln!("{failure}");
+            FAILED
+        }
+    }
+}
+
+fn seconds(took: Duration) -> String {
+    format!("{:>8.1} s", took.as_secs_f64())
+}
+
+impl Step {
+    /// The command that repeats this step.
+    fn typed(&self) -> String {
+        match &self.work {
+            Work::Run(invocation) | Work::Tests(invocation) => invocation.typed(),
+            Work::Deny => "cargo xtask deny".to_owned(),
+            Work::Tidy => "cargo xtask tidy".to_owned(),
+            Work::Readme => "cargo xtask readme".to_owned(),
+        }
+    }
+}
+
+/// What a run has seen so far.
+struct Run {
+    skipped: PathBuf,
+    tally: Tally,
+}
+
+impl Run {
+    fn step(&mut self, step: &Step) -> Result<(), String> {
+        match &step.work {
+            Work::Run(invocation) => succeed(&mut invocation.command()),
+            Work::Tests(invocation) => self.tests(invocation),
+            Work::Deny => check_deny(),
+            Work::Tidy => check_tidy(),
+            Work::Readme => check_readme(),
+        }
+    }
+
+    /// Runs tests, passing their output through and counting it.
+    fn tests(&mut self, invocation: &Invocation) -> Result<(), String> {
+        let mut command = invocation.command();
+        command
+            .env("INDELIBLE_SKIPPED_TESTS", &self.skipped)
+            .stdout(Stdio::piped());
+        let mut child = command
+            .spawn()
+            .map_err(|error| format!("cannot run cargo: {error}"))?;
+        if let Some(output) = child.stdout.take() {
+            for line in BufReader::new(output).split(b'\n') {
+                let line = line.map_err(|error| format!("cannot read test output: {error}"))?;
+                let line = String::from_utf8_lossy(&line);
+                println!("{line}");
+                self.tally.line(&line);
+            }
+        }
+        let status = child
+            .wait()
+            .map_err(|error| format!("cannot wait for cargo: {error}"))?;
+        if status.success() {
+            Ok(())
+        } else {
+            Err(status.to_string())
+        }
+    }
+
+    /// Prints what was skipped and the sums; the exit code.
+    fn report(&mut self, options: Options, mut code: u8) -> u8 {
+        match fs::read_to_string(&self.skipped) {
+            Ok(lines) => self.tally.declared(&lines),
+            Err(error) => {
+                println!("cannot read {}: {error}", self.skipped.display());
+                code = COULD_NOT;
+            }
+        }
+        for name in self.tally.failures() {
+            println!("failed: {name}");
+        }
+        for (name, reason) in self.tally.skipped() {
+            println!("skipped: {name}: {reason}");
+            if options.require_all && code == CLEAN {
+                code = FAILED;
+            }
+        }
+        if options.require_all && self.tally.skipped().next().is_some() {
+            println!("--require-all: a skipped test is a failure");
+        }
+        println!("{}", self.tally);
+        code
+    }
+}
+
+fn succeed(command: &mut Command) -> Result<(), String> {
+    match command.status() {
+        Ok(status) if status.success() => Ok(()),
+        Ok(status) => Err(status.to_string()),
+        Err(error) => Err(format!(
+            "cannot run {}: {error}",
+            command.get_program().display()
+        )),
+    }
+}
+
+fn check_deny() -> Result<(), String> {
+    let root = source::root();
+    let tool = match tools::cargo_deny(&root) {
+        Ok(tool) => tool,
+        Err(mut install) => {
+            println!("cargo-deny is missing: building it into target/tools");
+            succeed(&mut install)?;
+            tools::cargo_deny(&root).map_err(|_| "cargo-deny was built but does not run")?
+        }
+    };
+    let mut check = Command::new(tool);
+    check.args([
+        "check",
+        "--hide-inclusion-graph",
+        "bans",
+        "licenses",
+        "sources",
+    ]);
+    succeed(check.current_dir(root))
+}
+
+fn check_tidy() -> Result<(), String> {
+    let findings = tidy::run(&source::root())?;
+    for finding in &findings {
+        println!("{finding}");
+    }
+    match findings.len() {
+        0 => Ok(()),
+        1 => Err("1 finding".to_owned()),
+        count => Err(format!("{count} findings")),
+    }
+}
+
+fn check_readme() -> Result<(), String> {
+    succeed(&mut Invocation::cargo("build -p indelible-cli").command())?;
+    let count = readme::run(&source::root())?;
+    println!("{count} commands of README.md do what it says");
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn options_are_read_and_unknown_ones_refused() {
+        let both = Options {
+            long: true,
+            require_all: true,
+        };
+        assert_eq!(Options::parse(&["--require-all", "--long"]), Some(both));
+        assert_eq!(Options::parse(&[]), Some(Options::default()));
+        assert_eq!(Options::parse(&["--quick"]), None);
+    }
+
+    #[test]
+    fn a_long_run_kills_more_often() {
+        let typed = |options| {
+            steps(options)
+                .iter()
+                .map(Step::typed)
+                .collect::<Vec<_>>()
+                .join("\n")
+        };
+        assert!(typed(Options::default()).contains("INDELIBLE_KILL_ROUNDS=200 cargo test"));
+        let long = typed(Options {
+            long: true,
+            require_all: false,
+        });
+        assert!(long.contains("INDELIBLE_KILL_ROUNDS=1000 cargo test"));
+        assert!(long.contains("INDELIBLE_LONG=1"));
+        assert!(long.contains("RUSTDOCFLAGS='-D warnings' cargo doc"));
+    }
+
+    #[test]
+    fn a_command_that_fails_fails_its_step() {
+        assert!(succeed(&mut Command::new("false")).is_err());
+        assert!(succeed(&mut Command::new("no-such-program-anywhere")).is_err());
+        assert_eq!(succeed(&mut Command::new("true")), Ok(()));
+    }
+}
