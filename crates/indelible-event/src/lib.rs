@@ -9,6 +9,7 @@
 pub mod canonical;
 pub mod catalogue;
 mod edits;
+pub mod event;
 mod field;
 pub mod ids;
 pub mod leaf;
@@ -24,6 +25,7 @@ mod words;
 
 pub use catalogue::Catalogue;
 pub use edits::Edits;
+pub use event::Event;
 pub use field::{Field, Group, Kind};
 pub use ids::{AuditId, IdError, Micros, TenantId, TimeError, content_hash};
 pub use leaf::{LeafHead, LeafView, TooLong, write_leaf};
