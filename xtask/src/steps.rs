@@ -107,7 +107,11 @@ impl Invocation {
 }
 
 fn steps(options: Options) -> Vec<Step> {
-    let long = if options.long { "1" } else { "" };
+    let mut tests = Invocation::cargo("test --workspace --no-fail-fast")
+        .with("INDELIBLE_KILL_ROUNDS", KILL_ROUNDS_IN_PASSING);
+    if options.long {
+        tests = tests.with("INDELIBLE_LONG", "1");
+    }
     let rounds = if options.long { "1000" } else { "200" };
     let cargo = Invocation::cargo;
     let mut steps = vec![
@@ -129,11 +133,7 @@ fn steps(options: Options) -> Vec<Step> {
         },
         Step {
             name: "tests",
-            work: Work::Tests(
-                cargo("test --workspace --no-fail-fast")
-                    .with("INDELIBLE_LONG", long)
-                    .with("INDELIBLE_KILL_ROUNDS", KILL_ROUNDS_IN_PASSING),
-            ),
+            work: Work::Tests(tests),
         },
         Step {
             name: "kill -9",
