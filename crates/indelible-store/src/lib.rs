@@ -1,1 +1,28 @@
-//! Role traits, the query as data, the in-memory reference and the conformance suites.
+//! Role traits that storage implements, the query as data, the in-memory reference and the
+//! conformance suites every implementation passes.
+//!
+//! Back ends are cut by role, not by brand: a [`Ledger`] appends, an [`Index`] searches, a
+//! [`State`] keeps small values. All traits block; a caller that must not wait uses a thread of its
+//! own. Nothing here does I/O, reads a clock or knows a brand.
+//!
+//! What is deliberately absent: deciding what goes into a record (the log crate), parsing query
+//! text (the query crate), removing anything (the retention crate).
+
+pub mod conformance;
+pub mod error;
+pub mod index;
+pub mod ledger;
+pub mod memory;
+pub mod query;
+pub mod state;
+pub mod terms;
+
+pub use error::{Error, Kind, Result, Retry};
+pub use index::{Hit, Hits, Index, Place};
+pub use ledger::{
+    Append, Commit, Expected, FindHash, Handle, Head, Ledger, NewRecord, RowOpener, SealedValue,
+    Stored, StoredRecord,
+};
+pub use query::{Direction, Expr, Finder, Order, Query, Subject};
+pub use state::{Change, Entry, State, Version};
+pub use terms::{Column, Key, Terms};

@@ -1,0 +1,424 @@
+//! Records as applications make them, complete with leaves, hashes and heads, from one seed.
+//!
+//! Not a benchmark of building records, and the seals are no encryption: [`Seals`] opens every row.
+
+use indelible_event::ids::{AuditId, Micros, TenantId};
+use indelible_event::leaf::{LeafHead, write_leaf};
+use indelible_event::{EventView, canonical};
+use indelible_merkle::{Frontier, Hash, leaf_hash, sha256};
+use serde_json::{Map, Value, json};
+
+use crate::conformance::Random;
+use crate::terms::{extract, normalise, normalise_address};
+use crate::{
+    Append, Commit, Expected, FindHash, Finder, Handle, Head, NewRecord, RowOpener, SealedValue,
+    Terms,
+};
+
+/// What is generated.
+#[derive(Clone, Debug)]
+pub struct Mix {
+    /// How many tenants' logs.
+    pub tenants: usize,
+    /// How many actors; a few do most.
+    pub actors: usize,
+    /// How many targets.
+    pub targets: usize,
+    /// Of 100 records, how many have their actor's name, address and user agent sealed.
+    pub personal_percent: u64,
+    /// Of 100 records, how many happened long before they are committed.
+    pub late_percent: u64,
+}
+
+impl Default for Mix {
+    fn default() -> Self {
+        Self {
+            tenants: 5,
+            actors: 50,
+            targets: 200,
+            personal_percent: 70,
+            late_percent: 5,
+        }
+    }
+}
+
+/// Event types with what their descriptions begin with.
+const TYPES: [(&str, &str); 20] = [
+    ("auth.login", "signed in with a password"),
+    ("auth.logout", "signed out"),
+    ("auth.mfa.failed", "entered a wrong one-time code"),
+    ("content.publish", "published an article"),
+    ("content.edit", "edited a draft"),
+    ("content.delete", "deleted an article"),
+    ("payment.captured", "captured a card payment"),
+    ("payment.refunded", "refunded a card payment"),
+    ("iam.policy.changed", "attached a policy to a role"),
+    ("iam.role.assumed", "assumed a role"),
+    ("storage.object.read", "read an object"),
+    ("storage.object.deleted", "deleted an object"),
+    ("agent.tool.called", "called a tool"),
+    ("agent.plan.approved", "approved a plan"),
+    ("workflow.started", "started a workflow"),
+    ("workflow.failed", "a workflow failed"),
+    ("user.invited", "invited a colleague"),
+    ("user.removed", "removed a colleague"),
+    ("api.get./orders/{id}", "read an order"),
+    ("api.post./orders", "placed an order"),
+];
+
+const WORDS: [&str; 32] = [
+    "quarterly",
+    "report",
+    "press",
+    "room",
+    "draft",
+    "budget",
+    "Zürich",
+    "naïve",
+    "東京",
+    "retry",
+    "timeout",
+    "card",
+    "order",
+    "invoice",
+    "region",
+    "eu-west-1",
+    "console",
+    "mobile",
+    "kiosk",
+    "bucket",
+    "archive",
+    "nightly",
+    "backup",
+    "staging",
+    "canary",
+    "rollback",
+    "quota",
+    "limit",
+    "owner",
+    "guest",
+    "\"quoted\"",
+    "tab\tand\nline",
+];
+
+const OUTCOMES: [&str; 6] = [
+    "success", "success", "success", "failure", "denied", "partial",
+];
+const SEVERITIES: [&str; 4] = ["info", "info", "warning", "critical"];
+const FIRST_SECOND: i64 = 1_790_000_000;
+const MICROS_PER_S: i64 = 1_000_000;
+
+/// The keys of the generated seals: none. Finds and opens every value.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Seals;
+
+impl Seals {
+    /// What finds the value.
+    pub fn hash(tenant: &TenantId, search_name: &str, normalised: &str) -> FindHash {
+        let text = format!("{tenant}\0{search_name}\0{normalised}");
+        let mut find = [0; 16];
+        find.copy_from_slice(&sha256(text.as_bytes()).as_bytes()[..16]);
+        FindHash(find)
+    }
+
+    /// The handle of an actor of a tenant.
+    pub fn handle(tenant: &TenantId, actor: &str) -> Handle {
+        Handle(Self::hash(tenant, "handle", actor).0)
+    }
+
+    /// A value that is found by its text.
+    pub fn value(tenant: &TenantId, handle: Handle, pointer: &str, text: &str) -> SealedValue {
+        let normalised = match pointer {
+            "/actor/ip" => normalise_address(text),
+            _ => normalise(text),
+        };
+        let find = Self::hash(tenant, pointer, &normalised);
+        let row = Self::row(handle, b'v', &find.0, text);
+        SealedValue {
+            handle,
+            find: Some(find),
+            blob: false,
+            row,
+        }
+    }
+
+    /// A value that is only kept.
+    pub fn blob(handle: Handle, text: &str) -> SealedValue {
+        let row = Self::row(handle, b'b', &[0; 16], text);
+        SealedValue {
+            handle,
+            find: None,
+            blob: true,
+            row,
+        }
+    }
+
+    fn row(handle: Handle, kind: u8, find: &[u8; 16], text: &str) -> std::sync::Arc<[u8]> {
+        let masked = find.iter().zip(handle.0).map(|(a, b)| a ^ b);
+        let text = text.bytes().map(|b| b ^ 0x5a);
+        std::iter::once(kind).chain(masked).chain(text).collect()
+    }
+}
+
+impl RowOpener for Seals {
+    fn find(&self, _: &TenantId, handle: Handle, row: &[u8]) -> Option<FindHash> {
+        let (b'v', rest) = row.split_first()? else {
+            return None;
+        };
+        let masked = rest.first_chunk::<16>()?;
+        Some(FindHash(std::array::from_fn(|i| masked[i] ^ handle.0[i])))
+    }
+}
+
+impl Finder for Seals {
+    fn find(&self, tenant: &TenantId, search_name: &str, normalised: &str) -> Option<FindHash> {
+        Some(Self::hash(tenant, search_name, normalised))
+    }
+}
+
+/// Makes records; goes on where it stopped.
+#[derive(Clone, Debug)]
+pub struct Generator {
+    random: Random,
+    mix: Mix,
+    logs: Vec<(TenantId, Head)>,
+    /// Seconds since the first record.
+    clock_s: i64,
+}
+
+impl Generator {
+    /// The generator of `seed`.
+    pub fn new(seed: u64, mix: Mix) -> Self {
+        let head = Head {
+            frontier: Frontier::new(),
+            last_hash: Hash::ZERO,
+            last_ingested_at: Micros(0),
+        };
+        let name = |n| TenantId::parse(&format!("tenant-{n}")).unwrap();
+        let logs = (0..mix.tenants.max(1))
+            .map(|n| (name(n), head.clone()))
+            .collect();
+        Self {
+            random: Random::new(seed),
+            mix,
+            logs,
+            clock_s: 0,
+        }
+    }
+
+    /// The tenants.
+    pub fn tenants(&self) -> impl Iterator<Item = &TenantId> {
+        self.logs.iter().map(|(tenant, _)| tenant)
+    }
+
+    /// A tenant's head after everything generated so far.
+    pub fn head(&self, tenant: usize) -> &Head {
+        &self.logs[tenant].1
+    }
+
+    /// The next `records` records of a tenant.
+    pub fn append(&mut self, tenant: usize, records: usize) -> Append {
+        let (name, head) = &self.logs[tenant];
+        let (name, head) = (name.clone(), head.clone());
+        let expected = Expected {
+            size: head.frontier.size(),
+            last_hash: head.last_hash,
+        };
+        let mut head = head;
+        let records = (0..records)
+            .map(|_| self.record(&name, &mut head))
+            .collect();
+        self.logs[tenant].1 = head.clone();
+        Append {
+            tenant: name,
+            expected,
+            records,
+            head,
+        }
+    }
+
+    /// Records of one to three tenants, each at most `records_max`.
+    pub fn commit(&mut self, records_max: u64) -> Commit {
+        let count = self.random.between(1, 3.min(self.logs.len() as u64));
+        let first = self.random.index(self.logs.len());
+        let tenants = (0..count).map(|n| (first + n as usize) % self.logs.len());
+        let appends = tenants
+            .collect::<Vec<_>>()
+            .into_iter()
+            .map(|tenant| {
+                let records = self.random.between(1, records_max);
+                self.append(tenant, records as usize)
+            })
+            .collect();
+        Commit { appends }
+    }
+
+    /// One more record on `head`.
+    fn record(&mut self, tenant: &TenantId, head: &mut Head) -> NewRecord {
+        self.clock_s += self.random.between(0, 2) as i64;
+        let ingested_at = Micros((FIRST_SECOND + self.clock_s) * MICROS_PER_S);
+        let ingested_at = ingested_at.max(head.last_ingested_at);
+        let late_s = if self.random.chance(self.mix.late_percent) {
+            self.random.between(3_600, 400_000) as i64
+        } else {
+            // Often none, so that several records share a time.
+            self.random.below(3) as i64
+        };
+        let occurred_at = Micros(ingested_at.0 - late_s * MICROS_PER_S);
+        let audit_id = AuditId::mint(occurred_at.unix_ms(), self.random.bytes());
+        let (event, sealed) = self.event(tenant, audit_id, occurred_at);
+        new_record(
+            tenant,
+            head,
+            &event,
+            (audit_id, occurred_at, ingested_at),
+            sealed,
+        )
+    }
+
+    /// An event after sealing, and what was sealed.
+    fn event(&mut self, tenant: &TenantId, id: AuditId, at: Micros) -> (Vec<u8>, Vec<SealedValue>) {
+        let random = &mut self.random;
+        let (event_type, begins) = TYPES[random.skewed(TYPES.len())];
+        let number = random.skewed(self.mix.actors);
+        let (actor_type, actor_id) = actor(number);
+        let name = format!("Actor Number {number}");
+        let address = format!("10.{}.{}.{}", number % 4, number % 7, number);
+        let browser = format!("Browser/{}.0", number % 5);
+        let description = format!("{begins}: {} {}", random.pick(&WORDS), random.pick(&WORDS));
+        let target = random.skewed(self.mix.targets);
+        let mut event = json!({
+            "audit_id": id.to_string(),
+            "event_type": event_type,
+            "occurred_at": at.to_rfc3339(),
+            "outcome": *random.pick(&OUTCOMES),
+            "severity": *random.pick(&SEVERITIES),
+            "description": description,
+            "actor": {"id": actor_id, "type": actor_type},
+            "target": {"id": format!("order/{target}"), "type": "order"},
+            "context": {
+                "correlation_id": format!("corr-{}", self.clock_s / 10),
+                "request_id": format!("req-{:x}", random.below(1_000)),
+            },
+            "data": {"amount": random.below(10_000), "note": *random.pick(&WORDS)},
+            "performance": {"duration_ms": random.below(5_000)},
+            "source": {"service": *random.pick(&["shop", "cms", "gateway"])},
+        });
+        let Value::Object(members) = &mut event else {
+            unreachable!("made above")
+        };
+        extras(random, event_type, members);
+        let mut sealed = Vec::new();
+        if random.chance(self.mix.personal_percent) {
+            let handle = Seals::handle(tenant, &actor_id);
+            let pairs = [("/actor/ip", &address), ("/actor/name", &name)];
+            sealed.extend(pairs.map(|(p, text)| Seals::value(tenant, handle, p, text)));
+            sealed.push(Seals::value(tenant, handle, "/actor/user_agent", &browser));
+            if random.chance(10) {
+                sealed.push(Seals::blob(handle, &description.repeat(20)));
+            }
+            let root = sha256(&id.0).to_string();
+            members.insert(
+                "sealed".into(),
+                json!([{"root": root, "subject": written(handle)}]),
+            );
+        } else if let Some(Value::Object(actor)) = members.get_mut("actor") {
+            actor.insert("ip".into(), address.into());
+            actor.insert("name".into(), name.into());
+            actor.insert("user_agent".into(), browser.into());
+        }
+        let bytes = serde_json::to_vec(&event).unwrap();
+        (
+            canonical::canonicalize(&bytes).unwrap().into_owned(),
+            sealed,
+        )
+    }
+}
+
+/// Fields that only some types have.
+fn extras(random: &mut Random, event_type: &str, members: &mut Map<String, Value>) {
+    if event_type.starts_with("agent.") {
+        let (prompt, completion) = (random.below(4_000), random.below(900));
+        let ai = json!({
+            "agent_type": "planner",
+            "model": *random.pick(&["small-2", "large-3"]),
+            "prompt_tokens": prompt,
+            "completion_tokens": completion,
+            "total_tokens": prompt + completion,
+        });
+        members.insert("ai".into(), ai);
+    }
+    if let Some(route) = event_type.strip_prefix("api.get.") {
+        let status = *random.pick(&[200, 200, 404, 500]);
+        members.insert(
+            "http".into(),
+            json!({"method": "GET", "path": route, "status": status}),
+        );
+    }
+    if event_type.ends_with("failed") {
+        members.insert(
+            "error".into(),
+            json!({"code": "E_LIMIT", "message": "over the limit"}),
+        );
+    }
+    if random.chance(5) {
+        members.insert("category".into(), "special".into());
+    }
+}
+
+fn actor(number: usize) -> (&'static str, String) {
+    match number % 4 {
+        0 => (
+            "user",
+            format!("arn:aws:iam::123456789012:user/person-{number}"),
+        ),
+        1 => ("user", format!("person-{number}")),
+        2 => ("agent", format!("agent:bot-{number}")),
+        _ => ("service", format!("svc-{number}")),
+    }
+}
+
+/// A handle as it stands in an event.
+pub fn written(handle: Handle) -> String {
+    use std::fmt::Write as _;
+    handle.0.iter().fold("sub_".to_owned(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+/// The record of a canonical event on `head`, which it moves; times are (id, `occurred_at`,
+/// `ingested_at`).
+pub fn new_record(
+    tenant: &TenantId,
+    head: &mut Head,
+    event: &[u8],
+    (audit_id, occurred_at, ingested_at): (AuditId, Micros, Micros),
+    sealed: Vec<SealedValue>,
+) -> NewRecord {
+    let mut leaf = Vec::new();
+    let leaf_head = LeafHead {
+        ingested_at,
+        ledger: b"{}",
+        previous_hash: head.last_hash.as_bytes(),
+        sequence_number: head.frontier.size(),
+        tenant_id: tenant,
+    };
+    write_leaf(&mut leaf, event, &leaf_head).unwrap();
+    let (mut terms, mut numbers) = (Terms::default(), Vec::new());
+    extract(&EventView::parse(event).unwrap(), &mut terms, &mut numbers);
+    let record_hash = leaf_hash(&leaf);
+    head.frontier.append(record_hash);
+    head.last_hash = record_hash;
+    head.last_ingested_at = ingested_at;
+    NewRecord {
+        leaf,
+        record_hash,
+        audit_id,
+        occurred_at,
+        ingested_at,
+        terms,
+        numbers,
+        sealed,
+    }
+}

@@ -1,0 +1,342 @@
+//! The rules of the role [`Index`]: never less than what matches, in order, page by page.
+
+use std::collections::HashMap;
+
+use indelible_event::EventView;
+use indelible_event::ids::{AuditId, Micros, TenantId};
+use indelible_event::leaf::LeafView;
+
+use crate::conformance::ledger::{Read, read_all};
+use crate::conformance::queries::Queries;
+use crate::conformance::{Generator, LedgerFixture, MakeLedger, Mix, Random, seed};
+use crate::memory::MemoryLedger;
+use crate::{
+    Commit, Direction, Expr, Index, Ledger, Order, Place, Query, SealedValue, Subject, Terms, terms,
+};
+
+/// Queries are asked of several ledgers, each built anew.
+const WORLDS: usize = 5;
+/// Records of one such ledger, about.
+const RECORDS: usize = 400;
+/// Of 100 queries, how many must find something for the comparison to count.
+const NON_EMPTY_PERCENT: usize = 30;
+
+/// Hits of a whole answer, page by page, with what the contract says of pages checked.
+fn pages(index: &dyn Index, query: &Query, limit: usize) -> Vec<Place> {
+    let mut all: Vec<Place> = Vec::new();
+    loop {
+        let page = index.search(query, all.last(), limit).unwrap();
+        assert!(
+            page.hits.len() <= limit,
+            "{} hits on a page of {limit}",
+            page.hits.len()
+        );
+        assert!(
+            page.exhausted || !page.hits.is_empty(),
+            "an empty page that is not the last"
+        );
+        for hit in page.hits {
+            let before = all.last();
+            let in_order = before.is_none_or(|before| query.compare(before, &hit).is_lt());
+            assert!(in_order, "{hit:?} after {before:?} in {query:?}");
+            assert!(
+                query.wants_tenant(&hit.tenant),
+                "{hit:?} of a tenant not asked for"
+            );
+            assert!(
+                query.occurred.contains(&hit.occurred_at),
+                "{hit:?} outside of {query:?}"
+            );
+            all.push(hit);
+        }
+        if page.exhausted {
+            return all;
+        }
+    }
+}
+
+/// A body as the query layer sees it.
+struct Body<'a> {
+    event: EventView<'a>,
+    audit_id: AuditId,
+    terms: Terms,
+    sealed: &'a [SealedValue],
+    sequence_number: u64,
+}
+
+impl<'a> Body<'a> {
+    fn new(read: &'a Read) -> Self {
+        let leaf = LeafView::parse(&read.leaf).unwrap();
+        let event = EventView::parse(leaf.event()).unwrap();
+        let audit_id = event.text(indelible_event::Field::AuditId).unwrap();
+        let mut body = Self {
+            audit_id: AuditId::parse(&audit_id).unwrap(),
+            terms: Terms::default(),
+            sealed: &read.sealed,
+            sequence_number: read.sequence_number,
+            event,
+        };
+        terms::extract(&body.event, &mut body.terms, &mut Vec::new());
+        body
+    }
+
+    fn matches(&self, expr: &Expr) -> bool {
+        expr.matches(&Subject {
+            sequence_number: self.sequence_number,
+            audit_id: self.audit_id,
+            event: &self.event,
+            terms: &self.terms,
+            sealed: self.sealed,
+        })
+    }
+}
+
+/// An index over nothing finds nothing, and says that there is no more.
+pub fn an_empty_index_finds_nothing(make: MakeLedger<'_>) {
+    let fixture = make();
+    let page = fixture.index().search(&Query::default(), None, 10).unwrap();
+    assert!(page.hits.is_empty() && page.exhausted);
+    let as_of = Some(fixture.index().mark().unwrap());
+    let page = fixture
+        .index()
+        .search(
+            &Query {
+                as_of,
+                ..Query::default()
+            },
+            None,
+            10,
+        )
+        .unwrap();
+    assert!(page.hits.is_empty() && page.exhausted);
+}
+
+/// What an append returned for is found by the next search (after [`LedgerFixture::settle`]).
+pub fn a_record_is_found_as_soon_as_it_is_committed(make: MakeLedger<'_>) {
+    let fixture = make();
+    let mut generator = Generator::new(seed("found at once", 1), Mix::default());
+    for round in 0..20 {
+        let append = generator.append(round % 3, 2);
+        let wanted = append
+            .records
+            .iter()
+            .map(|r| Expr::Id(r.audit_id))
+            .collect::<Vec<_>>();
+        fixture
+            .ledger()
+            .append(&Commit {
+                appends: vec![append],
+            })
+            .unwrap();
+        fixture.settle();
+        for expr in wanted {
+            let query = Query {
+                expr,
+                ..Query::default()
+            };
+            assert_eq!(pages(fixture.index(), &query, 10).len(), 1, "round {round}");
+        }
+    }
+}
+
+/// With `as_of` an answer stays what it was, whatever is committed later, late events included, and
+/// after reopening.
+pub fn records_after_the_mark_do_not_enter(make: MakeLedger<'_>) {
+    let mut fixture = make();
+    let mix = Mix {
+        late_percent: 50,
+        ..Mix::default()
+    };
+    let mut generator = Generator::new(seed("marks", 1), mix);
+    let mut seen: Vec<(Query, Vec<Place>)> = Vec::new();
+    for round in 0..8 {
+        fixture.ledger().append(&generator.commit(10)).unwrap();
+        fixture.settle();
+        let as_of = Some(fixture.index().mark().unwrap());
+        for order in [Order::Time, Order::Sequence] {
+            let query = Query {
+                order,
+                as_of,
+                ..Query::default()
+            };
+            let now = pages(
+                fixture.index(),
+                &Query {
+                    as_of: None,
+                    ..query.clone()
+                },
+                7,
+            );
+            assert_eq!(pages(fixture.index(), &query, 9), now, "round {round}");
+            seen.push((query, now));
+        }
+        for (query, answer) in &seen {
+            assert_eq!(&pages(fixture.index(), query, 5), answer, "round {round}");
+        }
+        if round == 4 {
+            fixture = fixture.reopen();
+        }
+    }
+}
+
+/// Many records of one time, in several logs, come in order of tenant and sequence number, none
+/// skipped and none repeated at page borders.
+pub fn equal_times_are_told_apart(make: MakeLedger<'_>) {
+    let fixture = make();
+    let mut generator = Generator::new(seed("equal times", 1), Mix::default());
+    let mut expected = Vec::new();
+    for tenant in [2, 0, 1, 0, 2] {
+        let mut append = generator.append(tenant, 30);
+        for (sequence_number, record) in (append.expected.size..).zip(&mut append.records) {
+            record.occurred_at = Micros(1_000_000);
+            let tenant = append.tenant.clone();
+            expected.push(Place {
+                occurred_at: record.occurred_at,
+                tenant,
+                sequence_number,
+            });
+        }
+        fixture
+            .ledger()
+            .append(&Commit {
+                appends: vec![append],
+            })
+            .unwrap();
+    }
+    fixture.settle();
+    expected.sort();
+    for limit in [1, 7, 150, 1_000] {
+        let query = Query {
+            direction: Direction::OldestFirst,
+            ..Query::default()
+        };
+        assert_eq!(pages(fixture.index(), &query, limit), expected);
+        let newest = Query {
+            direction: Direction::NewestFirst,
+            ..query
+        };
+        let mut found = pages(fixture.index(), &newest, limit);
+        found.reverse();
+        assert_eq!(found, expected);
+    }
+}
+
+/// One ledger and its reference with the same records.
+struct World {
+    fixture: Box<dyn LedgerFixture>,
+    reference: MemoryLedger,
+    queries: Queries,
+    /// The same moments as the store's index and as the reference counts them.
+    marks: Vec<(u64, u64)>,
+    tenants: Vec<TenantId>,
+}
+
+impl World {
+    fn build(make: MakeLedger<'_>, seed: u64) -> Self {
+        let mut generator = Generator::new(seed, Mix::default());
+        let mut world = Self {
+            fixture: make(),
+            reference: MemoryLedger::new(),
+            queries: Queries::new(seed ^ 0x7175_6572),
+            marks: Vec::new(),
+            tenants: generator.tenants().cloned().collect(),
+        };
+        let mut random = Random::new(seed ^ 0x776f_726c);
+        let (mut records, mut rounds) = (0, 0);
+        while records < RECORDS {
+            let commit = generator.commit(random.between(1, 20));
+            records += commit
+                .appends
+                .iter()
+                .map(|a| a.records.len())
+                .sum::<usize>();
+            rounds += 1;
+            commit
+                .appends
+                .iter()
+                .for_each(|append| world.queries.show(append));
+            world.reference.append(&commit).unwrap();
+            world.fixture.ledger().append(&commit).unwrap();
+            if random.chance(10) || rounds == 1 {
+                world.fixture.settle();
+                let mark = world.fixture.index().mark().unwrap();
+                world.marks.push((mark, world.reference.mark().unwrap()));
+            }
+            if random.chance(4) {
+                world.fixture = world.fixture.reopen();
+            }
+        }
+        world.fixture.settle();
+        world
+    }
+
+    /// Compares `count` queries; returns how many found something.
+    fn compare(&mut self, count: usize, random: &mut Random) -> usize {
+        let choices: Vec<u64> = (0..self.marks.len() as u64).collect();
+        let asked: Vec<Query> = (0..count).map(|_| self.queries.draw(&choices)).collect();
+        let with_mark = |query: &Query, of: fn(&(u64, u64)) -> u64| Query {
+            as_of: query.as_of.map(|choice| of(&self.marks[choice as usize])),
+            ..query.clone()
+        };
+        let of_reference: Vec<_> = asked.iter().map(|q| with_mark(q, |m| m.1)).collect();
+        let expected = self.reference.matching(&of_reference);
+        let reads: Vec<(&TenantId, Vec<Read>)> = self
+            .tenants
+            .iter()
+            .map(|tenant| (tenant, read_all(self.fixture.ledger(), tenant, 0..u64::MAX)))
+            .collect();
+        let bodies: HashMap<(&TenantId, u64), Body<'_>> = reads
+            .iter()
+            .flat_map(|(tenant, reads)| {
+                reads
+                    .iter()
+                    .map(|read| ((*tenant, read.sequence_number), Body::new(read)))
+            })
+            .collect();
+        let mut non_empty = 0;
+        for (asked, expected) in asked.iter().zip(expected) {
+            let query = with_mark(asked, |m| m.0);
+            // Now and then a page of one; never hundreds of pages for one answer.
+            let smallest = (expected.len() as u64 / 8).max(1);
+            let limit = random.between(smallest, smallest + 60) as usize;
+            let mut found = pages(self.fixture.index(), &query, limit);
+            found.retain(|hit| bodies[&(&hit.tenant, hit.sequence_number)].matches(&query.expr));
+            non_empty += usize::from(!expected.is_empty());
+            assert!(
+                found == expected,
+                "{} records instead of {} on pages of {limit} for {query:#?}\nmissing: {:#?}\n\
+                 too many: {:#?}",
+                found.len(),
+                expected.len(),
+                expected
+                    .iter()
+                    .filter(|place| !found.contains(place))
+                    .collect::<Vec<_>>(),
+                found
+                    .iter()
+                    .filter(|place| !expected.contains(place))
+                    .collect::<Vec<_>>(),
+            );
+        }
+        non_empty
+    }
+}
+
+/// Random queries over random ledgers, in both orders and directions, with limits, cursors and
+/// marks, give the records that the reference gives, once bodies are checked.
+pub fn random_queries_agree_with_the_reference(make: MakeLedger<'_>, queries: usize) {
+    let seed = seed("queries", 1);
+    let mut random = Random::new(seed);
+    let mut non_empty = 0;
+    let per_world = queries.div_ceil(WORLDS);
+    for _ in 0..WORLDS {
+        let mut world = World::build(make, random.number());
+        non_empty += world.compare(per_world, &mut random);
+    }
+    let asked = per_world * WORLDS;
+    eprintln!("queries: {asked} asked, {non_empty} found something");
+    assert!(
+        non_empty * 100 >= asked * NON_EMPTY_PERCENT,
+        "{non_empty} of {asked} found something"
+    );
+}

@@ -1,0 +1,48 @@
+//! The `Index` role: where the records are that a query may want. Never evidence.
+//!
+//! An index may return a superset of what matches (the caller checks bodies, [`crate::query`]) and
+//! may lag. Hits come in the query's order, so a page can stop early.
+
+use indelible_event::ids::{Micros, TenantId};
+
+use crate::{Query, Result};
+
+/// Where a record stands in either order.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Place {
+    /// When it happened.
+    pub occurred_at: Micros,
+    /// Whose log.
+    pub tenant: TenantId,
+    /// Its place in that log.
+    pub sequence_number: u64,
+}
+
+/// A record that may match.
+pub type Hit = Place;
+
+/// Some hits, in the query's order.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Hits {
+    /// The hits.
+    pub hits: Vec<Hit>,
+    /// Whether there are none after these.
+    pub exhausted: bool,
+}
+
+/// Finds records.
+pub trait Index: Send + Sync {
+    /// A mark of all that is indexed now, to be given as [`Query::as_of`] so that records after it
+    /// never enter a page.
+    ///
+    /// # Errors
+    /// [`crate::Kind::Unavailable`].
+    fn mark(&self) -> Result<u64>;
+
+    /// The next hits after `after` in the query's order: at least one unless exhausted, at most
+    /// `limit`. A superset of the records that match; exact for `since`, `until`, tenants, order.
+    ///
+    /// # Errors
+    /// [`crate::Kind::Unavailable`] or [`crate::Kind::Corrupt`].
+    fn search(&self, query: &Query, after: Option<&Place>, limit: usize) -> Result<Hits>;
+}

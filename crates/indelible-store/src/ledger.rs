@@ -1,0 +1,184 @@
+//! The `Ledger` role: leaf bytes and hashes appended by compare-and-swap on one head per tenant.
+//!
+//! The ledger stores what it is given, byte for byte; it numbers nothing and hashes nothing of its
+//! own. A record is committed when its tenant's head has moved, and never before (invariant 3).
+//! `spec/leaf.md`, `spec/chain.md` and `spec/sealing.md` say what the bytes are.
+
+use std::{ops::ControlFlow, ops::Range, sync::Arc};
+
+use indelible_event::ids::{AuditId, Micros, TenantId};
+use indelible_merkle::{Frontier, Hash};
+
+use crate::{Column, Result, Terms};
+
+/// Names one generation of one data subject of one tenant: 16 random bytes, written `sub_<hex>`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Handle(pub [u8; 16]);
+
+/// The keyed hash by which a sealed value is found: equal for equal normalised values of one field
+/// of one tenant, and worthless without the tenant's index key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct FindHash(pub [u8; 16]);
+
+/// A personal value beside its record: encrypted under the subject's key, never in the leaf.
+///
+/// `row` is the ciphertext of `spec/sealing.md` §personal row. Encryption is deterministic, so a
+/// ledger keeps one copy of equal rows. Without `find` the value is a blob: kept with this record,
+/// not searchable.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SealedValue {
+    /// Whose key opens it.
+    pub handle: Handle,
+    /// What finds it; a store that is read without keys may not know it.
+    pub find: Option<FindHash>,
+    /// Whether it is a blob, kept per record.
+    pub blob: bool,
+    /// The ciphertext.
+    pub row: Arc<[u8]>,
+}
+
+/// Where a tenant's log ends: the commit point.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Head {
+    /// The Merkle frontier over all leaves; its size is the next sequence number.
+    pub frontier: Frontier,
+    /// Record hash of the last record ([`Hash::ZERO`] before the first).
+    pub last_hash: Hash,
+    /// `ingested_at` of the last record.
+    pub last_ingested_at: Micros,
+}
+
+/// The head an append builds on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Expected {
+    /// Number of records committed.
+    pub size: u64,
+    /// Hash of the last of them ([`Hash::ZERO`] for none).
+    pub last_hash: Hash,
+}
+
+/// One record to append.
+#[derive(Clone, Debug)]
+pub struct NewRecord {
+    /// The leaf, at most 65,535 bytes; stored and returned verbatim.
+    pub leaf: Vec<u8>,
+    /// RFC 6962 leaf hash of `leaf`.
+    pub record_hash: Hash,
+    /// Unique in the tenant's log.
+    pub audit_id: AuditId,
+    /// When it happened, as the producer says.
+    pub occurred_at: Micros,
+    /// When it was committed.
+    pub ingested_at: Micros,
+    /// What it is filed under; made by [`crate::terms::extract`] from the event in the leaf.
+    pub terms: Terms,
+    /// Numbers of the typed columns that the event carries.
+    pub numbers: Vec<(Column, f64)>,
+    /// Its personal values, in the order of subject and pointer.
+    pub sealed: Vec<SealedValue>,
+}
+
+/// Records of one tenant, in order, and the head they lead to.
+#[derive(Clone, Debug)]
+pub struct Append {
+    /// Whose log.
+    pub tenant: TenantId,
+    /// The head this builds on.
+    pub expected: Expected,
+    /// At least one record; the first has sequence number `expected.size`.
+    pub records: Vec<NewRecord>,
+    /// The head after the last record.
+    pub head: Head,
+}
+
+/// One group commit: appends to different tenants, all or none.
+#[derive(Clone, Debug, Default)]
+pub struct Commit {
+    /// At most one append per tenant.
+    pub appends: Vec<Append>,
+}
+
+/// A record as it is stored.
+#[derive(Clone, Copy, Debug)]
+pub struct StoredRecord<'a> {
+    /// Its place in the log.
+    pub sequence_number: u64,
+    /// The leaf, byte for byte.
+    pub leaf: &'a [u8],
+    /// Its personal values.
+    pub sealed: &'a [SealedValue],
+}
+
+/// What a range read meets.
+#[derive(Clone, Debug)]
+pub enum Stored<'a> {
+    /// A record.
+    Record(StoredRecord<'a>),
+    /// Records that are there but cannot be read: stored bytes changed. Reading goes on after them.
+    Damaged {
+        /// Sequence numbers that cannot be read.
+        range: Range<u64>,
+        /// File and place, for people.
+        place: String,
+    },
+}
+
+/// Append-only storage of many tenants' logs.
+pub trait Ledger: Send + Sync {
+    /// All tenants that have a log, in order.
+    ///
+    /// # Errors
+    /// [`crate::Kind::Unavailable`].
+    fn tenants(&self) -> Result<Vec<TenantId>>;
+
+    /// The tenant's durable head, if it has a log.
+    ///
+    /// # Errors
+    /// [`crate::Kind::Unavailable`].
+    fn head(&self, tenant: &TenantId) -> Result<Option<Head>>;
+
+    /// Sequence numbers of the records with these ids, in the order asked. Never a scan.
+    ///
+    /// # Errors
+    /// [`crate::Kind::Unavailable`] or [`crate::Kind::Corrupt`].
+    fn find(&self, tenant: &TenantId, ids: &[AuditId]) -> Result<Vec<Option<u64>>>;
+
+    /// Appends all of `commit` or nothing.
+    ///
+    /// The caller has made sure that no `audit_id` is in the log already; a ledger that many
+    /// writers share checks it again.
+    ///
+    /// # Errors
+    /// [`crate::Kind::Conflict`] when a head is not as expected; [`crate::Kind::NoSpace`] when
+    /// nothing was kept; [`crate::Kind::UnknownOutcome`] when it may have been: read the heads.
+    ///
+    /// # Durability
+    /// Durable, and found by every later read of this ledger, when it returns.
+    fn append(&self, commit: &Commit) -> Result<()>;
+
+    /// Calls `visit` for the records of `range` in order, up to the head, until it breaks.
+    ///
+    /// # Errors
+    /// [`crate::Kind::Unavailable`]; damage is not an error but [`Stored::Damaged`].
+    fn read(
+        &self,
+        tenant: &TenantId,
+        range: Range<u64>,
+        visit: &mut dyn FnMut(Stored<'_>) -> ControlFlow<()>,
+    ) -> Result<()>;
+
+    /// Root of the complete subtree of `2^level` leaves that starts at leaf `index << level`.
+    ///
+    /// # Errors
+    /// [`crate::Kind::NotFound`] when the subtree is not complete at the head.
+    fn subtree(&self, tenant: &TenantId, level: u32, index: u64) -> Result<Hash>;
+}
+
+/// Learns from a stored personal row what finds it.
+///
+/// The find hash is inside the ciphertext, so that a store which is copied without its keys tells
+/// nothing; a store that is opened with keys asks this and keeps the answers in memory.
+pub trait RowOpener: Send + Sync {
+    /// The find hash in `row`, or `None` when its key is not there or the row is a blob.
+    fn find(&self, tenant: &TenantId, handle: Handle, row: &[u8]) -> Option<FindHash>;
+}
