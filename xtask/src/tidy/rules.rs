@@ -17,11 +17,10 @@ const WITHOUT_FILES: u8 = 5;
 const WITHOUT_SURROUNDINGS: u8 = 4;
 
 /// Ways to a file.
-const FILE_ACCESS: [&str; 8] = [
-    "std::fs",
-    "std::os::unix::fs",
-    "rustix::fs",
-    "tokio::fs",
+///
+/// `fs::` is in `std::fs::read`, in `rustix::fs::open`, and in what follows `use std::{fs, io}`.
+const FILE_ACCESS: [&str; 5] = [
+    "fs::",
     "File::open",
     "File::create",
     "OpenOptions",
@@ -29,7 +28,7 @@ const FILE_ACCESS: [&str; 8] = [
 ];
 
 /// Ways to the clock and to randomness.
-const SURROUNDINGS: [&str; 8] = [
+const SURROUNDINGS: [&str; 9] = [
     "SystemTime::now",
     "Instant::now",
     "Timestamp::now",
@@ -38,6 +37,7 @@ const SURROUNDINGS: [&str; 8] = [
     "getrandom",
     "OsRng",
     "std::env",
+    "env::var",
 ];
 
 /// Where the ledger role is declared, and what its `append` cannot be called without.
@@ -135,12 +135,14 @@ fn find(
     report: impl Fn(&str) -> Finding,
 ) {
     for word in wanted {
-        for at in words(&file.product, word) {
-            findings.push(Finding {
-                line: line_of(&file.product, at),
-                ..report(word)
-            });
-        }
+        let mut lines: Vec<usize> = words(&file.product, word)
+            .map(|at| line_of(&file.product, at))
+            .collect();
+        lines.dedup();
+        findings.extend(lines.into_iter().map(|line| Finding {
+            line,
+            ..report(word)
+        }));
     }
 }
 
@@ -158,6 +160,10 @@ mod tests {
         let test = "#[cfg(test)]\nmod tests { use std::fs; }";
         let tree = Tree::of(&[
             ("crates/indelible-log/src/lib.rs", code),
+            (
+                "crates/indelible-proof/src/lib.rs",
+                "use std::{fs, io};\nfn a() { fs::read(b) }",
+            ),
             ("crates/indelible-disk/src/lib.rs", code),
             ("crates/indelible-cli/src/main.rs", code),
             ("crates/indelible-query/src/lib.rs", test),
@@ -167,7 +173,11 @@ mod tests {
                 "// std::fs is not used\n",
             ),
         ]);
-        assert_eq!(paths(files(&tree)), ["crates/indelible-log/src/lib.rs"]);
+        let expected = [
+            "crates/indelible-log/src/lib.rs",
+            "crates/indelible-proof/src/lib.rs",
+        ];
+        assert_eq!(paths(files(&tree)), expected);
     }
 
     #[test]
