@@ -93,17 +93,23 @@ fn may_hold_cloud_key(text: &[u8]) -> bool {
     let mut last = LENGTH - 1;
     while last < text.len() {
         let window = &text[last + 1 - LENGTH..=last];
-        if let Some(at) = window.iter().rposition(|b| !secret_value::is_base64(*b)) {
+        if let Some(at) = window.iter().rposition(|b| !secret_value::is_key_digit(*b)) {
             last = last + 1 + at;
             continue;
         }
         let after = text[last + 1..]
             .iter()
-            .take_while(|b| secret_value::is_base64(**b));
+            .take_while(|b| secret_value::is_key_digit(**b));
         let longer = after.count();
-        let before = last.checked_sub(LENGTH).map(|at| text[at]);
-        let alone = longer == 0 && !before.is_some_and(secret_value::is_base64);
-        if alone && secret_value::is_random(window) {
+        let head = &text[..last + 1 - LENGTH];
+        let before = head
+            .iter()
+            .rev()
+            .take_while(|b| secret_value::is_key_digit(**b))
+            .count();
+        // After a backslash the run starts with what belongs to the escape: leave it to the walk.
+        let escaped = head.len().checked_sub(before + 1).map(|at| text[at]) == Some(b'\\');
+        if escaped || (before + longer == 0 && secret_value::is_random(window)) {
             return true;
         }
         last += longer + LENGTH;

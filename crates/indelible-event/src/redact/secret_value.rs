@@ -37,8 +37,13 @@ fn run(text: &str, start: usize, of_kind: impl Fn(u8) -> bool) -> Range<usize> {
     start..start + rest.iter().take_while(|b| of_kind(**b)).count()
 }
 
-pub(super) fn is_base64(b: u8) -> bool {
+fn is_base64(b: u8) -> bool {
     b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/' | b'=')
+}
+
+/// The digits of an AWS secret access key, which has no padding.
+pub(super) fn is_key_digit(b: u8) -> bool {
+    b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/')
 }
 
 fn is_base64_url(b: u8) -> bool {
@@ -201,8 +206,10 @@ fn cloud_keys(text: &str, parts: &mut Vec<Range<usize>>) {
     }
     let mut at = 0;
     while at < text.len() {
-        let token = run(text, at, is_base64);
-        if token.len() == AWS_KEY_BYTES && is_random(&text.as_bytes()[token.clone()]) {
+        let token = run(text, at, is_key_digit);
+        let padded = text.as_bytes().get(token.end) == Some(&b'=');
+        let is_key = token.len() == AWS_KEY_BYTES && !padded;
+        if is_key && is_random(&text.as_bytes()[token.clone()]) {
             parts.push(token.clone());
         }
         at = token.end + 1;
