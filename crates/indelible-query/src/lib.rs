@@ -1,1 +1,30 @@
 //! Query text to plan to page; hits are checked on bodies.
+//!
+//! Three steps, each usable alone: [`parse`] turns text into a [`Parsed`] condition or into errors
+//! that point at columns; [`resolve`] turns that into the [`indelible_store::Query`] that indexes
+//! understand, looking sealed values up where keys allow; [`page`] and [`for_each`] read the answer,
+//! checking every hit on the record's body in the ledger.
+//!
+//! What is deliberately absent: clocks and time zones of its own (they come in [`ParseContext`]),
+//! keys (a [`indelible_store::Finder`] is asked), deciding who may read what (the caller names the
+//! tenants). The language is described in `docs/query.md`, whose examples are tests.
+
+mod ask;
+mod cursor;
+mod error;
+mod lex;
+mod page;
+mod parse;
+mod qualifier;
+mod resolve;
+mod suggest;
+mod when;
+
+pub use ask::{Ask, Parsed};
+pub use cursor::{Asked, Cursor, CursorError};
+pub use error::QueryError;
+pub use page::{Damage, Page, Row, Seen, for_each, page};
+pub use parse::{DEPTH_MAX, TERMS_MAX, TEXT_BYTES_MAX, parse};
+pub use qualifier::{QUALIFIERS, Qualifier};
+pub use resolve::{Resolved, resolve};
+pub use when::ParseContext;

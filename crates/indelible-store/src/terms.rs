@@ -209,6 +209,11 @@ impl Terms {
         self.bytes.extend_from_slice(text.as_bytes());
     }
 
+    /// Forgets all terms and keeps the room for others.
+    pub fn clear(&mut self) {
+        self.bytes.clear();
+    }
+
     /// The terms in the order they were filed; may repeat.
     pub fn iter(&self) -> impl Iterator<Item = (Key, &str)> {
         let mut rest = self.bytes.as_slice();
@@ -316,7 +321,7 @@ pub fn extract(event: &EventView<'_>, terms: &mut Terms, numbers: &mut Vec<(Colu
 }
 
 /// The handles in `/sealed/*/subject`: the ledger writes them, so nothing in them is escaped.
-fn sealed_subjects<'a>(event: &EventView<'a>) -> impl Iterator<Item = &'a str> {
+pub fn sealed_subjects<'a>(event: &EventView<'a>) -> impl Iterator<Item = &'a str> {
     let sealed = event.raw(Field::Sealed).unwrap_or_default();
     sealed
         .split("\"subject\":\"")

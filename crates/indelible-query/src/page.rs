@@ -1,0 +1,338 @@
+//! The answer to a query: hits of the index, read in the ledger and checked on the bodies.
+//!
+//! Nothing that the index says is believed but where to look. Hits that cannot be read are part of
+//! the answer as [`Damage`], never left out in silence. Memory is bounded by [`HITS_MAX`] leaves
+//! beside the rows of a page.
+
+use std::collections::HashMap;
+use std::ops::{ControlFlow, Range};
+
+use indelible_event::ids::{AuditId, TenantId};
+use indelible_event::{EventView, Field, LeafView};
+use indelible_merkle::{Hash, leaf_hash};
+use indelible_store::{
+    Expr, Index, Ledger, Place, Query, Result, SealedValue, Stored, StoredRecord, Subject, Terms,
+    terms,
+};
+
+/// The most hits asked for and read at a time.
+const HITS_MAX: usize = 512;
+/// Records between two hits that are read over rather than starting another read.
+const GAP_RECORDS_MAX: u64 = 8;
+
+/// A record of the answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Row {
+    /// Where it stands in the order.
+    pub place: Place,
+    /// The leaf, byte for byte.
+    pub leaf: Vec<u8>,
+    /// RFC 6962 leaf hash of these bytes.
+    pub record_hash: Hash,
+    /// Its personal values, encrypted.
+    pub sealed: Vec<SealedValue>,
+}
+
+/// Records that the answer may want and that cannot be read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Damage {
+    /// Whose log.
+    pub tenant: TenantId,
+    /// Their sequence numbers.
+    pub range: Range<u64>,
+    /// Where the damage is, or what is wrong, for people.
+    pub place: String,
+}
+
+/// One page of an answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Page {
+    /// The records, in order.
+    pub rows: Vec<Row>,
+    /// What could not be read on the way.
+    pub damaged: Vec<Damage>,
+    /// After which place the next page starts; `None` when nothing is left.
+    pub next: Option<Place>,
+    /// The mark that the answer is as of; give it as [`Query::as_of`] of the next page.
+    pub as_of: u64,
+}
+
+/// What [`for_each`] meets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Seen {
+    /// A record that matches.
+    Row(Row),
+    /// Records that may match and cannot be read.
+    Damaged(Damage),
+}
+
+/// The next page of at most `limit` records (at least one) after `after`.
+///
+/// # Errors
+/// Those of the index and of the ledger; damage is not an error but [`Page::damaged`].
+pub fn page(
+    index: &dyn Index,
+    ledger: &dyn Ledger,
+    query: &Query,
+    after: Option<&Place>,
+    limit: usize,
+) -> Result<Page> {
+    let limit = limit.max(1);
+    let mut reading = Reading::start(index, ledger, query, after)?;
+    let mut page = Page {
+        rows: Vec::with_capacity(limit.min(HITS_MAX)),
+        damaged: Vec::new(),
+        next: None,
+        as_of: reading.as_of,
+    };
+    let mut wanted = limit;
+    while let Some(batch) = reading.batch(wanted)? {
+        for seen in batch {
+            match seen {
+                _ if page.rows.len() == limit => {
+                    page.next = page.rows.last().map(|row| row.place.clone());
+                    return Ok(page);
+                }
+                Seen::Row(row) => page.rows.push(row),
+                Seen::Damaged(damage) if page.damaged.contains(&damage) => {}
+                Seen::Damaged(damage) => page.damaged.push(damage),
+            }
+        }
+        if page.rows.len() == limit {
+            // The last hit read, matching or not, so that the next page does not read it again.
+            page.next = reading.after.filter(|_| !reading.exhausted);
+            return Ok(page);
+        }
+        // Many hits that do not match: look at more at a time.
+        wanted = wanted.saturating_mul(2);
+    }
+    Ok(page)
+}
+
+/// Calls `visit` for every record of the answer after `after`, in order, until it breaks; returns
+/// the mark that the answer is as of.
+///
+/// # Errors
+/// As [`page`].
+pub fn for_each(
+    index: &dyn Index,
+    ledger: &dyn Ledger,
+    query: &Query,
+    after: Option<&Place>,
+    visit: &mut dyn FnMut(Seen) -> ControlFlow<()>,
+) -> Result<u64> {
+    let mut reading = Reading::start(index, ledger, query, after)?;
+    let mut last_damage = None;
+    while let Some(batch) = reading.batch(HITS_MAX)? {
+        for seen in batch {
+            if let Seen::Damaged(damage) = &seen {
+                if last_damage.as_ref() == Some(damage) {
+                    continue;
+                }
+                last_damage = Some(damage.clone());
+            }
+            if visit(seen).is_break() {
+                return Ok(reading.as_of);
+            }
+        }
+    }
+    Ok(reading.as_of)
+}
+
+/// An answer being read.
+struct Reading<'a> {
+    index: &'a dyn Index,
+    ledger: &'a dyn Ledger,
+    query: Query,
+    as_of: u64,
+    after: Option<Place>,
+    exhausted: bool,
+}
+
+impl<'a> Reading<'a> {
+    fn start(
+        index: &'a dyn Index,
+        ledger: &'a dyn Ledger,
+        query: &Query,
+        after: Option<&Place>,
+    ) -> Result<Self> {
+        let as_of = match query.as_of {
+            Some(mark) => mark,
+            None => index.mark()?,
+        };
+        let query = Query {
+            as_of: Some(as_of),
+            ..query.clone()
+        };
+        Ok(Self {
+            index,
+            ledger,
+            query,
+            as_of,
+            after: after.cloned(),
+            exhausted: false,
+        })
+    }
+
+    /// What matches among the next hits, in order; `None` when there are no more.
+    fn batch(&mut self, wanted: usize) -> Result<Option<Vec<Seen>>> {
+        if self.exhausted {
+            return Ok(None);
+        }
+        let limit = wanted.clamp(1, HITS_MAX);
+        let page = self.index.search(&self.query, self.after.as_ref(), limit)?;
+        self.exhausted = page.exhausted || page.hits.is_empty();
+        if let Some(last) = page.hits.last() {
+            self.after = Some(last.clone());
+        }
+        let mut bodies = Bodies::new(&self.query.expr, &page.hits);
+        for (tenant, range) in runs(&page.hits) {
+            self.ledger
+                .read(tenant, range, &mut |stored| bodies.meet(tenant, stored))?;
+        }
+        Ok(Some(bodies.finish()))
+    }
+}
+
+/// The hits as ranges to read, each tenant's in order, near ones together.
+fn runs(hits: &[Place]) -> Vec<(&TenantId, Range<u64>)> {
+    let mut places: Vec<_> = hits
+        .iter()
+        .map(|hit| (&hit.tenant, hit.sequence_number))
+        .collect();
+    places.sort_unstable();
+    let mut runs: Vec<(&TenantId, Range<u64>)> = Vec::new();
+    for (tenant, number) in places {
+        match runs.last_mut() {
+            Some((of, range))
+                if *of == tenant && number - range.end.min(number) <= GAP_RECORDS_MAX =>
+            {
+                range.end = number + 1;
+            }
+            _ => runs.push((tenant, number..number + 1)),
+        }
+    }
+    runs
+}
+
+/// The bodies of some hits, checked as they are read.
+struct Bodies<'a> {
+    expr: &'a Expr,
+    hits: &'a [Place],
+    slots: HashMap<(&'a TenantId, u64), usize>,
+    found: Vec<Found>,
+    terms: Terms,
+    numbers: Vec<(indelible_store::Column, f64)>,
+}
+
+enum Found {
+    /// Not met while reading.
+    Missing,
+    /// Read, and not what was asked for.
+    Other,
+    /// Part of the answer.
+    Seen(Seen),
+}
+
+impl<'a> Bodies<'a> {
+    fn new(expr: &'a Expr, hits: &'a [Place]) -> Self {
+        let slots = (0..)
+            .zip(hits)
+            .map(|(slot, hit)| ((&hit.tenant, hit.sequence_number), slot));
+        Self {
+            expr,
+            hits,
+            slots: slots.collect(),
+            found: hits.iter().map(|_| Found::Missing).collect(),
+            terms: Terms::default(),
+            numbers: Vec::new(),
+        }
+    }
+
+    fn meet(&mut self, tenant: &TenantId, stored: Stored<'_>) -> ControlFlow<()> {
+        match stored {
+            Stored::Record(record) => {
+                if let Some(slot) = self.slots.get(&(tenant, record.sequence_number)).copied() {
+                    let found = self.check(slot, &record);
+                    self.put(slot, found);
+                }
+            }
+            Stored::Damaged { range, place } => {
+                let hit = self
+                    .slots
+                    .iter()
+                    .filter(|((t, n), _)| *t == tenant && range.contains(n));
+                for slot in hit.map(|(_, slot)| *slot).collect::<Vec<_>>() {
+                    let damage = Damage {
+                        tenant: tenant.clone(),
+                        range: range.clone(),
+                        place: place.clone(),
+                    };
+                    self.put(slot, Found::Seen(Seen::Damaged(damage)));
+                }
+            }
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn put(&mut self, slot: usize, found: Found) {
+        if let Some(place) = self.found.get_mut(slot) {
+            *place = found;
+        }
+    }
+
+    fn check(&mut self, slot: usize, record: &StoredRecord<'_>) -> Found {
+        let Some(hit) = self.hits.get(slot) else {
+            return Found::Missing;
+        };
+        match self.matches(record) {
+            Some(false) => Found::Other,
+            Some(true) => Found::Seen(Seen::Row(Row {
+                place: hit.clone(),
+                leaf: record.leaf.to_vec(),
+                record_hash: leaf_hash(record.leaf),
+                sealed: record.sealed.to_vec(),
+            })),
+            None => Found::Seen(damaged(hit, "the stored bytes are not a record")),
+        }
+    }
+
+    /// Whether the body is what was asked for; `None` if it is no record.
+    fn matches(&mut self, record: &StoredRecord<'_>) -> Option<bool> {
+        if *self.expr == Expr::All {
+            return Some(true);
+        }
+        let leaf = LeafView::locate(record.leaf).ok()?;
+        let event = EventView::parse(leaf.event()).ok()?;
+        let audit_id = AuditId::parse(&event.text(Field::AuditId)?).ok()?;
+        self.terms.clear();
+        self.numbers.clear();
+        terms::extract(&event, &mut self.terms, &mut self.numbers);
+        Some(self.expr.matches(&Subject {
+            sequence_number: record.sequence_number,
+            audit_id,
+            event: &event,
+            terms: &self.terms,
+            sealed: record.sealed,
+        }))
+    }
+
+    fn finish(self) -> Vec<Seen> {
+        let all = self.found.into_iter().zip(self.hits);
+        all.filter_map(|(found, hit)| match found {
+            Found::Missing => Some(damaged(hit, "the index names a record that the log lacks")),
+            Found::Other => None,
+            Found::Seen(seen) => Some(seen),
+        })
+        .collect()
+    }
+}
+
+fn damaged(hit: &Place, place: &str) -> Seen {
+    let range = hit.sequence_number..hit.sequence_number + 1;
+    Seen::Damaged(Damage {
+        tenant: hit.tenant.clone(),
+        range,
+        place: place.to_owned(),
+    })
+}

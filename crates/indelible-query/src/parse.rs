@@ -1,0 +1,439 @@
+//! Tokens to a [`Parsed`] query or to errors that point at columns.
+//!
+//! Grammar, loosest first: `or = and {"OR" and}`, `and = not {["AND"] not}`,
+//! `not = ("NOT" | "-") not | one`, `one = "(" or ")" | text | qualifier ":" value {"," value}`.
+//! Bounds (`since:`, `until:`, `tenant:` …) are read like any other term and must then stand side by
+//! side at the top, since they say where to look rather than what to look for.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use indelible_event::ids::{Micros, TenantId};
+use indelible_store::Key;
+use indelible_store::terms::{normalise, normalise_address};
+
+use crate::ask::{Ask, EVER, Parsed};
+use crate::error::{Place, QueryError};
+use crate::lex::{Lexer, Token, Value};
+use crate::qualifier::{Clock, Meaning, QUALIFIERS, Qualifier};
+use crate::suggest::nearest;
+use crate::when::{self, End, ParseContext};
+
+/// The longest query text, bytes.
+pub const TEXT_BYTES_MAX: usize = 16_384;
+/// How deep parentheses and negations may be nested.
+pub const DEPTH_MAX: usize = 32;
+/// The most words and values of one query.
+pub const TERMS_MAX: usize = 512;
+
+/// Reads a query text; the empty text asks for every record.
+///
+/// # Errors
+/// All mistakes that can be told apart, in the order of their columns.
+pub fn parse(text: &str, context: &ParseContext) -> Result<Parsed, Vec<QueryError>> {
+    let mut parser = Parser {
+        text: Arc::from(text),
+        context,
+        lexer: Lexer::new(text),
+        ahead: None,
+        errors: Vec::new(),
+        terms: 0,
+    };
+    if text.len() > TEXT_BYTES_MAX {
+        let place = Place {
+            column: 1,
+            length: 0,
+        };
+        let said = format!(
+            "the query is {} bytes long, at most {TEXT_BYTES_MAX}",
+            text.len()
+        );
+        return Err(vec![QueryError::new(&parser.text, &place, said)]);
+    }
+    parser.advance();
+    let parsed = parser.whole();
+    if parser.errors.is_empty()
+        && let Some(parsed) = parsed
+    {
+        return Ok(parsed);
+    }
+    parser.errors.sort_by_key(QueryError::column);
+    Err(parser.errors)
+}
+
+/// What a part of the text turned out to be.
+enum Node {
+    /// A mistake, reported already.
+    Wrong,
+    /// A condition.
+    Ask(Ask),
+    /// A bound, which may only stand at the top.
+    Bound(Bound, Place),
+    /// Side by side.
+    And(Vec<Node>),
+    /// Alternatives.
+    Or(Vec<Node>),
+    /// Negated.
+    Not(Box<Node>),
+}
+
+/// Where to look.
+enum Bound {
+    Tenants(Vec<TenantId>),
+    Since(Clock, Micros),
+    Until(Clock, Micros),
+}
+
+struct Parser<'a> {
+    text: Arc<str>,
+    context: &'a ParseContext,
+    lexer: Lexer,
+    ahead: Option<(Token, Place)>,
+    errors: Vec<QueryError>,
+    terms: usize,
+}
+
+impl Parser<'_> {
+    fn advance(&mut self) -> Option<(Token, Place)> {
+        std::mem::replace(&mut self.ahead, self.lexer.next())
+    }
+
+    fn here(&self) -> Place {
+        self.ahead
+            .as_ref()
+            .map_or_else(|| self.lexer.end(), |(_, place)| *place)
+    }
+
+    fn sees(&self, token: &Token) -> bool {
+        self.ahead.as_ref().is_some_and(|(ahead, _)| ahead == token)
+    }
+
+    fn error(&mut self, place: &Place, message: impl Into<String>) {
+        self.errors
+            .push(QueryError::new(&self.text, place, message));
+    }
+
+    fn wrong(&mut self, place: &Place, message: impl Into<String>) -> Node {
+        self.error(place, message);
+        Node::Wrong
+    }
+
+    fn whole(&mut self) -> Option<Parsed> {
+        let mut parsed = Parsed::default();
+        if self.ahead.is_none() {
+            return Some(parsed);
+        }
+        let node = self.or(0)?;
+        if self.sees(&Token::Close) {
+            self.error(&self.here(), "nothing is open here: remove `)`");
+            return None;
+        }
+        let mut asks = Vec::new();
+        self.top(node, &mut parsed, &mut asks);
+        parsed.ask = Ask::and(asks);
+        Some(parsed)
+    }
+
+    /// Takes bounds out of what stands side by side at the top.
+    fn top(&mut self, node: Node, parsed: &mut Parsed, asks: &mut Vec<Ask>) {
+        match node {
+            Node::And(parts) => {
+                for part in parts {
+                    self.top(part, parsed, asks);
+                }
+            }
+            Node::Bound(bound, place) => self.bind(bound, &place, parsed),
+            other => asks.extend(self.condition(other)),
+        }
+    }
+
+    fn bind(&mut self, bound: Bound, place: &Place, parsed: &mut Parsed) {
+        let (clock, from, to) = match bound {
+            Bound::Tenants(mut named) => {
+                if let Some(before) = &parsed.tenants {
+                    named.retain(|tenant| before.contains(tenant));
+                }
+                if named.is_empty() {
+                    self.error(
+                        place,
+                        "no tenant is named by both: write `tenant:a,b` for either",
+                    );
+                }
+                parsed.tenants = Some(named);
+                return;
+            }
+            Bound::Since(clock, from) => (clock, from, EVER.end),
+            Bound::Until(clock, to) => (clock, EVER.start, to),
+        };
+        let range: &mut Range<Micros> = match clock {
+            Clock::Occurred => &mut parsed.occurred,
+            Clock::Ingested => &mut parsed.ingested,
+        };
+        range.start = range.start.max(from);
+        range.end = range.end.min(to);
+        if range.is_empty() {
+            self.error(
+                place,
+                "the time ends before it begins, so nothing can match",
+            );
+        }
+    }
+
+    /// A condition without bounds in it.
+    fn condition(&mut self, node: Node) -> Option<Ask> {
+        match node {
+            Node::Wrong => None,
+            Node::Ask(ask) => Some(ask),
+            Node::Bound(_, place) => {
+                let said = "this bounds the whole query: write it outside of OR, NOT and -, with \
+                            the alternatives in parentheses";
+                self.error(&place, said);
+                None
+            }
+            Node::And(parts) => Some(Ask::and(self.conditions(parts))),
+            Node::Or(parts) => Some(Ask::or(self.conditions(parts))),
+            Node::Not(inner) => Some(Ask::Not(Box::new(self.condition(*inner)?))),
+        }
+    }
+
+    fn conditions(&mut self, nodes: Vec<Node>) -> Vec<Ask> {
+        nodes
+            .into_iter()
+            .filter_map(|node| self.condition(node))
+            .collect()
+    }
+
+    /// `None` when the rest of the text makes no sense after a mistake, which was reported.
+    fn or(&mut self, depth: usize) -> Option<Node> {
+        let mut parts = vec![self.and(depth)?];
+        while self.sees(&Token::Or) {
+            self.advance();
+            parts.push(self.and(depth)?);
+        }
+        Some(if parts.len() == 1 {
+            parts.swap_remove(0)
+        } else {
+            Node::Or(parts)
+        })
+    }
+
+    fn and(&mut self, depth: usize) -> Option<Node> {
+        let mut parts = vec![self.not(depth)?];
+        loop {
+            if self.sees(&Token::And) {
+                self.advance();
+            } else if self.ahead.is_none() || self.sees(&Token::Or) || self.sees(&Token::Close) {
+                break;
+            }
+            parts.push(self.not(depth)?);
+        }
+        Some(if parts.len() == 1 {
+            parts.swap_remove(0)
+        } else {
+            Node::And(parts)
+        })
+    }
+
+    fn not(&mut self, depth: usize) -> Option<Node> {
+        if depth > DEPTH_MAX {
+            let said = format!("parentheses and negations are nested more than {DEPTH_MAX} deep");
+            self.error(&self.here(), said);
+            return None;
+        }
+        let Some((token, place)) = self.advance() else {
+            self.error(&self.here(), "a word or qualifier is missing here");
+            return None;
+        };
+        match token {
+            Token::Not => Some(Node::Not(Box::new(self.not(depth + 1)?))),
+            Token::Open => self.group(depth, &place),
+            Token::Close | Token::And | Token::Or => {
+                let said = "a word or qualifier is missing before this; quote it to search for it";
+                self.error(&place, said);
+                None
+            }
+            Token::Unclosed => {
+                self.error(&place, "the quote is not closed: add `\"`");
+                None
+            }
+            Token::Text(value) => Some(self.text(&value)),
+            Token::Qualified(name, at, values) => Some(self.qualified(&name, &at, &values, &place)),
+        }
+    }
+
+    fn group(&mut self, depth: usize, open: &Place) -> Option<Node> {
+        if self.sees(&Token::Close) {
+            self.error(&open.to(self.here()), "the parentheses are empty");
+            return None;
+        }
+        let inner = self.or(depth + 1)?;
+        if !self.sees(&Token::Close) {
+            self.error(open, "the parenthesis is not closed: add `)`");
+            return None;
+        }
+        self.advance();
+        Some(inner)
+    }
+
+    /// Counts a term; too many are an error once.
+    fn count(&mut self, place: &Place) {
+        self.terms += 1;
+        if self.terms == TERMS_MAX + 1 {
+            self.error(
+                place,
+                format!("more than {TERMS_MAX} words and values in one query"),
+            );
+        }
+    }
+
+    fn text(&mut self, value: &Value) -> Node {
+        self.count(&value.place);
+        if normalise(&value.text).is_empty() {
+            return self.wrong(&value.place, "the quotes are empty");
+        }
+        if !value.quoted && value.text.contains('*') {
+            return self.wildcard(value);
+        }
+        Node::Ask(Ask::Text(value.text.trim().to_owned()))
+    }
+
+    fn wildcard(&mut self, value: &Value) -> Node {
+        let said = "there are no wildcards: write the whole word, or quote it to search for it as \
+                    it stands";
+        self.wrong(&value.place, said)
+    }
+
+    fn qualified(&mut self, name: &str, at: &Place, values: &[Value], whole: &Place) -> Node {
+        let Some(qualifier) = Qualifier::named(name) else {
+            let known = QUALIFIERS.iter().map(|q| q.name);
+            let near = nearest(&name.to_ascii_lowercase(), known);
+            let said = if near.is_some() {
+                format!("there is no qualifier `{name}`")
+            } else {
+                format!("there is no qualifier `{name}`; to search for the text itself, quote it")
+            };
+            self.errors
+                .push(QueryError::new(&self.text, at, said).suggesting(near));
+            return Node::Wrong;
+        };
+        let mut asks = Vec::with_capacity(values.len());
+        for value in values {
+            self.count(&value.place);
+            if normalise(&value.text).is_empty() {
+                let said = format!("`{}:` needs a value here", qualifier.name);
+                let place = if value.place.length == 0 {
+                    whole
+                } else {
+                    &value.place
+                };
+                return self.wrong(place, said);
+            }
+            if !value.quoted && value.text.contains('*') {
+                return self.wildcard(value);
+            }
+            match qualifier.meaning {
+                Meaning::Is(key) => asks.extend(self.is(qualifier, key, value)),
+                Meaning::Id => asks.push(Ask::Id(normalise(&value.text).into_owned())),
+                Meaning::Sequence => asks.extend(self.sequence(value)),
+                Meaning::Tenant | Meaning::Since(_) | Meaning::Until(_) => {}
+            }
+        }
+        match qualifier.meaning {
+            Meaning::Tenant => self.tenants(values, whole),
+            Meaning::Since(clock) => {
+                self.time(values, End::Start, whole, |at| Bound::Since(clock, at))
+            }
+            Meaning::Until(clock) => {
+                self.time(values, End::End, whole, |at| Bound::Until(clock, at))
+            }
+            _ if asks.len() < values.len() => Node::Wrong,
+            _ => Node::Ask(Ask::or(asks)),
+        }
+    }
+
+    fn is(&mut self, qualifier: &Qualifier, key: Key, value: &Value) -> Option<Ask> {
+        if key == Key::Ip {
+            let address = normalise_address(&value.text);
+            if !value.quoted && address.contains('/') {
+                let said = "`ip:` takes one address, not a network";
+                self.error(&value.place, said);
+                return None;
+            }
+            return Some(Ask::Is(key, address.into_owned()));
+        }
+        let text = normalise(&value.text).into_owned();
+        if !value.quoted && !qualifier.knows(&text) {
+            let near = qualifier.nearest_value(&text);
+            let said = format!(
+                "`{}:` is one of {}; quote another word to search for it as it stands",
+                qualifier.name,
+                qualifier.values.join(", "),
+            );
+            self.errors
+                .push(QueryError::new(&self.text, &value.place, said).suggesting(near));
+            return None;
+        }
+        Some(Ask::Is(key, text))
+    }
+
+    fn sequence(&mut self, value: &Value) -> Option<Ask> {
+        let range = read_sequence(value.text.trim());
+        if range.is_none() {
+            let said = "write sequence numbers like 7, 10..20, 10.. or ..20, the smaller one first";
+            self.error(&value.place, said);
+        }
+        range.map(Ask::Sequence)
+    }
+
+    fn tenants(&mut self, values: &[Value], whole: &Place) -> Node {
+        let mut named = Vec::with_capacity(values.len());
+        for value in values {
+            match TenantId::parse(value.text.trim()) {
+                Ok(tenant) => named.push(tenant),
+                Err(error) => {
+                    self.error(&value.place, error.to_string());
+                }
+            }
+        }
+        if named.len() < values.len() {
+            return Node::Wrong;
+        }
+        named.sort();
+        named.dedup();
+        Node::Bound(Bound::Tenants(named), *whole)
+    }
+
+    fn time(
+        &mut self,
+        values: &[Value],
+        end: End,
+        whole: &Place,
+        bound: impl Fn(Micros) -> Bound,
+    ) -> Node {
+        let [value] = values else {
+            return self.wrong(whole, "one time, not a list");
+        };
+        match when::read(&value.text, end, self.context) {
+            Ok(at) => Node::Bound(bound(at), *whole),
+            Err(said) => self.wrong(&value.place, said),
+        }
+    }
+}
+
+/// `7`, `10..20` (both included), `10..`, `..20`.
+fn read_sequence(text: &str) -> Option<Range<u64>> {
+    let number = |digits: &str| -> Option<u64> {
+        let plain = !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit());
+        // The last number is never given out, so that every range has an end.
+        digits.parse().ok().filter(|n| plain && *n < u64::MAX)
+    };
+    let (first, last) = match text.split_once("..") {
+        None => (number(text)?, Some(number(text)?)),
+        Some(("", "")) => return None,
+        Some(("", last)) => (0, Some(number(last)?)),
+        Some((first, "")) => (number(first)?, None),
+        Some((first, last)) => (number(first)?, Some(number(last)?)),
+    };
+    let end = last.map_or(u64::MAX, |last| last + 1);
+    (first < end).then_some(first..end)
+}

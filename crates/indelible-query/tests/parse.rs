@@ -1,0 +1,332 @@
+//! What texts mean, and where errors point.
+
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+use indelible_event::ids::Micros;
+use indelible_query::{Ask, DEPTH_MAX, ParseContext, Parsed, QueryError, TERMS_MAX, parse};
+use indelible_store::Key;
+
+fn context() -> ParseContext {
+    ParseContext::utc(Micros::parse("2026-11-20T10:30:00Z").unwrap())
+}
+
+fn ask(text: &str) -> Ask {
+    parsed(text).ask
+}
+
+fn parsed(text: &str) -> Parsed {
+    parse(text, &context()).unwrap_or_else(|errors| panic!("{text}: {}", errors[0]))
+}
+
+fn errors(text: &str) -> Vec<QueryError> {
+    parse(text, &context()).expect_err(text)
+}
+
+fn word(text: &str) -> Ask {
+    Ask::Text(text.to_owned())
+}
+
+fn is(key: Key, text: &str) -> Ask {
+    Ask::Is(key, text.to_owned())
+}
+
+fn not(inner: Ask) -> Ask {
+    Ask::Not(Box::new(inner))
+}
+
+#[test]
+fn words_quotes_and_qualifiers() {
+    assert_eq!(ask(""), Ask::All);
+    assert_eq!(ask("  \t\n "), Ask::All);
+    assert_eq!(ask("login"), word("login"));
+    assert_eq!(ask("bert-jan"), word("bert-jan"));
+    assert_eq!(ask("\"signed in\""), word("signed in"));
+    assert_eq!(ask(r#""a \"b\" \\ c""#), word(r#"a "b" \ c"#));
+    assert_eq!(ask("12:30"), word("12:30"));
+    assert_eq!(ask("2001:db8::1"), word("2001:db8::1"));
+    assert_eq!(ask("::1"), word("::1"));
+    assert_eq!(ask("-"), word("-"));
+    assert_eq!(ask("Größe"), word("Größe"));
+    assert_eq!(ask("actor:Bert-Jan"), is(Key::Actor, "bert-jan"));
+    assert_eq!(ask("ACTOR:x"), is(Key::Actor, "x"));
+    assert_eq!(ask("actor:\"Bert Jan\""), is(Key::Actor, "bert jan"));
+    assert_eq!(
+        ask("actor:arn:aws:iam::1:user/x"),
+        is(Key::Actor, "arn:aws:iam::1:user/x")
+    );
+    assert_eq!(ask("actor.type:USER"), is(Key::ActorType, "user"));
+    assert_eq!(ask("ip:2001:DB8:0::1"), is(Key::Ip, "2001:db8::1"));
+    assert_eq!(ask("ip:\"10.0.0.0/8\""), is(Key::Ip, "10.0.0.0/8"));
+    assert_eq!(
+        ask("ip:cloudtrail.amazonaws.com"),
+        is(Key::Ip, "cloudtrail.amazonaws.com")
+    );
+    assert_eq!(ask("outcome:\"odd word\""), is(Key::Outcome, "odd word"));
+    assert_eq!(ask("id:ABC"), Ask::Id("abc".to_owned()));
+}
+
+#[test]
+fn every_qualifier_of_a_term_has_its_key() {
+    for (name, key) in [
+        ("actor", Key::Actor),
+        ("target", Key::Target),
+        ("target.type", Key::TargetType),
+        ("type", Key::Type),
+        ("category", Key::Category),
+        ("correlation", Key::Correlation),
+        ("request", Key::Request),
+        ("trace", Key::Trace),
+        ("ip", Key::Ip),
+        ("email", Key::Email),
+        ("session", Key::Session),
+        ("project", Key::Project),
+        ("service", Key::Service),
+        ("investigation", Key::Investigation),
+        ("alert", Key::Alert),
+        ("subject", Key::Subject),
+        ("agent", Key::Agent),
+        ("model", Key::Model),
+        ("proof", Key::Proof),
+        ("agent-string", Key::UserAgent),
+        ("parent", Key::Parent),
+    ] {
+        assert_eq!(ask(&format!("{name}:x1")), is(key, "x1"));
+    }
+    for (text, key, value) in [
+        ("actor.type:agent", Key::ActorType, "agent"),
+        ("outcome:denied", Key::Outcome, "denied"),
+        ("severity:critical", Key::Severity, "critical"),
+        ("light:amber", Key::Light, "amber"),
+    ] {
+        assert_eq!(ask(text), is(key, value));
+    }
+}
+
+#[test]
+fn lists_negation_and_groups() {
+    let (a, b, c) = (word("a"), word("b"), word("c"));
+    assert_eq!(ask("a b"), Ask::And(vec![a.clone(), b.clone()]));
+    assert_eq!(ask("a AND b"), ask("a b"));
+    assert_eq!(
+        ask("(a b) c"),
+        Ask::And(vec![a.clone(), b.clone(), c.clone()])
+    );
+    assert_eq!(
+        ask("a OR b OR c"),
+        Ask::Or(vec![a.clone(), b.clone(), c.clone()])
+    );
+    let and = Ask::And(vec![b.clone(), c.clone()]);
+    assert_eq!(ask("a OR b c"), Ask::Or(vec![a.clone(), and]));
+    let or = Ask::Or(vec![a.clone(), b.clone()]);
+    assert_eq!(ask("(a OR b) c"), Ask::And(vec![or, c]));
+    assert_eq!(ask("-a"), not(a.clone()));
+    assert_eq!(ask("NOT a"), not(a.clone()));
+    assert_eq!(ask("NOT -a"), not(not(a.clone())));
+    assert_eq!(ask("-(a b)"), not(Ask::And(vec![a.clone(), b.clone()])));
+    assert_eq!(ask("-a b"), Ask::And(vec![not(a.clone()), b]));
+    assert_eq!(ask("\"AND\" or"), Ask::And(vec![word("AND"), word("or")]));
+    let list = Ask::Or(vec![
+        is(Key::Outcome, "failure"),
+        is(Key::Outcome, "denied"),
+    ]);
+    assert_eq!(ask("outcome:failure,denied"), list);
+    assert_eq!(ask("-outcome:failure,denied"), not(list));
+    let names = Ask::Or(vec![is(Key::Actor, "a, b"), is(Key::Actor, "c")]);
+    assert_eq!(ask("actor:\"a, b\",c"), names);
+}
+
+#[test]
+fn sequences() {
+    for (text, range) in [
+        ("seq:7", 7..8),
+        ("seq:10..20", 10..21),
+        ("seq:10..", 10..u64::MAX),
+        ("seq:..20", 0..21),
+        ("seq:0..0", 0..1),
+        ("seq:18446744073709551614", u64::MAX - 1..u64::MAX),
+    ] {
+        assert_eq!(ask(text), Ask::Sequence(range), "{text}");
+    }
+    assert_eq!(
+        ask("seq:1,5"),
+        Ask::Or(vec![Ask::Sequence(1..2), Ask::Sequence(5..6)])
+    );
+}
+
+#[test]
+fn bounds_leave_the_condition() {
+    let text = "since:24h actor:a until:2026-11-20 tenant:b,a ingested-since:2026-01-01T00:00Z";
+    let parsed = parsed(text);
+    assert_eq!(parsed.ask, is(Key::Actor, "a"));
+    let names: Vec<_> = parsed
+        .tenants
+        .unwrap()
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    assert_eq!(names, ["a", "b"]);
+    assert_eq!(
+        parsed.occurred.start.to_rfc3339(),
+        "2026-11-19T10:30:00.000000Z"
+    );
+    assert_eq!(
+        parsed.occurred.end.to_rfc3339(),
+        "2026-11-21T00:00:00.000000Z"
+    );
+    assert_eq!(
+        parsed.ingested.start.to_rfc3339(),
+        "2026-01-01T00:00:00.000000Z"
+    );
+    assert_eq!(parsed.ingested.end, Micros(i64::MAX));
+    // The narrower of two.
+    let narrow = self::parsed("since:7d (since:1d x) tenant:a,b tenant:b,c");
+    assert_eq!(
+        narrow.occurred.start.to_rfc3339(),
+        "2026-11-19T10:30:00.000000Z"
+    );
+    assert_eq!(narrow.tenants.unwrap()[0].as_str(), "b");
+    assert_eq!(narrow.ask, word("x"));
+}
+
+/// Text, column, length, part of the message, suggestion.
+type Case = (
+    &'static str,
+    usize,
+    usize,
+    &'static str,
+    Option<&'static str>,
+);
+
+const CASES: &[Case] = &[
+    (
+        "acter:bob",
+        1,
+        5,
+        "there is no qualifier `acter`",
+        Some("actor"),
+    ),
+    (
+        "a otucome:x",
+        3,
+        7,
+        "there is no qualifier `otucome`",
+        Some("outcome"),
+    ),
+    ("arn:aws:iam::1", 1, 3, "quote it", None),
+    (
+        "outcome:failed",
+        9,
+        6,
+        "is one of success, failure",
+        Some("failure"),
+    ),
+    ("outcome:sucess", 9, 6, "is one of", Some("success")),
+    ("outcome:success,x", 17, 1, "is one of", None),
+    ("severity:warn", 10, 4, "is one of debug", Some("warning")),
+    ("actor.type:usr", 12, 3, "is one of user", Some("user")),
+    ("actor:", 1, 6, "`actor:` needs a value", None),
+    ("actor:a,", 1, 8, "`actor:` needs a value", None),
+    ("actor:\" \"", 7, 3, "`actor:` needs a value", None),
+    ("\"\"", 1, 2, "the quotes are empty", None),
+    ("a \"bc", 3, 3, "the quote is not closed", None),
+    ("actor:\"bc", 7, 3, "the quote is not closed", None),
+    ("(a", 1, 1, "the parenthesis is not closed", None),
+    ("a )", 3, 1, "nothing is open here", None),
+    ("a ()", 3, 2, "the parentheses are empty", None),
+    ("a OR", 5, 0, "is missing here", None),
+    ("AND a", 1, 3, "is missing before this", None),
+    ("a OR OR b", 6, 2, "is missing before this", None),
+    ("NOT", 4, 0, "is missing here", None),
+    ("type:auth.*", 6, 6, "there are no wildcards", None),
+    ("log*", 1, 4, "there are no wildcards", None),
+    ("ip:10.0.0.0/8", 4, 10, "takes one address", None),
+    ("seq:20..10", 5, 6, "the smaller one first", None),
+    ("seq:..", 5, 2, "write sequence numbers", None),
+    ("seq:-1", 5, 2, "write sequence numbers", None),
+    (
+        "seq:18446744073709551615",
+        5,
+        20,
+        "write sequence numbers",
+        None,
+    ),
+    ("since:tomorrow", 7, 8, "write a time like", None),
+    ("since:2026-02-30", 7, 10, "does not exist", None),
+    ("since:1d,2d", 1, 11, "one time, not a list", None),
+    ("until:7d since:1d", 10, 8, "ends before it begins", None),
+    ("a OR since:1d", 6, 8, "bounds the whole query", None),
+    ("-tenant:acme", 2, 11, "bounds the whole query", None),
+    ("tenant:a/b", 8, 3, "a tenant is 1 to 128", None),
+    (
+        "tenant:a tenant:b",
+        10,
+        8,
+        "no tenant is named by both",
+        None,
+    ),
+    (
+        "größe ünter:x actr:y",
+        15,
+        4,
+        "no qualifier `actr`",
+        Some("actor"),
+    ),
+];
+
+#[test]
+fn errors_point_at_their_column() {
+    for (text, column, length, message, suggestion) in CASES {
+        let errors = errors(text);
+        let [error] = errors.as_slice() else {
+            panic!("{text}: {errors:?}")
+        };
+        assert_eq!(
+            (error.column(), error.length()),
+            (*column, *length),
+            "{text}: {error}"
+        );
+        assert!(error.message().contains(message), "{text}: {error}");
+        assert_eq!(error.suggestion(), *suggestion, "{text}: {error}");
+        assert!(
+            !error.message().ends_with('.') && !error.message().starts_with(char::is_uppercase)
+        );
+    }
+}
+
+#[test]
+fn all_mistakes_are_reported_in_order() {
+    let found = errors("acter:x (outcome:failed OR seq:x) since:never");
+    let columns: Vec<_> = found.iter().map(QueryError::column).collect();
+    assert_eq!(columns, [1, 18, 32, 41]);
+}
+
+#[test]
+fn an_error_is_drawn_under_its_text() {
+    let drawn = errors("actor:a acter:bob\tx")[0].to_string();
+    let expected = "column 9: there is no qualifier `acter`\n  actor:a acter:bob x\n          \
+                    ^^^^^ did you mean `actor`?";
+    assert_eq!(drawn, expected);
+    let long = format!("{} (", "word ".repeat(200));
+    let drawn = errors(&long)[0].to_string();
+    let lines: Vec<_> = drawn.lines().collect();
+    let [_, text, carets] = lines.as_slice() else {
+        panic!("{drawn}")
+    };
+    assert!(text.chars().count() <= 110, "{drawn}");
+    let at = carets.find('^').unwrap();
+    assert!(at + 1 >= text.trim_end().len() - 1, "{drawn}");
+}
+
+#[test]
+fn nothing_is_unbounded() {
+    let deep = "(".repeat(DEPTH_MAX) + "a" + &")".repeat(DEPTH_MAX);
+    assert_eq!(ask(&deep), word("a"));
+    let deeper = "(".repeat(1_000) + "a";
+    assert!(errors(&deeper)[0].message().contains("deep"));
+    let signs = "-".repeat(10_000) + "a";
+    assert!(errors(&signs)[0].message().contains("deep"));
+    let many = "a ".repeat(TERMS_MAX + 1);
+    let found = errors(&many);
+    assert_eq!((found.len(), found[0].column()), (1, 2 * TERMS_MAX + 1));
+    assert_eq!(errors(&"a".repeat(20_000))[0].column(), 1);
+}
