@@ -1,0 +1,148 @@
+//! Export: every leaf up to the newest published head, the disclosures, the signed checkpoint.
+
+use std::ops::{ControlFlow, Range};
+
+use indelible_event::ids::TenantId;
+use indelible_event::leaf::LeafView;
+use indelible_event::view::EventView;
+use indelible_proof::disclosure::DisclosureLine;
+use indelible_proof::finding::Place;
+use indelible_store::{Error, Kind, Result, Stored};
+
+use crate::disclose::disclose;
+use crate::keyring::Keyring;
+use crate::log::Stores;
+use crate::registry::{PublishedHead, log_row, published_heads};
+use crate::seal::unseal;
+
+/// One thing an export gives, in order of sequence numbers.
+#[derive(Debug)]
+pub enum Exported<'a> {
+    /// A record.
+    Record {
+        /// Its place.
+        sequence_number: u64,
+        /// The leaf, byte for byte: one line of the export.
+        leaf: &'a [u8],
+        /// Its disclosures, one line per subject.
+        disclosures: &'a [DisclosureLine],
+        /// The event with its personal values back in place, as far as they open.
+        joined: &'a [u8],
+    },
+    /// Records that cannot be read.
+    Damaged {
+        /// Their sequence numbers.
+        range: Range<u64>,
+        /// Where the damage is.
+        place: Place,
+    },
+}
+
+/// What an export gave.
+#[derive(Clone, Debug)]
+pub struct Summary {
+    /// Records given.
+    pub records: u64,
+    /// Disclosure lines given.
+    pub disclosures: u64,
+    /// Records with values that stay closed: erased, or the keys are not here.
+    pub closed: u64,
+    /// Records that could not be read.
+    pub damaged: u64,
+    /// The published head it ends at, with its signed checkpoint.
+    pub head: PublishedHead,
+}
+
+/// The newest published head of a tenant's log.
+///
+/// # Errors
+/// [`Kind::NotFound`] when there is no such tenant, or nothing of it is published.
+pub fn published_head(stores: &Stores, tenant: &TenantId) -> Result<PublishedHead> {
+    let state = stores.state.as_ref();
+    let row = log_row(state, tenant)?
+        .ok_or_else(|| Error::new(Kind::NotFound, format!("there is no tenant {tenant}")))?;
+    published_heads(state)?.remove(&row.slot).ok_or_else(|| {
+        Error::new(Kind::NotFound, format!("nothing of the log of {tenant} is published yet"))
+    })
+}
+
+/// Gives everything up to the newest published head to `give`, until it breaks off.
+///
+/// # Errors
+/// As [`published_head`] and the stores.
+pub fn export(
+    stores: &Stores,
+    keyring: &Keyring,
+    tenant: &TenantId,
+    give: &mut dyn FnMut(Exported<'_>) -> ControlFlow<()>,
+) -> Result<Summary> {
+    let head = published_head(stores, tenant)?;
+    let end = head.size;
+    let mut summary = Summary { records: 0, disclosures: 0, closed: 0, damaged: 0, head };
+    let mut failed = None;
+    stores.ledger.read(tenant, 0..end, &mut |stored| {
+        let record = match stored {
+            Stored::Record(record) => record,
+            Stored::Damaged { range, place } => {
+                summary.damaged += range.end - range.start;
+                return give(Exported::Damaged { range, place });
+            }
+        };
+        let opened = open(keyring, tenant, &record);
+        match opened {
+            Ok((lines, closed, joined)) => {
+                summary.records += 1;
+                summary.disclosures += lines.len() as u64;
+                summary.closed += u64::from(closed);
+                give(Exported::Record {
+                    sequence_number: record.sequence_number,
+                    leaf: record.leaf,
+                    disclosures: &lines,
+                    joined: &joined,
+                })
+            }
+            Err(e) => {
+                failed = Some(e);
+                ControlFlow::Break(())
+            }
+        }
+    })?;
+    failed.map_or(Ok(summary), Err)
+}
+
+type Joined = (Vec<DisclosureLine>, bool, Vec<u8>);
+
+fn open(
+    keyring: &Keyring,
+    tenant: &TenantId,
+    record: &indelible_store::StoredRecord<'_>,
+) -> Result<Joined> {
+    let number = record.sequence_number;
+    let corrupt =
+        |e: String| Error::new(Kind::Corrupt, format!("record {number} of {tenant}: {e}"));
+    let leaf = LeafView::locate(record.leaf).map_err(|e| corrupt(e.to_string()))?;
+    if record.sealed.is_empty() {
+        return Ok((Vec::new(), false, leaf.event().to_vec()));
+    }
+    let event = EventView::parse(leaf.event()).map_err(|e| corrupt(e.to_string()))?;
+    let disclosed = disclose(keyring, tenant, &event, record)?;
+    let joined = joined(keyring, tenant, leaf.event(), record.sealed)?;
+    Ok((disclosed.lines, !disclosed.closed.is_empty(), joined))
+}
+
+/// An event with its personal values back in place, as far as they open.
+///
+/// # Errors
+/// As the key store's.
+pub fn joined(
+    keyring: &Keyring,
+    tenant: &TenantId,
+    event: &[u8],
+    sealed: &[indelible_store::SealedValue],
+) -> Result<Vec<u8>> {
+    let opened = sealed
+        .iter()
+        .map(|value| keyring.open_value(tenant, value))
+        .collect::<Result<Vec<_>>>()?;
+    unseal(event, &opened)
+}

@@ -1,0 +1,241 @@
+//! The writer of a ledger: opens it, takes submissions, publishes.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use indelible_event::ids::TenantId;
+use indelible_proof::finding::Finding;
+use indelible_store::{Error, Kind, Ledger, Result, State};
+
+use crate::env::Env;
+use crate::keyring::Keyring;
+use crate::outcome::{Job, Outcome, Pending, Submission, Ticket};
+use crate::own::{OwnEvent, SYSTEM_TENANT};
+use crate::pipeline::Pipeline;
+use crate::prepare::{Prepared, prepare};
+use crate::publish::{Published, Publisher, Signer};
+use crate::recover::{self, OutstandingEvent};
+use crate::registry::{Identity, identity, put_identity};
+use crate::sequence::Item;
+
+/// The stores a ledger stands on.
+#[derive(Clone)]
+pub struct Stores {
+    /// The records.
+    pub ledger: Arc<dyn Ledger>,
+    /// The registry and what else is small.
+    pub state: Arc<dyn State>,
+}
+
+impl std::fmt::Debug for Stores {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Stores")
+    }
+}
+
+/// Bounds of the writer.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Records of one group commit.
+    pub group_records_max: usize,
+    /// Event bytes of one group commit.
+    pub group_bytes_max: usize,
+    /// Event bytes waiting to be numbered; beyond it a submitter waits.
+    pub queue_bytes_max: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { group_records_max: 4_096, group_bytes_max: 4 << 20, queue_bytes_max: 32 << 20 }
+    }
+}
+
+/// What a writer is told when it opens.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// C2SP origin of a ledger that has none yet; fixed from then on, never a host name.
+    pub origin: String,
+    /// C2SP verifier key that `log.created` names.
+    pub verifier_key: String,
+    /// Whether an unknown tenant gets its log with its first event.
+    pub create_tenants: bool,
+    /// Bounds.
+    pub limits: Limits,
+}
+
+/// Why a ledger could not be opened for writing.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The stored logs do not extend what was signed; only reading goes on, and `recover`.
+    #[error("the ledger does not extend what was signed: {}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
+    NotExtending(Vec<Finding>),
+    /// A store failed.
+    #[error(transparent)]
+    Store(#[from] Error),
+}
+
+/// What the parts of a writer share.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) stores: Stores,
+    pub(crate) keyring: Arc<Keyring>,
+    pub(crate) options: Options,
+    pub(crate) env: Env,
+    pub(crate) system: TenantId,
+    pub(crate) incarnation: u64,
+}
+
+/// The writer of a ledger. There is one for an embedded ledger; on a shared database there may be
+/// many, and none can fork a log.
+#[derive(Debug)]
+pub struct Log {
+    shared: Arc<Shared>,
+    pipeline: Pipeline,
+    publisher: Mutex<Publisher>,
+}
+
+impl Log {
+    /// Opens the ledger for writing, finishing a publication that was cut short.
+    ///
+    /// # Errors
+    /// [`OpenError::NotExtending`] when stored logs or the registry do not extend what the signer
+    /// last signed; [`OpenError::Store`] when a store fails.
+    pub fn open(
+        stores: Stores,
+        keyring: Arc<Keyring>,
+        signer: Option<Arc<dyn Signer>>,
+        options: Options,
+        env: Env,
+    ) -> std::result::Result<Self, OpenError> {
+        let system = system_tenant()?;
+        let state = stores.state.as_ref();
+        let incarnation = match identity(state)? {
+            Some((who, _)) => who.incarnation,
+            None => {
+                let who = Identity { origin: options.origin.clone(), incarnation: 1, slots: 0 };
+                state.apply(&[put_identity(&who, Some(0))?])?;
+                who.incarnation
+            }
+        };
+        let publisher = Publisher::open(&stores, signer)?;
+        let findings = publisher.check(&stores)?;
+        if !findings.is_empty() {
+            return Err(OpenError::NotExtending(findings));
+        }
+        let shared = Arc::new(Shared { stores, keyring, options, env, system, incarnation });
+        let pipeline = Pipeline::start(&shared).map_err(|e| {
+            Error::new(Kind::Unavailable, "a thread could not be started").caused_by(e)
+        })?;
+        let log = Self { shared, pipeline, publisher: Mutex::new(publisher) };
+        log.finish_publication()?;
+        log.write_outstanding()?;
+        Ok(log)
+    }
+
+    /// Submits events; returns at once unless the queue is full. One outcome per submission, in
+    /// order, from [`Pending::wait`].
+    pub fn submit(&self, batch: Vec<Submission>) -> Pending {
+        let mut outcomes = Vec::with_capacity(batch.len());
+        let mut ready = Vec::with_capacity(batch.len());
+        for (index, submission) in batch.into_iter().enumerate() {
+            match prepare(&self.shared, submission) {
+                Ok(prepared) => {
+                    outcomes.push(None);
+                    ready.push((index, prepared));
+                }
+                Err(outcome) => outcomes.push(Some(outcome)),
+            }
+        }
+        let job = Job::new(outcomes);
+        let items = ready
+            .into_iter()
+            .map(|(index, prepared)| Item {
+                prepared,
+                ticket: Some(Ticket { job: Arc::clone(&job), index }),
+                attempts: 0,
+                own: false,
+            })
+            .collect();
+        if let Err(refused) = self.pipeline.enqueue(items) {
+            let closed = Arc::new(Error::new(Kind::Unavailable, "the ledger is closing"));
+            let failed = refused
+                .into_iter()
+                .filter_map(|i| i.ticket)
+                .map(|t| (t.index, Outcome::Failed(Arc::clone(&closed))));
+            job.settle(failed);
+        }
+        Pending(job)
+    }
+
+    /// Gives the tenant a log if it has none.
+    ///
+    /// # Errors
+    /// As the store's; the tenant may have a slot already, which the next attempt uses.
+    ///
+    /// # Durability
+    /// The log is there when it returns.
+    pub fn ensure_tenant(&self, tenant: &TenantId) -> Result<()> {
+        if self.shared.stores.ledger.head(tenant)?.is_some() {
+            return Ok(());
+        }
+        let job = Job::new(vec![None]);
+        let ticket = Ticket { job: Arc::clone(&job), index: 0 };
+        self.pipeline
+            .create(tenant.clone(), ticket)
+            .map_err(|()| Error::new(Kind::Unavailable, "the ledger is closing"))?;
+        match Pending(job).wait().pop() {
+            Some(Outcome::Failed(e)) => Err(Error::new(e.kind(), e.context())),
+            _ => Ok(()),
+        }
+    }
+
+    /// Puts every durable head into a snapshot and signs it. Without news it gives the newest one.
+    ///
+    /// # Errors
+    /// [`Kind::ReadOnly`] when there is no signing key or the signer has seen a later state.
+    pub fn publish(&self) -> Result<Published> {
+        let mut publisher = self.publisher.lock().unwrap_or_else(PoisonError::into_inner);
+        publisher.publish(&self.shared.stores, &self.shared.env)
+    }
+
+    /// Writes what a recovery left to be written: the first records of the new incarnation.
+    fn write_outstanding(&self) -> Result<()> {
+        let state = self.shared.stores.state.as_ref();
+        let Some(outstanding) = recover::pending(state)? else { return Ok(()) };
+        for OutstandingEvent { tenant, event } in outstanding.events {
+            let own = OwnEvent::from_bytes(event.into_bytes())?;
+            let prepared = Prepared::own(&tenant, own, self.shared.incarnation)?;
+            let job = Job::new(vec![None]);
+            let ticket = Some(Ticket { job: Arc::clone(&job), index: 0 });
+            // Its id is fixed: if we die before the row is removed, it is a repeat next time.
+            let item = Item { prepared, ticket, attempts: 0, own: true };
+            if self.pipeline.enqueue(vec![item]).is_err() {
+                return Err(Error::new(Kind::Unavailable, "the ledger is closing"));
+            }
+            if let Some(Outcome::Failed(e)) = Pending(job).wait().pop() {
+                return Err(Error::new(e.kind(), e.context()));
+            }
+        }
+        recover::written(state)
+    }
+
+    fn finish_publication(&self) -> Result<()> {
+        let mut publisher = self.publisher.lock().unwrap_or_else(PoisonError::into_inner);
+        publisher.finish(&self.shared.stores)
+    }
+
+    /// Commits what was submitted and stops. Dropping does the same.
+    pub fn close(mut self) {
+        self.pipeline.close();
+    }
+}
+
+impl Drop for Log {
+    fn drop(&mut self) {
+        self.pipeline.close();
+    }
+}
+
+pub(crate) fn system_tenant() -> Result<TenantId> {
+    TenantId::parse(SYSTEM_TENANT)
+        .map_err(|e| Error::new(Kind::Invalid, "the system tenant's name").caused_by(e))
+}

@@ -1,0 +1,286 @@
+//! Two threads: one numbers and builds, one commits; groups are acknowledged in order.
+//!
+//! The sequencer builds the next group while the committer waits for the disk. When a commit fails,
+//! everything built on it is taken apart and built again from what is durable; an unknown outcome is
+//! tried again with the same ids, and the ids answer (invariant 4). Nothing is acknowledged before
+//! it is durable.
+
+use std::collections::VecDeque;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+
+use indelible_event::ids::TenantId;
+use indelible_store::{Error, Kind};
+
+use crate::keyring::Flushed;
+use crate::log::Shared;
+use crate::outcome::{Outcome, Ticket, settle_all};
+use crate::sequence::{Group, Item, Sequencer, Work};
+
+/// Groups between the sequencer and the disk.
+const PIPELINE_DEPTH: usize = 2;
+/// Attempts of an event whose commit conflicts or has an unknown outcome.
+const ATTEMPTS_MAX: u32 = 5;
+
+/// What goes to the sequencer's thread.
+#[derive(Debug, Default)]
+struct Inbox {
+    items: VecDeque<Work>,
+    bytes: usize,
+    done: Vec<Done>,
+    closed: bool,
+}
+
+#[derive(Debug)]
+enum Done {
+    Committed,
+    Failed(Box<Group>, Error),
+    /// Built on a head that did not come to be.
+    Stale(Box<Group>),
+}
+
+#[derive(Debug, Default)]
+struct Mailbox {
+    inbox: Mutex<Inbox>,
+    arrived: Condvar,
+    room: Condvar,
+}
+
+impl Mailbox {
+    fn lock(&self) -> MutexGuard<'_, Inbox> {
+        self.inbox.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn done(&self, done: Done) {
+        self.lock().done.push(done);
+        self.arrived.notify_one();
+    }
+}
+
+/// The running pipeline.
+#[derive(Debug)]
+pub(crate) struct Pipeline {
+    mailbox: Arc<Mailbox>,
+    bytes_max: usize,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl Pipeline {
+    /// Starts both threads.
+    pub(crate) fn start(shared: &Arc<Shared>) -> std::io::Result<Self> {
+        let mailbox = Arc::new(Mailbox::default());
+        let (groups, committer) = sync_channel::<Group>(PIPELINE_DEPTH);
+        let for_committer = (Arc::clone(shared), Arc::clone(&mailbox));
+        let commit = std::thread::Builder::new()
+            .name("indelible-commit".into())
+            .spawn(move || commit_groups(&for_committer.0, &for_committer.1, &committer))?;
+        let sequencer = Sequencer::new(Arc::clone(shared));
+        let inbox = Arc::clone(&mailbox);
+        let number = std::thread::Builder::new().name("indelible-sequence".into()).spawn(
+            move || {
+                Run { sequencer, mailbox: inbox, groups, waiting: VecDeque::new(), in_flight: 0 }
+                    .run();
+            },
+        )?;
+        let bytes_max = shared.options.limits.queue_bytes_max;
+        Ok(Self { mailbox, bytes_max, threads: vec![number, commit] })
+    }
+
+    /// Hands items over; waits while the queue is full.
+    pub(crate) fn enqueue(&self, items: Vec<Item>) -> Result<(), Vec<Item>> {
+        let bytes: usize = items.iter().map(|i| i.prepared.event.len()).sum();
+        let mut inbox = self.mailbox.lock();
+        while inbox.bytes > 0 && inbox.bytes + bytes > self.bytes_max && !inbox.closed {
+            inbox = self.mailbox.room.wait(inbox).unwrap_or_else(PoisonError::into_inner);
+        }
+        if inbox.closed {
+            return Err(items);
+        }
+        inbox.bytes += bytes;
+        inbox.items.extend(items.into_iter().map(|item| Work::Event(Box::new(item))));
+        drop(inbox);
+        self.mailbox.arrived.notify_one();
+        Ok(())
+    }
+
+    /// Asks for a tenant's log.
+    pub(crate) fn create(&self, tenant: TenantId, ticket: Ticket) -> Result<(), ()> {
+        let mut inbox = self.mailbox.lock();
+        if inbox.closed {
+            return Err(());
+        }
+        inbox.items.push_back(Work::Create(tenant, ticket));
+        drop(inbox);
+        self.mailbox.arrived.notify_one();
+        Ok(())
+    }
+
+    /// Commits everything handed over, then stops both threads.
+    pub(crate) fn close(&mut self) {
+        self.mailbox.lock().closed = true;
+        self.mailbox.arrived.notify_one();
+        self.mailbox.room.notify_all();
+        for thread in self.threads.drain(..) {
+            // A panic of the thread has been reported by its hook; there is nothing to add.
+            let _ = thread.join();
+        }
+    }
+}
+
+fn commit_groups(shared: &Shared, mailbox: &Mailbox, groups: &Receiver<Group>) {
+    let mut failed_epoch = 0;
+    while let Ok(group) = groups.recv() {
+        if group.epoch <= failed_epoch {
+            mailbox.done(Done::Stale(Box::new(group)));
+            continue;
+        }
+        // Keys first: if we die here, keys exist that nothing uses.
+        let committed = shared
+            .keyring
+            .flush_pending()
+            .and_then(keys_stand)
+            .and_then(|()| shared.stores.ledger.append(&group.commit));
+        match committed {
+            Ok(()) => {
+                group.acknowledge();
+                mailbox.done(Done::Committed);
+            }
+            Err(e) => {
+                failed_epoch = group.epoch;
+                mailbox.done(Done::Failed(Box::new(group), e));
+            }
+        }
+    }
+}
+
+/// Another writer was first with a subject's key: what was sealed under ours is submitted again.
+fn keys_stand(flushed: Flushed) -> Result<(), Error> {
+    if flushed.superseded == 0 {
+        return Ok(());
+    }
+    let context = "another writer made the key of a data subject first; submit again";
+    Err(Error::new(Kind::Unavailable, context))
+}
+
+struct Run {
+    sequencer: Sequencer,
+    mailbox: Arc<Mailbox>,
+    groups: SyncSender<Group>,
+    waiting: VecDeque<Work>,
+    in_flight: usize,
+}
+
+impl Run {
+    fn run(mut self) {
+        let mut failed: Vec<Done> = Vec::new();
+        let mut blocked = false;
+        loop {
+            let Some(done) = self.receive(blocked || !failed.is_empty()) else { return };
+            for done in done {
+                self.in_flight -= 1;
+                match done {
+                    Done::Committed => self.sequencer.committed(),
+                    other => failed.push(other),
+                }
+            }
+            if !failed.is_empty() {
+                if self.in_flight == 0 {
+                    self.rebuild(std::mem::take(&mut failed));
+                    blocked = false;
+                }
+                continue;
+            }
+            if self.in_flight >= PIPELINE_DEPTH {
+                blocked = true;
+                continue;
+            }
+            let before = self.waiting.len();
+            let group = self.sequencer.build(&mut self.waiting);
+            if group.commit.appends.is_empty() {
+                // Nothing taken: the first waits for what is in flight.
+                blocked = self.waiting.len() == before && self.in_flight > 0;
+                continue;
+            }
+            blocked = false;
+            self.in_flight += 1;
+            if self.groups.send(group).is_err() {
+                return;
+            }
+        }
+    }
+
+    /// Waits for something to do. `blocked`: only a finished group can help. `None`: all is done.
+    fn receive(&mut self, blocked: bool) -> Option<Vec<Done>> {
+        let mut inbox = self.mailbox.lock();
+        loop {
+            if !inbox.done.is_empty() {
+                break;
+            }
+            if !blocked && !(inbox.items.is_empty() && self.waiting.is_empty()) {
+                break;
+            }
+            if inbox.closed
+                && self.in_flight == 0
+                && self.waiting.is_empty()
+                && inbox.items.is_empty()
+            {
+                return None;
+            }
+            inbox = self.mailbox.arrived.wait(inbox).unwrap_or_else(PoisonError::into_inner);
+        }
+        // The queue counts until its items are taken, so what waits here is bounded by it too.
+        if self.waiting.is_empty() {
+            std::mem::swap(&mut self.waiting, &mut inbox.items);
+            inbox.bytes = 0;
+            self.mailbox.room.notify_all();
+        }
+        Some(std::mem::take(&mut inbox.done))
+    }
+
+    /// Takes failed groups apart: what may go on is sequenced again, before what came later.
+    fn rebuild(&mut self, failed: Vec<Done>) {
+        let mut again = VecDeque::new();
+        let mut settled = Vec::new();
+        for done in failed {
+            match done {
+                Done::Committed => {}
+                Done::Stale(group) => {
+                    let stale = Arc::new(Error::new(Kind::Unavailable, "the commit before failed"));
+                    for item in group.unwind() {
+                        sort_out(item, true, &stale, &mut again, &mut settled);
+                    }
+                }
+                Done::Failed(group, error) => {
+                    let worth = matches!(error.kind(), Kind::Conflict | Kind::UnknownOutcome);
+                    let error = Arc::new(error);
+                    for mut item in group.unwind() {
+                        item.attempts += 1;
+                        let once_more = worth && item.attempts < ATTEMPTS_MAX;
+                        sort_out(item, once_more, &error, &mut again, &mut settled);
+                    }
+                }
+            }
+        }
+        settle_all(settled);
+        again.append(&mut self.waiting);
+        self.waiting = again;
+        self.sequencer.reset();
+    }
+}
+
+/// An event goes back to be sequenced again, or is told that it failed; what the ledger wrote itself
+/// is made anew when it is needed.
+fn sort_out(
+    item: Item,
+    once_more: bool,
+    error: &Arc<Error>,
+    again: &mut VecDeque<Work>,
+    settled: &mut Vec<(Ticket, Outcome)>,
+) {
+    if once_more && !item.own {
+        again.push_back(Work::Event(Box::new(item)));
+    } else if let Some(ticket) = item.ticket {
+        settled.push((ticket, Outcome::Failed(Arc::clone(error))));
+    }
+}

@@ -1,0 +1,251 @@
+//! The publisher: durable heads into a snapshot, the snapshot into the registry log, its checkpoint
+//! signed (`spec/checkpoint.md`).
+//!
+//! Order of outside writes, and what a crash after each leaves:
+//! 1. the snapshot is staged in the state store. If we die here, the next start publishes it.
+//! 2. the signer moves what it keeps and releases the signature. If we die here, the signer is one
+//!    snapshot ahead of the registry; the staged snapshot is what it signed, and the next start
+//!    finishes it.
+//! 3. the registry moves, with the signatures. Nothing is left to do.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use indelible_event::ids::{Micros, TenantId};
+use indelible_merkle::{Frontier, Hash, empty_root, leaf_hash, root_of};
+use indelible_proof::checkpoint::Checkpoint;
+use indelible_proof::finding::Finding;
+use indelible_proof::registry::{Snapshot, slot_leaf};
+use indelible_store::{Error, Kind, Result};
+
+use crate::env::Env;
+use crate::extend::extension;
+use crate::log::Stores;
+use crate::registry::{
+    Identity, LogRow, PUBLISHED, PublishedHead, RegistryHead, SNAPSHOTS, Staged, TENANTS, all_rows,
+    identity, published_heads, put, put_registry_head, put_staged, registry_head, remove_staged,
+    snapshot_key, staged,
+};
+use crate::rollback::{head_finding, registry_finding};
+
+/// Signs checkpoints, and keeps the last one outside the data directory and the database.
+pub trait Signer: Send + Sync + std::fmt::Debug {
+    /// The last checkpoint of the registry whose signature was released, or was about to be; a
+    /// finding when what is kept is not of this key and origin.
+    ///
+    /// # Errors
+    /// [`Kind::Unavailable`] when it cannot be read.
+    fn kept(&self) -> Result<std::result::Result<Option<Checkpoint>, Finding>>;
+
+    /// Signs a checkpoint of the registry that extends the kept one, as `proof` shows; gives the
+    /// signed note. What is kept moves, by compare-and-swap, before the signature is released.
+    ///
+    /// # Errors
+    /// [`Kind::ReadOnly`] when it does not extend what is kept.
+    fn sign_registry(&self, checkpoint: &Checkpoint, proof: &[Hash]) -> Result<String>;
+
+    /// Signs a tenant's checkpoint; the caller has it from a published snapshot.
+    ///
+    /// # Errors
+    /// [`Kind::Invalid`] when there can be no such key name.
+    fn sign_tenant(&self, checkpoint: &Checkpoint) -> Result<String>;
+}
+
+/// What is published.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Published {
+    /// Number of snapshots in the registry log.
+    pub snapshots: u64,
+    /// Logs whose head moved with this call.
+    pub moved: usize,
+    /// The registry's signed checkpoint.
+    pub checkpoint: String,
+}
+
+#[derive(Debug)]
+pub(crate) struct Publisher {
+    signer: Option<Arc<dyn Signer>>,
+    identity: Identity,
+    heads: BTreeMap<u64, PublishedHead>,
+    registry: RegistryHead,
+    staged: Option<Staged>,
+}
+
+impl Publisher {
+    pub(crate) fn open(stores: &Stores, signer: Option<Arc<dyn Signer>>) -> Result<Self> {
+        let state = stores.state.as_ref();
+        let (identity, _) = identity(state)?
+            .ok_or_else(|| Error::new(Kind::NotFound, "the ledger has no identity"))?;
+        Ok(Self {
+            signer,
+            identity,
+            heads: published_heads(state)?,
+            registry: registry_head(state)?,
+            staged: staged(state)?,
+        })
+    }
+
+    /// Whether the stored logs and the registry extend what was published and signed.
+    pub(crate) fn check(&self, stores: &Stores) -> Result<Vec<Finding>> {
+        let mut findings = Vec::new();
+        if let Some(signer) = &self.signer {
+            let newest = self.staged.as_ref().map_or(&self.registry, |s| &s.head);
+            match signer.kept()? {
+                Ok(kept) => findings.extend(registry_finding(
+                    stores.state.as_ref(),
+                    kept.as_ref(),
+                    newest,
+                )?),
+                Err(finding) => findings.push(finding),
+            }
+        }
+        let staged = self.staged.iter().flat_map(|s| s.heads.values());
+        for head in self.heads.values().chain(staged) {
+            findings.extend(head_finding(stores.ledger.as_ref(), head)?);
+        }
+        Ok(findings)
+    }
+
+    /// Finishes a publication that was cut short between staging and moving.
+    pub(crate) fn finish(&mut self, stores: &Stores) -> Result<()> {
+        match self.staged.take() {
+            Some(staged) if self.signer.is_some() => self.release(stores, staged),
+            kept => {
+                self.staged = kept;
+                Ok(())
+            }
+        }
+    }
+
+    pub(crate) fn publish(&mut self, stores: &Stores, env: &Env) -> Result<Published> {
+        if self.signer.is_none() {
+            let context = "there is no signing key here, so nothing can be published";
+            return Err(Error::new(Kind::ReadOnly, context));
+        }
+        self.finish(stores)?;
+        let moved = self.moved(stores)?;
+        if !moved.is_empty() {
+            let count = moved.len();
+            let staged = self.stage(stores, moved, env.clock.now())?;
+            // If we die here, the next start finds the staged snapshot and publishes it.
+            self.release(stores, staged)?;
+            return Ok(self.published(count));
+        }
+        Ok(self.published(0))
+    }
+
+    fn published(&self, moved: usize) -> Published {
+        Published {
+            snapshots: self.registry.size,
+            moved,
+            checkpoint: self.registry.checkpoint.clone(),
+        }
+    }
+
+    /// Durable heads that are not published yet, by slot.
+    fn moved(&self, stores: &Stores) -> Result<BTreeMap<u64, PublishedHead>> {
+        let mut moved = BTreeMap::new();
+        for (key, row) in all_rows::<LogRow>(stores.state.as_ref(), TENANTS)? {
+            let name = String::from_utf8_lossy(&key);
+            let tenant = TenantId::parse(&name).map_err(|e| {
+                Error::new(Kind::Corrupt, format!("tenant {name:?} in the registry")).caused_by(e)
+            })?;
+            let Some(head) = stores.ledger.head(&tenant)? else { continue };
+            let size = head.frontier.size();
+            if self.heads.get(&row.slot).is_some_and(|published| published.size == size) {
+                continue;
+            }
+            let root = head.frontier.root();
+            let log_id = row.log_id;
+            let checkpoint = String::new();
+            moved.insert(row.slot, PublishedHead { tenant, log_id, size, root, checkpoint });
+        }
+        Ok(moved)
+    }
+
+    fn stage(
+        &self,
+        stores: &Stores,
+        moved: BTreeMap<u64, PublishedHead>,
+        now: Micros,
+    ) -> Result<Staged> {
+        let mut heads = self.heads.clone();
+        heads.extend(moved.iter().map(|(slot, head)| (*slot, head.clone())));
+        let logs: BTreeMap<u64, LogRow> =
+            all_rows::<LogRow>(stores.state.as_ref(), TENANTS)?
+                .into_iter()
+                .map(|(_, row)| (row.slot, row))
+                .collect();
+        let slots = slot_leaves(&logs, &heads);
+        let snapshot = Snapshot {
+            number: self.registry.size,
+            root: root_of(slots.iter().copied()),
+            slots: slots.len() as u64,
+            time: now.to_rfc3339(),
+        };
+        let line = snapshot.line();
+        let before = self.registry.frontier.clone();
+        let mut frontier = frontier_of(&self.registry)?;
+        frontier.append(leaf_hash(line.as_bytes()));
+        let head = RegistryHead {
+            size: frontier.size(),
+            frontier: frontier.hashes().to_vec(),
+            before,
+            line,
+            checkpoint: String::new(),
+            incarnation: self.identity.incarnation,
+        };
+        let staged = Staged { head, heads: moved };
+        stores.state.apply(&[put_staged(&staged)?])?;
+        Ok(staged)
+    }
+
+    fn release(&mut self, stores: &Stores, staged: Staged) -> Result<()> {
+        let Some(signer) = &self.signer else {
+            return Err(Error::new(Kind::ReadOnly, "there is no signing key here"));
+        };
+        let origin = self.identity.origin_in_force();
+        let Staged { mut head, heads } = staged;
+        let root = frontier_of(&head)?.root();
+        let checkpoint = Checkpoint { origin: origin.clone(), size: head.size, root };
+        let kept = signer.kept()?.map_err(|f| Error::new(Kind::ReadOnly, f.to_string()))?;
+        let proof = extension(stores.state.as_ref(), kept.as_ref(), &head)?;
+        head.checkpoint = signer.sign_registry(&checkpoint, &proof)?;
+        // If we die here, the signer is ahead by the snapshot that is still staged.
+        let mut changes = vec![
+            put_registry_head(&head)?,
+            put(SNAPSHOTS, &snapshot_key(head.incarnation, head.size - 1), None, &head.line)?,
+            remove_staged(),
+        ];
+        let mut moved = heads;
+        for (slot, published) in &mut moved {
+            let origin = format!("{origin}/{}", published.log_id);
+            let checkpoint = Checkpoint { origin, size: published.size, root: published.root };
+            published.checkpoint = signer.sign_tenant(&checkpoint)?;
+            changes.push(put(PUBLISHED, &slot.to_be_bytes(), None, published)?);
+        }
+        stores.state.apply(&changes)?;
+        self.registry = head;
+        self.heads.extend(moved);
+        Ok(())
+    }
+}
+
+/// The leaf hashes of a snapshot's slots: every slot given out has one, empty until its head is published.
+pub(crate) fn slot_leaves(
+    logs: &BTreeMap<u64, LogRow>,
+    heads: &BTreeMap<u64, PublishedHead>,
+) -> Vec<Hash> {
+    logs.iter()
+        .map(|(slot, row)| {
+            let (size, root) = heads.get(slot).map_or((0, empty_root()), |h| (h.size, h.root));
+            leaf_hash(&slot_leaf(&row.log_id, &root, size))
+        })
+        .collect()
+}
+
+pub(crate) fn frontier_of(head: &RegistryHead) -> Result<Frontier> {
+    Frontier::from_parts(head.size, head.frontier.clone()).map_err(|e| {
+        Error::new(Kind::Corrupt, "the registry's head in the state store").caused_by(e)
+    })
+}

@@ -1,0 +1,82 @@
+//! Whether what is stored still extends what was published and signed.
+//!
+//! Cutting the tail off a chain leaves a valid chain; only what was kept elsewhere shows it. The
+//! published heads stand in the state store, the signer's last checkpoint outside of it.
+
+use indelible_merkle::root_at;
+use indelible_proof::checkpoint::Checkpoint;
+use indelible_proof::finding::{Finding, FindingKind, Span};
+use indelible_store::{Kind, Ledger, Result, State};
+
+use crate::extend::registry_root;
+use crate::publish::frontier_of;
+use crate::registry::{PublishedHead, RegistryHead};
+
+/// Compares the registry with what the signer keeps.
+pub(crate) fn registry_finding(
+    state: &dyn State,
+    kept: Option<&Checkpoint>,
+    newest: &RegistryHead,
+) -> Result<Option<Finding>> {
+    let Some(checkpoint) = kept else {
+        return Ok((newest.size > 0).then(|| {
+            let message = format!(
+                "the signer has no memory of signing, and the registry has {} snapshots",
+                newest.size
+            );
+            Finding::new(FindingKind::RolledBack, message)
+        }));
+    };
+    if checkpoint.size > newest.size {
+        let message = format!(
+            "{} snapshots were signed and {} are here",
+            checkpoint.size, newest.size
+        );
+        return Ok(Some(Finding::new(FindingKind::RolledBack, message)));
+    }
+    let root = if checkpoint.size == newest.size {
+        frontier_of(newest)?.root()
+    } else {
+        registry_root(state, newest, checkpoint.size)?
+    };
+    Ok((root != checkpoint.root).then(|| {
+        let message = format!(
+            "the first {} snapshots are not those that were signed",
+            checkpoint.size
+        );
+        Finding::new(FindingKind::Forked, message)
+    }))
+}
+
+/// Compares a tenant's stored log with its published head.
+pub(crate) fn head_finding(
+    ledger: &dyn Ledger,
+    published: &PublishedHead,
+) -> Result<Option<Finding>> {
+    let tenant = &published.tenant;
+    let head = ledger.head(tenant)?;
+    let size = head.as_ref().map_or(0, |head| head.frontier.size());
+    if size < published.size {
+        let message = format!("{} records were published and {size} are here", published.size);
+        let finding = Finding::new(FindingKind::TruncatedTail, message)
+            .tenant(tenant.as_str())
+            .records(Span::new(size, published.size - 1));
+        return Ok(Some(finding));
+    }
+    let root = match &head {
+        Some(head) if size == published.size => head.frontier.root(),
+        _ => {
+            let subtree = |level, index| ledger.subtree(tenant, level, index);
+            match root_at(published.size, subtree) {
+                Ok(root) => root,
+                // Damaged records are `verify`'s to name; they do not stop the writer.
+                Err(e) if e.kind() == Kind::Corrupt => return Ok(None),
+                Err(e) => return Err(e),
+            }
+        }
+    };
+    Ok((root != published.root).then(|| {
+        let message = format!("its first {} records are not those published", published.size);
+        Finding::new(FindingKind::Forked, message).tenant(tenant.as_str())
+    }))
+}

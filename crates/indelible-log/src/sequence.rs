@@ -1,0 +1,412 @@
+//! The sequencer: same, new or conflict by audit id; a number, the previous hash, a leaf.
+//!
+//! One thread runs it. It builds on heads that are not durable yet (the pipeline makes sure that a
+//! group is acknowledged only after all before it) and forgets them when a commit fails. An id that
+//! is in flight is never judged: its event waits until the pipeline is drained, so that only what is
+//! durable is ever called a repeat.
+//!
+//! `spec/leaf.md`, `spec/chain.md`.
+
+use std::collections::VecDeque;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use foldhash::{HashMap, HashMapExt as _, HashSet};
+use indelible_event::{
+    AuditId, LeafHead, LeafView, Micros, Problem, ProblemCode, TenantId, write_leaf,
+};
+use indelible_merkle::{Frontier, Hash, leaf_hash};
+use indelible_proof::receipt::Receipt;
+use indelible_store::{Append, Commit, Error, Expected, Head, Kind, NewRecord, Result, Stored};
+
+use crate::conflict::Conflicts;
+use crate::log::Shared;
+use crate::outcome::{Outcome, Ticket, settle_all};
+use crate::own::{OwnEvent, SYSTEM_TENANT, event_conflicted};
+use crate::prepare::Prepared;
+use crate::repeat::same_content;
+use crate::tenants::create_log;
+
+/// An event and where its outcome goes; the ledger's own records have no ticket.
+#[derive(Debug)]
+pub(crate) struct Item {
+    pub(crate) prepared: Prepared,
+    pub(crate) ticket: Option<Ticket>,
+    /// How often a commit with it failed in a way that is worth another attempt.
+    pub(crate) attempts: u32,
+    /// Whether the ledger wrote it itself; it is made anew, never sequenced again.
+    pub(crate) own: bool,
+}
+
+/// Placed, or given back with what became of it.
+type Placed = std::result::Result<(), (Item, Outcome)>;
+
+/// What the sequencer is asked to do.
+#[derive(Debug)]
+pub(crate) enum Work {
+    /// Give an event its place.
+    Event(Box<Item>),
+    /// Give a tenant its log.
+    Create(TenantId, Ticket),
+}
+
+/// Items that are committed together.
+#[derive(Debug)]
+pub(crate) struct Group {
+    pub(crate) epoch: u64,
+    pub(crate) commit: Commit,
+    /// For each append, for each record, the item it came from.
+    pub(crate) items: Vec<Vec<Item>>,
+}
+
+impl Group {
+    /// Takes the items back out, to be sequenced again or failed.
+    pub(crate) fn unwind(self) -> Vec<Item> {
+        let mut back = Vec::new();
+        for (append, items) in self.commit.appends.into_iter().zip(self.items) {
+            for (record, mut item) in append.records.into_iter().zip(items) {
+                item.prepared.terms = record.terms;
+                item.prepared.numbers = record.numbers;
+                item.prepared.sealed = record.sealed;
+                back.push(item);
+            }
+        }
+        back
+    }
+
+    /// Tells every submitter that its event is durable.
+    pub(crate) fn acknowledge(self) {
+        let mut outcomes = Vec::new();
+        for (append, items) in self.commit.appends.into_iter().zip(self.items) {
+            for (place, (record, item)) in append.records.iter().zip(items).enumerate() {
+                let Some(ticket) = item.ticket else { continue };
+                let receipt = Receipt {
+                    tenant_id: append.tenant.clone(),
+                    audit_id: record.audit_id,
+                    sequence_number: append.expected.size + place as u64,
+                    record_hash: record.record_hash,
+                    ingested_at: record.ingested_at,
+                };
+                outcomes.push((ticket, Outcome::New(receipt)));
+            }
+        }
+        settle_all(outcomes);
+    }
+}
+
+pub(crate) struct Sequencer {
+    shared: Arc<Shared>,
+    heads: HashMap<TenantId, Head>,
+    conflicts: Conflicts,
+    in_flight: VecDeque<HashSet<AuditId>>,
+    pub(crate) epoch: u64,
+}
+
+struct Building {
+    group: Group,
+    places: HashMap<TenantId, usize>,
+    ids: HashSet<AuditId>,
+    now: Micros,
+    settled: Vec<(Ticket, Outcome)>,
+}
+
+impl Sequencer {
+    pub(crate) fn new(shared: Arc<Shared>) -> Self {
+        Self {
+            shared,
+            heads: HashMap::new(),
+            conflicts: Conflicts::default(),
+            in_flight: VecDeque::new(),
+            epoch: 1,
+        }
+    }
+
+    /// The oldest group in flight is durable.
+    pub(crate) fn committed(&mut self) {
+        self.in_flight.pop_front();
+    }
+
+    /// A commit failed and nothing is in flight any more: forget what was built on.
+    pub(crate) fn reset(&mut self) {
+        self.heads.clear();
+        self.in_flight.clear();
+        self.epoch += 1;
+    }
+
+    /// Builds a group from the front of `waiting`. An empty group means that the first of them has
+    /// to wait until nothing is in flight, or that everything taken was settled without a commit.
+    pub(crate) fn build(&mut self, waiting: &mut VecDeque<Work>) -> Group {
+        let limits = self.shared.options.limits;
+        let mut ids = HashSet::default();
+        let mut taken = Vec::new();
+        let mut creates = Vec::new();
+        let mut bytes = 0;
+        while let Some(work) = waiting.pop_front() {
+            let item = match work {
+                Work::Event(item) => item,
+                Work::Create(tenant, ticket) => {
+                    creates.push((tenant, ticket));
+                    continue;
+                }
+            };
+            let id = item.prepared.audit_id;
+            let full = taken.len() >= limits.group_records_max || bytes >= limits.group_bytes_max;
+            if full || ids.contains(&id) || self.in_flight.iter().any(|g| g.contains(&id)) {
+                waiting.push_front(Work::Event(item));
+                break;
+            }
+            ids.insert(id);
+            bytes += item.prepared.event.len();
+            taken.push(*item);
+        }
+        let mut building = Building {
+            group: Group { epoch: self.epoch, commit: Commit::default(), items: vec![] },
+            places: HashMap::new(),
+            ids,
+            now: self.shared.env.clock.now(),
+            settled: Vec::new(),
+        };
+        for (tenant, ticket) in creates {
+            self.create(&mut building, &tenant, ticket);
+        }
+        let fresh = self.judge(&mut building, taken);
+        for item in fresh {
+            if let Err((item, outcome)) = self.place(&mut building, item) {
+                building.settled.extend(item.ticket.map(|ticket| (ticket, outcome)));
+            }
+        }
+        settle_all(building.settled);
+        for append in &mut building.group.commit.appends {
+            if let Some(head) = self.heads.get(&append.tenant) {
+                append.head.clone_from(head);
+            }
+        }
+        if !building.group.commit.appends.is_empty() {
+            self.in_flight.push_back(building.ids);
+        }
+        building.group
+    }
+
+    /// Settles items whose id the ledger has, and gives back the others.
+    fn judge(&mut self, building: &mut Building, taken: Vec<Item>) -> Vec<Item> {
+        let mut by_tenant: HashMap<TenantId, Vec<usize>> = HashMap::new();
+        for (place, item) in taken.iter().enumerate() {
+            by_tenant.entry(item.prepared.tenant.clone()).or_default().push(place);
+        }
+        let mut verdicts: Vec<Option<Outcome>> = taken.iter().map(|_| None).collect();
+        for (tenant, places) in &by_tenant {
+            let wanted: Vec<AuditId> =
+                places.iter().filter_map(|&p| taken.get(p)).map(|i| i.prepared.audit_id).collect();
+            let found = self.shared.stores.ledger.find(tenant, &wanted);
+            let found = match found {
+                Ok(found) => found.into_iter().map(Ok).collect::<Vec<_>>(),
+                Err(e) => {
+                    let e = Arc::new(e);
+                    wanted.iter().map(|_| Err(Arc::clone(&e))).collect()
+                }
+            };
+            for (&place, found) in places.iter().zip(found) {
+                let (Some(item), Some(verdict)) = (taken.get(place), verdicts.get_mut(place)) else {
+                    continue;
+                };
+                *verdict = match found {
+                    Ok(None) => None,
+                    Ok(Some(number)) => Some(self.compare(building, &item.prepared, number)),
+                    Err(e) => Some(Outcome::Failed(e)),
+                };
+            }
+        }
+        let mut fresh = Vec::with_capacity(taken.len());
+        for (item, verdict) in taken.into_iter().zip(verdicts) {
+            match verdict {
+                None => fresh.push(item),
+                Some(outcome) => building.settled.extend(item.ticket.map(|t| (t, outcome))),
+            }
+        }
+        fresh
+    }
+
+    /// The same content again is a repeat, other content a conflict.
+    fn compare(&mut self, building: &mut Building, new: &Prepared, number: u64) -> Outcome {
+        let ledger = &self.shared.stores.ledger;
+        let mut verdict = None;
+        let read = ledger.read(&new.tenant, number..number + 1, &mut |stored| {
+            verdict = Some(match stored {
+                Stored::Record(record) => match LeafView::locate(record.leaf) {
+                    Err(problem) => Err(problem.to_string()),
+                    Ok(leaf) => {
+                        let receipt = Receipt {
+                            tenant_id: new.tenant.clone(),
+                            audit_id: new.audit_id,
+                            sequence_number: number,
+                            record_hash: leaf_hash(record.leaf),
+                            ingested_at: leaf.ingested_at,
+                        };
+                        same_content(&self.shared.keyring, new, leaf.event())
+                            .map(|same| (same, receipt))
+                            .map_err(|e| e.to_string())
+                    }
+                },
+                Stored::Damaged { place, .. } => Err(place.to_string()),
+            });
+            ControlFlow::Break(())
+        });
+        let damaged = |why: String| {
+            let context = format!("record {number} of {} cannot be compared: {why}", new.tenant);
+            Outcome::Failed(Arc::new(Error::new(Kind::Corrupt, context)))
+        };
+        match (read, verdict) {
+            (Err(e), _) => Outcome::Failed(Arc::new(e)),
+            (Ok(()), None) => damaged("it is not there".to_owned()),
+            (Ok(()), Some(Err(why))) => damaged(why),
+            (Ok(()), Some(Ok((true, receipt)))) => Outcome::Repeat(receipt),
+            (Ok(()), Some(Ok((false, receipt)))) => {
+                if let Some(count) = self.conflicts.note(&new.tenant, new.audit_id, building.now) {
+                    let kept = receipt.record_hash.to_string();
+                    let own = event_conflicted(&self.shared.env, &new.audit_id, &kept, count);
+                    // Conflicts are told to the submitter in any case; the record of them is lost
+                    // only when the log cannot be appended to at all.
+                    let _ = self.place_own(building, &new.tenant, own, None);
+                }
+                Outcome::Conflict(receipt)
+            }
+        }
+    }
+
+    /// Gives the item its place in the group: number, leaf, hash.
+    fn place(&mut self, building: &mut Building, mut item: Item) -> Placed {
+        let tenant = item.prepared.tenant.clone();
+        if let Err(e) = self.head_for(building, &tenant) {
+            return Err((item, Outcome::Failed(Arc::new(e))));
+        }
+        let Some(head) = self.heads.get_mut(&tenant) else {
+            let e = Error::new(Kind::NotFound, format!("tenant {tenant} has no log"));
+            return Err((item, Outcome::Failed(Arc::new(e))));
+        };
+        let prepared = &mut item.prepared;
+        let number = head.frontier.size();
+        let ingested_at = building.now.max(head.last_ingested_at);
+        let mut leaf = Vec::with_capacity(prepared.event.len() + prepared.ledger.len() + 320);
+        let leaf_head = LeafHead {
+            ingested_at,
+            ledger: &prepared.ledger,
+            previous_hash: head.last_hash.as_bytes(),
+            sequence_number: number,
+            tenant_id: &tenant,
+        };
+        if let Err(too_long) = write_leaf(&mut leaf, &prepared.event, &leaf_head) {
+            let problem = Problem::at("", ProblemCode::TooLarge, too_long.to_string());
+            return Err((item, Outcome::Refused(vec![problem])));
+        }
+        let expected = Expected { size: number, last_hash: head.last_hash };
+        let record_hash = leaf_hash(&leaf);
+        head.frontier.append(record_hash);
+        head.last_hash = record_hash;
+        head.last_ingested_at = ingested_at;
+        let record = NewRecord {
+            leaf,
+            record_hash,
+            audit_id: prepared.audit_id,
+            occurred_at: prepared.occurred_at,
+            ingested_at,
+            terms: std::mem::take(&mut prepared.terms),
+            numbers: std::mem::take(&mut prepared.numbers),
+            sealed: std::mem::take(&mut prepared.sealed),
+        };
+        building.push(tenant, expected, record, item, head);
+        Ok(())
+    }
+
+    fn place_own(
+        &mut self,
+        building: &mut Building,
+        tenant: &TenantId,
+        own: OwnEvent,
+        ticket: Option<Ticket>,
+    ) -> Result<()> {
+        let prepared = Prepared::own(tenant, own, self.shared.incarnation)?;
+        building.ids.insert(prepared.audit_id);
+        let item = Item { prepared, ticket, attempts: 0, own: true };
+        match self.place(building, item) {
+            Ok(()) => Ok(()),
+            Err((_, Outcome::Failed(e))) => Err(Error::new(e.kind(), e.context())),
+            Err(_) => Err(Error::new(Kind::Invalid, "a record of the ledger's own is too large")),
+        }
+    }
+
+    fn create(&mut self, building: &mut Building, tenant: &TenantId, ticket: Ticket) {
+        let known = self.heads.contains_key(tenant);
+        let outcome = match self.head_for(building, tenant) {
+            Err(e) => Outcome::Failed(Arc::new(e)),
+            // It is in this group, or durable, or in flight: a commit that fails is told to whoever
+            // needs the tenant next.
+            Ok(()) if !known && building.places.contains_key(tenant) => {
+                if let Some(item) = building.created(tenant) {
+                    item.ticket = Some(ticket);
+                }
+                return;
+            }
+            Ok(()) => Outcome::Failed(Arc::new(Error::new(Kind::Conflict, "it has a log"))),
+        };
+        building.settled.push((ticket, outcome));
+    }
+
+    /// Makes sure that the tenant's head is known, and gives it a log if it may have one.
+    fn head_for(&mut self, building: &mut Building, tenant: &TenantId) -> Result<()> {
+        if self.heads.contains_key(tenant) {
+            return Ok(());
+        }
+        if let Some(head) = self.shared.stores.ledger.head(tenant)? {
+            self.heads.insert(tenant.clone(), head);
+            return Ok(());
+        }
+        let (created, row) = create_log(&self.shared, tenant)?;
+        let empty = Head {
+            frontier: Frontier::new(),
+            last_hash: Hash::ZERO,
+            last_ingested_at: Micros(i64::MIN),
+        };
+        self.heads.insert(tenant.clone(), empty);
+        if let Err(e) = self.place_own(building, tenant, created, None) {
+            self.heads.remove(tenant);
+            return Err(e);
+        }
+        if tenant.as_str() != SYSTEM_TENANT {
+            let system = self.shared.system.clone();
+            let own = crate::own::tenant_created(&self.shared.env, tenant, &row.log_id);
+            self.head_for(building, &system)?;
+            self.place_own(building, &system, own, None)?;
+        }
+        Ok(())
+    }
+}
+
+impl Building {
+    /// The item of the tenant's `log.created` in this group.
+    fn created(&mut self, tenant: &TenantId) -> Option<&mut Item> {
+        let place = *self.places.get(tenant)?;
+        self.group.items.get_mut(place)?.first_mut()
+    }
+
+    fn push(
+        &mut self,
+        tenant: TenantId,
+        expected: Expected,
+        record: NewRecord,
+        item: Item,
+        head: &Head,
+    ) {
+        let appends = &mut self.group.commit.appends;
+        let place = *self.places.entry(tenant.clone()).or_insert_with(|| {
+            appends.push(Append { tenant, expected, records: Vec::new(), head: head.clone() });
+            self.group.items.push(Vec::new());
+            appends.len() - 1
+        });
+        if let (Some(append), Some(items)) =
+            (appends.get_mut(place), self.group.items.get_mut(place))
+        {
+            append.records.push(record);
+            items.push(item);
+        }
+    }
+}

@@ -1,0 +1,194 @@
+//! Checking a stored log: the leaves against each other, the published head, the signatures, the
+//! disclosures (`spec/chain.md` §5).
+//!
+//! The verifier itself is `indelible-proof`'s and is the one that checks an export elsewhere; here it
+//! is fed from the stores.
+
+use std::ops::ControlFlow;
+
+use indelible_event::{EventView, LeafView, TenantId};
+use indelible_merkle::leaf_hash;
+use indelible_proof::checkpoint::{Checkpoint, SignedCheckpoint};
+use indelible_proof::finding::{Finding, FindingKind, Span};
+use indelible_proof::note::VerifierKey;
+use indelible_proof::registry::Snapshot;
+use indelible_proof::verify::{Expected, LogVerifier, Trust, Verdict};
+use indelible_store::{Error, Kind, Result, Stored, StoredRecord};
+
+use crate::disclose::disclose;
+use crate::keyring::Keyring;
+use crate::log::Stores;
+use crate::prove::Newest;
+use crate::registry::{PublishedHead, identity, log_row, published_heads};
+use crate::rollback::registry_finding;
+
+/// What the caller trusts that does not come from the stores.
+#[derive(Clone, Debug, Default)]
+pub struct Anchors {
+    /// The registry's verifier key, got from elsewhere.
+    pub key: Option<VerifierKey>,
+    /// What the signer keeps: the last checkpoint of the registry that it signed.
+    pub kept: Option<Checkpoint>,
+    /// Whether personal values are opened and compared with their commitments.
+    pub values: bool,
+}
+
+/// Verifies one tenant's log as it is stored; `progress` is told how many records were checked.
+///
+/// # Errors
+/// Only when a store cannot be asked; what is wrong with the log is in the verdict.
+pub fn verify_log(
+    stores: &Stores,
+    keyring: &Keyring,
+    tenant: &TenantId,
+    anchors: &Anchors,
+    progress: &mut dyn FnMut(u64),
+) -> Result<Verdict> {
+    let mut verifier = LogVerifier::new(tenant.as_str());
+    let head = stores.ledger.head(tenant)?;
+    let size = head.as_ref().map_or(0, |head| head.frontier.size());
+    if let Some(head) = &head {
+        verifier.stored_head(size, head.frontier.root());
+    }
+    if let Some(published) = published(stores, tenant)? {
+        note_published(&mut verifier, stores, tenant, &published, anchors)?;
+    }
+    let values = anchors.values && keyring.has_master();
+    if values {
+        verifier.expect_disclosures();
+    }
+    let mut failed = None;
+    stores.ledger.read(tenant, 0..size, &mut |stored| {
+        match stored {
+            Stored::Record(record) => {
+                if values && let Err(e) = give_values(&mut verifier, keyring, tenant, &record) {
+                    failed = Some(e);
+                    return ControlFlow::Break(());
+                }
+                let number = record.sequence_number;
+                let expected = Expected { sequence_number: Some(number), record_hash: None };
+                verifier.push_expecting(record.leaf, expected);
+                progress(number + 1);
+            }
+            Stored::Damaged { range, place } => {
+                let span = Span::new(range.start, range.end.saturating_sub(1));
+                verifier.unreadable(span, place, "the stored bytes are not those that were written");
+            }
+        }
+        ControlFlow::Continue(())
+    })?;
+    failed.map_or_else(|| Ok(verifier.finish()), Err)
+}
+
+fn give_values(
+    verifier: &mut LogVerifier,
+    keyring: &Keyring,
+    tenant: &TenantId,
+    record: &StoredRecord<'_>,
+) -> Result<()> {
+    if record.sealed.is_empty() {
+        return Ok(());
+    }
+    // A leaf that cannot be read is the verifier's to name.
+    let Ok(leaf) = LeafView::locate(record.leaf) else { return Ok(()) };
+    let Ok(event) = EventView::parse(leaf.event()) else { return Ok(()) };
+    for line in disclose(keyring, tenant, &event, record)?.lines {
+        verifier.disclosures(line);
+    }
+    Ok(())
+}
+
+fn published(stores: &Stores, tenant: &TenantId) -> Result<Option<PublishedHead>> {
+    let state = stores.state.as_ref();
+    let Some(row) = log_row(state, tenant)? else { return Ok(None) };
+    Ok(published_heads(state)?.remove(&row.slot))
+}
+
+/// Compares with the tenant's signed checkpoint: under the key from elsewhere, else under the one
+/// that the log itself names.
+fn note_published(
+    verifier: &mut LogVerifier,
+    stores: &Stores,
+    tenant: &TenantId,
+    published: &PublishedHead,
+    anchors: &Anchors,
+) -> Result<()> {
+    let (key, trust) = match &anchors.key {
+        Some(key) => (Some(key.clone()), Trust::Key),
+        None => (named_key(stores, tenant)?, Trust::Named),
+    };
+    let signed = SignedCheckpoint::parse(published.checkpoint.as_bytes())
+        .map_err(|e| Error::new(Kind::Corrupt, format!("the checkpoint of {tenant}")).caused_by(e));
+    let (Some(key), Ok(signed)) = (key, signed) else { return Ok(()) };
+    let origin = signed.unverified().origin.clone();
+    if let Ok(key) = key.renamed(&origin) {
+        verifier.checkpoint(&signed, &key, trust);
+    }
+    Ok(())
+}
+
+/// The verifier key that the log's first record names.
+fn named_key(stores: &Stores, tenant: &TenantId) -> Result<Option<VerifierKey>> {
+    let mut key = None;
+    stores.ledger.read(tenant, 0..1, &mut |stored| {
+        if let Stored::Record(record) = stored {
+            let mut first = LogVerifier::new(tenant.as_str());
+            first.push(record.leaf);
+            key = first.finish().identity.and_then(|who| who.verifier_key.parse().ok());
+        }
+        ControlFlow::Break(())
+    })?;
+    Ok(key)
+}
+
+/// Checks the registry: the newest snapshot against the published heads, its checkpoint's
+/// signature, and what the signer keeps.
+///
+/// # Errors
+/// Only when the state store cannot be asked.
+pub fn verify_registry(stores: &Stores, anchors: &Anchors) -> Result<Vec<Finding>> {
+    let state = stores.state.as_ref();
+    let mut findings = Vec::new();
+    let newest = Newest::read(state)?;
+    if identity(state)?.is_none() || newest.registry.size == 0 {
+        return Ok(findings);
+    }
+    if let Some(kept) = &anchors.kept {
+        findings.extend(registry_finding(state, Some(kept), &newest.registry)?);
+    }
+    let snapshot: std::result::Result<Snapshot, _> = serde_json::from_str(&newest.registry.line);
+    let root = newest.slots_root();
+    if !snapshot.is_ok_and(|s| s.line() == newest.registry.line && s.root == root) {
+        let message = "the published heads do not lead to the root of the newest snapshot";
+        findings.push(Finding::new(FindingKind::RootMismatch, message));
+    }
+    let signed = SignedCheckpoint::parse(newest.registry.checkpoint.as_bytes());
+    let frontier = crate::publish::frontier_of(&newest.registry)?;
+    match signed {
+        Err(e) => {
+            let message = format!("the registry's checkpoint cannot be read: {e}");
+            findings.push(Finding::new(FindingKind::BadSignature, message));
+        }
+        Ok(signed) => {
+            let says = signed.unverified();
+            let line = leaf_hash(newest.registry.line.as_bytes());
+            let mut before = newest.before()?;
+            before.append(line);
+            if says.size != frontier.size()
+                || says.root != frontier.root()
+                || before != frontier
+            {
+                let message = "the registry's snapshots do not lead to the root of its checkpoint";
+                findings.push(Finding::new(FindingKind::RootMismatch, message));
+            }
+            if let Some(key) = &anchors.key
+                && let Ok(key) = key.renamed(&says.origin)
+                && let Err(e) = signed.verify(&key)
+            {
+                let message = format!("the registry's checkpoint: {e}");
+                findings.push(Finding::new(FindingKind::BadSignature, message));
+            }
+        }
+    }
+    Ok(findings)
+}
