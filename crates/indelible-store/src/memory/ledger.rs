@@ -23,21 +23,21 @@ pub struct MemoryLedger {
     inner: RwLock<Inner>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Inner {
     logs: BTreeMap<TenantId, Log>,
     /// Records committed, in all logs.
     count: u64,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Log {
     head: Head,
     records: Vec<Kept>,
     ids: HashMap<AuditId, u64>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Kept {
     /// How many records of all logs were committed before it.
     ordinal: u64,
@@ -48,6 +48,12 @@ impl MemoryLedger {
     /// A ledger without logs.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// A ledger of its own with the same records, as a backup is.
+    #[must_use]
+    pub fn copy(&self) -> Self {
+        Self { inner: RwLock::new(self.inner.read().clone()) }
     }
 
     /// For each query all records that match, in its order: what every index is compared with.

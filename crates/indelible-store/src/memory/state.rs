@@ -20,6 +20,12 @@ impl MemoryState {
     pub fn new() -> Self {
         Self::default()
     }
+
+    /// A store of its own with the same values, as a backup is.
+    #[must_use]
+    pub fn copy(&self) -> Self {
+        Self { spaces: RwLock::new(self.spaces.read().clone()) }
+    }
 }
 
 impl State for MemoryState {
