@@ -1,11 +1,12 @@
 //! Every limit of the event model, in one place, units last in the name.
 //!
-//! Not here: limits of queues, batches, files or connections, which belong to the crates that own them.
-//! The relations between limits are checked when the crate is compiled. See `spec/event.md`.
+//! Not here: limits of queues, batches, files or connections, which belong to the crates that own
+//! them. The relations between limits are checked when the crate is compiled. See `spec/event.md`.
 
 /// The longest leaf, in bytes. A leaf is one line of an export, without its line feed.
 pub const LEAF_BYTES_MAX: usize = 65_535;
-/// What a leaf may need beside its event, in bytes: keys, hashes, tenant and the ledger's own object.
+/// What a leaf may need beside its event, in bytes: keys, hashes, tenant and the ledger's own
+/// object.
 pub const LEAF_ENVELOPE_BYTES_MAX: usize = 4_095;
 /// The longest admitted event in canonical form, in bytes.
 pub const EVENT_BYTES_MAX: usize = LEAF_BYTES_MAX - LEAF_ENVELOPE_BYTES_MAX;

@@ -1,7 +1,8 @@
 //! The compact frontier of a growing tree: the roots of its complete subtrees, largest first.
 //!
-//! What it is not: a store of leaves. A frontier of `size` leaves holds as many hashes as `size` has
-//! one bits, so at most 64; appending costs one node hash amortised and reading the root at most 63.
+//! What it is not: a store of leaves. A frontier of `size` leaves holds as many hashes as `size`
+//! has one bits, so at most 64; appending costs one node hash amortised and reading the root at
+//! most 63.
 //!
 //! Invariant: `hashes.len() == size.count_ones()`.
 
@@ -58,7 +59,8 @@ impl Frontier {
     }
 
     /// Appends one leaf hash and reports every subtree this completes, the leaf itself first, as
-    /// (level, index at that level, root). Level 0 is the leaves; a tile writer keeps what it wants.
+    /// (level, index at that level, root). Level 0 is the leaves; a tile writer keeps what it
+    /// wants.
     pub fn append_with(&mut self, leaf: Hash, mut completed: impl FnMut(u32, u64, Hash)) {
         let mut node = leaf;
         let mut level = 0;

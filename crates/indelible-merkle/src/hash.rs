@@ -24,7 +24,8 @@ impl Hash {
     pub const BYTES: usize = 32;
     /// Length of the hex form in bytes.
     pub const HEX_BYTES: usize = 64;
-    /// Thirty-two zero bytes: the `previous_hash` of sequence number 0, never the hash of anything known.
+    /// Thirty-two zero bytes: the `previous_hash` of sequence number 0, never the hash of anything
+    /// known.
     pub const ZERO: Self = Self([0; Self::BYTES]);
 
     /// Wraps 32 bytes that are already a hash.

@@ -1,8 +1,8 @@
 //! Making inclusion and consistency proofs from complete subtrees.
 //!
 //! What it is not: the reader of those subtrees. The caller supplies the root of a complete subtree
-//! by (level, index): the subtree over leaves `index << level .. (index + 1) << level`. Only subtrees
-//! that lie wholly inside the tree are asked for, each once, at most 64 + 64 of them.
+//! by (level, index): the subtree over leaves `index << level .. (index + 1) << level`. Only
+//! subtrees that lie wholly inside the tree are asked for, each once, at most 64 + 64 of them.
 //!
 //! Source: RFC 9162 §2.1.3.1 (PATH) and §2.1.4.1 (PROOF), written without recursion over the proof.
 
@@ -27,7 +27,8 @@ pub enum ProveError<E> {
 /// The inclusion proof of leaf `index` in the tree of `size` leaves, nearest sibling first.
 ///
 /// # Errors
-/// [`ProveError::OutOfRange`] unless `index < size`; [`ProveError::Read`] passes on what `subtree` said.
+/// [`ProveError::OutOfRange`] unless `index < size`; [`ProveError::Read`] passes on what `subtree`
+/// said.
 pub fn inclusion_proof<E>(
     index: u64,
     size: u64,
@@ -57,7 +58,8 @@ pub fn inclusion_proof<E>(
 /// Empty when `old` is 0 or equal to `new`.
 ///
 /// # Errors
-/// [`ProveError::OutOfRange`] unless `old <= new`; [`ProveError::Read`] passes on what `subtree` said.
+/// [`ProveError::OutOfRange`] unless `old <= new`; [`ProveError::Read`] passes on what `subtree`
+/// said.
 pub fn consistency_proof<E>(
     old: u64,
     new: u64,

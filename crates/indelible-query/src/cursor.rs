@@ -1,8 +1,9 @@
 //! Where a page ended, as opaque text for the next request.
 //!
-//! A cursor names its query by a hash, so that it is not taken for another one's; it grants nothing:
-//! scopes are checked on every page anew. It also carries the time at which the first page was
-//! asked: the next page's text is parsed with that as now, so that `since:24h` stays what it was.
+//! A cursor names its query by a hash, so that it is not taken for another one's; it grants
+//! nothing: scopes are checked on every page anew. It also carries the time at which the first page
+//! was asked: the next page's text is parsed with that as now, so that `since:24h` stays what it
+//! was.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;

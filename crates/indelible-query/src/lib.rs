@@ -2,8 +2,8 @@
 //!
 //! Three steps, each usable alone: [`parse`] turns text into a [`Parsed`] condition or into errors
 //! that point at columns; [`resolve`] turns that into the [`indelible_store::Query`] that indexes
-//! understand, looking sealed values up where keys allow; [`page`] and [`for_each`] read the answer,
-//! checking every hit on the record's body in the ledger.
+//! understand, looking sealed values up where keys allow; [`page`] and [`for_each`] read the
+//! answer, checking every hit on the record's body in the ledger.
 //!
 //! What is deliberately absent: clocks and time zones of its own (they come in [`ParseContext`]),
 //! keys (a [`indelible_store::Finder`] is asked), deciding who may read what (the caller names the

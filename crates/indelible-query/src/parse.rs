@@ -2,8 +2,8 @@
 //!
 //! Grammar, loosest first: `or = and {"OR" and}`, `and = not {["AND"] not}`,
 //! `not = ("NOT" | "-") not | one`, `one = "(" or ")" | text | qualifier ":" value {"," value}`.
-//! Bounds (`since:`, `until:`, `tenant:` …) are read like any other term and must then stand side by
-//! side at the top, since they say where to look rather than what to look for.
+//! Bounds (`since:`, `until:`, `tenant:` …) are read like any other term and must then stand side
+//! by side at the top, since they say where to look rather than what to look for.
 
 use std::ops::Range;
 use std::sync::Arc;

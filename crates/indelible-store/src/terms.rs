@@ -2,8 +2,8 @@
 //!
 //! [`extract`] turns an event into terms; every index files exactly these, and
 //! [`crate::query::Expr::matches`] compares with exactly these, so an index and the in-memory
-//! reference cannot disagree on what a qualifier means. Personal values are not here: they have left
-//! the event before it comes here and are found by their [`crate::FindHash`].
+//! reference cannot disagree on what a qualifier means. Personal values are not here: they have
+//! left the event before it comes here and are found by their [`crate::FindHash`].
 //!
 //! Terms are normalised: trimmed of white space and lower-cased.
 
