@@ -22,7 +22,8 @@ impl Conflicts {
     /// Counts a conflict; gives the number to record when one is due.
     pub(crate) fn note(&mut self, tenant: &TenantId, id: AuditId, now: Micros) -> Option<u64> {
         if self.seen.len() >= IDS_MAX {
-            self.seen.retain(|_, seen| now.0 - seen.recorded_at.0 < RECORD_INTERVAL_US);
+            self.seen
+                .retain(|_, seen| now.0 - seen.recorded_at.0 < RECORD_INTERVAL_US);
             if self.seen.len() >= IDS_MAX {
                 return None;
             }
@@ -30,7 +31,10 @@ impl Conflicts {
         let mut first = false;
         let seen = self.seen.entry((tenant.clone(), id)).or_insert_with(|| {
             first = true;
-            Seen { recorded_at: now, since: 0 }
+            Seen {
+                recorded_at: now,
+                since: 0,
+            }
         });
         seen.since += 1;
         if first || now.0.saturating_sub(seen.recorded_at.0) >= RECORD_INTERVAL_US {

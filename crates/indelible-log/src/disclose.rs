@@ -48,9 +48,15 @@ pub fn disclose(
     }
     opened.sort_by(|a, b| (a.handle, &a.pointer).cmp(&(b.handle, &b.pointer)));
     for of_one in opened.chunk_by(|a, b| a.handle == b.handle) {
-        let Some(first) = of_one.first() else { continue };
+        let Some(first) = of_one.first() else {
+            continue;
+        };
         let subject = first.handle.to_string();
-        if disclosed.closed.iter().any(|(handle, _)| *handle == subject) {
+        if disclosed
+            .closed
+            .iter()
+            .any(|(handle, _)| *handle == subject)
+        {
             continue;
         }
         let disclosures = of_one.iter().map(raw).collect::<Result<Vec<_>>>()?;
@@ -66,7 +72,12 @@ pub fn disclose(
 }
 
 fn raw(disclosure: &Disclosure) -> Result<Box<RawValue>> {
-    let Disclosure { salt, pointer, value, .. } = disclosure;
+    let Disclosure {
+        salt,
+        pointer,
+        value,
+        ..
+    } = disclosure;
     let bytes = disclosure_bytes(salt, pointer, value.as_bytes());
     String::from_utf8(bytes)
         .map_err(|e| e.to_string())

@@ -62,7 +62,10 @@ pub fn published_head(stores: &Stores, tenant: &TenantId) -> Result<PublishedHea
     let row = log_row(state, tenant)?
         .ok_or_else(|| Error::new(Kind::NotFound, format!("there is no tenant {tenant}")))?;
     published_heads(state)?.remove(&row.slot).ok_or_else(|| {
-        Error::new(Kind::NotFound, format!("nothing of the log of {tenant} is published yet"))
+        Error::new(
+            Kind::NotFound,
+            format!("nothing of the log of {tenant} is published yet"),
+        )
     })
 }
 
@@ -78,7 +81,13 @@ pub fn export(
 ) -> Result<Summary> {
     let head = published_head(stores, tenant)?;
     let end = head.size;
-    let mut summary = Summary { records: 0, disclosures: 0, closed: 0, damaged: 0, head };
+    let mut summary = Summary {
+        records: 0,
+        disclosures: 0,
+        closed: 0,
+        damaged: 0,
+        head,
+    };
     let mut failed = None;
     stores.ledger.read(tenant, 0..end, &mut |stored| {
         let record = match stored {

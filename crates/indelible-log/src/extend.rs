@@ -20,8 +20,15 @@ pub(crate) fn extension(
         );
         return Err(Error::new(Kind::ReadOnly, context));
     }
-    consistency_proof(old, head.size, |level, index| subtree(state, head, level, index))
-        .map_err(|e| Error::new(Kind::Corrupt, format!("the registry log cannot be proved: {e}")))
+    consistency_proof(old, head.size, |level, index| {
+        subtree(state, head, level, index)
+    })
+    .map_err(|e| {
+        Error::new(
+            Kind::Corrupt,
+            format!("the registry log cannot be proved: {e}"),
+        )
+    })
 }
 
 /// The root of the registry log at an older size.
@@ -42,7 +49,7 @@ fn subtree(state: &dyn State, head: &RegistryHead, level: u32, index: u64) -> Re
         let line = if number + 1 == head.size {
             head.line.clone()
         } else {
-            let found: Option<(String, u64)> = 
+            let found: Option<(String, u64)> =
                 row(state, SNAPSHOTS, &snapshot_key(head.incarnation, number))?;
             let missing = || Error::new(Kind::Corrupt, format!("snapshot {number} is missing"));
             found.ok_or_else(missing)?.0
@@ -56,6 +63,12 @@ fn subtree(state: &dyn State, head: &RegistryHead, level: u32, index: u64) -> Re
 fn peak(frontier: &Frontier, level: u32, index: u64) -> Option<Hash> {
     let size = frontier.size();
     let is_peak = level < u64::BITS && size >> level & 1 == 1 && size >> (level + 1) << 1 == index;
-    let larger = if level + 1 < u64::BITS { (size >> (level + 1)).count_ones() } else { 0 };
-    is_peak.then(|| frontier.hashes().get(larger as usize).copied()).flatten()
+    let larger = if level + 1 < u64::BITS {
+        (size >> (level + 1)).count_ones()
+    } else {
+        0
+    };
+    is_peak
+        .then(|| frontier.hashes().get(larger as usize).copied())
+        .flatten()
 }

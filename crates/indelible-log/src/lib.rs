@@ -12,6 +12,7 @@ pub mod disclose;
 pub mod env;
 pub mod export;
 mod extend;
+mod group;
 pub mod keyring;
 pub mod log;
 pub mod outcome;

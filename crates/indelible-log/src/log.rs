@@ -7,6 +7,7 @@ use indelible_proof::finding::Finding;
 use indelible_store::{Error, Kind, Ledger, Result, State};
 
 use crate::env::Env;
+use crate::group::Item;
 use crate::keyring::Keyring;
 use crate::outcome::{Job, Outcome, Pending, Submission, Ticket};
 use crate::own::{OwnEvent, SYSTEM_TENANT};
@@ -15,7 +16,6 @@ use crate::prepare::{Prepared, prepare};
 use crate::publish::{Published, Publisher, Signer};
 use crate::recover::{self, OutstandingEvent};
 use crate::registry::{Identity, identity, put_identity};
-use crate::sequence::Item;
 
 /// The stores a ledger stands on.
 #[derive(Clone)]
@@ -45,7 +45,11 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { group_records_max: 4_096, group_bytes_max: 4 << 20, queue_bytes_max: 32 << 20 }
+        Self {
+            group_records_max: 4_096,
+            group_bytes_max: 4 << 20,
+            queue_bytes_max: 32 << 20,
+        }
     }
 }
 
@@ -108,24 +112,38 @@ impl Log {
     ) -> std::result::Result<Self, OpenError> {
         let system = system_tenant()?;
         let state = stores.state.as_ref();
-        let incarnation = match identity(state)? {
-            Some((who, _)) => who.incarnation,
-            None => {
-                let who = Identity { origin: options.origin.clone(), incarnation: 1, slots: 0 };
-                state.apply(&[put_identity(&who, Some(0))?])?;
-                who.incarnation
-            }
+        let incarnation = if let Some((who, _)) = identity(state)? {
+            who.incarnation
+        } else {
+            let who = Identity {
+                origin: options.origin.clone(),
+                incarnation: 1,
+                slots: 0,
+            };
+            state.apply(&[put_identity(&who, Some(0))?])?;
+            who.incarnation
         };
         let publisher = Publisher::open(&stores, signer)?;
         let findings = publisher.check(&stores)?;
         if !findings.is_empty() {
             return Err(OpenError::NotExtending(findings));
         }
-        let shared = Arc::new(Shared { stores, keyring, options, env, system, incarnation });
+        let shared = Arc::new(Shared {
+            stores,
+            keyring,
+            options,
+            env,
+            system,
+            incarnation,
+        });
         let pipeline = Pipeline::start(&shared).map_err(|e| {
             Error::new(Kind::Unavailable, "a thread could not be started").caused_by(e)
         })?;
-        let log = Self { shared, pipeline, publisher: Mutex::new(publisher) };
+        let log = Self {
+            shared,
+            pipeline,
+            publisher: Mutex::new(publisher),
+        };
         log.finish_publication()?;
         log.write_outstanding()?;
         Ok(log)
@@ -150,7 +168,10 @@ impl Log {
             .into_iter()
             .map(|(index, prepared)| Item {
                 prepared,
-                ticket: Some(Ticket { job: Arc::clone(&job), index }),
+                ticket: Some(Ticket {
+                    job: Arc::clone(&job),
+                    index,
+                }),
                 attempts: 0,
                 own: false,
             })
@@ -178,7 +199,10 @@ impl Log {
             return Ok(());
         }
         let job = Job::new(vec![None]);
-        let ticket = Ticket { job: Arc::clone(&job), index: 0 };
+        let ticket = Ticket {
+            job: Arc::clone(&job),
+            index: 0,
+        };
         self.pipeline
             .create(tenant.clone(), ticket)
             .map_err(|()| Error::new(Kind::Unavailable, "the ledger is closing"))?;
@@ -193,21 +217,34 @@ impl Log {
     /// # Errors
     /// [`Kind::ReadOnly`] when there is no signing key or the signer has seen a later state.
     pub fn publish(&self) -> Result<Published> {
-        let mut publisher = self.publisher.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut publisher = self
+            .publisher
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         publisher.publish(&self.shared.stores, &self.shared.env)
     }
 
     /// Writes what a recovery left to be written: the first records of the new incarnation.
     fn write_outstanding(&self) -> Result<()> {
         let state = self.shared.stores.state.as_ref();
-        let Some(outstanding) = recover::pending(state)? else { return Ok(()) };
+        let Some(outstanding) = recover::pending(state)? else {
+            return Ok(());
+        };
         for OutstandingEvent { tenant, event } in outstanding.events {
             let own = OwnEvent::from_bytes(event.into_bytes())?;
             let prepared = Prepared::own(&tenant, own, self.shared.incarnation)?;
             let job = Job::new(vec![None]);
-            let ticket = Some(Ticket { job: Arc::clone(&job), index: 0 });
+            let ticket = Some(Ticket {
+                job: Arc::clone(&job),
+                index: 0,
+            });
             // Its id is fixed: if we die before the row is removed, it is a repeat next time.
-            let item = Item { prepared, ticket, attempts: 0, own: true };
+            let item = Item {
+                prepared,
+                ticket,
+                attempts: 0,
+                own: true,
+            };
             if self.pipeline.enqueue(vec![item]).is_err() {
                 return Err(Error::new(Kind::Unavailable, "the ledger is closing"));
             }
@@ -219,7 +256,10 @@ impl Log {
     }
 
     fn finish_publication(&self) -> Result<()> {
-        let mut publisher = self.publisher.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut publisher = self
+            .publisher
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         publisher.finish(&self.shared.stores)
     }
 

@@ -61,7 +61,10 @@ struct JobState {
 impl Job {
     pub(crate) fn new(outcomes: Vec<Option<Outcome>>) -> Arc<Self> {
         let open = outcomes.iter().filter(|o| o.is_none()).count();
-        Arc::new(Self { state: Mutex::new(JobState { outcomes, open }), done: Condvar::new() })
+        Arc::new(Self {
+            state: Mutex::new(JobState { outcomes, open }),
+            done: Condvar::new(),
+        })
     }
 
     /// Sets outcomes that were open; each is set once.
@@ -81,9 +84,15 @@ impl Job {
     fn wait(&self) -> Vec<Outcome> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         while state.open > 0 {
-            state = self.done.wait(state).unwrap_or_else(PoisonError::into_inner);
+            state = self
+                .done
+                .wait(state)
+                .unwrap_or_else(PoisonError::into_inner);
         }
-        std::mem::take(&mut state.outcomes).into_iter().flatten().collect()
+        std::mem::take(&mut state.outcomes)
+            .into_iter()
+            .flatten()
+            .collect()
     }
 }
 

@@ -32,14 +32,26 @@ impl OwnEvent {
         let audit_id = text(Field::AuditId).and_then(|id| AuditId::parse(&id).ok());
         let occurred_at = text(Field::OccurredAt).and_then(|at| Micros::parse(&at).ok());
         match (audit_id, occurred_at) {
-            (Some(audit_id), Some(occurred_at)) => Ok(Self { bytes, audit_id, occurred_at }),
-            _ => Err(Error::new(Kind::Corrupt, "a record of the ledger's own that is outstanding")),
+            (Some(audit_id), Some(occurred_at)) => Ok(Self {
+                bytes,
+                audit_id,
+                occurred_at,
+            }),
+            _ => Err(Error::new(
+                Kind::Corrupt,
+                "a record of the ledger's own that is outstanding",
+            )),
         }
     }
 }
 
 /// The event `event_type` about `target`, with `data`.
-pub(crate) fn own_event(env: &Env, event_type: &str, target: (&str, &str), data: &Value) -> OwnEvent {
+pub(crate) fn own_event(
+    env: &Env,
+    event_type: &str,
+    target: (&str, &str),
+    data: &Value,
+) -> OwnEvent {
     let occurred_at = env.clock.now();
     let audit_id = mint(env, occurred_at);
     let (target_type, target_id) = target;
@@ -56,7 +68,11 @@ pub(crate) fn own_event(env: &Env, event_type: &str, target: (&str, &str), data:
     })
     .to_string()
     .into_bytes();
-    OwnEvent { bytes, audit_id, occurred_at }
+    OwnEvent {
+        bytes,
+        audit_id,
+        occurred_at,
+    }
 }
 
 /// `log.created`, the first record of every log.

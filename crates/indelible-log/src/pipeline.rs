@@ -13,10 +13,11 @@ use std::thread::JoinHandle;
 use indelible_event::ids::TenantId;
 use indelible_store::{Error, Kind};
 
+use crate::group::{Group, Item, Work};
 use crate::keyring::Flushed;
 use crate::log::Shared;
 use crate::outcome::{Outcome, Ticket, settle_all};
-use crate::sequence::{Group, Item, Sequencer, Work};
+use crate::sequence::Sequencer;
 
 /// Groups between the sequencer and the disk.
 const PIPELINE_DEPTH: usize = 2;
@@ -77,14 +78,24 @@ impl Pipeline {
             .spawn(move || commit_groups(&for_committer.0, &for_committer.1, &committer))?;
         let sequencer = Sequencer::new(Arc::clone(shared));
         let inbox = Arc::clone(&mailbox);
-        let number = std::thread::Builder::new().name("indelible-sequence".into()).spawn(
-            move || {
-                Run { sequencer, mailbox: inbox, groups, waiting: VecDeque::new(), in_flight: 0 }
-                    .run();
-            },
-        )?;
+        let number = std::thread::Builder::new()
+            .name("indelible-sequence".into())
+            .spawn(move || {
+                Run {
+                    sequencer,
+                    mailbox: inbox,
+                    groups,
+                    waiting: VecDeque::new(),
+                    in_flight: 0,
+                }
+                .run();
+            })?;
         let bytes_max = shared.options.limits.queue_bytes_max;
-        Ok(Self { mailbox, bytes_max, threads: vec![number, commit] })
+        Ok(Self {
+            mailbox,
+            bytes_max,
+            threads: vec![number, commit],
+        })
     }
 
     /// Hands items over; waits while the queue is full.
@@ -92,13 +103,19 @@ impl Pipeline {
         let bytes: usize = items.iter().map(|i| i.prepared.event.len()).sum();
         let mut inbox = self.mailbox.lock();
         while inbox.bytes > 0 && inbox.bytes + bytes > self.bytes_max && !inbox.closed {
-            inbox = self.mailbox.room.wait(inbox).unwrap_or_else(PoisonError::into_inner);
+            inbox = self
+                .mailbox
+                .room
+                .wait(inbox)
+                .unwrap_or_else(PoisonError::into_inner);
         }
         if inbox.closed {
             return Err(items);
         }
         inbox.bytes += bytes;
-        inbox.items.extend(items.into_iter().map(|item| Work::Event(Box::new(item))));
+        inbox
+            .items
+            .extend(items.into_iter().map(|item| Work::Event(Box::new(item))));
         drop(inbox);
         self.mailbox.arrived.notify_one();
         Ok(())
@@ -176,7 +193,9 @@ impl Run {
         let mut failed: Vec<Done> = Vec::new();
         let mut blocked = false;
         loop {
-            let Some(done) = self.receive(blocked || !failed.is_empty()) else { return };
+            let Some(done) = self.receive(blocked || !failed.is_empty()) else {
+                return;
+            };
             for done in done {
                 self.in_flight -= 1;
                 match done {
@@ -217,7 +236,8 @@ impl Run {
             if !inbox.done.is_empty() {
                 break;
             }
-            if !blocked && !(inbox.items.is_empty() && self.waiting.is_empty()) {
+            let nothing = inbox.items.is_empty() && self.waiting.is_empty();
+            if !(blocked || nothing) {
                 break;
             }
             if inbox.closed
@@ -227,7 +247,11 @@ impl Run {
             {
                 return None;
             }
-            inbox = self.mailbox.arrived.wait(inbox).unwrap_or_else(PoisonError::into_inner);
+            inbox = self
+                .mailbox
+                .arrived
+                .wait(inbox)
+                .unwrap_or_else(PoisonError::into_inner);
         }
         // The queue counts until its items are taken, so what waits here is bounded by it too.
         if self.waiting.is_empty() {

@@ -56,7 +56,12 @@ pub(crate) fn prepare(
     shared: &Shared,
     submission: Submission,
 ) -> std::result::Result<Prepared, Outcome> {
-    let Submission { tenant, event: raw, admission, stream } = submission;
+    let Submission {
+        tenant,
+        event: raw,
+        admission,
+        stream,
+    } = submission;
     let rules = event::Admission {
         mode: admission.mode,
         catalogue: admission.catalogue,
@@ -68,8 +73,14 @@ pub(crate) fn prepare(
     let admitted = admit(&raw, &rules, &mut |bytes| shared.env.random.fill(bytes))
         .map_err(Outcome::Refused)?;
     let sealing = &admission.sealing;
-    let sealed = seal_event(&admitted.bytes, admitted.audit_id, sealing, &shared.keyring, &tenant)
-        .map_err(|e| Outcome::Failed(Arc::new(e)))?;
+    let sealed = seal_event(
+        &admitted.bytes,
+        admitted.audit_id,
+        sealing,
+        &shared.keyring,
+        &tenant,
+    )
+    .map_err(|e| Outcome::Failed(Arc::new(e)))?;
     let ledger = ledger_object(&admission, &admitted, stream, shared.incarnation).to_canonical();
     let policy = (!sealed.sealed.is_empty()).then(|| Arc::clone(sealing));
     finish(Prepared {

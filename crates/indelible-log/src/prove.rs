@@ -36,7 +36,11 @@ impl Newest {
             let heads = published_heads(state)?;
             let again = registry_head(state)?;
             if again == registry {
-                return Ok(Self { registry, logs, heads });
+                return Ok(Self {
+                    registry,
+                    logs,
+                    heads,
+                });
             }
             registry = again;
         }
@@ -72,8 +76,8 @@ impl Newest {
 pub fn prove(stores: &Stores, tenant: &TenantId, number: u64) -> Result<RecordProof> {
     let state = stores.state.as_ref();
     let missing = |what: String| Error::new(Kind::NotFound, what);
-    let row = log_row(state, tenant)?
-        .ok_or_else(|| missing(format!("there is no tenant {tenant}")))?;
+    let row =
+        log_row(state, tenant)?.ok_or_else(|| missing(format!("there is no tenant {tenant}")))?;
     let newest = Newest::read(state)?;
     let head = newest
         .heads
@@ -98,7 +102,10 @@ pub fn prove(stores: &Stores, tenant: &TenantId, number: u64) -> Result<RecordPr
         log,
         proof_version: 1,
         receipt,
-        registry: RegistryPart { checkpoint: registry.checkpoint.clone(), path },
+        registry: RegistryPart {
+            checkpoint: registry.checkpoint.clone(),
+            path,
+        },
         snapshot: snapshot_part(&newest, row.slot)?,
     })
 }
@@ -111,12 +118,18 @@ fn snapshot_part(newest: &Newest, slot: u64) -> Result<SnapshotPart> {
     let slots = newest.slots();
     let path = inclusion_proof(slot, snapshot.slots, |level, index| {
         let range = index << level..(index + 1) << level;
-        let range = usize::try_from(range.start).ok().zip(usize::try_from(range.end).ok());
+        let range = usize::try_from(range.start)
+            .ok()
+            .zip(usize::try_from(range.end).ok());
         let part = range.and_then(|(start, end)| slots.get(start..end));
         let part = part.ok_or_else(|| Error::new(Kind::Corrupt, "a slot is missing"))?;
         Ok::<Hash, Error>(root_of(part.iter().copied()))
     });
-    Ok(SnapshotPart { line, path: path.map_err(damaged)?, slot })
+    Ok(SnapshotPart {
+        line,
+        path: path.map_err(damaged)?,
+        slot,
+    })
 }
 
 fn damaged(e: impl std::fmt::Display) -> Error {
@@ -135,9 +148,10 @@ pub fn receipt(ledger: &dyn Ledger, tenant: &TenantId, number: u64) -> Result<Re
     ledger.read(tenant, number..number + 1, &mut |stored| {
         found = match stored {
             Stored::Record(record) => receipt_of(tenant, record.leaf),
-            Stored::Damaged { place, .. } => {
-                Err(Error::new(Kind::Corrupt, format!("record {number} of {tenant}: {place}")))
-            }
+            Stored::Damaged { place, .. } => Err(Error::new(
+                Kind::Corrupt,
+                format!("record {number} of {tenant}: {place}"),
+            )),
         };
         ControlFlow::Break(())
     })?;
@@ -149,7 +163,11 @@ fn receipt_of(tenant: &TenantId, leaf: &[u8]) -> Result<Receipt> {
         .map_err(|e| Error::new(Kind::Corrupt, format!("a leaf of {tenant}: {e}")))?;
     let id = EventView::parse(view.event())
         .ok()
-        .and_then(|event| event.text(Field::AuditId).and_then(|id| AuditId::parse(&id).ok()))
+        .and_then(|event| {
+            event
+                .text(Field::AuditId)
+                .and_then(|id| AuditId::parse(&id).ok())
+        })
         .ok_or_else(|| Error::new(Kind::Corrupt, format!("an event of {tenant} has no id")))?;
     Ok(Receipt {
         tenant_id: tenant.clone(),

@@ -150,15 +150,30 @@ impl Publisher {
             let tenant = TenantId::parse(&name).map_err(|e| {
                 Error::new(Kind::Corrupt, format!("tenant {name:?} in the registry")).caused_by(e)
             })?;
-            let Some(head) = stores.ledger.head(&tenant)? else { continue };
+            let Some(head) = stores.ledger.head(&tenant)? else {
+                continue;
+            };
             let size = head.frontier.size();
-            if self.heads.get(&row.slot).is_some_and(|published| published.size == size) {
+            if self
+                .heads
+                .get(&row.slot)
+                .is_some_and(|published| published.size == size)
+            {
                 continue;
             }
             let root = head.frontier.root();
             let log_id = row.log_id;
             let checkpoint = String::new();
-            moved.insert(row.slot, PublishedHead { tenant, log_id, size, root, checkpoint });
+            moved.insert(
+                row.slot,
+                PublishedHead {
+                    tenant,
+                    log_id,
+                    size,
+                    root,
+                    checkpoint,
+                },
+            );
         }
         Ok(moved)
     }
@@ -171,11 +186,10 @@ impl Publisher {
     ) -> Result<Staged> {
         let mut heads = self.heads.clone();
         heads.extend(moved.iter().map(|(slot, head)| (*slot, head.clone())));
-        let logs: BTreeMap<u64, LogRow> =
-            all_rows::<LogRow>(stores.state.as_ref(), TENANTS)?
-                .into_iter()
-                .map(|(_, row)| (row.slot, row))
-                .collect();
+        let logs: BTreeMap<u64, LogRow> = all_rows::<LogRow>(stores.state.as_ref(), TENANTS)?
+            .into_iter()
+            .map(|(_, row)| (row.slot, row))
+            .collect();
         let slots = slot_leaves(&logs, &heads);
         let snapshot = Snapshot {
             number: self.registry.size,
@@ -207,20 +221,35 @@ impl Publisher {
         let origin = self.identity.origin_in_force();
         let Staged { mut head, heads } = staged;
         let root = frontier_of(&head)?.root();
-        let checkpoint = Checkpoint { origin: origin.clone(), size: head.size, root };
-        let kept = signer.kept()?.map_err(|f| Error::new(Kind::ReadOnly, f.to_string()))?;
+        let checkpoint = Checkpoint {
+            origin: origin.clone(),
+            size: head.size,
+            root,
+        };
+        let kept = signer
+            .kept()?
+            .map_err(|f| Error::new(Kind::ReadOnly, f.to_string()))?;
         let proof = extension(stores.state.as_ref(), kept.as_ref(), &head)?;
         head.checkpoint = signer.sign_registry(&checkpoint, &proof)?;
         // If we die here, the signer is ahead by the snapshot that is still staged.
         let mut changes = vec![
             put_registry_head(&head)?,
-            put(SNAPSHOTS, &snapshot_key(head.incarnation, head.size - 1), None, &head.line)?,
+            put(
+                SNAPSHOTS,
+                &snapshot_key(head.incarnation, head.size - 1),
+                None,
+                &head.line,
+            )?,
             remove_staged(),
         ];
         let mut moved = heads;
         for (slot, published) in &mut moved {
             let origin = format!("{origin}/{}", published.log_id);
-            let checkpoint = Checkpoint { origin, size: published.size, root: published.root };
+            let checkpoint = Checkpoint {
+                origin,
+                size: published.size,
+                root: published.root,
+            };
             published.checkpoint = signer.sign_tenant(&checkpoint)?;
             changes.push(put(PUBLISHED, &slot.to_be_bytes(), None, published)?);
         }
@@ -238,7 +267,9 @@ pub(crate) fn slot_leaves(
 ) -> Vec<Hash> {
     logs.iter()
         .map(|(slot, row)| {
-            let (size, root) = heads.get(slot).map_or((0, empty_root()), |h| (h.size, h.root));
+            let (size, root) = heads
+                .get(slot)
+                .map_or((0, empty_root()), |h| (h.size, h.root));
             leaf_hash(&slot_leaf(&row.log_id, &root, size))
         })
         .collect()

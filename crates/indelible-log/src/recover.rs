@@ -21,7 +21,7 @@ use crate::log::{Stores, system_tenant};
 use crate::own::own_event;
 use crate::publish::Publisher;
 use crate::registry::{
-    PUBLISHED, PublishedHead, REGISTRY, identity, put, put_identity, published_heads,
+    PUBLISHED, PublishedHead, REGISTRY, identity, published_heads, put, put_identity,
     remove_registry_head, remove_staged, row,
 };
 use crate::sign::KeySigner;
@@ -72,16 +72,30 @@ where
     }
     who.incarnation += 1;
     let origin = who.origin_in_force();
-    let recovered = Recovered { incarnation: who.incarnation, origin: origin.clone(), findings };
+    let recovered = Recovered {
+        incarnation: who.incarnation,
+        origin: origin.clone(),
+        findings,
+    };
     let mut changes = vec![
         put_identity(&who, Some(version))?,
-        put(REGISTRY, RECOVERY, None, &outstanding(stores, env, &recovered)?)?,
+        put(
+            REGISTRY,
+            RECOVERY,
+            None,
+            &outstanding(stores, env, &recovered)?,
+        )?,
         remove_registry_head(),
         remove_staged(),
     ];
     for slot in published_heads(state)?.keys() {
         let key = slot.to_be_bytes().to_vec();
-        changes.push(Change { space: PUBLISHED, key, expected: None, value: None });
+        changes.push(Change {
+            space: PUBLISHED,
+            key,
+            expected: None,
+            value: None,
+        });
     }
     state.apply(&changes)?;
     // If we die here, the signer still names the old origin, and recovery is asked for again.
@@ -103,7 +117,10 @@ fn outstanding(stores: &Stores, env: &Env, recovered: &Recovered) -> Result<Outs
     });
     events.push(event(env, system_tenant()?, &recovered.origin, &data)?);
     for head in published_heads(state)?.into_values() {
-        let size = stores.ledger.head(&head.tenant)?.map_or(0, |here| here.frontier.size());
+        let size = stores
+            .ledger
+            .head(&head.tenant)?
+            .map_or(0, |here| here.frontier.size());
         if size < head.size {
             let data = lost(&head, size, recovered.incarnation);
             events.push(event(env, head.tenant, &head.log_id, &data)?);

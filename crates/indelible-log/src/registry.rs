@@ -107,8 +107,11 @@ pub(crate) fn row<T: DeserializeOwned>(
 
 pub(crate) fn decode<T: DeserializeOwned>(space: &str, bytes: &[u8]) -> Result<T> {
     serde_json::from_slice(bytes).map_err(|e| {
-        Error::new(Kind::Corrupt, format!("a row of {space} in the state store cannot be read"))
-            .caused_by(e)
+        Error::new(
+            Kind::Corrupt,
+            format!("a row of {space} in the state store cannot be read"),
+        )
+        .caused_by(e)
     })
 }
 
@@ -121,7 +124,12 @@ pub(crate) fn put<T: Serialize>(
     let value = serde_json::to_vec(value).map_err(|e| {
         Error::new(Kind::Invalid, format!("a row of {space} cannot be written")).caused_by(e)
     })?;
-    Ok(Change { space, key: key.to_vec(), expected, value: Some(value) })
+    Ok(Change {
+        space,
+        key: key.to_vec(),
+        expected,
+        value: Some(value),
+    })
 }
 
 /// Reads who the ledger is.
@@ -141,7 +149,9 @@ pub(crate) fn put_identity(identity: &Identity, expected: Option<u64>) -> Result
 /// # Errors
 /// As [`State::get`].
 pub fn registry_head(state: &dyn State) -> Result<RegistryHead> {
-    Ok(row(state, REGISTRY, HEAD)?.map(|(head, _)| head).unwrap_or_default())
+    Ok(row(state, REGISTRY, HEAD)?
+        .map(|(head, _)| head)
+        .unwrap_or_default())
 }
 
 pub(crate) fn put_registry_head(head: &RegistryHead) -> Result<Change> {
@@ -157,11 +167,21 @@ pub(crate) fn put_staged(staged: &Staged) -> Result<Change> {
 }
 
 pub(crate) fn remove_staged() -> Change {
-    Change { space: REGISTRY, key: STAGED.to_vec(), expected: None, value: None }
+    Change {
+        space: REGISTRY,
+        key: STAGED.to_vec(),
+        expected: None,
+        value: None,
+    }
 }
 
 pub(crate) fn remove_registry_head() -> Change {
-    Change { space: REGISTRY, key: HEAD.to_vec(), expected: None, value: None }
+    Change {
+        space: REGISTRY,
+        key: HEAD.to_vec(),
+        expected: None,
+        value: None,
+    }
 }
 
 /// Every row of a space, in key order.
@@ -173,7 +193,9 @@ pub(crate) fn all_rows<T: DeserializeOwned>(
     let mut after: Option<Vec<u8>> = None;
     loop {
         let page = state.scan(space, b"", after.as_deref(), ROWS_AT_ONCE)?;
-        let Some((last, _, _)) = page.last() else { return Ok(rows) };
+        let Some((last, _, _)) = page.last() else {
+            return Ok(rows);
+        };
         after = Some(last.clone());
         for (key, bytes, _) in page {
             let value = decode(space, &bytes)?;
@@ -210,7 +232,10 @@ pub(crate) fn snapshot_key(incarnation: u64, number: u64) -> [u8; 16] {
 
 pub(crate) fn slot_of(key: &[u8]) -> Result<u64> {
     let bytes = key.try_into().map_err(|_| {
-        Error::new(Kind::Corrupt, "a published head in the state store has a key that is no slot")
+        Error::new(
+            Kind::Corrupt,
+            "a published head in the state store has a key that is no slot",
+        )
     })?;
     Ok(u64::from_be_bytes(bytes))
 }

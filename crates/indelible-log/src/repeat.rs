@@ -20,7 +20,9 @@ pub(crate) fn same_content(keyring: &Keyring, new: &Prepared, kept: &[u8]) -> Re
     if new.event == kept {
         return Ok(true);
     }
-    let (Some(policy), Ok(view)) = (&new.policy, EventView::parse(kept)) else { return Ok(false) };
+    let (Some(policy), Ok(view)) = (&new.policy, EventView::parse(kept)) else {
+        return Ok(false);
+    };
     let handles: Vec<_> = sealed_subjects(&view).filter_map(parse_handle).collect();
     let opened = new
         .sealed
@@ -28,7 +30,12 @@ pub(crate) fn same_content(keyring: &Keyring, new: &Prepared, kept: &[u8]) -> Re
         .map(|value| keyring.open_value(&new.tenant, value))
         .collect::<Result<Vec<_>>>()?;
     let admitted = unseal(&new.event, &opened)?;
-    let again = seal_again(&admitted, new.audit_id, policy, keyring, (&new.tenant, &handles))?;
-    Ok(again.bytes == kept
-        || (again.erased && unsealed_part(&again.bytes) == unsealed_part(kept)))
+    let again = seal_again(
+        &admitted,
+        new.audit_id,
+        policy,
+        keyring,
+        (&new.tenant, &handles),
+    )?;
+    Ok(again.bytes == kept || (again.erased && unsealed_part(&again.bytes) == unsealed_part(kept)))
 }

@@ -57,7 +57,10 @@ pub(crate) fn head_finding(
     let head = ledger.head(tenant)?;
     let size = head.as_ref().map_or(0, |head| head.frontier.size());
     if size < published.size {
-        let message = format!("{} records were published and {size} are here", published.size);
+        let message = format!(
+            "{} records were published and {size} are here",
+            published.size
+        );
         let finding = Finding::new(FindingKind::TruncatedTail, message)
             .tenant(tenant.as_str())
             .records(Span::new(size, published.size - 1));
@@ -76,7 +79,10 @@ pub(crate) fn head_finding(
         }
     };
     Ok((root != published.root).then(|| {
-        let message = format!("its first {} records are not those published", published.size);
+        let message = format!(
+            "its first {} records are not those published",
+            published.size
+        );
         Finding::new(FindingKind::Forked, message).tenant(tenant.as_str())
     }))
 }

@@ -17,9 +17,10 @@ use indelible_event::{
 };
 use indelible_merkle::{Frontier, Hash, leaf_hash};
 use indelible_proof::receipt::Receipt;
-use indelible_store::{Append, Commit, Error, Expected, Head, Kind, NewRecord, Result, Stored};
+use indelible_store::{Commit, Error, Expected, Head, Kind, NewRecord, Result, Stored};
 
 use crate::conflict::Conflicts;
+use crate::group::{Building, Group, Item, Work};
 use crate::log::Shared;
 use crate::outcome::{Outcome, Ticket, settle_all};
 use crate::own::{OwnEvent, SYSTEM_TENANT, event_conflicted};
@@ -27,72 +28,8 @@ use crate::prepare::Prepared;
 use crate::repeat::same_content;
 use crate::tenants::create_log;
 
-/// An event and where its outcome goes; the ledger's own records have no ticket.
-#[derive(Debug)]
-pub(crate) struct Item {
-    pub(crate) prepared: Prepared,
-    pub(crate) ticket: Option<Ticket>,
-    /// How often a commit with it failed in a way that is worth another attempt.
-    pub(crate) attempts: u32,
-    /// Whether the ledger wrote it itself; it is made anew, never sequenced again.
-    pub(crate) own: bool,
-}
-
 /// Placed, or given back with what became of it.
-type Placed = std::result::Result<(), (Item, Outcome)>;
-
-/// What the sequencer is asked to do.
-#[derive(Debug)]
-pub(crate) enum Work {
-    /// Give an event its place.
-    Event(Box<Item>),
-    /// Give a tenant its log.
-    Create(TenantId, Ticket),
-}
-
-/// Items that are committed together.
-#[derive(Debug)]
-pub(crate) struct Group {
-    pub(crate) epoch: u64,
-    pub(crate) commit: Commit,
-    /// For each append, for each record, the item it came from.
-    pub(crate) items: Vec<Vec<Item>>,
-}
-
-impl Group {
-    /// Takes the items back out, to be sequenced again or failed.
-    pub(crate) fn unwind(self) -> Vec<Item> {
-        let mut back = Vec::new();
-        for (append, items) in self.commit.appends.into_iter().zip(self.items) {
-            for (record, mut item) in append.records.into_iter().zip(items) {
-                item.prepared.terms = record.terms;
-                item.prepared.numbers = record.numbers;
-                item.prepared.sealed = record.sealed;
-                back.push(item);
-            }
-        }
-        back
-    }
-
-    /// Tells every submitter that its event is durable.
-    pub(crate) fn acknowledge(self) {
-        let mut outcomes = Vec::new();
-        for (append, items) in self.commit.appends.into_iter().zip(self.items) {
-            for (place, (record, item)) in append.records.iter().zip(items).enumerate() {
-                let Some(ticket) = item.ticket else { continue };
-                let receipt = Receipt {
-                    tenant_id: append.tenant.clone(),
-                    audit_id: record.audit_id,
-                    sequence_number: append.expected.size + place as u64,
-                    record_hash: record.record_hash,
-                    ingested_at: record.ingested_at,
-                };
-                outcomes.push((ticket, Outcome::New(receipt)));
-            }
-        }
-        settle_all(outcomes);
-    }
-}
+type Placed = std::result::Result<(), Box<(Item, Outcome)>>;
 
 pub(crate) struct Sequencer {
     shared: Arc<Shared>,
@@ -100,14 +37,6 @@ pub(crate) struct Sequencer {
     conflicts: Conflicts,
     in_flight: VecDeque<HashSet<AuditId>>,
     pub(crate) epoch: u64,
-}
-
-struct Building {
-    group: Group,
-    places: HashMap<TenantId, usize>,
-    ids: HashSet<AuditId>,
-    now: Micros,
-    settled: Vec<(Ticket, Outcome)>,
 }
 
 impl Sequencer {
@@ -160,7 +89,11 @@ impl Sequencer {
             taken.push(*item);
         }
         let mut building = Building {
-            group: Group { epoch: self.epoch, commit: Commit::default(), items: vec![] },
+            group: Group {
+                epoch: self.epoch,
+                commit: Commit::default(),
+                items: vec![],
+            },
             places: HashMap::new(),
             ids,
             now: self.shared.env.clock.now(),
@@ -171,8 +104,11 @@ impl Sequencer {
         }
         let fresh = self.judge(&mut building, taken);
         for item in fresh {
-            if let Err((item, outcome)) = self.place(&mut building, item) {
-                building.settled.extend(item.ticket.map(|ticket| (ticket, outcome)));
+            if let Err(back) = self.place(&mut building, item) {
+                let (item, outcome) = *back;
+                building
+                    .settled
+                    .extend(item.ticket.map(|ticket| (ticket, outcome)));
             }
         }
         settle_all(building.settled);
@@ -191,12 +127,18 @@ impl Sequencer {
     fn judge(&mut self, building: &mut Building, taken: Vec<Item>) -> Vec<Item> {
         let mut by_tenant: HashMap<TenantId, Vec<usize>> = HashMap::new();
         for (place, item) in taken.iter().enumerate() {
-            by_tenant.entry(item.prepared.tenant.clone()).or_default().push(place);
+            by_tenant
+                .entry(item.prepared.tenant.clone())
+                .or_default()
+                .push(place);
         }
         let mut verdicts: Vec<Option<Outcome>> = taken.iter().map(|_| None).collect();
         for (tenant, places) in &by_tenant {
-            let wanted: Vec<AuditId> =
-                places.iter().filter_map(|&p| taken.get(p)).map(|i| i.prepared.audit_id).collect();
+            let wanted: Vec<AuditId> = places
+                .iter()
+                .filter_map(|&p| taken.get(p))
+                .map(|i| i.prepared.audit_id)
+                .collect();
             let found = self.shared.stores.ledger.find(tenant, &wanted);
             let found = match found {
                 Ok(found) => found.into_iter().map(Ok).collect::<Vec<_>>(),
@@ -206,7 +148,8 @@ impl Sequencer {
                 }
             };
             for (&place, found) in places.iter().zip(found) {
-                let (Some(item), Some(verdict)) = (taken.get(place), verdicts.get_mut(place)) else {
+                let (Some(item), Some(verdict)) = (taken.get(place), verdicts.get_mut(place))
+                else {
                     continue;
                 };
                 *verdict = match found {
@@ -252,7 +195,10 @@ impl Sequencer {
             ControlFlow::Break(())
         });
         let damaged = |why: String| {
-            let context = format!("record {number} of {} cannot be compared: {why}", new.tenant);
+            let context = format!(
+                "record {number} of {} cannot be compared: {why}",
+                new.tenant
+            );
             Outcome::Failed(Arc::new(Error::new(Kind::Corrupt, context)))
         };
         match (read, verdict) {
@@ -277,11 +223,11 @@ impl Sequencer {
     fn place(&mut self, building: &mut Building, mut item: Item) -> Placed {
         let tenant = item.prepared.tenant.clone();
         if let Err(e) = self.head_for(building, &tenant) {
-            return Err((item, Outcome::Failed(Arc::new(e))));
+            return Err(Box::new((item, Outcome::Failed(Arc::new(e)))));
         }
         let Some(head) = self.heads.get_mut(&tenant) else {
             let e = Error::new(Kind::NotFound, format!("tenant {tenant} has no log"));
-            return Err((item, Outcome::Failed(Arc::new(e))));
+            return Err(Box::new((item, Outcome::Failed(Arc::new(e)))));
         };
         let prepared = &mut item.prepared;
         let number = head.frontier.size();
@@ -296,9 +242,12 @@ impl Sequencer {
         };
         if let Err(too_long) = write_leaf(&mut leaf, &prepared.event, &leaf_head) {
             let problem = Problem::at("", ProblemCode::TooLarge, too_long.to_string());
-            return Err((item, Outcome::Refused(vec![problem])));
+            return Err(Box::new((item, Outcome::Refused(vec![problem]))));
         }
-        let expected = Expected { size: number, last_hash: head.last_hash };
+        let expected = Expected {
+            size: number,
+            last_hash: head.last_hash,
+        };
         let record_hash = leaf_hash(&leaf);
         head.frontier.append(record_hash);
         head.last_hash = record_hash;
@@ -313,7 +262,7 @@ impl Sequencer {
             numbers: std::mem::take(&mut prepared.numbers),
             sealed: std::mem::take(&mut prepared.sealed),
         };
-        building.push(tenant, expected, record, item, head);
+        building.push(expected, head, record, item);
         Ok(())
     }
 
@@ -326,11 +275,18 @@ impl Sequencer {
     ) -> Result<()> {
         let prepared = Prepared::own(tenant, own, self.shared.incarnation)?;
         building.ids.insert(prepared.audit_id);
-        let item = Item { prepared, ticket, attempts: 0, own: true };
+        let item = Item {
+            prepared,
+            ticket,
+            attempts: 0,
+            own: true,
+        };
         match self.place(building, item) {
             Ok(()) => Ok(()),
-            Err((_, Outcome::Failed(e))) => Err(Error::new(e.kind(), e.context())),
-            Err(_) => Err(Error::new(Kind::Invalid, "a record of the ledger's own is too large")),
+            Err(back) => Err(match back.1 {
+                Outcome::Failed(e) => Error::new(e.kind(), e.context()),
+                _ => Error::new(Kind::Invalid, "a record of the ledger's own is too large"),
+            }),
         }
     }
 
@@ -378,35 +334,5 @@ impl Sequencer {
             self.place_own(building, &system, own, None)?;
         }
         Ok(())
-    }
-}
-
-impl Building {
-    /// The item of the tenant's `log.created` in this group.
-    fn created(&mut self, tenant: &TenantId) -> Option<&mut Item> {
-        let place = *self.places.get(tenant)?;
-        self.group.items.get_mut(place)?.first_mut()
-    }
-
-    fn push(
-        &mut self,
-        tenant: TenantId,
-        expected: Expected,
-        record: NewRecord,
-        item: Item,
-        head: &Head,
-    ) {
-        let appends = &mut self.group.commit.appends;
-        let place = *self.places.entry(tenant.clone()).or_insert_with(|| {
-            appends.push(Append { tenant, expected, records: Vec::new(), head: head.clone() });
-            self.group.items.push(Vec::new());
-            appends.len() - 1
-        });
-        if let (Some(append), Some(items)) =
-            (appends.get_mut(place), self.group.items.get_mut(place))
-        {
-            append.records.push(record);
-            items.push(item);
-        }
     }
 }

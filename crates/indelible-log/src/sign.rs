@@ -21,7 +21,9 @@ impl<S: SignerState> KeySigner<S> {
     /// # Errors
     /// [`Kind::Invalid`] when no key can have that name.
     pub fn new(key: &SigningKey, origin: &str, state: S) -> Result<Self> {
-        Ok(Self { guarded: GuardedSigner::new(renamed(key, origin)?, state) })
+        Ok(Self {
+            guarded: GuardedSigner::new(renamed(key, origin)?, state),
+        })
     }
 
     /// A signer for a new incarnation: forgets what was kept for the one before. Only for a
@@ -34,24 +36,38 @@ impl<S: SignerState> KeySigner<S> {
         S::Error: std::fmt::Display,
     {
         let key = renamed(key, origin)?;
-        let empty = Checkpoint { origin: origin.to_owned(), size: 0, root: empty_root() };
+        let empty = Checkpoint {
+            origin: origin.to_owned(),
+            size: 0,
+            root: empty_root(),
+        };
         let signed = SignedCheckpoint::sign(empty, &key)
             .map_err(|e| Error::new(Kind::Invalid, "the first checkpoint").caused_by(e))?;
-        let failed = |e: S::Error| Error::new(Kind::Unavailable, format!("the signer's state: {e}"));
+        let failed =
+            |e: S::Error| Error::new(Kind::Unavailable, format!("the signer's state: {e}"));
         let old = state.load().map_err(failed)?;
         let moved = state
             .compare_and_swap(old.as_deref(), signed.to_string().as_bytes())
             .map_err(failed)?;
         if !moved {
-            return Err(Error::new(Kind::Conflict, "another signer moved what is kept"));
+            return Err(Error::new(
+                Kind::Conflict,
+                "another signer moved what is kept",
+            ));
         }
-        Ok(Self { guarded: GuardedSigner::new(key, state) })
+        Ok(Self {
+            guarded: GuardedSigner::new(key, state),
+        })
     }
 }
 
 fn renamed(key: &SigningKey, origin: &str) -> Result<SigningKey> {
     key.renamed(origin).map_err(|e| {
-        Error::new(Kind::Invalid, format!("the origin {origin:?} cannot name a key")).caused_by(e)
+        Error::new(
+            Kind::Invalid,
+            format!("the origin {origin:?} cannot name a key"),
+        )
+        .caused_by(e)
     })
 }
 
@@ -74,9 +90,10 @@ where
             Err(SignError::Refused(finding)) => {
                 Err(Error::new(Kind::ReadOnly, finding.to_string()))
             }
-            Err(SignError::Raced) => {
-                Err(Error::new(Kind::Conflict, "another signer moved what is kept"))
-            }
+            Err(SignError::Raced) => Err(Error::new(
+                Kind::Conflict,
+                "another signer moved what is kept",
+            )),
             Err(e) => Err(Error::new(Kind::Unavailable, e.to_string())),
         }
     }

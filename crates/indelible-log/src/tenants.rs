@@ -38,7 +38,10 @@ fn ensure_row(shared: &Shared, tenant: &TenantId) -> Result<(LogRow, String)> {
             return Ok((row, origin));
         }
         let id = shared.env.random_bytes::<16>();
-        let row = LogRow { log_id: hex(&id), slot: who.slots };
+        let row = LogRow {
+            log_id: hex(&id),
+            slot: who.slots,
+        };
         who.slots += 1;
         let changes = [
             put_identity(&who, Some(version))?,
@@ -50,14 +53,19 @@ fn ensure_row(shared: &Shared, tenant: &TenantId) -> Result<(LogRow, String)> {
             Err(e) => return Err(e),
         }
     }
-    Err(Error::new(Kind::Unavailable, format!("no slot could be had for tenant {tenant}")))
+    Err(Error::new(
+        Kind::Unavailable,
+        format!("no slot could be had for tenant {tenant}"),
+    ))
 }
 
 /// Lower-case hex.
 pub(crate) fn hex(bytes: &[u8]) -> String {
     use std::fmt::Write as _;
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+    bytes
+        .iter()
+        .fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+            let _ = write!(text, "{byte:02x}");
+            text
+        })
 }

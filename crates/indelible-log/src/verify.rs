@@ -66,13 +66,20 @@ pub fn verify_log(
                     return ControlFlow::Break(());
                 }
                 let number = record.sequence_number;
-                let expected = Expected { sequence_number: Some(number), record_hash: None };
+                let expected = Expected {
+                    sequence_number: Some(number),
+                    record_hash: None,
+                };
                 verifier.push_expecting(record.leaf, expected);
                 progress(number + 1);
             }
             Stored::Damaged { range, place } => {
                 let span = Span::new(range.start, range.end.saturating_sub(1));
-                verifier.unreadable(span, place, "the stored bytes are not those that were written");
+                verifier.unreadable(
+                    span,
+                    place,
+                    "the stored bytes are not those that were written",
+                );
             }
         }
         ControlFlow::Continue(())
@@ -90,8 +97,12 @@ fn give_values(
         return Ok(());
     }
     // A leaf that cannot be read is the verifier's to name.
-    let Ok(leaf) = LeafView::locate(record.leaf) else { return Ok(()) };
-    let Ok(event) = EventView::parse(leaf.event()) else { return Ok(()) };
+    let Ok(leaf) = LeafView::locate(record.leaf) else {
+        return Ok(());
+    };
+    let Ok(event) = EventView::parse(leaf.event()) else {
+        return Ok(());
+    };
     for line in disclose(keyring, tenant, &event, record)?.lines {
         verifier.disclosures(line);
     }
@@ -100,7 +111,9 @@ fn give_values(
 
 fn published(stores: &Stores, tenant: &TenantId) -> Result<Option<PublishedHead>> {
     let state = stores.state.as_ref();
-    let Some(row) = log_row(state, tenant)? else { return Ok(None) };
+    let Some(row) = log_row(state, tenant)? else {
+        return Ok(None);
+    };
     Ok(published_heads(state)?.remove(&row.slot))
 }
 
@@ -119,7 +132,9 @@ fn note_published(
     };
     let signed = SignedCheckpoint::parse(published.checkpoint.as_bytes())
         .map_err(|e| Error::new(Kind::Corrupt, format!("the checkpoint of {tenant}")).caused_by(e));
-    let (Some(key), Ok(signed)) = (key, signed) else { return Ok(()) };
+    let (Some(key), Ok(signed)) = (key, signed) else {
+        return Ok(());
+    };
     let origin = signed.unverified().origin.clone();
     if let Ok(key) = key.renamed(&origin) {
         verifier.checkpoint(&signed, &key, trust);
@@ -134,7 +149,10 @@ fn named_key(stores: &Stores, tenant: &TenantId) -> Result<Option<VerifierKey>> 
         if let Stored::Record(record) = stored {
             let mut first = LogVerifier::new(tenant.as_str());
             first.push(record.leaf);
-            key = first.finish().identity.and_then(|who| who.verifier_key.parse().ok());
+            key = first
+                .finish()
+                .identity
+                .and_then(|who| who.verifier_key.parse().ok());
         }
         ControlFlow::Break(())
     })?;
@@ -174,10 +192,7 @@ pub fn verify_registry(stores: &Stores, anchors: &Anchors) -> Result<Vec<Finding
             let line = leaf_hash(newest.registry.line.as_bytes());
             let mut before = newest.before()?;
             before.append(line);
-            if says.size != frontier.size()
-                || says.root != frontier.root()
-                || before != frontier
-            {
+            if says.size != frontier.size() || says.root != frontier.root() || before != frontier {
                 let message = "the registry's snapshots do not lead to the root of its checkpoint";
                 findings.push(Finding::new(FindingKind::RootMismatch, message));
             }
