@@ -266,7 +266,7 @@ impl<'a> Bodies<'a> {
                     let damage = Damage {
                         tenant: tenant.clone(),
                         range: range.clone(),
-                        place: place.clone(),
+                        place: place.to_string(),
                     };
                     self.put(slot, Found::Seen(Seen::Damaged(damage)));
                 }

@@ -53,7 +53,9 @@ impl MemoryLedger {
     /// A ledger of its own with the same records, as a backup is.
     #[must_use]
     pub fn copy(&self) -> Self {
-        Self { inner: RwLock::new(self.inner.read().clone()) }
+        Self {
+            inner: RwLock::new(self.inner.read().clone()),
+        }
     }
 
     /// For each query all records that match, in its order: what every index is compared with.

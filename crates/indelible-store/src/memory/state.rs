@@ -24,7 +24,9 @@ impl MemoryState {
     /// A store of its own with the same values, as a backup is.
     #[must_use]
     pub fn copy(&self) -> Self {
-        Self { spaces: RwLock::new(self.spaces.read().clone()) }
+        Self {
+            spaces: RwLock::new(self.spaces.read().clone()),
+        }
     }
 }
 
