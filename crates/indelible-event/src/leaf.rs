@@ -6,10 +6,10 @@
 
 use std::ops::Range;
 
+use crate::canonical::scan::scan_value;
 use crate::ids::{Micros, TenantId, is_tenant, nibble};
 use crate::limits::LEAF_BYTES_MAX;
 use crate::problem::{Problem, ProblemCode};
-use crate::view::EventView;
 
 /// The only record version: SHA-256, RFC 6962 and the canonical form of `spec/canonical-form.md`.
 pub const RECORD_VERSION: u64 = 1;
@@ -106,6 +106,10 @@ impl<'a> LeafView<'a> {
     pub fn parse(bytes: &'a [u8]) -> Result<Self, Problem> {
         let mut cursor = Cursor { bytes, at: 0 };
         cursor.length()?;
+        if let Err(error) = std::str::from_utf8(bytes) {
+            cursor.at = error.valid_up_to();
+            return Err(cursor.bad("the leaf is written in utf-8"));
+        }
         cursor.expect(EVENT, "the leaf starts with its event")?;
         let event = cursor.object("the event is a canonical object")?;
         cursor.finish(event)
@@ -205,12 +209,13 @@ impl<'a> Cursor<'a> {
 
     fn object(&mut self, message: &str) -> Result<Range<usize>, Problem> {
         let start = self.at;
-        let (_, length) = self
-            .bytes
-            .get(start..)
-            .and_then(|rest| EventView::parse_prefix(rest).ok())
-            .ok_or_else(|| self.bad(message))?;
-        self.at += length;
+        if self.bytes.get(start) != Some(&b'{') {
+            return Err(self.bad(message));
+        }
+        let Some(end) = scan_value(self.bytes, start, &mut ()) else {
+            return Err(self.bad(message));
+        };
+        self.at = end;
         Ok(start..self.at)
     }
 

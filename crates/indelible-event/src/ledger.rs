@@ -95,7 +95,7 @@ pub struct Ledger {
 
 impl Ledger {
     /// Notes what was redacted. Pointers too long for the leaf become their nearest parent that
-    /// fits, and beyond 32 pointers only `""`, the event as a whole, is added.
+    /// fits, and beyond 24 pointers only `""`, the event as a whole, is added.
     pub fn note_redactions(&mut self, pointers: impl IntoIterator<Item = String>) {
         for pointer in pointers {
             let mut pointer = pointer;

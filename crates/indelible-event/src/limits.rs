@@ -7,7 +7,7 @@
 pub const LEAF_BYTES_MAX: usize = 65_535;
 /// What a leaf may need beside its event, in bytes: keys, hashes, tenant and the ledger's own
 /// object.
-pub const LEAF_ENVELOPE_BYTES_MAX: usize = 4_095;
+pub const LEAF_ENVELOPE_BYTES_MAX: usize = 5_119;
 /// The longest admitted event in canonical form, in bytes.
 pub const EVENT_BYTES_MAX: usize = LEAF_BYTES_MAX - LEAF_ENVELOPE_BYTES_MAX;
 /// The longest event as it is received, white space included, in bytes.
@@ -43,10 +43,10 @@ pub const RETENTION_DAYS_MAX: u64 = 36_500;
 /// The most problems reported for one event; the rest are counted in the last one.
 pub const PROBLEMS_MAX: usize = 64;
 /// The most redaction pointers kept in a leaf's ledger object.
-pub const REDACTION_POINTERS_MAX: usize = 32;
-/// The longest redaction pointer kept in a leaf's ledger object, in bytes; longer ones are cut to
-/// the nearest parent that fits.
-pub const REDACTION_POINTER_BYTES_MAX: usize = 64;
+pub const REDACTION_POINTERS_MAX: usize = 24;
+/// The longest redaction pointer kept in a leaf's ledger object, in bytes as a JSON string with its
+/// quotes; longer ones become their nearest parent that fits.
+pub const REDACTION_POINTER_BYTES_MAX: usize = 128;
 /// The longest dialect name, in bytes.
 pub const DIALECT_BYTES_MAX: usize = 32;
 /// The longest stream id, in bytes.
@@ -63,11 +63,11 @@ pub const MICROS_PER_MINUTE: i64 = 60_000_000;
 /// Microseconds in one hour.
 pub const MICROS_PER_HOUR: i64 = 3_600_000_000;
 
-/// The longest ledger object, in bytes, if every character needs six bytes (`\u001f`) where the
-/// text is free.
+/// The longest ledger object, in bytes: its keys and punctuation, then its texts, whose limits count
+/// them as JSON, and four numbers.
 const LEDGER_BYTES_WORST: usize = 320
     + DIALECT_BYTES_MAX
-    + REDACTION_POINTERS_MAX * (REDACTION_POINTER_BYTES_MAX + 3)
+    + REDACTION_POINTERS_MAX * (REDACTION_POINTER_BYTES_MAX + 1)
     + STREAM_ID_BYTES_MAX
     + 2 * SUBMITTER_BYTES_MAX
     + QUARANTINE_REASON_BYTES_MAX

@@ -7,7 +7,7 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
-use crate::canonical::scan::{Sink, scan_value};
+use crate::canonical::scan::{Sink, scan};
 use crate::canonical::unescape;
 use crate::field::{Field, Group, Kind, lookup};
 use crate::redact::secret_key;
@@ -16,9 +16,7 @@ use crate::redact::secret_key;
 #[derive(Clone)]
 pub struct EventView<'a> {
     text: &'a str,
-    spans: [Span; Field::COUNT],
-    present: Present,
-    hints: Hints,
+    fields: Fields,
 }
 
 /// One bit for each field that is there.
@@ -50,38 +48,19 @@ impl<'a> EventView<'a> {
     /// # Errors
     /// [`NotCanonical`] if they are not one canonical JSON object.
     pub fn parse(bytes: &'a [u8]) -> Result<Self, NotCanonical> {
-        let (view, end) = Self::parse_prefix(bytes)?;
-        if end == bytes.len() {
-            Ok(view)
-        } else {
-            Err(NotCanonical)
-        }
-    }
-
-    /// Passes over the canonical object that the bytes start with; also says where it ends.
-    pub(crate) fn parse_prefix(bytes: &'a [u8]) -> Result<(Self, usize), NotCanonical> {
         if bytes.first() != Some(&b'{') || u32::try_from(bytes.len()).is_err() {
             return Err(NotCanonical);
         }
         let text = std::str::from_utf8(bytes).map_err(|_| NotCanonical)?;
-        let mut collector = Collector {
-            spans: [Span::default(); Field::COUNT],
-            present: Present::default(),
-            hints: Hints::default(),
+        let mut view = Self {
+            text,
+            fields: Fields::default(),
         };
-        let end = scan_value(bytes, 0, &mut collector).ok_or(NotCanonical)?;
-        let Collector {
-            spans,
-            present,
-            hints,
-        } = collector;
-        let view = Self {
-            text: &text[..end],
-            spans,
-            present,
-            hints,
-        };
-        Ok((view, end))
+        if scan(bytes, &mut view.fields) {
+            Ok(view)
+        } else {
+            Err(NotCanonical)
+        }
     }
 
     /// The canonical bytes as text.
@@ -108,7 +87,7 @@ impl<'a> EventView<'a> {
     /// Where the value stands in the bytes.
     #[inline]
     pub fn span(&self, field: Field) -> Option<Range<usize>> {
-        let span = self.spans[field.index()];
+        let span = self.fields.spans[field.index()];
         (span.end != 0).then_some(span.start as usize..span.end as usize)
     }
 
@@ -120,7 +99,8 @@ impl<'a> EventView<'a> {
 
     /// Every known field that is there, in the order of the table.
     pub fn fields(&self) -> impl Iterator<Item = (Field, &'a str)> + '_ {
-        self.present
+        self.fields
+            .present
             .iter()
             .enumerate()
             .flat_map(move |(word, bits)| {
@@ -135,7 +115,7 @@ impl<'a> EventView<'a> {
     }
 
     pub(crate) fn hints(&self) -> Hints {
-        self.hints
+        self.fields.hints
     }
 }
 
@@ -164,7 +144,8 @@ pub fn number_value(token: &str) -> Option<f64> {
     token.parse().ok().filter(|value: &f64| value.is_finite())
 }
 
-struct Collector {
+#[derive(Clone)]
+struct Fields {
     spans: [Span; Field::COUNT],
     present: Present,
     hints: Hints,
@@ -185,7 +166,17 @@ enum Slot {
 /// No cloud secret key is shorter.
 pub(crate) const LONG_STRING_BYTES: usize = 40;
 
-impl Sink for Collector {
+impl Default for Fields {
+    fn default() -> Self {
+        Self {
+            spans: [Span::default(); Field::COUNT],
+            present: Present::default(),
+            hints: Hints::default(),
+        }
+    }
+}
+
+impl Sink for Fields {
     type Slot = Slot;
     const ITEM: Slot = Slot::Unknown;
     const TOP: Slot = Slot::Event;

@@ -1,6 +1,8 @@
 //! Properties of canonical form, views, walks, redaction and leaves on generated input.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+use std::fmt::Write as _;
+
 use indelible_event::canonical::{Json, Number, Object, canonicalize, is_canonical};
 use indelible_event::catalogue::NATIVE;
 use indelible_event::redact::{redact, secret_parts};
@@ -102,7 +104,7 @@ fn write_text_loosely(text: &str, noise: &mut impl Iterator<Item = u8>, out: &mu
         let must = character < ' ' || matches!(character, '"' | '\\');
         if must || noise.next().is_some_and(|byte| byte < 30) {
             for unit in character.encode_utf16(&mut [0; 2]) {
-                out.push_str(&format!("\\u{unit:04X}"));
+                let _ = write!(out, "\\u{unit:04X}");
             }
         } else {
             out.push(character);
@@ -202,7 +204,7 @@ proptest! {
                 prop_assert!(text[member].starts_with(&prefix));
             }
             let theirs = expected.and_then(Json::as_text).map(str::to_owned);
-            prop_assert_eq!(view.text(field).map(|text| text.into_owned()), theirs);
+            prop_assert_eq!(view.text(field).map(std::borrow::Cow::into_owned), theirs);
         }
         prop_assert_eq!(view.fields().count(), seen);
     }

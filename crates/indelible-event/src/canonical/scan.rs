@@ -35,13 +35,7 @@ impl Sink for () {
 
 /// Where one canonical value ends that starts at `start`; `None` if it is not canonical.
 pub(crate) fn scan_value<S: Sink>(text: &[u8], start: usize, sink: &mut S) -> Option<usize> {
-    let mut scanner = Scanner {
-        text,
-        at: start,
-        sink,
-    };
-    scanner.value(S::TOP, DEPTH_MAX)?;
-    Some(scanner.at)
+    value(text, start, S::TOP, DEPTH_MAX, sink)
 }
 
 /// Whether the text is exactly one canonical JSON value.
@@ -49,114 +43,98 @@ pub(crate) fn scan<S: Sink>(text: &[u8], sink: &mut S) -> bool {
     scan_value(text, 0, sink) == Some(text.len())
 }
 
-struct Scanner<'a, 's, S> {
-    text: &'a [u8],
+// Each function takes the place where its part starts and gives the place after it. The place goes
+// by value, which keeps it in a register.
+
+#[inline]
+fn value<S: Sink>(
+    text: &[u8],
     at: usize,
-    sink: &'s mut S,
+    slot: S::Slot,
+    levels: usize,
+    sink: &mut S,
+) -> Option<usize> {
+    match *text.get(at)? {
+        b'"' => {
+            let end = string(text, at + 1)?;
+            sink.string(text.get(at + 1..end)?);
+            Some(end + 1)
+        }
+        b'{' => object(text, at + 1, slot, levels.checked_sub(1)?, sink),
+        b'[' => array(text, at + 1, levels.checked_sub(1)?, sink),
+        b't' => word(text, at, b"true"),
+        b'f' => word(text, at, b"false"),
+        b'n' => word(text, at, b"null"),
+        _ => number_end(text, at),
+    }
 }
 
-impl<'a, S: Sink> Scanner<'a, '_, S> {
-    #[inline]
-    fn peek(&self) -> Option<u8> {
-        self.text.get(self.at).copied()
-    }
+#[inline]
+fn word(text: &[u8], at: usize, word: &[u8]) -> Option<usize> {
+    let end = at + word.len();
+    (text.get(at..end)? == word).then_some(end)
+}
 
-    fn value(&mut self, slot: S::Slot, levels: usize) -> Option<()> {
-        match self.peek()? {
-            b'"' => {
-                let content = self.string()?;
-                self.sink.string(content);
-                Some(())
-            }
-            b'{' => self.object(slot, levels.checked_sub(1)?),
-            b'[' => self.array(levels.checked_sub(1)?),
-            b't' => self.word(b"true"),
-            b'f' => self.word(b"false"),
-            b'n' => self.word(b"null"),
-            _ => {
-                self.at = number_end(self.text, self.at)?;
-                Some(())
-            }
-        }
+fn object<S: Sink>(
+    text: &[u8],
+    mut at: usize,
+    within: S::Slot,
+    levels: usize,
+    sink: &mut S,
+) -> Option<usize> {
+    if *text.get(at)? == b'}' {
+        return Some(at + 1);
     }
-
-    #[inline]
-    fn word(&mut self, word: &[u8]) -> Option<()> {
-        let end = self.at + word.len();
-        if self.text.get(self.at..end)? != word {
+    let mut previous: Option<&[u8]> = None;
+    loop {
+        if *text.get(at)? != b'"' {
             return None;
         }
-        self.at = end;
-        Some(())
-    }
-
-    fn object(&mut self, within: S::Slot, levels: usize) -> Option<()> {
-        self.at += 1;
-        if self.peek()? == b'}' {
-            self.at += 1;
-            return Some(());
+        let end = string(text, at + 1)?;
+        let key = text.get(at + 1..end)?;
+        if previous.is_some_and(|previous| !strictly_before(previous, key)) {
+            return None;
         }
-        let mut previous: Option<&'a [u8]> = None;
-        loop {
-            if self.peek()? != b'"' {
-                return None;
-            }
-            let key = self.string()?;
-            if previous.is_some_and(|previous| !strictly_before(previous, key)) {
-                return None;
-            }
-            previous = Some(key);
-            if self.peek()? != b':' {
-                return None;
-            }
-            self.at += 1;
-            let slot = self.sink.key(within, key);
-            let start = self.at;
-            self.value(slot, levels)?;
-            self.sink.value(slot, start, self.at);
-            let next = self.peek()?;
-            self.at += 1;
-            match next {
-                b',' => {}
-                b'}' => return Some(()),
-                _ => return None,
-            }
+        previous = Some(key);
+        if *text.get(end + 1)? != b':' {
+            return None;
+        }
+        let slot = sink.key(within, key);
+        let start = end + 2;
+        at = value(text, start, slot, levels, sink)?;
+        sink.value(slot, start, at);
+        match *text.get(at)? {
+            b',' => at += 1,
+            b'}' => return Some(at + 1),
+            _ => return None,
         }
     }
+}
 
-    fn array(&mut self, levels: usize) -> Option<()> {
-        self.at += 1;
-        if self.peek()? == b']' {
-            self.at += 1;
-            return Some(());
-        }
-        loop {
-            self.value(S::ITEM, levels)?;
-            let next = self.peek()?;
-            self.at += 1;
-            match next {
-                b',' => {}
-                b']' => return Some(()),
-                _ => return None,
-            }
+fn array<S: Sink>(text: &[u8], mut at: usize, levels: usize, sink: &mut S) -> Option<usize> {
+    if *text.get(at)? == b']' {
+        return Some(at + 1);
+    }
+    loop {
+        at = value(text, at, S::ITEM, levels, sink)?;
+        match *text.get(at)? {
+            b',' => at += 1,
+            b']' => return Some(at + 1),
+            _ => return None,
         }
     }
+}
 
-    /// Passes a string whose opening quote is at `self.at`; returns what stands between the quotes.
-    #[inline]
-    fn string(&mut self) -> Option<&'a [u8]> {
-        let start = self.at + 1;
-        let mut at = start;
-        loop {
-            at = special(self.text, at)?;
-            match self.text.get(at)? {
-                b'"' => break,
-                b'\\' => at += canonical_escape(self.text.get(at + 1..)?)?,
-                _ => return None,
-            }
+/// The place of the quote that ends the string whose content starts at `at`.
+#[inline]
+fn string(text: &[u8], mut at: usize) -> Option<usize> {
+    loop {
+        at = special(text, at)?;
+        match *text.get(at)? {
+            b'"' => return Some(at),
+            b'\\' => at += canonical_escape(text.get(at + 1..)?)?,
+            _ => return None,
         }
-        self.at = at + 1;
-        self.text.get(start..at)
     }
 }
 
@@ -249,11 +227,24 @@ fn digits_end(text: &[u8], mut at: usize) -> usize {
 /// Whether one canonical key (as it stands between its quotes) sorts before another.
 #[inline]
 fn strictly_before(a: &[u8], b: &[u8]) -> bool {
+    // Mostly the first characters differ, and no escape can stand before them.
+    let plain = |byte: u8| byte < 0x80 && byte != b'\\';
+    if let (Some(&x), Some(&y)) = (a.first(), b.first())
+        && x != y
+        && plain(x)
+        && plain(y)
+    {
+        return x < y;
+    }
+    strictly_before_further_on(a, b)
+}
+
+fn strictly_before_further_on(a: &[u8], b: &[u8]) -> bool {
+    let plain = |byte: u8| byte < 0x80 && byte != b'\\';
     let Some(at) = a.iter().zip(b).position(|(x, y)| x != y) else {
         return a.len() < b.len();
     };
     let (x, y) = (a[at], b[at]);
-    let plain = |byte: u8| byte < 0x80 && byte != b'\\';
     // The bytes are those of the characters unless they stand in an escape of up to six bytes.
     if plain(x) && plain(y) && !a[at.saturating_sub(5)..at].contains(&b'\\') {
         return x < y;

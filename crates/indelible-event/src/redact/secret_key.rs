@@ -33,17 +33,33 @@ const HARMLESS: [&str; 4] = [
 /// Keys that name a key pair without being its secret half; kept even inside a secret object.
 const NAMES_OF_KEYS: [&str; 2] = ["accesskeyid", "keyid"];
 
-/// Whether a key, as it stands between its quotes, could be secret. Quick; may say yes wrongly.
+/// Whether a key, as it stands between its quotes, could be secret: it ends like one, separators
+/// and case apart. Quick; may say yes wrongly, since it knows no words.
 #[inline]
 pub(crate) fn may_be(key: &[u8]) -> bool {
-    let Some(tail) = key.last_chunk::<3>() else {
+    let Some(last) = key.last() else {
         return false;
     };
-    let lower = tail.map(|byte| byte | 0x20);
     matches!(
-        &lower,
-        b"ord" | b"swd" | b"ase" | b"ret" | b"ken" | b"key" | b"ion" | b"kie" | b"ial" | b"als"
-    )
+        last | 0x20,
+        b'd' | b'e' | b't' | b'n' | b'y' | b'l' | b's' | 0x20..=0x2f | b'_' | 0x7f
+    ) && ends_like_a_secret(key)
+}
+
+fn ends_like_a_secret(key: &[u8]) -> bool {
+    // What an escape stands for is not looked up here.
+    memchr::memchr(b'\\', key).is_some()
+        || SECRET.iter().any(|secret| {
+            let mut letters = key
+                .iter()
+                .rev()
+                .filter(|b| b.is_ascii_alphanumeric() || **b >= 0x80);
+            secret.bytes().rev().all(|expected| {
+                letters
+                    .next()
+                    .is_some_and(|b| b.to_ascii_lowercase() == expected)
+            })
+        })
 }
 
 /// Whether a key names a secret.
@@ -87,7 +103,7 @@ pub fn words(key: &str) -> Vec<String> {
             words.push(std::mem::take(&mut word));
         }
         if !separates {
-            word.extend(character.to_lowercase());
+            word.push(character.to_ascii_lowercase());
         }
     }
     if !word.is_empty() {

@@ -30,21 +30,24 @@ pub(super) struct Check<'v, 'a, 'c> {
     offsets_hold: bool,
 }
 
-/// Fields that have rules of their own below or in `fill`.
-const OWN_RULES: [Field; 12] = [
-    Field::AuditId,
-    Field::OccurredAt,
-    Field::EventType,
-    Field::Outcome,
-    Field::ActorType,
-    Field::ActorId,
-    Field::TenantId,
-    Field::Sealed,
-    Field::SequenceNumber,
-    Field::PreviousHash,
-    Field::RecordHash,
-    Field::IngestedAt,
-];
+/// Whether a field has rules of its own below or in `fill`.
+fn has_own_rules(field: Field) -> bool {
+    matches!(
+        field,
+        Field::AuditId
+            | Field::OccurredAt
+            | Field::EventType
+            | Field::Outcome
+            | Field::ActorType
+            | Field::ActorId
+            | Field::TenantId
+            | Field::Sealed
+            | Field::SequenceNumber
+            | Field::PreviousHash
+            | Field::RecordHash
+            | Field::IngestedAt
+    )
+}
 
 impl<'v, 'a, 'c> Check<'v, 'a, 'c> {
     pub fn new(view: &'v EventView<'a>, offsets_hold: bool, admission: &'c Admission<'c>) -> Self {
@@ -67,7 +70,7 @@ impl<'v, 'a, 'c> Check<'v, 'a, 'c> {
         self.actor();
         let view = self.view;
         for (field, raw) in view.fields() {
-            if !OWN_RULES.contains(&field)
+            if !has_own_rules(field)
                 && raw != "null"
                 && let Err((code, message)) = fits(field.kind(), raw)
             {
