@@ -230,8 +230,9 @@ pub fn bench(name: &str, arguments: &[&str]) -> u8 {
         "--release",
         "--manifest-path",
         "bench/Cargo.toml",
-        "--",
+        "--bin",
         name,
+        "--",
     ]);
     command.args(arguments).current_dir(source::root());
     match command.status() {

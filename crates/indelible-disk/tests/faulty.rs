@@ -229,7 +229,9 @@ fn files_belong_to_their_owner_alone() {
 proptest! {
     #[test]
     fn writes_agree_with_the_real_disk(
-        edits in proptest::collection::vec((0_u64..64, 0_usize..32, any::<u8>(), any::<bool>()), 0..24),
+        edits in proptest::collection::vec(
+            (0_u64..64, 0_usize..32, any::<u8>(), any::<bool>()), 0..24
+        ),
     ) {
         let root = tempfile::tempdir().unwrap();
         let real = RealDisk::new(root.path());

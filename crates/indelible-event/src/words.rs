@@ -4,7 +4,9 @@
 //! "Outcomes" and "Kinds of actors", with `spec/vectors/event-words.json`.
 
 macro_rules! vocabulary {
-    ($(#[$doc:meta])+ $name:ident { $($(#[$word_doc:meta])+ $variant:ident $word:literal [$($other:literal)*];)+ }) => {
+    ($(#[$doc:meta])+ $name:ident {
+        $($(#[$word_doc:meta])+ $variant:ident $word:literal [$($other:literal)*];)+
+    }) => {
         $(#[$doc])+
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub enum $name {

@@ -97,7 +97,9 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(96))]
 
     #[test]
-    fn large_trees_agree_with_ct_merkle(size in 1_u64..3_000, a in any::<u64>(), b in any::<u64>()) {
+    fn large_trees_agree_with_ct_merkle(
+        size in 1_u64..3_000, a in any::<u64>(), b in any::<u64>()
+    ) {
         let (ours, subtrees, theirs) = grown(size);
         let (index, old) = (a % size, b % size);
         let root: [u8; 32] = (*theirs.root().as_bytes()).into();
@@ -116,7 +118,8 @@ proptest! {
 
     #[test]
     fn a_damaged_proof_never_verifies(
-        size in 2_u64..300, at in any::<u64>(), hash in any::<prop::sample::Index>(), bit in 0..256_usize
+        size in 2_u64..300, at in any::<u64>(), hash in any::<prop::sample::Index>(),
+        bit in 0..256_usize
     ) {
         let (ours, subtrees, _) = grown(size);
         let index = at % size;

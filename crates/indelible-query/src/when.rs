@@ -36,8 +36,8 @@ pub(crate) enum End {
 }
 
 /// What forms there are, for messages.
-const FORMS: &str = "write a time like 2026-11-20, 2026-11-20T10:00, 2026-11-20T10:00:00Z, 24h, 7d, \
-                     today or yesterday";
+const FORMS: &str = "write a time like 2026-11-20, 2026-11-20T10:00, 2026-11-20T10:00:00Z, \
+                     24h, 7d, today or yesterday";
 const NOT_THERE: &str = "this day or hour does not exist";
 const OUT_OF_RANGE: &str = "the time must lie between the years 0001 and 9999";
 
