@@ -8,7 +8,14 @@
 //! `spec/receipt.md`, `spec/sealing.md`.
 
 pub mod checkpoint;
+pub mod disclosure;
+pub mod finding;
+mod key;
 pub mod limits;
 pub mod note;
 pub mod receipt;
+pub mod registry;
+pub mod signer;
+pub mod stream;
 pub mod tail;
+pub mod verify;

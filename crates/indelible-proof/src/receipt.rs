@@ -4,7 +4,7 @@
 //! inclusion proof under a checkpoint (`registry::RecordProof`). Source: `spec/receipt.md`,
 //! `spec/chain.md` §2.
 
-use indelible_event::ids::{AuditId, TenantId};
+use indelible_event::ids::{AuditId, Micros, TenantId};
 use indelible_merkle::{Hash, leaf_hash};
 use serde::{Deserialize, Serialize};
 
@@ -23,7 +23,7 @@ pub struct Receipt {
     /// RFC 6962 leaf hash of the record's bytes.
     pub record_hash: Hash,
     /// When it was committed: RFC 3339 UTC, six decimals, `Z`.
-    pub ingested_at: String,
+    pub ingested_at: Micros,
 }
 
 /// Why a receipt does not describe a leaf.
@@ -58,7 +58,10 @@ impl Receipt {
             tail.sequence_number == self.sequence_number,
             "sequence_number",
         )?;
-        differs(tail.ingested_at == self.ingested_at, "ingested_at")?;
+        differs(
+            tail.ingested_at == self.ingested_at.to_rfc3339(),
+            "ingested_at",
+        )?;
         differs(leaf_hash(leaf) == self.record_hash, "record_hash")
     }
 }

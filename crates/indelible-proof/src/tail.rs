@@ -170,6 +170,11 @@ impl<'a> Tail<'a> {
     }
 }
 
+/// The bytes of a canonical event from the value of a top-level member on.
+pub(crate) fn member<'a>(event: &'a [u8], key: &[u8]) -> Option<&'a [u8]> {
+    event.get(top_level(event, key)?..)
+}
+
 /// Splits `…,"tenant_id":"T"}` into T and what is before.
 fn tenant(leaf: &[u8]) -> Option<(&str, &[u8])> {
     let rest = leaf.strip_suffix(b"\"}")?;

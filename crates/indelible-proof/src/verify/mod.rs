@@ -1,0 +1,371 @@
+//! The verifier of a whole log, or of a part: leaves in, findings and verdicts out.
+//!
+//! It streams: memory is bounded by [`crate::limits`], whatever the log. It believes nothing but the
+//! leaves' bytes and the checkpoints it is given; hashes that a store keeps are compared, not
+//! trusted. One cause gives one finding. What it is not: input, or the choice of keys.
+//!
+//! Source: DESIGN §1, §5; `spec/chain.md` §5 and §6.
+
+mod chain;
+mod checkpoints;
+mod ids;
+mod order;
+mod readings;
+mod record;
+mod report;
+mod sealed;
+
+pub use checkpoints::{Anchor, Trust};
+pub use record::Expected;
+
+use std::collections::BTreeMap;
+
+use indelible_merkle::{Frontier, Hash};
+use serde::{Deserialize, Serialize};
+
+use crate::checkpoint::{Checkpoint, CheckpointError, SignedCheckpoint};
+use crate::disclosure::DisclosureLine;
+use crate::finding::{Finding, FindingKind, Place, Span};
+use crate::limits::DISCLOSURES_MAX;
+use crate::note::VerifierKey;
+use crate::stream::{StreamVerdict, Streams};
+use chain::{Chain, With};
+use checkpoints::Checkpoints;
+use order::{Order, Step};
+use record::Record;
+use report::Report;
+
+/// Where verification starts.
+#[derive(Debug, Clone)]
+pub struct Start {
+    /// Number of the first record.
+    pub number: u64,
+    /// Hash of the record before it, if it is known.
+    pub last_hash: Option<Hash>,
+    /// The tree before it, if it is known; without it no root can be compared.
+    pub tree: Option<Frontier>,
+}
+
+impl Start {
+    /// The beginning of a log.
+    pub const fn beginning() -> Self {
+        Self {
+            number: 0,
+            last_hash: Some(Hash::ZERO),
+            tree: Some(Frontier::new()),
+        }
+    }
+}
+
+/// What the first record of a log says about the log: `log.created`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogIdentity {
+    /// The log's id, 32 hex digits.
+    pub log_id: String,
+    /// The ledger's origin.
+    pub origin: String,
+    /// The tenant's permanent slot in every snapshot.
+    pub slot: u64,
+    /// The ledger's verifier key when the log was made.
+    pub verifier_key: String,
+}
+
+/// The state of a log at its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct VerifiedHead {
+    /// Number of the last record, and one.
+    pub size: u64,
+    /// Root over all records; `None` when records are missing.
+    pub root: Option<Hash>,
+    /// Hash of the last record; `None` for an empty log or a missing end.
+    pub last_hash: Option<Hash>,
+}
+
+/// What verification found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Verdict {
+    /// Whose log.
+    pub tenant_id: String,
+    /// Defects, in order of place; empty when every record is what was committed, in that order.
+    pub integrity: Vec<Finding>,
+    /// How many further findings were left out.
+    pub findings_left_out: u64,
+    /// What can be said of each stream.
+    pub completeness: Vec<StreamVerdict>,
+    /// How many records' bytes were checked.
+    pub records_checked: u64,
+    /// How many records were pruned: only their hashes were checked.
+    pub stubs: u64,
+    /// The first and last record checked.
+    pub checked: Option<Span>,
+    /// How many ids were compared for repetition.
+    pub audit_ids_compared: u64,
+    /// The log's end.
+    pub head: VerifiedHead,
+    /// Who vouches for it from outside.
+    pub anchored: Anchor,
+    /// Who the log says it is, when it was read from the beginning.
+    pub identity: Option<LogIdentity>,
+}
+
+impl Verdict {
+    /// Whether nothing was found against the log. Says nothing about completeness or anchoring.
+    pub fn is_sound(&self) -> bool {
+        self.integrity.is_empty()
+    }
+}
+
+/// Verifies one tenant's log from a stream of leaves.
+#[derive(Debug)]
+pub struct LogVerifier {
+    start: u64,
+    order: Order,
+    chain: Chain,
+    streams: Streams,
+    checkpoints: Checkpoints,
+    report: Report,
+    records_checked: u64,
+    stubs: u64,
+    checked: Option<Span>,
+    disclosures: Option<BTreeMap<u64, Vec<DisclosureLine>>>,
+}
+
+impl LogVerifier {
+    /// Verifies the log of `tenant_id` from its beginning.
+    pub fn new(tenant_id: &str) -> Self {
+        Self::starting_at(tenant_id, &Start::beginning())
+    }
+
+    /// Verifies a part of a log, or goes on where an earlier run ended.
+    pub fn starting_at(tenant_id: &str, start: &Start) -> Self {
+        Self {
+            start: start.number,
+            order: Order::new(start.number),
+            chain: Chain::new(start),
+            streams: Streams::new(),
+            checkpoints: Checkpoints::default(),
+            report: Report::new(tenant_id),
+            records_checked: 0,
+            stubs: 0,
+            checked: None,
+            disclosures: None,
+        }
+    }
+
+    /// Takes the next leaf.
+    pub fn push(&mut self, leaf: &[u8]) {
+        self.push_expecting(leaf, Expected::default());
+    }
+
+    /// Takes the next leaf with what the store knows about it.
+    pub fn push_expecting(&mut self, leaf: &[u8], expected: Expected) {
+        let position = self.order.next();
+        let with = (self.report.tenant_id(), &mut self.streams);
+        let mut record = Record::read(leaf, expected, position, with);
+        if record.number != position
+            && record.previous.is_some()
+            && record.previous == self.chain.last_hash()
+        {
+            // It links to the last record, so it is the next one, whatever number it says.
+            record.misnumbered(position);
+        }
+        if let Some(lines) = &mut self.disclosures {
+            let lines = lines.remove(&record.number).unwrap_or_default();
+            record.check_disclosures(leaf, lines);
+        }
+        self.records_checked += 1;
+        let number = record.number;
+        let span = self.checked.get_or_insert(Span::one(number));
+        *span = Span::new(span.first.min(number), span.last.max(number));
+        self.take(record);
+    }
+
+    /// Takes the next record as a stub: pruned, only its hash is there.
+    pub fn push_stub(&mut self, record_hash: Hash) {
+        self.stubs += 1;
+        self.take(Record::stub(self.order.next(), record_hash));
+    }
+
+    /// Says that these records are there but cannot be read, and where the damage is.
+    pub fn unreadable(&mut self, records: Span, place: Place, message: &str) {
+        let finding = Finding::new(FindingKind::Corrupt, message).records(records);
+        self.report.add(finding.place(place.file, place.bytes));
+        self.order.skip(records);
+        self.drain();
+    }
+
+    /// Notes a signed checkpoint of this log, to be compared when its size passes. Must be given
+    /// before the record at its size; `false` when it came too late to be compared.
+    ///
+    /// A signature that does not hold is the finding `bad-signature`, another log's or key's
+    /// checkpoint `unknown-checkpoint`.
+    pub fn checkpoint(
+        &mut self,
+        signed: &SignedCheckpoint,
+        key: &VerifierKey,
+        trust: Trust,
+    ) -> bool {
+        match signed.verify(key) {
+            Ok(checkpoint) => self.note_checkpoint(checkpoint.clone(), trust),
+            Err(why) => {
+                let kind = match why {
+                    CheckpointError::Note(crate::note::NoteError::BadSignature(_)) => {
+                        FindingKind::BadSignature
+                    }
+                    _ => FindingKind::UnknownCheckpoint,
+                };
+                self.report.add(Finding::new(kind, why.to_string()));
+                true
+            }
+        }
+    }
+
+    /// Notes the head that the store itself keeps: it finds damage, but anchors nothing.
+    pub fn stored_head(&mut self, size: u64, root: Hash) -> bool {
+        self.note_checkpoint(
+            Checkpoint {
+                origin: String::new(),
+                size,
+                root,
+            },
+            Trust::Store,
+        )
+    }
+
+    fn note_checkpoint(&mut self, checkpoint: Checkpoint, trust: Trust) -> bool {
+        let size = checkpoint.size;
+        let untouched = self.records_checked + self.stubs == 0 && self.chain.size == self.start;
+        let first = if untouched {
+            self.start
+        } else {
+            self.chain.appended() + 1
+        };
+        let noted = self
+            .checkpoints
+            .add(checkpoint, trust, first, &mut self.report);
+        if noted && untouched && size == self.start {
+            self.checkpoints.passed(size, &mut self.chain.readings);
+        }
+        noted
+    }
+
+    /// Says that disclosures are given for this log: commitments without any are then a finding.
+    pub fn expect_disclosures(&mut self) {
+        self.disclosures.get_or_insert_default();
+    }
+
+    /// Takes disclosures; they must come before their record. `false` when too many are waiting.
+    pub fn disclosures(&mut self, line: DisclosureLine) -> bool {
+        let waiting = self.disclosures.get_or_insert_default();
+        if waiting.len() >= DISCLOSURES_MAX {
+            return false;
+        }
+        waiting.entry(line.sequence_number).or_default().push(line);
+        true
+    }
+
+    /// Ends verification.
+    pub fn finish(mut self) -> Verdict {
+        self.order.finish();
+        self.drain();
+        let Self {
+            order,
+            mut chain,
+            mut streams,
+            mut checkpoints,
+            mut report,
+            ..
+        } = self;
+        let mut with = With {
+            streams: &mut streams,
+            checkpoints: &mut checkpoints,
+            report: &mut report,
+        };
+        chain.finish(&mut with);
+        order.report(&mut report);
+        checkpoints.finish(self.start, chain.size, &mut report);
+        for number in self.disclosures.unwrap_or_default().into_keys() {
+            let message = "values were disclosed for a record that is not there";
+            let finding = Finding::new(FindingKind::SealedValueMismatch, message);
+            if !report.note_within(Span::one(number), message) {
+                report.add(finding.records(Span::one(number)));
+            }
+        }
+        let tenant_id = report.tenant_id().to_owned();
+        let (integrity, findings_left_out) = report.finish();
+        Verdict {
+            tenant_id,
+            integrity,
+            findings_left_out,
+            completeness: streams.verdicts(),
+            records_checked: self.records_checked,
+            stubs: self.stubs,
+            checked: self.checked,
+            audit_ids_compared: chain.ids.compared(),
+            head: VerifiedHead {
+                size: chain.size,
+                root: chain.readings.root(),
+                last_hash: chain.last_hash(),
+            },
+            anchored: checkpoints.anchor(),
+            identity: chain.identity,
+        }
+    }
+
+    fn take(&mut self, record: Record) {
+        if self.order.is_next(record.number) {
+            self.order.passed(record.hash);
+            self.deliver(record);
+        } else {
+            self.order.offer(record, &mut self.report);
+            self.drain();
+        }
+    }
+
+    fn drain(&mut self) {
+        while let Some(step) = self.order.step() {
+            match step {
+                Step::Record(record) => self.deliver(*record),
+                Step::Gap(span) => {
+                    let Self {
+                        chain,
+                        streams,
+                        checkpoints,
+                        report,
+                        ..
+                    } = self;
+                    chain.gap(
+                        span,
+                        &mut With {
+                            streams,
+                            checkpoints,
+                            report,
+                        },
+                    );
+                }
+            }
+        }
+    }
+
+    fn deliver(&mut self, record: Record) {
+        let Self {
+            order,
+            chain,
+            streams,
+            checkpoints,
+            report,
+            ..
+        } = self;
+        let claim = chain.record(
+            record,
+            &mut With {
+                streams,
+                checkpoints,
+                report,
+            },
+        );
+        if let Some((number, hash)) = claim {
+            order.remember_claim(number, hash);
+        }
+    }
+}

@@ -1,0 +1,245 @@
+//! One record as the verifier sees it: what was read from its bytes, and what is wrong with it alone.
+
+use indelible_merkle::{Hash, leaf_hash};
+
+use super::LogIdentity;
+use crate::disclosure::{DisclosureError, DisclosureLine, commitments};
+use crate::finding::FindingKind;
+use crate::stream::{EpochId, Statement, Streams};
+use crate::tail::{RECORD_VERSION, Tail};
+
+/// What a store knows about a record beside its bytes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Expected {
+    /// The place it is stored at.
+    pub sequence_number: Option<u64>,
+    /// The record hash kept elsewhere, for instance in a tile.
+    pub record_hash: Option<Hash>,
+}
+
+/// Something wrong with one record, to be reported unless the record as a whole is not the one that
+/// was committed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Defect {
+    pub(super) kind: FindingKind,
+    pub(super) message: String,
+}
+
+/// `ingested_at` as it stands in the leaf; times of one form compare as text.
+pub(super) type Time = [u8; 27];
+
+#[derive(Debug)]
+pub(super) struct Record {
+    pub(super) number: u64,
+    pub(super) hash: Hash,
+    pub(super) stored: Option<Hash>,
+    pub(super) previous: Option<Hash>,
+    pub(super) time: Option<Time>,
+    pub(super) audit_id: Option<[u8; 16]>,
+    pub(super) claim: Option<(Option<EpochId>, u64)>,
+    pub(super) statement: Option<Box<Statement>>,
+    /// Whether nothing is to be concluded from its not claiming a number.
+    pub(super) ours: bool,
+    pub(super) identity: Option<Box<LogIdentity>>,
+    pub(super) erased: Vec<String>,
+    pub(super) undisclosed: Vec<String>,
+    pub(super) defects: Vec<Defect>,
+}
+
+impl Record {
+    /// A record of which only the hash is there, and so everything that a leaf does not say.
+    pub(super) fn stub(number: u64, hash: Hash) -> Self {
+        Self {
+            number,
+            hash,
+            stored: None,
+            previous: None,
+            time: None,
+            audit_id: None,
+            claim: None,
+            statement: None,
+            ours: false,
+            identity: None,
+            erased: Vec::new(),
+            undisclosed: Vec::new(),
+            defects: Vec::new(),
+        }
+    }
+
+    pub(super) fn defect(&mut self, kind: FindingKind, message: impl Into<String>) {
+        self.defects.push(Defect {
+            kind,
+            message: message.into(),
+        });
+    }
+
+    /// Whether the hash kept elsewhere is another.
+    pub(super) fn differs_from_stored(&self) -> bool {
+        self.stored.is_some_and(|stored| stored != self.hash)
+    }
+
+    /// Reads a leaf. What cannot be read is a defect; the hash is always that of the bytes.
+    /// `position` is the number it is taken to have when it does not say.
+    pub(super) fn read(
+        leaf: &[u8],
+        expected: Expected,
+        position: u64,
+        (tenant_id, streams): (&str, &mut Streams),
+    ) -> Self {
+        let number = expected.sequence_number.unwrap_or(position);
+        let hash = leaf_hash(leaf);
+        let mut record = Self {
+            stored: expected.record_hash,
+            ..Self::stub(number, hash)
+        };
+        let tail = match Tail::scan(leaf) {
+            Ok(tail) => tail,
+            Err(why) => {
+                record.defect(
+                    FindingKind::BadLeaf,
+                    format!("these bytes are no record: {why}"),
+                );
+                return record;
+            }
+        };
+        record.previous = tail.previous().ok();
+        record.number = tail.sequence_number;
+        if let Some(place) = expected
+            .sequence_number
+            .filter(|place| *place != record.number)
+        {
+            record.misnumbered(place);
+        }
+        if tail.record_version != RECORD_VERSION {
+            let message = format!(
+                "the record is of version {}, this verifier knows {RECORD_VERSION}",
+                tail.record_version
+            );
+            record.defect(FindingKind::UnknownVersion, message);
+            return record;
+        }
+        if record.previous.is_none() {
+            record.defect(
+                FindingKind::BadLeaf,
+                "previous_hash is not 64 lower-case hex digits",
+            );
+        }
+        if tail.tenant_id != tenant_id {
+            let message = format!("the record belongs to the log of {}", tail.tenant_id);
+            record.defect(FindingKind::WrongTenant, message);
+        }
+        record.time = tail.ingested_at.as_bytes().try_into().ok();
+        record.audit_id = tail.audit_id(leaf).and_then(uuid);
+        if record.audit_id.is_none() {
+            record.defect(FindingKind::BadLeaf, "the event has no audit_id");
+        }
+        record.read_streams(leaf, &tail, streams);
+        record
+    }
+
+    fn read_streams(&mut self, leaf: &[u8], tail: &Tail<'_>, streams: &mut Streams) {
+        self.claim = tail
+            .claim(leaf)
+            .map(|claim| (streams.locate(&claim), claim.number));
+        let ours: &[&[u8]] = &[b"stream.", b"log.created\"", b"privacy.erased\""];
+        self.ours = tail.has_type(leaf, ours);
+        if self.ours {
+            let event = &leaf[tail.event.clone()];
+            self.identity = (tail.sequence_number == 0)
+                .then(|| identity(event))
+                .flatten();
+            self.statement = Statement::parse(event).map(Box::new);
+            self.erased = erased_subjects(event);
+        }
+    }
+
+    /// Notes that the number in the bytes is not the place, which is what counts from here on.
+    pub(super) fn misnumbered(&mut self, place: u64) {
+        let message = format!("its sequence number says {}", self.number);
+        self.defect(FindingKind::ContentMismatch, message);
+        self.number = place;
+    }
+
+    /// Compares the commitments of a leaf with the disclosures given for it.
+    pub(super) fn check_disclosures(&mut self, leaf: &[u8], mut lines: Vec<DisclosureLine>) {
+        let commitments = match commitments(leaf) {
+            Ok(commitments) => commitments,
+            Err(DisclosureError::Leaf(_)) => return,
+            Err(why) => return self.defect(FindingKind::BadLeaf, why.to_string()),
+        };
+        for commitment in commitments {
+            let given = lines
+                .iter()
+                .position(|line| line.subject == commitment.subject);
+            let Some(line) = given.map(|at| lines.swap_remove(at)) else {
+                self.undisclosed.push(commitment.subject);
+                continue;
+            };
+            let fits = line.root().is_ok_and(|root| root == commitment.root);
+            let id = self.audit_id.map(|id| format_uuid(&id));
+            if !fits || id.is_some_and(|id| id != line.audit_id) {
+                let message = format!(
+                    "the values disclosed for {} are not those the record committed to",
+                    line.subject
+                );
+                self.defect(FindingKind::SealedValueMismatch, message);
+            }
+        }
+        for line in lines {
+            let message = format!("the record has no commitment for {}", line.subject);
+            self.defect(FindingKind::SealedValueMismatch, message);
+        }
+    }
+}
+
+/// What `log.created` says: its `data` object.
+fn identity(event: &[u8]) -> Option<Box<LogIdentity>> {
+    #[derive(serde::Deserialize)]
+    struct Event {
+        data: Box<LogIdentity>,
+    }
+    serde_json::from_slice::<Event>(event)
+        .ok()
+        .map(|event| event.data)
+}
+
+/// The handles that a `privacy.erased` record names: `data.subjects`, an array of strings.
+fn erased_subjects(event: &[u8]) -> Vec<String> {
+    #[derive(serde::Deserialize)]
+    struct Data {
+        subjects: Vec<String>,
+    }
+    #[derive(serde::Deserialize)]
+    struct Event {
+        event_type: String,
+        data: Data,
+    }
+    let event = serde_json::from_slice::<Event>(event).ok();
+    let event = event.filter(|event| event.event_type == "privacy.erased");
+    event.map_or(Vec::new(), |event| event.data.subjects)
+}
+
+fn uuid(text: &[u8]) -> Option<[u8; 16]> {
+    let mut bytes = [0; 16];
+    let mut at = 0;
+    for byte in &mut bytes {
+        if matches!(at, 8 | 13 | 18 | 23) {
+            if text.get(at) != Some(&b'-') {
+                return None;
+            }
+            at += 1;
+        }
+        let digit = |b: u8| match b {
+            b'0'..=b'9' => Some(b - b'0'),
+            b'a'..=b'f' => Some(b - b'a' + 10),
+            _ => None,
+        };
+        *byte = digit(*text.get(at)?)? << 4 | digit(*text.get(at + 1)?)?;
+        at += 2;
+    }
+    Some(bytes)
+}
+
+pub(super) fn format_uuid(id: &[u8; 16]) -> String {
+    indelible_event::AuditId(*id).to_string()
+}

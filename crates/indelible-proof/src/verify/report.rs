@@ -1,0 +1,97 @@
+//! Collecting findings: neighbours of one kind become one finding, consequences go under their cause.
+
+use crate::finding::{Finding, FindingKind, Span};
+use crate::limits::FINDINGS_MAX;
+
+/// The findings of one log so far.
+#[derive(Debug)]
+pub(super) struct Report {
+    tenant_id: String,
+    findings: Vec<Finding>,
+    left_out: u64,
+}
+
+impl Report {
+    pub(super) fn new(tenant_id: &str) -> Self {
+        Self {
+            tenant_id: tenant_id.to_owned(),
+            findings: Vec::new(),
+            left_out: 0,
+        }
+    }
+
+    pub(super) fn tenant_id(&self) -> &str {
+        &self.tenant_id
+    }
+
+    /// Adds a finding; one that goes on where an equal one ended extends it.
+    pub(super) fn add(&mut self, finding: Finding) {
+        let finding = finding.tenant(&self.tenant_id);
+        let goes_on = |old: &&mut Finding| {
+            old.kind == finding.kind
+                && old.place.is_none()
+                && matches!((old.records, finding.records), (Some(a), Some(b))
+                    if a.last.checked_add(1) == Some(b.first) || (a == b && old.message == finding.message))
+        };
+        if let Some(old) = self.findings.iter_mut().rev().take(8).find(goes_on) {
+            if let (Some(a), Some(b)) = (old.records, finding.records) {
+                old.records = Some(Span::new(a.first, b.last));
+            }
+            finding.notes.into_iter().for_each(|note| old.note(note));
+        } else if self.findings.len() < FINDINGS_MAX {
+            self.findings.push(finding);
+        } else {
+            self.left_out += 1;
+        }
+    }
+
+    /// Adds a note under the last finding that says that records in `span` are not as they were
+    /// committed; `false` when there is none.
+    pub(super) fn note_within(&mut self, span: Span, note: &str) -> bool {
+        let explains = |finding: &&mut Finding| {
+            let records = finding.records;
+            let meets = |of: Span| of.first <= span.last && span.first <= of.last;
+            records.is_some_and(meets)
+                && matches!(
+                    finding.kind,
+                    FindingKind::MissingRecord
+                        | FindingKind::ContentMismatch
+                        | FindingKind::LinkBroken
+                        | FindingKind::RootMismatch
+                        | FindingKind::OutOfOrder
+                        | FindingKind::Corrupt
+                        | FindingKind::Forked
+                )
+        };
+        let cause = self.findings.iter_mut().rev().find(explains);
+        cause.is_some_and(|finding| {
+            finding.note(note);
+            true
+        })
+    }
+
+    /// Adds a note where record `number` was found not to be the one committed.
+    pub(super) fn note_mismatch(&mut self, number: u64, note: &str) -> bool {
+        let cause = self.findings.iter_mut().find(|finding| {
+            finding.kind == FindingKind::ContentMismatch
+                && finding
+                    .records
+                    .is_some_and(|records| records.contains(number))
+        });
+        cause.is_some_and(|finding| {
+            finding.note(note);
+            true
+        })
+    }
+
+    /// The findings in order of place, then kind; and how many more there were.
+    pub(super) fn finish(mut self) -> (Vec<Finding>, u64) {
+        self.findings.sort_by_key(|finding| {
+            (
+                finding.records.map_or(u64::MAX, |records| records.first),
+                finding.kind,
+            )
+        });
+        (self.findings, self.left_out)
+    }
+}

@@ -1,0 +1,443 @@
+//! A sound log, then every way of tampering with stored records: each gives exactly one finding.
+
+use indelible_merkle::leaf_hash;
+use indelible_proof::finding::{FindingKind, Place, Span};
+use indelible_proof::verify::{Expected, LogVerifier};
+
+use crate::forge::{
+    Evidence, anchored_to, clean, draft, drafts, event, hashes, link, log, only, root, verify,
+    write,
+};
+
+const COUNT: usize = 12;
+const LAST: usize = COUNT - 1;
+const POSITIONS: [usize; 3] = [0, 5, LAST];
+
+fn truth() -> Vec<Vec<u8>> {
+    log(COUNT as u64)
+}
+
+fn at(number: usize) -> Span {
+    Span::one(number as u64)
+}
+
+fn span(first: usize, last: usize) -> Span {
+    Span::new(first as u64, last as u64)
+}
+
+/// Alters the event of record `number`, as an attacker with a text editor would.
+fn altered(number: usize) -> Vec<Vec<u8>> {
+    let mut leaves = truth();
+    let text = String::from_utf8(leaves[number].clone()).unwrap();
+    leaves[number] = text.replace("success", "failure").into_bytes();
+    assert_ne!(leaves, truth());
+    leaves
+}
+
+#[test]
+fn an_untouched_log_is_clean_under_all_evidence() {
+    let leaves = truth();
+    for evidence in [
+        Evidence::default(),
+        Evidence::stored(&leaves),
+        Evidence::at(&leaves, &[COUNT]),
+        Evidence::at(&leaves, &[0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12]),
+    ] {
+        let verdict = verify(&leaves, &evidence);
+        clean(&verdict);
+        assert_eq!(verdict.records_checked, COUNT as u64);
+        assert_eq!(verdict.checked, Some(span(0, LAST)));
+        assert_eq!(verdict.head.size, COUNT as u64);
+        assert_eq!(verdict.head.root, Some(root(&leaves)));
+        assert_eq!(verdict.head.last_hash, Some(leaf_hash(&leaves[LAST])));
+        assert_eq!(verdict.identity.unwrap().slot, 3);
+        assert_eq!(verdict.audit_ids_compared, COUNT as u64);
+    }
+    assert_eq!(anchored_to(&verify(&leaves, &Evidence::default())), None);
+    assert_eq!(
+        anchored_to(&verify(&leaves, &Evidence::at(&leaves, &[4, 9]))),
+        Some(9)
+    );
+    let empty = verify(&[], &Evidence::at(&leaves, &[0]));
+    clean(&empty);
+    assert_eq!((empty.records_checked, empty.checked), (0, None));
+}
+
+#[test]
+fn an_altered_record_is_a_content_mismatch_there() {
+    let truth = truth();
+    for number in POSITIONS {
+        let leaves = altered(number);
+        only(
+            &verify(&leaves, &Evidence::stored(&truth)),
+            FindingKind::ContentMismatch,
+            at(number),
+        );
+        let sizes: Vec<usize> = (0..=COUNT).collect();
+        let checkpoints = Evidence::at(&truth, &sizes);
+        only(
+            &verify(&leaves, &checkpoints),
+            FindingKind::ContentMismatch,
+            at(number),
+        );
+        if number < LAST {
+            let verdict = verify(&leaves, &Evidence::default());
+            only(&verdict, FindingKind::ContentMismatch, at(number));
+            let verdict = verify(&leaves, &Evidence::at(&truth, &[COUNT]));
+            only(&verdict, FindingKind::ContentMismatch, at(number));
+            // The rest is vouched for, since the successor says what the record was.
+            assert_eq!(anchored_to(&verdict), Some(COUNT as u64));
+        }
+    }
+}
+
+#[test]
+fn one_flipped_bit_anywhere_is_one_finding_there() {
+    let truth = truth();
+    let stored = Evidence::stored(&truth);
+    let checkpoint = Evidence::at(&truth, &[LAST, COUNT]);
+    let only_end = Evidence::at(&truth, &[COUNT]);
+    for number in POSITIONS {
+        for byte in 0..truth[number].len() {
+            for bit in [0, 5] {
+                let mut leaves = truth.clone();
+                leaves[number][byte] ^= 1 << bit;
+                let verdict = verify(&leaves, &stored);
+                only(&verdict, FindingKind::ContentMismatch, at(number));
+                let verdict = verify(&leaves, &checkpoint);
+                only(&verdict, FindingKind::ContentMismatch, at(number));
+                let verdict = verify(&leaves, &only_end);
+                if number == LAST && verdict.integrity[0].kind == FindingKind::RootMismatch {
+                    only(&verdict, FindingKind::RootMismatch, span(0, LAST));
+                } else {
+                    only(&verdict, FindingKind::ContentMismatch, at(number));
+                }
+                if number < LAST {
+                    let verdict = verify(&leaves, &Evidence::default());
+                    assert_eq!(verdict.integrity.len(), 1, "{:?}", verdict.integrity);
+                    let finding = &verdict.integrity[0];
+                    assert_eq!(finding.kind, FindingKind::ContentMismatch);
+                    assert!(finding.records.unwrap().contains(number as u64));
+                    assert!(finding.records.unwrap().count() <= 2);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn neighbours_that_were_altered_are_one_finding() {
+    let truth = truth();
+    let mut leaves = altered(4);
+    leaves[5].clone_from(&altered(5)[5]);
+    for evidence in [
+        Evidence::stored(&truth),
+        Evidence::at(&truth, &[COUNT]),
+        Evidence::default(),
+    ] {
+        only(
+            &verify(&leaves, &evidence),
+            FindingKind::ContentMismatch,
+            span(4, 5),
+        );
+    }
+    // Apart from each other they are two.
+    leaves[8].clone_from(&altered(8)[8]);
+    let verdict = verify(&leaves, &Evidence::at(&truth, &[COUNT]));
+    let found: Vec<_> = verdict
+        .integrity
+        .iter()
+        .map(|f| f.records.unwrap())
+        .collect();
+    assert_eq!(found, [span(4, 5), at(8)]);
+}
+
+#[test]
+fn a_removed_record_is_missing_or_the_cut_tail() {
+    let truth = truth();
+    for number in [0, 5, LAST - 1] {
+        let mut leaves = truth.clone();
+        leaves.remove(number);
+        let mut stored = hashes(&truth);
+        stored.remove(number);
+        let stored = Evidence {
+            stored: Some(stored),
+            checkpoints: Vec::new(),
+        };
+        for evidence in [
+            stored,
+            Evidence::default(),
+            Evidence::at(&truth, &[3, COUNT]),
+        ] {
+            only(
+                &verify(&leaves, &evidence),
+                FindingKind::MissingRecord,
+                at(number),
+            );
+        }
+        // The successor says what the missing record's hash was, so the rest is still vouched for.
+        let verdict = verify(&leaves, &Evidence::at(&truth, &[COUNT]));
+        assert_eq!(anchored_to(&verdict), Some(COUNT as u64));
+    }
+    let mut leaves = truth.clone();
+    leaves.drain(3..6);
+    let verdict = verify(&leaves, &Evidence::at(&truth, &[COUNT]));
+    only(&verdict, FindingKind::MissingRecord, span(3, 5));
+    assert!(verdict.integrity[0].notes[0].contains("cannot be computed"));
+    assert_eq!(anchored_to(&verdict), None);
+}
+
+#[test]
+fn a_cut_tail_is_seen_against_a_checkpoint() {
+    let truth = truth();
+    for kept in [0, 5, LAST] {
+        let leaves = truth[..kept].to_vec();
+        let evidence = Evidence::at(&truth, &[COUNT]);
+        only(
+            &verify(&leaves, &evidence),
+            FindingKind::TruncatedTail,
+            span(kept, LAST),
+        );
+        clean(&verify(&leaves, &Evidence::default()));
+    }
+}
+
+#[test]
+fn a_swapped_pair_is_out_of_order() {
+    let truth = truth();
+    for (a, b) in [(0, 1), (5, 6), (LAST - 1, LAST), (2, 9), (0, LAST)] {
+        let mut leaves = truth.clone();
+        leaves.swap(a, b);
+        for evidence in [Evidence::default(), Evidence::at(&truth, &[1, 6, COUNT])] {
+            only(
+                &verify(&leaves, &evidence),
+                FindingKind::OutOfOrder,
+                span(a, b),
+            );
+        }
+    }
+    let mut leaves = truth.clone();
+    let moved = leaves.remove(3);
+    leaves.push(moved);
+    only(
+        &verify(&leaves, &Evidence::at(&truth, &[COUNT])),
+        FindingKind::OutOfOrder,
+        span(3, 4),
+    );
+}
+
+#[test]
+fn a_record_that_comes_after_it_was_given_up_was_late_not_missing() {
+    let count = indelible_proof::limits::EARLY_RECORDS_MAX + 10;
+    let truth = log(count as u64);
+    let mut leaves = truth.clone();
+    let moved = leaves.remove(3);
+    only(
+        &verify(&leaves, &Evidence::default()),
+        FindingKind::MissingRecord,
+        at(3),
+    );
+    leaves.push(moved);
+    let verdict = verify(&leaves, &Evidence::at(&truth, &[count]));
+    only(&verdict, FindingKind::OutOfOrder, span(3, 4));
+    assert_eq!(anchored_to(&verdict), Some(count as u64));
+    let other = leaves.pop().unwrap();
+    leaves.push(
+        String::from_utf8(other)
+            .unwrap()
+            .replace("success", "failure")
+            .into_bytes(),
+    );
+    let verdict = verify(&leaves, &Evidence::default());
+    let kinds: Vec<_> = verdict
+        .integrity
+        .iter()
+        .map(|finding| finding.kind)
+        .collect();
+    assert_eq!(
+        kinds,
+        [FindingKind::ContentMismatch, FindingKind::OutOfOrder]
+    );
+}
+
+#[test]
+fn a_record_that_stands_twice_is_a_duplicate_and_another_version_a_fork() {
+    let truth = truth();
+    for number in POSITIONS {
+        for place in [number + 1, COUNT] {
+            let mut leaves = truth.clone();
+            leaves.insert(place, truth[number].clone());
+            let evidence = Evidence::at(&truth, &[COUNT]);
+            only(
+                &verify(&leaves, &evidence),
+                FindingKind::DuplicateRecord,
+                at(number),
+            );
+            leaves[place].clone_from(&altered(number)[number]);
+            only(&verify(&leaves, &evidence), FindingKind::Forked, at(number));
+        }
+    }
+}
+
+#[test]
+fn a_rewritten_suffix_is_a_root_mismatch() {
+    let truth = truth();
+    for number in POSITIONS {
+        let mut drafts = drafts(COUNT as u64);
+        drafts[number].event = event(999);
+        let rewritten = link(&drafts);
+        clean(&verify(&rewritten, &Evidence::default()));
+        let verdict = verify(&rewritten, &Evidence::at(&truth, &[COUNT]));
+        only(&verdict, FindingKind::RootMismatch, span(0, LAST));
+        assert_eq!(anchored_to(&verdict), None);
+        if number > 1 {
+            // An earlier checkpoint narrows the range, down to one record.
+            let verdict = verify(&rewritten, &Evidence::at(&truth, &[number - 1, COUNT]));
+            only(&verdict, FindingKind::RootMismatch, span(number - 1, LAST));
+        }
+    }
+    // Rewritten, and longer than before.
+    let mut drafts = drafts(COUNT as u64 + 4);
+    drafts[6].event = event(999);
+    let rewritten = link(&drafts);
+    let verdict = verify(&rewritten, &Evidence::at(&truth, &[4, 8, COUNT]));
+    only(&verdict, FindingKind::RootMismatch, span(4, 7));
+    assert_eq!(anchored_to(&verdict), Some(4));
+    assert_eq!(verdict.integrity[0].notes.len(), 1);
+}
+
+#[test]
+fn joined_histories_break_the_link_between_them() {
+    let truth = truth();
+    for number in POSITIONS {
+        // Another history from `number` on, whose hashes the store took over.
+        let mut drafts = drafts(COUNT as u64);
+        if number > 0 {
+            drafts[number - 1].event = event(999);
+        }
+        let mut leaves = link(&drafts);
+        if number == 0 {
+            let foreign = write(&draft(0), leaf_hash(b"elsewhere"), 0);
+            leaves = vec![foreign];
+            for (place, draft) in drafts.iter().enumerate().skip(1) {
+                let previous = leaf_hash(&leaves[place - 1]);
+                leaves.push(write(draft, previous, place));
+            }
+        } else {
+            leaves[..number].clone_from_slice(&truth[..number]);
+        }
+        only(
+            &verify(&leaves, &Evidence::stored(&leaves)),
+            FindingKind::LinkBroken,
+            at(number),
+        );
+        if number > 0 {
+            // A checkpoint vouches for the part before as well as hashes kept elsewhere.
+            let mut evidence = Evidence::at(&truth, &[number]);
+            only(
+                &verify(&leaves, &evidence),
+                FindingKind::LinkBroken,
+                at(number),
+            );
+            evidence
+                .checkpoints
+                .extend(Evidence::at(&truth, &[COUNT]).checkpoints);
+            let kind = match number {
+                LAST => FindingKind::ContentMismatch,
+                _ => FindingKind::LinkBroken,
+            };
+            only(&verify(&leaves, &evidence), kind, at(number));
+        }
+    }
+}
+
+#[test]
+fn a_wrong_stored_hash_is_derived_damage() {
+    let leaves = truth();
+    for number in POSITIONS {
+        let mut stored = hashes(&leaves);
+        stored[number] = leaf_hash(b"bit rot");
+        // The last record has no successor to speak for it; the checkpoint does.
+        let checkpoints = Evidence::at(&leaves, &[COUNT]).checkpoints;
+        let evidence = Evidence {
+            stored: Some(stored),
+            checkpoints,
+        };
+        let verdict = verify(&leaves, &evidence);
+        only(&verdict, FindingKind::DerivedDamaged, at(number));
+        assert!(verdict.integrity[0].kind.repairable());
+        assert_eq!(anchored_to(&verdict), Some(COUNT as u64));
+    }
+}
+
+#[test]
+fn what_cannot_be_read_is_corrupt_with_its_place() {
+    let truth = truth();
+    for number in POSITIONS {
+        for length in [1, 3] {
+            let lost = number..(number + length).min(COUNT);
+            let mut verifier = LogVerifier::new(crate::forge::TENANT);
+            for checkpoint in Evidence::at(&truth, &[COUNT]).checkpoints {
+                let trust = indelible_proof::verify::Trust::Key;
+                assert!(verifier.checkpoint(&checkpoint, &crate::forge::vkey(), trust));
+            }
+            for leaf in &truth[..lost.start] {
+                verifier.push(leaf);
+            }
+            let place = Place {
+                file: "journal/1".to_owned(),
+                bytes: 10..20,
+            };
+            let records = span(lost.start, lost.end - 1);
+            verifier.unreadable(records, place.clone(), "the checksum does not fit");
+            for leaf in &truth[lost.end..] {
+                verifier.push(leaf);
+            }
+            let verdict = verifier.finish();
+            only(&verdict, FindingKind::Corrupt, records);
+            assert_eq!(verdict.integrity[0].place, Some(place));
+        }
+    }
+}
+
+#[test]
+fn stubs_stand_for_pruned_records() {
+    let truth = truth();
+    for number in POSITIONS {
+        let mut verifier = LogVerifier::new(crate::forge::TENANT);
+        assert!(verifier.stored_head(COUNT as u64, root(&truth)));
+        for (place, leaf) in truth.iter().enumerate() {
+            if place == number {
+                verifier.push_stub(leaf_hash(leaf));
+            } else {
+                verifier.push(leaf);
+            }
+        }
+        let verdict = verifier.finish();
+        clean(&verdict);
+        assert_eq!((verdict.stubs, verdict.records_checked), (1, LAST as u64));
+        assert_eq!(verdict.head.root, Some(root(&truth)));
+        assert_eq!(anchored_to(&verdict), None);
+    }
+}
+
+#[test]
+fn a_record_at_another_place_than_it_says_is_a_mismatch_at_its_place() {
+    let truth = truth();
+    for number in POSITIONS {
+        let mut verifier = LogVerifier::new(crate::forge::TENANT);
+        for (place, leaf) in truth.iter().enumerate() {
+            let leaf = if place == number {
+                &truth[(place + 3) % COUNT]
+            } else {
+                leaf
+            };
+            let expected = Expected {
+                sequence_number: Some(place as u64),
+                record_hash: Some(leaf_hash(&truth[place])),
+            };
+            verifier.push_expecting(leaf, expected);
+        }
+        only(&verifier.finish(), FindingKind::ContentMismatch, at(number));
+    }
+}

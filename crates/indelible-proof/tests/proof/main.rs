@@ -1,0 +1,6 @@
+//! Tests of the crate through its public face; one binary, one module per subject.
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+mod damage;
+mod forge;
+mod rules;
