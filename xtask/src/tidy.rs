@@ -45,7 +45,7 @@ impl fmt::Display for Finding {
 type Check = fn(&Tree) -> Vec<Finding>;
 
 /// All of them, in the order of their reports.
-const CHECKS: [Check; 13] = [
+const CHECKS: [Check; 14] = [
     shape::heads,
     shape::lengths,
     shape::widths,
@@ -58,6 +58,7 @@ const CHECKS: [Check; 13] = [
     rules::commits,
     documents::vectors,
     documents::links,
+    documents::sources,
     documents::house,
 ];
 

@@ -2,7 +2,7 @@
 //! the house are there and know every crate.
 
 use super::Finding;
-use crate::source::{File, Tree, has_extension};
+use crate::source::{File, Tree, has_extension, line_of, words};
 
 /// Documents that stand at the root.
 const HOUSE: [&str; 6] = [
@@ -117,6 +117,37 @@ fn resolve(from: &str, target: &str) -> String {
     parts.join("/")
 }
 
+/// Names of papers that readers of this repository do not have.
+const ELSEWHERE: [&str; 3] = [
+    concat!("DES", "IGN"),
+    concat!("uni", "fied.md"),
+    concat!("contra", "dictions.md"),
+];
+
+/// What code and pages name as their source is in the repository.
+pub fn sources(tree: &Tree) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for file in tree
+        .files
+        .iter()
+        .filter(|file| file.is_rust() || file.is_prose())
+    {
+        for name in ELSEWHERE {
+            for at in words(&file.text, name) {
+                let message = format!("`{name}` is no page of ours: name one of spec/ or docs/");
+                let line = line_of(&file.text, at);
+                findings.push(Finding {
+                    check: "source",
+                    path: file.path.clone(),
+                    line,
+                    message,
+                });
+            }
+        }
+    }
+    findings
+}
+
 /// The documents of the house are there, the change log is open, and the map has every crate.
 pub fn house(tree: &Tree) -> Vec<Finding> {
     let mut findings = Vec::new();
@@ -192,6 +223,15 @@ mod tests {
         let found = links(&tree);
         assert_eq!(found.len(), 1);
         assert!(found[0].message.contains("gone.md"));
+    }
+
+    #[test]
+    fn a_source_that_readers_do_not_have_is_found() {
+        let name = ELSEWHERE[0];
+        let text = format!("//! Redesigned, see {name} §5.\nstruct {name}S;\n");
+        let found = sources(&Tree::of(&[("a.rs", &text)]));
+        assert_eq!(found.len(), 1);
+        assert_eq!(found[0].line, 1);
     }
 
     #[test]
