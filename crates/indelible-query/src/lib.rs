@@ -18,6 +18,7 @@ mod parse;
 mod qualifier;
 mod resolve;
 mod suggest;
+mod term;
 mod when;
 
 pub use ask::{Ask, Parsed};

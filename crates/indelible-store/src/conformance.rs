@@ -28,12 +28,14 @@ pub mod ledger;
 pub mod operations;
 pub mod queries;
 pub mod random;
+pub mod seals;
 pub mod state;
 
 use crate::{Index, Ledger, State};
 
-pub use generate::{Generator, Mix, Seals};
+pub use generate::{Generator, Mix};
 pub use random::{Random, seed};
+pub use seals::Seals;
 
 /// A ledger under test and the index over it.
 pub trait LedgerFixture {

@@ -8,6 +8,7 @@ use std::{ops::ControlFlow, ops::Range, sync::Arc};
 
 use indelible_event::ids::{AuditId, Micros, TenantId};
 use indelible_merkle::{Frontier, Hash};
+use indelible_proof::finding::Place;
 
 use crate::{Column, Result, Terms};
 
@@ -125,8 +126,8 @@ pub enum Stored<'a> {
     Damaged {
         /// Sequence numbers that cannot be read.
         range: Range<u64>,
-        /// File and place, for people.
-        place: String,
+        /// Where the damage is.
+        place: Place,
     },
 }
 

@@ -133,6 +133,16 @@ pub trait Finder: Send + Sync {
 }
 
 impl Expr {
+    /// Whether the condition looks at the event's text, rather than at its terms and place alone.
+    pub fn looks_at_text(&self) -> bool {
+        match self {
+            Self::Phrase(_) => true,
+            Self::Not(inner) => inner.looks_at_text(),
+            Self::And(parts) | Self::Or(parts) => parts.iter().any(Self::looks_at_text),
+            _ => false,
+        }
+    }
+
     /// Whether the condition holds for the record.
     pub fn matches(&self, record: &Subject<'_>) -> bool {
         match self {

@@ -7,7 +7,7 @@ use indelible_store::memory::{MemoryLedger, MemoryState};
 use indelible_store::{Index, Ledger, State};
 
 /// Each search of the reference looks at every record, so fewer than of a real index.
-const QUERIES: usize = 1_000;
+const QUERIES: usize = 500;
 
 struct Memory(MemoryLedger);
 

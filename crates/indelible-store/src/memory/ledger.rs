@@ -62,11 +62,14 @@ impl MemoryLedger {
     pub fn matching(&self, queries: &[Query]) -> Vec<Vec<Place>> {
         let inner = self.inner.read();
         let mut found = vec![Vec::new(); queries.len()];
+        let texts = queries.iter().any(|query| query.expr.looks_at_text());
         for (tenant, log) in &inner.logs {
             for (sequence_number, kept) in (0..).zip(&log.records) {
-                // Bytes that are no leaf have no fields, but terms, an id and a place.
-                let leaf = LeafView::locate(&kept.record.leaf);
-                let event = leaf.map_or(b"{}".as_slice(), |leaf| leaf.event());
+                // Bytes that are no leaf have no text, but terms, an id and a place.
+                let leaf = texts.then(|| LeafView::locate(&kept.record.leaf));
+                let event = leaf
+                    .and_then(std::result::Result::ok)
+                    .map_or(b"{}".as_slice(), |leaf| leaf.event());
                 let Ok(event) = EventView::parse(event).or_else(|_| EventView::parse(b"{}")) else {
                     continue;
                 };
