@@ -40,6 +40,26 @@ pub enum Kind {
     Any,
 }
 
+impl std::fmt::Display for Kind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Text(chars_max) => write!(f, "text, at most {chars_max} characters"),
+            Self::Word(words) => write!(f, "one of {}", words.join(", ")),
+            Self::Time => f.write_str("time"),
+            Self::Date => f.write_str("date"),
+            Self::Count(u64::MAX) => f.write_str("whole number of 64 bits"),
+            Self::Count(max) => write!(f, "whole number, at most {max}"),
+            Self::Amount => f.write_str("number from 0"),
+            Self::Ratio => f.write_str("number from 0 to 1"),
+            Self::Flag => f.write_str("true or false"),
+            Self::Texts => f.write_str("array of texts"),
+            Self::TextMap => f.write_str("object of texts"),
+            Self::Group(_) | Self::Object => f.write_str("object"),
+            Self::Any => f.write_str("any value"),
+        }
+    }
+}
+
 macro_rules! fields {
     ($($group:ident $prefix:literal {
         $($(#[$doc:meta])* $name:ident $key:literal $kind:expr;)+

@@ -1,12 +1,17 @@
-//! The code agrees with every vector of `spec/vectors` that is about events, canonical form and
-//! leaves.
+//! The code agrees with the pages and vectors of `spec/` about events, canonical form and leaves.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use indelible_event::canonical::{Json, canonicalize, is_canonical};
+use indelible_event::catalogue::{NATIVE, RESERVED};
+use indelible_event::limits::{
+    DEPTH_MAX, DIALECT_BYTES_MAX, EVENT_BYTES_MAX, EVENT_RAW_BYTES_MAX, LEAF_BYTES_MAX,
+    LEAF_ENVELOPE_BYTES_MAX, NUMBER_BYTES_MAX, QUARANTINE_REASON_BYTES_MAX,
+    REDACTION_POINTER_BYTES_MAX, REDACTION_POINTERS_MAX, STREAM_ID_BYTES_MAX, SUBMITTER_BYTES_MAX,
+};
 use indelible_event::redact::{REDACTED, is_secret_key, redact, secret_parts};
 use indelible_event::{
-    ActorType, AuditId, EventView, LeafHead, LeafView, Ledger, Micros, Outcome, TenantId,
-    content_hash, write_leaf,
+    ActorType, AuditId, EventView, Field, LeafHead, LeafView, Ledger, Micros, Outcome, ProblemCode,
+    TenantId, content_hash, write_leaf,
 };
 use sha2::{Digest, Sha256};
 
@@ -264,5 +269,88 @@ fn no_leaves() {
     for ledger in list(&vectors, "/refuse_ledger") {
         let ledger = ledger.as_text().unwrap();
         assert!(Ledger::parse(ledger.as_bytes()).is_err(), "{ledger}");
+    }
+}
+
+fn page(name: &str) -> String {
+    let path = format!("{}/../../spec/{name}", env!("CARGO_MANIFEST_DIR"));
+    std::fs::read_to_string(path).unwrap()
+}
+
+#[test]
+fn the_page_lists_the_fields_codes_and_types_of_the_code() {
+    let page = page("event.md");
+    let ours = [
+        "sequence_number",
+        "previous_hash",
+        "record_hash",
+        "ingested_at",
+        "sealed",
+    ];
+    let fields = Field::ALL
+        .iter()
+        .filter(|field| !ours.contains(&field.key()));
+    let rows: Vec<String> = fields
+        .map(|field| format!("| `{}` | {} |", field.pointer(), field.kind()))
+        .collect();
+    let written: Vec<&str> = page
+        .lines()
+        .filter(|line| line.starts_with("| `/"))
+        .collect();
+    assert_eq!(written, rows);
+    for code in ProblemCode::ALL {
+        assert!(page.contains(&format!("`{code}`")), "{code}");
+    }
+    for entry in NATIVE.entries.iter().chain(RESERVED) {
+        let (noun, verb) = entry.event_type.split_once('.').unwrap();
+        let listed = page.contains(&format!("`{}`", entry.event_type))
+            || page.split('`').any(|code| {
+                let verbs = code
+                    .strip_prefix(noun)
+                    .and_then(|rest| rest.strip_prefix(".{"));
+                verbs
+                    .and_then(|verbs| verbs.strip_suffix('}'))
+                    .is_some_and(|verbs| verbs.split(',').any(|one| one == verb))
+            });
+        assert!(listed, "{}", entry.event_type);
+    }
+    for number in [EVENT_BYTES_MAX, EVENT_RAW_BYTES_MAX] {
+        let grouped = format!("{},{:03}", number / 1_000, number % 1_000);
+        assert!(page.contains(&grouped), "{grouped}");
+    }
+}
+
+#[test]
+fn the_pages_of_leaf_and_canonical_form_state_the_limits_of_the_code() {
+    let leaf = page("leaf.md");
+    for number in [LEAF_BYTES_MAX, EVENT_BYTES_MAX, LEAF_ENVELOPE_BYTES_MAX] {
+        let grouped = format!("{},{:03}", number / 1_000, number % 1_000);
+        assert!(leaf.contains(&grouped), "{grouped}");
+    }
+    for (number, what) in [
+        (DIALECT_BYTES_MAX, "our own; at most {} bytes"),
+        (QUARANTINE_REASON_BYTES_MAX, "quarantine; at most {} bytes"),
+        (REDACTION_POINTERS_MAX, "not empty; at most {} of"),
+        (
+            REDACTION_POINTER_BYTES_MAX,
+            "of at most {} bytes with their quotes",
+        ),
+        (STREAM_ID_BYTES_MAX, "the id has at most {} bytes"),
+        (SUBMITTER_BYTES_MAX, "submitted it; at most {} bytes"),
+    ] {
+        assert!(
+            leaf.contains(&what.replace("{}", &number.to_string())),
+            "{what} {number}"
+        );
+    }
+    let form = page("canonical-form.md");
+    assert!(form.contains(&format!("MUST NOT be longer than {NUMBER_BYTES_MAX} bytes")));
+    assert!(form.contains(&format!("nested more than {DEPTH_MAX} deep")));
+}
+
+#[test]
+fn no_field_of_the_model_is_secret_by_its_key() {
+    for field in Field::ALL {
+        assert!(!is_secret_key(field.key()), "{}", field.pointer());
     }
 }

@@ -206,10 +206,12 @@ fn cloud_keys(text: &str, parts: &mut Vec<Range<usize>>) {
     }
     let mut at = 0;
     while at < text.len() {
-        let token = run(text, at, is_key_digit);
+        // A piece between the dashes of a longer token is not a key.
+        let token = run(text, at, |b| is_key_digit(b) || is_base64_url(b));
         let padded = text.as_bytes().get(token.end) == Some(&b'=');
-        let is_key = token.len() == AWS_KEY_BYTES && !padded;
-        if is_key && is_random(&text.as_bytes()[token.clone()]) {
+        let bytes = &text.as_bytes()[token.clone()];
+        let is_key = bytes.len() == AWS_KEY_BYTES && bytes.iter().all(|b| is_key_digit(*b));
+        if is_key && !padded && is_random(bytes) {
             parts.push(token.clone());
         }
         at = token.end + 1;
