@@ -12,6 +12,7 @@ mod edits;
 pub mod event;
 mod field;
 pub mod ids;
+pub mod keys;
 pub mod leaf;
 mod ledger;
 pub mod limits;

@@ -12,7 +12,7 @@ use std::sync::LazyLock;
 
 use aho_corasick::packed::Searcher;
 
-pub use secret_key::{is_secret_key, words};
+pub use secret_key::is_secret_key;
 pub use secret_value::secret_parts;
 
 use crate::canonical::{string_token, unescape};

@@ -4,6 +4,8 @@
 //! one of a list; words are split at camel case, underscores, dashes, dots and spaces. Substrings
 //! never count: `author` and `monkey` are no secrets. Source: `spec/event.md`, "Redaction".
 
+use crate::keys::words;
+
 /// The joined last words of keys whose value is a secret.
 const SECRET: [&str; 14] = [
     "password",
@@ -37,13 +39,11 @@ const NAMES_OF_KEYS: [&str; 2] = ["accesskeyid", "keyid"];
 /// and case apart. Quick; may say yes wrongly, since it knows no words.
 #[inline]
 pub(crate) fn may_be(key: &[u8]) -> bool {
-    let Some(last) = key.last() else {
-        return false;
-    };
-    matches!(
-        last | 0x20,
-        b'd' | b'e' | b't' | b'n' | b'y' | b'l' | b's' | 0x20..=0x2f | b'_' | 0x7f
-    ) && ends_like_a_secret(key)
+    key.last().is_some_and(|last| {
+        let ends_some_secret =
+            matches!(last | 0x20, b'd' | b'e' | b't' | b'n' | b'y' | b'l' | b's');
+        (ends_some_secret || !last.is_ascii_alphanumeric()) && ends_like_a_secret(key)
+    })
 }
 
 fn ends_like_a_secret(key: &[u8]) -> bool {
@@ -85,29 +85,4 @@ fn ends_with(words: &[String], list: &[&str]) -> bool {
         }
     }
     false
-}
-
-/// The words of a key in lower case: `APIKeyOf_theUser-2` is api, key, of, the, user, 2.
-pub fn words(key: &str) -> Vec<String> {
-    let characters: Vec<char> = key.chars().collect();
-    let mut words = Vec::new();
-    let mut word = String::new();
-    for (at, character) in characters.iter().enumerate() {
-        let before = at.checked_sub(1).map(|before| characters[before]);
-        let after = characters.get(at + 1);
-        let starts_word = character.is_uppercase()
-            && (before.is_some_and(|before| before.is_lowercase() || before.is_numeric())
-                || after.is_some_and(|after| after.is_lowercase()));
-        let separates = !character.is_alphanumeric();
-        if (starts_word || separates) && !word.is_empty() {
-            words.push(std::mem::take(&mut word));
-        }
-        if !separates {
-            word.push(character.to_ascii_lowercase());
-        }
-    }
-    if !word.is_empty() {
-        words.push(word);
-    }
-    words
 }
