@@ -1,4 +1,4 @@
-//! The records that the ledger writes itself (DESIGN §5): who created a log, which ids conflicted,
+//! The records that the ledger writes itself (`spec/event.md`): who created a log, which ids conflicted,
 //! what was missing when a ledger was recovered.
 //!
 //! They are ordinary records: numbered, chained, found by queries. Producers may not send their
