@@ -266,10 +266,9 @@ pub(crate) fn utf16_order(a: &str, b: &str) -> Ordering {
     }
 }
 
-/// Lead bytes F0..F4 (surrogate pairs) rank below EE and EF; everything else keeps its order.
+/// The lead bytes EE and EF rank above F0..F4 (surrogate pairs); everything else keeps its order.
 fn utf16_rank(byte: u8) -> u8 {
     match byte {
-        0xf0..=0xf7 => byte - 2,
         0xee..=0xef => byte + 8,
         _ => byte,
     }
