@@ -63,8 +63,8 @@ pub const MICROS_PER_MINUTE: i64 = 60_000_000;
 /// Microseconds in one hour.
 pub const MICROS_PER_HOUR: i64 = 3_600_000_000;
 
-/// The longest ledger object, in bytes: its keys and punctuation, then its texts, whose limits count
-/// them as JSON, and four numbers.
+/// The longest ledger object, in bytes: its keys and punctuation, then its texts, whose limits
+/// count them as JSON, and four numbers.
 const LEDGER_BYTES_WORST: usize = 320
     + DIALECT_BYTES_MAX
     + REDACTION_POINTERS_MAX * (REDACTION_POINTER_BYTES_MAX + 1)

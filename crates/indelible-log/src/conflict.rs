@@ -4,7 +4,8 @@ use foldhash::HashMap;
 use indelible_event::ids::{AuditId, Micros, TenantId};
 
 const RECORD_INTERVAL_US: i64 = 60_000_000;
-/// Ids remembered; beyond it the ones longest silent are forgotten, and recorded again if they return.
+/// Ids remembered; beyond it the ones longest silent are forgotten, and recorded again if they
+/// return.
 const IDS_MAX: usize = 10_000;
 
 #[derive(Debug, Default)]

@@ -1,5 +1,5 @@
-//! The records that the ledger writes itself (`spec/event.md`): who created a log, which ids conflicted,
-//! what was missing when a ledger was recovered.
+//! The records that the ledger writes itself (`spec/event.md`): who created a log, which ids
+//! conflicted, what was missing when a ledger was recovered.
 //!
 //! They are ordinary records: numbered, chained, found by queries. Producers may not send their
 //! types.
@@ -100,7 +100,8 @@ pub(crate) fn tenant_created(env: &Env, tenant: &TenantId, log_id: &str) -> OwnE
     own_event(env, "tenant.created", ("tenant", tenant.as_str()), &data)
 }
 
-/// `event.conflicted`: an id came again with other content, `count` times since the last such record.
+/// `event.conflicted`: an id came again with other content, `count` times since the last such
+/// record.
 pub(crate) fn event_conflicted(env: &Env, id: &AuditId, kept: &str, count: u64) -> OwnEvent {
     let data = json!({"audit_id": id.to_string(), "count": count, "record_hash": kept});
     own_event(env, "event.conflicted", ("event", &id.to_string()), &data)

@@ -1,9 +1,9 @@
 //! Two threads: one numbers and builds, one commits; groups are acknowledged in order.
 //!
 //! The sequencer builds the next group while the committer waits for the disk. When a commit fails,
-//! everything built on it is taken apart and built again from what is durable; an unknown outcome is
-//! tried again with the same ids, and the ids answer (invariant 4). Nothing is acknowledged before
-//! it is durable.
+//! everything built on it is taken apart and built again from what is durable; an unknown outcome
+//! is tried again with the same ids, and the ids answer (invariant 4). Nothing is acknowledged
+//! before it is durable.
 
 use std::collections::VecDeque;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -293,8 +293,8 @@ impl Run {
     }
 }
 
-/// An event goes back to be sequenced again, or is told that it failed; what the ledger wrote itself
-/// is made anew when it is needed.
+/// An event goes back to be sequenced again, or is told that it failed; what the ledger wrote
+/// itself is made anew when it is needed.
 fn sort_out(
     item: Item,
     once_more: bool,

@@ -1,4 +1,5 @@
-//! The prover: one record under the newest signed checkpoint of the registry (`spec/receipt.md` §2).
+//! The prover: one record under the newest signed checkpoint of the registry (`spec/receipt.md`
+//! §2).
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;

@@ -260,7 +260,8 @@ impl Publisher {
     }
 }
 
-/// The leaf hashes of a snapshot's slots: every slot given out has one, empty until its head is published.
+/// The leaf hashes of a snapshot's slots: every slot given out has one, empty until its head is
+/// published.
 pub(crate) fn slot_leaves(
     logs: &BTreeMap<u64, LogRow>,
     heads: &BTreeMap<u64, PublishedHead>,

@@ -1,12 +1,13 @@
 //! Going on after a roll-back: a new incarnation, whose first records say what is missing.
 //!
 //! Nothing is repaired and nothing is hidden. The registry starts anew under an origin of its own,
-//! so that no two checkpoints of one origin conflict; the tenants' logs go on from what is there, and
-//! each log that lost published records says so in its next record. Somebody has to decide on it.
+//! so that no two checkpoints of one origin conflict; the tenants' logs go on from what is there,
+//! and each log that lost published records says so in its next record. Somebody has to decide on
+//! it.
 //!
-//! Order of outside writes: the new identity with the records still to be written, in one change set;
-//! then the signer; the records at the next opening. If we die between the first two, opening finds a
-//! signer of another origin, and recovery runs again.
+//! Order of outside writes: the new identity with the records still to be written, in one change
+//! set; then the signer; the records at the next opening. If we die between the first two, opening
+//! finds a signer of another origin, and recovery runs again.
 
 use indelible_event::ids::TenantId;
 use indelible_proof::finding::Finding;

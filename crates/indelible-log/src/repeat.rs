@@ -1,8 +1,8 @@
 //! Whether an event with a known id says what its record says.
 //!
 //! Salts come from the subject's key of the generation in force, so the same event submitted later
-//! may be sealed otherwise. It is then sealed again under the handles its first record names; where a
-//! key has been destroyed since, the unsealed part decides (`spec/event.md`, "Ids").
+//! may be sealed otherwise. It is then sealed again under the handles its first record names; where
+//! a key has been destroyed since, the unsealed part decides (`spec/event.md`, "Ids").
 
 use indelible_event::EventView;
 use indelible_store::Result;

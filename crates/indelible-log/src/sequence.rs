@@ -2,8 +2,8 @@
 //!
 //! One thread runs it. It builds on heads that are not durable yet (the pipeline makes sure that a
 //! group is acknowledged only after all before it) and forgets them when a commit fails. An id that
-//! is in flight is never judged: its event waits until the pipeline is drained, so that only what is
-//! durable is ever called a repeat.
+//! is in flight is never judged: its event waits until the pipeline is drained, so that only what
+//! is durable is ever called a repeat.
 //!
 //! `spec/leaf.md`, `spec/chain.md`.
 

@@ -1,8 +1,8 @@
 //! Checking a stored log: the leaves against each other, the published head, the signatures, the
 //! disclosures (`spec/chain.md` §5).
 //!
-//! The verifier itself is `indelible-proof`'s and is the one that checks an export elsewhere; here it
-//! is fed from the stores.
+//! The verifier itself is `indelible-proof`'s and is the one that checks an export elsewhere; here
+//! it is fed from the stores.
 
 use std::ops::ControlFlow;
 

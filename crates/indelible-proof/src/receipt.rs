@@ -1,7 +1,7 @@
 //! Receipts and the rules of links.
 //!
-//! A receipt is what a commit returns; it is a claim by whoever made it, and becomes a proof with an
-//! inclusion proof under a checkpoint (`registry::RecordProof`). Source: `spec/receipt.md`,
+//! A receipt is what a commit returns; it is a claim by whoever made it, and becomes a proof with
+//! an inclusion proof under a checkpoint (`registry::RecordProof`). Source: `spec/receipt.md`,
 //! `spec/chain.md` §2.
 
 use indelible_event::ids::{AuditId, Micros, TenantId};

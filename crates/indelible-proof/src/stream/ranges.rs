@@ -17,7 +17,8 @@ impl Ranges {
         self.spans.get(at).is_some_and(|span| span.first <= number)
     }
 
-    /// Adds the numbers of `span`; `false`, with nothing added, when that needed more than `max` ranges.
+    /// Adds the numbers of `span`; `false`, with nothing added, when that needed more than `max`
+    /// ranges.
     pub fn insert(&mut self, span: Span, max: usize) -> bool {
         if let Some(end) = self.spans.last_mut()
             && end.first <= span.first

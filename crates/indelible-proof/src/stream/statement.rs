@@ -1,6 +1,7 @@
 //! What `stream.*` records say: opened, lost, ended, coverage.
 //!
-//! A record of these types whose data is not of its shape says nothing. Source: `spec/stream.md` §3.
+//! A record of these types whose data is not of its shape says nothing. Source: `spec/stream.md`
+//! §3.
 
 use serde::Deserialize;
 

@@ -1,8 +1,8 @@
 //! Links, times, trees and checkpoints over records in order.
 //!
-//! A record is judged when its successor is known, because only then two witnesses speak for it: its
-//! own bytes and what the successor says they were. What is found wrong with a record that is not
-//! the committed one stands under that finding and nowhere else.
+//! A record is judged when its successor is known, because only then two witnesses speak for it:
+//! its own bytes and what the successor says they were. What is found wrong with a record that is
+//! not the committed one stands under that finding and nowhere else.
 
 use indelible_merkle::{Frontier, Hash};
 

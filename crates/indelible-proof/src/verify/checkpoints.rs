@@ -159,8 +159,8 @@ impl Checkpoints {
         self.next = self.known.keys().next().copied();
     }
 
-    /// What is wrong if the root right after record `number` is: that record, when it is the only one
-    /// that can be, or what is odd about it shows that it is.
+    /// What is wrong if the root right after record `number` is: that record, when it is the only
+    /// one that can be, or what is odd about it shows that it is.
     pub(super) fn blame(&mut self, number: u64, odd: bool) -> Blame {
         let wrong = |mismatch: &&Mismatch| mismatch.size == number + 1 && !mismatch.no_tree;
         let Some(mismatch) = self.mismatches.last().filter(wrong) else {
@@ -201,7 +201,8 @@ impl Checkpoints {
                 continue;
             }
             if no_tree {
-                // Damage before the part is somebody else's finding; without a tree nothing is said.
+                // Damage before the part is somebody else's finding; without a tree nothing is
+                // said.
                 continue;
             }
             report.add(unexplained(at, from, self.confirmed_to));

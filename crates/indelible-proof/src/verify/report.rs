@@ -1,4 +1,5 @@
-//! Collecting findings: neighbours of one kind become one finding, consequences go under their cause.
+//! Collecting findings: neighbours of one kind become one finding, consequences go under their
+//! cause.
 
 use crate::finding::{Finding, FindingKind, Span};
 use crate::limits::FINDINGS_MAX;
