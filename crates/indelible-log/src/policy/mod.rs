@@ -1,0 +1,269 @@
+//! What of an event is personal: the policy by which fields are sealed.
+//!
+//! A policy is data, numbered, and kept; records say under which number they were sealed. Not here:
+//! who the subject of a value is and how it is sealed (`seal`). `spec/sealing.md` §policy.
+
+mod rules;
+
+use serde::{Deserialize, Serialize};
+
+pub(crate) use rules::{Action, Capture, Node, Rule, unescape_segment};
+
+/// Fields of the model that are personal as they stand.
+const FIELDS: [&str; 8] = [
+    "/actor/name",
+    "/actor/email",
+    "/actor/ip",
+    "/actor/user_agent",
+    "/target/name",
+    "/target/email",
+    "/target/ip",
+    "/target/user_agent",
+];
+/// What an importer could not map.
+const WHOLE: [&str; 1] = ["/raw"];
+/// Texts that stay searchable, with what is personal in them masked.
+const MASKED: [&str; 2] = ["/description", "/error/message"];
+/// What stands in an address or user agent when a service of a cloud calls itself.
+const SERVICES: [&str; 2] = [".amazonaws.com", "AWS Internal"];
+/// Fields that the ledger acts on; they name things and stay.
+const KEPT: [&str; 15] = [
+    "",
+    "/actor",
+    "/actor/id",
+    "/actor/type",
+    "/audit_id",
+    "/event_type",
+    "/occurred_at",
+    "/outcome",
+    "/sealed",
+    "/source_event_id",
+    "/target",
+    "/target/id",
+    "/target/type",
+    "/target/uid",
+    "/tenant_id",
+];
+
+/// Which fields of an event are sealed. Made from JSON; the default is [`SealingPolicy::default`].
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(try_from = "Draft", into = "Draft")]
+pub struct SealingPolicy {
+    draft: Draft,
+    rules: Node,
+}
+
+/// A policy as it is written down.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Draft {
+    /// Its number; a change is a new number.
+    pub version: u64,
+    /// Seals nothing at all, when set.
+    #[serde(default)]
+    pub off: bool,
+    /// JSON pointers of values that are sealed and can be searched for; a segment `*` stands for
+    /// every member or item.
+    pub fields: Vec<String>,
+    /// JSON pointers of values that are sealed whole and cannot be searched for.
+    pub whole: Vec<String>,
+    /// JSON pointers of texts in which addresses of mail, phone and IP are masked, the whole text
+    /// being sealed.
+    pub masked: Vec<String>,
+    /// Whether a string that as a whole is an e-mail address is sealed wherever it stands.
+    pub email_values: bool,
+    /// Whether an IP address under a key that says so is sealed wherever it stands.
+    pub ip_values: bool,
+    /// Addresses and user agents that name a service and stay: whole texts, or, with a leading dot,
+    /// endings of host names.
+    pub services: Vec<String>,
+}
+
+impl Default for Draft {
+    fn default() -> Self {
+        let owned = |pointers: &[&str]| pointers.iter().map(|&p| p.to_owned()).collect();
+        Self {
+            version: 1,
+            off: false,
+            fields: owned(&FIELDS),
+            whole: owned(&WHOLE),
+            masked: owned(&MASKED),
+            email_values: true,
+            ip_values: true,
+            services: owned(&SERVICES),
+        }
+    }
+}
+
+/// Why a policy cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PolicyError {
+    /// Not a JSON pointer.
+    #[error("{0:?} is not a json pointer: it starts with / and writes ~ as ~0 and / as ~1")]
+    Pointer(String),
+    /// A field that must stay.
+    #[error("{0:?} cannot be sealed: the ledger files and numbers records by it")]
+    Kept(String),
+    /// A pointer that is there twice or below another.
+    #[error("{0:?} stands twice, or within another pointer of the policy: remove one of them")]
+    Twice(String),
+}
+
+impl TryFrom<Draft> for SealingPolicy {
+    type Error = PolicyError;
+
+    fn try_from(draft: Draft) -> Result<Self, PolicyError> {
+        let mut rules = Node::default();
+        let lists = [
+            (&draft.fields, Action::Field),
+            (&draft.whole, Action::Whole),
+            (&draft.masked, Action::Mask),
+        ];
+        for (pointers, action) in lists {
+            for pointer in pointers {
+                if KEPT.contains(&pointer.as_str()) || pointer.starts_with("/sealed/") {
+                    return Err(PolicyError::Kept(pointer.clone()));
+                }
+                rules.add(pointer, action)?;
+            }
+        }
+        rules.capture();
+        Ok(Self { draft, rules })
+    }
+}
+
+impl From<SealingPolicy> for Draft {
+    fn from(policy: SealingPolicy) -> Self {
+        policy.draft
+    }
+}
+
+impl Default for SealingPolicy {
+    /// Names, mail and IP addresses and user agents of actor and target; addresses anywhere; texts
+    /// masked.
+    fn default() -> Self {
+        let draft = Draft::default();
+        Self::try_from(draft.clone()).unwrap_or(Self {
+            draft,
+            rules: Node::default(),
+        })
+    }
+}
+
+impl SealingPolicy {
+    /// A policy that seals nothing, for tests and for people who must not seal.
+    pub fn off() -> Self {
+        let draft = Draft {
+            off: true,
+            ..Draft::default()
+        };
+        Self::try_from(draft.clone()).unwrap_or(Self {
+            draft,
+            rules: Node::default(),
+        })
+    }
+
+    /// The policy as it is written down.
+    pub fn draft(&self) -> &Draft {
+        &self.draft
+    }
+
+    /// Its number.
+    pub fn version(&self) -> u64 {
+        self.draft.version
+    }
+
+    /// Whether it seals nothing.
+    pub fn is_off(&self) -> bool {
+        self.draft.off
+    }
+
+    pub(crate) fn rules(&self) -> &Node {
+        &self.rules
+    }
+
+    /// Whether a text names a service rather than anybody's machine or program.
+    pub(crate) fn is_service(&self, text: &str) -> bool {
+        self.draft
+            .services
+            .iter()
+            .any(|service| match service.strip_prefix('.') {
+                Some(_) => {
+                    text.len() > service.len()
+                        && text.ends_with(service.as_str())
+                        && text
+                            .bytes()
+                            .all(|b| b.is_ascii_alphanumeric() || b"-.".contains(&b))
+                }
+                None => text == service,
+            })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+
+    fn with(fields: &[&str]) -> Result<SealingPolicy, PolicyError> {
+        let fields = fields.iter().map(|&f| f.to_owned()).collect();
+        Draft {
+            fields,
+            ..Draft::default()
+        }
+        .try_into()
+    }
+
+    #[test]
+    fn the_default_goes_through_json() {
+        let policy = SealingPolicy::default();
+        let json = serde_json::to_string(&policy).unwrap();
+        let back: SealingPolicy = serde_json::from_str(&json).unwrap();
+        assert_eq!(back.draft(), policy.draft());
+        assert_eq!((back.version(), back.is_off()), (1, false));
+        assert!(SealingPolicy::off().is_off());
+        let unknown = json.replacen("\"version\"", "\"colour\":1,\"version\"", 1);
+        assert!(serde_json::from_str::<SealingPolicy>(&unknown).is_err());
+    }
+
+    #[test]
+    fn what_cannot_be_sealed_is_refused() {
+        for kept in KEPT {
+            assert_eq!(with(&[kept]).unwrap_err(), PolicyError::Kept(kept.into()));
+        }
+        assert!(matches!(
+            with(&["/sealed/0/root"]),
+            Err(PolicyError::Kept(_))
+        ));
+        for wrong in ["data", "/a~", "/a~2b"] {
+            assert_eq!(
+                with(&[wrong]).unwrap_err(),
+                PolicyError::Pointer(wrong.into())
+            );
+        }
+        for (one, two) in [("/a/b", "/a/b"), ("/a/b", "/a/b/c"), ("/a/b/c", "/a/b")] {
+            assert_eq!(
+                with(&[one, two]).unwrap_err(),
+                PolicyError::Twice(two.into())
+            );
+        }
+        assert!(with(&["/a/b", "/a/c", "/d/*/e", "/d/0", "/x~1y~0z"]).is_ok());
+    }
+
+    #[test]
+    fn services_are_told_from_people() {
+        let policy = SealingPolicy::default();
+        for service in ["ec2.amazonaws.com", "AWS Internal", "a.b.amazonaws.com"] {
+            assert!(policy.is_service(service), "{service}");
+        }
+        for other in [
+            ".amazonaws.com",
+            "amazonaws.com",
+            "192.0.2.1",
+            "x y.amazonaws.com",
+            "aws",
+        ] {
+            assert!(!policy.is_service(other), "{other}");
+        }
+    }
+}

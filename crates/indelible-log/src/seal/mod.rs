@@ -1,0 +1,268 @@
+//! Sealing: personal values leave the event before it becomes a leaf.
+//!
+//! What leaves is encrypted under its subject's key and stands beside the leaf; in the leaf stands,
+//! per subject, a commitment to all that left. The rest of the event stays byte for byte. Not here:
+//! keys (`keyring`), what is personal (`policy`), verifying commitments (`indelible-proof`).
+//! Invariant: [`unseal`] with all values gives back the bytes that were sealed.
+//! Source: `spec/sealing.md`.
+
+mod again;
+pub mod detect;
+mod scan;
+mod splice;
+
+use std::sync::Arc;
+
+use indelible_event::canonical::write_string;
+use indelible_event::ids::{AuditId, TenantId};
+use indelible_merkle::{Hash, node_hash, sha256};
+use indelible_store::{Error, Handle, Kind, Result, SealedValue};
+
+pub use again::{unseal, unsealed_part};
+
+use crate::keyring::{Found as Generation, Identity, Keyring, RecordIdentity, Subject, Value};
+use crate::policy::SealingPolicy;
+use scan::{Found, Refused, Scan};
+
+/// An event without its personal values, and these beside it.
+#[derive(Clone, Debug)]
+pub struct SealedEvent {
+    /// The event as it goes into the leaf; canonical.
+    pub bytes: Vec<u8>,
+    /// Its personal values, by handle and pointer.
+    pub sealed: Vec<SealedValue>,
+    /// Number of the policy it was sealed under; for the leaf's `ledger.policy`.
+    pub policy: u64,
+    /// Whether a subject's key has been destroyed since the first record of this id, so that its
+    /// commitment cannot be made again: compare [`unsealed_part`] only. Only after [`seal_again`].
+    pub erased: bool,
+    /// Subjects whose keys were not durable when it was sealed.
+    pending: Vec<Arc<Subject>>,
+}
+
+impl SealedEvent {
+    /// Whether it must be sealed again, another writer's key having been first. Ask after
+    /// [`Keyring::flush_pending`] and before the append.
+    pub fn is_superseded(&self) -> bool {
+        self.pending.iter().any(|subject| subject.is_superseded())
+    }
+
+    /// Whether every key it was sealed under is in the key store.
+    pub fn is_durable(&self) -> bool {
+        self.pending.iter().all(|subject| subject.is_durable())
+    }
+}
+
+/// Seals an event: canonical bytes, admitted and redacted, whose `audit_id` is given.
+///
+/// # Errors
+/// [`Kind::Invalid`] when the event has a `sealed` of its own, is not canonical, or has personal
+/// values while there is no master key; else as the key store.
+pub fn seal_event(
+    event: &[u8],
+    audit_id: AuditId,
+    policy: &SealingPolicy,
+    keyring: &Keyring,
+    tenant: &TenantId,
+) -> Result<SealedEvent> {
+    Sealer {
+        audit_id,
+        policy,
+        keyring,
+        tenant,
+        handles: None,
+    }
+    .seal(event)
+}
+
+/// Seals a repeat under the generations of its first record, whose `handles` its leaf names.
+///
+/// # Errors
+/// As [`seal_event`].
+pub fn seal_again(
+    event: &[u8],
+    audit_id: AuditId,
+    policy: &SealingPolicy,
+    keyring: &Keyring,
+    (tenant, handles): (&TenantId, &[Handle]),
+) -> Result<SealedEvent> {
+    Sealer {
+        audit_id,
+        policy,
+        keyring,
+        tenant,
+        handles: Some(handles),
+    }
+    .seal(event)
+}
+
+struct Sealer<'a> {
+    audit_id: AuditId,
+    policy: &'a SealingPolicy,
+    keyring: &'a Keyring,
+    tenant: &'a TenantId,
+    handles: Option<&'a [Handle]>,
+}
+
+/// The subjects of an event, by [`Whose`].
+#[derive(Default)]
+struct Subjects {
+    by_place: [Option<Arc<Subject>>; 3],
+    erased: bool,
+}
+
+impl Sealer<'_> {
+    fn seal(&self, event: &[u8]) -> Result<SealedEvent> {
+        let text = str::from_utf8(event).map_err(|_| refuse(Refused::NotCanonical))?;
+        let scan = scan::scan(text, self.policy).map_err(refuse)?;
+        let policy = self.policy.version();
+        if scan.found.is_empty() || self.policy.is_off() {
+            let (bytes, sealed, pending) = (event.to_vec(), Vec::new(), Vec::new());
+            return Ok(SealedEvent {
+                bytes,
+                sealed,
+                policy,
+                erased: false,
+                pending,
+            });
+        }
+        let subjects = self.subjects(text, &scan)?;
+        let mut order = Vec::with_capacity(scan.found.len());
+        for found in &scan.found {
+            if let Some(subject) = &subjects.by_place[found.whose as usize] {
+                order.push((&**subject, found));
+            }
+        }
+        order.sort_by(|(a, x), (b, y)| (a.handle(), &x.pointer).cmp(&(b.handle(), &y.pointer)));
+        let (sealed, commitments) = self.commit(text, &order)?;
+        let bytes = splice::splice(text, &scan, &commitments, |whose| {
+            subjects.by_place[whose as usize]
+                .as_deref()
+                .map_or("", Subject::handle_text)
+        });
+        let pending = subjects.by_place.into_iter().flatten();
+        let pending = pending.filter(|subject| !subject.is_durable()).collect();
+        Ok(SealedEvent {
+            bytes,
+            sealed,
+            policy,
+            erased: subjects.erased,
+            pending,
+        })
+    }
+
+    /// Finds the subjects of everything found; nobody in particular is the record itself.
+    fn subjects(&self, text: &str, scan: &Scan<'_>) -> Result<Subjects> {
+        let mut subjects = Subjects::default();
+        let record = RecordIdentity::new(self.audit_id);
+        for found in &scan.found {
+            if subjects.by_place[found.whose as usize].is_some() {
+                continue;
+            }
+            let identity = match scan.identity(text, found.whose) {
+                Some((kind, id)) => Identity::from_tokens(kind, id),
+                None => record.identity(),
+            };
+            let subject = match self.handles {
+                None => self.keyring.subject(self.tenant, identity)?,
+                Some(handles) => {
+                    let (subject, generation) =
+                        self.keyring.subject_among(self.tenant, identity, handles)?;
+                    subjects.erased |= generation == Generation::Gone;
+                    subject
+                }
+            };
+            subjects.by_place[found.whose as usize] = Some(subject);
+        }
+        Ok(subjects)
+    }
+
+    /// Rows and commitments of values in order.
+    fn commit(
+        &self,
+        text: &str,
+        order: &[(&Subject, &Found<'_>)],
+    ) -> Result<(Vec<SealedValue>, String)> {
+        let mut sealed = Vec::with_capacity(order.len());
+        let mut leaves = Vec::with_capacity(order.len());
+        let mut commitments = String::with_capacity(256);
+        let mut disclosure = Vec::with_capacity(512);
+        for (n, (subject, found)) in order.iter().enumerate() {
+            let token = &text[found.value.clone()];
+            let search_name = found.search_name.as_deref();
+            let value = Value {
+                pointer: &found.pointer,
+                search_name,
+                token,
+            };
+            let row = self.keyring.rows.row(subject, value)?;
+            let salt = subject.salt(self.audit_id, &found.pointer);
+            leaves.push(disclosure_hash(
+                &mut disclosure,
+                &salt,
+                &found.pointer,
+                token,
+            ));
+            let (handle, blob) = (subject.handle(), search_name.is_none());
+            sealed.push(SealedValue {
+                handle,
+                find: row.find,
+                blob,
+                row: row.cipher,
+            });
+            let last = order
+                .get(n + 1)
+                .is_none_or(|(next, _)| next.handle() != handle);
+            if last {
+                let root = root_of(&leaves);
+                commitments.push_str(if commitments.is_empty() { "[" } else { "," });
+                commitments.push_str(r#"{"root":""#);
+                commitments.push_str(str::from_utf8(&root.to_hex()).unwrap_or_default());
+                commitments.push_str(r#"","subject":""#);
+                commitments.push_str(subject.handle_text());
+                commitments.push_str(r#""}"#);
+                leaves.clear();
+            }
+        }
+        commitments.push(']');
+        Ok((sealed, commitments))
+    }
+}
+
+fn refuse(why: Refused) -> Error {
+    Error::new(
+        Kind::Invalid,
+        match why {
+            Refused::NotCanonical => "the event is not a canonical json object: admit it first",
+            Refused::HasSealed => "at \"/sealed\": producers may not send this key: rename it",
+        },
+    )
+}
+
+/// RFC 6962 leaf hash of the disclosure `["<salt>","<pointer>",<value>]`.
+fn disclosure_hash(bytes: &mut Vec<u8>, salt: &[u8; 32], pointer: &str, token: &str) -> Hash {
+    bytes.clear();
+    bytes.extend_from_slice(b"\0[\"");
+    bytes.extend_from_slice(&Hash::from(*salt).to_hex());
+    bytes.extend_from_slice(b"\",");
+    write_string(bytes, pointer);
+    bytes.push(b',');
+    bytes.extend_from_slice(token.as_bytes());
+    bytes.push(b']');
+    sha256(bytes)
+}
+
+/// RFC 6962 root over at least one leaf hash.
+fn root_of(leaves: &[Hash]) -> Hash {
+    match leaves {
+        [] => indelible_merkle::empty_root(),
+        [leaf] => *leaf,
+        _ => {
+            let (left, right) = leaves.split_at(leaves.len().next_power_of_two() / 2);
+            node_hash(&root_of(left), &root_of(right))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
