@@ -106,7 +106,8 @@ fn foreign_ids_become_version_8_and_are_kept() {
     let v4 = "293ba626-3be5-4a26-ab1b-0f4c54f49959";
     let member = |more: &str| {
         with(&format!(
-            r#""audit_id":"{v4}","occurred_at":"2026-03-01 11:59:00.1239"{more},"source":{{"service":"s"}}"#
+            r#""audit_id":"{v4}","occurred_at":"2026-03-01 11:59:00.1239"{more},"source":{source}"#,
+            source = r#"{"service":"s"}"#
         ))
     };
     let admitted = strict(&member("")).unwrap();

@@ -159,7 +159,8 @@ proptest! {
         let expected = slow.as_ref().is_ok_and(|json| json.to_canonical() == bytes);
         prop_assert_eq!(is_canonical(&bytes), expected);
         // Every text that serde takes is taken, unless one of our own rules refuses it.
-        if let (Ok(_), Err(problems)) = (serde_json::from_slice::<serde_json::Value>(&bytes), slow) {
+        let taken = serde_json::from_slice::<serde_json::Value>(&bytes).is_ok();
+        if let (true, Err(problems)) = (taken, slow) {
             prop_assert!(problems.iter().all(|problem| matches!(
                 problem.code.as_str(),
                 "duplicate-key" | "number-too-long" | "too-deep"

@@ -218,8 +218,8 @@ impl<'v, 'a, 'c> Check<'v, 'a, 'c> {
     }
 
     fn actor(&mut self) {
-        if matches!(self.view.raw(Field::Actor), Some(raw) if !raw.starts_with('{') && raw != "null")
-        {
+        let actor = self.view.raw(Field::Actor);
+        if actor.is_some_and(|raw| !raw.starts_with('{') && raw != "null") {
             return self.refuse(Field::Actor, ProblemCode::WrongType, "write an object");
         }
         if let Some(id) = self.required(Field::ActorId)

@@ -133,7 +133,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn agrees_with_a_set(a in spans(), b in spans(), out in prop::collection::vec(0..66_u64, 0..9)) {
+        fn agrees_with_a_set(
+            a in spans(), b in spans(), out in prop::collection::vec(0..66_u64, 0..9)
+        ) {
             let (mut ours, mut other) = (Ranges::default(), Ranges::default());
             for span in &a { prop_assert!(ours.insert(*span, 100)); }
             for span in &b { prop_assert!(other.insert(*span, 100)); }

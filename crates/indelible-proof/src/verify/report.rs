@@ -32,7 +32,8 @@ impl Report {
             old.kind == finding.kind
                 && old.place.is_none()
                 && matches!((old.records, finding.records), (Some(a), Some(b))
-                    if a.last.checked_add(1) == Some(b.first) || (a == b && old.message == finding.message))
+                    if a.last.checked_add(1) == Some(b.first)
+                        || (a == b && old.message == finding.message))
         };
         if let Some(old) = self.findings.iter_mut().rev().take(8).find(goes_on) {
             if let (Some(a), Some(b)) = (old.records, finding.records) {
