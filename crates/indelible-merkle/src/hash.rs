@@ -62,22 +62,38 @@ impl Hash {
             return Err(HashError::Length { found: hex.len() });
         }
         let mut bytes = [0; Self::BYTES];
-        for (at, (byte, pair)) in bytes.iter_mut().zip(hex.chunks_exact(2)).enumerate() {
-            let high = digit(pair[0]).ok_or(HashError::Digit { at: at * 2 })?;
-            let low = digit(pair[1]).ok_or(HashError::Digit { at: at * 2 + 1 })?;
+        let mut seen = 0;
+        for (byte, pair) in bytes.iter_mut().zip(hex.chunks_exact(2)) {
+            let (high, low) = (DIGITS[usize::from(pair[0])], DIGITS[usize::from(pair[1])]);
+            seen |= high | low;
             *byte = high << 4 | low;
         }
-        Ok(Self(bytes))
+        // Wrong digits are looked for only once there is one: this runs once a record.
+        if seen & WRONG == 0 {
+            return Ok(Self(bytes));
+        }
+        let at = hex
+            .iter()
+            .position(|byte| DIGITS[usize::from(*byte)] == WRONG);
+        Err(HashError::Digit {
+            at: at.unwrap_or_default(),
+        })
     }
 }
 
-const fn digit(byte: u8) -> Option<u8> {
-    match byte {
-        b'0'..=b'9' => Some(byte - b'0'),
-        b'a'..=b'f' => Some(byte - b'a' + 10),
-        _ => None,
+/// What marks a byte that is no lower-case hex digit.
+const WRONG: u8 = 0x80;
+
+/// The value of each lower-case hex digit.
+const DIGITS: [u8; 256] = {
+    let mut digits = [WRONG; 256];
+    let mut value = 0;
+    while value < 16 {
+        digits[HEX_DIGITS[value as usize] as usize] = value;
+        value += 1;
     }
-}
+    digits
+};
 
 /// Why some text is not a hash.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

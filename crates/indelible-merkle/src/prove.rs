@@ -148,7 +148,8 @@ mod tests {
         let leaves: Vec<Hash> = (0_u8..70).map(|n| leaf_hash(&[n])).collect();
         for size in 0..=leaves.len() {
             let root = root_at(size as u64, |level, index| {
-                let (from, to) = ((index << level) as usize, ((index + 1) << level) as usize);
+                let place = |index: u64| usize::try_from(index << level).unwrap();
+                let (from, to) = (place(index), place(index + 1));
                 Ok::<_, Infallible>(root_of(leaves[from..to].iter().copied()))
             });
             assert_eq!(root.unwrap(), root_of(leaves[..size].iter().copied()));

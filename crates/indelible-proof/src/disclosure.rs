@@ -4,10 +4,11 @@
 //! pointer. What it is not: encryption or keys; salts arrive ready made. Disclosure bytes are
 //! hashed as they stand, so a value is never parsed and written again.
 //!
-//! Source: DESIGN §5 "Personal data"; `spec/sealing.md`, `spec/receipt.md` §3.
+//! Source: `spec/sealing.md`, `spec/receipt.md` §3.
 
 use indelible_merkle::{Hash, leaf_hash, root_of};
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 
 use crate::tail::{Tail, TailError, member};
@@ -141,13 +142,28 @@ fn pointer_of(disclosure: &RawValue) -> Result<String, DisclosureError> {
 }
 
 /// One leaf of a commitment in a bundle: shown, or only its hash.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize)]
 #[serde(untagged)]
 pub enum Shown {
     /// Not shown: the leaf hash.
     Hidden(Hash),
     /// Shown, byte for byte.
     Disclosed(Box<RawValue>),
+}
+
+impl<'de> Deserialize<'de> for Shown {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        // A string is a hash, anything else is kept byte for byte.
+        let raw = Box::<RawValue>::deserialize(deserializer)?;
+        match raw
+            .get()
+            .strip_prefix('"')
+            .and_then(|text| text.strip_suffix('"'))
+        {
+            Some(hash) => hash.parse().map(Self::Hidden).map_err(D::Error::custom),
+            None => Ok(Self::Disclosed(raw)),
+        }
+    }
 }
 
 /// Chosen values of one subject in one record, with the hashes of those not chosen.

@@ -2,7 +2,7 @@
 //! its signed checkpoint.
 //!
 //! What it is not: the publisher (`indelible-log`). Bytes are made once here and hashed as they are.
-//! Source: DESIGN §5 "Checkpoints"; `spec/checkpoint.md` §3 and `spec/receipt.md` §2.
+//! Source: `spec/checkpoint.md` §3 and `spec/receipt.md` §2.
 
 use indelible_merkle::{Hash, ProofError, leaf_hash, verify_inclusion};
 use serde::{Deserialize, Serialize};

@@ -5,7 +5,7 @@
 //! is never behind what somebody holds. What it is not: storage; and no help when the state itself
 //! goes back in time together with the data, which only a witness sees.
 //!
-//! Source: DESIGN §5 "Checkpoints"; `spec/checkpoint.md` §4.
+//! Source: `spec/checkpoint.md` §4.
 
 use indelible_merkle::{Hash, verify_consistency};
 

@@ -11,7 +11,7 @@ use std::ops::Range;
 use std::sync::LazyLock;
 
 use indelible_merkle::Hash;
-use memchr::memmem::{Finder, FinderRev};
+use memchr::memmem::Finder;
 use memchr::memrchr;
 
 use crate::limits::LEAF_BYTES_MAX;
@@ -29,7 +29,6 @@ const SEQUENCE_NUMBER: &[u8] = br#","sequence_number":"#;
 const TENANT_ID: &[u8] = br#","tenant_id":""#;
 const AUDIT_ID_BYTES: usize = 36;
 
-static LEDGER_FINDER: LazyLock<FinderRev<'static>> = LazyLock::new(|| FinderRev::new(LEDGER));
 static AUDIT_ID: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(br#""audit_id":""#));
 static EVENT_TYPE: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(br#""event_type":""#));
 static STREAM: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(br#""stream":{"epoch":"#));
@@ -93,8 +92,7 @@ impl<'a> Tail<'a> {
         let (record_version, rest) =
             number(rest, RECORD_VERSION_KEY).ok_or(TailError::Member("record_version"))?;
         let (previous_hash, rest) = previous(rest).ok_or(TailError::Member("previous_hash"))?;
-        let ledger_at = LEDGER_FINDER.rfind(rest).filter(|_| rest.ends_with(b"}"));
-        let ledger_at = ledger_at.ok_or(TailError::Member("ledger"))?;
+        let ledger_at = ledger(rest).ok_or(TailError::Member("ledger"))?;
         let ledger = ledger_at + LEDGER.len() - 1..rest.len();
         let (ingested_at, event_end) =
             ingested(&rest[..ledger_at]).ok_or(TailError::Member("ingested_at"))?;
@@ -218,16 +216,31 @@ fn previous(bytes: &[u8]) -> Option<(&[u8; Hash::HEX_BYTES], &[u8])> {
     Some((hex, rest.strip_suffix(PREVIOUS_HASH)?))
 }
 
+/// Where `,"ledger":{` starts: the last such place, for inside the object there is none.
+fn ledger(bytes: &[u8]) -> Option<usize> {
+    let mut end = bytes.strip_suffix(b"}")?.len();
+    loop {
+        end = memrchr(b'{', &bytes[..end])?;
+        if bytes[..=end].ends_with(LEDGER) {
+            return Some(end + 1 - LEDGER.len());
+        }
+    }
+}
+
 fn ingested(bytes: &[u8]) -> Option<(&str, usize)> {
     let (rest, time) = bytes
         .strip_suffix(b"\"")?
         .split_last_chunk::<INGESTED_AT_BYTES>()?;
-    let form = b"0000-00-00T00:00:00.000000Z";
-    let fits = time.iter().zip(form).all(|(byte, form)| match form {
-        b'0' => byte.is_ascii_digit(),
-        mark => byte == mark,
-    });
     let end = rest.strip_suffix(INGESTED_AT)?.len();
+    let form = b"0000-00-00T00:00:00.000000Z";
+    let mut fits = true;
+    for (byte, form) in time.iter().zip(form) {
+        fits &= if *form == b'0' {
+            byte.is_ascii_digit()
+        } else {
+            byte == form
+        };
+    }
     fits.then(|| str::from_utf8(time).ok().map(|time| (time, end)))
         .flatten()
 }

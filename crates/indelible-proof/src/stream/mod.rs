@@ -4,7 +4,7 @@
 //! sound one. Invariant: a verdict is never better than the truth, and equal to it when the stream
 //! ended cleanly; what cannot be kept (bounds in [`crate::limits`]) counts as not received.
 //!
-//! Source: DESIGN §1 and §5 "Streams"; `spec/stream.md`.
+//! Source: `spec/stream.md`.
 
 mod ranges;
 mod statement;

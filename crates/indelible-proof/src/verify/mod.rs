@@ -4,7 +4,7 @@
 //! leaves' bytes and the checkpoints it is given; hashes that a store keeps are compared, not
 //! trusted. One cause gives one finding. What it is not: input, or the choice of keys.
 //!
-//! Source: DESIGN §1, §5; `spec/chain.md` §5 and §6.
+//! Source: `spec/chain.md` §5 and §6.
 
 mod chain;
 mod checkpoints;

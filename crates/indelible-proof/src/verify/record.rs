@@ -219,25 +219,23 @@ fn erased_subjects(event: &[u8]) -> Vec<String> {
     event.map_or(Vec::new(), |event| event.data.subjects)
 }
 
+/// The bytes of a lower-case hyphenated UUID.
 fn uuid(text: &[u8]) -> Option<[u8; 16]> {
-    let mut bytes = [0; 16];
+    let text: &[u8; 36] = text.try_into().ok()?;
+    let mut hex = [b'0'; Hash::HEX_BYTES];
     let mut at = 0;
-    for byte in &mut bytes {
-        if matches!(at, 8 | 13 | 18 | 23) {
-            if text.get(at) != Some(&b'-') {
+    for (place, byte) in text.iter().enumerate() {
+        if matches!(place, 8 | 13 | 18 | 23) {
+            if *byte != b'-' {
                 return None;
             }
+        } else {
+            hex[at] = *byte;
             at += 1;
         }
-        let digit = |b: u8| match b {
-            b'0'..=b'9' => Some(b - b'0'),
-            b'a'..=b'f' => Some(b - b'a' + 10),
-            _ => None,
-        };
-        *byte = digit(*text.get(at)?)? << 4 | digit(*text.get(at + 1)?)?;
-        at += 2;
     }
-    Some(bytes)
+    let bytes = Hash::from_hex(&hex).ok()?.to_bytes();
+    bytes.first_chunk().copied()
 }
 
 pub(super) fn format_uuid(id: &[u8; 16]) -> String {

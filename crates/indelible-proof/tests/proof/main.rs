@@ -4,3 +4,6 @@
 mod damage;
 mod forge;
 mod rules;
+mod signing;
+mod streams;
+mod vectors;

@@ -21,6 +21,12 @@ fn at(number: usize) -> Span {
     Span::one(number as u64)
 }
 
+fn push_all(verifier: &mut LogVerifier, leaves: &[Vec<u8>]) {
+    for leaf in leaves {
+        verifier.push(leaf);
+    }
+}
+
 /// Verifies a log as committed with `change` made at `number`, anchored at its end.
 fn committed_with(number: usize, change: impl Fn(&mut Draft)) -> Verdict {
     let mut drafts = drafts(COUNT as u64);
@@ -41,7 +47,7 @@ fn a_record_of_another_tenant() {
     // A whole log of another tenant is one finding.
     let leaves = log(COUNT as u64);
     let mut verifier = LogVerifier::new("umbra");
-    leaves.iter().for_each(|leaf| verifier.push(leaf));
+    push_all(&mut verifier, &leaves);
     only(
         &verifier.finish(),
         FindingKind::WrongTenant,
@@ -61,7 +67,7 @@ fn a_record_of_an_unknown_version() {
 fn a_record_committed_before_the_one_before_it() {
     for number in [1, 4, LAST] {
         let verdict = committed_with(number, |draft| {
-            draft.time = "2025-12-31T00:00:00.000000Z".into()
+            draft.time = "2025-12-31T00:00:00.000000Z".into();
         });
         only(&verdict, FindingKind::TimeRegression, at(number));
         let verdict = committed_with(number, |draft| draft.time = time(number as u64 - 1));
@@ -87,7 +93,7 @@ fn bytes_in_the_place_of_a_record() {
         assert_eq!(anchored_to(&verdict), Some(COUNT as u64));
     }
     let verdict = committed_with(4, |draft| {
-        draft.event = r#"{"event_type":"user.login"}"#.into()
+        draft.event = r#"{"event_type":"user.login"}"#.into();
     });
     only(&verdict, FindingKind::BadLeaf, at(4));
 }
@@ -126,7 +132,7 @@ fn one_number_of_a_stream_for_two_events() {
         // Another epoch or another stream has numbers of its own.
         for ledger in [claim("web", 8, 0), claim("app", 7, 0)] {
             clean(&committed_with(number, |draft| {
-                draft.ledger.clone_from(&ledger)
+                draft.ledger.clone_from(&ledger);
             }));
         }
     }
@@ -173,7 +179,7 @@ fn checkpoints_that_cannot_be_believed() {
     let run = |signed: &SignedCheckpoint| {
         let mut verifier = LogVerifier::new(TENANT);
         assert!(verifier.checkpoint(signed, &vkey(), Trust::Key));
-        leaves.iter().for_each(|leaf| verifier.push(leaf));
+        push_all(&mut verifier, &leaves);
         verifier.finish()
     };
     let good = checkpoint(&leaves, COUNT);
@@ -243,7 +249,7 @@ fn a_key_that_only_the_log_names_is_told_apart() {
     let mut verifier = LogVerifier::new(TENANT);
     assert!(verifier.checkpoint(&checkpoint(&leaves, 3), &vkey(), Trust::Named));
     assert!(verifier.stored_head(3, root(&leaves)));
-    leaves.iter().for_each(|leaf| verifier.push(leaf));
+    push_all(&mut verifier, &leaves);
     assert!(
         !verifier.checkpoint(&checkpoint(&leaves, 1), &vkey(), Trust::Key),
         "too late"
@@ -278,7 +284,7 @@ fn a_part_of_a_log_is_verified_from_where_an_earlier_run_ended() {
     for number in POSITIONS {
         let mut verifier = LogVerifier::starting_at(TENANT, &start(number));
         assert!(verifier.checkpoint(&checkpoint(&leaves, COUNT), &vkey(), Trust::Key));
-        leaves[number..].iter().for_each(|leaf| verifier.push(leaf));
+        push_all(&mut verifier, &leaves[number..]);
         let verdict = verifier.finish();
         clean(&verdict);
         assert_eq!(anchored_to(&verdict), Some(COUNT as u64));
@@ -287,7 +293,7 @@ fn a_part_of_a_log_is_verified_from_where_an_earlier_run_ended() {
         let mut wrong = start(number);
         wrong.last_hash = Some(leaf_hash(b"elsewhere"));
         let mut verifier = LogVerifier::starting_at(TENANT, &wrong);
-        leaves[number..].iter().for_each(|leaf| verifier.push(leaf));
+        push_all(&mut verifier, &leaves[number..]);
         only(&verifier.finish(), FindingKind::LinkBroken, at(number));
     }
     // Without the tree nothing can be compared with a root, and nothing is claimed.
@@ -299,7 +305,7 @@ fn a_part_of_a_log_is_verified_from_where_an_earlier_run_ended() {
         },
     );
     assert!(verifier.checkpoint(&checkpoint(&leaves, COUNT), &vkey(), Trust::Key));
-    leaves[4..].iter().for_each(|leaf| verifier.push(leaf));
+    push_all(&mut verifier, &leaves[4..]);
     let verdict = verifier.finish();
     clean(&verdict);
     assert_eq!((anchored_to(&verdict), verdict.head.root), (None, None));
@@ -333,7 +339,7 @@ fn disclosed(leaves: &[Vec<u8>], lines: &[String]) -> Verdict {
     for line in lines {
         assert!(verifier.disclosures(DisclosureLine::parse(line.as_bytes()).unwrap()));
     }
-    leaves.iter().for_each(|leaf| verifier.push(leaf));
+    push_all(&mut verifier, leaves);
     verifier.finish()
 }
 
