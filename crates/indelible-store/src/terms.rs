@@ -11,6 +11,10 @@ use std::borrow::Cow;
 
 use indelible_event::{EventView, Field};
 
+mod extract;
+
+pub use extract::extract;
+
 /// What a term belongs to. The numbers are stored in segments and never change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[repr(u8)]
@@ -274,50 +278,6 @@ pub fn words(text: &str) -> impl Iterator<Item = Cow<'_, str>> {
     text.split(|c: char| !c.is_alphanumeric())
         .filter(|w| !w.is_empty())
         .map(normalise)
-}
-
-/// Adds every term of the event to `terms` and every typed number to `numbers`.
-pub fn extract(event: &EventView<'_>, terms: &mut Terms, numbers: &mut Vec<(Column, f64)>) {
-    for key in Key::ALL {
-        for &field in key.fields() {
-            if let Some(text) = event.text(field) {
-                let text = if key == Key::Ip {
-                    normalise_address(&text)
-                } else {
-                    normalise(&text)
-                };
-                terms.push(key, &text);
-                if matches!(key, Key::Actor | Key::Target)
-                    && let Some(last) = last_segment(&text)
-                {
-                    terms.push(key, last);
-                }
-            }
-        }
-    }
-    if event.raw(Field::Category).is_none()
-        && let Some(text) = event.text(Field::EventType)
-        && let Some(first) = normalise(&text).split('.').next()
-    {
-        terms.push(Key::Category, first);
-    }
-    for subject in sealed_subjects(event) {
-        terms.push(Key::Subject, subject);
-    }
-    for field in TEXT_FIELDS {
-        if let Some(text) = event.text(field) {
-            for word in words(&text) {
-                if !terms.contains(Key::Word, &word) {
-                    terms.push(Key::Word, &word);
-                }
-            }
-        }
-    }
-    for (column, field) in Column::ALL {
-        if let Some(number) = event.raw(field).and_then(|raw| raw.parse::<f64>().ok()) {
-            numbers.push((column, number));
-        }
-    }
 }
 
 /// The handles in `/sealed/*/subject`: the ledger writes them, so nothing in them is escaped.
