@@ -298,6 +298,29 @@ mod tests {
     }
 
     #[test]
+    fn a_closed_catalogue_has_its_entries_only() {
+        static CLOSED: Catalogue = Catalogue {
+            name: "closed",
+            open: Open::Closed,
+            entries: &[entry("gateway.signal.received", TARGET, "a signal came in")],
+            also: &[],
+        };
+        let known = CLOSED.listing("gateway.signal.received");
+        assert!(matches!(known, Listing::Known(entry) if entry.requires == TARGET));
+        assert!(matches!(
+            CLOSED.listing("gateway.signal.lost"),
+            Listing::Unlisted
+        ));
+        assert!(matches!(
+            CLOSED.listing("log.created"),
+            Listing::Reserved(_)
+        ));
+        assert!(CLOSED.form().contains("catalogue"));
+        assert!(Catalogue::named("cloudtrail").is_some_and(|found| found.name == "cloudtrail"));
+        assert!(Catalogue::named("nonesuch").is_none());
+    }
+
+    #[test]
     fn listings() {
         let listing = |catalogue: &Catalogue, event_type| match catalogue.listing(event_type) {
             Listing::Known(entry) => {

@@ -38,10 +38,8 @@ pub fn redact(view: &EventView<'_>) -> Option<Redacted> {
 }
 
 pub(crate) fn redact_hinted(text: &str, hints: Hints) -> Option<Redacted> {
-    let suspicious = hints.secret_key
-        || (hints.long_string && may_hold_cloud_key(text.as_bytes()))
-        || may_hold_secret(text);
-    if !suspicious {
+    let long_string = hints.long_string && may_hold_cloud_key(text.as_bytes());
+    if !hints.secret_key && !long_string && !may_hold_secret(text) {
         return None;
     }
     let mut edits = Edits::new();
@@ -130,7 +128,7 @@ fn replacement(place: &Place<'_, '_>) -> Option<String> {
             string_content(raw).is_some_and(|text| text.is_empty() || text == REDACTED);
         return (!holds_nothing).then(|| string_token(REDACTED));
     }
-    if !is_string {
+    if !is_string || !(may_hold_secret(raw) || may_hold_cloud_key(raw.as_bytes())) {
         return None;
     }
     let text = place.text()?;
