@@ -138,7 +138,7 @@ fn foreign_ids_become_version_8_and_are_kept() {
 
 #[test]
 fn every_problem_is_named_at_once() {
-    let raw = r#"{"actor":{"id":7},"ai":{"confidence":1.5,"total_tokens":-1},"event_type":"Paid","http":{"status":"200"},"occurred_at":"yesterday","outcome":"done","record_hash":"x","sealed":[],"severity":"loud","target":"post"}"#;
+    let raw = r#"{"actor":{"id":7},"ai":{"confidence":1.5,"total_tokens":-1},"audit_id":7,"event_type":"Paid","http":{"status":"200"},"occurred_at":"yesterday","outcome":"done","record_hash":"x","sealed":[],"severity":"loud","target":"post"}"#;
     let problems = strict(raw).unwrap_err();
     let mut found = places(&problems);
     found.sort_unstable();
@@ -149,6 +149,7 @@ fn every_problem_is_named_at_once() {
             ("/actor/type", "required-missing"),
             ("/ai/confidence", "out-of-range"),
             ("/ai/total_tokens", "out-of-range"),
+            ("/audit_id", "wrong-type"),
             ("/event_type", "unknown-type"),
             ("/http/status", "wrong-type"),
             ("/occurred_at", "bad-time"),

@@ -15,34 +15,35 @@ use crate::limits::{
 };
 use crate::problem::ProblemCode;
 
+/// The time as the event has it.
+#[derive(Clone, Copy)]
+enum Written {
+    /// Absent or null.
+    Nothing,
+    /// Something that is not a time; the problem is noted.
+    Bad,
+    /// A time.
+    At(Micros),
+}
+
 /// The event's id and time; `None` if there is a problem with either.
 pub(super) fn fill(
     check: &mut Check<'_, '_, '_>,
     random: &mut dyn FnMut(&mut [u8]),
 ) -> Option<(AuditId, Micros)> {
-    let written = written_time(check)?;
+    let written = written_time(check);
     let audit_id = settle_id(check, written, random)?;
-    let Some(occurred_at) = written else {
-        let ms = i64::try_from(audit_id.unix_ms()).unwrap_or(i64::MAX);
-        let Some(time) = Micros::from_unix_ms(ms) else {
-            let message = "the time in the id is after the year 9999; write occurred_at";
-            check.refuse(Field::AuditId, ProblemCode::OutOfRange, message);
-            return None;
-        };
-        check.put(Field::OccurredAt, &string_token(&time.to_rfc3339_ms()));
-        return judge_time(check, audit_id, time);
+    let occurred_at = match written {
+        Written::At(time) => time,
+        Written::Bad => return None,
+        Written::Nothing => time_of_id(check, audit_id)?,
     };
     judge_time(check, audit_id, occurred_at)
 }
 
-/// The time as the event has it: `Some(None)` if it has none, `None` if it is not a time.
-#[expect(
-    clippy::option_option,
-    reason = "a bad time is another thing than no time"
-)]
-fn written_time(check: &mut Check<'_, '_, '_>) -> Option<Option<Micros>> {
+fn written_time(check: &mut Check<'_, '_, '_>) -> Written {
     if matches!(check.view.raw(Field::OccurredAt), None | Some("null")) {
-        return Some(None);
+        return Written::Nothing;
     }
     let Some(text) = check.view.text(Field::OccurredAt) else {
         check.refuse(
@@ -50,20 +51,32 @@ fn written_time(check: &mut Check<'_, '_, '_>) -> Option<Option<Micros>> {
             ProblemCode::WrongType,
             "write the time as a string",
         );
-        return None;
+        return Written::Bad;
     };
     if text.len() > TIME_BYTES_MAX {
         let message = format!("write the time in at most {TIME_BYTES_MAX} bytes");
         check.refuse(Field::OccurredAt, ProblemCode::TooLong, message);
-        return None;
+        return Written::Bad;
     }
     match Micros::parse(&text) {
-        Ok(time) => Some(Some(time)),
+        Ok(time) => Written::At(time),
         Err(error) => {
             check.refuse(Field::OccurredAt, ProblemCode::BadTime, error.to_string());
-            None
+            Written::Bad
         }
     }
+}
+
+/// Fills in the time of the id, to the millisecond.
+fn time_of_id(check: &mut Check<'_, '_, '_>, audit_id: AuditId) -> Option<Micros> {
+    let ms = i64::try_from(audit_id.unix_ms()).unwrap_or(i64::MAX);
+    let Some(time) = Micros::from_unix_ms(ms) else {
+        let message = "the time in the id is after the year 9999; write occurred_at";
+        check.refuse(Field::AuditId, ProblemCode::OutOfRange, message);
+        return None;
+    };
+    check.put(Field::OccurredAt, &string_token(&time.to_rfc3339_ms()));
+    Some(time)
 }
 
 fn judge_time(
@@ -91,7 +104,7 @@ fn judge_time(
 
 fn settle_id(
     check: &mut Check<'_, '_, '_>,
-    written: Option<Micros>,
+    written: Written,
     random: &mut dyn FnMut(&mut [u8]),
 ) -> Option<AuditId> {
     if matches!(check.view.raw(Field::AuditId), None | Some("null")) {
@@ -121,21 +134,21 @@ fn settle_id(
 }
 
 /// An id that is not ordered by time is kept as the source's own, and a v8 id made of it.
-fn foreign_id(
-    check: &mut Check<'_, '_, '_>,
-    text: &str,
-    written: Option<Micros>,
-) -> Option<AuditId> {
+fn foreign_id(check: &mut Check<'_, '_, '_>, text: &str, written: Written) -> Option<AuditId> {
     if text.is_empty() || text.chars().count() > FOREIGN_ID_CHARS_MAX {
         let message =
             format!("write an id of 1 to {FOREIGN_ID_CHARS_MAX} characters, or leave the key out");
         check.refuse(Field::AuditId, ProblemCode::BadId, message);
         return None;
     }
-    let Some(occurred_at) = written else {
-        let message = "an event whose id is not a uuid of version 7 or 8 needs occurred_at";
-        check.refuse(Field::OccurredAt, ProblemCode::RequiredMissing, message);
-        return None;
+    let occurred_at = match written {
+        Written::At(time) => time,
+        Written::Bad => return None,
+        Written::Nothing => {
+            let message = "an event whose id is not a uuid of version 7 or 8 needs occurred_at";
+            check.refuse(Field::OccurredAt, ProblemCode::RequiredMissing, message);
+            return None;
+        }
     };
     let source = check.view.text(Field::SourceService).unwrap_or_default();
     let dialect = check.admission.dialect;
