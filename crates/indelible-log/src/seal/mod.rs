@@ -266,3 +266,5 @@ fn root_of(leaves: &[Hash]) -> Hash {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod vectors;
