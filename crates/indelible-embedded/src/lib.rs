@@ -1,1 +1,41 @@
 //! The embedded ledger: journal, segments, postings, columns, ids.
+//!
+//! The truth is a journal of framed, checked, compressed blocks; full journal files are sealed into
+//! segments that never change, and segments are merged into larger ones clustered by tenant.
+//! Postings, columns, ids, tiles and the manifest are derived and can be deleted. All bytes are
+//! described in `spec/segment.md`.
+//!
+//! What is deliberately absent: numbering and hashing of records (the log crate), keys (rows are
+//! ciphertexts here), removing anything.
+
+mod append;
+mod block;
+mod bytes;
+mod container;
+mod directory;
+mod embedded;
+mod failure;
+mod format;
+mod frame;
+mod hashing;
+mod heads;
+mod lock;
+mod manifest;
+mod merge;
+mod open;
+mod options;
+mod part;
+mod read;
+mod records;
+mod repair;
+mod replay;
+mod seal;
+mod search;
+mod segment;
+mod stats;
+mod store;
+mod tail;
+
+pub use embedded::Embedded;
+pub use format::{FORMAT_VERSION, Format};
+pub use options::{Options, Progress, Stats};

@@ -1,0 +1,227 @@
+//! The ledger and index in one data directory.
+
+use std::ops::{ControlFlow, Range};
+use std::sync::Arc;
+use std::sync::mpsc::sync_channel;
+use std::thread::JoinHandle;
+
+use indelible_disk::{Disk, Lock};
+use indelible_event::ids::{AuditId, Micros, TenantId};
+use indelible_merkle::Hash;
+use indelible_store::{
+    Commit, Error, Head, Hits, Index, Kind, Ledger, Place, Query, Result, RowOpener, Stored,
+};
+
+use crate::failure::from_disk;
+use crate::format::Format;
+use crate::open::{Opened, Opening};
+use crate::options::{Options, Progress, Stats};
+use crate::part::PartRef;
+use crate::search::Search;
+use crate::store::Store;
+
+/// A ledger and its index in one data directory, open.
+///
+/// Appends are durable and searchable when they return. Sealing and merging happen on one thread,
+/// which ends with this value.
+pub struct Embedded {
+    store: Arc<Store>,
+    worker: Option<JoinHandle<()>>,
+    /// Released last.
+    lock: Option<Box<dyn Lock>>,
+}
+
+/// How often opening starts over because files went away meanwhile.
+const REOPENS_MAX: usize = 16;
+
+impl Embedded {
+    /// Makes a data directory: an empty ledger. `ledger_id` and `hash_key` are random.
+    ///
+    /// # Errors
+    /// [`Kind::Invalid`] when there is a ledger already.
+    pub fn create(
+        disk: &dyn Disk,
+        ledger_id: [u8; 16],
+        hash_key: [u8; 16],
+        now: Micros,
+    ) -> Result<()> {
+        disk.create_dir_all("").map_err(from_disk)?;
+        if disk.len(crate::format::PATH).map_err(from_disk)?.is_some() {
+            let said = "there is a ledger in this directory already: open it, or name another";
+            return Err(Error::new(Kind::Invalid, said));
+        }
+        for dir in ["journal", "segments", "personal"] {
+            disk.create_dir_all(dir).map_err(from_disk)?;
+        }
+        // If we die before FORMAT is there, there is no ledger yet and creating it works again.
+        Format::new(ledger_id, hash_key, now).store(disk)
+    }
+
+    /// Opens a data directory.
+    ///
+    /// `opener` learns from personal rows what finds them; without one they are kept and returned
+    /// but not found. `progress` is told of work that may take long.
+    ///
+    /// # Errors
+    /// [`Kind::Locked`] when another process writes, saying which; [`Kind::NotFound`] when this is
+    /// no data directory; [`Kind::Format`] when it has another format, saying what to do;
+    /// [`Kind::Corrupt`] when it cannot be read at all.
+    pub fn open(
+        disk: Arc<dyn Disk>,
+        opener: Option<Arc<dyn RowOpener>>,
+        options: Options,
+        progress: &mut dyn FnMut(Progress),
+    ) -> Result<Self> {
+        let read_only = options.read_only;
+        for _ in 0..REOPENS_MAX {
+            let there = disk.len(crate::format::PATH).map_err(from_disk)?.is_some();
+            let (disk, opener, options) = (Arc::clone(&disk), opener.clone(), options.clone());
+            match (Opening {
+                disk,
+                opener,
+                options,
+            })
+            .run(progress)
+            {
+                // A writer beside us sealed or merged what we were about to open: look again.
+                Err(error) if read_only && crate::seal::vanished(&error) && there => {}
+                other => return other.map(Self::start),
+            }
+        }
+        let said = "files of the data directory keep changing: try again";
+        Err(Error::new(Kind::Unavailable, said))
+    }
+
+    fn start(opened: Opened) -> Self {
+        let Opened { store, lock } = opened;
+        let store = Arc::new(store);
+        let mut worker = None;
+        if store.options.background && !store.options.read_only {
+            let (sender, jobs) = sync_channel(1);
+            if let Some(writer) = store.writer.lock().as_mut() {
+                writer.jobs = Some(sender);
+            }
+            let shared = Arc::clone(&store);
+            let run = move || {
+                while let Ok(job) = jobs.recv() {
+                    shared.seal_noting(&job);
+                }
+            };
+            let thread = std::thread::Builder::new().name("indelible-seal".to_owned());
+            worker = thread.spawn(run).ok();
+            if worker.is_none()
+                && let Some(writer) = store.writer.lock().as_mut()
+            {
+                writer.jobs = None;
+            }
+        }
+        Self {
+            store,
+            worker,
+            lock,
+        }
+    }
+
+    /// What `FORMAT` says.
+    pub fn format(&self) -> &Format {
+        &self.store.format
+    }
+
+    /// Waits for sealing and merging, ends the thread and releases the lock.
+    ///
+    /// # Errors
+    /// Why sealing does not get on, if it does not. Nothing is lost: it is tried again on opening.
+    pub fn close(mut self) -> Result<()> {
+        self.stop();
+        match self.store.trouble.lock().take() {
+            Some(why) => Err(Error::new(Kind::Unavailable, format!("cannot seal: {why}"))),
+            None => Ok(()),
+        }
+    }
+
+    fn stop(&mut self) {
+        if let Some(writer) = self.store.writer.lock().as_mut() {
+            writer.jobs = None;
+        }
+        if let Some(worker) = self.worker.take() {
+            let _ = worker.join();
+        }
+        self.lock = None;
+    }
+
+    /// Why sealing does not get on, if it does not.
+    pub fn trouble(&self) -> Option<String> {
+        self.store.trouble.lock().clone()
+    }
+
+    /// Bytes on disk by kind of file.
+    ///
+    /// # Errors
+    /// [`Kind::Unavailable`].
+    pub fn stats(&self) -> Result<Stats> {
+        self.store.stats()
+    }
+}
+
+impl Drop for Embedded {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+impl Ledger for Embedded {
+    fn tenants(&self) -> Result<Vec<TenantId>> {
+        let mut tenants: Vec<_> = self.store.heads.read().map.keys().cloned().collect();
+        tenants.sort();
+        Ok(tenants)
+    }
+
+    fn head(&self, tenant: &TenantId) -> Result<Option<Head>> {
+        self.store.heads.read().head(tenant)
+    }
+
+    fn find(&self, tenant: &TenantId, ids: &[AuditId]) -> Result<Vec<Option<u64>>> {
+        self.store.find(tenant, ids)
+    }
+
+    fn append(&self, commit: &Commit) -> Result<()> {
+        self.store.commit(commit)
+    }
+
+    fn read(
+        &self,
+        tenant: &TenantId,
+        range: Range<u64>,
+        visit: &mut dyn FnMut(Stored<'_>) -> ControlFlow<()>,
+    ) -> Result<()> {
+        self.store.read(tenant, range, visit)
+    }
+
+    fn subtree(&self, tenant: &TenantId, level: u32, index: u64) -> Result<Hash> {
+        self.store.subtree(tenant, level, index)
+    }
+}
+
+impl Index for Embedded {
+    fn mark(&self) -> Result<u64> {
+        let view = self.store.view();
+        Ok(view.parts.last().map_or(0, |part| match part {
+            PartRef::Segment(segment) => segment.facts.end,
+            PartRef::Tail(tail) => tail.first + u64::from(tail.index.read().rows()),
+        }))
+    }
+
+    fn search(&self, query: &Query, after: Option<&Place>, limit: usize) -> Result<Hits> {
+        let tenants = self.tenants()?;
+        let view = self.store.view();
+        let hashing = &self.store.hashing;
+        Search {
+            view: &view,
+            hashing,
+            query,
+            after,
+            limit,
+        }
+        .run(&tenants)
+    }
+}

@@ -1,0 +1,367 @@
+//! Opening a data directory: what a crash left is undone or finished, then the journal is replayed.
+//!
+//! A directory opened for reading changes nothing: it leaves leftovers alone and stops before a
+//! torn end.
+
+use std::sync::Arc;
+
+use indelible_disk::{Disk, Lock, Open};
+use indelible_event::ids::{Micros, TenantId};
+use indelible_merkle::{Frontier, leaf_hash};
+use indelible_store::{Expected, Head, Kind, Result, RowOpener, Stored};
+use parking_lot::{Mutex, RwLock};
+
+use crate::failure::{corrupt, from_disk};
+use crate::format::Format;
+use crate::frame::FILE_HEADER_BYTES;
+use crate::hashing::Hashing;
+use crate::heads::{HeadState, Heads};
+use crate::manifest::Manifest;
+use crate::options::{Options, Progress};
+use crate::part::{OpenTail, PartRef, View};
+use crate::records::{Caches, RecordFile};
+use crate::replay::{Replay, Trees, check_header};
+use crate::seal::{remove_file, remove_tree, unseal};
+use crate::store::{Store, Writer, journal_path};
+
+/// Told how far the work is.
+pub(crate) type Tell<'a> = &'a mut dyn FnMut(Progress);
+
+/// Everything that is needed to open a directory.
+pub(crate) struct Opening {
+    pub(crate) disk: Arc<dyn Disk>,
+    pub(crate) opener: Option<Arc<dyn RowOpener>>,
+    pub(crate) options: Options,
+}
+
+/// An open directory and its lock.
+pub(crate) struct Opened {
+    pub(crate) store: Store,
+    pub(crate) lock: Option<Box<dyn Lock>>,
+}
+
+impl Opening {
+    /// Opens the directory.
+    pub(crate) fn run(self, tell: Tell<'_>) -> Result<Opened> {
+        let disk = Arc::clone(&self.disk);
+        let format = Format::load(&*disk)?;
+        let lock = if self.options.read_only {
+            None
+        } else {
+            let lock = crate::lock::take(&*disk, self.options.now)?;
+            clean(&*disk)?;
+            Some(lock)
+        };
+        let manifest = match Manifest::load(&*disk)? {
+            Some(manifest) => manifest,
+            None => crate::repair::find_segments(&*disk, &self.options, tell)?,
+        };
+        if !self.options.read_only {
+            settle(&*disk, &manifest)?;
+        }
+        let store = Store {
+            hashing: Hashing::new(&format.hash_key()),
+            disk,
+            format,
+            opener: self.opener,
+            options: self.options,
+            caches: Arc::default(),
+            view: RwLock::new(Arc::new(View::default())),
+            heads: RwLock::new(Heads::default()),
+            writer: Mutex::new(None),
+            manifest: Mutex::new(manifest.clone()),
+            trouble: Mutex::new(None),
+        };
+        store.show(&manifest.segments);
+        store.mend_missing(tell)?;
+        store.load_heads(&manifest, tell)?;
+        store.replay_journal(manifest.end(), tell)?;
+        if store.options.read_only {
+            for part in &store.view().parts {
+                if let PartRef::Segment(segment) = part {
+                    segment.open_all()?;
+                }
+            }
+        }
+        Ok(Opened { store, lock })
+    }
+}
+
+/// Removes what was being written when the last writer ended.
+fn clean(disk: &dyn Disk) -> Result<()> {
+    for dir in ["segments", "personal", ""] {
+        for name in disk.list(dir).map_err(from_disk)? {
+            if name.ends_with(".new") {
+                let path = if dir.is_empty() {
+                    name
+                } else {
+                    format!("{dir}/{name}")
+                };
+                if disk.len(&path).map_err(from_disk)?.is_some() {
+                    remove_file(disk, &path)?;
+                } else {
+                    remove_tree(disk, &path)?;
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The positions a name below `segments/` or `personal/` speaks of: first, and after the last.
+pub(crate) fn range_of(name: &str) -> Option<std::ops::Range<u64>> {
+    let (first, last) = name.split_once('-')?;
+    let (first, last): (u64, u64) = (first.parse().ok()?, last.parse().ok()?);
+    (name.len() == 41 && first <= last).then(|| first..last.saturating_add(1))
+}
+
+/// Undoes segments that the manifest does not name: merged-away ones are removed, others go back
+/// to the journal.
+fn settle(disk: &dyn Disk, manifest: &Manifest) -> Result<()> {
+    for name in disk.list("segments").map_err(from_disk)? {
+        let Some(range) = range_of(&name) else {
+            continue;
+        };
+        if manifest
+            .segments
+            .iter()
+            .any(|segment| segment.range() == range)
+        {
+            continue;
+        }
+        let dir = format!("segments/{name}");
+        if range.end <= manifest.end() {
+            remove_tree(disk, &dir)?;
+        } else if range.start >= manifest.end() {
+            unseal(disk, &dir, range.start)?;
+        }
+    }
+    for name in disk.list("personal").map_err(from_disk)? {
+        let known = |range| {
+            manifest
+                .segments
+                .iter()
+                .any(|segment| segment.range() == range)
+        };
+        if range_of(&name).is_some_and(|range| !known(range)) {
+            remove_file(disk, &format!("personal/{name}"))?;
+        }
+    }
+    Ok(())
+}
+
+impl Store {
+    /// Takes the heads as of the end of the segments from their file, or computes them.
+    fn load_heads(&self, manifest: &Manifest, tell: Tell<'_>) -> Result<()> {
+        let end = manifest.end();
+        if end == 0 {
+            return Ok(());
+        }
+        if let Some((heads, position)) = Heads::load(&*self.disk)
+            && position == end
+        {
+            *self.heads.write() = heads;
+            return Ok(());
+        }
+        let heads = self.compute_heads(tell)?;
+        if !self.options.read_only {
+            heads.store(&*self.disk, end)?;
+        }
+        *self.heads.write() = heads;
+        Ok(())
+    }
+
+    /// Computes the heads from the segments.
+    pub(crate) fn compute_heads(&self, tell: Tell<'_>) -> Result<Heads> {
+        let mut sizes: std::collections::BTreeMap<TenantId, u64> =
+            std::collections::BTreeMap::new();
+        for part in &self.view().parts {
+            if let PartRef::Segment(segment) = part {
+                let directory = &segment.columns()?.directory;
+                for (number, part) in (0_u32..).zip(&directory.tenants) {
+                    let end = directory.sequence(number).map_or(0, |range| range.end);
+                    sizes.insert(part.tenant.clone(), end);
+                }
+            }
+        }
+        let total = Some(sizes.len() as u64);
+        let mut heads = Heads::default();
+        for (done, (tenant, size)) in (1_u64..).zip(&sizes) {
+            // So that the records can be read at all.
+            let end = Expected {
+                size: *size,
+                last_hash: indelible_merkle::Hash::ZERO,
+            };
+            self.heads
+                .write()
+                .map
+                .insert(tenant.clone(), HeadState::Broken(end));
+            heads
+                .map
+                .insert(tenant.clone(), self.compute_head(tenant, *size)?);
+            tell(Progress {
+                what: "computing heads".to_owned(),
+                done,
+                total,
+            });
+        }
+        Ok(heads)
+    }
+
+    fn compute_head(&self, tenant: &TenantId, size: u64) -> Result<HeadState> {
+        let mut last = None;
+        self.read(tenant, size.saturating_sub(1)..size, &mut |stored| {
+            if let Stored::Record(record) = stored {
+                let ingested = indelible_event::leaf::LeafView::locate(record.leaf)
+                    .map_or(Micros(0), |leaf| leaf.ingested_at);
+                last = Some((leaf_hash(record.leaf), ingested));
+            }
+            std::ops::ControlFlow::Continue(())
+        })?;
+        let broken = |last_hash| HeadState::Broken(Expected { size, last_hash });
+        let Some((last_hash, last_ingested_at)) = last else {
+            return Ok(broken(indelible_merkle::Hash::ZERO));
+        };
+        match self.frontier_at(tenant, size) {
+            Ok(frontier) => Ok(HeadState::Known(Arc::new(Head {
+                frontier,
+                last_hash,
+                last_ingested_at,
+            }))),
+            Err(error) if error.kind() == Kind::Corrupt => Ok(broken(last_hash)),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The frontier of the tenant's first `size` leaves.
+    pub(crate) fn frontier_at(&self, tenant: &TenantId, size: u64) -> Result<Frontier> {
+        let mut hashes = Vec::new();
+        let mut from = 0_u64;
+        for level in (0..64_u8).rev().filter(|level| size >> level & 1 == 1) {
+            hashes.push(self.root(tenant, level, from >> level)?);
+            from += 1 << level;
+        }
+        Frontier::from_parts(size, hashes)
+            .map_err(|e| corrupt("a tree cannot be computed").caused_by(e))
+    }
+
+    /// Replays the journal's files; the last becomes the one that is appended to.
+    fn replay_journal(&self, sealed: u64, tell: Tell<'_>) -> Result<()> {
+        let mut firsts: Vec<u64> = Vec::new();
+        for name in self.disk.list("journal").map_err(from_disk)? {
+            let first: Option<u64> = name.parse().ok().filter(|_| name.len() == 20);
+            firsts.extend(first.filter(|first| *first >= sealed));
+        }
+        self.drop_unborn(&mut firsts)?;
+        let mut at = sealed;
+        let mut last = None;
+        for (number, first) in firsts.iter().enumerate() {
+            let next = firsts.get(number + 1).copied();
+            last = self.replay_file(*first, next, tell)?.or(last);
+            at = next.unwrap_or(at);
+        }
+        if self.options.read_only {
+            return Ok(());
+        }
+        let writer = if let Some(writer) = last {
+            writer
+        } else {
+            self.disk.create_dir_all("journal").map_err(from_disk)?;
+            let (tail, link) = self.create_journal(at)?;
+            self.add_tail(&tail);
+            Writer::new(tail, FILE_HEADER_BYTES as u64, link, 0)?
+        };
+        *self.writer.lock() = Some(writer);
+        Ok(())
+    }
+
+    /// Leaves out a last file whose header never became durable: nothing was ever in it.
+    fn drop_unborn(&self, firsts: &mut Vec<u64>) -> Result<()> {
+        while let Some(&first) = firsts.last() {
+            let path = journal_path(first);
+            let file = RecordFile::open(&*self.disk, &path, Open::Read, &self.caches)?;
+            let mut scanner = crate::records::Scanner::new(Arc::clone(&file.file), None)?;
+            if scanner.header.is_some()
+                || matches!(scanner.step()?, crate::records::Step::Frame { .. })
+            {
+                return Ok(());
+            }
+            let mut rest = crate::records::Scanner::new(file.file, None)?;
+            if matches!(rest.step()?, crate::records::Step::Damaged(_)) {
+                return Ok(());
+            }
+            firsts.pop();
+            if !self.options.read_only {
+                self.disk.remove(&path).map_err(from_disk)?;
+                self.disk.sync_dir("journal").map_err(from_disk)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn add_tail(&self, tail: &Arc<OpenTail>) {
+        let mut view = self.view.write();
+        let mut parts = view.parts.clone();
+        parts.push(PartRef::Tail(Arc::clone(tail)));
+        *view = Arc::new(View { parts });
+    }
+
+    /// Replays one file; the next one, if there is one, says where it ends.
+    fn replay_file(&self, first: u64, next: Option<u64>, tell: Tell<'_>) -> Result<Option<Writer>> {
+        let how = if self.options.read_only {
+            Open::Read
+        } else {
+            Open::Write
+        };
+        let path = journal_path(first);
+        let records = RecordFile::open(&*self.disk, &path, how, &self.caches)?;
+        let limit_row = next.map(|next| u32::try_from(next - first).unwrap_or(u32::MAX));
+        let mut replay = Replay {
+            hashing: self.hashing,
+            opener: self.opener.as_deref(),
+            limit_bytes: None,
+            limit_row,
+            progress: &mut |done| {
+                tell(Progress {
+                    what: "reading the journal".to_owned(),
+                    done,
+                    total: None,
+                });
+            },
+        };
+        let replayed = replay.run(&records, Trees::Heads(&mut self.heads.write()))?;
+        check_header(
+            replayed.header.as_ref(),
+            &path,
+            &self.format.ledger_id(),
+            first,
+        )?;
+        if replayed.tail.rows() == 0 && next.is_some() {
+            return Ok(None);
+        }
+        let writable = next.is_none() && !self.options.read_only;
+        if writable && replayed.torn.is_some() {
+            // No valid frame is behind this, so it was never acknowledged.
+            records.file.set_len(replayed.end).map_err(from_disk)?;
+            records.file.sync_data().map_err(from_disk)?;
+        }
+        let (damaged, index) = (replayed.damaged, RwLock::new(replayed.tail));
+        let tail = Arc::new(OpenTail {
+            first,
+            records,
+            index,
+            damaged,
+        });
+        self.add_tail(&tail);
+        if !writable {
+            return Ok(None);
+        }
+        let mut writer = Writer::new(tail, replayed.end, 0, replayed.number)?;
+        match replayed.link {
+            Some(link) => writer.link = link,
+            // Its header is damaged; go on in a file that can be told apart.
+            None => writer.broken = true,
+        }
+        Ok(Some(writer))
+    }
+}

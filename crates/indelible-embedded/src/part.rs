@@ -1,0 +1,239 @@
+//! One part of the ledger as searching and reading see it: a sealed segment or a tail.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use indelible_event::ids::AuditId;
+use indelible_proof::finding::Place as Damage;
+use indelible_store::{FindHash, Result};
+use parking_lot::RwLock;
+use roaring::RoaringBitmap;
+
+use crate::directory::Directory;
+use crate::records::{Caches, RecordFile};
+use crate::segment::Segment;
+use crate::segment::column::CHUNK_ROWS;
+use crate::tail::Tail;
+
+/// What a search asks of a part.
+pub(crate) trait Part {
+    /// The position of the first record.
+    fn first(&self) -> u64;
+    fn directory(&self) -> Result<&Directory>;
+    /// Rows filed under the term with this hash.
+    fn term(&self, hash: u64) -> Result<RoaringBitmap>;
+    /// Personal rows that hold the value.
+    fn personal_with(&self, find: &FindHash) -> Result<Vec<u32>>;
+    /// Rows with this audit id, of any tenant.
+    fn with_id(&self, id: &AuditId, out: &mut Vec<u32>) -> Result<()>;
+    /// Minimum and maximum of `occurred_at` in a chunk of rows.
+    fn zone(&self, chunk: usize) -> Result<(i64, i64)>;
+    /// `occurred_at` of the rows of a chunk.
+    fn occurred(&self, chunk: usize, out: &mut Vec<i64>) -> Result<()>;
+    /// `ingested_at` of the rows of a chunk.
+    fn ingested(&self, chunk: usize, out: &mut Vec<i64>) -> Result<()>;
+    /// The position of a row.
+    fn position(&self, row: u32) -> Result<u64>;
+}
+
+impl Part for Segment {
+    fn first(&self) -> u64 {
+        self.facts.first
+    }
+
+    fn directory(&self) -> Result<&Directory> {
+        Ok(&self.columns()?.directory)
+    }
+
+    fn term(&self, hash: u64) -> Result<RoaringBitmap> {
+        self.postings()?.rows(hash)
+    }
+
+    fn personal_with(&self, find: &FindHash) -> Result<Vec<u32>> {
+        let mut rows = Vec::new();
+        self.personal()?.rows(find, &mut rows)?;
+        Ok(rows)
+    }
+
+    fn with_id(&self, id: &AuditId, out: &mut Vec<u32>) -> Result<()> {
+        let (first, last) = self.facts.ids;
+        if !(first..=last).contains(&id.unix_ms()) {
+            return Ok(());
+        }
+        let mut candidates = Vec::new();
+        self.ids()?.candidates(id, &mut candidates)?;
+        for row in candidates {
+            let Some((_, place)) = self.directory()?.block_of(row) else {
+                continue;
+            };
+            let block = self.records()?.block(self.caches(), place)?;
+            if block.audit_id((row - place.row) as usize) == Some(*id) {
+                out.push(row);
+            }
+        }
+        Ok(())
+    }
+
+    fn zone(&self, chunk: usize) -> Result<(i64, i64)> {
+        let chunks = &self.columns()?.occurred.chunks;
+        Ok(chunks
+            .get(chunk)
+            .map_or((0, 0), |chunk| (chunk.min, chunk.max)))
+    }
+
+    fn occurred(&self, chunk: usize, out: &mut Vec<i64>) -> Result<()> {
+        let columns = self.columns()?;
+        columns.occurred.read(&columns.file, chunk, out)
+    }
+
+    fn ingested(&self, chunk: usize, out: &mut Vec<i64>) -> Result<()> {
+        let columns = self.columns()?;
+        columns.ingested.read(&columns.file, chunk, out)
+    }
+
+    fn position(&self, row: u32) -> Result<u64> {
+        self.columns()?.position(self.facts.first, row)
+    }
+}
+
+/// A file of records that is not sealed yet.
+pub(crate) struct OpenTail {
+    /// The position of its first record.
+    pub(crate) first: u64,
+    pub(crate) records: RecordFile,
+    pub(crate) index: RwLock<Tail>,
+    /// Bytes of the file that could not be read when it was opened.
+    pub(crate) damaged: Vec<Range<u64>>,
+}
+
+/// A tail whose index is locked for reading.
+pub(crate) struct TailPart<'a> {
+    pub(crate) first: u64,
+    pub(crate) tail: &'a Tail,
+}
+
+impl Part for TailPart<'_> {
+    fn first(&self) -> u64 {
+        self.first
+    }
+
+    fn directory(&self) -> Result<&Directory> {
+        Ok(&self.tail.directory)
+    }
+
+    fn term(&self, hash: u64) -> Result<RoaringBitmap> {
+        Ok(self.tail.term(hash))
+    }
+
+    fn personal_with(&self, find: &FindHash) -> Result<Vec<u32>> {
+        Ok(self.tail.personal_with(find).to_vec())
+    }
+
+    fn with_id(&self, id: &AuditId, out: &mut Vec<u32>) -> Result<()> {
+        self.tail.with_id(id, out);
+        Ok(())
+    }
+
+    fn zone(&self, chunk: usize) -> Result<(i64, i64)> {
+        Ok(self.tail.zones().get(chunk).copied().unwrap_or((0, 0)))
+    }
+
+    fn occurred(&self, chunk: usize, out: &mut Vec<i64>) -> Result<()> {
+        chunk_of(&self.tail.occurred, chunk, out);
+        Ok(())
+    }
+
+    fn ingested(&self, chunk: usize, out: &mut Vec<i64>) -> Result<()> {
+        chunk_of(&self.tail.ingested, chunk, out);
+        Ok(())
+    }
+
+    fn position(&self, row: u32) -> Result<u64> {
+        Ok(self.first + u64::from(row))
+    }
+}
+
+fn chunk_of(values: &[i64], chunk: usize, out: &mut Vec<i64>) {
+    out.clear();
+    out.extend(values.chunks(CHUNK_ROWS).nth(chunk).unwrap_or_default());
+}
+
+/// A part, whichever it is.
+#[derive(Clone)]
+pub(crate) enum PartRef {
+    Segment(Arc<Segment>),
+    Tail(Arc<OpenTail>),
+}
+
+impl PartRef {
+    /// Calls `act` with the part, a tail's index being locked for reading meanwhile.
+    pub(crate) fn with<T>(&self, act: impl FnOnce(&dyn Part) -> T) -> T {
+        match self {
+            Self::Segment(segment) => act(&**segment),
+            Self::Tail(tail) => {
+                let index = tail.index.read();
+                act(&TailPart {
+                    first: tail.first,
+                    tail: &index,
+                })
+            }
+        }
+    }
+
+    /// The file its records are in.
+    pub(crate) fn records(&self) -> Result<&RecordFile> {
+        match self {
+            Self::Segment(segment) => segment.records(),
+            Self::Tail(tail) => Ok(&tail.records),
+        }
+    }
+
+    /// Where records that are missing before a place should be: the file, and bytes of it that
+    /// cannot be read, if those are known.
+    pub(crate) fn damage(&self) -> Damage {
+        match self {
+            Self::Segment(segment) => {
+                let bytes = segment.facts.file("records").map_or(0, |file| file.bytes);
+                Damage {
+                    file: segment.records_path(),
+                    bytes: 0..bytes,
+                }
+            }
+            Self::Tail(tail) => {
+                let bytes = tail.damaged.first().cloned().unwrap_or(0..0);
+                Damage {
+                    file: tail.records.path.clone(),
+                    bytes,
+                }
+            }
+        }
+    }
+
+    /// Where a personal row starts in the file, and what finds it.
+    pub(crate) fn personal(&self, row: u32) -> Result<(u64, Option<FindHash>)> {
+        match self {
+            Self::Segment(segment) => Ok((
+                segment.columns()?.personal_at(row)?,
+                segment.personal()?.find(row)?,
+            )),
+            Self::Tail(tail) => {
+                let index = tail.index.read();
+                let place = index.personal.get(row as usize);
+                let place = place.ok_or_else(|| crate::failure::corrupt("no such personal row"))?;
+                Ok((place.at, place.find))
+            }
+        }
+    }
+}
+
+/// All parts in the order of their positions.
+#[derive(Clone, Default)]
+pub(crate) struct View {
+    pub(crate) parts: Vec<PartRef>,
+}
+
+impl Segment {
+    pub(crate) fn caches(&self) -> &Caches {
+        &self.caches
+    }
+}

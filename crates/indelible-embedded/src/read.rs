@@ -1,0 +1,289 @@
+//! Reading records back: ranges, ids, subtrees.
+//!
+//! What to read is decided under the locks, the reading itself is done without them, so that a
+//! visitor may take its time and call back.
+
+use std::ops::{ControlFlow, Range};
+
+use indelible_event::ids::{AuditId, TenantId};
+use indelible_merkle::{Hash, leaf_hash, node_hash};
+use indelible_proof::finding::Place as Damage;
+use indelible_store::{Error, Kind, Result, SealedValue, Stored, StoredRecord};
+
+use crate::block::{Block, SealedRef};
+use crate::directory::BlockPlace;
+use crate::part::PartRef;
+use crate::segment::tiles::LEVEL_MIN;
+use crate::store::Store;
+
+/// A visitor of records.
+pub(crate) type Visit<'a> = &'a mut dyn FnMut(Stored<'_>) -> ControlFlow<()>;
+
+/// Records of one tenant that stand side by side in one block.
+struct Piece {
+    place: BlockPlace,
+    rows: Range<u32>,
+    first_seq: u64,
+}
+
+impl Store {
+    /// Calls `visit` for the records of the range, up to the head.
+    pub(crate) fn read(
+        &self,
+        tenant: &TenantId,
+        range: Range<u64>,
+        visit: Visit<'_>,
+    ) -> Result<()> {
+        let end = range.end.min(self.heads.read().size(tenant));
+        let mut next = range.start;
+        let mut sealed = Vec::new();
+        let mut leaf = Vec::new();
+        for part in &self.view().parts {
+            if next >= end {
+                return Ok(());
+            }
+            for piece in pieces(part, tenant, next..end)? {
+                if piece.first_seq > next {
+                    let place = part.damage();
+                    let range = next..piece.first_seq;
+                    if visit(Stored::Damaged { range, place }).is_break() {
+                        return Ok(());
+                    }
+                }
+                let count = u64::from(piece.rows.end - piece.rows.start);
+                next = piece.first_seq + count;
+                let records = part.records()?;
+                let block = match records.block(&self.caches, &piece.place) {
+                    Ok(block) => block,
+                    Err(error) if error.kind() == Kind::Corrupt => {
+                        let range = piece.first_seq..next;
+                        let from = piece.place.at;
+                        let bytes = from..from + u64::from(piece.place.bytes);
+                        let place = Damage {
+                            file: records.path.clone(),
+                            bytes,
+                        };
+                        if visit(Stored::Damaged { range, place }).is_break() {
+                            return Ok(());
+                        }
+                        continue;
+                    }
+                    Err(error) => return Err(error),
+                };
+                for (row, sequence_number) in piece.rows.clone().zip(piece.first_seq..) {
+                    let at = (row - piece.place.row) as usize;
+                    leaf.clear();
+                    let whole = block.leaf(at, &mut leaf).is_some();
+                    sealed.clear();
+                    let opened = self.sealed(part, &block, at, &mut sealed);
+                    let stored = match opened {
+                        Ok(()) if whole => Stored::Record(StoredRecord {
+                            sequence_number,
+                            leaf: &leaf,
+                            sealed: &sealed,
+                        }),
+                        Err(error) if error.kind() != Kind::Corrupt => return Err(error),
+                        _ => Stored::Damaged {
+                            range: sequence_number..sequence_number + 1,
+                            place: part.damage(),
+                        },
+                    };
+                    if visit(stored).is_break() {
+                        return Ok(());
+                    }
+                }
+            }
+        }
+        if next < end {
+            let file = String::from("journal");
+            let place = self.view().parts.last().map(PartRef::damage);
+            let place = place.unwrap_or(Damage { file, bytes: 0..0 });
+            let _ = visit(Stored::Damaged {
+                range: next..end,
+                place,
+            });
+        }
+        Ok(())
+    }
+
+    /// Adds the personal values of record `at` of a block to `out`.
+    fn sealed(
+        &self,
+        part: &PartRef,
+        block: &Block,
+        at: usize,
+        out: &mut Vec<SealedValue>,
+    ) -> Result<()> {
+        for value in block.sealed(at) {
+            out.push(match value {
+                SealedRef::Blob(handle, row) => SealedValue {
+                    handle: *handle,
+                    find: None,
+                    blob: true,
+                    row: row.as_slice().into(),
+                },
+                SealedRef::Row(number) => self.personal(part, *number)?,
+            });
+        }
+        Ok(())
+    }
+
+    /// The personal row `number` of a part.
+    pub(crate) fn personal(&self, part: &PartRef, number: u32) -> Result<SealedValue> {
+        let records = part.records()?;
+        self.caches.personal((records.number, number), || {
+            let (at, find) = part.personal(number)?;
+            let (handle, row) = records.personal(at)?;
+            Ok(SealedValue {
+                handle,
+                find,
+                blob: false,
+                row,
+            })
+        })
+    }
+
+    /// Sequence numbers of the records with these ids.
+    pub(crate) fn find(&self, tenant: &TenantId, ids: &[AuditId]) -> Result<Vec<Option<u64>>> {
+        let mut found = vec![None; ids.len()];
+        let mut rows = Vec::new();
+        for part in self.view().parts.iter().rev() {
+            part.with(|part| {
+                for (id, found) in ids
+                    .iter()
+                    .zip(&mut found)
+                    .filter(|(_, found)| found.is_none())
+                {
+                    rows.clear();
+                    part.with_id(id, &mut rows)?;
+                    for &row in &rows {
+                        let directory = part.directory()?;
+                        if let Some((number, seq)) = directory.place(row)
+                            && directory
+                                .tenant(number)
+                                .is_some_and(|part| part.tenant == *tenant)
+                        {
+                            *found = Some(seq);
+                        }
+                    }
+                }
+                Ok::<_, Error>(())
+            })?;
+        }
+        Ok(found)
+    }
+
+    /// Root of a complete subtree.
+    pub(crate) fn subtree(&self, tenant: &TenantId, level: u32, index: u64) -> Result<Hash> {
+        let size = self.heads.read().size(tenant);
+        let end = index
+            .checked_add(1)
+            .and_then(|next| next.checked_mul(1_u64.checked_shl(level)?));
+        let incomplete = || {
+            let said =
+                format!("the log of {tenant} has no complete subtree {index} at level {level}");
+            Error::new(Kind::NotFound, said)
+        };
+        match (end, u8::try_from(level)) {
+            (Some(end), Ok(level)) if end <= size => self.root(tenant, level, index),
+            _ => Err(incomplete()),
+        }
+    }
+
+    /// Root of a subtree that is complete.
+    pub(crate) fn root(&self, tenant: &TenantId, level: u8, index: u64) -> Result<Hash> {
+        if level < LEVEL_MIN {
+            let hashes = self.leaf_hashes(tenant, index << level..(index + 1) << level)?;
+            return Ok(indelible_merkle::root_of(hashes));
+        }
+        let last = ((index + 1) << level) - 1;
+        for part in self.view().parts.iter().rev() {
+            let here = part.with(|part| {
+                let directory = part.directory()?;
+                let number = directory.find(tenant);
+                let held = number.filter(|&number| {
+                    directory
+                        .sequence(number)
+                        .is_some_and(|range| range.contains(&last))
+                });
+                Ok::<_, Error>(held)
+            })?;
+            let Some(number) = here else {
+                continue;
+            };
+            if let PartRef::Segment(segment) = part
+                && let Some(root) = segment.tiles()?.get(number, level, index)
+            {
+                return Ok(root);
+            }
+            break;
+        }
+        let left = self.root(tenant, level - 1, index * 2)?;
+        let right = self.root(tenant, level - 1, index * 2 + 1)?;
+        Ok(node_hash(&left, &right))
+    }
+
+    /// The record hashes of a range that is there as a whole.
+    fn leaf_hashes(&self, tenant: &TenantId, range: Range<u64>) -> Result<Vec<Hash>> {
+        let mut hashes = Vec::with_capacity((range.end - range.start).min(1 << LEVEL_MIN) as usize);
+        for part in &self.view().parts {
+            if let PartRef::Tail(tail) = part {
+                let index = tail.index.read();
+                let Some(number) = index.directory.find(tenant) else {
+                    continue;
+                };
+                for (rows, _) in index.directory.rows_between(number, range.clone()) {
+                    let part = index.hashes.get(rows.start as usize..rows.end as usize);
+                    hashes.extend_from_slice(part.unwrap_or_default());
+                }
+                continue;
+            }
+            let mut leaf = Vec::new();
+            for piece in pieces(part, tenant, range.clone())? {
+                let block = part.records()?.block(&self.caches, &piece.place)?;
+                for row in piece.rows {
+                    leaf.clear();
+                    let read = block.leaf((row - piece.place.row) as usize, &mut leaf);
+                    read.ok_or_else(|| crate::failure::corrupt("a block cannot be read"))?;
+                    hashes.push(leaf_hash(&leaf));
+                }
+            }
+        }
+        if hashes.len() as u64 == range.end - range.start {
+            return Ok(hashes);
+        }
+        let said = format!(
+            "records of {tenant} between {} and {} cannot be read",
+            range.start, range.end
+        );
+        Err(Error::new(Kind::Corrupt, said))
+    }
+}
+
+/// Where the records of a range lie in a part, block by block, in order.
+fn pieces(part: &PartRef, tenant: &TenantId, range: Range<u64>) -> Result<Vec<Piece>> {
+    part.with(|part| {
+        let directory = part.directory()?;
+        let mut pieces = Vec::new();
+        let Some(number) = directory.find(tenant) else {
+            return Ok(pieces);
+        };
+        for (rows, first) in directory.rows_between(number, range) {
+            let mut row = rows.start;
+            while row < rows.end {
+                let Some((at, place)) = directory.block_of(row) else {
+                    break;
+                };
+                let end = directory.rows_of_block(at).end.min(rows.end);
+                let first_seq = first + u64::from(row - rows.start);
+                pieces.push(Piece {
+                    place: *place,
+                    rows: row..end,
+                    first_seq,
+                });
+                row = end;
+            }
+        }
+        Ok(pieces)
+    })
+}

@@ -1,0 +1,286 @@
+//! Reading a file of records: blocks, personal rows, and the frames one after the other.
+//!
+//! [`Scanner`] is the one that knows what is damage and what is a torn end: a bad frame with a
+//! valid frame behind it is damage and everything is kept; a bad frame with none is the end.
+
+use std::collections::VecDeque;
+use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use foldhash::fast::RandomState;
+use hashbrown::HashMap;
+use indelible_disk::{Disk, DiskFile, Open};
+use indelible_store::{Error, Handle, Kind, Result, SealedValue};
+use memchr::memmem;
+use parking_lot::Mutex;
+
+use crate::block::Block;
+use crate::bytes::Reader;
+use crate::directory::BlockPlace;
+use crate::failure::{corrupt, from_disk};
+use crate::frame::{
+    FILE_HEADER_BYTES, FRAME_BODY_BYTES_MAX, FRAME_HEADER_BYTES, FRAME_MAGIC, FileHeader,
+    FrameHeader,
+};
+
+const CACHED_BLOCKS: usize = 32;
+const CACHED_PERSONAL: usize = 1 << 16;
+/// What is read at once of a personal row: nearly all are shorter.
+const PERSONAL_GUESS_BYTES: usize = 256;
+const SEARCH_BYTES: usize = 1 << 20;
+
+/// Unpacked blocks and opened personal rows that were used last, of all files.
+#[derive(Default)]
+pub(crate) struct Caches {
+    files: AtomicU64,
+    blocks: Mutex<VecDeque<((u64, u64), Arc<Block>)>>,
+    personal: Mutex<HashMap<(u64, u32), SealedValue, RandomState>>,
+}
+
+impl Caches {
+    /// The personal row `row` of file `file`, made by `load` when it is not here.
+    pub(crate) fn personal(
+        &self,
+        key: (u64, u32),
+        load: impl FnOnce() -> Result<SealedValue>,
+    ) -> Result<SealedValue> {
+        if let Some(value) = self.personal.lock().get(&key) {
+            return Ok(value.clone());
+        }
+        let value = load()?;
+        let mut kept = self.personal.lock();
+        if kept.len() >= CACHED_PERSONAL {
+            kept.clear();
+        }
+        kept.insert(key, value.clone());
+        Ok(value)
+    }
+}
+
+/// An open file of records.
+#[derive(Clone)]
+pub(crate) struct RecordFile {
+    /// A number of its own in this process, for the caches.
+    pub(crate) number: u64,
+    pub(crate) path: String,
+    pub(crate) file: Arc<dyn DiskFile>,
+}
+
+impl RecordFile {
+    pub(crate) fn open(disk: &dyn Disk, path: &str, how: Open, caches: &Caches) -> Result<Self> {
+        let file = disk.open(path, how).map_err(from_disk)?.into();
+        let number = caches.files.fetch_add(1, Ordering::Relaxed);
+        Ok(Self {
+            number,
+            path: path.to_owned(),
+            file,
+        })
+    }
+
+    /// The block at `place`, unpacked.
+    pub(crate) fn block(&self, caches: &Caches, place: &BlockPlace) -> Result<Arc<Block>> {
+        let key = (self.number, place.at);
+        if let Some((_, block)) = caches.blocks.lock().iter().find(|(k, _)| *k == key) {
+            return Ok(Arc::clone(block));
+        }
+        let mut bytes = vec![0; place.bytes as usize];
+        self.file
+            .read_exact_at(&mut bytes, place.at)
+            .map_err(from_disk)?;
+        let Some((block, _)) = Block::parse(&bytes) else {
+            return Err(corrupt(format!(
+                "{} has a damaged block at byte {}",
+                self.path, place.at
+            )));
+        };
+        let block = Arc::new(block);
+        let mut kept = caches.blocks.lock();
+        if kept.len() >= CACHED_BLOCKS {
+            kept.pop_front();
+        }
+        kept.push_back((key, Arc::clone(&block)));
+        Ok(block)
+    }
+
+    /// The personal row that starts at byte `at`.
+    pub(crate) fn personal(&self, at: u64) -> Result<(Handle, Arc<[u8]>)> {
+        let mut bytes = vec![0; PERSONAL_GUESS_BYTES];
+        let count = self.file.read_at(&mut bytes, at).map_err(from_disk)?;
+        bytes.truncate(count);
+        let damaged = || {
+            corrupt(format!(
+                "{} has a damaged personal row at byte {at}",
+                self.path
+            ))
+        };
+        let mut reader = Reader::new(&bytes);
+        let handle = Handle(reader.array().ok_or_else(damaged)?);
+        let length = reader.varint_usize().ok_or_else(damaged)?;
+        if length > 1 << 24 {
+            return Err(damaged());
+        }
+        let from = reader.at();
+        if let Some(row) = bytes.get(from..from + length) {
+            return Ok((handle, row.into()));
+        }
+        let mut row = vec![0; length];
+        self.file
+            .read_exact_at(&mut row, at + from as u64)
+            .map_err(|_| damaged())?;
+        Ok((handle, row.into()))
+    }
+}
+
+/// What a scan meets next.
+pub(crate) enum Step {
+    /// A frame that is what was written.
+    Frame {
+        at: u64,
+        header: FrameHeader,
+        body: Vec<u8>,
+    },
+    /// Bytes that are not what was written, with a valid frame behind them.
+    Damaged(Range<u64>),
+    /// The rest of the file holds no valid frame.
+    Torn(Range<u64>),
+    /// The end, behind a valid frame.
+    End,
+}
+
+/// Walks the frames of a file.
+pub(crate) struct Scanner {
+    file: Arc<dyn DiskFile>,
+    end: u64,
+    at: u64,
+    link: Option<u32>,
+    number: u32,
+    row: u32,
+    /// The file's header, if it can be read.
+    pub(crate) header: Option<FileHeader>,
+}
+
+impl Scanner {
+    /// A scan of the first `limit` bytes (all without one).
+    pub(crate) fn new(file: Arc<dyn DiskFile>, limit: Option<u64>) -> Result<Self> {
+        let end = file
+            .len()
+            .map_err(from_disk)?
+            .min(limit.unwrap_or(u64::MAX));
+        let mut bytes = [0; FILE_HEADER_BYTES];
+        let count = file.read_at(&mut bytes, 0).map_err(from_disk)?;
+        let parsed = FileHeader::parse(bytes.get(..count).unwrap_or_default());
+        let at = end.min(FILE_HEADER_BYTES as u64);
+        let (header, link) = parsed.map_or((None, None), |(h, crc)| (Some(h), Some(crc)));
+        Ok(Self {
+            file,
+            end,
+            at,
+            link,
+            number: 0,
+            row: 0,
+            header,
+        })
+    }
+
+    /// Where the valid frames so far end.
+    pub(crate) fn at(&self) -> u64 {
+        self.at
+    }
+
+    /// The checksum of the last header, which the next frame names.
+    pub(crate) fn link(&self) -> Option<u32> {
+        self.link
+    }
+
+    /// The number of the next frame.
+    pub(crate) fn number(&self) -> u32 {
+        self.number
+    }
+
+    /// A frame with fitting checksums at `at`.
+    fn frame_at(&self, at: u64) -> Result<Option<(FrameHeader, u32, Vec<u8>)>> {
+        let mut fixed = [0; FRAME_HEADER_BYTES];
+        if at + fixed.len() as u64 > self.end {
+            return Ok(None);
+        }
+        self.file.read_exact_at(&mut fixed, at).map_err(from_disk)?;
+        let Some((header, crc)) = FrameHeader::parse(&fixed) else {
+            return Ok(None);
+        };
+        let from = at + fixed.len() as u64;
+        let length = header.body_bytes as usize;
+        if length > FRAME_BODY_BYTES_MAX || from + length as u64 > self.end {
+            return Ok(None);
+        }
+        let mut body = vec![0; length];
+        self.file
+            .read_exact_at(&mut body, from)
+            .map_err(from_disk)?;
+        Ok(header.fits(&body).then_some((header, crc, body)))
+    }
+
+    /// The next valid frame that begins after `at`.
+    fn search(&self, mut at: u64) -> Result<Option<u64>> {
+        let mut window = vec![0; SEARCH_BYTES];
+        while at < self.end {
+            let count = self.file.read_at(&mut window, at).map_err(from_disk)?;
+            let part = window.get(..count).unwrap_or_default();
+            for found in memmem::find_iter(part, &FRAME_MAGIC) {
+                if self.frame_at(at + found as u64)?.is_some() {
+                    return Ok(Some(at + found as u64));
+                }
+            }
+            if count < SEARCH_BYTES {
+                break;
+            }
+            at += (SEARCH_BYTES - FRAME_MAGIC.len() + 1) as u64;
+        }
+        Ok(None)
+    }
+
+    /// What comes next.
+    pub(crate) fn step(&mut self) -> Result<Step> {
+        let at = self.at;
+        if at >= self.end {
+            return Ok(Step::End);
+        }
+        if let Some((header, crc, body)) = self.frame_at(at)? {
+            let after = at + (FRAME_HEADER_BYTES + body.len()) as u64;
+            let linked = self.link.is_none_or(|link| link == header.link);
+            if linked && header.number >= self.number && header.first_row >= self.row {
+                self.at = after;
+                self.link = Some(crc);
+                self.number = header.number + 1;
+                self.row = header.first_row.saturating_add(header.records);
+                return Ok(Step::Frame { at, header, body });
+            }
+            // Valid in itself, but not the one that belongs here.
+            self.link = None;
+            if header.number < self.number || header.first_row < self.row {
+                self.at = after;
+                return Ok(Step::Damaged(at..after));
+            }
+            return Ok(Step::Damaged(at..at));
+        }
+        match self.search(at + 1)? {
+            Some(next) => {
+                self.at = next;
+                self.link = None;
+                Ok(Step::Damaged(at..next))
+            }
+            None => {
+                self.end = at;
+                Ok(Step::Torn(at..self.file.len().map_err(from_disk)?))
+            }
+        }
+    }
+}
+
+/// The error for a file of another ledger.
+pub(crate) fn foreign(path: &str) -> Error {
+    Error::new(
+        Kind::Corrupt,
+        format!("{path} belongs to another ledger: put it back where it was"),
+    )
+}

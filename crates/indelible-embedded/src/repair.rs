@@ -1,0 +1,213 @@
+//! Finding and mending what is derived: missing or damaged files are made again from the records.
+
+use std::sync::Arc;
+
+use indelible_disk::{Disk, Open};
+use indelible_event::ids::TenantId;
+use indelible_store::Result;
+
+use crate::container::facts_of;
+use crate::failure::from_disk;
+use crate::frame::Arrangement;
+use crate::hashing::Hashing;
+use crate::manifest::{FileLine, Manifest, SegmentFacts};
+use crate::open::{Tell, range_of};
+use crate::options::{Options, Progress};
+use crate::part::PartRef;
+use crate::records::{Caches, RecordFile};
+use crate::replay::{Replay, Replayed, Trees};
+use crate::seal::{facts, remove_file};
+use crate::segment::write::{DERIVED, derived};
+use crate::segment::{dir_of, personal_of};
+use crate::store::Store;
+
+/// The manifest of the segments whose directories are there, when its own file is not.
+///
+/// Of segments that overlap the longer is taken: it was made from the others and is whole, since
+/// it got its name last.
+pub(crate) fn find_segments(
+    disk: &dyn Disk,
+    options: &Options,
+    tell: Tell<'_>,
+) -> Result<Manifest> {
+    let mut ranges: Vec<_> = Vec::new();
+    for name in disk.list("segments").map_err(from_disk)? {
+        let records = format!("segments/{name}/records");
+        if let Some(range) = range_of(&name)
+            && disk.len(&records).map_err(from_disk)?.is_some()
+        {
+            ranges.push(range);
+        }
+    }
+    ranges.sort_by_key(|range| (range.start, std::cmp::Reverse(range.end)));
+    let mut manifest = Manifest::default();
+    for range in ranges {
+        if range.start == manifest.end() {
+            tell(Progress {
+                what: format!("reading {}", dir_of(&range)),
+                done: range.start,
+                total: None,
+            });
+            manifest.segments.push(read_facts(disk, range)?);
+        }
+    }
+    if !options.read_only && !manifest.segments.is_empty() {
+        manifest.store(disk)?;
+    }
+    Ok(manifest)
+}
+
+/// What the manifest says of a segment, from its files.
+fn read_facts(disk: &dyn Disk, range: std::ops::Range<u64>) -> Result<SegmentFacts> {
+    let caches = Caches::default();
+    let path = format!("{}/records", dir_of(&range));
+    let file = RecordFile::open(disk, &path, Open::Read, &caches)?;
+    let limit_row = u32::try_from(range.end - range.start).ok();
+    let replayed = Replay {
+        hashing: Hashing::new(&[0; 16]),
+        opener: None,
+        limit_bytes: None,
+        limit_row,
+        progress: &mut |_| {},
+    }
+    .run(
+        &file,
+        Trees::At(&mut |_, _| Ok(indelible_merkle::Frontier::new())),
+    )?;
+    let clustered = replayed
+        .header
+        .is_some_and(|h| h.arrangement == Arrangement::Clustered);
+    let mut files = vec![FileLine::new(
+        "records",
+        facts_of(disk, &path, Some(replayed.end))?,
+    )];
+    for name in DERIVED {
+        let path = format!("{}/{name}", dir_of(&range));
+        if disk.len(&path).map_err(from_disk)?.is_some() {
+            files.push(FileLine::new(name, facts_of(disk, &path, None)?));
+        }
+    }
+    let personal = personal_of(&range);
+    if disk.len(&personal).map_err(from_disk)?.is_some() {
+        files.push(FileLine::new("personal", facts_of(disk, &personal, None)?));
+    }
+    Ok(facts(&replayed.tail, range.start, clustered, files))
+}
+
+/// The names of all files of a segment but its records.
+pub(crate) const MADE: [&str; 5] = ["postings", "columns", "ids", "tiles", "personal"];
+
+/// Where a file of a segment is.
+pub(crate) fn path_of(segment: &SegmentFacts, name: &str) -> String {
+    if name == "personal" {
+        personal_of(&segment.range())
+    } else {
+        format!("{}/{name}", dir_of(&segment.range()))
+    }
+}
+
+impl Store {
+    /// Makes derived files again that are missing or have another length than they should.
+    pub(crate) fn mend_missing(&self, tell: Tell<'_>) -> Result<()> {
+        let segments = self.manifest.lock().segments.clone();
+        for segment in &segments {
+            let mut wrong = Vec::new();
+            for name in MADE {
+                let there = self.disk.len(&path_of(segment, name)).map_err(from_disk)?;
+                if there.is_none() || there != segment.file(name).map(|file| file.bytes) {
+                    wrong.push(name);
+                }
+            }
+            if !wrong.is_empty() {
+                self.rebuild(segment, &wrong, tell)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Replays the records of a segment.
+    pub(crate) fn replay_segment(
+        &self,
+        segment: &SegmentFacts,
+        progress: &mut dyn FnMut(u64),
+    ) -> Result<Replayed> {
+        let path = path_of(segment, "records");
+        let file = RecordFile::open(&*self.disk, &path, Open::Read, &self.caches)?;
+        let mut replay = Replay {
+            hashing: self.hashing,
+            opener: self.opener.as_deref(),
+            limit_bytes: segment.file("records").map(|file| file.bytes),
+            limit_row: u32::try_from(segment.end - segment.first).ok(),
+            progress,
+        };
+        let mut before =
+            |tenant: &TenantId, size: u64| Ok(self.frontier_at(tenant, size).unwrap_or_default());
+        replay.run(&file, Trees::At(&mut before))
+    }
+
+    /// Makes derived files of a segment again.
+    pub(crate) fn rebuild(
+        &self,
+        segment: &SegmentFacts,
+        names: &[&str],
+        tell: Tell<'_>,
+    ) -> Result<()> {
+        let what = format!(
+            "rebuilding {} of {}",
+            names.join(", "),
+            dir_of(&segment.range())
+        );
+        let total = Some(segment.end - segment.first);
+        let replayed = self.replay_segment(segment, &mut |done| {
+            tell(Progress {
+                what: what.clone(),
+                done,
+                total,
+            });
+        })?;
+        let disk = &*self.disk;
+        let dir = dir_of(&segment.range());
+        let mut next = segment.clone();
+        for name in names {
+            let line = if *name == "personal" {
+                self.write_personal(&personal_of(&segment.range()), &replayed.tail)?
+            } else {
+                let fresh = format!("{dir}.new");
+                crate::seal::remove_tree(disk, &fresh)?;
+                disk.create_dir_all(&fresh).map_err(from_disk)?;
+                let facts = derived(disk, &fresh, name, &replayed.tail)?;
+                let path = path_of(segment, name);
+                remove_file(disk, &path)?;
+                disk.rename(&format!("{fresh}/{name}"), &path)
+                    .map_err(from_disk)?;
+                disk.sync_dir(&dir).map_err(from_disk)?;
+                crate::seal::remove_tree(disk, &fresh)?;
+                FileLine::new(name, facts)
+            };
+            next.files.retain(|file| file.name != line.name);
+            next.files.push(line);
+        }
+        let mut manifest = self.manifest.lock();
+        if let Some(place) = manifest
+            .segments
+            .iter_mut()
+            .find(|s| s.first == segment.first)
+        {
+            *place = next.clone();
+        }
+        manifest.store(disk)?;
+        drop(manifest);
+        self.show(&[next]);
+        Ok(())
+    }
+
+    /// Every segment that is shown.
+    pub(crate) fn segments(&self) -> Vec<Arc<crate::segment::Segment>> {
+        let view = self.view();
+        let segments = view.parts.iter().filter_map(|part| match part {
+            PartRef::Segment(segment) => Some(Arc::clone(segment)),
+            PartRef::Tail(_) => None,
+        });
+        segments.collect()
+    }
+}

@@ -1,0 +1,326 @@
+//! Making the index of a file of records from its bytes: on opening, and to rebuild a segment.
+//!
+//! Everything but the ciphertexts' find hashes comes from the leaves themselves; those come from
+//! the opener, if there is one.
+
+use std::ops::Range;
+
+use indelible_event::ids::{AuditId, Micros, TenantId};
+use indelible_event::leaf::LeafView;
+use indelible_event::{EventView, Field};
+
+use indelible_merkle::{Frontier, leaf_hash};
+use indelible_store::{Column, Result, RowOpener, Terms, terms};
+
+use crate::block::{Block, SealedRef};
+use crate::bytes::to_u32;
+use crate::frame::{Arrangement, FRAME_HEADER_BYTES, FileHeader, FrameBody, FrameHeader, FrameRun};
+use crate::hashing::Hashing;
+use crate::heads::Heads;
+use crate::records::{RecordFile, Scanner, Step};
+use crate::tail::{Entry, PersonalPlace, Tail};
+
+/// What is found in a file of records.
+pub(crate) struct Replayed {
+    pub(crate) tail: Tail,
+    pub(crate) header: Option<FileHeader>,
+    /// Where the valid frames end.
+    pub(crate) end: u64,
+    /// Checksum of the last header.
+    pub(crate) link: Option<u32>,
+    /// Number of the next frame.
+    pub(crate) number: u32,
+    /// Bytes behind the valid frames that are none.
+    pub(crate) torn: Option<Range<u64>>,
+    /// Bytes between valid frames that are none.
+    pub(crate) damaged: Vec<Range<u64>>,
+}
+
+/// What a replay goes by.
+pub(crate) struct Replay<'a> {
+    pub(crate) hashing: Hashing,
+    pub(crate) opener: Option<&'a dyn RowOpener>,
+    /// Read no byte from here on.
+    pub(crate) limit_bytes: Option<u64>,
+    /// Read no row from here on: a later file begins there.
+    pub(crate) limit_row: Option<u32>,
+    /// Told the number of records read so far.
+    pub(crate) progress: &'a mut dyn FnMut(u64),
+}
+
+/// Where the trees of tenants come from, and where they go.
+pub(crate) enum Trees<'a> {
+    /// The heads before the file, moved by what is in it.
+    Heads(&'a mut Heads),
+    /// A tree of the tenant with this many leaves.
+    At(&'a mut dyn FnMut(&TenantId, u64) -> Result<Frontier>),
+}
+
+impl Replay<'_> {
+    /// Replays a file.
+    pub(crate) fn run(&mut self, file: &RecordFile, mut trees: Trees<'_>) -> Result<Replayed> {
+        let mut scanner = Scanner::new(std::sync::Arc::clone(&file.file), self.limit_bytes)?;
+        let header = scanner.header;
+        let arrangement = header.map_or(Arrangement::Committed, |header| header.arrangement);
+        let mut tail = Tail::new(self.hashing);
+        let (mut torn, mut damaged) = (None, Vec::new());
+        let mut end = scanner.at();
+        let (mut link, mut number) = (scanner.link(), 0);
+        loop {
+            match scanner.step()? {
+                Step::Frame { at, header, body } => {
+                    if self
+                        .limit_row
+                        .is_some_and(|limit| header.first_row >= limit)
+                    {
+                        break;
+                    }
+                    tail.hole(header.first_row);
+                    match FrameBody::parse(&header, &body, arrangement) {
+                        Some(frame) => self.frame(&mut tail, &mut trees, at, &body, &frame)?,
+                        None => {
+                            let after = at + (FRAME_HEADER_BYTES + body.len()) as u64;
+                            damaged.push(at..after);
+                            tail.hole(header.first_row.saturating_add(header.records));
+                        }
+                    }
+                    (self.progress)(u64::from(tail.rows()));
+                    (end, link, number) = (scanner.at(), scanner.link(), scanner.number());
+                }
+                Step::Damaged(range) => damaged.push(range),
+                Step::Torn(range) => {
+                    torn = Some(range);
+                    break;
+                }
+                Step::End => break,
+            }
+        }
+        if let Some(limit) = self.limit_row {
+            tail.hole(limit);
+        }
+        Ok(Replayed {
+            tail,
+            header,
+            end,
+            link,
+            number,
+            torn,
+            damaged,
+        })
+    }
+
+    fn frame(
+        &mut self,
+        tail: &mut Tail,
+        trees: &mut Trees<'_>,
+        at: u64,
+        body: &[u8],
+        frame: &FrameBody<'_>,
+    ) -> Result<()> {
+        let body_at = at + FRAME_HEADER_BYTES as u64;
+        let mut blocks = Vec::with_capacity(frame.blocks.len());
+        let mut row = tail.rows();
+        for &(from, bytes, records) in &frame.blocks {
+            let parsed = body.get(from..from + bytes).and_then(Block::parse);
+            blocks.push((parsed.map(|(block, _)| block).unwrap_or_default(), records));
+            tail.block(row, body_at + from as u64, bytes);
+            row += records;
+        }
+        let first_personal = to_u32(tail.personal.len());
+        let owners = owners(frame, &blocks, first_personal);
+        for (personal, owner) in frame.personal.iter().zip(owners) {
+            let find = owner.and_then(|tenant: &TenantId| {
+                self.opener?.find(tenant, personal.handle, personal.row)
+            });
+            let key = self.hashing.row(&personal.handle, personal.row);
+            tail.push_personal(
+                key,
+                PersonalPlace {
+                    at: body_at + personal.at as u64,
+                    find,
+                },
+            );
+        }
+        let mut records = Records::new(&blocks);
+        for run in &frame.runs {
+            self.run_of(tail, trees, run, &mut records)?;
+            for &(count, first) in &run.positions {
+                let first = first.cast_signed();
+                tail.positions.extend(first..first + i64::from(count));
+            }
+        }
+        Ok(())
+    }
+
+    fn run_of(
+        &self,
+        tail: &mut Tail,
+        trees: &mut Trees<'_>,
+        run: &FrameRun,
+        records: &mut Records<'_>,
+    ) -> Result<()> {
+        let frontier = match trees {
+            Trees::Heads(heads) => heads.frontier(&run.tenant),
+            Trees::At(_) if tail.directory.find(&run.tenant).is_some() => Frontier::new(),
+            Trees::At(at) => at(&run.tenant, run.first_seq)?,
+        };
+        let tenant = tail.tenant(&run.tenant, || frontier);
+        let mut hashes = Vec::with_capacity(run.count as usize);
+        for seq in (run.first_seq..).take(run.count as usize) {
+            let Some((block, at)) = records.next_record() else {
+                tail.hole(tail.rows() + 1);
+                continue;
+            };
+            let facts = records.facts(block, at);
+            hashes.push(facts.record_hash);
+            let entry = Entry {
+                record_hash: facts.record_hash,
+                audit_id: block.audit_id(at).unwrap_or(AuditId([0; 16])),
+                occurred_at: facts.occurred_at,
+                ingested_at: facts.ingested_at,
+                terms: &records.terms,
+                numbers: &records.numbers,
+                sealed: block.sealed(at),
+            };
+            tail.push(tenant, seq, &entry);
+        }
+        if let Trees::Heads(heads) = trees {
+            heads.replay(
+                &run.tenant,
+                run.first_seq,
+                &hashes,
+                Micros(run.last_ingested),
+            );
+        }
+        Ok(())
+    }
+}
+
+/// For each personal row of a frame the tenant of the first record that refers to it.
+fn owners<'a>(
+    frame: &'a FrameBody<'_>,
+    blocks: &[(Block, u32)],
+    first: u32,
+) -> Vec<Option<&'a TenantId>> {
+    let mut owners = vec![None; frame.personal.len()];
+    let mut tenants = frame
+        .runs
+        .iter()
+        .flat_map(|run| std::iter::repeat_n(&run.tenant, run.count as usize));
+    for (block, records) in blocks {
+        for at in 0..*records as usize {
+            let tenant = tenants.next();
+            for value in block.sealed(at) {
+                if let SealedRef::Row(row) = value
+                    && let Some(number) = row.checked_sub(first)
+                    && let Some(owner) = owners.get_mut(number as usize)
+                {
+                    *owner = owner.or(tenant);
+                }
+            }
+        }
+    }
+    owners
+}
+
+/// What a leaf says that the index keeps.
+struct Facts {
+    record_hash: indelible_merkle::Hash,
+    occurred_at: Micros,
+    ingested_at: Micros,
+}
+
+/// The records of a frame one after the other, with the buffers to read them into.
+struct Records<'a> {
+    blocks: &'a [(Block, u32)],
+    block: usize,
+    at: usize,
+    leaf: Vec<u8>,
+    terms: Terms,
+    numbers: Vec<(Column, f64)>,
+}
+
+impl<'a> Records<'a> {
+    fn new(blocks: &'a [(Block, u32)]) -> Self {
+        let (terms, numbers) = (Terms::default(), Vec::new());
+        Self {
+            blocks,
+            block: 0,
+            at: 0,
+            leaf: Vec::new(),
+            terms,
+            numbers,
+        }
+    }
+
+    fn next_record(&mut self) -> Option<(&'a Block, usize)> {
+        loop {
+            let (block, records) = self.blocks.get(self.block)?;
+            if self.at < *records as usize {
+                self.at += 1;
+                return (block.records() == *records as usize).then_some((block, self.at - 1));
+            }
+            (self.block, self.at) = (self.block + 1, 0);
+        }
+    }
+
+    /// Reads a record's leaf; its terms and numbers are left in `self`.
+    fn facts(&mut self, block: &Block, at: usize) -> Facts {
+        self.leaf.clear();
+        let _ = block.leaf(at, &mut self.leaf);
+        self.numbers.clear();
+        self.terms = Terms::default();
+        let record_hash = leaf_hash(&self.leaf);
+        let Ok(leaf) = LeafView::locate(&self.leaf) else {
+            return Facts {
+                record_hash,
+                occurred_at: Micros(0),
+                ingested_at: Micros(0),
+            };
+        };
+        let mut occurred_at = None;
+        if let Ok(event) = EventView::parse(leaf.event()) {
+            terms::extract(&event, &mut self.terms, &mut self.numbers);
+            let text = event.text(Field::OccurredAt);
+            occurred_at = text.and_then(|text| Micros::parse(&text).ok());
+        }
+        let ingested_at = leaf.ingested_at;
+        Facts {
+            record_hash,
+            occurred_at: occurred_at.unwrap_or(ingested_at),
+            ingested_at,
+        }
+    }
+}
+
+/// The header a file of records has that belongs here, or why it does not.
+pub(crate) fn check_header(
+    header: Option<&FileHeader>,
+    path: &str,
+    ledger_id: &[u8; 16],
+    first: u64,
+) -> Result<()> {
+    match header {
+        Some(header) if header.ledger_id != *ledger_id => Err(crate::records::foreign(path)),
+        Some(header) if header.first != first => Err(crate::records::foreign(path)),
+        _ => Ok(()),
+    }
+}
+
+/// The frame header of the next frame.
+pub(crate) fn next_header(
+    number: u32,
+    link: u32,
+    first_row: u32,
+    first_personal: u32,
+) -> FrameHeader {
+    FrameHeader {
+        number,
+        body_bytes: 0,
+        records: 0,
+        first_row,
+        first_personal,
+        link,
+        body_crc: 0,
+    }
+}

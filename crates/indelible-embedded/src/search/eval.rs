@@ -1,0 +1,125 @@
+//! The rows of a part that a condition may hold for: a superset, and whether it is exact.
+
+use indelible_store::{Expr, Key, Result, Terms};
+use roaring::RoaringBitmap;
+
+use crate::hashing::Hashing;
+use crate::part::Part;
+
+/// Some rows of a part.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Rows {
+    /// All of them.
+    All,
+    /// These.
+    Some(RoaringBitmap),
+}
+
+impl Rows {
+    /// Whether there are none.
+    pub(crate) fn is_empty(&self) -> bool {
+        matches!(self, Self::Some(rows) if rows.is_empty())
+    }
+
+    fn and(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::All, rows) | (rows, Self::All) => rows,
+            (Self::Some(a), Self::Some(b)) => Self::Some(a & b),
+        }
+    }
+
+    fn or(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::All, _) | (_, Self::All) => Self::All,
+            (Self::Some(a), Self::Some(b)) => Self::Some(a | b),
+        }
+    }
+
+    fn not(self, rows: u32) -> Self {
+        let mut all = RoaringBitmap::new();
+        if let Self::Some(these) = self {
+            all.insert_range(0..rows);
+            all -= these;
+        }
+        Self::Some(all)
+    }
+}
+
+/// The rows the condition may hold for; the flag says that it holds for all of them.
+pub(crate) fn eval(part: &dyn Part, hashing: &Hashing, expr: &Expr) -> Result<(Rows, bool)> {
+    Ok(match expr {
+        Expr::All => (Rows::All, true),
+        Expr::Is(key, text) => (Rows::Some(term(part, hashing, *key, text)?), true),
+        Expr::Sealed(finds) => {
+            let mut rows = RoaringBitmap::new();
+            for find in finds {
+                for personal in part.personal_with(find)? {
+                    rows |= part.term(hashing.personal(personal))?;
+                }
+            }
+            (Rows::Some(rows), true)
+        }
+        Expr::Phrase(words) => {
+            let mut rows = Rows::All;
+            for word in words {
+                if rows.is_empty() {
+                    break;
+                }
+                rows = rows.and(Rows::Some(term(part, hashing, Key::Word, word)?));
+            }
+            (rows, false)
+        }
+        Expr::Id(id) => {
+            let mut rows = Vec::new();
+            part.with_id(id, &mut rows)?;
+            (Rows::Some(rows.into_iter().collect()), true)
+        }
+        Expr::Sequence(range) => {
+            let directory = part.directory()?;
+            let mut rows = RoaringBitmap::new();
+            for (number, _) in (0_u32..).zip(&directory.tenants) {
+                for (run, _) in directory.rows_between(number, range.clone()) {
+                    rows.insert_range(run);
+                }
+            }
+            (Rows::Some(rows), true)
+        }
+        Expr::Not(inner) => match eval(part, hashing, inner)? {
+            (rows, true) => (rows.not(part.directory()?.rows), true),
+            // Some of these rows may not match, so none may be left out.
+            (_, false) => (Rows::All, false),
+        },
+        Expr::And(all) => {
+            let (mut rows, mut exact) = (Rows::All, true);
+            for inner in all {
+                let (those, sure) = eval(part, hashing, inner)?;
+                rows = rows.and(those);
+                exact &= sure;
+                if rows.is_empty() {
+                    return Ok((rows, true));
+                }
+            }
+            (rows, exact)
+        }
+        Expr::Or(any) => {
+            let (mut rows, mut exact) = (Rows::Some(RoaringBitmap::new()), true);
+            for inner in any {
+                let (those, sure) = eval(part, hashing, inner)?;
+                rows = rows.or(those);
+                exact &= sure;
+            }
+            (rows, exact)
+        }
+    })
+}
+
+fn term(part: &dyn Part, hashing: &Hashing, key: Key, text: &str) -> Result<RoaringBitmap> {
+    // Filed terms are cut to a length; cutting is done where they are made.
+    let mut terms = Terms::default();
+    terms.push(key, text);
+    let hash = terms
+        .iter()
+        .next()
+        .map(|(key, text)| hashing.term(key, text));
+    hash.map_or_else(|| Ok(RoaringBitmap::new()), |hash| part.term(hash))
+}

@@ -1,0 +1,137 @@
+//! The columns of a segment: its directory, times, positions, places of personal rows, numbers.
+
+use indelible_disk::Disk;
+use indelible_store::{Column as Number, Result};
+
+use crate::bytes::{Reader, put_varint};
+use crate::container::{Container, FileFacts, Writer};
+use crate::directory::Directory;
+use crate::segment::column::{self, Column};
+
+const MAGIC: [u8; 8] = *b"indl-col";
+const TENANTS: u32 = 1;
+const RUNS: u32 = 2;
+const BLOCKS: u32 = 3;
+const OCCURRED: u32 = 10;
+const INGESTED: u32 = 12;
+const POSITIONS: u32 = 14;
+const PERSONAL: u32 = 16;
+/// The numbers of column `n` are section `NUMBERS + n`.
+const NUMBERS: u32 = 100;
+
+/// What the columns of a segment are written from.
+pub(crate) struct Source<'a> {
+    pub(crate) directory: &'a Directory,
+    pub(crate) occurred: &'a [i64],
+    pub(crate) ingested: &'a [i64],
+    /// One per row of a clustered segment, none of a committed one.
+    pub(crate) positions: &'a [i64],
+    /// Where each personal row starts in the file of records.
+    pub(crate) personal: &'a [i64],
+    /// (column, row, value), rows ascending within a column.
+    pub(crate) numbers: &'a [(Number, u32, f64)],
+}
+
+/// Writes the columns.
+pub(crate) fn write(disk: &dyn Disk, path: &str, source: &Source<'_>) -> Result<FileFacts> {
+    let mut writer = Writer::create(disk, path, MAGIC)?;
+    let sections = source.directory.encode();
+    for (kind, section) in [TENANTS, RUNS, BLOCKS].into_iter().zip(&sections) {
+        writer.section(kind, section)?;
+    }
+    column::write(&mut writer, OCCURRED, source.occurred)?;
+    column::write(&mut writer, INGESTED, source.ingested)?;
+    column::write(&mut writer, POSITIONS, source.positions)?;
+    column::write(&mut writer, PERSONAL, source.personal)?;
+    for (number, _) in Number::ALL {
+        let mut bytes = Vec::new();
+        let mut before = 0;
+        for (_, row, value) in source
+            .numbers
+            .iter()
+            .filter(|(column, ..)| *column == number)
+        {
+            put_varint(&mut bytes, u64::from(row - before));
+            bytes.extend_from_slice(&value.to_le_bytes());
+            before = *row;
+        }
+        if !bytes.is_empty() {
+            writer.section(NUMBERS + u32::from(number as u8), &bytes)?;
+        }
+    }
+    writer.finish()
+}
+
+/// The columns of a segment, open for reading.
+pub(crate) struct Columns {
+    pub(crate) file: Container,
+    pub(crate) directory: Directory,
+    pub(crate) occurred: Column,
+    pub(crate) ingested: Column,
+    positions: Column,
+    personal: Column,
+}
+
+impl Columns {
+    pub(crate) fn open(disk: &dyn Disk, path: &str) -> Result<Self> {
+        let file = Container::open(disk, path, MAGIC)?;
+        let sections = [
+            file.section(TENANTS)?,
+            file.section(RUNS)?,
+            file.section(BLOCKS)?,
+        ];
+        let [tenants, runs, blocks] = &sections;
+        let directory = Directory::parse([tenants, runs, blocks])
+            .ok_or_else(|| file.corrupt("has a directory that cannot be read"))?;
+        let column = |kind| Column::open(&file, kind);
+        let (occurred, ingested) = (column(OCCURRED)?, column(INGESTED)?);
+        let (positions, personal) = (column(POSITIONS)?, column(PERSONAL)?);
+        Ok(Self {
+            file,
+            directory,
+            occurred,
+            ingested,
+            positions,
+            personal,
+        })
+    }
+
+    /// The position of a row in a segment that begins at `first`.
+    pub(crate) fn position(&self, first: u64, row: u32) -> Result<u64> {
+        if self.positions.rows == 0 {
+            return Ok(first + u64::from(row));
+        }
+        Ok(self.positions.value(&self.file, row)?.cast_unsigned())
+    }
+
+    /// All positions of a segment that begins at `first`.
+    pub(crate) fn all_positions(&self, first: u64) -> Result<Vec<i64>> {
+        if self.positions.rows == 0 {
+            let first = first.cast_signed();
+            return Ok((first..first + i64::from(self.directory.rows)).collect());
+        }
+        self.positions.read_all(&self.file)
+    }
+
+    /// Where a personal row starts in the file of records.
+    pub(crate) fn personal_at(&self, row: u32) -> Result<u64> {
+        Ok(self.personal.value(&self.file, row)?.cast_unsigned())
+    }
+
+    /// Where every personal row starts.
+    pub(crate) fn all_personal(&self) -> Result<Vec<i64>> {
+        self.personal.read_all(&self.file)
+    }
+
+    /// Calls `visit` with (row, value) of a numeric column, rows ascending.
+    pub(crate) fn numbers(&self, number: Number, visit: &mut dyn FnMut(u32, f64)) -> Result<()> {
+        let bytes = self.file.section(NUMBERS + u32::from(number as u8))?;
+        let mut reader = Reader::new(&bytes);
+        let mut row = 0;
+        while let (Some(step), Some(value)) = (reader.varint_u32(), reader.u64()) {
+            row += step;
+            visit(row, f64::from_bits(value));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,340 @@
+//! Postings: for each term the rows filed under it, found by the hash of the term.
+//!
+//! The dictionary is sorted by hash and cut into pages of at most 256 terms; a sparse index of the
+//! pages is kept in memory, so a lookup is one read of a page and for a long list one more. One row
+//! and short lists stand in the page. Layout: `spec/segment.md` §5.
+
+use std::ops::Range;
+
+use indelible_disk::Disk;
+use indelible_store::Result;
+use roaring::RoaringBitmap;
+
+use crate::bytes::{Reader, put_chunk, put_varint};
+use crate::container::{Container, FileFacts, Writer, end_page};
+
+const MAGIC: [u8; 8] = *b"indl-pst";
+const PAGES: u32 = 1;
+const SPARSE: u32 = 2;
+const PAGE_TERMS: usize = 256;
+/// A list of at most this many bytes stands in the page.
+const INLINE_BYTES: usize = 48;
+/// From this many rows on a list may be a bitmap.
+const BITMAP_ROWS: usize = 256;
+
+/// Writes postings, term by term in the order of their hashes.
+pub(crate) struct PostingsWriter {
+    writer: Writer,
+    page: Vec<(u64, Vec<u8>)>,
+    lists: Vec<u8>,
+    sparse: Vec<u8>,
+    scratch: Vec<u8>,
+}
+
+impl PostingsWriter {
+    pub(crate) fn create(disk: &dyn Disk, path: &str) -> Result<Self> {
+        let mut writer = Writer::create(disk, path, MAGIC)?;
+        writer.begin(PAGES);
+        let (page, lists) = (Vec::with_capacity(PAGE_TERMS), Vec::new());
+        Ok(Self {
+            writer,
+            page,
+            lists,
+            sparse: Vec::new(),
+            scratch: Vec::new(),
+        })
+    }
+
+    /// Adds a term: its hash, above all before, and its rows, ascending.
+    pub(crate) fn term(&mut self, hash: u64, rows: &[u32]) -> Result<()> {
+        let mut entry = Vec::new();
+        if let [row] = rows {
+            put_varint(&mut entry, u64::from(*row) << 1 | 1);
+        } else {
+            self.scratch.clear();
+            put_list(&mut self.scratch, rows);
+            if self.scratch.len() <= INLINE_BYTES {
+                put_varint(&mut entry, 0);
+                put_chunk(&mut entry, &self.scratch);
+            } else {
+                end_page(&mut self.scratch);
+                put_varint(&mut entry, (self.scratch.len() as u64) << 1);
+                self.lists.extend_from_slice(&self.scratch);
+            }
+        }
+        self.page.push((hash, entry));
+        if self.page.len() == PAGE_TERMS {
+            self.end_page()
+        } else {
+            Ok(())
+        }
+    }
+
+    /// The lists of a page stand before it, in the order of its terms.
+    fn end_page(&mut self) -> Result<()> {
+        let Some(&(first, _)) = self.page.first() else {
+            return Ok(());
+        };
+        let lists_at = self.writer.at();
+        self.writer.put(&self.lists)?;
+        self.lists.clear();
+        let mut bytes = Vec::new();
+        bytes.extend_from_slice(&crate::bytes::to_u32(self.page.len()).to_le_bytes());
+        bytes.extend_from_slice(&lists_at.to_le_bytes());
+        let mut before = first;
+        for (hash, entry) in self.page.drain(..) {
+            put_varint(&mut bytes, hash - before);
+            bytes.extend_from_slice(&entry);
+            before = hash;
+        }
+        end_page(&mut bytes);
+        self.sparse.extend_from_slice(&first.to_le_bytes());
+        self.sparse
+            .extend_from_slice(&self.writer.at().to_le_bytes());
+        self.sparse
+            .extend_from_slice(&crate::bytes::to_u32(bytes.len()).to_le_bytes());
+        self.writer.put(&bytes)
+    }
+
+    pub(crate) fn finish(mut self) -> Result<FileFacts> {
+        self.end_page()?;
+        self.writer.section(SPARSE, &self.sparse)?;
+        self.writer.finish()
+    }
+}
+
+fn put_list(out: &mut Vec<u8>, rows: &[u32]) {
+    out.push(0);
+    let start = out.len();
+    let mut before = 0;
+    for &row in rows {
+        put_varint(out, u64::from(row - before));
+        before = row;
+    }
+    if rows.len() >= BITMAP_ROWS
+        && let Ok(mut bitmap) = RoaringBitmap::from_sorted_iter(rows.iter().copied())
+    {
+        bitmap.optimize();
+        if bitmap.serialized_size() < out.len() - start {
+            out.truncate(start - 1);
+            out.push(1);
+            if bitmap.serialize_into(&mut *out).is_err() {
+                out.truncate(start - 1);
+            }
+        }
+    }
+}
+
+fn parse_list(bytes: &[u8]) -> Option<RoaringBitmap> {
+    let (&tag, rest) = bytes.split_first()?;
+    if tag == 1 {
+        return RoaringBitmap::deserialize_from(rest).ok();
+    }
+    let mut reader = Reader::new(rest);
+    let mut rows = RoaringBitmap::new();
+    let mut row = 0_u32;
+    while !reader.is_done() {
+        row = row.checked_add(reader.varint_u32()?)?;
+        rows.insert(row);
+    }
+    Some(rows)
+}
+
+/// A list of rows as a dictionary page has it.
+enum Found<'a> {
+    Row(u32),
+    List(&'a [u8]),
+    At(Range<u64>),
+}
+
+/// A list of rows that is read when it is wanted.
+enum Pending {
+    Here(RoaringBitmap),
+    At(Range<u64>),
+}
+
+impl Found<'_> {
+    fn pending(self) -> Option<Pending> {
+        Some(match self {
+            Found::Row(row) => Pending::Here(RoaringBitmap::from([row])),
+            Found::List(bytes) => Pending::Here(parse_list(bytes)?),
+            Found::At(range) => Pending::At(range),
+        })
+    }
+}
+
+/// Postings, open for reading.
+pub(crate) struct Postings {
+    file: Container,
+    sparse: Vec<(u64, Range<u64>)>,
+}
+
+impl Postings {
+    pub(crate) fn open(disk: &dyn Disk, path: &str) -> Result<Self> {
+        let file = Container::open(disk, path, MAGIC)?;
+        let bytes = file.section(SPARSE)?;
+        let mut reader = Reader::new(&bytes);
+        let mut sparse = Vec::with_capacity(bytes.len() / 20);
+        while let (Some(hash), Some(at), Some(count)) = (reader.u64(), reader.u64(), reader.u32()) {
+            sparse.push((hash, at..at.saturating_add(u64::from(count))));
+        }
+        Ok(Self { file, sparse })
+    }
+
+    /// Rows filed under the term with this hash.
+    pub(crate) fn rows(&self, hash: u64) -> Result<RoaringBitmap> {
+        let at = self.sparse.partition_point(|(first, _)| *first <= hash);
+        let Some((_, range)) = at.checked_sub(1).and_then(|at| self.sparse.get(at)) else {
+            return Ok(RoaringBitmap::new());
+        };
+        let page = self.file.page(range.clone())?;
+        let mut found = None;
+        let first = self.sparse.get(at - 1).map_or(0, |(first, _)| *first);
+        visit_page(&page, first, &mut |term, list| {
+            if term == hash {
+                found = Some(list.pending()?);
+            }
+            Some(term < hash)
+        })
+        .ok_or_else(|| self.file.corrupt("has a page that cannot be read"))?;
+        found.map_or_else(|| Ok(RoaringBitmap::new()), |list| self.resolve(list))
+    }
+
+    fn resolve(&self, found: Pending) -> Result<RoaringBitmap> {
+        match found {
+            Pending::Here(rows) => Ok(rows),
+            Pending::At(range) => {
+                let list = self.file.page(range)?;
+                parse_list(&list).ok_or_else(|| self.file.corrupt("has a list that cannot be read"))
+            }
+        }
+    }
+
+    /// All terms in the order of their hashes, page by page.
+    pub(crate) fn terms(&self) -> Terms<'_> {
+        Terms {
+            postings: self,
+            page: 0,
+            ready: Vec::new(),
+        }
+    }
+}
+
+/// Walks the dictionary in order.
+pub(crate) struct Terms<'a> {
+    postings: &'a Postings,
+    page: usize,
+    ready: Vec<(u64, Pending)>,
+}
+
+impl Terms<'_> {
+    /// The next term with its rows.
+    pub(crate) fn next_term(&mut self) -> Result<Option<(u64, RoaringBitmap)>> {
+        while self.ready.is_empty() {
+            let Some((first, range)) = self.postings.sparse.get(self.page) else {
+                return Ok(None);
+            };
+            self.page += 1;
+            let page = self.postings.file.page(range.clone())?;
+            visit_page(&page, *first, &mut |term, list| {
+                self.ready.push((term, list.pending()?));
+                Some(true)
+            })
+            .ok_or_else(|| self.postings.file.corrupt("has a page that cannot be read"))?;
+            self.ready.reverse();
+        }
+        match self.ready.pop() {
+            Some((hash, found)) => Ok(Some((hash, self.postings.resolve(found)?))),
+            None => Ok(None),
+        }
+    }
+}
+
+/// Calls `visit` for the terms of a page in order, as long as it wants more; `None` is damage.
+fn visit_page<'a>(
+    page: &'a [u8],
+    first: u64,
+    visit: &mut dyn FnMut(u64, Found<'a>) -> Option<bool>,
+) -> Option<()> {
+    let mut reader = Reader::new(page);
+    let count = reader.u32()?;
+    let mut lists_at = reader.u64()?;
+    let mut hash = first;
+    for _ in 0..count {
+        hash = hash.checked_add(reader.varint()?)?;
+        let word = reader.varint()?;
+        let found = if word & 1 == 1 {
+            Found::Row(u32::try_from(word >> 1).ok()?)
+        } else if word == 0 {
+            Found::List(reader.chunk()?)
+        } else {
+            let end = lists_at.checked_add(word >> 1)?;
+            let range = lists_at..end;
+            lists_at = end;
+            Found::At(range)
+        };
+        if !visit(hash, found)? {
+            break;
+        }
+    }
+    Some(())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+    use indelible_disk::FaultyDisk;
+    use proptest::prelude::*;
+    use std::collections::BTreeMap;
+
+    fn check(terms: &BTreeMap<u64, Vec<u32>>) {
+        let disk = FaultyDisk::new(0);
+        let mut writer = PostingsWriter::create(&disk, "f").unwrap();
+        for (hash, rows) in terms {
+            writer.term(*hash, rows).unwrap();
+        }
+        writer.finish().unwrap();
+        let postings = Postings::open(&disk, "f").unwrap();
+        let mut walk = postings.terms();
+        for (hash, rows) in terms {
+            assert_eq!(
+                postings.rows(*hash).unwrap().iter().collect::<Vec<_>>(),
+                *rows
+            );
+            let (term, found) = walk.next_term().unwrap().unwrap();
+            assert_eq!(
+                (term, found.iter().collect::<Vec<_>>()),
+                (*hash, rows.clone())
+            );
+            let other = hash ^ 1;
+            if !terms.contains_key(&other) {
+                assert!(postings.rows(other).unwrap().is_empty());
+            }
+        }
+        assert!(walk.next_term().unwrap().is_none());
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(24))]
+        #[test]
+        fn postings_come_back(
+            terms in proptest::collection::btree_map(
+                any::<u64>(),
+                proptest::collection::btree_set(0_u32..1 << 20, 1..40), 0..700),
+        ) {
+            check(&terms.into_iter().map(|(h, rows)| (h, rows.into_iter().collect())).collect());
+        }
+    }
+
+    #[test]
+    fn long_lists_and_ranges_come_back() {
+        let mut terms = BTreeMap::new();
+        terms.insert(0, (0..100_000).collect());
+        terms.insert(5, (0..100_000).step_by(3).collect());
+        terms.insert(6, (0..255).map(|n| n * 1000).collect());
+        terms.insert(u64::MAX, (0..256).map(|n| n * 1000).collect());
+        check(&terms);
+        check(&BTreeMap::new());
+    }
+}

@@ -1,0 +1,356 @@
+//! The open tail: the index in memory of a file of records that is still growing, or is to be
+//! sealed.
+//!
+//! Terms are kept in tables of a bounded number of rows, so that each stays small and inserting
+//! into it cheap; a lookup asks each. Everything is bounded by the rows of a segment.
+
+use foldhash::fast::RandomState;
+use hashbrown::{HashMap, HashTable};
+use indelible_event::ids::{AuditId, Micros, TenantId};
+use indelible_merkle::{Frontier, Hash};
+use indelible_store::{Column, FindHash, Terms};
+use roaring::RoaringBitmap;
+
+use crate::block::SealedRef;
+use crate::bytes::to_u32;
+use crate::directory::{BlockPlace, Directory};
+use crate::hashing::Hashing;
+use crate::segment::column::CHUNK_ROWS;
+
+/// Rows of one table of terms.
+const TABLE_ROWS: u32 = 16_384;
+
+/// What the tail needs to know of a record, beside the bytes.
+pub(crate) struct Entry<'a> {
+    pub(crate) record_hash: Hash,
+    pub(crate) audit_id: AuditId,
+    pub(crate) occurred_at: Micros,
+    pub(crate) ingested_at: Micros,
+    pub(crate) terms: &'a Terms,
+    pub(crate) numbers: &'a [(Column, f64)],
+    pub(crate) sealed: &'a [SealedRef],
+}
+
+/// A term of a table: its hash, and its one row or the number of its list.
+#[derive(Clone, Copy)]
+struct Term {
+    hash: u64,
+    rows: u32,
+    many: bool,
+}
+
+/// The terms of some consecutive rows.
+#[derive(Default)]
+struct TermTable {
+    rows: u32,
+    table: HashTable<Term>,
+    lists: Vec<Vec<u32>>,
+}
+
+impl TermTable {
+    fn insert(&mut self, hash: u64, row: u32) {
+        let Some(term) = self.table.find_mut(hash, |term| term.hash == hash) else {
+            let term = Term {
+                hash,
+                rows: row,
+                many: false,
+            };
+            self.table.insert_unique(hash, term, |term| term.hash);
+            return;
+        };
+        if !term.many {
+            if term.rows != row {
+                self.lists.push(vec![term.rows, row]);
+                *term = Term {
+                    hash,
+                    rows: to_u32(self.lists.len() - 1),
+                    many: true,
+                };
+            }
+        } else if let Some(list) = self.lists.get_mut(term.rows as usize)
+            && list.last() != Some(&row)
+        {
+            list.push(row);
+        }
+    }
+
+    fn rows<'a>(&'a self, term: &'a Term) -> &'a [u32] {
+        if term.many {
+            self.lists
+                .get(term.rows as usize)
+                .map_or(&[], Vec::as_slice)
+        } else {
+            std::slice::from_ref(&term.rows)
+        }
+    }
+}
+
+/// A personal row: where it stands in the file, and what finds it where that is known.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct PersonalPlace {
+    pub(crate) at: u64,
+    pub(crate) find: Option<FindHash>,
+}
+
+/// The index of a growing file of records.
+pub(crate) struct Tail {
+    hashing: Hashing,
+    pub(crate) directory: Directory,
+    pub(crate) occurred: Vec<i64>,
+    pub(crate) ingested: Vec<i64>,
+    /// Positions of a clustered file; a committed one has none.
+    pub(crate) positions: Vec<i64>,
+    zones: Vec<(i64, i64)>,
+    pub(crate) hashes: Vec<Hash>,
+    pub(crate) numbers: Vec<(Column, u32, f64)>,
+    tables: Vec<TermTable>,
+    pub(crate) ids: Vec<AuditId>,
+    id_rows: HashTable<u32>,
+    pub(crate) personal: Vec<PersonalPlace>,
+    personal_rows: HashMap<u128, u32, RandomState>,
+    finds: HashMap<FindHash, Vec<u32>, RandomState>,
+    /// Frontiers of the tenants before their first record here, by tenant number.
+    pub(crate) frontiers: Vec<Frontier>,
+    random: RandomState,
+}
+
+impl Tail {
+    pub(crate) fn new(hashing: Hashing) -> Self {
+        Self {
+            hashing,
+            directory: Directory::default(),
+            occurred: Vec::new(),
+            ingested: Vec::new(),
+            positions: Vec::new(),
+            zones: Vec::new(),
+            hashes: Vec::new(),
+            numbers: Vec::new(),
+            tables: Vec::new(),
+            ids: Vec::new(),
+            id_rows: HashTable::new(),
+            personal: Vec::new(),
+            personal_rows: HashMap::default(),
+            finds: HashMap::default(),
+            frontiers: Vec::new(),
+            random: RandomState::default(),
+        }
+    }
+
+    pub(crate) fn rows(&self) -> u32 {
+        self.directory.rows
+    }
+
+    /// The tenant's number; `frontier` is its tree before its first record here.
+    pub(crate) fn tenant(&mut self, tenant: &TenantId, frontier: impl FnOnce() -> Frontier) -> u32 {
+        let number = self.directory.tenant_number(tenant);
+        if number as usize == self.frontiers.len() {
+            self.frontiers.push(frontier());
+        }
+        number
+    }
+
+    /// Rows up to `row` are there and cannot be read.
+    pub(crate) fn hole(&mut self, row: u32) {
+        while self.rows() < row {
+            let at = self.rows() + 1;
+            self.directory.push_hole(at);
+            self.column(0, 0);
+            self.hashes.push(Hash::ZERO);
+            self.ids.push(AuditId([0; 16]));
+        }
+    }
+
+    fn column(&mut self, occurred: i64, ingested: i64) {
+        if self.occurred.len().is_multiple_of(CHUNK_ROWS) {
+            self.zones.push((occurred, occurred));
+        } else if let Some(zone) = self.zones.last_mut() {
+            *zone = (zone.0.min(occurred), zone.1.max(occurred));
+        }
+        self.occurred.push(occurred);
+        self.ingested.push(ingested);
+    }
+
+    /// Adds the next record, the one with sequence number `seq` of tenant `tenant`.
+    pub(crate) fn push(&mut self, tenant: u32, seq: u64, entry: &Entry<'_>) {
+        let row = self.rows();
+        self.directory.push_run(tenant, seq, 1);
+        self.directory.occurred(tenant, entry.occurred_at.0);
+        self.column(entry.occurred_at.0, entry.ingested_at.0);
+        self.hashes.push(entry.record_hash);
+        self.ids.push(entry.audit_id);
+        let (ids, random) = (&self.ids, &self.random);
+        let hash_of = |row: &u32| id_hash(random, ids.get(*row as usize));
+        let hash = id_hash(random, Some(&entry.audit_id));
+        self.id_rows.insert_unique(hash, row, hash_of);
+        self.numbers.extend(
+            entry
+                .numbers
+                .iter()
+                .map(|&(column, value)| (column, row, value)),
+        );
+        if self
+            .tables
+            .last()
+            .is_none_or(|table| table.rows == TABLE_ROWS)
+        {
+            self.tables.push(TermTable::default());
+        }
+        if let Some(table) = self.tables.last_mut() {
+            table.rows += 1;
+            for (key, text) in entry.terms.iter() {
+                table.insert(self.hashing.term(key, text), row);
+            }
+            for value in entry.sealed {
+                if let SealedRef::Row(number) = value {
+                    table.insert(self.hashing.personal(*number), row);
+                }
+            }
+        }
+    }
+
+    /// Counts a block of the file.
+    pub(crate) fn block(&mut self, row: u32, at: u64, bytes: usize) {
+        self.directory.blocks.push(BlockPlace {
+            row,
+            at,
+            bytes: to_u32(bytes),
+        });
+    }
+
+    /// The number of an equal personal row, if the file has one.
+    pub(crate) fn personal_number(&self, key: u128) -> Option<u32> {
+        self.personal_rows.get(&key).copied()
+    }
+
+    /// Adds the next personal row.
+    pub(crate) fn push_personal(&mut self, key: u128, place: PersonalPlace) {
+        let number = to_u32(self.personal.len());
+        self.personal_rows.insert(key, number);
+        if let Some(find) = place.find {
+            self.finds.entry(find).or_default().push(number);
+        }
+        self.personal.push(place);
+    }
+
+    /// Personal rows that hold the value.
+    pub(crate) fn personal_with(&self, find: &FindHash) -> &[u32] {
+        self.finds.get(find).map_or(&[], Vec::as_slice)
+    }
+
+    /// Rows filed under the term with this hash.
+    pub(crate) fn term(&self, hash: u64) -> RoaringBitmap {
+        let mut rows = RoaringBitmap::new();
+        for table in &self.tables {
+            if let Some(term) = table.table.find(hash, |term| term.hash == hash) {
+                rows.extend(table.rows(term));
+            }
+        }
+        rows
+    }
+
+    /// Rows with this audit id.
+    pub(crate) fn with_id(&self, id: &AuditId, out: &mut Vec<u32>) {
+        let hash = id_hash(&self.random, Some(id));
+        let same = |row: &&u32| self.ids.get(**row as usize) == Some(id);
+        out.extend(self.id_rows.iter_hash(hash).filter(same));
+    }
+
+    /// Minimum and maximum of `occurred_at` in each chunk of rows.
+    pub(crate) fn zones(&self) -> &[(i64, i64)] {
+        &self.zones
+    }
+
+    /// All terms in the order of their hashes, each with its rows in order.
+    pub(crate) fn each_term(
+        &self,
+        visit: &mut dyn FnMut(u64, &[u32]) -> indelible_store::Result<()>,
+    ) -> indelible_store::Result<()> {
+        let mut all: Vec<(u64, u32, &Term)> = Vec::new();
+        for (number, table) in self.tables.iter().enumerate() {
+            all.extend(
+                table
+                    .table
+                    .iter()
+                    .map(|term| (term.hash, to_u32(number), term)),
+            );
+        }
+        all.sort_unstable_by_key(|&(hash, number, _)| (hash, number));
+        let mut rows = Vec::new();
+        for same in all.chunk_by(|a, b| a.0 == b.0) {
+            rows.clear();
+            for (_, number, term) in same {
+                if let Some(table) = self.tables.get(*number as usize) {
+                    rows.extend_from_slice(table.rows(term));
+                }
+            }
+            if let Some((hash, ..)) = same.first() {
+                visit(*hash, &rows)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn id_hash(random: &RandomState, id: Option<&AuditId>) -> u64 {
+    use std::hash::BuildHasher as _;
+    random.hash_one(id.map(AuditId::bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+    use indelible_store::Key;
+    use proptest::prelude::*;
+    use std::collections::BTreeMap;
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(48))]
+        #[test]
+        fn terms_and_ids_are_found(
+            records in proptest::collection::vec(
+                (proptest::collection::vec(0_u8..30, 0..6), any::<[u8; 10]>()), 1..200),
+        ) {
+            let hashing = Hashing::new(&[7; 16]);
+            let mut tail = Tail::new(hashing);
+            let tenant = tail.tenant(&TenantId::parse("acme").unwrap(), Frontier::new);
+            let mut expected: BTreeMap<u64, Vec<u32>> = BTreeMap::new();
+            for (row, (words, random)) in records.iter().enumerate() {
+                let row = to_u32(row);
+                let mut terms = Terms::default();
+                for word in words {
+                    let word = word.to_string();
+                    terms.push(Key::Word, &word);
+                    let rows = expected.entry(hashing.term(Key::Word, &word)).or_default();
+                    if rows.last() != Some(&row) {
+                        rows.push(row);
+                    }
+                }
+                tail.push(tenant, u64::from(row), &Entry {
+                    record_hash: Hash::ZERO,
+                    audit_id: AuditId::mint(5, *random),
+                    occurred_at: Micros(i64::from(row)),
+                    ingested_at: Micros(0),
+                    terms: &terms,
+                    numbers: &[],
+                    sealed: &[],
+                });
+            }
+            let mut found = BTreeMap::new();
+            tail.each_term(&mut |hash, rows| {
+                found.insert(hash, rows.to_vec());
+                Ok(())
+            })
+            .unwrap();
+            prop_assert_eq!(&found, &expected);
+            for (hash, rows) in &expected {
+                prop_assert_eq!(&tail.term(*hash).iter().collect::<Vec<_>>(), rows);
+            }
+            for (row, (_, random)) in records.iter().enumerate() {
+                let mut rows = Vec::new();
+                tail.with_id(&AuditId::mint(5, *random), &mut rows);
+                prop_assert!(rows.contains(&to_u32(row)));
+            }
+        }
+    }
+}
