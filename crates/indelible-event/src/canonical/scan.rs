@@ -127,14 +127,24 @@ fn array<S: Sink>(text: &[u8], mut at: usize, levels: usize, sink: &mut S) -> Op
 
 /// The place of the quote that ends the string whose content starts at `at`.
 #[inline]
-fn string(text: &[u8], mut at: usize) -> Option<usize> {
+fn string(text: &[u8], at: usize) -> Option<usize> {
+    let end = special(text, at)?;
+    if text.get(end) == Some(&b'"') {
+        Some(end)
+    } else {
+        string_with_escapes(text, end)
+    }
+}
+
+#[cold]
+fn string_with_escapes(text: &[u8], mut at: usize) -> Option<usize> {
     loop {
-        at = special(text, at)?;
         match *text.get(at)? {
             b'"' => return Some(at),
             b'\\' => at += canonical_escape(text.get(at + 1..)?)?,
             _ => return None,
         }
+        at = special(text, at)?;
     }
 }
 
@@ -148,10 +158,11 @@ pub(crate) fn special(text: &[u8], mut at: usize) -> Option<usize> {
         let word = u64::from_le_bytes(*chunk);
         let quote = word ^ (ONES * 0x22);
         let backslash = word ^ (ONES * 0x5c);
-        let hits = (quote.wrapping_sub(ONES) & !quote)
-            | (backslash.wrapping_sub(ONES) & !backslash)
-            | (word.wrapping_sub(ONES * 0x20) & !word);
-        let hits = hits & HIGHS;
+        // Exact up to the first hit, which is all that is asked for.
+        let low = quote.wrapping_sub(ONES)
+            | backslash.wrapping_sub(ONES)
+            | word.wrapping_sub(ONES * 0x20);
+        let hits = low & !word & HIGHS;
         if hits != 0 {
             return Some(at + (hits.trailing_zeros() / 8) as usize);
         }
