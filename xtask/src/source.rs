@@ -88,6 +88,7 @@ impl Tree {
         };
         tree.walk(root, "")?;
         tree.files.sort_by(|a, b| a.path.cmp(&b.path));
+        mark_test_modules(&mut tree.files);
         Ok(tree)
     }
 
@@ -130,12 +131,44 @@ impl Tree {
                 rest = parent;
             }
         }
-        let files = files
+        let mut files: Vec<File> = files
             .iter()
             .map(|(path, text)| File::new(path, text))
             .collect();
+        mark_test_modules(&mut files);
         Self { files, paths }
     }
+}
+
+/// Empties the product code of files that their parent declares with `#[cfg(test)] mod name;`.
+fn mark_test_modules(files: &mut [File]) {
+    let places: Vec<String> = files.iter().flat_map(test_modules).collect();
+    for file in files {
+        let in_one = |place: &String| {
+            let rest = file.path.strip_prefix(place.as_str());
+            rest.is_some_and(|rest| rest == ".rs" || rest.starts_with('/'))
+        };
+        if places.iter().any(in_one) {
+            file.product.clear();
+        }
+    }
+}
+
+/// Paths, without `.rs`, of the modules for tests that `file` declares and does not contain.
+fn test_modules(file: &File) -> Vec<String> {
+    let (folder, name) = file.path.rsplit_once('/').unwrap_or(("", &file.path));
+    let folder = match name {
+        "mod.rs" | "lib.rs" | "main.rs" => folder.to_owned(),
+        name => format!("{folder}/{}", name.trim_end_matches(".rs")),
+    };
+    let declared = file.code.split("#[cfg(test)]").skip(1).filter_map(|rest| {
+        let rest = rest.trim_start().strip_prefix("mod ")?;
+        let (name, _) = rest.split_once(';')?;
+        name.bytes()
+            .all(is_name)
+            .then(|| format!("{folder}/{name}"))
+    });
+    declared.collect()
 }
 
 /// Line number of the byte at `offset`, from 1.
@@ -393,6 +426,31 @@ mod tests {
             File::new("crates/x/src/contest.rs", "fn a() {}").product,
             "fn a() {}"
         );
+    }
+
+    #[test]
+    fn a_module_declared_for_tests_is_not_product_code() {
+        let tree = Tree::of(&[
+            (
+                "crates/x/src/seal/mod.rs",
+                "#[cfg(test)]\nmod vectors;\nmod splice;\n",
+            ),
+            ("crates/x/src/seal/vectors.rs", "fn a() {}"),
+            ("crates/x/src/seal/vectors_of_others.rs", "fn a() {}"),
+            (
+                "crates/x/src/seal/splice.rs",
+                "#[cfg(test)]\nmod cases;\nfn a() {}",
+            ),
+            ("crates/x/src/seal/splice/cases.rs", "fn a() {}"),
+        ]);
+        let product = |path: &str| tree.file(path).map_or("", |file| file.product.as_str());
+        assert_eq!(product("crates/x/src/seal/vectors.rs"), "");
+        assert_eq!(product("crates/x/src/seal/splice/cases.rs"), "");
+        assert_eq!(
+            product("crates/x/src/seal/vectors_of_others.rs"),
+            "fn a() {}"
+        );
+        assert!(product("crates/x/src/seal/splice.rs").contains("fn a()"));
     }
 
     #[test]
