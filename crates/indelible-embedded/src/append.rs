@@ -1,8 +1,8 @@
 //! Committing: one frame, one write, one sync, then the index, then the heads.
 //!
 //! A failed write or sync ends the file, since nothing is certain about it any more. The next file
-//! begins where the acknowledged records end, which voids whatever of the failed frame may be there;
-//! once it is durable the commit certainly did not happen.
+//! begins where the acknowledged records end, which voids whatever of the failed frame may be
+//! there; once it is durable the commit certainly did not happen.
 
 use std::collections::BTreeSet;
 

@@ -2,8 +2,8 @@
 //!
 //! Destroying a key rewraps the other keys of its bucket under a new bucket key and removes the old
 //! one, in one change set: a copy of the subject's wrapped key opens nothing any more. What is not
-//! here: pages of the store's file that still hold old bytes, backups, and the record of an erasure.
-//! `spec/sealing.md` §destruction.
+//! here: pages of the store's file that still hold old bytes, backups, and the record of an
+//! erasure. `spec/sealing.md` §destruction.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -4,8 +4,8 @@
 //! been first with a person, a bucket or a tenant: its key is adopted, ours is marked superseded,
 //! and whoever sealed under ours seals again. Entries of buckets are rewritten unchanged, so that a
 //! key is never put into a bucket whose key was destroyed in between.
-//! If we die before the write, nothing refers to the keys; after it, keys that nothing refers to are
-//! harmless. `spec/sealing.md` §key store.
+//! If we die before the write, nothing refers to the keys; after it, keys that nothing refers to
+//! are harmless. `spec/sealing.md` §key store.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

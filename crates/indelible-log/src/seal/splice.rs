@@ -1,7 +1,7 @@
 //! Cutting personal values out of an event's bytes, the rest staying as it is.
 //!
-//! Not here: edits in general (`indelible_event::Edits`); this knows where everything is already and
-//! is on the path of every event.
+//! Not here: edits in general (`indelible_event::Edits`); this knows where everything is already
+//! and is on the path of every event.
 
 use super::scan::{Found, Instead, Scan, Whose};
 
