@@ -47,7 +47,13 @@ fn check(root: &Path, place: &Path, example: &Example) -> Result<(), String> {
         command,
         expected,
     } = example;
-    let output = Command::new("bash")
+    let mut bash = Command::new("bash");
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("INDELIBLE_") {
+            bash.env_remove(name); // A newcomer has set nothing.
+        }
+    }
+    let output = bash
         .args(["-euo", "pipefail", "-c", command])
         .current_dir(place)
         .env("PATH", search_path(root)?)
