@@ -1,0 +1,319 @@
+//! The role `State` in one redb file.
+//!
+//! redb does its own journalling and checksums; here are only the adapter to the disk, versions
+//! (eight little-endian bytes before each value) and reading beside a writer: since redb keeps a
+//! file to itself, a reader copies the file into memory while its header stands still.
+
+use std::io;
+use std::sync::Arc;
+
+use indelible_disk::{Disk, DiskError, DiskFile, Open};
+use indelible_store::{Change, Error, Kind, Result, State, Version};
+use parking_lot::Mutex;
+use redb::backends::InMemoryBackend;
+use redb::{Builder, Database, ReadableDatabase as _, ReadableTable, StorageBackend};
+use redb::{TableDefinition, TableError};
+
+use crate::failure::from_disk;
+
+/// The longest key, bytes.
+const KEY_BYTES_MAX: usize = 512;
+/// The longest value, bytes.
+const VALUE_BYTES_MAX: usize = 16 << 20;
+/// Bytes of memory for pages read; these databases are small.
+const CACHE_BYTES: usize = 16 << 20;
+/// Bytes at the start of the file that every commit changes.
+const HEADER_BYTES: usize = 4096;
+/// How often a reader tries to copy the file while a writer commits.
+const COPIES_MAX: usize = 1000;
+
+/// A table: values with their versions.
+type Table = TableDefinition<'static, &'static [u8], &'static [u8]>;
+
+/// How the file is opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StateMode {
+    /// For reading and writing, by one process; made when it is missing.
+    Write,
+    /// A copy of it as it is now, for reading only, beside a writer or not.
+    Read,
+}
+
+/// Small values with compare-and-swap in one file.
+pub struct RedbState {
+    disk: Arc<dyn Disk>,
+    path: String,
+    mode: StateMode,
+    /// `None` after a failure, until the next use opens it again.
+    database: Mutex<Option<Arc<Database>>>,
+}
+
+/// Opens the state file at `path`.
+///
+/// # Errors
+/// [`Kind::NotFound`] for a missing file opened for reading; [`Kind::Corrupt`] when it is none.
+pub fn open_state(disk: Arc<dyn Disk>, path: &str, mode: StateMode) -> Result<RedbState> {
+    let state = RedbState { disk, path: path.to_owned(), mode, database: Mutex::new(None) };
+    state.database()?;
+    Ok(state)
+}
+
+impl RedbState {
+    /// The open database, opened again after a failure.
+    fn database(&self) -> Result<Arc<Database>> {
+        let mut slot = self.database.lock();
+        if let Some(database) = &*slot {
+            return Ok(Arc::clone(database));
+        }
+        let database = match self.mode {
+            StateMode::Write => self.open_file()?,
+            StateMode::Read => self.open_copy()?,
+        };
+        let database = Arc::new(database);
+        *slot = Some(Arc::clone(&database));
+        Ok(database)
+    }
+
+    fn open_file(&self) -> Result<Database> {
+        let disk = &*self.disk;
+        if disk.len(&self.path).map_err(from_disk)?.is_none() {
+            let dir = indelible_disk::parent(&self.path);
+            if !dir.is_empty() {
+                disk.create_dir_all(dir).map_err(from_disk)?;
+                disk.sync_dir(indelible_disk::parent(dir)).map_err(from_disk)?;
+            }
+            let fresh = format!("{}.new", self.path);
+            crate::seal::remove_file(disk, &fresh)?;
+            let file = disk.open(&fresh, Open::New).map_err(from_disk)?;
+            drop(self.build(FileBackend(file))?);
+            // If we die here the file has no name that is looked for, and is made again.
+            disk.rename(&fresh, &self.path).map_err(from_disk)?;
+            disk.sync_dir(dir).map_err(from_disk)?;
+        }
+        let file = disk.open(&self.path, Open::Write).map_err(from_disk)?;
+        self.build(FileBackend(file))
+    }
+
+    /// A copy in memory, taken while the header did not change.
+    fn open_copy(&self) -> Result<Database> {
+        let file = self.disk.open(&self.path, Open::Read).map_err(from_disk)?;
+        for _ in 0..COPIES_MAX {
+            let before = header(&*file)?;
+            let bytes = self.disk.read(&self.path).map_err(from_disk)?;
+            if bytes.get(..before.len()) != Some(&before) || header(&*file)? != before {
+                continue;
+            }
+            let memory = InMemoryBackend::new();
+            let copied = memory.set_len(bytes.len() as u64).and_then(|()| memory.write(0, &bytes));
+            copied.map_err(|e| self.failed("copy", redb::Error::Io(e)))?;
+            return self.build(memory);
+        }
+        let said = format!("{} keeps changing: try again", self.path);
+        Err(Error::new(Kind::Unavailable, said))
+    }
+
+    fn build(&self, backend: impl StorageBackend) -> Result<Database> {
+        Builder::new()
+            .set_cache_size(CACHE_BYTES)
+            .create_with_backend(backend)
+            .map_err(|e| self.failed("open", e))
+    }
+
+    fn failed(&self, doing: &str, error: impl Into<redb::Error>) -> Error {
+        let error = error.into();
+        let kind = match &error {
+            redb::Error::Io(e) if e.kind() == io::ErrorKind::StorageFull => Kind::NoSpace,
+            redb::Error::Corrupted(_) | redb::Error::UpgradeRequired(_) => Kind::Corrupt,
+            _ => Kind::Unavailable,
+        };
+        Error::new(kind, format!("cannot {doing} {}", self.path)).caused_by(error)
+    }
+
+    /// Lets the next use open the file again: after an error of the disk redb takes no more calls.
+    fn reset(&self, error: Error) -> Error {
+        if error.kind() != Kind::Conflict {
+            *self.database.lock() = None;
+        }
+        error
+    }
+
+    /// Checks every page; `false` when something was not as it was written, and was put right as
+    /// far as that goes.
+    ///
+    /// # Errors
+    /// [`Kind::Corrupt`] when it cannot be put right; [`Kind::Unavailable`] while calls are under
+    /// way.
+    pub fn check(&self) -> Result<bool> {
+        drop(self.database()?);
+        let mut slot = self.database.lock();
+        let Some(database) = slot.as_mut().and_then(Arc::get_mut) else {
+            let said = format!("{} is in use: check it when it is not", self.path);
+            return Err(Error::new(Kind::Unavailable, said));
+        };
+        let checked = database.check_integrity().map_err(|e| self.failed("check", e));
+        if checked.is_err() {
+            *slot = None;
+        }
+        checked
+    }
+
+    fn try_get(&self, space: &'static str, key: &[u8]) -> Result<Option<(Vec<u8>, Version)>> {
+        let failed = |e: redb::Error| self.failed("read", e);
+        let transaction = self.database()?.begin_read().map_err(|e| failed(e.into()))?;
+        let table = match transaction.open_table(Table::new(space)) {
+            Ok(table) => table,
+            Err(TableError::TableDoesNotExist(_)) => return Ok(None),
+            Err(e) => return Err(failed(e.into())),
+        };
+        let Some(found) = table.get(key).map_err(|e| failed(e.into()))? else {
+            return Ok(None);
+        };
+        self.split(found.value()).map(Some)
+    }
+
+    /// A stored value and its version.
+    fn split(&self, stored: &[u8]) -> Result<(Vec<u8>, Version)> {
+        let (version, value) = stored.split_first_chunk().ok_or_else(|| {
+            Error::new(Kind::Corrupt, format!("{} holds a value without a version", self.path))
+        })?;
+        Ok((value.to_vec(), Version::from_le_bytes(*version)))
+    }
+
+    fn try_scan(
+        &self,
+        space: &'static str,
+        prefix: &[u8],
+        after: Option<&[u8]>,
+        limit: usize,
+    ) -> Result<Vec<(Vec<u8>, Vec<u8>, Version)>> {
+        let failed = |e: redb::Error| self.failed("read", e);
+        let transaction = self.database()?.begin_read().map_err(|e| failed(e.into()))?;
+        let table = match transaction.open_table(Table::new(space)) {
+            Ok(table) => table,
+            Err(TableError::TableDoesNotExist(_)) => return Ok(Vec::new()),
+            Err(e) => return Err(failed(e.into())),
+        };
+        let from = after.filter(|after| *after > prefix).unwrap_or(prefix);
+        let mut found = Vec::new();
+        for entry in table.range(from..).map_err(|e| failed(e.into()))? {
+            let (key, value) = entry.map_err(|e| failed(e.into()))?;
+            if found.len() == limit || !key.value().starts_with(prefix) {
+                break;
+            }
+            if after.is_none_or(|after| key.value() > after) {
+                let (value, version) = self.split(value.value())?;
+                found.push((key.value().to_vec(), value, version));
+            }
+        }
+        Ok(found)
+    }
+
+    fn try_apply(&self, changes: &[Change]) -> Result<()> {
+        let failed = |e: redb::Error| self.failed("write", e);
+        let transaction = self.database()?.begin_write().map_err(|e| failed(e.into()))?;
+        for change in changes {
+            let table = transaction.open_table(Table::new(change.space));
+            let mut table = table.map_err(|e| failed(e.into()))?;
+            let version = match table.get(change.key.as_slice()).map_err(|e| failed(e.into()))? {
+                Some(stored) => self.split(stored.value())?.1,
+                None => 0,
+            };
+            if change.expected.is_some_and(|expected| expected != version) {
+                let said = format!("a value of {} has version {version}: read it", change.space);
+                return Err(Error::new(Kind::Conflict, said));
+            }
+            let key = change.key.as_slice();
+            match &change.value {
+                Some(value) => {
+                    let mut bytes = (version + 1).to_le_bytes().to_vec();
+                    bytes.extend_from_slice(value);
+                    table.insert(key, bytes.as_slice()).map_err(|e| failed(e.into()))?;
+                }
+                None => {
+                    table.remove(key).map_err(|e| failed(e.into()))?;
+                }
+            }
+        }
+        transaction.commit().map_err(|e| {
+            let error = failed(e.into());
+            if error.kind() == Kind::NoSpace {
+                return error;
+            }
+            let said = format!("{} may have been changed or not: read it", self.path);
+            Error::new(Kind::UnknownOutcome, said).caused_by(error)
+        })
+    }
+}
+
+fn header(file: &dyn DiskFile) -> Result<Vec<u8>> {
+    let mut bytes = vec![0; HEADER_BYTES];
+    let count = file.read_at(&mut bytes, 0).map_err(from_disk)?;
+    bytes.truncate(count);
+    Ok(bytes)
+}
+
+impl State for RedbState {
+    fn get(&self, space: &'static str, key: &[u8]) -> Result<Option<(Vec<u8>, Version)>> {
+        self.try_get(space, key).map_err(|e| self.reset(e))
+    }
+
+    fn scan(
+        &self,
+        space: &'static str,
+        prefix: &[u8],
+        after: Option<&[u8]>,
+        limit: usize,
+    ) -> Result<Vec<(Vec<u8>, Vec<u8>, Version)>> {
+        self.try_scan(space, prefix, after, limit).map_err(|e| self.reset(e))
+    }
+
+    fn apply(&self, changes: &[Change]) -> Result<()> {
+        if self.mode == StateMode::Read {
+            let said = format!("{} was opened for reading: open it for writing", self.path);
+            return Err(Error::new(Kind::ReadOnly, said));
+        }
+        let too_long = |change: &Change| {
+            let value = change.value.as_ref().map_or(0, Vec::len);
+            change.key.len() > KEY_BYTES_MAX || value > VALUE_BYTES_MAX
+        };
+        if changes.iter().any(too_long) {
+            let said = "a key has at most 512 bytes and a value at most 16 MiB";
+            return Err(Error::new(Kind::Invalid, said));
+        }
+        if changes.is_empty() {
+            return Ok(());
+        }
+        self.try_apply(changes).map_err(|e| self.reset(e))
+    }
+}
+
+/// A file of the disk as redb wants it.
+struct FileBackend(Box<dyn DiskFile>);
+
+impl std::fmt::Debug for FileBackend {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("FileBackend")
+    }
+}
+
+impl StorageBackend for FileBackend {
+    fn len(&self) -> io::Result<u64> {
+        self.0.len().map_err(DiskError::into_io)
+    }
+
+    fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+        self.0.read_exact_at(out, offset).map_err(DiskError::into_io)
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        self.0.set_len(len).map_err(DiskError::into_io)
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        self.0.sync_data().map_err(DiskError::into_io)
+    }
+
+    fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+        self.0.write_at(data, offset).map_err(DiskError::into_io)
+    }
+}
