@@ -1,7 +1,7 @@
 //! The registry: one log of snapshots over all tenants' heads, and the proof of one record under
 //! its signed checkpoint.
 //!
-//! What it is not: the publisher (`indelible-log`). Bytes are made once here and hashed as they are.
+//! What it is not: the publisher (`indelible-log`). Bytes are made once and hashed as they are.
 //! Source: `spec/checkpoint.md` §3 and `spec/receipt.md` §2.
 
 use indelible_merkle::{Hash, ProofError, leaf_hash, verify_inclusion};

@@ -69,8 +69,8 @@ impl<S: SignerState> GuardedSigner<S> {
     /// What was signed last.
     ///
     /// # Errors
-    /// [`SignError::Refused`] with `bad-signature` or `unknown-checkpoint` when what is kept was not
-    /// signed by this key: the state was replaced.
+    /// [`SignError::Refused`] with `bad-signature` or `unknown-checkpoint` when what is kept was
+    /// not signed by this key: the state was replaced.
     pub fn kept(&self) -> Result<Option<SignedCheckpoint>, SignError<S::Error>> {
         let bytes = self.state.load().map_err(SignError::State)?;
         bytes.map(|bytes| self.checked(&bytes)).transpose()
@@ -92,8 +92,9 @@ impl<S: SignerState> GuardedSigner<S> {
         }
     }
 
-    /// Signs `new` if it extends what was signed last; `consistency` is the proof from the kept size
-    /// to `new.size`, empty for the first. Signing again what was signed last gives the same note.
+    /// Signs `new` if it extends what was signed last; `consistency` is the proof from the kept
+    /// size to `new.size`, empty for the first. Signing again what was signed last gives the same
+    /// note.
     ///
     /// # Errors
     /// [`SignError`]; the signature is released only after the state has moved.
@@ -111,7 +112,7 @@ impl<S: SignerState> GuardedSigner<S> {
             extends(kept.unverified(), &new, consistency).map_err(SignError::Refused)?;
         }
         let signed = SignedCheckpoint::sign(new, &self.key)?;
-        // If we die before the swap nothing was signed; if after it, the state is ahead of everybody.
+        // If we die before the swap nothing was signed; if after it, the state is ahead of all.
         let moved = self
             .state
             .compare_and_swap(old.as_deref(), signed.to_string().as_bytes());

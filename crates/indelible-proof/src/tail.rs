@@ -168,6 +168,29 @@ impl<'a> Tail<'a> {
     }
 }
 
+/// Whose log these leaves are of: the tenant that most of them name, the first of those at a tie,
+/// so that one altered leaf does not decide. `None` when none of them can be read.
+pub fn tenant_of<L: AsRef<[u8]>>(leaves: &[L]) -> Option<&str> {
+    let mut counts: Vec<(&str, usize)> = Vec::new();
+    for tail in leaves
+        .iter()
+        .filter_map(|leaf| Tail::scan(leaf.as_ref()).ok())
+    {
+        match counts
+            .iter_mut()
+            .find(|(tenant, _)| *tenant == tail.tenant_id)
+        {
+            Some((_, count)) => *count += 1,
+            None => counts.push((tail.tenant_id, 1)),
+        }
+    }
+    counts
+        .into_iter()
+        .rev()
+        .max_by_key(|(_, count)| *count)
+        .map(|(tenant, _)| tenant)
+}
+
 /// The bytes of a canonical event from the value of a top-level member on.
 pub(crate) fn member<'a>(event: &'a [u8], key: &[u8]) -> Option<&'a [u8]> {
     event.get(top_level(event, key)?..)
@@ -319,6 +342,20 @@ mod tests {
                 number: 12
             })
         );
+    }
+
+    #[test]
+    fn one_altered_leaf_does_not_decide_whose_log_it_is() {
+        let good = leaf("{}", "{}");
+        let altered = good.replace("acme", "acmf");
+        let noise = "not a leaf".to_owned();
+        let of = |leaves: &[&String]| {
+            let leaves: Vec<&[u8]> = leaves.iter().map(|leaf| leaf.as_bytes()).collect();
+            tenant_of(&leaves).map(ToOwned::to_owned)
+        };
+        assert_eq!(of(&[&altered, &good, &good]).unwrap(), "acme");
+        assert_eq!(of(&[&noise, &altered, &good]).unwrap(), "acmf");
+        assert_eq!(of(&[&noise]), None);
     }
 
     #[test]

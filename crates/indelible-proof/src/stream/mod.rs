@@ -217,7 +217,7 @@ impl Epoch {
         let end = self.ended.and_then(|next| next.checked_sub(1));
         let last = received.last().max(self.lost.last()).max(end);
         let gaps = last.map_or(Vec::new(), |last| received.missing_to(&self.lost, last));
-        // An end is clean only when nothing contradicts it: no number at or beyond it, no other end.
+        // An end is clean when nothing contradicts it: no number at or beyond it, no other end.
         let clean = self.ended.is_some() && !self.ended_twice && !self.limited && last == end;
         let tail = if clean {
             StreamTail::CleanEnd

@@ -1,7 +1,7 @@
 //! The verifier of a whole log, or of a part: leaves in, findings and verdicts out.
 //!
-//! It streams: memory is bounded by [`crate::limits`], whatever the log. It believes nothing but the
-//! leaves' bytes and the checkpoints it is given; hashes that a store keeps are compared, not
+//! It streams: memory is bounded by [`crate::limits`], whatever the log. It believes nothing but
+//! the leaves' bytes and the checkpoints it is given; hashes that a store keeps are compared, not
 //! trusted. One cause gives one finding. What it is not: input, or the choice of keys.
 //!
 //! Source: `spec/chain.md` §5 and §6.
@@ -14,21 +14,22 @@ mod readings;
 mod record;
 mod report;
 mod sealed;
+mod verdict;
 
 pub use checkpoints::{Anchor, Trust};
 pub use record::Expected;
+pub use verdict::{LogIdentity, Verdict, VerifiedHead};
 
 use std::collections::BTreeMap;
 
 use indelible_merkle::{Frontier, Hash};
-use serde::{Deserialize, Serialize};
 
 use crate::checkpoint::{Checkpoint, CheckpointError, SignedCheckpoint};
 use crate::disclosure::DisclosureLine;
 use crate::finding::{Finding, FindingKind, Place, Span};
 use crate::limits::DISCLOSURES_MAX;
 use crate::note::VerifierKey;
-use crate::stream::{StreamVerdict, Streams};
+use crate::stream::Streams;
 use chain::{Chain, With};
 use checkpoints::Checkpoints;
 use order::{Order, Step};
@@ -57,64 +58,6 @@ impl Start {
     }
 }
 
-/// What the first record of a log says about the log: `log.created`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LogIdentity {
-    /// The log's id, 32 hex digits.
-    pub log_id: String,
-    /// The ledger's origin.
-    pub origin: String,
-    /// The tenant's permanent slot in every snapshot.
-    pub slot: u64,
-    /// The ledger's verifier key when the log was made.
-    pub verifier_key: String,
-}
-
-/// The state of a log at its end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct VerifiedHead {
-    /// Number of the last record, and one.
-    pub size: u64,
-    /// Root over all records; `None` when records are missing.
-    pub root: Option<Hash>,
-    /// Hash of the last record; `None` for an empty log or a missing end.
-    pub last_hash: Option<Hash>,
-}
-
-/// What verification found.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Verdict {
-    /// Whose log.
-    pub tenant_id: String,
-    /// Defects, in order of place; empty when every record is what was committed, in that order.
-    pub integrity: Vec<Finding>,
-    /// How many further findings were left out.
-    pub findings_left_out: u64,
-    /// What can be said of each stream.
-    pub completeness: Vec<StreamVerdict>,
-    /// How many records' bytes were checked.
-    pub records_checked: u64,
-    /// How many records were pruned: only their hashes were checked.
-    pub stubs: u64,
-    /// The first and last record checked.
-    pub checked: Option<Span>,
-    /// How many ids were compared for repetition.
-    pub audit_ids_compared: u64,
-    /// The log's end.
-    pub head: VerifiedHead,
-    /// Who vouches for it from outside.
-    pub anchored: Anchor,
-    /// Who the log says it is, when it was read from the beginning.
-    pub identity: Option<LogIdentity>,
-}
-
-impl Verdict {
-    /// Whether nothing was found against the log. Says nothing about completeness or anchoring.
-    pub fn is_sound(&self) -> bool {
-        self.integrity.is_empty()
-    }
-}
-
 /// Verifies one tenant's log from a stream of leaves.
 #[derive(Debug)]
 pub struct LogVerifier {
@@ -128,6 +71,8 @@ pub struct LogVerifier {
     stubs: u64,
     checked: Option<Span>,
     disclosures: Option<BTreeMap<u64, Vec<DisclosureLine>>>,
+    /// Bytes that are no record and say no number: in the place of the next record, or before it.
+    unplaced: Option<Record>,
 }
 
 impl LogVerifier {
@@ -149,6 +94,7 @@ impl LogVerifier {
             stubs: 0,
             checked: None,
             disclosures: None,
+            unplaced: None,
         }
     }
 
@@ -174,15 +120,28 @@ impl LogVerifier {
             record.check_disclosures(leaf, lines);
         }
         self.records_checked += 1;
+        self.place(if record.placed {
+            record.number
+        } else {
+            u64::MAX
+        });
+        if !record.placed {
+            record.number = self.order.next();
+        }
         let number = record.number;
         let span = self.checked.get_or_insert(Span::one(number));
         *span = Span::new(span.first.min(number), span.last.max(number));
-        self.take(record);
+        if record.placed {
+            self.take(record);
+        } else {
+            self.unplaced = Some(record);
+        }
     }
 
     /// Takes the next record as a stub: pruned, only its hash is there.
     pub fn push_stub(&mut self, record_hash: Hash) {
         self.stubs += 1;
+        self.place(u64::MAX);
         self.take(Record::stub(self.order.next(), record_hash));
     }
 
@@ -190,6 +149,7 @@ impl LogVerifier {
     pub fn unreadable(&mut self, records: Span, place: Place, message: &str) {
         let finding = Finding::new(FindingKind::Corrupt, message).records(records);
         self.report.add(finding.place(place.file, place.bytes));
+        self.place(records.first);
         self.order.skip(records);
         self.drain();
     }
@@ -266,6 +226,7 @@ impl LogVerifier {
 
     /// Ends verification.
     pub fn finish(mut self) -> Verdict {
+        self.place(u64::MAX);
         self.order.finish();
         self.drain();
         let Self {
@@ -309,6 +270,22 @@ impl LogVerifier {
             },
             anchored: checkpoints.anchor(),
             identity: chain.identity,
+        }
+    }
+
+    /// Decides about bytes that are no record, now that the next record is known: when that has the
+    /// number they would have had, they stood before it and in nobody's place.
+    fn place(&mut self, next: u64) {
+        let Some(record) = self.unplaced.take() else {
+            return;
+        };
+        if record.number == next {
+            for defect in record.defects {
+                let finding = Finding::new(defect.kind, defect.message);
+                self.report.add(finding.records(Span::one(next)));
+            }
+        } else {
+            self.take(record);
         }
     }
 

@@ -28,7 +28,8 @@ pub(super) struct Order {
     next: u64,
     newest: Option<u64>,
     early: BTreeMap<u64, Record>,
-    late: Ranges,
+    /// Records that came after one of a higher number, by the number of that one.
+    late: BTreeMap<u64, Ranges>,
     missing: Ranges,
     recent: VecDeque<Hash>,
     ready: VecDeque<Step>,
@@ -42,7 +43,7 @@ impl Order {
             next,
             newest: None,
             early: BTreeMap::new(),
-            late: Ranges::default(),
+            late: BTreeMap::new(),
             missing: Ranges::default(),
             recent: VecDeque::new(),
             ready: VecDeque::new(),
@@ -81,7 +82,7 @@ impl Order {
             self.drain();
         } else if let Some(kept) = self.early.get(&number) {
             let same = kept.hash == record.hash;
-            report.add(twice(number, same));
+            self.twice(number, same, report);
         } else {
             self.note_late(number);
             self.newest = self.newest.max(Some(number));
@@ -140,7 +141,11 @@ impl Order {
             };
             report.add(Finding::new(FindingKind::MissingRecord, message).records(*span));
         }
-        for span in self.late.spans() {
+        let mut late = Ranges::default();
+        for span in self.late.values().flat_map(Ranges::spans) {
+            late.insert(*span, usize::MAX);
+        }
+        for span in late.spans() {
             let span = Span::new(span.first, span.last + 1);
             let message = "the records are all there, but not in their order";
             report.add(Finding::new(FindingKind::OutOfOrder, message).records(span));
@@ -148,9 +153,26 @@ impl Order {
     }
 
     fn note_late(&mut self, number: u64) {
-        if self.newest.is_some_and(|newest| number < newest) {
-            self.late.insert(Span::one(number), STREAM_RANGES_MAX);
+        if let Some(newest) = self.newest.filter(|newest| number < *newest) {
+            self.late
+                .entry(newest)
+                .or_default()
+                .insert(Span::one(number), STREAM_RANGES_MAX);
         }
+    }
+
+    /// A second copy explains why others came after the first.
+    fn twice(&mut self, number: u64, same: bool, report: &mut Report) {
+        self.late.remove(&number);
+        let (kind, message) = if same {
+            (FindingKind::DuplicateRecord, "the record stands twice")
+        } else {
+            (
+                FindingKind::Forked,
+                "two different records have this number",
+            )
+        };
+        report.add(Finding::new(kind, message).records(Span::one(number)));
     }
 
     fn release(&mut self, record: Record) {
@@ -183,7 +205,7 @@ impl Order {
     fn again(&mut self, record: &Record, report: &mut Report) {
         let number = record.number;
         if self.missing.remove(number) {
-            self.late.insert(Span::one(number), STREAM_RANGES_MAX);
+            self.note_late(number);
             if self
                 .claims
                 .get(&number)
@@ -201,18 +223,7 @@ impl Order {
             .len()
             .checked_sub(back)
             .and_then(|at| self.recent.get(at));
-        report.add(twice(number, known.is_none_or(|hash| *hash == record.hash)));
+        let same = known.is_none_or(|hash| *hash == record.hash);
+        self.twice(number, same, report);
     }
-}
-
-fn twice(number: u64, same: bool) -> Finding {
-    let (kind, message) = if same {
-        (FindingKind::DuplicateRecord, "the record stands twice")
-    } else {
-        (
-            FindingKind::Forked,
-            "two different records have this number",
-        )
-    };
-    Finding::new(kind, message).records(Span::one(number))
 }

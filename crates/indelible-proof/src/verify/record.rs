@@ -1,4 +1,4 @@
-//! One record as the verifier sees it: what was read from its bytes, and what is wrong with it alone.
+//! One record as the verifier sees it: what was read from its bytes, and what is wrong with it.
 
 use indelible_merkle::{Hash, leaf_hash};
 
@@ -31,6 +31,8 @@ pub(super) type Time = [u8; 27];
 #[derive(Debug)]
 pub(super) struct Record {
     pub(super) number: u64,
+    /// Whether the number is known, from the bytes or from the store.
+    pub(super) placed: bool,
     pub(super) hash: Hash,
     pub(super) stored: Option<Hash>,
     pub(super) previous: Option<Hash>,
@@ -51,6 +53,7 @@ impl Record {
     pub(super) fn stub(number: u64, hash: Hash) -> Self {
         Self {
             number,
+            placed: true,
             hash,
             stored: None,
             previous: None,
@@ -95,6 +98,7 @@ impl Record {
         let tail = match Tail::scan(leaf) {
             Ok(tail) => tail,
             Err(why) => {
+                record.placed = expected.sequence_number.is_some();
                 record.defect(
                     FindingKind::BadLeaf,
                     format!("these bytes are no record: {why}"),

@@ -5,5 +5,6 @@ mod damage;
 mod forge;
 mod rules;
 mod signing;
+mod soundness;
 mod streams;
 mod vectors;

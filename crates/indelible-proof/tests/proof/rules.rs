@@ -311,7 +311,7 @@ fn a_part_of_a_log_is_verified_from_where_an_earlier_run_ended() {
     assert_eq!((anchored_to(&verdict), verdict.head.root), (None, None));
 }
 
-/// A log in which record `number` seals two values of one subject, and the line that discloses them.
+/// A log in which record `number` seals two values of one subject, and the line that shows them.
 fn sealed(number: usize) -> (Vec<Vec<u8>>, String) {
     let subject = "sub_00112233445566778899aabbccddeeff";
     let values = [
