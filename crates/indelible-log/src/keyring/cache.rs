@@ -8,7 +8,7 @@
 use std::hash::{BuildHasher, Hash};
 
 use foldhash::fast::RandomState;
-use hashbrown::{Equivalent, HashMap};
+use hashbrown::{Equivalent, HashTable};
 use parking_lot::RwLock;
 
 const SHARDS: usize = 16;
@@ -21,79 +21,94 @@ pub(crate) struct Cache<K, V> {
 }
 
 struct Shard<K, V> {
-    young: HashMap<K, V, RandomState>,
-    old: HashMap<K, V, RandomState>,
+    young: HashTable<Entry<K, V>>,
+    old: HashTable<Entry<K, V>>,
+}
+
+struct Entry<K, V> {
+    hash: u64,
+    key: K,
+    value: V,
 }
 
 impl<K: Eq + Hash, V: Clone> Cache<K, V> {
     pub(crate) fn new(entries_max: usize) -> Self {
-        let hasher = RandomState::default();
         let shard = || {
-            let map = || HashMap::with_hasher(hasher.clone());
-            RwLock::new(Shard {
-                young: map(),
-                old: map(),
-            })
+            let (young, old) = (HashTable::new(), HashTable::new());
+            RwLock::new(Shard { young, old })
         };
-        let generation_max = (entries_max / SHARDS / 2).max(1);
         Self {
             shards: (0..SHARDS).map(|_| shard()).collect(),
-            hasher,
-            generation_max,
+            hasher: RandomState::default(),
+            generation_max: (entries_max / SHARDS / 2).max(1),
         }
     }
 
     pub(crate) fn get<Q: Hash + Equivalent<K>>(&self, key: &Q) -> Option<V> {
-        let shard = self.shard(key);
+        let hash = self.hasher.hash_one(key);
+        let is = |entry: &Entry<K, V>| entry.hash == hash && key.equivalent(&entry.key);
+        let shard = self.shard(hash);
         {
             let read = shard.read();
-            if let Some(value) = read.young.get(key) {
-                return Some(value.clone());
+            if let Some(entry) = read.young.find(hash, is) {
+                return Some(entry.value.clone());
             }
-            if !read.old.contains_key(key) {
-                return None;
-            }
+            read.old.find(hash, is)?;
         }
         let mut write = shard.write();
-        let (key, value) = write.old.remove_entry(key)?;
-        write.insert(key, value.clone(), self.generation_max);
+        let (entry, _) = write.old.find_entry(hash, is).ok()?.remove();
+        let value = entry.value.clone();
+        write.insert(entry, self.generation_max);
         Some(value)
     }
 
     pub(crate) fn insert(&self, key: K, value: V) {
-        let mut write = self.shard(&key).write();
-        write.old.remove(&key);
-        write.insert(key, value, self.generation_max);
+        let hash = self.hasher.hash_one(&key);
+        let mut write = self.shard(hash).write();
+        write.remove(hash, |known| *known == key);
+        write.insert(Entry { hash, key, value }, self.generation_max);
     }
 
     pub(crate) fn remove<Q: Hash + Equivalent<K>>(&self, key: &Q) {
-        let mut write = self.shard(key).write();
-        write.young.remove(key);
-        write.old.remove(key);
+        let hash = self.hasher.hash_one(key);
+        self.shard(hash)
+            .write()
+            .remove(hash, |known| key.equivalent(known));
     }
 
     /// Forgets all entries for which `keep` says no.
     pub(crate) fn retain(&self, keep: impl Fn(&K, &V) -> bool) {
         for shard in &self.shards {
             let mut write = shard.write();
-            write.young.retain(|key, value| keep(key, value));
-            write.old.retain(|key, value| keep(key, value));
+            write.young.retain(|entry| keep(&entry.key, &entry.value));
+            write.old.retain(|entry| keep(&entry.key, &entry.value));
         }
     }
 
-    fn shard<Q: Hash>(&self, key: &Q) -> &RwLock<Shard<K, V>> {
-        // The table uses the hash's low and top bits, the shard four in the middle.
-        &self.shards[(self.hasher.hash_one(key) >> 40) as usize % SHARDS]
+    #[expect(clippy::cast_possible_truncation, reason = "four bits are kept")]
+    fn shard(&self, hash: u64) -> &RwLock<Shard<K, V>> {
+        // The tables use the low and the top bits, the shard four in the middle.
+        &self.shards[(hash >> 40) as usize % SHARDS]
     }
 }
 
-impl<K: Eq + Hash, V> Shard<K, V> {
-    fn insert(&mut self, key: K, value: V, generation_max: usize) {
+impl<K, V> Shard<K, V> {
+    fn insert(&mut self, entry: Entry<K, V>, generation_max: usize) {
         if self.young.len() >= generation_max {
             std::mem::swap(&mut self.young, &mut self.old);
             self.young.clear();
         }
-        self.young.insert(key, value);
+        self.young
+            .insert_unique(entry.hash, entry, |entry| entry.hash);
+    }
+
+    fn remove(&mut self, hash: u64, is: impl Fn(&K) -> bool) {
+        for table in [&mut self.young, &mut self.old] {
+            let found = table.find_entry(hash, |entry| entry.hash == hash && is(&entry.key));
+            if let Ok(found) = found {
+                found.remove();
+            }
+        }
     }
 }
 

@@ -102,6 +102,18 @@ fn digest(state: [u32; 8]) -> [u8; 32] {
     out
 }
 
+/// SHA-256 of the message in `bytes`, whose padding is put behind it: one call for all blocks.
+pub(crate) fn sha256_padding(bytes: &mut Vec<u8>) -> [u8; 32] {
+    let bits = (bytes.len() as u64) * 8;
+    bytes.push(0x80);
+    bytes.resize((bytes.len() + 8).next_multiple_of(BLOCK), 0);
+    let end = bytes.len() - 8;
+    bytes[end..].copy_from_slice(&bits.to_be_bytes());
+    let mut state = INITIAL;
+    compress256(&mut state, bytes.as_chunks().0);
+    digest(state)
+}
+
 /// The 64 bytes that AES-256-SIV takes, from a key of 32: HKDF-SHA-256 without salt.
 pub(crate) fn siv_key(key: &[u8; 32], info: &str) -> Zeroizing<[u8; 64]> {
     let mut out = Zeroizing::new([0; 64]);
@@ -130,6 +142,19 @@ mod tests {
             assert_eq!(mac.code(&[message]), expected, "{length}");
             let (head, tail) = message.split_at(length / 3);
             assert_eq!(mac.code(&[head, b"", tail]), expected, "{length} in parts");
+        }
+    }
+
+    #[test]
+    fn hashes_like_everybody_at_every_length() {
+        for length in 0..200 {
+            let mut message = vec![7; length];
+            let expected = indelible_merkle::sha256(&message);
+            assert_eq!(
+                sha256_padding(&mut message),
+                *expected.as_bytes(),
+                "{length}"
+            );
         }
     }
 

@@ -35,9 +35,11 @@ pub use wrap::parse_handle;
 
 use crate::env::Random;
 use cache::Cache;
+pub(crate) use mac::sha256_padding;
 use pending::Pending;
 pub(crate) use rows::{RowCache, Value};
 use subject::{Asked, Known, Stage, TenantKeys};
+pub(crate) use wrap::hex64;
 use wrap::{Name, Secret, bucket_of};
 
 /// Subjects kept at hand, by identity and again by handle.

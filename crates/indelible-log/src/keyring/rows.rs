@@ -42,9 +42,20 @@ pub(crate) struct RowCache(Cache<Kept, Row>);
 #[derive(PartialEq, Eq)]
 struct Kept {
     handle: Handle,
-    pointer: Box<str>,
-    token: Box<str>,
+    /// Pointer and token, one after the other.
+    text: Box<str>,
+    pointer_bytes: usize,
     found: bool,
+}
+
+impl Kept {
+    fn pointer(&self) -> &str {
+        &self.text[..self.pointer_bytes]
+    }
+
+    fn token(&self) -> &str {
+        &self.text[self.pointer_bytes..]
+    }
 }
 
 struct Asked<'a> {
@@ -54,32 +65,32 @@ struct Asked<'a> {
 
 impl Hash for Kept {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        (
-            u128::from_ne_bytes(self.handle.0),
-            &*self.pointer,
-            &*self.token,
-        )
-            .hash(state);
+        hash(self.handle, self.pointer(), self.token(), state);
     }
 }
 
 impl Hash for Asked<'_> {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        (
-            u128::from_ne_bytes(self.handle.0),
-            self.value.pointer,
-            self.value.token,
-        )
-            .hash(state);
+        hash(self.handle, self.value.pointer, self.value.token, state);
     }
+}
+
+/// The handle is random: half of it tells subjects apart well enough for a table.
+fn hash<H: Hasher>(handle: Handle, pointer: &str, token: &str, state: &mut H) {
+    let [half, _] = handle.0.as_chunks::<8>().0 else {
+        return;
+    };
+    state.write_u64(u64::from_ne_bytes(*half) ^ pointer.len() as u64);
+    state.write(token.as_bytes());
 }
 
 impl Equivalent<Kept> for Asked<'_> {
     fn equivalent(&self, kept: &Kept) -> bool {
         self.handle == kept.handle
             && self.value.search_name.is_some() == kept.found
-            && *self.value.token == *kept.token
-            && *self.value.pointer == *kept.pointer
+            && self.value.pointer.len() == kept.pointer_bytes
+            && self.value.token == kept.token()
+            && self.value.pointer == kept.pointer()
     }
 }
 
@@ -103,8 +114,8 @@ impl RowCache {
         let row = make(subject, value)?;
         let kept = Kept {
             handle: subject.handle,
-            pointer: value.pointer.into(),
-            token: value.token.into(),
+            text: [value.pointer, value.token].concat().into(),
+            pointer_bytes: value.pointer.len(),
             found: value.search_name.is_some(),
         };
         self.0.insert(kept, row.clone());

@@ -71,11 +71,21 @@ pub fn parse_handle(text: &str) -> Option<Handle> {
 
 /// Writes lower-case hex digits over `out`, which is twice as long.
 pub(crate) fn hex_into(out: &mut [u8], bytes: &[u8]) {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    // Two plain loops, which become vector instructions.
     for (pair, byte) in out.chunks_exact_mut(2).zip(bytes) {
-        pair[0] = DIGITS[usize::from(byte >> 4)];
-        pair[1] = DIGITS[usize::from(byte & 15)];
+        pair[0] = byte >> 4;
+        pair[1] = byte & 15;
     }
+    for digit in out {
+        *digit += if *digit > 9 { b'a' - 10 } else { b'0' };
+    }
+}
+
+/// The 64 hex digits of a hash or salt.
+pub(crate) fn hex64(bytes: &[u8; 32]) -> [u8; 64] {
+    let mut out = [0; 64];
+    hex_into(&mut out, bytes);
+    out
 }
 
 /// Reads 32 lower-case hex digits.

@@ -15,12 +15,13 @@ use std::sync::Arc;
 
 use indelible_event::canonical::write_string;
 use indelible_event::ids::{AuditId, TenantId};
-use indelible_merkle::{Hash, node_hash, sha256};
 use indelible_store::{Error, Handle, Kind, Result, SealedValue};
 
 pub use again::{unseal, unsealed_part};
 
-use crate::keyring::{Found as Generation, Identity, Keyring, RecordIdentity, Subject, Value};
+use crate::keyring::{
+    Found as Generation, Identity, Keyring, RecordIdentity, Subject, Value, hex64, sha256_padding,
+};
 use crate::policy::SealingPolicy;
 use scan::{Found, Refused, Scan};
 
@@ -214,10 +215,10 @@ impl Sealer<'_> {
                 .get(n + 1)
                 .is_none_or(|(next, _)| next.handle() != handle);
             if last {
-                let root = root_of(&leaves);
+                let root = root_of(&mut disclosure, &leaves);
                 commitments.push_str(if commitments.is_empty() { "[" } else { "," });
                 commitments.push_str(r#"{"root":""#);
-                commitments.push_str(str::from_utf8(&root.to_hex()).unwrap_or_default());
+                commitments.push_str(str::from_utf8(&hex64(&root)).unwrap_or_default());
                 commitments.push_str(r#"","subject":""#);
                 commitments.push_str(subject.handle_text());
                 commitments.push_str(r#""}"#);
@@ -240,26 +241,34 @@ fn refuse(why: Refused) -> Error {
 }
 
 /// RFC 6962 leaf hash of the disclosure `["<salt>","<pointer>",<value>]`.
-fn disclosure_hash(bytes: &mut Vec<u8>, salt: &[u8; 32], pointer: &str, token: &str) -> Hash {
+fn disclosure_hash(bytes: &mut Vec<u8>, salt: &[u8; 32], pointer: &str, token: &str) -> [u8; 32] {
     bytes.clear();
     bytes.extend_from_slice(b"\0[\"");
-    bytes.extend_from_slice(&Hash::from(*salt).to_hex());
+    bytes.extend_from_slice(&hex64(salt));
     bytes.extend_from_slice(b"\",");
     write_string(bytes, pointer);
     bytes.push(b',');
     bytes.extend_from_slice(token.as_bytes());
     bytes.push(b']');
-    sha256(bytes)
+    sha256_padding(bytes)
 }
 
-/// RFC 6962 root over at least one leaf hash.
-fn root_of(leaves: &[Hash]) -> Hash {
+/// RFC 6962 root over at least one leaf hash. `bytes` is room to work in.
+fn root_of(bytes: &mut Vec<u8>, leaves: &[[u8; 32]]) -> [u8; 32] {
     match leaves {
-        [] => indelible_merkle::empty_root(),
+        [] => {
+            bytes.clear();
+            sha256_padding(bytes)
+        }
         [leaf] => *leaf,
         _ => {
             let (left, right) = leaves.split_at(leaves.len().next_power_of_two() / 2);
-            node_hash(&root_of(left), &root_of(right))
+            let (left, right) = (root_of(bytes, left), root_of(bytes, right));
+            bytes.clear();
+            bytes.push(1);
+            bytes.extend_from_slice(&left);
+            bytes.extend_from_slice(&right);
+            sha256_padding(bytes)
         }
     }
 }

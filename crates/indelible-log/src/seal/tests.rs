@@ -4,6 +4,7 @@
 
 use indelible_event::canonical::{Json, canonicalize, is_canonical};
 use indelible_event::{EventView, Field};
+use indelible_merkle::Hash;
 use indelible_store::State;
 use indelible_store::memory::MemoryState;
 use proptest::prelude::*;

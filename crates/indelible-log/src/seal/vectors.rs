@@ -72,7 +72,10 @@ fn unhex(digits: &str) -> Vec<u8> {
 
 /// The key store of the vectors, entry by entry, opened with their master key.
 fn load() -> (Vectors, Arc<Keyring>) {
-    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../../spec/vectors/sealing.json");
+    let file = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../../spec/vectors/sealing.json"
+    );
     let vectors: Vectors = serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap();
     let store = MemoryState::new();
     let change = |entry: &Entry| Change {
@@ -81,7 +84,9 @@ fn load() -> (Vectors, Arc<Keyring>) {
         expected: Some(0),
         value: Some(unhex(&entry.value)),
     };
-    store.apply(&vectors.key_store.iter().map(change).collect::<Vec<_>>()).unwrap();
+    store
+        .apply(&vectors.key_store.iter().map(change).collect::<Vec<_>>())
+        .unwrap();
     let master = MasterKey::parse(&vectors.master_key_file).unwrap();
     let keyring = Keyring::open(Arc::new(store), Some(master), Counting::new(1)).unwrap();
     (vectors, keyring)
@@ -96,7 +101,10 @@ fn keys_and_hashes() {
         let (kind, id) = (format!("\"{kind}\""), format!("\"{id}\""));
         let identity = Identity::from_tokens(&kind, &id);
         let subject = keyring.subject(&vectors.tenant, identity).unwrap();
-        assert_eq!((subject.handle_text(), subject.is_durable()), (&*vector.handle, true));
+        assert_eq!(
+            (subject.handle_text(), subject.is_durable()),
+            (&*vector.handle, true)
+        );
     }
     assert!(!vectors.find.is_empty());
     for vector in &vectors.find {
@@ -119,7 +127,9 @@ fn a_sealed_event() {
     assert_eq!(hex(&content), record.content_hash);
     assert!(sealed.is_durable(), "no key was made");
 
-    let disclosed = keyring.disclosures(&tenant, record.audit_id, &sealed.sealed).unwrap();
+    let disclosed = keyring
+        .disclosures(&tenant, record.audit_id, &sealed.sealed)
+        .unwrap();
     assert_eq!(disclosed.len(), record.values.len());
     let mut opened = Vec::new();
     for ((value, disclosed), vector) in sealed.sealed.iter().zip(disclosed).zip(&record.values) {
@@ -129,11 +139,20 @@ fn a_sealed_event() {
             Finder::find(&*keyring, &tenant, name, &text).unwrap()
         });
         assert_eq!((value.find, value.blob), (find, find.is_none()));
-        assert_eq!(RowOpener::find(&*keyring, &tenant, value.handle, &value.row), find);
+        assert_eq!(
+            RowOpener::find(&*keyring, &tenant, value.handle, &value.row),
+            find
+        );
         let disclosed = disclosed.unwrap();
-        assert_eq!(crate::keyring::parse_handle(&vector.subject), Some(disclosed.handle));
+        assert_eq!(
+            crate::keyring::parse_handle(&vector.subject),
+            Some(disclosed.handle)
+        );
         assert_eq!(hex(&disclosed.salt), vector.salt);
-        assert_eq!((&disclosed.pointer, &disclosed.value), (&vector.pointer, &vector.value));
+        assert_eq!(
+            (&disclosed.pointer, &disclosed.value),
+            (&vector.pointer, &vector.value)
+        );
         let bytes = indelible_proof::disclosure::disclosure_bytes(
             &disclosed.salt,
             &disclosed.pointer,
