@@ -1,9 +1,9 @@
 //! A bounded cache for many readers: what was asked for lately stays.
 //!
 //! Sixteen shards, each of two generations. A full young generation becomes the old one and the old
-//! one goes; what is found in the old one moves to the young. So a shard never holds more than twice
-//! its half, a hit in the young generation takes a read lock only, and nothing is ordered or timed.
-//! Not here: anything durable; losing an entry costs a look-up.
+//! one goes; what is found in the old one moves to the young. So a shard never holds more than
+//! twice its half, a hit in the young generation takes a read lock only, and nothing is ordered or
+//! timed. Not here: anything durable; losing an entry costs a look-up.
 
 use std::hash::{BuildHasher, Hash};
 
@@ -85,7 +85,6 @@ impl<K: Eq + Hash, V: Clone> Cache<K, V> {
         }
     }
 
-    #[expect(clippy::cast_possible_truncation, reason = "four bits are kept")]
     fn shard(&self, hash: u64) -> &RwLock<Shard<K, V>> {
         // The tables use the low and the top bits, the shard four in the middle.
         &self.shards[(hash >> 40) as usize % SHARDS]

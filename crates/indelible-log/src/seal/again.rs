@@ -7,7 +7,7 @@ use indelible_event::Edits;
 use indelible_event::canonical::unescape;
 use indelible_store::{Error, Kind, Result};
 
-use super::scan::{skip, string_end};
+use super::skim::{skip, string_end};
 use crate::keyring::Opened;
 use crate::policy::unescape_segment;
 

@@ -9,6 +9,7 @@
 mod again;
 pub mod detect;
 mod scan;
+mod skim;
 mod splice;
 
 use std::sync::Arc;
@@ -273,6 +274,8 @@ fn root_of(bytes: &mut Vec<u8>, leaves: &[[u8; 32]]) -> [u8; 32] {
     }
 }
 
+#[cfg(test)]
+mod property;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
