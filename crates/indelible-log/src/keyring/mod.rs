@@ -39,6 +39,8 @@ pub(crate) use mac::sha256_padding;
 use pending::Pending;
 pub(crate) use rows::{RowCache, Value};
 use subject::{Asked, Known, Stage, TenantKeys};
+#[cfg(test)]
+pub(crate) use wrap::hex_into;
 pub(crate) use wrap::hex64;
 use wrap::{Name, Secret, bucket_of};
 

@@ -62,7 +62,9 @@ struct ValueVector {
 }
 
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    let mut out = vec![0; bytes.len() * 2];
+    crate::keyring::hex_into(&mut out, bytes);
+    String::from_utf8(out).unwrap()
 }
 
 fn unhex(digits: &str) -> Vec<u8> {
