@@ -70,6 +70,7 @@ pub(super) struct Chain {
     pub(super) ids: AuditIds,
     /// Records whose number in their stream was taken before.
     repeats: Vec<u64>,
+    left_out: u64,
     pub(super) undisclosed: Undisclosed,
 }
 
@@ -92,6 +93,7 @@ impl Chain {
             identity: None,
             ids: AuditIds::default(),
             repeats: Vec::new(),
+            left_out: 0,
             undisclosed: Undisclosed::default(),
         }
     }
@@ -180,6 +182,7 @@ impl Chain {
             }
         }
         self.undisclosed.report(with.report);
+        with.report.leave_out(self.left_out);
     }
 
     fn judge(&mut self, record: Record, successor: Option<&Record>, with: &mut With<'_>) {
@@ -274,7 +277,9 @@ impl Chain {
             doubt.records.last = number;
             let room = NOTES_MAX.saturating_sub(doubt.notes.len());
             doubt.notes.extend(notes.into_iter().take(room));
-        } else if self.doubts.len() < FINDINGS_MAX {
+        } else if self.doubts.len() >= FINDINGS_MAX {
+            self.left_out += 1;
+        } else {
             self.doubts.push(Doubt {
                 records: Span::one(number),
                 vouched,
@@ -299,9 +304,8 @@ impl Chain {
             self.newest_time = self.newest_time.max(Some(time));
             let heard = str::from_utf8(&time).unwrap_or_default();
             if let Some((stream, number)) = record.claim {
-                let fresh = with.streams.claim(stream, number, heard);
-                if !fresh && self.repeats.len() < FINDINGS_MAX {
-                    self.repeats.push(record.number);
+                if !with.streams.claim(stream, number, heard) {
+                    self.repeated(record.number);
                 }
             } else if !record.ours {
                 with.streams.unnumbered(heard);
@@ -318,6 +322,14 @@ impl Chain {
         }
         self.undisclosed
             .take(record.number, record.undisclosed, record.erased);
+    }
+
+    fn repeated(&mut self, number: u64) {
+        if self.repeats.len() < FINDINGS_MAX {
+            self.repeats.push(number);
+        } else {
+            self.left_out += 1;
+        }
     }
 
     /// Says who is wrong about doubtful records, with what checkpoints have shown since.

@@ -37,7 +37,9 @@ impl AuditIds {
         let mut repeated = BTreeSet::new();
         for pair in self.ids.windows(2) {
             let [(id, first), (again, later)] = [pair[0], pair[1]];
-            if id == again && repeated.len() < FINDINGS_MAX {
+            if id == again && repeated.len() >= FINDINGS_MAX {
+                report.leave_out(1);
+            } else if id == again {
                 let mut bytes = [0; 16];
                 bytes[..8].copy_from_slice(&id[0].to_be_bytes());
                 bytes[8..].copy_from_slice(&id[1].to_be_bytes());

@@ -33,6 +33,7 @@ pub(super) struct Order {
     missing: Ranges,
     recent: VecDeque<Hash>,
     ready: VecDeque<Step>,
+    left_out: u64,
     /// Claims about single missing records, to compare when they still come.
     claims: BTreeMap<u64, Hash>,
 }
@@ -47,6 +48,7 @@ impl Order {
             missing: Ranges::default(),
             recent: VecDeque::new(),
             ready: VecDeque::new(),
+            left_out: 0,
             claims: BTreeMap::new(),
         }
     }
@@ -134,6 +136,7 @@ impl Order {
 
     /// Reports what is missing and what came out of order.
     pub(super) fn report(&self, report: &mut Report) {
+        report.leave_out(self.left_out);
         for span in self.missing.spans() {
             let message = match span.count() {
                 1 => "the record is not there".to_owned(),
@@ -153,12 +156,15 @@ impl Order {
     }
 
     fn note_late(&mut self, number: u64) {
-        if let Some(newest) = self.newest.filter(|newest| number < *newest) {
-            self.late
-                .entry(newest)
-                .or_default()
-                .insert(Span::one(number), STREAM_RANGES_MAX);
+        let Some(newest) = self.newest.filter(|newest| number < *newest) else {
+            return;
+        };
+        if self.late.len() >= STREAM_RANGES_MAX && !self.late.contains_key(&newest) {
+            self.left_out += 1;
+            return;
         }
+        let late = self.late.entry(newest).or_default();
+        self.left_out += u64::from(!late.insert(Span::one(number), STREAM_RANGES_MAX));
     }
 
     /// A second copy explains why others came after the first.
@@ -195,7 +201,7 @@ impl Order {
     }
 
     fn gap(&mut self, span: Span) {
-        self.missing.insert(span, usize::MAX);
+        self.left_out += u64::from(!self.missing.insert(span, STREAM_RANGES_MAX));
         self.ready.push_back(Step::Gap(span));
         self.next = span.last + 1;
         self.recent.clear();

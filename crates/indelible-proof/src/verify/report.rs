@@ -47,6 +47,11 @@ impl Report {
         }
     }
 
+    /// Counts findings that a bound kept from being listed.
+    pub(super) fn leave_out(&mut self, count: u64) {
+        self.left_out += count;
+    }
+
     /// Adds a note under the last finding that says that records in `span` are not as they were
     /// committed; `false` when there is none.
     pub(super) fn note_within(&mut self, span: Span, note: &str) -> bool {

@@ -11,6 +11,7 @@ use crate::limits::UNDISCLOSED_MAX;
 pub(super) struct Undisclosed {
     waiting: Vec<(Span, String)>,
     erased: BTreeSet<String>,
+    left_out: u64,
 }
 
 impl Undisclosed {
@@ -24,11 +25,14 @@ impl Undisclosed {
                 span.last = number;
             } else if self.waiting.len() < UNDISCLOSED_MAX {
                 self.waiting.push((Span::one(number), subject));
+            } else {
+                self.left_out += 1;
             }
         }
     }
 
     pub(super) fn report(&self, report: &mut Report) {
+        report.leave_out(self.left_out);
         for (span, subject) in &self.waiting {
             if !self.erased.contains(subject) {
                 let message = format!("no values were given for {subject}, who was not erased");

@@ -441,3 +441,61 @@ fn a_record_at_another_place_than_it_says_is_a_mismatch_at_its_place() {
         only(&verifier.finish(), FindingKind::ContentMismatch, at(number));
     }
 }
+
+#[test]
+fn many_altered_records_are_each_named_and_the_rest_is_still_vouched_for() {
+    let truth = log(40);
+    let mut leaves = truth.clone();
+    for number in (1..38).step_by(4) {
+        let text = String::from_utf8(leaves[number].clone()).unwrap();
+        leaves[number] = text.replace("success", "failure").into_bytes();
+    }
+    let verdict = verify(&leaves, &Evidence::at(&truth, &[40]));
+    let found: Vec<_> = verdict
+        .integrity
+        .iter()
+        .map(|f| (f.kind, f.records.unwrap()))
+        .collect();
+    let each = (1..38)
+        .step_by(4)
+        .map(|number| (FindingKind::ContentMismatch, at(number)));
+    assert_eq!(found, each.collect::<Vec<_>>());
+    assert_eq!(anchored_to(&verdict), Some(40));
+}
+
+#[test]
+fn findings_beyond_the_bound_are_counted() {
+    let beyond = 25;
+    let altered = indelible_proof::limits::FINDINGS_MAX + beyond;
+    let truth = log(2 * altered as u64 + 1);
+    let mut leaves = truth.clone();
+    for number in (0..2 * altered).step_by(2) {
+        let text = String::from_utf8(leaves[number].clone()).unwrap();
+        leaves[number] = text.replace("success", "failure").into_bytes();
+    }
+    for evidence in [Evidence::default(), Evidence::stored(&truth)] {
+        let verdict = verify(&leaves, &evidence);
+        assert_eq!(
+            verdict.integrity.len(),
+            indelible_proof::limits::FINDINGS_MAX
+        );
+        assert_eq!(verdict.findings_left_out, beyond as u64);
+    }
+}
+
+/// A check that cannot fail is a defect: every kind has a test that makes it fire.
+#[test]
+fn every_kind_of_finding_has_a_test() {
+    let tests = [
+        include_str!("damage.rs"),
+        include_str!("rules.rs"),
+        include_str!("signing.rs"),
+    ];
+    for kind in FindingKind::ALL {
+        let name = format!("FindingKind::{kind:?}");
+        assert!(
+            tests.iter().any(|test| test.contains(&name)),
+            "{name} is in no test"
+        );
+    }
+}
