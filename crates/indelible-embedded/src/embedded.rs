@@ -8,6 +8,7 @@ use std::thread::JoinHandle;
 use indelible_disk::{Disk, Lock};
 use indelible_event::ids::{AuditId, Micros, TenantId};
 use indelible_merkle::Hash;
+use indelible_proof::finding::Finding;
 use indelible_store::{
     Commit, Error, Head, Hits, Index, Kind, Ledger, Place, Query, Result, RowOpener, Stored,
 };
@@ -152,6 +153,29 @@ impl Embedded {
     /// Why sealing does not get on, if it does not.
     pub fn trouble(&self) -> Option<String> {
         self.store.trouble.lock().clone()
+    }
+
+    /// Reads every byte and names what is not as it was written: damage to records by tenant and
+    /// sequence numbers, damage to what is derived by file.
+    ///
+    /// # Errors
+    /// [`Kind::Unavailable`] when the disk fails; damage is not an error.
+    pub fn check(&self, progress: &mut dyn FnMut(Progress)) -> Result<Vec<Finding>> {
+        self.store.check(progress)
+    }
+
+    /// Makes what is derived again where it is damaged, and returns what was wrong with it.
+    ///
+    /// # Errors
+    /// [`Kind::Unavailable`] when the disk fails; [`Kind::ReadOnly`] on a directory opened for
+    /// reading.
+    pub fn repair(&self, progress: &mut dyn FnMut(Progress)) -> Result<Vec<Finding>> {
+        if self.store.options.read_only {
+            let said =
+                "the data directory was opened for reading: open it for writing to repair it";
+            return Err(Error::new(Kind::ReadOnly, said));
+        }
+        self.store.repair(progress)
     }
 
     /// Bytes on disk by kind of file.

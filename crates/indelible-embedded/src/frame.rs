@@ -237,11 +237,6 @@ impl FrameWriter {
         self.records
     }
 
-    /// Personal rows so far.
-    pub(crate) fn personal_count(&self) -> u32 {
-        self.personal_count
-    }
-
     /// Appends the frame to `out` and starts the next. `header` needs its number, first row, first
     /// personal row and link; the rest is filled in.
     pub(crate) fn finish(&mut self, mut header: FrameHeader, out: &mut Vec<u8>) -> Sealed {

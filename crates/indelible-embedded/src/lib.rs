@@ -11,6 +11,7 @@
 mod append;
 mod block;
 mod bytes;
+mod check;
 mod container;
 mod directory;
 mod embedded;

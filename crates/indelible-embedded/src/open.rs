@@ -19,7 +19,7 @@ use crate::heads::{HeadState, Heads};
 use crate::manifest::Manifest;
 use crate::options::{Options, Progress};
 use crate::part::{OpenTail, PartRef, View};
-use crate::records::{Caches, RecordFile};
+use crate::records::{RecordFile, Scanner, Step};
 use crate::replay::{Replay, Trees, check_header};
 use crate::seal::{remove_file, remove_tree, unseal};
 use crate::store::{Store, Writer, journal_path};
@@ -210,7 +210,7 @@ impl Store {
 
     fn compute_head(&self, tenant: &TenantId, size: u64) -> Result<HeadState> {
         let mut last = None;
-        self.read(tenant, size.saturating_sub(1)..size, &mut |stored| {
+        self.read_all(tenant, size.saturating_sub(1)..size, &mut |stored| {
             if let Stored::Record(record) = stored {
                 let ingested = indelible_event::leaf::LeafView::locate(record.leaf)
                     .map_or(Micros(0), |leaf| leaf.ingested_at);
@@ -245,57 +245,70 @@ impl Store {
             .map_err(|e| corrupt("a tree cannot be computed").caused_by(e))
     }
 
-    /// Replays the journal's files; the last becomes the one that is appended to.
-    fn replay_journal(&self, sealed: u64, tell: Tell<'_>) -> Result<()> {
-        let mut firsts: Vec<u64> = Vec::new();
+    /// The files of the journal with the positions they begin at. A reader also takes those that a
+    /// writer has moved to a segment it has not shown yet.
+    fn journal_files(&self, sealed: u64) -> Result<Vec<(u64, String)>> {
+        let mut files = std::collections::BTreeMap::new();
         for name in self.disk.list("journal").map_err(from_disk)? {
             let first: Option<u64> = name.parse().ok().filter(|_| name.len() == 20);
-            firsts.extend(first.filter(|first| *first >= sealed));
+            files.extend(first.map(|first| (first, journal_path(first))));
         }
-        self.drop_unborn(&mut firsts)?;
-        let mut at = sealed;
-        let mut last = None;
-        for (number, first) in firsts.iter().enumerate() {
-            let next = firsts.get(number + 1).copied();
-            last = self.replay_file(*first, next, tell)?.or(last);
-            at = next.unwrap_or(at);
+        if self.options.read_only {
+            for name in self.disk.list("segments").map_err(from_disk)? {
+                let path = format!("segments/{name}/records");
+                if let Some(range) = range_of(&name)
+                    && self.disk.len(&path).map_err(from_disk)?.is_some()
+                {
+                    files.entry(range.start).or_insert(path);
+                }
+            }
+        }
+        let mut files: Vec<_> = files
+            .into_iter()
+            .filter(|(first, _)| *first >= sealed)
+            .collect();
+        self.drop_unborn(&mut files)?;
+        Ok(files)
+    }
+
+    /// Leaves out a last file whose header never became durable: nothing was ever in it.
+    fn drop_unborn(&self, files: &mut Vec<(u64, String)>) -> Result<()> {
+        while let Some((_, path)) = files.last() {
+            let file = RecordFile::open(&*self.disk, path, Open::Read, &self.caches)?;
+            let mut scanner = Scanner::new(file.file, None)?;
+            let born = scanner.header.is_some()
+                || matches!(scanner.step()?, Step::Frame { .. } | Step::Damaged(_));
+            if born {
+                break;
+            }
+            if !self.options.read_only {
+                self.disk.remove(path).map_err(from_disk)?;
+                self.disk.sync_dir("journal").map_err(from_disk)?;
+            }
+            files.pop();
+        }
+        Ok(())
+    }
+
+    /// Replays the journal's files; the last becomes the one that is appended to.
+    fn replay_journal(&self, sealed: u64, tell: Tell<'_>) -> Result<()> {
+        let files = self.journal_files(sealed)?;
+        let mut writer = None;
+        for (number, (first, path)) in files.iter().enumerate() {
+            let next = files.get(number + 1).map(|(next, _)| *next);
+            writer = self.replay_file(*first, path, next, tell)?;
         }
         if self.options.read_only {
             return Ok(());
         }
-        let writer = if let Some(writer) = last {
-            writer
-        } else {
+        if writer.is_none() {
             self.disk.create_dir_all("journal").map_err(from_disk)?;
-            let (tail, link) = self.create_journal(at)?;
+            self.disk.sync_dir("").map_err(from_disk)?;
+            let (tail, link) = self.create_journal(sealed)?;
             self.add_tail(&tail);
-            Writer::new(tail, FILE_HEADER_BYTES as u64, link, 0)?
-        };
-        *self.writer.lock() = Some(writer);
-        Ok(())
-    }
-
-    /// Leaves out a last file whose header never became durable: nothing was ever in it.
-    fn drop_unborn(&self, firsts: &mut Vec<u64>) -> Result<()> {
-        while let Some(&first) = firsts.last() {
-            let path = journal_path(first);
-            let file = RecordFile::open(&*self.disk, &path, Open::Read, &self.caches)?;
-            let mut scanner = crate::records::Scanner::new(Arc::clone(&file.file), None)?;
-            if scanner.header.is_some()
-                || matches!(scanner.step()?, crate::records::Step::Frame { .. })
-            {
-                return Ok(());
-            }
-            let mut rest = crate::records::Scanner::new(file.file, None)?;
-            if matches!(rest.step()?, crate::records::Step::Damaged(_)) {
-                return Ok(());
-            }
-            firsts.pop();
-            if !self.options.read_only {
-                self.disk.remove(&path).map_err(from_disk)?;
-                self.disk.sync_dir("journal").map_err(from_disk)?;
-            }
+            writer = Some(Writer::new(tail, FILE_HEADER_BYTES as u64, link, 0)?);
         }
+        *self.writer.lock() = writer;
         Ok(())
     }
 
@@ -307,14 +320,19 @@ impl Store {
     }
 
     /// Replays one file; the next one, if there is one, says where it ends.
-    fn replay_file(&self, first: u64, next: Option<u64>, tell: Tell<'_>) -> Result<Option<Writer>> {
+    fn replay_file(
+        &self,
+        first: u64,
+        path: &str,
+        next: Option<u64>,
+        tell: Tell<'_>,
+    ) -> Result<Option<Writer>> {
         let how = if self.options.read_only {
             Open::Read
         } else {
             Open::Write
         };
-        let path = journal_path(first);
-        let records = RecordFile::open(&*self.disk, &path, how, &self.caches)?;
+        let records = RecordFile::open(&*self.disk, path, how, &self.caches)?;
         let limit_row = next.map(|next| u32::try_from(next - first).unwrap_or(u32::MAX));
         let mut replay = Replay {
             hashing: self.hashing,
@@ -332,7 +350,7 @@ impl Store {
         let replayed = replay.run(&records, Trees::Heads(&mut self.heads.write()))?;
         check_header(
             replayed.header.as_ref(),
-            &path,
+            path,
             &self.format.ledger_id(),
             first,
         )?;
@@ -340,12 +358,22 @@ impl Store {
             return Ok(None);
         }
         let writable = next.is_none() && !self.options.read_only;
-        if writable && replayed.torn.is_some() {
-            // No valid frame is behind this, so it was never acknowledged.
-            records.file.set_len(replayed.end).map_err(from_disk)?;
-            records.file.sync_data().map_err(from_disk)?;
+        let mut damaged = replayed.damaged;
+        let mut broken = false;
+        match replayed.torn {
+            Some((_, true)) if writable => {
+                // The beginning of a frame and nothing behind it: it was never acknowledged.
+                records.file.set_len(replayed.end).map_err(from_disk)?;
+                records.file.sync_data().map_err(from_disk)?;
+            }
+            Some((bytes, false)) if next.is_none() => {
+                // It may have been a frame once. Keep it, and go on in another file.
+                damaged.push(bytes);
+                broken = true;
+            }
+            _ => {}
         }
-        let (damaged, index) = (replayed.damaged, RwLock::new(replayed.tail));
+        let index = RwLock::new(replayed.tail);
         let tail = Arc::new(OpenTail {
             first,
             records,
@@ -357,6 +385,7 @@ impl Store {
             return Ok(None);
         }
         let mut writer = Writer::new(tail, replayed.end, 0, replayed.number)?;
+        writer.broken = broken;
         match replayed.link {
             Some(link) => writer.link = link,
             // Its header is damaged; go on in a file that can be told apart.

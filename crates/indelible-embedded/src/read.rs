@@ -35,7 +35,17 @@ impl Store {
         visit: Visit<'_>,
     ) -> Result<()> {
         let end = range.end.min(self.heads.read().size(tenant));
-        let mut next = range.start;
+        self.read_all(tenant, range.start..end, visit)
+    }
+
+    /// Calls `visit` for the records of a range that is below the head.
+    pub(crate) fn read_all(
+        &self,
+        tenant: &TenantId,
+        range: Range<u64>,
+        visit: Visit<'_>,
+    ) -> Result<()> {
+        let (mut next, end) = (range.start, range.end);
         let mut sealed = Vec::new();
         let mut leaf = Vec::new();
         for part in &self.view().parts {

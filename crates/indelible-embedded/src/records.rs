@@ -142,8 +142,9 @@ pub(crate) enum Step {
     },
     /// Bytes that are not what was written, with a valid frame behind them.
     Damaged(Range<u64>),
-    /// The rest of the file holds no valid frame.
-    Torn(Range<u64>),
+    /// The rest of the file holds no valid frame: the beginning of one that was never finished, or,
+    /// when it is not `clean`, something else.
+    Torn { bytes: Range<u64>, clean: bool },
     /// The end, behind a valid frame.
     End,
 }
@@ -239,6 +240,24 @@ impl Scanner {
         Ok(None)
     }
 
+    /// Whether the bytes from `at` to the end are the beginning of a frame, as an interrupted write
+    /// leaves it.
+    fn is_unfinished(&self, at: u64) -> Result<bool> {
+        let mut fixed = [0; FRAME_HEADER_BYTES];
+        let count = usize::try_from(self.end - at)
+            .unwrap_or(usize::MAX)
+            .min(fixed.len());
+        let part = fixed.get_mut(..count).unwrap_or_default();
+        self.file.read_exact_at(part, at).map_err(from_disk)?;
+        if count < FRAME_HEADER_BYTES {
+            let magic = FRAME_MAGIC.len().min(count);
+            return Ok(fixed.get(..magic) == FRAME_MAGIC.get(..magic));
+        }
+        let body = self.end - at - FRAME_HEADER_BYTES as u64;
+        Ok(FrameHeader::parse(&fixed)
+            .is_some_and(|(header, _)| u64::from(header.body_bytes) > body))
+    }
+
     /// What comes next.
     pub(crate) fn step(&mut self) -> Result<Step> {
         let at = self.at;
@@ -270,8 +289,10 @@ impl Scanner {
                 Ok(Step::Damaged(at..next))
             }
             None => {
+                let clean = self.is_unfinished(at)?;
+                let bytes = at..self.end;
                 self.end = at;
-                Ok(Step::Torn(at..self.file.len().map_err(from_disk)?))
+                Ok(Step::Torn { bytes, clean })
             }
         }
     }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use indelible_disk::{Disk, Open};
+use indelible_disk::{Disk, FaultyDisk, Open};
 use indelible_event::ids::TenantId;
 use indelible_store::Result;
 
@@ -13,13 +13,14 @@ use crate::hashing::Hashing;
 use crate::manifest::{FileLine, Manifest, SegmentFacts};
 use crate::open::{Tell, range_of};
 use crate::options::{Options, Progress};
-use crate::part::PartRef;
+use crate::part::{PartRef, View};
 use crate::records::{Caches, RecordFile};
 use crate::replay::{Replay, Replayed, Trees};
-use crate::seal::{facts, remove_file};
-use crate::segment::write::{DERIVED, derived};
+use crate::seal::{facts, remove_tree};
+use crate::segment::write::{DERIVED, derived, find_index};
 use crate::segment::{dir_of, personal_of};
 use crate::store::Store;
+use crate::tail::Tail;
 
 /// The manifest of the segments whose directories are there, when its own file is not.
 ///
@@ -145,7 +146,7 @@ impl Store {
         replay.run(&file, Trees::At(&mut before))
     }
 
-    /// Makes derived files of a segment again.
+    /// Makes derived files of a segment again; a directory opened for reading makes them in memory.
     pub(crate) fn rebuild(
         &self,
         segment: &SegmentFacts,
@@ -165,6 +166,9 @@ impl Store {
                 total,
             });
         })?;
+        if self.options.read_only {
+            return self.rebuild_in_memory(segment, names, &replayed.tail);
+        }
         let disk = &*self.disk;
         let dir = dir_of(&segment.range());
         let mut next = segment.clone();
@@ -173,15 +177,13 @@ impl Store {
                 self.write_personal(&personal_of(&segment.range()), &replayed.tail)?
             } else {
                 let fresh = format!("{dir}.new");
-                crate::seal::remove_tree(disk, &fresh)?;
+                remove_tree(disk, &fresh)?;
                 disk.create_dir_all(&fresh).map_err(from_disk)?;
                 let facts = derived(disk, &fresh, name, &replayed.tail)?;
-                let path = path_of(segment, name);
-                remove_file(disk, &path)?;
-                disk.rename(&format!("{fresh}/{name}"), &path)
+                disk.rename(&format!("{fresh}/{name}"), &path_of(segment, name))
                     .map_err(from_disk)?;
                 disk.sync_dir(&dir).map_err(from_disk)?;
-                crate::seal::remove_tree(disk, &fresh)?;
+                remove_tree(disk, &fresh)?;
                 FileLine::new(name, facts)
             };
             next.files.retain(|file| file.name != line.name);
@@ -198,6 +200,34 @@ impl Store {
         manifest.store(disk)?;
         drop(manifest);
         self.show(&[next]);
+        Ok(())
+    }
+
+    fn rebuild_in_memory(&self, segment: &SegmentFacts, names: &[&str], tail: &Tail) -> Result<()> {
+        let memory: Arc<dyn Disk> = Arc::new(FaultyDisk::new(0));
+        let (dir, personal) = (dir_of(&segment.range()), personal_of(&segment.range()));
+        memory.create_dir_all(&dir).map_err(from_disk)?;
+        memory.create_dir_all("personal").map_err(from_disk)?;
+        for name in names {
+            if *name == "personal" {
+                find_index(&*memory, &personal, tail)?;
+            } else {
+                derived(&*memory, &dir, name, tail)?;
+            }
+        }
+        let names: Vec<_> = names.iter().map(|name| (*name).to_owned()).collect();
+        let mut view = self.view.write();
+        let mut parts = view.parts.clone();
+        for part in &mut parts {
+            if let PartRef::Segment(shown) = part
+                && shown.facts.first == segment.first
+            {
+                *part = PartRef::Segment(Arc::new(
+                    shown.with_made(Arc::clone(&memory), names.clone()),
+                ));
+            }
+        }
+        *view = Arc::new(View { parts });
         Ok(())
     }
 

@@ -30,8 +30,8 @@ pub(crate) struct Replayed {
     pub(crate) link: Option<u32>,
     /// Number of the next frame.
     pub(crate) number: u32,
-    /// Bytes behind the valid frames that are none.
-    pub(crate) torn: Option<Range<u64>>,
+    /// Bytes behind the valid frames that are none, and whether they are the beginning of one.
+    pub(crate) torn: Option<(Range<u64>, bool)>,
     /// Bytes between valid frames that are none.
     pub(crate) damaged: Vec<Range<u64>>,
 }
@@ -88,8 +88,8 @@ impl Replay<'_> {
                     (end, link, number) = (scanner.at(), scanner.link(), scanner.number());
                 }
                 Step::Damaged(range) => damaged.push(range),
-                Step::Torn(range) => {
-                    torn = Some(range);
+                Step::Torn { bytes, clean } => {
+                    torn = Some((bytes, clean));
                     break;
                 }
                 Step::End => break,

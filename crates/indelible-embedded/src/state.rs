@@ -24,6 +24,10 @@ const VALUE_BYTES_MAX: usize = 16 << 20;
 const CACHE_BYTES: usize = 16 << 20;
 /// Bytes at the start of the file that every commit changes.
 const HEADER_BYTES: usize = 4096;
+/// Where the header keeps its flags, and the one that is set while the file is open for writing
+/// (redb's `docs/design.md`, "Database header").
+const FLAGS_AT: usize = 9;
+const RECOVERY_REQUIRED: u8 = 2;
 /// How often a reader tries to copy the file while a writer commits.
 const COPIES_MAX: usize = 1000;
 
@@ -53,7 +57,12 @@ pub struct RedbState {
 /// # Errors
 /// [`Kind::NotFound`] for a missing file opened for reading; [`Kind::Corrupt`] when it is none.
 pub fn open_state(disk: Arc<dyn Disk>, path: &str, mode: StateMode) -> Result<RedbState> {
-    let state = RedbState { disk, path: path.to_owned(), mode, database: Mutex::new(None) };
+    let state = RedbState {
+        disk,
+        path: path.to_owned(),
+        mode,
+        database: Mutex::new(None),
+    };
     state.database()?;
     Ok(state)
 }
@@ -80,7 +89,8 @@ impl RedbState {
             let dir = indelible_disk::parent(&self.path);
             if !dir.is_empty() {
                 disk.create_dir_all(dir).map_err(from_disk)?;
-                disk.sync_dir(indelible_disk::parent(dir)).map_err(from_disk)?;
+                disk.sync_dir(indelible_disk::parent(dir))
+                    .map_err(from_disk)?;
             }
             let fresh = format!("{}.new", self.path);
             crate::seal::remove_file(disk, &fresh)?;
@@ -90,8 +100,28 @@ impl RedbState {
             disk.rename(&fresh, &self.path).map_err(from_disk)?;
             disk.sync_dir(dir).map_err(from_disk)?;
         }
+        self.rewrite_after_failure()?;
         let file = disk.open(&self.path, Open::Write).map_err(from_disk)?;
         self.build(FileBackend(file))
+    }
+
+    /// Writes a file that was not closed properly anew. After a failed sync the system may go on to
+    /// show pages that are not on the disk and that no later sync brings there; what is built on
+    /// them would be lost with the power. A copy is on the disk as a whole.
+    fn rewrite_after_failure(&self) -> Result<()> {
+        let disk = &*self.disk;
+        let file = disk.open(&self.path, Open::Read).map_err(from_disk)?;
+        let flags = header(&*file)?
+            .get(FLAGS_AT)
+            .copied()
+            .unwrap_or(RECOVERY_REQUIRED);
+        drop(file);
+        if flags & RECOVERY_REQUIRED == 0 {
+            return Ok(());
+        }
+        let bytes = disk.read(&self.path).map_err(from_disk)?;
+        // If we die here or in it, the old file is still there and this is done again.
+        disk.replace(&self.path, &bytes).map_err(from_disk)
     }
 
     /// A copy in memory, taken while the header did not change.
@@ -104,7 +134,9 @@ impl RedbState {
                 continue;
             }
             let memory = InMemoryBackend::new();
-            let copied = memory.set_len(bytes.len() as u64).and_then(|()| memory.write(0, &bytes));
+            let copied = memory
+                .set_len(bytes.len() as u64)
+                .and_then(|()| memory.write(0, &bytes));
             copied.map_err(|e| self.failed("copy", redb::Error::Io(e)))?;
             return self.build(memory);
         }
@@ -150,7 +182,9 @@ impl RedbState {
             let said = format!("{} is in use: check it when it is not", self.path);
             return Err(Error::new(Kind::Unavailable, said));
         };
-        let checked = database.check_integrity().map_err(|e| self.failed("check", e));
+        let checked = database
+            .check_integrity()
+            .map_err(|e| self.failed("check", e));
         if checked.is_err() {
             *slot = None;
         }
@@ -159,7 +193,10 @@ impl RedbState {
 
     fn try_get(&self, space: &'static str, key: &[u8]) -> Result<Option<(Vec<u8>, Version)>> {
         let failed = |e: redb::Error| self.failed("read", e);
-        let transaction = self.database()?.begin_read().map_err(|e| failed(e.into()))?;
+        let transaction = self
+            .database()?
+            .begin_read()
+            .map_err(|e| failed(e.into()))?;
         let table = match transaction.open_table(Table::new(space)) {
             Ok(table) => table,
             Err(TableError::TableDoesNotExist(_)) => return Ok(None),
@@ -174,7 +211,10 @@ impl RedbState {
     /// A stored value and its version.
     fn split(&self, stored: &[u8]) -> Result<(Vec<u8>, Version)> {
         let (version, value) = stored.split_first_chunk().ok_or_else(|| {
-            Error::new(Kind::Corrupt, format!("{} holds a value without a version", self.path))
+            Error::new(
+                Kind::Corrupt,
+                format!("{} holds a value without a version", self.path),
+            )
         })?;
         Ok((value.to_vec(), Version::from_le_bytes(*version)))
     }
@@ -187,7 +227,10 @@ impl RedbState {
         limit: usize,
     ) -> Result<Vec<(Vec<u8>, Vec<u8>, Version)>> {
         let failed = |e: redb::Error| self.failed("read", e);
-        let transaction = self.database()?.begin_read().map_err(|e| failed(e.into()))?;
+        let transaction = self
+            .database()?
+            .begin_read()
+            .map_err(|e| failed(e.into()))?;
         let table = match transaction.open_table(Table::new(space)) {
             Ok(table) => table,
             Err(TableError::TableDoesNotExist(_)) => return Ok(Vec::new()),
@@ -210,11 +253,17 @@ impl RedbState {
 
     fn try_apply(&self, changes: &[Change]) -> Result<()> {
         let failed = |e: redb::Error| self.failed("write", e);
-        let transaction = self.database()?.begin_write().map_err(|e| failed(e.into()))?;
+        let transaction = self
+            .database()?
+            .begin_write()
+            .map_err(|e| failed(e.into()))?;
         for change in changes {
             let table = transaction.open_table(Table::new(change.space));
             let mut table = table.map_err(|e| failed(e.into()))?;
-            let version = match table.get(change.key.as_slice()).map_err(|e| failed(e.into()))? {
+            let version = match table
+                .get(change.key.as_slice())
+                .map_err(|e| failed(e.into()))?
+            {
                 Some(stored) => self.split(stored.value())?.1,
                 None => 0,
             };
@@ -227,7 +276,9 @@ impl RedbState {
                 Some(value) => {
                     let mut bytes = (version + 1).to_le_bytes().to_vec();
                     bytes.extend_from_slice(value);
-                    table.insert(key, bytes.as_slice()).map_err(|e| failed(e.into()))?;
+                    table
+                        .insert(key, bytes.as_slice())
+                        .map_err(|e| failed(e.into()))?;
                 }
                 None => {
                     table.remove(key).map_err(|e| failed(e.into()))?;
@@ -264,7 +315,8 @@ impl State for RedbState {
         after: Option<&[u8]>,
         limit: usize,
     ) -> Result<Vec<(Vec<u8>, Vec<u8>, Version)>> {
-        self.try_scan(space, prefix, after, limit).map_err(|e| self.reset(e))
+        self.try_scan(space, prefix, after, limit)
+            .map_err(|e| self.reset(e))
     }
 
     fn apply(&self, changes: &[Change]) -> Result<()> {
@@ -302,7 +354,9 @@ impl StorageBackend for FileBackend {
     }
 
     fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
-        self.0.read_exact_at(out, offset).map_err(DiskError::into_io)
+        self.0
+            .read_exact_at(out, offset)
+            .map_err(DiskError::into_io)
     }
 
     fn set_len(&self, len: u64) -> io::Result<()> {

@@ -39,7 +39,12 @@ indelible_store::state_conformance!(state, fixture);
 
 fn put(key: &str, value: u64) -> Change {
     let value = Some(value.to_be_bytes().to_vec());
-    Change { space: "numbers", key: key.as_bytes().to_vec(), expected: None, value }
+    Change {
+        space: "numbers",
+        key: key.as_bytes().to_vec(),
+        expected: None,
+        value,
+    }
 }
 
 fn value(state: &RedbState, key: &str) -> Option<u64> {
@@ -67,7 +72,10 @@ fn a_reader_sees_a_whole_state_beside_a_writer() {
             assert_eq!(a, b);
             assert!(a >= last);
             last = a;
-            assert_eq!(reader.apply(&[put("a", 1)]).unwrap_err().kind(), Kind::ReadOnly);
+            assert_eq!(
+                reader.apply(&[put("a", 1)]).unwrap_err().kind(),
+                Kind::ReadOnly
+            );
         }
     });
     assert_eq!(value(&open(&disk, StateMode::Read), "b"), Some(199));
@@ -121,25 +129,35 @@ fn a_full_disk_is_said_and_work_resumes_with_room() {
     let state = open(&disk, StateMode::Write);
     state.apply(&[put("a", 1)]).unwrap();
     faulty.set_room(Some(faulty.used()));
-    let big = Change { value: Some(vec![7; 1 << 20]), ..put("big", 0) };
+    let big = Change {
+        value: Some(vec![7; 1 << 20]),
+        ..put("big", 0)
+    };
     let full = state.apply(std::slice::from_ref(&big)).unwrap_err();
     assert_eq!(full.kind(), Kind::NoSpace, "{full}");
     assert_eq!(value(&state, "a"), Some(1), "reads go on");
     faulty.set_room(None);
     state.apply(&[big]).unwrap();
-    assert_eq!(state.get("numbers", b"big").unwrap().unwrap().0.len(), 1 << 20);
+    assert_eq!(
+        state.get("numbers", b"big").unwrap().unwrap().0.len(),
+        1 << 20
+    );
 }
 
 #[test]
 fn a_forgotten_sync_is_noticed() {
     let trial = FaultyDisk::new(0);
     write_until_failure(&(Arc::new(trial.clone()) as Arc<dyn Disk>));
-    let syncs = trial.history().into_iter().enumerate().filter(|(_, (operation, _))| {
-        matches!(
-            operation,
-            indelible_disk::Operation::SyncData | indelible_disk::Operation::SyncDir
-        )
-    });
+    let syncs = trial
+        .history()
+        .into_iter()
+        .enumerate()
+        .filter(|(_, (operation, _))| {
+            matches!(
+                operation,
+                indelible_disk::Operation::SyncData | indelible_disk::Operation::SyncDir
+            )
+        });
     let last_sync = syncs.map(|(at, _)| at as u64).last().unwrap();
     let lost = (0..32).any(|seed| {
         let faulty = FaultyDisk::new(seed);

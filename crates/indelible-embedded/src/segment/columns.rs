@@ -118,9 +118,9 @@ impl Columns {
         Ok(self.personal.value(&self.file, row)?.cast_unsigned())
     }
 
-    /// Where every personal row starts.
-    pub(crate) fn all_personal(&self) -> Result<Vec<i64>> {
-        self.personal.read_all(&self.file)
+    /// How many personal rows the file of records has.
+    pub(crate) fn personal_rows(&self) -> u32 {
+        self.personal.rows
     }
 
     /// Calls `visit` with (row, value) of a numeric column, rows ascending.

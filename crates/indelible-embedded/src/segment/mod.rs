@@ -41,6 +41,8 @@ impl<T> Lazy<T> {
 /// A sealed segment.
 pub(crate) struct Segment {
     disk: Arc<dyn Disk>,
+    /// Derived files that a reader has made for itself, and where.
+    made: Option<(Arc<dyn Disk>, Vec<String>)>,
     pub(super) caches: Arc<Caches>,
     pub(crate) facts: SegmentFacts,
     records: Lazy<RecordFile>,
@@ -74,6 +76,7 @@ impl Segment {
     pub(crate) fn new(disk: Arc<dyn Disk>, caches: Arc<Caches>, facts: SegmentFacts) -> Self {
         Self {
             disk,
+            made: None,
             caches,
             facts,
             records: Lazy(OnceLock::new()),
@@ -82,6 +85,24 @@ impl Segment {
             ids: Lazy(OnceLock::new()),
             tiles: Lazy(OnceLock::new()),
             personal: Lazy(OnceLock::new()),
+        }
+    }
+
+    /// The same segment with the files `names` of another disk.
+    pub(crate) fn with_made(&self, disk: Arc<dyn Disk>, names: Vec<String>) -> Self {
+        let mut segment = Self::new(
+            Arc::clone(&self.disk),
+            Arc::clone(&self.caches),
+            self.facts.clone(),
+        );
+        segment.made = Some((disk, names));
+        segment
+    }
+
+    fn disk(&self, name: &str) -> &dyn Disk {
+        match &self.made {
+            Some((disk, names)) if names.iter().any(|made| made == name) => &**disk,
+            _ => &*self.disk,
         }
     }
 
@@ -117,25 +138,27 @@ impl Segment {
 
     pub(crate) fn columns(&self) -> Result<&Columns> {
         self.columns
-            .get(|| Columns::open(&*self.disk, &self.path("columns")))
+            .get(|| Columns::open(self.disk("columns"), &self.path("columns")))
     }
 
     pub(crate) fn postings(&self) -> Result<&Postings> {
         self.postings
-            .get(|| Postings::open(&*self.disk, &self.path("postings")))
+            .get(|| Postings::open(self.disk("postings"), &self.path("postings")))
     }
 
     pub(crate) fn ids(&self) -> Result<&Ids> {
-        self.ids.get(|| Ids::open(&*self.disk, &self.path("ids")))
+        self.ids
+            .get(|| Ids::open(self.disk("ids"), &self.path("ids")))
     }
 
     pub(crate) fn tiles(&self) -> Result<&Tiles> {
         self.tiles
-            .get(|| Tiles::open(&*self.disk, &self.path("tiles")))
+            .get(|| Tiles::open(self.disk("tiles"), &self.path("tiles")))
     }
 
     pub(crate) fn personal(&self) -> Result<&Personal> {
         let path = personal_of(&self.range());
-        self.personal.get(|| Personal::open(&*self.disk, &path))
+        self.personal
+            .get(|| Personal::open(self.disk("personal"), &path))
     }
 }

@@ -128,19 +128,6 @@ impl Personal {
         Ok(page.get(rank as usize % PAGE_PAIRS).map(|(find, _)| *find))
     }
 
-    /// The hashes of all rows.
-    pub(crate) fn all(&self) -> Result<Vec<Option<FindHash>>> {
-        let mut finds = vec![None; self.ranks.len()];
-        for number in 0..self.sparse.len() {
-            for (find, row) in self.page(number)? {
-                if let Some(place) = finds.get_mut(row as usize) {
-                    *place = Some(find);
-                }
-            }
-        }
-        Ok(finds)
-    }
-
     /// Whether every row could be opened when the index was made.
     pub(crate) fn is_complete(&self) -> bool {
         !self.ranks.contains(&UNKNOWN)
@@ -164,7 +151,6 @@ mod tests {
             let disk = FaultyDisk::new(0);
             write(&disk, "f", &finds).unwrap();
             let file = Personal::open(&disk, "f").unwrap();
-            prop_assert_eq!(file.all().unwrap(), finds.clone());
             prop_assert_eq!(file.is_complete(), finds.iter().all(Option::is_some));
             for n in 0..42 {
                 let find = FindHash([n; 16]);

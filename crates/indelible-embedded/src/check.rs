@@ -1,0 +1,377 @@
+//! Checking every byte of a data directory, and mending what is derived.
+//!
+//! Damage to records is named by tenant and sequence numbers as closely as what is left allows: by
+//! block where the directory of the file is whole, else by the gap it leaves.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::sync::Arc;
+
+use indelible_disk::{DiskFile, Open};
+use indelible_event::ids::TenantId;
+use indelible_proof::finding::{Finding, FindingKind, Span};
+use indelible_store::{Kind, Result};
+
+use crate::block::Block;
+use crate::container::facts_of;
+use crate::directory::{Directory, HOLE};
+use crate::failure::from_disk;
+use crate::format::Format;
+use crate::heads::Heads;
+use crate::manifest::{Manifest, SegmentFacts};
+use crate::open::Tell;
+use crate::options::Progress;
+use crate::part::PartRef;
+use crate::records::{RecordFile, Scanner, Step};
+use crate::repair::{MADE, path_of};
+use crate::store::Store;
+
+/// A damaged stretch of a file of records: its bytes and the rows they hold.
+struct Stretch {
+    bytes: Range<u64>,
+    rows: Range<u32>,
+}
+
+impl Store {
+    /// Reads everything and says what is not as it was written.
+    pub(crate) fn check(&self, tell: Tell<'_>) -> Result<Vec<Finding>> {
+        let mut findings = Vec::new();
+        self.check_small(&mut findings)?;
+        let view = self.view();
+        let total = Some(view.parts.len() as u64);
+        for (done, part) in (0_u64..).zip(&view.parts) {
+            tell(Progress {
+                what: "checking files".to_owned(),
+                done,
+                total,
+            });
+            match part {
+                PartRef::Segment(segment) => {
+                    self.check_segment(part, &segment.facts, &mut findings)?
+                }
+                PartRef::Tail(tail) => {
+                    let limit = self.end_of(tail.first);
+                    let index = tail.index.read();
+                    let directory = Some(&index.directory);
+                    check_records(&tail.records, limit, directory, &mut findings)?;
+                }
+            }
+        }
+        self.check_gaps(&mut findings)?;
+        Ok(findings)
+    }
+
+    /// The bytes of the file that is appended to that are known to be written.
+    fn end_of(&self, first: u64) -> Option<u64> {
+        let writer = self.writer.lock();
+        writer
+            .as_ref()
+            .filter(|writer| writer.tail.first == first)
+            .map(|writer| writer.end)
+    }
+
+    /// The files that are not of a segment.
+    fn check_small(&self, findings: &mut Vec<Finding>) -> Result<()> {
+        let disk = &*self.disk;
+        let whole = |path: &str| -> Result<Range<u64>> {
+            Ok(0..disk.len(path).map_err(from_disk)?.unwrap_or(0))
+        };
+        match Format::load(disk) {
+            Ok(format) if format == self.format => {}
+            Err(error) if error.kind() == Kind::Unavailable => return Err(error),
+            _ => {
+                let path = crate::format::PATH;
+                let finding = Finding::new(FindingKind::Corrupt, "FORMAT is not what was written");
+                findings.push(finding.place(path, whole(path)?));
+            }
+        }
+        let manifest = self.manifest.lock().clone();
+        if Manifest::load(disk)?.unwrap_or_default() != manifest {
+            findings.push(derived(
+                crate::manifest::PATH,
+                whole(crate::manifest::PATH)?,
+            ));
+        }
+        if manifest.end() > 0 {
+            let heads = Heads::load(disk);
+            if heads.is_none_or(|(_, position)| position != manifest.end()) {
+                findings.push(derived(crate::heads::PATH, whole(crate::heads::PATH)?));
+            }
+        }
+        Ok(())
+    }
+
+    fn check_segment(
+        &self,
+        part: &PartRef,
+        segment: &SegmentFacts,
+        findings: &mut Vec<Finding>,
+    ) -> Result<()> {
+        for name in self.damaged_files(segment)? {
+            let path = path_of(segment, name);
+            let length = self.disk.len(&path).map_err(from_disk)?.unwrap_or(0);
+            findings.push(derived(&path, 0..length));
+        }
+        let path = path_of(segment, "records");
+        let limit = segment.file("records").map(|file| file.bytes);
+        if self.disk.len(&path).map_err(from_disk)?.is_none() {
+            let finding = Finding::new(FindingKind::Corrupt, "the file is not there");
+            findings.push(finding.place(&path, 0..limit.unwrap_or(0)));
+            return Ok(());
+        }
+        let file = RecordFile::open(&*self.disk, &path, Open::Read, &self.caches)?;
+        part.with(|part| check_records(&file, limit, part.directory().ok(), findings))
+    }
+
+    /// The derived files of a segment that are not what was written.
+    fn damaged_files(&self, segment: &SegmentFacts) -> Result<Vec<&'static str>> {
+        let mut damaged = Vec::new();
+        for name in MADE {
+            let path = path_of(segment, name);
+            let there = self.disk.len(&path).map_err(from_disk)?.is_some();
+            let expected = segment.file(name).map(crate::manifest::FileLine::facts);
+            if !there || Some(facts_of(&*self.disk, &path, None)?) != expected {
+                damaged.push(name);
+            }
+        }
+        Ok(damaged)
+    }
+
+    /// Sequence numbers that no file has.
+    fn check_gaps(&self, findings: &mut Vec<Finding>) -> Result<()> {
+        let mut next: BTreeMap<TenantId, u64> = BTreeMap::new();
+        for part in &self.view().parts {
+            let damage = part.damage();
+            part.with(|part| {
+                let Ok(directory) = part.directory() else {
+                    return;
+                };
+                for (number, tenant) in (0_u32..).zip(&directory.tenants) {
+                    let next = next.entry(tenant.tenant.clone()).or_default();
+                    for (rows, first) in directory.rows_between(number, 0..u64::MAX) {
+                        if first > *next {
+                            let said = "the records are in no file that can be read";
+                            let finding = Finding::new(FindingKind::Corrupt, said)
+                                .tenant(tenant.tenant.as_str())
+                                .records(Span::new(*next, first - 1))
+                                .place(&damage.file, damage.bytes.clone());
+                            findings.push(finding);
+                        }
+                        *next = first + u64::from(rows.end - rows.start);
+                    }
+                }
+            });
+        }
+        Ok(())
+    }
+
+    /// Whether the find index lacks rows though there is an opener now.
+    fn is_openable(&self, segment: &SegmentFacts) -> Result<bool> {
+        let shown = self
+            .segments()
+            .into_iter()
+            .find(|s| s.facts.first == segment.first);
+        match (&self.opener, shown) {
+            (Some(_), Some(shown)) => Ok(!shown.personal()?.is_complete()),
+            _ => Ok(false),
+        }
+    }
+
+    /// Mends what is derived and returns what was wrong with it.
+    pub(crate) fn repair(&self, tell: Tell<'_>) -> Result<Vec<Finding>> {
+        let found = self.check(tell)?;
+        let segments = self.manifest.lock().segments.clone();
+        for segment in &segments {
+            let mut damaged = self.damaged_files(segment)?;
+            if !damaged.contains(&"personal") && self.is_openable(segment)? {
+                damaged.push("personal");
+            }
+            if !damaged.is_empty() {
+                self.rebuild(segment, &damaged, tell)?;
+            }
+        }
+        let manifest = self.manifest.lock();
+        let end = manifest.end();
+        if found
+            .iter()
+            .any(|finding| is_at(finding, crate::manifest::PATH))
+        {
+            manifest.store(&*self.disk)?;
+        }
+        drop(manifest);
+        if found
+            .iter()
+            .any(|finding| is_at(finding, crate::heads::PATH))
+        {
+            self.compute_heads(tell)?.store(&*self.disk, end)?;
+        }
+        Ok(found
+            .into_iter()
+            .filter(|finding| finding.kind.repairable())
+            .collect())
+    }
+}
+
+fn is_at(finding: &Finding, path: &str) -> bool {
+    finding
+        .place
+        .as_ref()
+        .is_some_and(|place| place.file == path)
+}
+
+fn derived(path: &str, bytes: Range<u64>) -> Finding {
+    let said = "the file is not what was written, and can be made again";
+    Finding::new(FindingKind::DerivedDamaged, said).place(path, bytes)
+}
+
+/// Walks the frames of a file of records.
+fn check_records(
+    file: &RecordFile,
+    limit: Option<u64>,
+    directory: Option<&Directory>,
+    findings: &mut Vec<Finding>,
+) -> Result<()> {
+    let mut scanner = Scanner::new(Arc::clone(&file.file), limit)?;
+    if scanner.header.is_none() {
+        let said = "the header of the file is not what was written";
+        let finding = Finding::new(FindingKind::Corrupt, said);
+        findings.push(finding.place(&file.path, 0..scanner.at()));
+    }
+    let mut row = 0;
+    let mut damaged: Option<Range<u64>> = None;
+    loop {
+        let (bytes, next_row, done) = match scanner.step()? {
+            Step::Frame { header, .. } => {
+                let stretch = damaged.take();
+                let first = header.first_row;
+                let after = first.saturating_add(header.records);
+                if let Some(bytes) = stretch {
+                    report(
+                        file,
+                        &Stretch {
+                            bytes,
+                            rows: row..first,
+                        },
+                        directory,
+                        findings,
+                    )?;
+                }
+                row = after;
+                continue;
+            }
+            Step::Damaged(bytes) => {
+                let from = damaged.map_or(bytes.start, |before| before.start);
+                damaged = Some(from..bytes.end);
+                continue;
+            }
+            Step::Torn { bytes, clean } => {
+                let unfinished = clean && limit.is_none();
+                (
+                    Some(bytes).filter(|_| !unfinished),
+                    directory.map_or(row, |d| d.rows),
+                    true,
+                )
+            }
+            Step::End => (None, row, true),
+        };
+        let bytes = damaged
+            .take()
+            .into_iter()
+            .chain(bytes)
+            .reduce(|a, b| a.start..b.end);
+        if let Some(bytes) = bytes {
+            report(
+                file,
+                &Stretch {
+                    bytes,
+                    rows: row..next_row,
+                },
+                directory,
+                findings,
+            )?;
+        }
+        if done {
+            return Ok(());
+        }
+    }
+}
+
+/// Names the records of a damaged stretch.
+fn report(
+    file: &RecordFile,
+    stretch: &Stretch,
+    directory: Option<&Directory>,
+    findings: &mut Vec<Finding>,
+) -> Result<()> {
+    let said = "stored bytes are not what was written";
+    let finding =
+        || Finding::new(FindingKind::Corrupt, said).place(&file.path, stretch.bytes.clone());
+    let before = findings.len();
+    if let Some(directory) = directory {
+        for rows in damaged_rows(&*file.file, stretch, directory)? {
+            for (tenant, span) in places(directory, &rows) {
+                findings.push(finding().tenant(tenant.as_str()).records(span));
+            }
+        }
+    }
+    if findings.len() == before {
+        findings.push(finding());
+    }
+    Ok(())
+}
+
+/// The rows of the blocks in a stretch that cannot be unpacked; all its rows when every block can.
+fn damaged_rows(
+    file: &dyn DiskFile,
+    stretch: &Stretch,
+    directory: &Directory,
+) -> Result<Vec<Range<u32>>> {
+    let mut damaged: Vec<Range<u32>> = Vec::new();
+    for (number, block) in directory.blocks.iter().enumerate() {
+        let rows = directory.rows_of_block(number);
+        if block.row < stretch.rows.start || block.row >= stretch.rows.end {
+            continue;
+        }
+        let mut bytes = vec![0; block.bytes as usize];
+        let count = file.read_at(&mut bytes, block.at).map_err(from_disk)?;
+        if count == bytes.len() && Block::parse(&bytes).is_some() {
+            continue;
+        }
+        match damaged.last_mut() {
+            Some(last) if last.end == rows.start => last.end = rows.end,
+            _ => damaged.push(rows),
+        }
+    }
+    if damaged.is_empty() && !stretch.rows.is_empty() {
+        damaged.push(stretch.rows.clone());
+    }
+    Ok(damaged)
+}
+
+/// Whose records the rows hold.
+fn places<'a>(directory: &'a Directory, rows: &Range<u32>) -> Vec<(&'a TenantId, Span)> {
+    let mut places: Vec<(&TenantId, Span)> = Vec::new();
+    let mut row = rows.start;
+    while row < rows.end {
+        let run = directory
+            .runs
+            .partition_point(|run| run.row <= row)
+            .saturating_sub(1);
+        let number = crate::bytes::to_u32(run);
+        let end = directory.rows_of(number).end.min(rows.end).max(row + 1);
+        if let Some(run) = directory.runs.get(run).filter(|run| run.tenant != HOLE)
+            && let Some(part) = directory.tenant(run.tenant)
+        {
+            let first = run.first_seq + u64::from(row - run.row);
+            let last = run.first_seq + u64::from(end - 1 - run.row);
+            match places.last_mut() {
+                Some((tenant, span)) if **tenant == part.tenant && span.last + 1 == first => {
+                    span.last = last;
+                }
+                _ => places.push((&part.tenant, Span::new(first, last))),
+            }
+        }
+        row = end;
+    }
+    places
+}

@@ -1,0 +1,137 @@
+//! Merging: several sealed segments become one, clustered by tenant and sequence number.
+//!
+//! The new segment is written whole under another name, then named, then put into the manifest;
+//! only then are the old ones removed. Leaves are repacked verbatim; terms are not read again, the
+//! postings of the sources are merged.
+
+mod derived;
+mod order;
+mod records;
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use indelible_store::Result;
+
+use self::order::Order;
+use crate::container::FileFacts;
+use crate::failure::from_disk;
+use crate::manifest::{FileLine, SegmentFacts};
+use crate::repair::path_of;
+use crate::seal::{remove_file, remove_tree};
+use crate::segment::{Segment, dir_of, personal_of};
+use crate::store::Store;
+
+impl Store {
+    /// Merges as long as enough segments lie side by side that were not merged yet.
+    pub(crate) fn merge_due(&self) -> Result<()> {
+        while let Some(sources) = self.mergeable() {
+            self.merge(&sources)?;
+        }
+        Ok(())
+    }
+
+    fn mergeable(&self) -> Option<Vec<Arc<Segment>>> {
+        let width = self.options.merge_segments;
+        if width < 2 {
+            return None;
+        }
+        let segments = self.segments();
+        let fresh: Vec<_> = segments
+            .into_iter()
+            .filter(|s| !s.facts.clustered)
+            .collect();
+        let first = fresh.get(..width)?;
+        let adjacent = first.windows(2).all(|pair| match pair {
+            [a, b] => a.facts.end == b.facts.first,
+            _ => true,
+        });
+        let rows: u64 = first.iter().map(|s| s.facts.end - s.facts.first).sum();
+        (adjacent && rows < u64::from(u32::MAX)).then(|| first.to_vec())
+    }
+
+    /// Makes one segment of several that lie side by side.
+    fn merge(&self, sources: &[Arc<Segment>]) -> Result<()> {
+        let (Some(first), Some(last)) = (sources.first(), sources.last()) else {
+            return Ok(());
+        };
+        let range = first.facts.first..last.facts.end;
+        for source in sources {
+            // Readers may hold an old view; what they have not opened yet goes away below.
+            source.open_all()?;
+        }
+        let disk = &*self.disk;
+        let (dir, fresh) = (dir_of(&range), format!("{}.new", dir_of(&range)));
+        remove_tree(disk, &fresh)?;
+        remove_tree(disk, &dir)?;
+        disk.create_dir_all(&fresh).map_err(from_disk)?;
+        let order = Order::new(sources)?;
+        let mut merged = self.merge_records(sources, &order, &fresh, range.start)?;
+        let mut files = vec![FileLine::new("records", merged.facts)];
+        for (name, facts) in self.merge_derived(sources, &order, &mut merged, &fresh)? {
+            files.push(FileLine::new(name, facts));
+        }
+        disk.sync_dir(&fresh).map_err(from_disk)?;
+        disk.rename(&fresh, &dir).map_err(from_disk)?;
+        disk.sync_dir("segments").map_err(from_disk)?;
+        // If we die here the manifest still names the sources, and this is removed on opening.
+        files.push(self.merge_personal(&range, &merged.finds)?);
+        self.replace(sources, facts(sources, &range, files))
+    }
+
+    fn merge_personal(
+        &self,
+        range: &Range<u64>,
+        finds: &[Option<indelible_store::FindHash>],
+    ) -> Result<FileLine> {
+        let disk = &*self.disk;
+        let path = personal_of(range);
+        let fresh = format!("{path}.new");
+        remove_file(disk, &fresh)?;
+        let written: FileFacts = crate::segment::personal::write(disk, &fresh, finds)?;
+        disk.rename(&fresh, &path).map_err(from_disk)?;
+        disk.sync_dir("personal").map_err(from_disk)?;
+        Ok(FileLine::new("personal", written))
+    }
+
+    /// Puts the merged segment into the place of its sources and removes them.
+    fn replace(&self, sources: &[Arc<Segment>], merged: SegmentFacts) -> Result<()> {
+        let disk = &*self.disk;
+        let mut manifest = self.manifest.lock();
+        let mut next = manifest.clone();
+        next.segments
+            .retain(|s| s.end <= merged.first || s.first >= merged.end);
+        let at = next.segments.partition_point(|s| s.first < merged.first);
+        next.segments.insert(at, merged.clone());
+        next.store(disk)?;
+        // If we die here the sources are in no manifest and are removed on opening.
+        *manifest = next;
+        drop(manifest);
+        self.show(&[merged]);
+        for source in sources {
+            remove_tree(disk, &dir_of(&source.range()))?;
+            remove_file(disk, &path_of(&source.facts, "personal"))?;
+        }
+        Ok(())
+    }
+}
+
+fn facts(sources: &[Arc<Segment>], range: &Range<u64>, files: Vec<FileLine>) -> SegmentFacts {
+    let all = || sources.iter().map(|source| &source.facts);
+    let span = |of: fn(&SegmentFacts) -> (i64, i64)| {
+        let min = all().map(|facts| of(facts).0).min().unwrap_or(0);
+        (min, all().map(|facts| of(facts).1).max().unwrap_or(0))
+    };
+    SegmentFacts {
+        first: range.start,
+        end: range.end,
+        clustered: true,
+        occurred: span(|facts| facts.occurred),
+        ingested: span(|facts| facts.ingested),
+        ids: (
+            all().map(|facts| facts.ids.0).min().unwrap_or(0),
+            all().map(|facts| facts.ids.1).max().unwrap_or(0),
+        ),
+        files,
+    }
+}

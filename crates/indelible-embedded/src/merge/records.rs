@@ -1,0 +1,356 @@
+//! The records of a merged segment: leaves and personal rows of the sources, repacked.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use foldhash::fast::RandomState;
+use hashbrown::HashMap;
+use indelible_event::ids::AuditId;
+use indelible_event::leaf::LeafView;
+use indelible_merkle::{Hash, leaf_hash};
+use indelible_store::{FindHash, Handle, Result};
+
+use super::order::{Order, Stretch};
+use crate::block::{Block, Packer, SealedRef};
+use crate::bytes::to_u32;
+use crate::container::{FileFacts, Stream};
+use crate::directory::{BlockPlace, Directory};
+use crate::failure::{corrupt, from_zstd};
+use crate::frame::{Arrangement, FileHeader, FrameRun, FrameWriter};
+use crate::records::Caches;
+use crate::replay::next_header;
+use crate::segment::Segment;
+use crate::store::Store;
+
+/// Level of the blocks of merged segments.
+const MERGED_LEVEL: i32 = 3;
+/// Bytes of blocks after which a frame of a merged segment ends.
+const FRAME_BYTES: usize = 1 << 20;
+/// Unpacked blocks kept: consecutive tenants stand in the same blocks of the sources' frames.
+const BLOCKS_KEPT: usize = 2048;
+const UNKNOWN: u32 = u32::MAX;
+
+/// What is known of the merged records when they are written.
+pub(super) struct Merged {
+    pub(super) facts: FileFacts,
+    pub(super) directory: Directory,
+    pub(super) positions: Vec<i64>,
+    /// Where each personal row starts in the file.
+    pub(super) personal: Vec<i64>,
+    /// What finds each personal row.
+    pub(super) finds: Vec<Option<FindHash>>,
+    /// (personal row, row), rows ascending for each personal row.
+    pub(super) personal_uses: Vec<(u32, u32)>,
+}
+
+/// A run of the frame being written.
+struct OpenRun {
+    run: FrameRun,
+    last_leaf: Vec<u8>,
+}
+
+/// Writes the merged file of records.
+struct Repacker<'a> {
+    store: &'a Store,
+    sources: &'a [Arc<Segment>],
+    stream: Stream,
+    packer: Packer,
+    frame: FrameWriter,
+    buffer: Vec<u8>,
+    link: u32,
+    number: u32,
+    run: Option<OpenRun>,
+    /// First row and bytes of the blocks of this frame.
+    blocks: Vec<(u32, usize)>,
+    block_first: u32,
+    frame_first: u32,
+    frame_personal: usize,
+    /// Offsets in the frame of the personal rows of this frame.
+    new_personal: Vec<usize>,
+    /// For each source, the new numbers of its personal rows.
+    renumbered: Vec<Vec<u32>>,
+    known: HashMap<u128, u32, RandomState>,
+    kept: HashMap<(usize, u64), Arc<Block>, RandomState>,
+    kept_order: VecDeque<(usize, u64)>,
+    merged: Merged,
+}
+
+impl Store {
+    /// Writes the records of `sources` in `order` as a file in `dir`.
+    pub(super) fn merge_records(
+        &self,
+        sources: &[Arc<Segment>],
+        order: &Order,
+        dir: &str,
+        first: u64,
+    ) -> Result<Merged> {
+        let mut repacker = Repacker::new(self, sources, &format!("{dir}/records"), first)?;
+        let positions: Result<Vec<_>> = sources
+            .iter()
+            .map(|s| s.columns()?.all_positions(s.facts.first))
+            .collect();
+        repacker.merged.positions = order.gather(&positions?);
+        for stretch in &order.stretches {
+            repacker.stretch(stretch)?;
+        }
+        repacker.end_frame()?;
+        repacker.merged.facts = repacker.stream.finish()?;
+        Ok(repacker.merged)
+    }
+}
+
+impl<'a> Repacker<'a> {
+    fn new(store: &'a Store, sources: &'a [Arc<Segment>], path: &str, first: u64) -> Result<Self> {
+        let mut stream = Stream::create(&*store.disk, path)?;
+        let ledger_id = store.format.ledger_id();
+        let header = FileHeader {
+            arrangement: Arrangement::Clustered,
+            first,
+            ledger_id,
+        }
+        .encode();
+        stream.put(&header)?;
+        let mut renumbered = Vec::with_capacity(sources.len());
+        for source in sources {
+            renumbered.push(vec![UNKNOWN; source.columns()?.personal_rows() as usize]);
+        }
+        Ok(Self {
+            store,
+            sources,
+            stream,
+            packer: Packer::new(MERGED_LEVEL).map_err(from_zstd)?,
+            frame: FrameWriter::default(),
+            buffer: Vec::new(),
+            link: FileHeader::parse(&header).map_or(0, |(_, crc)| crc),
+            number: 0,
+            run: None,
+            blocks: Vec::new(),
+            block_first: 0,
+            frame_first: 0,
+            frame_personal: 0,
+            new_personal: Vec::new(),
+            renumbered,
+            known: HashMap::default(),
+            kept: HashMap::default(),
+            kept_order: VecDeque::new(),
+            merged: Merged {
+                facts: FileFacts { bytes: 0, crc: 0 },
+                directory: Directory::default(),
+                positions: Vec::new(),
+                personal: Vec::new(),
+                finds: Vec::new(),
+                personal_uses: Vec::new(),
+            },
+        })
+    }
+
+    fn row(&self) -> u32 {
+        self.merged.directory.rows
+    }
+
+    /// Repacks consecutive rows of a source.
+    fn stretch(&mut self, stretch: &Stretch) -> Result<()> {
+        let source = self
+            .sources
+            .get(stretch.source)
+            .ok_or_else(|| corrupt("no such source"))?;
+        let directory = &source.columns()?.directory;
+        let number = self.merged.directory.tenant_number(&stretch.tenant);
+        if let Some(part) = directory
+            .find(&stretch.tenant)
+            .and_then(|n| directory.tenant(n))
+        {
+            self.merged.directory.occurred(number, part.occurred.0);
+            self.merged.directory.occurred(number, part.occurred.1);
+        }
+        let mut leaf = Vec::new();
+        for (row, seq) in stretch.rows.clone().zip(stretch.first_seq..) {
+            let (_, place) = directory
+                .block_of(row)
+                .ok_or_else(|| corrupt("a row has no block"))?;
+            let block = self.block(stretch.source, source, *place)?;
+            let at = (row - place.row) as usize;
+            leaf.clear();
+            let id = block.leaf(at, &mut leaf).and_then(|()| block.audit_id(at));
+            let id = id.ok_or_else(|| corrupt("a block cannot be read"))?;
+            self.record(stretch, seq, &leaf, &id, &block, at)?;
+        }
+        Ok(())
+    }
+
+    fn record(
+        &mut self,
+        stretch: &Stretch,
+        seq: u64,
+        leaf: &[u8],
+        id: &AuditId,
+        block: &Block,
+        at: usize,
+    ) -> Result<()> {
+        let row = self.row();
+        let mut refs = Vec::with_capacity(block.sealed(at).len());
+        for value in block.sealed(at) {
+            refs.push(match value {
+                SealedRef::Row(old) => {
+                    let new = self.personal(stretch.source, *old)?;
+                    self.merged.personal_uses.push((new, row));
+                    SealedRef::Row(new)
+                }
+                SealedRef::Blob(..) => value.clone(),
+            });
+        }
+        self.packer.add(leaf, id, &refs);
+        self.continue_run(stretch, seq, leaf);
+        let number = self.merged.directory.tenant_number(&stretch.tenant);
+        self.merged.directory.push_run(number, seq, 1);
+        if self.packer.text_bytes() >= self.store.options.block_bytes {
+            self.end_block()?;
+            if self.frame.block_bytes() >= FRAME_BYTES {
+                self.end_frame()?;
+            }
+        }
+        Ok(())
+    }
+
+    fn continue_run(&mut self, stretch: &Stretch, seq: u64, leaf: &[u8]) {
+        let position = self
+            .merged
+            .positions
+            .get(self.row() as usize)
+            .copied()
+            .unwrap_or(0);
+        let position = position.cast_unsigned();
+        let goes_on = self.run.as_ref().is_some_and(|open| {
+            open.run.tenant == stretch.tenant
+                && open.run.first_seq + u64::from(open.run.count) == seq
+        });
+        if !goes_on {
+            self.end_run();
+            self.run = Some(OpenRun {
+                run: FrameRun {
+                    tenant: stretch.tenant.clone(),
+                    first_seq: seq,
+                    count: 0,
+                    last_hash: Hash::ZERO,
+                    last_ingested: 0,
+                    positions: Vec::new(),
+                },
+                last_leaf: Vec::new(),
+            });
+        }
+        if let Some(open) = &mut self.run {
+            open.run.count += 1;
+            open.last_leaf.clear();
+            open.last_leaf.extend_from_slice(leaf);
+            match open.run.positions.last_mut() {
+                Some((count, first)) if *first + u64::from(*count) == position => *count += 1,
+                _ => open.run.positions.push((1, position)),
+            }
+        }
+    }
+
+    fn end_run(&mut self) {
+        if let Some(mut open) = self.run.take() {
+            open.run.last_hash = leaf_hash(&open.last_leaf);
+            open.run.last_ingested =
+                LeafView::locate(&open.last_leaf).map_or(0, |leaf| leaf.ingested_at.0);
+            self.frame.run(&open.run, Arrangement::Clustered);
+        }
+    }
+
+    fn end_block(&mut self) -> Result<()> {
+        let before = self.frame.block_bytes();
+        self.packer.finish(self.frame.blocks()).map_err(from_zstd)?;
+        self.frame.block_done();
+        self.blocks
+            .push((self.block_first, self.frame.block_bytes() - before));
+        self.block_first = self.row();
+        Ok(())
+    }
+
+    fn end_frame(&mut self) -> Result<()> {
+        if self.packer.records() > 0 {
+            self.end_block()?;
+        }
+        self.end_run();
+        if self.frame.records() == 0 {
+            return Ok(());
+        }
+        let first_personal = to_u32(self.frame_personal);
+        let header = next_header(self.number, self.link, self.frame_first, first_personal);
+        self.buffer.clear();
+        let sealed = self.frame.finish(header, &mut self.buffer);
+        let start = self.stream.at();
+        let personal_at = start + sealed.personal_at as u64;
+        let places = self
+            .new_personal
+            .drain(..)
+            .map(|at| (personal_at + at as u64).cast_signed());
+        self.merged.personal.extend(places);
+        let mut at = start + sealed.blocks_at as u64;
+        for (row, bytes) in self.blocks.drain(..) {
+            self.merged.directory.blocks.push(BlockPlace {
+                row,
+                at,
+                bytes: to_u32(bytes),
+            });
+            at += bytes as u64;
+        }
+        self.stream.put(&self.buffer)?;
+        (self.link, self.number) = (sealed.crc, self.number + 1);
+        self.frame_first = self.row();
+        self.frame_personal = self.merged.finds.len();
+        Ok(())
+    }
+
+    /// The new number of a source's personal row.
+    fn personal(&mut self, source: usize, old: u32) -> Result<u32> {
+        let known = self
+            .renumbered
+            .get(source)
+            .and_then(|rows| rows.get(old as usize));
+        if let Some(&new) = known.filter(|new| **new != UNKNOWN) {
+            return Ok(new);
+        }
+        let segment = self
+            .sources
+            .get(source)
+            .ok_or_else(|| corrupt("no such source"))?;
+        let (handle, row): (Handle, Arc<[u8]>) = segment
+            .records()?
+            .personal(segment.columns()?.personal_at(old)?)?;
+        let find = segment.personal()?.find(old)?;
+        let key = self.store.hashing.row(&handle, &row);
+        let next = to_u32(self.merged.finds.len());
+        let new = *self.known.entry(key).or_insert(next);
+        if new == next {
+            self.new_personal.push(self.frame.personal(&handle, &row));
+            self.merged.finds.push(find);
+        } else if let Some(place) = self.merged.finds.get_mut(new as usize) {
+            *place = place.or(find);
+        }
+        let rows = self
+            .renumbered
+            .get_mut(source)
+            .and_then(|rows| rows.get_mut(old as usize));
+        *rows.ok_or_else(|| corrupt("no such personal row"))? = new;
+        Ok(new)
+    }
+
+    fn block(&mut self, source: usize, segment: &Segment, place: BlockPlace) -> Result<Arc<Block>> {
+        let key = (source, place.at);
+        if let Some(block) = self.kept.get(&key) {
+            return Ok(Arc::clone(block));
+        }
+        // The caches of readers are left alone.
+        let block = segment.records()?.block(&Caches::default(), &place)?;
+        if self.kept.len() >= BLOCKS_KEPT
+            && let Some(oldest) = self.kept_order.pop_front()
+        {
+            self.kept.remove(&oldest);
+        }
+        self.kept.insert(key, Arc::clone(&block));
+        self.kept_order.push_back(key);
+        Ok(block)
+    }
+}

@@ -1,0 +1,296 @@
+//! Every write, sync and rename fails, tears or is the last one before the power goes, in turn:
+//! afterwards the ledger holds what was acknowledged, and of what was not, whole commits or
+//! nothing.
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use indelible_disk::{Disk, Fault, FaultyDisk, Operation};
+use indelible_embedded::{Embedded, Options};
+use indelible_event::ids::Micros;
+use indelible_store::conformance::{Generator, Mix, Seals};
+use indelible_store::{Commit, Index, Kind, Ledger, NewRecord, Query, Stored};
+
+const COMMITS: usize = 7;
+
+fn options() -> Options {
+    Options {
+        seal_records: 8,
+        block_bytes: 1500,
+        merge_segments: 2,
+        background: false,
+        ..Options::default()
+    }
+}
+
+fn commits() -> Vec<Commit> {
+    let mix = Mix {
+        tenants: 3,
+        actors: 3,
+        targets: 3,
+        ..Mix::default()
+    };
+    let mut generator = Generator::new(5, mix);
+    (0..COMMITS).map(|_| generator.commit(4)).collect()
+}
+
+fn open(disk: &FaultyDisk) -> indelible_store::Result<Embedded> {
+    let opener = Some(Arc::new(Seals) as _);
+    Embedded::open(Arc::new(disk.clone()), opener, options(), &mut |_| {})
+}
+
+/// What a run came to: commits that were acknowledged, and whether the next may have been kept.
+#[derive(Debug)]
+struct Outcome {
+    acknowledged: usize,
+    unknown: bool,
+}
+
+/// Commits until something fails that trying again does not help against.
+fn run(disk: &FaultyDisk, commits: &[Commit]) -> Outcome {
+    let mut outcome = Outcome {
+        acknowledged: 0,
+        unknown: false,
+    };
+    if Embedded::create(disk, [1; 16], [2; 16], Micros(0)).is_err()
+        && (disk.is_crashed() || Embedded::create(disk, [1; 16], [2; 16], Micros(0)).is_err())
+    {
+        return outcome;
+    }
+    let Ok(ledger) = open(disk).or_else(|_| open(disk)) else {
+        return outcome;
+    };
+    for commit in commits {
+        let first = ledger.append(commit).map_err(|e| e.kind());
+        let outcome_of = match first {
+            Ok(()) => Ok(()),
+            Err(kind) => {
+                outcome.unknown = kind == Kind::UnknownOutcome;
+                assert!(
+                    matches!(kind, Kind::UnknownOutcome | Kind::Unavailable),
+                    "{kind:?}"
+                );
+                ledger.append(commit).map_err(|e| e.kind())
+            }
+        };
+        match outcome_of {
+            Ok(()) => {
+                outcome.acknowledged += 1;
+                outcome.unknown = false;
+            }
+            Err(kind) => {
+                outcome.unknown |= kind == Kind::UnknownOutcome;
+                return outcome;
+            }
+        }
+    }
+    outcome
+}
+
+/// Whether the ledger holds exactly these commits; if not, what differs.
+fn holds(ledger: &Embedded, commits: &[Commit]) -> Result<(), String> {
+    let mut tenants: Vec<_> = Vec::new();
+    for append in commits.iter().flat_map(|commit| &commit.appends) {
+        if !tenants.contains(&append.tenant) {
+            tenants.push(append.tenant.clone());
+        }
+    }
+    tenants.sort();
+    if ledger.tenants().unwrap() != tenants {
+        return Err("other tenants".to_owned());
+    }
+    let mut count = 0;
+    for tenant in tenants {
+        let appends = commits.iter().flat_map(|commit| &commit.appends);
+        let appends: Vec<_> = appends.filter(|append| append.tenant == tenant).collect();
+        let records: Vec<&NewRecord> = appends.iter().flat_map(|append| &append.records).collect();
+        count += records.len();
+        let head = ledger.head(&tenant).map_err(|e| e.to_string())?;
+        if head.as_ref() != appends.last().map(|append| &append.head) {
+            return Err(format!("head of {tenant}: {head:?}"));
+        }
+        let mut at = 0;
+        let mut wrong = None;
+        let visit = &mut |stored: Stored<'_>| {
+            match stored {
+                Stored::Record(record)
+                    if records
+                        .get(at)
+                        .is_some_and(|r| r.leaf == record.leaf && r.sealed == record.sealed) => {}
+                other => wrong = Some(format!("record {at} of {tenant}: {other:?}")),
+            }
+            at += 1;
+            ControlFlow::Continue(())
+        };
+        ledger
+            .read(&tenant, 0..u64::MAX, visit)
+            .map_err(|e| e.to_string())?;
+        if let Some(wrong) = wrong {
+            return Err(wrong);
+        }
+        let ids: Vec<_> = records.iter().map(|record| record.audit_id).collect();
+        let found = ledger.find(&tenant, &ids).map_err(|e| e.to_string())?;
+        if at != records.len() || found != (0..at as u64).map(Some).collect::<Vec<_>>() {
+            return Err(format!("{at} records of {tenant}, ids {found:?}"));
+        }
+    }
+    let hits = ledger
+        .search(&Query::default(), None, 10_000)
+        .map_err(|e| e.to_string())?;
+    if hits.hits.len() != count {
+        return Err(format!("{} hits for {count} records", hits.hits.len()));
+    }
+    Ok(())
+}
+
+/// Opens after the reboot and compares with what must and what may be there.
+fn judge(disk: &FaultyDisk, commits: &[Commit], outcome: &Outcome) -> Result<(), String> {
+    let ledger = match open(disk) {
+        Ok(ledger) => ledger,
+        Err(error) if error.kind() == Kind::NotFound && outcome.acknowledged == 0 => return Ok(()),
+        Err(error) => return Err(error.to_string()),
+    };
+    let findings = ledger.check(&mut |_| {}).map_err(|e| e.to_string())?;
+    if let Some(finding) = findings.first() {
+        return Err(finding.to_string());
+    }
+    let kept = commits.get(..outcome.acknowledged).unwrap();
+    holds(&ledger, kept).or_else(|why| {
+        let more = commits
+            .get(..=outcome.acknowledged)
+            .filter(|_| outcome.unknown);
+        more.map_or(Err(why), |more| holds(&ledger, more))
+    })?;
+    // And it goes on from there.
+    let end = if holds(&ledger, kept).is_ok() {
+        kept.len()
+    } else {
+        kept.len() + 1
+    };
+    for commit in commits.get(end..).unwrap() {
+        ledger.append(commit).map_err(|e| e.to_string())?;
+    }
+    holds(&ledger, commits)
+}
+
+#[test]
+fn without_faults_segments_are_sealed_and_merged() {
+    let (disk, commits) = (FaultyDisk::new(0), commits());
+    let outcome = run(&disk, &commits);
+    assert_eq!((outcome.acknowledged, outcome.unknown), (COMMITS, false));
+    let operations = disk.history();
+    let renamed = |to: &str| {
+        let of = |(operation, path): &&(Operation, String)| {
+            *operation == Operation::Rename && path.contains(to)
+        };
+        operations.iter().filter(of).count()
+    };
+    assert!(
+        renamed("journal/") >= 2 && renamed("segments/0") >= 3,
+        "{operations:?}"
+    );
+    judge(&disk, &commits, &outcome).unwrap();
+}
+
+#[test]
+fn every_operation_may_fail_tear_or_be_the_last() {
+    let commits = commits();
+    let trial = FaultyDisk::new(0);
+    run(&trial, &commits);
+    let operations = trial.history();
+    for (at, operation) in operations.iter().enumerate() {
+        let mut faults = vec![
+            Fault::Failed,
+            Fault::FailedButPersisted,
+            Fault::CrashedAfter,
+        ];
+        if operation.0 == Operation::Write {
+            faults.push(Fault::Torn { bytes: 60 });
+        }
+        for fault in faults {
+            let disk = FaultyDisk::new(at as u64);
+            disk.plan(at as u64, fault);
+            let outcome = run(&disk, &commits);
+            disk.crash();
+            disk.reboot();
+            if let Err(why) = judge(&disk, &commits, &outcome) {
+                panic!("operation {at} {operation:?}, {fault:?}, {outcome:?}: {why}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_removed_sync_is_noticed() {
+    let commits = commits();
+    let trial = FaultyDisk::new(0);
+    run(&trial, &commits);
+    let operations = trial.history();
+    let noticed = |wanted: Operation, dir: &str| {
+        let places = operations
+            .iter()
+            .enumerate()
+            .filter(|(_, (operation, path))| *operation == wanted && path.starts_with(dir));
+        places.map(|(at, _)| at as u64).any(|at| {
+            (0..8).any(|seed| {
+                let disk = FaultyDisk::new(seed);
+                disk.plan(at, Fault::Ignored);
+                // The power goes before the same file or directory is synced again.
+                let next = (at + 1..operations.len() as u64).find(|next| {
+                    let (operation, path) = &operations[usize::try_from(*next).unwrap()];
+                    *operation == wanted && path.starts_with(dir)
+                });
+                disk.plan(
+                    next.unwrap_or(operations.len() as u64) - 1,
+                    Fault::CrashedAfter,
+                );
+                let outcome = run(&disk, &commits);
+                disk.crash();
+                disk.reboot();
+                judge(&disk, &commits, &outcome).is_err()
+            })
+        })
+    };
+    assert!(
+        noticed(Operation::SyncData, "journal/"),
+        "the sync of a frame"
+    );
+    assert!(
+        noticed(Operation::SyncDir, "journal"),
+        "the sync of a journal file's name"
+    );
+}
+
+#[test]
+fn a_full_disk_keeps_nothing_goes_on_reading_and_works_again_with_room() {
+    let commits = commits();
+    for spare in (0..6000).step_by(97) {
+        let disk = FaultyDisk::new(spare);
+        Embedded::create(&disk, [1; 16], [2; 16], Micros(0)).unwrap();
+        let ledger = open(&disk).unwrap();
+        ledger.append(&commits[0]).unwrap();
+        disk.set_room(Some(disk.used() + spare));
+        let mut kept = 1;
+        for commit in &commits[1..] {
+            match ledger.append(commit) {
+                Ok(()) => kept += 1,
+                Err(error) => {
+                    assert_eq!(error.kind(), Kind::NoSpace, "{error}");
+                    break;
+                }
+            }
+        }
+        holds(&ledger, &commits[..kept]).unwrap();
+        disk.set_room(None);
+        for commit in &commits[kept..] {
+            ledger.append(commit).unwrap();
+        }
+        holds(&ledger, &commits).unwrap();
+        drop(ledger);
+        disk.crash();
+        disk.reboot();
+        let ledger = open(&disk).unwrap();
+        holds(&ledger, &commits).unwrap();
+    }
+}
