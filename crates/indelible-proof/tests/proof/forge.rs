@@ -209,3 +209,25 @@ pub fn anchored_to(verdict: &Verdict) -> Option<u64> {
         Anchor::Checkpoint { size, .. } => Some(*size),
     }
 }
+
+/// A size that most tests use.
+pub const COUNT: usize = 12;
+/// The last record of a log of that size.
+pub const LAST: usize = COUNT - 1;
+/// The first, a middle and the last.
+pub const POSITIONS: [usize; 3] = [0, 5, LAST];
+
+/// A sound log of that size.
+pub fn truth() -> Vec<Vec<u8>> {
+    log(COUNT as u64)
+}
+
+/// One record.
+pub fn at(number: usize) -> Span {
+    Span::one(number as u64)
+}
+
+/// Records, both ends included.
+pub fn span(first: usize, last: usize) -> Span {
+    Span::new(first as u64, last as u64)
+}

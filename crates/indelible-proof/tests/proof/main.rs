@@ -3,6 +3,7 @@
 
 mod damage;
 mod forge;
+mod histories;
 mod rules;
 mod signing;
 mod soundness;
