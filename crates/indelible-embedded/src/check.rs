@@ -54,6 +54,12 @@ impl Store {
                     let index = tail.index.read();
                     let directory = Some(&index.directory);
                     check_records(&tail.records, limit, directory, &mut findings)?;
+                    let behind = tail.damaged.iter().filter(|b| limit.is_some_and(|l| b.start >= l));
+                    for bytes in behind {
+                        let said = "these bytes are no records, and may have been";
+                        let finding = Finding::new(FindingKind::Corrupt, said);
+                        findings.push(finding.place(&tail.records.path, bytes.clone()));
+                    }
                 }
             }
         }
@@ -140,14 +146,20 @@ impl Store {
     /// Sequence numbers that no file has.
     fn check_gaps(&self, findings: &mut Vec<Finding>) -> Result<()> {
         let mut next: BTreeMap<TenantId, u64> = BTreeMap::new();
+        // Behind a part whose directory cannot be read it is not known what comes next.
+        let mut known = true;
         for part in &self.view().parts {
             let damage = part.damage();
             part.with(|part| {
                 let Ok(directory) = part.directory() else {
+                    known = false;
+                    next.clear();
                     return;
                 };
                 for (number, tenant) in (0_u32..).zip(&directory.tenants) {
-                    let next = next.entry(tenant.tenant.clone()).or_default();
+                    let start = directory.sequence(number).map_or(0, |range| range.start);
+                    let start = if known { 0 } else { start };
+                    let next = next.entry(tenant.tenant.clone()).or_insert(start);
                     for (rows, first) in directory.rows_between(number, 0..u64::MAX) {
                         if first > *next {
                             let said = "the records are in no file that can be read";

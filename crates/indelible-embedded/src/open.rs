@@ -366,7 +366,7 @@ impl Store {
                 records.file.set_len(replayed.end).map_err(from_disk)?;
                 records.file.sync_data().map_err(from_disk)?;
             }
-            Some((bytes, false)) if next.is_none() => {
+            Some((bytes, false)) => {
                 // It may have been a frame once. Keep it, and go on in another file.
                 damaged.push(bytes);
                 broken = true;

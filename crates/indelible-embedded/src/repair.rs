@@ -186,8 +186,10 @@ impl Store {
                 remove_tree(disk, &fresh)?;
                 FileLine::new(name, facts)
             };
-            next.files.retain(|file| file.name != line.name);
-            next.files.push(line);
+            match next.files.iter_mut().find(|file| file.name == line.name) {
+                Some(file) => *file = line,
+                None => next.files.push(line),
+            }
         }
         let mut manifest = self.manifest.lock();
         if let Some(place) = manifest

@@ -1,0 +1,369 @@
+//! One changed byte anywhere is found and named, derived files come back, and whoever finds the
+//! directory locked, foreign or of another format is told what to do.
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+use std::collections::BTreeSet;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use indelible_disk::{Disk, FaultyDisk, RealDisk};
+use indelible_embedded::{Embedded, Options};
+use indelible_event::ids::{Micros, TenantId};
+use indelible_proof::finding::{Finding, FindingKind};
+use indelible_store::conformance::{Generator, Mix, Seals};
+use indelible_store::{Commit, Index, Kind, Ledger, Query, Result, Stored};
+
+fn options() -> Options {
+    Options {
+        seal_records: 20,
+        block_bytes: 2000,
+        merge_segments: 2,
+        background: false,
+        ..Options::default()
+    }
+}
+
+fn open_as(disk: &FaultyDisk, read_only: bool) -> Result<Embedded> {
+    let options = Options { read_only, ..options() };
+    Embedded::open(Arc::new(disk.clone()), Some(Arc::new(Seals)), options, &mut |_| {})
+}
+
+fn open(disk: &FaultyDisk) -> Embedded {
+    open_as(disk, false).unwrap()
+}
+
+/// A ledger with a merged segment, a sealed one and a tail.
+fn filled() -> (FaultyDisk, Vec<Commit>) {
+    let disk = FaultyDisk::new(0);
+    Embedded::create(&disk, [1; 16], [2; 16], Micros(0)).unwrap();
+    let ledger = open(&disk);
+    let mix = Mix { tenants: 3, ..Mix::default() };
+    let mut generator = Generator::new(9, mix);
+    let mut commits = Vec::new();
+    let whole = |disk: &FaultyDisk| {
+        let manifest = disk.read("segments/MANIFEST").unwrap_or_default();
+        let manifest = String::from_utf8(manifest).unwrap();
+        let kinds = ["\"clustered\":true", "\"clustered\":false"];
+        kinds.iter().all(|kind| manifest.contains(kind))
+    };
+    let frames = |disk: &FaultyDisk| {
+        let name = disk.list("journal").unwrap().pop().unwrap();
+        let bytes = disk.read(&format!("journal/{name}")).unwrap();
+        bytes.windows(4).filter(|window| *window == b"iFRM").count()
+    };
+    while !whole(&disk) || frames(&disk) < 3 {
+        commits.push(generator.commit(6));
+        ledger.append(commits.last().unwrap()).unwrap();
+        assert!(commits.len() < 200, "a merged and a sealed segment and a tail");
+    }
+    (disk, commits)
+}
+
+/// Every file with its length, but the lock, which is no data.
+fn files(disk: &FaultyDisk) -> Vec<(String, u64)> {
+    let mut files = Vec::new();
+    let mut dirs = vec![String::new()];
+    while let Some(dir) = dirs.pop() {
+        for name in disk.list(&dir).unwrap() {
+            let path = if dir.is_empty() { name } else { format!("{dir}/{name}") };
+            match disk.len(&path).unwrap() {
+                Some(bytes) if path != "LOCK" => files.push((path, bytes)),
+                Some(_) => {}
+                None => dirs.push(path),
+            }
+        }
+    }
+    files.sort();
+    files
+}
+
+/// What can be read of all logs: sequence numbers, and those said to be damaged.
+fn read(ledger: &Embedded) -> (BTreeSet<(TenantId, u64)>, BTreeSet<(TenantId, u64)>) {
+    let (mut whole, mut damaged) = (BTreeSet::new(), BTreeSet::new());
+    for tenant in ledger.tenants().unwrap() {
+        let visit = &mut |stored: Stored<'_>| {
+            match stored {
+                Stored::Record(record) => {
+                    whole.insert((tenant.clone(), record.sequence_number));
+                }
+                Stored::Damaged { range, .. } => {
+                    damaged.extend(range.map(|seq| (tenant.clone(), seq)));
+                }
+            }
+            ControlFlow::Continue(())
+        };
+        ledger.read(&tenant, 0..u64::MAX, visit).unwrap();
+    }
+    (whole, damaged)
+}
+
+fn all(commits: &[Commit]) -> BTreeSet<(TenantId, u64)> {
+    let appends = commits.iter().flat_map(|commit| &commit.appends);
+    appends
+        .flat_map(|append| {
+            let first = append.expected.size;
+            let end = first + append.records.len() as u64;
+            (first..end).map(|seq| (append.tenant.clone(), seq))
+        })
+        .collect()
+}
+
+fn named(findings: &[Finding]) -> BTreeSet<(TenantId, u64)> {
+    let records = findings.iter().filter_map(|finding| {
+        let tenant = TenantId::parse(finding.tenant_id.as_ref()?).unwrap();
+        let span = finding.records?;
+        Some((span.first..=span.last).map(move |seq| (tenant.clone(), seq)))
+    });
+    records.flatten().collect()
+}
+
+#[test]
+fn an_untouched_directory_has_no_findings() {
+    let (disk, commits) = filled();
+    let ledger = open(&disk);
+    assert_eq!(ledger.check(&mut |_| {}).unwrap(), []);
+    assert_eq!(read(&ledger), (all(&commits), BTreeSet::new()));
+    drop(ledger);
+    assert_eq!(open_as(&disk, true).unwrap().check(&mut |_| {}).unwrap(), []);
+}
+
+#[test]
+fn a_flipped_byte_anywhere_is_found_in_the_right_file() {
+    let (disk, commits) = filled();
+    let everything = all(&commits);
+    let (mut corrupt, mut derived, mut narrow) = (0, 0, 0);
+    for (path, bytes) in files(&disk) {
+        let ledger = open(&disk);
+        let step = (bytes / 23).max(1);
+        for at in (0..bytes).step_by(usize::try_from(step).unwrap()).chain([bytes - 1]) {
+            disk.damage(&path, at, |byte| *byte ^= 0x10).unwrap();
+            let findings = ledger.check(&mut |_| {}).unwrap();
+            let first = findings.first();
+            let first = first.unwrap_or_else(|| panic!("byte {at} of {path} went unnoticed"));
+            let place = first.place.as_ref().unwrap();
+            assert_eq!(place.file, path, "byte {at}");
+            assert!(place.bytes.contains(&at), "byte {at} of {path}: {place}");
+            let truth = path.starts_with("journal") || path.ends_with("records") || path == "FORMAT";
+            let kind =
+                if truth { FindingKind::Corrupt } else { FindingKind::DerivedDamaged };
+            assert!(findings.iter().all(|finding| finding.kind == kind), "{findings:?}");
+            if truth {
+                corrupt += 1;
+                let named = named(&findings);
+                assert!(named.is_subset(&everything));
+                narrow += usize::from(!named.is_empty() && named.len() < everything.len() / 3);
+                let in_header = at < 44 || path == "FORMAT";
+                assert!(in_header || !named.is_empty(), "byte {at} of {path}: {findings:?}");
+            } else {
+                derived += 1;
+            }
+            disk.damage(&path, at, |byte| *byte ^= 0x10).unwrap();
+        }
+        assert_eq!(ledger.check(&mut |_| {}).unwrap(), []);
+    }
+    assert!(corrupt > 60 && derived > 200 && narrow > 20, "{corrupt} {derived} {narrow}");
+}
+
+#[test]
+fn damaged_records_do_not_take_their_neighbours_along() {
+    let (disk, commits) = filled();
+    let everything = all(&commits);
+    let records: Vec<_> = files(&disk)
+        .into_iter()
+        .filter(|(path, _)| path.ends_with("records") || path.starts_with("journal"))
+        .collect();
+    for (path, bytes) in records {
+        for at in (100..bytes).step_by(301) {
+            disk.damage(&path, at, |byte| *byte ^= 0x10).unwrap();
+            for read_only in [true, false] {
+                let ledger = open_as(&disk, read_only).unwrap();
+                let (whole, damaged) = read(&ledger);
+                assert!(whole.is_disjoint(&damaged));
+                let lost: BTreeSet<_> = everything.difference(&whole).cloned().collect();
+                let sealed = path.ends_with("records");
+                if sealed {
+                    // The directory of the segment says what was there.
+                    assert_eq!(lost, damaged, "byte {at} of {path}");
+                }
+                assert!(lost.len() < everything.len() / 2, "{} records lost", lost.len());
+                let findings = ledger.check(&mut |_| {}).unwrap();
+                assert!(!findings.is_empty(), "byte {at} of {path}");
+                assert!(lost.is_subset(&named(&findings)) || !sealed, "{findings:?}");
+            }
+            disk.damage(&path, at, |byte| *byte ^= 0x10).unwrap();
+        }
+    }
+}
+
+#[test]
+fn a_bad_frame_with_a_good_one_behind_it_is_kept_and_never_cut() {
+    let (disk, _) = filled();
+    let (path, bytes) =
+        files(&disk).into_iter().find(|(path, _)| path.starts_with("journal")).unwrap();
+    disk.damage(&path, 60, |byte| *byte ^= 0x10).unwrap();
+    let before = disk.read(&path).unwrap();
+    let ledger = open(&disk);
+    assert_eq!(disk.read(&path).unwrap(), before);
+    let broken: Vec<_> = ledger
+        .tenants()
+        .unwrap()
+        .into_iter()
+        .filter(|tenant| ledger.head(tenant).is_err())
+        .collect();
+    assert!(!broken.is_empty(), "{bytes} bytes");
+    for tenant in broken {
+        assert_eq!(ledger.head(&tenant).unwrap_err().kind(), Kind::Corrupt);
+    }
+}
+
+#[test]
+fn a_torn_end_is_cut_by_a_writer_and_passed_over_by_a_reader() {
+    let (disk, commits) = filled();
+    let (path, bytes) =
+        files(&disk).into_iter().find(|(path, _)| path.starts_with("journal")).unwrap();
+    let frame = disk.read(&path).unwrap().split_off(44);
+    for torn in [1, 3, 20, 36, 60] {
+        let file = disk.open(&path, indelible_disk::Open::Write).unwrap();
+        file.write_at(&frame[..torn], bytes).unwrap();
+        let reader = open_as(&disk, true).unwrap();
+        assert_eq!(read(&reader).0, all(&commits));
+        assert_eq!(reader.check(&mut |_| {}).unwrap(), []);
+        assert_eq!(disk.len(&path).unwrap(), Some(bytes + torn as u64), "a reader changes nothing");
+        let writer = open(&disk);
+        assert_eq!(read(&writer).0, all(&commits));
+        assert_eq!(disk.len(&path).unwrap(), Some(bytes));
+    }
+    // Not the beginning of a frame: it may have been one, so it stays and is reported.
+    let file = disk.open(&path, indelible_disk::Open::Write).unwrap();
+    file.write_at(&[7; 50], bytes).unwrap();
+    let mut writer = open(&disk);
+    for _ in 0..2 {
+        assert_eq!(disk.len(&path).unwrap(), Some(bytes + 50));
+        assert_eq!(read(&writer).0, all(&commits));
+        let findings = writer.check(&mut |_| {}).unwrap();
+        assert_eq!(findings.len(), 1, "{findings:?}");
+        drop(writer);
+        writer = open(&disk);
+    }
+}
+
+#[test]
+fn deleted_and_damaged_derived_files_are_made_again() {
+    let (disk, commits) = filled();
+    let derived = files(&disk).into_iter().filter(|(path, _)| {
+        path != "FORMAT" && !path.ends_with("records") && !path.starts_with("journal")
+    });
+    let derived: Vec<_> = derived.map(|(path, _)| path).collect();
+    assert!(derived.len() >= 12, "{derived:?}");
+    let hits = |ledger: &Embedded| ledger.search(&Query::default(), None, 10_000).unwrap().hits;
+    let expected = hits(&open(&disk));
+    assert_eq!(expected.len(), all(&commits).len());
+    for path in &derived {
+        let before = disk.read(path).unwrap();
+        disk.remove(path).unwrap();
+        let reader = open_as(&disk, true).unwrap();
+        assert_eq!(hits(&reader), expected, "a reader without {path}");
+        assert_eq!(read(&reader), (all(&commits), BTreeSet::new()));
+        assert_eq!(disk.len(path).unwrap(), None, "a reader changes nothing");
+        let mut told = Vec::new();
+        let opened = Embedded::open(
+            Arc::new(disk.clone()),
+            Some(Arc::new(Seals)),
+            options(),
+            &mut |progress| told.push(progress),
+        );
+        let ledger = opened.unwrap();
+        assert!(!told.is_empty(), "nothing said about {path}");
+        assert_eq!(ledger.check(&mut |_| {}).unwrap(), [], "{path}");
+        let (old, new) = (String::from_utf8_lossy(&before), disk.read(path).unwrap());
+        assert_eq!(String::from_utf8_lossy(&new), old, "{path} is another than before");
+        disk.damage(path, before.len() as u64 / 2, |byte| *byte ^= 0x10).unwrap();
+        let mended = ledger.repair(&mut |_| {}).unwrap();
+        assert_eq!(mended.len(), 1, "{path}: {mended:?}");
+        assert_eq!(ledger.check(&mut |_| {}).unwrap(), []);
+        assert_eq!(disk.read(path).unwrap(), before);
+    }
+    for path in &derived {
+        disk.remove(path).unwrap();
+    }
+    let ledger = open(&disk);
+    assert_eq!(hits(&ledger), expected);
+    assert_eq!(ledger.check(&mut |_| {}).unwrap(), []);
+}
+
+#[test]
+fn readers_beside_a_writer_see_whole_commits() {
+    let root = tempfile::tempdir().unwrap();
+    let disk: Arc<dyn Disk> = Arc::new(RealDisk::new(root.path()));
+    Embedded::create(&*disk, [1; 16], [2; 16], Micros(0)).unwrap();
+    let open = |read_only| {
+        let options = Options { read_only, background: true, ..options() };
+        Embedded::open(Arc::clone(&disk), Some(Arc::new(Seals)), options, &mut |_| {}).unwrap()
+    };
+    let writer = open(false);
+    let mut generator = Generator::new(3, Mix { tenants: 1, ..Mix::default() });
+    let tenant = generator.tenants().next().unwrap().clone();
+    std::thread::scope(|scope| {
+        let write = scope.spawn(|| {
+            for _ in 0..120 {
+                let appends = vec![generator.append(0, 5)];
+                writer.append(&Commit { appends }).unwrap();
+            }
+        });
+        let mut seen = 0;
+        while !write.is_finished() {
+            let reader = open(true);
+            let size = reader.head(&tenant).unwrap().map_or(0, |head| head.frontier.size());
+            assert!(size >= seen && size % 5 == 0, "{size} after {seen}");
+            let (whole, damaged) = read(&reader);
+            assert_eq!((whole.len() as u64, damaged.len()), (size, 0));
+            assert_eq!(reader.search(&Query::default(), None, 9999).unwrap().hits.len(), whole.len());
+            let refused = reader.append(&Commit { appends: Vec::new() });
+            assert!(matches!(refused.unwrap_err().kind(), Kind::ReadOnly | Kind::Invalid));
+            seen = size;
+        }
+    });
+    writer.close().unwrap();
+    assert_eq!(read(&open(true)).0.len(), 600);
+}
+
+#[test]
+fn a_locked_directory_says_who_holds_it() {
+    let (disk, _) = filled();
+    let now = Some(Micros(1_790_000_000_000_000));
+    let options = Options { now, ..options() };
+    let opened = Embedded::open(Arc::new(disk.clone()), None, options, &mut |_| {});
+    let holder = opened.unwrap();
+    let error = open_as(&disk, false).err().unwrap();
+    assert_eq!(error.kind(), Kind::Locked);
+    let words = error.to_string();
+    let process = format!("process {}", std::process::id());
+    assert!(words.contains(&process) && words.contains("since 2026-09-2"), "{words}");
+    drop(holder);
+    open(&disk);
+}
+
+#[test]
+fn other_directories_are_refused_with_advice() {
+    let disk = FaultyDisk::new(0);
+    assert_eq!(open_as(&disk, false).err().unwrap().kind(), Kind::NotFound);
+    Embedded::create(&disk, [1; 16], [2; 16], Micros(0)).unwrap();
+    let again = Embedded::create(&disk, [3; 16], [4; 16], Micros(0)).unwrap_err();
+    assert_eq!(again.kind(), Kind::Invalid);
+    let format = String::from_utf8(disk.read("FORMAT").unwrap()).unwrap();
+    disk.replace("FORMAT", format.replace("\"format\":1", "\"format\":2").as_bytes()).unwrap();
+    let error = open_as(&disk, false).err().unwrap();
+    assert_eq!(error.kind(), Kind::Format);
+    assert!(error.to_string().contains("update indelible"), "{error}");
+}
+
+#[test]
+fn records_of_another_ledger_are_refused() {
+    let (disk, _) = filled();
+    let (path, _) =
+        files(&disk).into_iter().find(|(path, _)| path.starts_with("journal")).unwrap();
+    let other = FaultyDisk::new(0);
+    Embedded::create(&other, [7; 16], [2; 16], Micros(0)).unwrap();
+    other.replace(&path, &disk.read(&path).unwrap()).unwrap();
+    assert_eq!(open_as(&other, false).err().unwrap().kind(), Kind::Corrupt);
+}
