@@ -1,0 +1,304 @@
+//! Benchmark of the embedded ledger: append, verify, query, open and memory, beside the floor of
+//! each and SQLite, in one run on one machine.
+//!
+//! Bounded in time and disk, and it cleans up after itself. What the figures mean and what bounds
+//! them is in `docs/performance.md`.
+
+mod append;
+mod child;
+mod floor;
+mod forgetting;
+mod load;
+mod ours;
+mod query;
+mod question;
+mod reopen;
+mod sqlite;
+mod verify;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{Parser, ValueEnum};
+use indelible_bench::event::Shape;
+use indelible_bench::machine::Machine;
+use indelible_bench::report::Report;
+use indelible_bench::scratch::Scratch;
+use indelible_bench::usage::as_f64;
+
+use crate::append::Filled;
+
+/// Whatever stops a benchmark.
+pub type Fault = Box<dyn std::error::Error + Send + Sync>;
+
+/// Benchmark of the embedded ledger, beside its floors and SQLite.
+#[derive(Clone, Debug, Parser)]
+#[command(name = "ledger")]
+pub struct Settings {
+    /// Events to append; 10000000 for the figures at 10 M
+    #[arg(long, default_value_t = 1_000_000)]
+    pub events: u64,
+    /// Directory on the disk to be measured; what is made in it is removed
+    #[arg(long)]
+    pub dir: Option<PathBuf>,
+    /// Only these parts
+    #[arg(long, value_delimiter = ',')]
+    only: Vec<Part>,
+    /// Print one JSON document instead of the table
+    #[arg(long)]
+    json: bool,
+    /// Seed of the events
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+    /// Events that SQLite appends durably; it gets the others without a clock
+    #[arg(long, default_value_t = 200_000)]
+    sqlite_events: u64,
+    /// Tenants
+    #[arg(long, default_value_t = 50)]
+    pub tenants: u32,
+    /// Keep what was made and say where
+    #[arg(long)]
+    keep: bool,
+    /// What this program starts itself for
+    #[arg(long, hide = true)]
+    child: bool,
+}
+
+/// Parts of a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Part {
+    Append,
+    Personal,
+    Sqlite,
+    Verify,
+    Query,
+    Open,
+    Memory,
+}
+
+impl Settings {
+    fn wants(&self, part: Part) -> bool {
+        self.only.is_empty() || self.only.contains(&part)
+    }
+
+    fn shape(&self) -> Shape {
+        Shape {
+            tenants: self.tenants,
+            ..Shape::default()
+        }
+    }
+}
+
+#[expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "this is where a run is told"
+)]
+fn main() -> ExitCode {
+    let settings = Settings::parse();
+    let outcome = match (&settings.dir, settings.child) {
+        (Some(dir), true) => child::main(&settings, dir).map(|()| None),
+        (None, true) => Err("a child needs its directory".into()),
+        (_, false) => run(&settings).map(Some),
+    };
+    match outcome {
+        Ok(Some((report, outcome))) => {
+            if settings.json {
+                println!("{:#}", report.json());
+            } else {
+                print!("{}", report.table());
+            }
+            if let Err(fault) = outcome {
+                eprintln!("the benchmark stopped there: {fault}");
+                return ExitCode::from(3);
+            }
+        }
+        Ok(None) => {}
+        Err(fault) => {
+            eprintln!("the benchmark stopped: {fault}");
+            return ExitCode::from(3);
+        }
+    }
+    ExitCode::SUCCESS
+}
+
+/// The figures, and what stopped the run before its end, if anything did.
+fn run(settings: &Settings) -> Result<(Report, Result<(), Fault>), Fault> {
+    let base = settings
+        .dir
+        .clone()
+        .unwrap_or_else(|| PathBuf::from("target/bench"));
+    let scratch = Scratch::below(&base)?;
+    let machine = Machine::look(scratch.path());
+    let said = serde_json::json!({
+        "events": settings.events,
+        "tenants": settings.tenants,
+        "seed": settings.seed,
+        "sqlite_events": settings.sqlite_events,
+    });
+    let mut report = Report::new(machine, said);
+    let outcome = parts(settings, &scratch, &mut report);
+    if settings.keep {
+        report.note("append", format!("kept in {}", scratch.keep().display()));
+    }
+    Ok((report, outcome))
+}
+
+fn parts(settings: &Settings, scratch: &Scratch, report: &mut Report) -> Result<(), Fault> {
+    use Part::{Append, Memory, Open, Personal, Query, Sqlite, Verify};
+    let plain = scratch.place("plain");
+    let needed = [Append, Sqlite, Verify, Query];
+    if needed.into_iter().any(|part| settings.wants(part)) {
+        let filled = plain_parts(settings, scratch, &plain, report)?;
+        if settings.wants(Sqlite) {
+            sqlite_parts(settings, scratch, &filled, report)?;
+        }
+    }
+    if settings.wants(Open) {
+        let before = if plain.exists() { settings.events } else { 0 };
+        progress("open after kill -9");
+        reopen::run(settings, &plain, before, report)?;
+    }
+    std::fs::remove_dir_all(&plain).ok();
+    if settings.wants(Personal) {
+        personal_parts(settings, scratch, report)?;
+    }
+    if settings.wants(Memory) {
+        progress("memory");
+        reopen::memory(settings, &scratch.place("memory"), report)?;
+    }
+    Ok(())
+}
+
+fn plain_parts(
+    settings: &Settings,
+    scratch: &Scratch,
+    plain: &Path,
+    report: &mut Report,
+) -> Result<Filled, Fault> {
+    progress("append");
+    let filled = append::run(settings, settings.shape(), plain, report)?;
+    floor_of(&filled, settings.shape(), scratch, report)?;
+    if settings.wants(Part::Verify) {
+        progress("verify");
+        verify::run(plain, &scratch.place("leaves"), report)?;
+    }
+    if settings.wants(Part::Query) {
+        progress("query");
+        query::run(settings, plain, &filled, report)?;
+    }
+    Ok(filled)
+}
+
+fn personal_parts(
+    settings: &Settings,
+    scratch: &Scratch,
+    report: &mut Report,
+) -> Result<(), Fault> {
+    progress("append with personal fields");
+    let personal = scratch.place("personal");
+    let shape = Shape {
+        personal: true,
+        ..settings.shape()
+    };
+    let filled = append::run(settings, shape, &personal, report)?;
+    floor_of(&filled, shape, scratch, report)?;
+    if settings.wants(Part::Verify) {
+        verify::run_with_values(&personal, report)?;
+    }
+    Ok(())
+}
+
+fn floor_of(
+    filled: &Filled,
+    shape: Shape,
+    scratch: &Scratch,
+    report: &mut Report,
+) -> Result<(), Fault> {
+    let part = append::part(shape);
+    append::without_store(&filled.load, shape, report)?;
+    let file = scratch.place("floor");
+    let floor = floor::append(&filled.load, &file)?;
+    std::fs::remove_file(&file)?;
+    let events = filled.load.events;
+    report.plain(part, "floor", floor.used.per_second(events), "events/s");
+    report.plain(
+        part,
+        "floor, CPU",
+        floor.used.cpu_micros_each(events),
+        "µs/event",
+    );
+    report.plain(
+        part,
+        "floor, on disk",
+        as_f64(floor.bytes) / as_f64(events),
+        "B/event",
+    );
+    let mean = as_f64(filled.load.bytes) / as_f64(events);
+    report.note(
+        part,
+        format!("events of {mean:.0} bytes, {} tenants", shape.tenants),
+    );
+    report.compare(part, "acknowledged", (part, "floor"), "floor");
+    report.compare(part, "CPU, settled", (part, "floor, CPU"), "floor");
+    report.compare(
+        part,
+        "on disk, all but keys",
+        (part, "floor, on disk"),
+        "floor",
+    );
+    Ok(())
+}
+
+fn sqlite_parts(
+    settings: &Settings,
+    scratch: &Scratch,
+    filled: &Filled,
+    report: &mut Report,
+) -> Result<(), Fault> {
+    const PART: &str = "SQLite";
+    progress("SQLite");
+    let file = scratch.place("sqlite");
+    let mut peer = sqlite::Peer::create(&file, settings.tenants)?;
+    let mut appended = peer.append(&filled.load, settings.sqlite_events, &file)?;
+    let events = appended.events;
+    report.plain(
+        PART,
+        "appended",
+        appended.used.per_second(events),
+        "events/s",
+    );
+    report.plain(
+        PART,
+        "CPU",
+        appended.used.cpu_micros_each(events),
+        "µs/event",
+    );
+    report.plain(
+        PART,
+        "on disk",
+        as_f64(appended.bytes) / as_f64(events),
+        "B/event",
+    );
+    let p50 = appended.batches.percentile(50).as_secs_f64() * 1e3;
+    report.plain(PART, "transaction of 1,000, p50", p50, "ms");
+    if let Some(others) = appended.used.others_cores() {
+        let text = format!("{events} events; others kept {others:.2} cores busy meanwhile");
+        report.note(PART, text);
+    }
+    report.compare(PART, "appended", ("append", "acknowledged"), "ours");
+    report.compare(PART, "CPU", ("append", "CPU, settled"), "ours");
+    report.compare(PART, "on disk", ("append", "on disk, all but keys"), "ours");
+    if settings.wants(Part::Query) {
+        peer.fill(&filled.load, events)?;
+        peer.analyze()?;
+        query::ask_peer(settings, &peer, filled, report)?;
+    }
+    std::fs::remove_file(&file)?;
+    Ok(())
+}
+
+#[expect(clippy::print_stderr, reason = "this is where a run is told")]
+fn progress(part: &str) {
+    eprintln!("{part} …");
+}

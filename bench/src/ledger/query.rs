@@ -1,0 +1,194 @@
+//! Query: the first page of a hundred, newest first, of six kinds of question; the index alone, and
+//! with every body read and checked. SQLite is asked the same.
+
+use std::path::Path;
+use std::time::Instant;
+
+use indelible_bench::event::{Asked, Shape};
+use indelible_bench::report::{Figure, Report, Target};
+use indelible_bench::seed::Seed;
+use indelible_bench::usage::as_f64;
+use indelible_event::TenantId;
+use indelible_query::page;
+use indelible_store::{Expr, Index, Query, terms};
+
+use crate::append::Filled;
+use crate::load::tenants;
+use crate::ours::{Stood, stand};
+use crate::question::{Kind, PAGE_RECORDS};
+use crate::sqlite::{Answers, Peer};
+use crate::{Fault, Settings};
+
+/// Questions of all kinds together.
+const QUESTIONS: usize = 1_002;
+
+/// Asks the ledger in `dir`.
+pub fn run(
+    settings: &Settings,
+    dir: &Path,
+    filled: &Filled,
+    report: &mut Report,
+) -> Result<(), Fault> {
+    let asked = choose(&filled.asked, settings.seed)?;
+    let stood = stand(dir, true)?;
+    let names = tenants(Shape::default().tenants)?;
+    let part = part(filled.events);
+    for bodies in [false, true] {
+        let mut all = Answers::default();
+        let mut words = Vec::new();
+        for kind in Kind::ALL {
+            let mut answers = Answers::default();
+            for asked in &asked {
+                ask(&stood, &query(kind, asked, &names)?, bodies, &mut answers)?;
+            }
+            words.push(in_words(kind, &mut answers));
+            all.times.extend(answers.times);
+            all.found += answers.found;
+        }
+        let what = if bodies {
+            "page with bodies"
+        } else {
+            "index alone"
+        };
+        figures(part, what, &mut all, bodies.then_some(5.0), report);
+        let count = all.times.count();
+        report.note(
+            part,
+            format!(
+                "{what}: {} of {count} found something; {}",
+                all.found,
+                words.join(", ")
+            ),
+        );
+    }
+    Ok(())
+}
+
+/// Asks SQLite, which holds the events of the first chunk.
+pub fn ask_peer(
+    settings: &Settings,
+    peer: &Peer,
+    filled: &Filled,
+    report: &mut Report,
+) -> Result<(), Fault> {
+    let asked = choose(&filled.load.asked, settings.seed)?;
+    let part = part(filled.events);
+    for bodies in [false, true] {
+        let mut all = Answers::default();
+        let mut words = Vec::new();
+        for kind in Kind::ALL {
+            let mut answers = peer.ask(kind, &asked, bodies)?;
+            words.push(in_words(kind, &mut answers));
+            all.times.extend(answers.times);
+            all.found += answers.found;
+        }
+        let what = if bodies {
+            "SQLite with bodies"
+        } else {
+            "SQLite, index alone"
+        };
+        figures(part, what, &mut all, None, report);
+        report.note(
+            part,
+            format!(
+                "{what}, {} records: {}",
+                filled.load.events,
+                words.join(", ")
+            ),
+        );
+    }
+    Ok(())
+}
+
+fn part(events: u64) -> &'static str {
+    if events >= 10_000_000 {
+        "query at 10 M"
+    } else {
+        "query"
+    }
+}
+
+/// A seeded choice, one list for all kinds.
+fn choose(asked: &[Asked], seed: u64) -> Result<Vec<Asked>, Fault> {
+    if asked.is_empty() {
+        return Err("there are too few events to ask for".into());
+    }
+    let mut seed = Seed::new(seed);
+    let bound = u32::try_from(asked.len())?;
+    let each = QUESTIONS / Kind::ALL.len();
+    Ok((0..each)
+        .filter_map(|_| asked.get(seed.below(bound) as usize).cloned())
+        .collect())
+}
+
+fn query(kind: Kind, asked: &Asked, tenants: &[TenantId]) -> Result<Query, Fault> {
+    let tenant = tenants
+        .get(usize::try_from(asked.tenant)?)
+        .ok_or("a tenant that is not there")?;
+    let key = match kind {
+        Kind::Actor => Some(terms::Key::Actor),
+        Kind::Type => Some(terms::Key::Type),
+        Kind::Target => Some(terms::Key::Target),
+        Kind::Correlation => Some(terms::Key::Correlation),
+        Kind::Word => Some(terms::Key::Word),
+        Kind::Newest => None,
+    };
+    let expr = match (key, kind.text(asked)) {
+        (Some(key), Some(text)) => Expr::Is(key, terms::normalise(text).into_owned()),
+        _ => Expr::All,
+    };
+    Ok(Query {
+        tenants: Some(vec![tenant.clone()]),
+        expr,
+        ..Query::default()
+    })
+}
+
+fn ask(stood: &Stood, query: &Query, bodies: bool, answers: &mut Answers) -> Result<(), Fault> {
+    let started = Instant::now();
+    let rows = if bodies {
+        let ledger = stood.stores.ledger.as_ref();
+        let page = page(stood.embedded.as_ref(), ledger, query, None, PAGE_RECORDS)?;
+        if let Some(damage) = page.damaged.first() {
+            return Err(format!("a page met damage: {damage:?}").into());
+        }
+        page.rows.len()
+    } else {
+        stood.embedded.search(query, None, PAGE_RECORDS)?.hits.len()
+    };
+    answers.note(started.elapsed(), rows);
+    Ok(())
+}
+
+fn figures(
+    part: &'static str,
+    what: &str,
+    answers: &mut Answers,
+    bound: Option<f64>,
+    report: &mut Report,
+) {
+    for percent in [50, 99] {
+        let value = answers.times.percentile(percent).as_secs_f64() * 1e3;
+        let target = bound.filter(|_| percent == 99).map(Target::AtMost);
+        let name = format!("{what}, p{percent}");
+        report.figure(Figure {
+            part,
+            name,
+            value,
+            unit: "ms",
+            target,
+            ratio: None,
+        });
+    }
+}
+
+fn in_words(kind: Kind, answers: &mut Answers) -> String {
+    if answers.times.count() == 0 {
+        return format!("{} –", kind.name());
+    }
+    let micros = |percent, answers: &mut Answers| {
+        as_f64(u64::try_from(answers.times.percentile(percent).as_micros()).unwrap_or(u64::MAX))
+    };
+    let (p50, p99) = (micros(50, answers), micros(99, answers));
+    format!("{} {p50:.0}/{p99:.0} µs", kind.name())
+}
