@@ -102,7 +102,7 @@ impl Store {
             writer.frame = FrameWriter::default();
             writer.packer.clear();
         })?;
-        if let Err(error) = self.write(writer) {
+        if let Err(error) = Self::write(writer) {
             return Err(self.failed(writer, error));
         }
         self.publish(writer, commit, &built);
@@ -148,7 +148,7 @@ impl Store {
         })
     }
 
-    fn write(&self, writer: &Writer) -> std::result::Result<(), DiskError> {
+    fn write(writer: &Writer) -> std::result::Result<(), DiskError> {
         let file = &writer.tail.records.file;
         file.write_at(&writer.buffer, writer.end)?;
         // If we die here the frame is there as a whole or is cut on opening.

@@ -182,7 +182,7 @@ impl Container {
         }
         let from = length.saturating_sub(TRAILER_BYTES as u64);
         let trailer = opened.read(from..length)?;
-        let directory = opened.directory(&trailer, from);
+        let directory = directory_at(&trailer, from);
         let Some((range, crc)) = directory else {
             return Err(opened.corrupt("ends like no such file"));
         };
@@ -199,16 +199,6 @@ impl Container {
                 .push((kind, at..at.saturating_add(count), crc));
         }
         Ok(opened)
-    }
-
-    fn directory(&self, trailer: &[u8], end: u64) -> Option<(Range<u64>, u32)> {
-        let mut reader = Reader::new(trailer);
-        let (at, count, crc) = (reader.u64()?, reader.u32()?, reader.u32()?);
-        let range = at..at.checked_add(u64::from(count))?;
-        let whole = reader.array() == Some(TRAILER_MAGIC)
-            && range.end == end
-            && (count as usize).is_multiple_of(SECTION_BYTES);
-        whole.then_some((range, crc))
     }
 
     /// An error that names the file.
@@ -270,6 +260,17 @@ impl Container {
             Err(self.corrupt("has a damaged page"))
         }
     }
+}
+
+/// Where the trailer says the directory is, and its checksum.
+fn directory_at(trailer: &[u8], end: u64) -> Option<(Range<u64>, u32)> {
+    let mut reader = Reader::new(trailer);
+    let (at, count, crc) = (reader.u64()?, reader.u32()?, reader.u32()?);
+    let range = at..at.checked_add(u64::from(count))?;
+    let whole = reader.array() == Some(TRAILER_MAGIC)
+        && range.end == end
+        && (count as usize).is_multiple_of(SECTION_BYTES);
+    whole.then_some((range, crc))
 }
 
 /// Appends the checksum that [`Container::page`] looks for.

@@ -290,7 +290,7 @@ mod tests {
                 });
                 directory.push_run(number, next[usize::from(tenant)], count);
                 for _ in 0..count {
-                    directory.occurred(number, -5 + rows.len() as i64);
+                    directory.occurred(number, i64::from(directory.rows) - 5);
                     rows.push((name.clone(), next[usize::from(tenant)]));
                     next[usize::from(tenant)] += 1;
                 }

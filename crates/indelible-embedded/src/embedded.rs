@@ -18,6 +18,7 @@ use crate::format::Format;
 use crate::open::{Opened, Opening};
 use crate::options::{Options, Progress, Stats};
 use crate::part::PartRef;
+use crate::seal::vanished;
 use crate::search::Search;
 use crate::store::Store;
 
@@ -73,19 +74,20 @@ impl Embedded {
         options: Options,
         progress: &mut dyn FnMut(Progress),
     ) -> Result<Self> {
-        let read_only = options.read_only;
+        let opening = Opening {
+            disk,
+            opener,
+            options,
+        };
         for _ in 0..REOPENS_MAX {
-            let there = disk.len(crate::format::PATH).map_err(from_disk)?.is_some();
-            let (disk, opener, options) = (Arc::clone(&disk), opener.clone(), options.clone());
-            match (Opening {
-                disk,
-                opener,
-                options,
-            })
-            .run(progress)
-            {
+            let there = opening
+                .disk
+                .len(crate::format::PATH)
+                .map_err(from_disk)?
+                .is_some();
+            match opening.run(progress) {
                 // A writer beside us sealed or merged what we were about to open: look again.
-                Err(error) if read_only && crate::seal::vanished(&error) && there => {}
+                Err(error) if opening.options.read_only && there && vanished(&error) => {}
                 other => return other.map(Self::start),
             }
         }

@@ -110,8 +110,8 @@ pub(crate) fn lines<T: Serialize>(value: &T) -> Result<String> {
     let mut text = serde_json::to_string(value)
         .map_err(|e| Error::new(Kind::Invalid, "cannot write JSON").caused_by(e))?;
     let crc = crc32c::crc32c(text.as_bytes());
-    text.push_str(&format!("\ncrc32c {crc:08x}\n"));
-    Ok(text)
+    text += "\n";
+    Ok(text + &format!("crc32c {crc:08x}\n"))
 }
 
 /// Undoes [`lines`]; `None` when a byte is not what was written.

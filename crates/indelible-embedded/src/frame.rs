@@ -280,6 +280,7 @@ impl FrameWriter {
 /// A frame's body, taken apart.
 #[derive(Debug)]
 pub(crate) struct FrameBody<'a> {
+    pub(crate) bytes: &'a [u8],
     pub(crate) personal: Vec<PersonalRow<'a>>,
     pub(crate) runs: Vec<FrameRun>,
     /// The blocks' places in the body with the records in each.
@@ -337,6 +338,7 @@ impl<'a> FrameBody<'a> {
         }
         let whole = reader.is_done() && records == packed && records == u64::from(header.records);
         whole.then_some(Self {
+            bytes: body,
             personal,
             runs,
             blocks,
@@ -446,7 +448,9 @@ mod tests {
             prop_assert!(header.fits(body));
             let parsed = FrameBody::parse(&header, body, arrangement).unwrap();
             if !clustered {
-                runs.iter_mut().for_each(|run| run.positions.clear());
+                for run in &mut runs {
+                    run.positions.clear();
+                }
             }
             prop_assert_eq!(parsed.runs, runs);
             let found: Vec<_> = parsed.personal.iter().map(|row| row.row.to_vec()).collect();

@@ -42,7 +42,7 @@ pub(crate) struct Opened {
 
 impl Opening {
     /// Opens the directory.
-    pub(crate) fn run(self, tell: Tell<'_>) -> Result<Opened> {
+    pub(crate) fn run(&self, tell: Tell<'_>) -> Result<Opened> {
         let disk = Arc::clone(&self.disk);
         let format = Format::load(&*disk)?;
         let lock = if self.options.read_only {
@@ -63,8 +63,8 @@ impl Opening {
             hashing: Hashing::new(&format.hash_key()),
             disk,
             format,
-            opener: self.opener,
-            options: self.options,
+            opener: self.opener.clone(),
+            options: self.options.clone(),
             caches: Arc::default(),
             view: RwLock::new(Arc::new(View::default())),
             heads: RwLock::new(Heads::default()),
@@ -91,7 +91,7 @@ impl Opening {
 fn clean(disk: &dyn Disk) -> Result<()> {
     for dir in ["segments", "personal", ""] {
         for name in disk.list(dir).map_err(from_disk)? {
-            if name.ends_with(".new") {
+            if name.strip_suffix(".new").is_some() {
                 let path = if dir.is_empty() {
                     name
                 } else {

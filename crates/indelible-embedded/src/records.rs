@@ -30,11 +30,15 @@ const CACHED_PERSONAL: usize = 1 << 16;
 const PERSONAL_GUESS_BYTES: usize = 256;
 const SEARCH_BYTES: usize = 1 << 20;
 
+/// A block of a file: the file's number and the byte it begins at.
+type BlockKey = (u64, u64);
+
 /// Unpacked blocks and opened personal rows that were used last, of all files.
 #[derive(Default)]
 pub(crate) struct Caches {
     files: AtomicU64,
-    blocks: Mutex<VecDeque<((u64, u64), Arc<Block>)>>,
+    /// By file and byte, last used last.
+    blocks: Mutex<VecDeque<(BlockKey, Arc<Block>)>>,
     personal: Mutex<HashMap<(u64, u32), SealedValue, RandomState>>,
 }
 
@@ -282,19 +286,15 @@ impl Scanner {
             }
             return Ok(Step::Damaged(at..at));
         }
-        match self.search(at + 1)? {
-            Some(next) => {
-                self.at = next;
-                self.link = None;
-                Ok(Step::Damaged(at..next))
-            }
-            None => {
-                let clean = self.is_unfinished(at)?;
-                let bytes = at..self.end;
-                self.end = at;
-                Ok(Step::Torn { bytes, clean })
-            }
+        if let Some(next) = self.search(at + 1)? {
+            self.at = next;
+            self.link = None;
+            return Ok(Step::Damaged(at..next));
         }
+        let clean = self.is_unfinished(at)?;
+        let bytes = at..self.end;
+        self.end = at;
+        Ok(Step::Torn { bytes, clean })
     }
 }
 

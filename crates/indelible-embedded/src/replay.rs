@@ -76,13 +76,11 @@ impl Replay<'_> {
                         break;
                     }
                     tail.hole(header.first_row);
-                    match FrameBody::parse(&header, &body, arrangement) {
-                        Some(frame) => self.frame(&mut tail, &mut trees, at, &body, &frame)?,
-                        None => {
-                            let after = at + (FRAME_HEADER_BYTES + body.len()) as u64;
-                            damaged.push(at..after);
-                            tail.hole(header.first_row.saturating_add(header.records));
-                        }
+                    if let Some(frame) = FrameBody::parse(&header, &body, arrangement) {
+                        self.frame(&mut tail, &mut trees, at, &frame)?;
+                    } else {
+                        damaged.push(at..scanner.at());
+                        tail.hole(header.first_row.saturating_add(header.records));
                     }
                     (self.progress)(u64::from(tail.rows()));
                     (end, link, number) = (scanner.at(), scanner.link(), scanner.number());
@@ -114,14 +112,13 @@ impl Replay<'_> {
         tail: &mut Tail,
         trees: &mut Trees<'_>,
         at: u64,
-        body: &[u8],
         frame: &FrameBody<'_>,
     ) -> Result<()> {
         let body_at = at + FRAME_HEADER_BYTES as u64;
         let mut blocks = Vec::with_capacity(frame.blocks.len());
         let mut row = tail.rows();
         for &(from, bytes, records) in &frame.blocks {
-            let parsed = body.get(from..from + bytes).and_then(Block::parse);
+            let parsed = frame.bytes.get(from..from + bytes).and_then(Block::parse);
             blocks.push((parsed.map(|(block, _)| block).unwrap_or_default(), records));
             tail.block(row, body_at + from as u64, bytes);
             row += records;
@@ -143,7 +140,7 @@ impl Replay<'_> {
         }
         let mut records = Records::new(&blocks);
         for run in &frame.runs {
-            self.run_of(tail, trees, run, &mut records)?;
+            run_of(tail, trees, run, &mut records)?;
             for &(count, first) in &run.positions {
                 let first = first.cast_signed();
                 tail.positions.extend(first..first + i64::from(count));
@@ -151,49 +148,49 @@ impl Replay<'_> {
         }
         Ok(())
     }
+}
 
-    fn run_of(
-        &self,
-        tail: &mut Tail,
-        trees: &mut Trees<'_>,
-        run: &FrameRun,
-        records: &mut Records<'_>,
-    ) -> Result<()> {
-        let frontier = match trees {
-            Trees::Heads(heads) => heads.frontier(&run.tenant),
-            Trees::At(_) if tail.directory.find(&run.tenant).is_some() => Frontier::new(),
-            Trees::At(at) => at(&run.tenant, run.first_seq)?,
+/// Adds the records of a run to the tail and its trees.
+fn run_of(
+    tail: &mut Tail,
+    trees: &mut Trees<'_>,
+    run: &FrameRun,
+    records: &mut Records<'_>,
+) -> Result<()> {
+    let frontier = match trees {
+        Trees::Heads(heads) => heads.frontier(&run.tenant),
+        Trees::At(_) if tail.directory.find(&run.tenant).is_some() => Frontier::new(),
+        Trees::At(at) => at(&run.tenant, run.first_seq)?,
+    };
+    let tenant = tail.tenant(&run.tenant, || frontier);
+    let mut hashes = Vec::with_capacity(run.count as usize);
+    for seq in (run.first_seq..).take(run.count as usize) {
+        let Some((block, at)) = records.next_record() else {
+            tail.hole(tail.rows() + 1);
+            continue;
         };
-        let tenant = tail.tenant(&run.tenant, || frontier);
-        let mut hashes = Vec::with_capacity(run.count as usize);
-        for seq in (run.first_seq..).take(run.count as usize) {
-            let Some((block, at)) = records.next_record() else {
-                tail.hole(tail.rows() + 1);
-                continue;
-            };
-            let facts = records.facts(block, at);
-            hashes.push(facts.record_hash);
-            let entry = Entry {
-                record_hash: facts.record_hash,
-                audit_id: block.audit_id(at).unwrap_or(AuditId([0; 16])),
-                occurred_at: facts.occurred_at,
-                ingested_at: facts.ingested_at,
-                terms: &records.terms,
-                numbers: &records.numbers,
-                sealed: block.sealed(at),
-            };
-            tail.push(tenant, seq, &entry);
-        }
-        if let Trees::Heads(heads) = trees {
-            heads.replay(
-                &run.tenant,
-                run.first_seq,
-                &hashes,
-                Micros(run.last_ingested),
-            );
-        }
-        Ok(())
+        let facts = records.facts(block, at);
+        hashes.push(facts.record_hash);
+        let entry = Entry {
+            record_hash: facts.record_hash,
+            audit_id: block.audit_id(at).unwrap_or(AuditId([0; 16])),
+            occurred_at: facts.occurred_at,
+            ingested_at: facts.ingested_at,
+            terms: &records.terms,
+            numbers: &records.numbers,
+            sealed: block.sealed(at),
+        };
+        tail.push(tenant, seq, &entry);
     }
+    if let Trees::Heads(heads) = trees {
+        heads.replay(
+            &run.tenant,
+            run.first_seq,
+            &hashes,
+            Micros(run.last_ingested),
+        );
+    }
+    Ok(())
 }
 
 /// For each personal row of a frame the tenant of the first record that refers to it.

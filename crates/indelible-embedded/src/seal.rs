@@ -132,7 +132,10 @@ impl Store {
             .map(|block| block.at + u64::from(block.bytes));
         // Bytes that may have been records are kept, and reported.
         let kept = tail.damaged.last().map(|bytes| bytes.end);
-        files.insert(0, FileLine::new("records", facts_of(disk, &journal, end.max(kept))?));
+        files.insert(
+            0,
+            FileLine::new("records", facts_of(disk, &journal, end.max(kept))?),
+        );
         disk.rename(&journal, &format!("{dir}/records"))
             .map_err(from_disk)?;
         // If we die here the manifest does not name it and the records go back to the journal.

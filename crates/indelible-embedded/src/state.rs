@@ -8,7 +8,7 @@ use std::io;
 use std::sync::Arc;
 
 use indelible_disk::{Disk, DiskError, DiskFile, Open};
-use indelible_store::{Change, Error, Kind, Result, State, Version};
+use indelible_store::{Change, Entry, Error, Kind, Result, State, Version};
 use parking_lot::Mutex;
 use redb::backends::InMemoryBackend;
 use redb::{Builder, Database, ReadableDatabase as _, ReadableTable, StorageBackend};
@@ -225,7 +225,7 @@ impl RedbState {
         prefix: &[u8],
         after: Option<&[u8]>,
         limit: usize,
-    ) -> Result<Vec<(Vec<u8>, Vec<u8>, Version)>> {
+    ) -> Result<Vec<Entry>> {
         let failed = |e: redb::Error| self.failed("read", e);
         let transaction = self
             .database()?
@@ -314,7 +314,7 @@ impl State for RedbState {
         prefix: &[u8],
         after: Option<&[u8]>,
         limit: usize,
-    ) -> Result<Vec<(Vec<u8>, Vec<u8>, Version)>> {
+    ) -> Result<Vec<Entry>> {
         self.try_scan(space, prefix, after, limit)
             .map_err(|e| self.reset(e))
     }

@@ -13,6 +13,9 @@ use indelible_proof::finding::{Finding, FindingKind};
 use indelible_store::conformance::{Generator, Mix, Seals};
 use indelible_store::{Commit, Index, Kind, Ledger, Query, Result, Stored};
 
+/// Records, by log and sequence number.
+type Places = BTreeSet<(TenantId, u64)>;
+
 fn options() -> Options {
     Options {
         seal_records: 20,
@@ -24,8 +27,16 @@ fn options() -> Options {
 }
 
 fn open_as(disk: &FaultyDisk, read_only: bool) -> Result<Embedded> {
-    let options = Options { read_only, ..options() };
-    Embedded::open(Arc::new(disk.clone()), Some(Arc::new(Seals)), options, &mut |_| {})
+    let options = Options {
+        read_only,
+        ..options()
+    };
+    Embedded::open(
+        Arc::new(disk.clone()),
+        Some(Arc::new(Seals)),
+        options,
+        &mut |_| {},
+    )
 }
 
 fn open(disk: &FaultyDisk) -> Embedded {
@@ -37,7 +48,10 @@ fn filled() -> (FaultyDisk, Vec<Commit>) {
     let disk = FaultyDisk::new(0);
     Embedded::create(&disk, [1; 16], [2; 16], Micros(0)).unwrap();
     let ledger = open(&disk);
-    let mix = Mix { tenants: 3, ..Mix::default() };
+    let mix = Mix {
+        tenants: 3,
+        ..Mix::default()
+    };
     let mut generator = Generator::new(9, mix);
     let mut commits = Vec::new();
     let whole = |disk: &FaultyDisk| {
@@ -54,7 +68,10 @@ fn filled() -> (FaultyDisk, Vec<Commit>) {
     while !whole(&disk) || frames(&disk) < 3 {
         commits.push(generator.commit(6));
         ledger.append(commits.last().unwrap()).unwrap();
-        assert!(commits.len() < 200, "a merged and a sealed segment and a tail");
+        assert!(
+            commits.len() < 200,
+            "a merged and a sealed segment and a tail"
+        );
     }
     (disk, commits)
 }
@@ -65,7 +82,11 @@ fn files(disk: &FaultyDisk) -> Vec<(String, u64)> {
     let mut dirs = vec![String::new()];
     while let Some(dir) = dirs.pop() {
         for name in disk.list(&dir).unwrap() {
-            let path = if dir.is_empty() { name } else { format!("{dir}/{name}") };
+            let path = if dir.is_empty() {
+                name
+            } else {
+                format!("{dir}/{name}")
+            };
             match disk.len(&path).unwrap() {
                 Some(bytes) if path != "LOCK" => files.push((path, bytes)),
                 Some(_) => {}
@@ -78,7 +99,7 @@ fn files(disk: &FaultyDisk) -> Vec<(String, u64)> {
 }
 
 /// What can be read of all logs: sequence numbers, and those said to be damaged.
-fn read(ledger: &Embedded) -> (BTreeSet<(TenantId, u64)>, BTreeSet<(TenantId, u64)>) {
+fn read(ledger: &Embedded) -> (Places, Places) {
     let (mut whole, mut damaged) = (BTreeSet::new(), BTreeSet::new());
     for tenant in ledger.tenants().unwrap() {
         let visit = &mut |stored: Stored<'_>| {
@@ -97,7 +118,7 @@ fn read(ledger: &Embedded) -> (BTreeSet<(TenantId, u64)>, BTreeSet<(TenantId, u6
     (whole, damaged)
 }
 
-fn all(commits: &[Commit]) -> BTreeSet<(TenantId, u64)> {
+fn all(commits: &[Commit]) -> Places {
     let appends = commits.iter().flat_map(|commit| &commit.appends);
     appends
         .flat_map(|append| {
@@ -108,7 +129,7 @@ fn all(commits: &[Commit]) -> BTreeSet<(TenantId, u64)> {
         .collect()
 }
 
-fn named(findings: &[Finding]) -> BTreeSet<(TenantId, u64)> {
+fn named(findings: &[Finding]) -> Places {
     let records = findings.iter().filter_map(|finding| {
         let tenant = TenantId::parse(finding.tenant_id.as_ref()?).unwrap();
         let span = finding.records?;
@@ -124,7 +145,10 @@ fn an_untouched_directory_has_no_findings() {
     assert_eq!(ledger.check(&mut |_| {}).unwrap(), []);
     assert_eq!(read(&ledger), (all(&commits), BTreeSet::new()));
     drop(ledger);
-    assert_eq!(open_as(&disk, true).unwrap().check(&mut |_| {}).unwrap(), []);
+    assert_eq!(
+        open_as(&disk, true).unwrap().check(&mut |_| {}).unwrap(),
+        []
+    );
 }
 
 #[test]
@@ -135,7 +159,10 @@ fn a_flipped_byte_anywhere_is_found_in_the_right_file() {
     for (path, bytes) in files(&disk) {
         let ledger = open(&disk);
         let step = (bytes / 23).max(1);
-        for at in (0..bytes).step_by(usize::try_from(step).unwrap()).chain([bytes - 1]) {
+        for at in (0..bytes)
+            .step_by(usize::try_from(step).unwrap())
+            .chain([bytes - 1])
+        {
             disk.damage(&path, at, |byte| *byte ^= 0x10).unwrap();
             let findings = ledger.check(&mut |_| {}).unwrap();
             let first = findings.first();
@@ -143,17 +170,27 @@ fn a_flipped_byte_anywhere_is_found_in_the_right_file() {
             let place = first.place.as_ref().unwrap();
             assert_eq!(place.file, path, "byte {at}");
             assert!(place.bytes.contains(&at), "byte {at} of {path}: {place}");
-            let truth = path.starts_with("journal") || path.ends_with("records") || path == "FORMAT";
-            let kind =
-                if truth { FindingKind::Corrupt } else { FindingKind::DerivedDamaged };
-            assert!(findings.iter().all(|finding| finding.kind == kind), "{findings:?}");
+            let truth =
+                path.starts_with("journal") || path.ends_with("records") || path == "FORMAT";
+            let kind = if truth {
+                FindingKind::Corrupt
+            } else {
+                FindingKind::DerivedDamaged
+            };
+            assert!(
+                findings.iter().all(|finding| finding.kind == kind),
+                "{findings:?}"
+            );
             if truth {
                 corrupt += 1;
                 let named = named(&findings);
                 assert!(named.is_subset(&everything));
                 narrow += usize::from(!named.is_empty() && named.len() < everything.len() / 3);
                 let in_header = at < 44 || path == "FORMAT";
-                assert!(in_header || !named.is_empty(), "byte {at} of {path}: {findings:?}");
+                assert!(
+                    in_header || !named.is_empty(),
+                    "byte {at} of {path}: {findings:?}"
+                );
             } else {
                 derived += 1;
             }
@@ -161,7 +198,10 @@ fn a_flipped_byte_anywhere_is_found_in_the_right_file() {
         }
         assert_eq!(ledger.check(&mut |_| {}).unwrap(), []);
     }
-    assert!(corrupt > 60 && derived > 200 && narrow > 20, "{corrupt} {derived} {narrow}");
+    assert!(
+        corrupt > 60 && derived > 200 && narrow > 20,
+        "{corrupt} {derived} {narrow}"
+    );
 }
 
 #[test]
@@ -185,7 +225,11 @@ fn damaged_records_do_not_take_their_neighbours_along() {
                     // The directory of the segment says what was there.
                     assert_eq!(lost, damaged, "byte {at} of {path}");
                 }
-                assert!(lost.len() < everything.len() / 2, "{} records lost", lost.len());
+                assert!(
+                    lost.len() < everything.len() / 2,
+                    "{} records lost",
+                    lost.len()
+                );
                 let findings = ledger.check(&mut |_| {}).unwrap();
                 assert!(!findings.is_empty(), "byte {at} of {path}");
                 assert!(lost.is_subset(&named(&findings)) || !sealed, "{findings:?}");
@@ -198,8 +242,10 @@ fn damaged_records_do_not_take_their_neighbours_along() {
 #[test]
 fn a_bad_frame_with_a_good_one_behind_it_is_kept_and_never_cut() {
     let (disk, _) = filled();
-    let (path, bytes) =
-        files(&disk).into_iter().find(|(path, _)| path.starts_with("journal")).unwrap();
+    let (path, bytes) = files(&disk)
+        .into_iter()
+        .find(|(path, _)| path.starts_with("journal"))
+        .unwrap();
     disk.damage(&path, 60, |byte| *byte ^= 0x10).unwrap();
     let before = disk.read(&path).unwrap();
     let ledger = open(&disk);
@@ -219,8 +265,10 @@ fn a_bad_frame_with_a_good_one_behind_it_is_kept_and_never_cut() {
 #[test]
 fn a_torn_end_is_cut_by_a_writer_and_passed_over_by_a_reader() {
     let (disk, commits) = filled();
-    let (path, bytes) =
-        files(&disk).into_iter().find(|(path, _)| path.starts_with("journal")).unwrap();
+    let (path, bytes) = files(&disk)
+        .into_iter()
+        .find(|(path, _)| path.starts_with("journal"))
+        .unwrap();
     let frame = disk.read(&path).unwrap().split_off(44);
     for torn in [1, 3, 20, 36, 60] {
         let file = disk.open(&path, indelible_disk::Open::Write).unwrap();
@@ -228,7 +276,11 @@ fn a_torn_end_is_cut_by_a_writer_and_passed_over_by_a_reader() {
         let reader = open_as(&disk, true).unwrap();
         assert_eq!(read(&reader).0, all(&commits));
         assert_eq!(reader.check(&mut |_| {}).unwrap(), []);
-        assert_eq!(disk.len(&path).unwrap(), Some(bytes + torn as u64), "a reader changes nothing");
+        assert_eq!(
+            disk.len(&path).unwrap(),
+            Some(bytes + torn as u64),
+            "a reader changes nothing"
+        );
         let writer = open(&disk);
         assert_eq!(read(&writer).0, all(&commits));
         assert_eq!(disk.len(&path).unwrap(), Some(bytes));
@@ -276,8 +328,13 @@ fn deleted_and_damaged_derived_files_are_made_again() {
         assert!(!told.is_empty(), "nothing said about {path}");
         assert_eq!(ledger.check(&mut |_| {}).unwrap(), [], "{path}");
         let (old, new) = (String::from_utf8_lossy(&before), disk.read(path).unwrap());
-        assert_eq!(String::from_utf8_lossy(&new), old, "{path} is another than before");
-        disk.damage(path, before.len() as u64 / 2, |byte| *byte ^= 0x10).unwrap();
+        assert_eq!(
+            String::from_utf8_lossy(&new),
+            old,
+            "{path} is another than before"
+        );
+        disk.damage(path, before.len() as u64 / 2, |byte| *byte ^= 0x10)
+            .unwrap();
         let mended = ledger.repair(&mut |_| {}).unwrap();
         assert_eq!(mended.len(), 1, "{path}: {mended:?}");
         assert_eq!(ledger.check(&mut |_| {}).unwrap(), []);
@@ -297,11 +354,27 @@ fn readers_beside_a_writer_see_whole_commits() {
     let disk: Arc<dyn Disk> = Arc::new(RealDisk::new(root.path()));
     Embedded::create(&*disk, [1; 16], [2; 16], Micros(0)).unwrap();
     let open = |read_only| {
-        let options = Options { read_only, background: true, ..options() };
-        Embedded::open(Arc::clone(&disk), Some(Arc::new(Seals)), options, &mut |_| {}).unwrap()
+        let options = Options {
+            read_only,
+            background: true,
+            ..options()
+        };
+        Embedded::open(
+            Arc::clone(&disk),
+            Some(Arc::new(Seals)),
+            options,
+            &mut |_| {},
+        )
+        .unwrap()
     };
     let writer = open(false);
-    let mut generator = Generator::new(3, Mix { tenants: 1, ..Mix::default() });
+    let mut generator = Generator::new(
+        3,
+        Mix {
+            tenants: 1,
+            ..Mix::default()
+        },
+    );
     let tenant = generator.tenants().next().unwrap().clone();
     std::thread::scope(|scope| {
         let write = scope.spawn(|| {
@@ -313,13 +386,28 @@ fn readers_beside_a_writer_see_whole_commits() {
         let mut seen = 0;
         while !write.is_finished() {
             let reader = open(true);
-            let size = reader.head(&tenant).unwrap().map_or(0, |head| head.frontier.size());
+            let size = reader
+                .head(&tenant)
+                .unwrap()
+                .map_or(0, |head| head.frontier.size());
             assert!(size >= seen && size % 5 == 0, "{size} after {seen}");
             let (whole, damaged) = read(&reader);
             assert_eq!((whole.len() as u64, damaged.len()), (size, 0));
-            assert_eq!(reader.search(&Query::default(), None, 9999).unwrap().hits.len(), whole.len());
-            let refused = reader.append(&Commit { appends: Vec::new() });
-            assert!(matches!(refused.unwrap_err().kind(), Kind::ReadOnly | Kind::Invalid));
+            assert_eq!(
+                reader
+                    .search(&Query::default(), None, 9999)
+                    .unwrap()
+                    .hits
+                    .len(),
+                whole.len()
+            );
+            let refused = reader.append(&Commit {
+                appends: Vec::new(),
+            });
+            assert!(matches!(
+                refused.unwrap_err().kind(),
+                Kind::ReadOnly | Kind::Invalid
+            ));
             seen = size;
         }
     });
@@ -338,7 +426,10 @@ fn a_locked_directory_says_who_holds_it() {
     assert_eq!(error.kind(), Kind::Locked);
     let words = error.to_string();
     let process = format!("process {}", std::process::id());
-    assert!(words.contains(&process) && words.contains("since 2026-09-2"), "{words}");
+    assert!(
+        words.contains(&process) && words.contains("since 2026-09-2"),
+        "{words}"
+    );
     drop(holder);
     open(&disk);
 }
@@ -351,7 +442,11 @@ fn other_directories_are_refused_with_advice() {
     let again = Embedded::create(&disk, [3; 16], [4; 16], Micros(0)).unwrap_err();
     assert_eq!(again.kind(), Kind::Invalid);
     let format = String::from_utf8(disk.read("FORMAT").unwrap()).unwrap();
-    disk.replace("FORMAT", format.replace("\"format\":1", "\"format\":2").as_bytes()).unwrap();
+    disk.replace(
+        "FORMAT",
+        format.replace("\"format\":1", "\"format\":2").as_bytes(),
+    )
+    .unwrap();
     let error = open_as(&disk, false).err().unwrap();
     assert_eq!(error.kind(), Kind::Format);
     assert!(error.to_string().contains("update indelible"), "{error}");
@@ -360,8 +455,10 @@ fn other_directories_are_refused_with_advice() {
 #[test]
 fn records_of_another_ledger_are_refused() {
     let (disk, _) = filled();
-    let (path, _) =
-        files(&disk).into_iter().find(|(path, _)| path.starts_with("journal")).unwrap();
+    let (path, _) = files(&disk)
+        .into_iter()
+        .find(|(path, _)| path.starts_with("journal"))
+        .unwrap();
     let other = FaultyDisk::new(0);
     Embedded::create(&other, [7; 16], [2; 16], Micros(0)).unwrap();
     other.replace(&path, &disk.read(&path).unwrap()).unwrap();

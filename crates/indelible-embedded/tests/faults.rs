@@ -6,7 +6,7 @@
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use indelible_disk::{Disk, Fault, FaultyDisk, Operation};
+use indelible_disk::{Fault, FaultyDisk, Operation};
 use indelible_embedded::{Embedded, Options};
 use indelible_event::ids::Micros;
 use indelible_store::conformance::{Generator, Mix, Seals};

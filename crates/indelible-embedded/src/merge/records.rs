@@ -43,6 +43,15 @@ pub(super) struct Merged {
     pub(super) personal_uses: Vec<(u32, u32)>,
 }
 
+/// A record of a source.
+struct Old<'a> {
+    seq: u64,
+    leaf: &'a [u8],
+    id: AuditId,
+    block: &'a Block,
+    at: usize,
+}
+
 /// A run of the frame being written.
 struct OpenRun {
     run: FrameRun,
@@ -173,33 +182,41 @@ impl<'a> Repacker<'a> {
             leaf.clear();
             let id = block.leaf(at, &mut leaf).and_then(|()| block.audit_id(at));
             let id = id.ok_or_else(|| corrupt("a block cannot be read"))?;
-            self.record(stretch, seq, &leaf, &id, &block, at)?;
+            self.record(
+                stretch,
+                &Old {
+                    seq,
+                    leaf: &leaf,
+                    id,
+                    block: &block,
+                    at,
+                },
+            )?;
         }
         Ok(())
     }
 
-    fn record(
-        &mut self,
-        stretch: &Stretch,
-        seq: u64,
-        leaf: &[u8],
-        id: &AuditId,
-        block: &Block,
-        at: usize,
-    ) -> Result<()> {
+    fn record(&mut self, stretch: &Stretch, old: &Old<'_>) -> Result<()> {
+        let Old {
+            seq,
+            leaf,
+            id,
+            block,
+            at,
+        } = *old;
         let row = self.row();
         let mut refs = Vec::with_capacity(block.sealed(at).len());
         for value in block.sealed(at) {
             refs.push(match value {
-                SealedRef::Row(old) => {
-                    let new = self.personal(stretch.source, *old)?;
+                SealedRef::Row(row_before) => {
+                    let new = self.personal(stretch.source, *row_before)?;
                     self.merged.personal_uses.push((new, row));
                     SealedRef::Row(new)
                 }
                 SealedRef::Blob(..) => value.clone(),
             });
         }
-        self.packer.add(leaf, id, &refs);
+        self.packer.add(leaf, &id, &refs);
         self.continue_run(stretch, seq, leaf);
         let number = self.merged.directory.tenant_number(&stretch.tenant);
         self.merged.directory.push_run(number, seq, 1);

@@ -8,6 +8,8 @@ mod eval;
 mod filter;
 mod top;
 
+use std::ops::Range;
+
 use indelible_event::ids::TenantId;
 use indelible_store::{Direction, Hits, Order, Place, Query, Result};
 
@@ -186,11 +188,11 @@ impl Search<'_> {
                     continue;
                 }
             }
-            let count = self.view.parts.len();
+            let (count, log) = (self.view.parts.len(), (tenant, range));
             for step in 0..count {
                 let at = if newest { count - 1 - step } else { step };
                 if let (Some(part), Some(found)) = (self.view.parts.get(at), found.get_mut(at)) {
-                    part.with(|part| self.part_of(part, tenant, &range, found, &mut hits))?;
+                    part.with(|part| self.part_of(part, &log, found, &mut hits))?;
                 }
                 if hits.len() > self.limit {
                     return Ok(hits);
@@ -204,11 +206,11 @@ impl Search<'_> {
     fn part_of(
         &self,
         part: &dyn Part,
-        tenant: &TenantId,
-        range: &std::ops::Range<u64>,
+        log: &(&TenantId, Range<u64>),
         found: &mut Option<Rows>,
         hits: &mut Vec<Place>,
     ) -> Result<()> {
+        let (tenant, range) = log;
         let directory = part.directory()?;
         let Some(number) = directory.find(tenant) else {
             return Ok(());
