@@ -89,13 +89,19 @@ impl Publisher {
     pub(crate) fn check(&self, stores: &Stores) -> Result<Vec<Finding>> {
         let mut findings = Vec::new();
         if let Some(signer) = &self.signer {
-            let newest = self.staged.as_ref().map_or(&self.registry, |s| &s.head);
             match signer.kept()? {
-                Ok(kept) => findings.extend(registry_finding(
-                    stores.state.as_ref(),
-                    kept.as_ref(),
-                    newest,
-                )?),
+                Ok(kept) => {
+                    // The signer may be ahead by the snapshot that is staged, and by no other.
+                    let ahead = kept
+                        .as_ref()
+                        .is_some_and(|kept| kept.size > self.registry.size);
+                    let newest = match &self.staged {
+                        Some(staged) if ahead => &staged.head,
+                        _ => &self.registry,
+                    };
+                    let state = stores.state.as_ref();
+                    findings.extend(registry_finding(state, kept.as_ref(), newest)?);
+                }
                 Err(finding) => findings.push(finding),
             }
         }
@@ -106,15 +112,17 @@ impl Publisher {
         Ok(findings)
     }
 
-    /// Finishes a publication that was cut short between staging and moving.
+    /// Finishes a publication that was cut short between staging and moving. What is staged stays
+    /// so until it is published: the signer may have signed it already.
     pub(crate) fn finish(&mut self, stores: &Stores) -> Result<()> {
-        match self.staged.take() {
-            Some(staged) if self.signer.is_some() => self.release(stores, staged),
-            kept => {
-                self.staged = kept;
-                Ok(())
-            }
+        let Some(signer) = self.signer.clone() else {
+            return Ok(());
+        };
+        if let Some(staged) = self.staged.clone() {
+            self.release(stores, signer.as_ref(), staged)?;
+            self.staged = None;
         }
+        Ok(())
     }
 
     pub(crate) fn publish(&mut self, stores: &Stores, env: &Env) -> Result<Published> {
@@ -124,14 +132,13 @@ impl Publisher {
         }
         self.finish(stores)?;
         let moved = self.moved(stores)?;
-        if !moved.is_empty() {
-            let count = moved.len();
-            let staged = self.stage(stores, moved, env.clock.now())?;
+        let count = moved.len();
+        if count > 0 {
+            self.staged = Some(self.stage(stores, moved, env.clock.now())?);
             // If we die here, the next start finds the staged snapshot and publishes it.
-            self.release(stores, staged)?;
-            return Ok(self.published(count));
+            self.finish(stores)?;
         }
-        Ok(self.published(0))
+        Ok(self.published(count))
     }
 
     fn published(&self, moved: usize) -> Published {
@@ -214,10 +221,7 @@ impl Publisher {
         Ok(staged)
     }
 
-    fn release(&mut self, stores: &Stores, staged: Staged) -> Result<()> {
-        let Some(signer) = &self.signer else {
-            return Err(Error::new(Kind::ReadOnly, "there is no signing key here"));
-        };
+    fn release(&mut self, stores: &Stores, signer: &dyn Signer, staged: Staged) -> Result<()> {
         let origin = self.identity.origin_in_force();
         let Staged { mut head, heads } = staged;
         let root = frontier_of(&head)?.root();

@@ -16,7 +16,13 @@ use indelible_store::{Kind, Ledger, Stored};
 use support::{Failure, ORIGIN, World, event, submission, tenant};
 
 fn submit(log: &Log, name: &str, numbers: impl IntoIterator<Item = u64>) -> Vec<Outcome> {
-    log.submit(numbers.into_iter().map(|n| submission(name, event(n, "x"))).collect()).wait()
+    log.submit(
+        numbers
+            .into_iter()
+            .map(|n| submission(name, event(n, "x")))
+            .collect(),
+    )
+    .wait()
 }
 
 fn new_numbers(outcomes: &[Outcome]) -> Vec<u64> {
@@ -34,12 +40,21 @@ fn key() -> VerifierKey {
 }
 
 fn anchors() -> Anchors {
-    Anchors { key: Some(key()), kept: None, values: true }
+    Anchors {
+        key: Some(key()),
+        kept: None,
+        values: true,
+    }
 }
 
 fn assert_clean(world: &World, name: &str, records: u64) {
-    let verdict =
-        verify_log(&world.stores(), &world.keyring(), &tenant(name), &anchors(), &mut |_| {});
+    let verdict = verify_log(
+        &world.stores(),
+        &world.keyring(),
+        &tenant(name),
+        &anchors(),
+        &mut |_| {},
+    );
     let verdict = verdict.unwrap();
     assert_eq!(verdict.integrity, vec![], "{name}");
     assert_eq!(verdict.records_checked, records, "{name}");
@@ -50,10 +65,16 @@ fn events_become_records_and_the_same_events_add_nothing() {
     let world = World::new(1);
     let log = world.open();
     let first = submit(&log, "acme", 0..200);
-    assert_eq!(new_numbers(&first), (1..=200).collect::<Vec<_>>(), "0 is log.created");
+    assert_eq!(
+        new_numbers(&first),
+        (1..=200).collect::<Vec<_>>(),
+        "0 is log.created"
+    );
     let again = submit(&log, "acme", 0..200);
     for (a, b) in first.iter().zip(&again) {
-        let (Outcome::New(a), Outcome::Repeat(b)) = (a, b) else { panic!("{a:?} {b:?}") };
+        let (Outcome::New(a), Outcome::Repeat(b)) = (a, b) else {
+            panic!("{a:?} {b:?}")
+        };
         assert_eq!(a, b);
     }
     log.publish().unwrap();
@@ -72,10 +93,15 @@ fn copies_within_one_batch_are_one_record() {
     let world = World::new(2);
     let log = world.open();
     let outcomes = submit(&log, "acme", [5, 6, 5, 5, 7, 6]);
-    let numbers: Vec<_> =
-        outcomes.iter().map(|o| o.receipt().unwrap().sequence_number).collect();
+    let numbers: Vec<_> = outcomes
+        .iter()
+        .map(|o| o.receipt().unwrap().sequence_number)
+        .collect();
     assert_eq!(numbers, vec![1, 2, 1, 1, 3, 2]);
-    let repeats = outcomes.iter().filter(|o| matches!(o, Outcome::Repeat(_))).count();
+    let repeats = outcomes
+        .iter()
+        .filter(|o| matches!(o, Outcome::Repeat(_)))
+        .count();
     assert_eq!(repeats, 3);
     assert_clean(&world, "acme", 4);
 }
@@ -88,7 +114,10 @@ fn other_content_under_a_known_id_is_a_conflict_and_recorded_once_a_minute() {
     let other = || submission("acme", event(0, "y"));
     let outcomes = log.submit(vec![other(), other(), other()]).wait();
     for outcome in &outcomes {
-        assert!(matches!(outcome, Outcome::Conflict(r) if r.sequence_number == 1), "{outcome:?}");
+        assert!(
+            matches!(outcome, Outcome::Conflict(r) if r.sequence_number == 1),
+            "{outcome:?}"
+        );
     }
     // log.created, the event, one event.conflicted
     assert_clean(&world, "acme", 3);
@@ -100,7 +129,10 @@ fn other_content_under_a_known_id_is_a_conflict_and_recorded_once_a_minute() {
         ControlFlow::Break(())
     });
     read.unwrap();
-    assert!(last.contains("\"event_type\":\"event.conflicted\""), "{last}");
+    assert!(
+        last.contains("\"event_type\":\"event.conflicted\""),
+        "{last}"
+    );
 }
 
 #[test]
@@ -111,11 +143,19 @@ fn a_bad_event_does_not_touch_its_neighbours() {
     batch[2].event = br#"{"actor":{"id":7},"event_type":"x"}"#.to_vec();
     batch[3].event = b"{\"a\":".to_vec();
     let outcomes = log.submit(batch).wait();
-    let kinds: Vec<_> = outcomes.iter().map(|o| o.receipt().map(|r| r.sequence_number)).collect();
+    let kinds: Vec<_> = outcomes
+        .iter()
+        .map(|o| o.receipt().map(|r| r.sequence_number))
+        .collect();
     assert_eq!(kinds, vec![Some(1), Some(2), None, None, Some(3)]);
-    let Outcome::Refused(problems) = &outcomes[2] else { panic!("{:?}", outcomes[2]) };
+    let Outcome::Refused(problems) = &outcomes[2] else {
+        panic!("{:?}", outcomes[2])
+    };
     assert!(problems.len() >= 3, "all problems at once: {problems:?}");
-    assert!(problems.iter().any(|p| p.pointer == "/actor/id"), "{problems:?}");
+    assert!(
+        problems.iter().any(|p| p.pointer == "/actor/id"),
+        "{problems:?}"
+    );
 }
 
 #[test]
@@ -144,7 +184,10 @@ fn many_threads_and_tenants_keep_every_log_in_order() {
         assert_clean(&world, name, 401);
     }
     log.publish().unwrap();
-    assert_eq!(verify_registry(&world.stores(), &anchors()).unwrap(), vec![]);
+    assert_eq!(
+        verify_registry(&world.stores(), &anchors()).unwrap(),
+        vec![]
+    );
 }
 
 #[test]
@@ -156,23 +199,32 @@ fn every_record_is_proved_under_the_newest_checkpoint_and_no_other() {
         submit(&log, "beta", round * 3..round * 3 + 3);
         assert_eq!(log.publish().unwrap().snapshots, round + 1);
     }
-    assert_eq!(log.publish().unwrap().moved, 0, "nothing new, nothing signed");
+    assert_eq!(
+        log.publish().unwrap().moved,
+        0,
+        "nothing new, nothing signed"
+    );
     let stores = world.stores();
     for (name, size) in [("acme", 41), ("beta", 13), ("_system", 3)] {
         for number in 0..size {
             let proof = prove(&stores, &tenant(name), number).unwrap();
             let mut leaf = Vec::new();
-            let read = world.ledger.read(&tenant(name), number..number + 1, &mut |stored| {
-                if let Stored::Record(record) = stored {
-                    leaf = record.leaf.to_vec();
-                }
-                ControlFlow::Break(())
-            });
+            let read = world
+                .ledger
+                .read(&tenant(name), number..number + 1, &mut |stored| {
+                    if let Stored::Record(record) = stored {
+                        leaf = record.leaf.to_vec();
+                    }
+                    ControlFlow::Break(())
+                });
             read.unwrap();
             proof.verify(&key(), Some(&leaf)).unwrap();
             let mut moved = proof.clone();
             moved.receipt.sequence_number ^= 1;
-            assert!(moved.verify(&key(), None).is_err(), "another place is not proved");
+            assert!(
+                moved.verify(&key(), None).is_err(),
+                "another place is not proved"
+            );
         }
     }
     submit(&log, "acme", 1000..1001);
@@ -187,19 +239,38 @@ fn an_export_verifies_alone_and_opens_to_what_was_sent() {
     submit(&log, "acme", 0..20);
     log.publish().unwrap();
     let mut joined = Vec::new();
-    let summary = export(&world.stores(), &world.keyring(), &tenant("acme"), &mut |item| {
-        if let Exported::Record { joined: event, disclosures, sequence_number, .. } = item {
-            assert_eq!(disclosures.is_empty(), sequence_number == 0);
-            joined.push(String::from_utf8(event.to_vec()).unwrap());
-        }
-        ControlFlow::Continue(())
-    });
+    let summary = export(
+        &world.stores(),
+        &world.keyring(),
+        &tenant("acme"),
+        &mut |item| {
+            if let Exported::Record {
+                joined: event,
+                disclosures,
+                sequence_number,
+                ..
+            } = item
+            {
+                assert_eq!(disclosures.is_empty(), sequence_number == 0);
+                joined.push(String::from_utf8(event.to_vec()).unwrap());
+            }
+            ControlFlow::Continue(())
+        },
+    );
     let summary = summary.unwrap();
     assert_eq!((summary.records, summary.closed), (21, 0));
     assert_eq!(joined[5], String::from_utf8(event(4, "x")).unwrap());
-    let verdict =
-        verify_log(&world.stores(), &world.keyring(), &tenant("acme"), &anchors(), &mut |_| {});
-    assert!(matches!(verdict.unwrap().anchored, Anchor::Checkpoint { size: 21, .. }));
+    let verdict = verify_log(
+        &world.stores(),
+        &world.keyring(),
+        &tenant("acme"),
+        &anchors(),
+        &mut |_| {},
+    );
+    assert!(matches!(
+        verdict.unwrap().anchored,
+        Anchor::Checkpoint { size: 21, .. }
+    ));
 }
 
 #[test]
@@ -207,7 +278,10 @@ fn time_that_goes_back_does_not_take_records_with_it() {
     let world = World::new(8);
     let log = world.open();
     submit(&log, "acme", 0..3);
-    world.clock.0.fetch_sub(3_600_000_000, std::sync::atomic::Ordering::SeqCst);
+    world
+        .clock
+        .0
+        .fetch_sub(3_600_000_000, std::sync::atomic::Ordering::SeqCst);
     submit(&log, "acme", 3..6);
     assert_clean(&world, "acme", 7);
 }
@@ -251,7 +325,11 @@ fn failed_appends_lose_nothing_acknowledged_and_double_nothing() {
                 }
                 let head = world.ledger.head(&tenant("acme")).unwrap().unwrap();
                 let size = head.frontier.size();
-                assert_eq!(receipts.len() as u64 + 1, size, "{place} {first:?} {second:?}");
+                assert_eq!(
+                    receipts.len() as u64 + 1,
+                    size,
+                    "{place} {first:?} {second:?}"
+                );
                 assert_clean(&world, "acme", size);
                 // What failed may be sent again, and is there once.
                 let again = submit(&log, "acme", 0..60);
@@ -319,7 +397,10 @@ fn a_publication_cut_short_anywhere_is_finished_at_the_next_start() {
         drop(log);
         let log = world.open();
         assert_eq!(log.publish().unwrap().snapshots, 2, "cut {cut}");
-        assert_eq!(verify_registry(&world.stores(), &anchors()).unwrap(), vec![]);
+        assert_eq!(
+            verify_registry(&world.stores(), &anchors()).unwrap(),
+            vec![]
+        );
         let proof = prove(&world.stores(), &tenant("acme"), 9).unwrap();
         proof.verify(&key(), None).unwrap();
     }
@@ -327,8 +408,8 @@ fn a_publication_cut_short_anywhere_is_finished_at_the_next_start() {
 
 #[test]
 fn a_rolled_back_ledger_refuses_to_write_and_a_recovery_says_what_is_missing() {
-    use indelible_log::recover::recover;
     use indelible_log::OpenError;
+    use indelible_log::recover::recover;
     use indelible_proof::finding::FindingKind;
 
     let mut world = World::new(11);
@@ -350,8 +431,13 @@ fn a_rolled_back_ledger_refuses_to_write_and_a_recovery_says_what_is_missing() {
     let kinds: Vec<_> = findings.iter().map(|finding| finding.kind).collect();
     assert_eq!(kinds, vec![FindingKind::RolledBack]);
 
-    let recovered =
-        recover(&world.stores(), &World::key(), world.kept.clone(), &world.env()).unwrap();
+    let recovered = recover(
+        &world.stores(),
+        &World::key(),
+        world.kept.clone(),
+        &world.env(),
+    )
+    .unwrap();
     assert_eq!(recovered.incarnation, 2);
     let log = world.try_open(&recovered.origin).unwrap();
     submit(&log, "acme", 5..7);
@@ -363,7 +449,19 @@ fn a_rolled_back_ledger_refuses_to_write_and_a_recovery_says_what_is_missing() {
     let proof = prove(&world.stores(), &tenant("acme"), 7).unwrap();
     let key = key().renamed(&recovered.origin).unwrap();
     proof.verify(&key, None).unwrap();
-    assert!(world.try_open(ORIGIN).is_err(), "the old origin is never signed for again");
-    let again = recover(&world.stores(), &World::key(), world.kept.clone(), &world.env());
-    assert_eq!(again.unwrap_err().kind(), Kind::Invalid, "there is nothing to recover from");
+    assert!(
+        world.try_open(ORIGIN).is_err(),
+        "the old origin is never signed for again"
+    );
+    let again = recover(
+        &world.stores(),
+        &World::key(),
+        world.kept.clone(),
+        &world.env(),
+    );
+    assert_eq!(
+        again.unwrap_err().kind(),
+        Kind::Invalid,
+        "there is nothing to recover from"
+    );
 }

@@ -1,5 +1,9 @@
 //! A ledger in memory with a clock and randomness of the test's own, and stores that fail on demand.
-#![allow(dead_code, clippy::unwrap_used, reason = "shared by several test programs")]
+#![allow(
+    dead_code,
+    clippy::unwrap_used,
+    reason = "shared by several test programs"
+)]
 
 use std::collections::VecDeque;
 use std::ops::{ControlFlow, Range};
@@ -10,7 +14,7 @@ use indelible_event::catalogue::NATIVE;
 use indelible_event::{AuditId, Micros, Mode, TenantId};
 use indelible_log::policy::SealingPolicy;
 use indelible_log::{
-    Admission, Clock, Env, Keyring, KeySigner, Limits, Log, MasterKey, OpenError, Options, Random,
+    Admission, Clock, Env, KeySigner, Keyring, Limits, Log, MasterKey, OpenError, Options, Random,
     Signer, Stores, Submission,
 };
 use indelible_merkle::Hash;
@@ -167,11 +171,17 @@ impl World {
 
     pub fn stores(&self) -> Stores {
         let state: Arc<dyn State> = self.state.clone();
-        Stores { ledger: Arc::new(self.ledger.clone()), state }
+        Stores {
+            ledger: Arc::new(self.ledger.clone()),
+            state,
+        }
     }
 
     pub fn env(&self) -> Env {
-        Env { clock: self.clock.clone(), random: self.random.clone() }
+        Env {
+            clock: self.clock.clone(),
+            random: self.random.clone(),
+        }
     }
 
     pub fn key() -> SigningKey {
@@ -192,7 +202,10 @@ impl World {
             origin: ORIGIN.to_owned(),
             verifier_key: Self::key().verifier_key().to_string(),
             create_tenants: true,
-            limits: Limits { group_records_max: self.group_records_max, ..Limits::default() },
+            limits: Limits {
+                group_records_max: self.group_records_max,
+                ..Limits::default()
+            },
         };
         let signer = Some(self.signer(origin));
         Log::open(self.stores(), self.keyring(), signer, options, self.env())
@@ -247,5 +260,10 @@ fn number_bytes(number: u64) -> [u8; 10] {
 }
 
 pub fn submission(tenant_name: &str, event: Vec<u8>) -> Submission {
-    Submission { tenant: tenant(tenant_name), event, admission: admission(), stream: None }
+    Submission {
+        tenant: tenant(tenant_name),
+        event,
+        admission: admission(),
+        stream: None,
+    }
 }
