@@ -314,7 +314,11 @@ fn failed_appends_lose_nothing_acknowledged_and_double_nothing() {
                     })
                     .collect();
                 let mut receipts = BTreeMap::new();
-                for (number, outcome) in batches.into_iter().flat_map(|b| b.wait()).enumerate() {
+                for (number, outcome) in batches
+                    .into_iter()
+                    .flat_map(indelible_log::Pending::wait)
+                    .enumerate()
+                {
                     match outcome {
                         Outcome::New(r) | Outcome::Repeat(r) => {
                             assert!(receipts.insert(r.sequence_number, number).is_none());

@@ -34,7 +34,7 @@ impl Clock for TestClock {
     }
 }
 
-/// SplitMix64: enough for ids and keys that only have to differ.
+/// `SplitMix64`: enough for ids and keys that only have to differ.
 pub struct TestRandom(pub AtomicU64);
 
 impl Random for TestRandom {
