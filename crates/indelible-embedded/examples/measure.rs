@@ -2,7 +2,11 @@
 //! is compared with anything; `bench/` is.
 //!
 //! `cargo run --release -p indelible-embedded --example measure -- DIR RECORDS [PERSONAL%]`
-#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a program to be run by hand")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a program to be run by hand"
+)]
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -18,13 +22,19 @@ use indelible_store::{Commit, Expr, Index, Ledger, Query};
 const BATCH: usize = 1000;
 
 fn open(disk: &Arc<RealDisk>, read_only: bool) -> Embedded {
-    let options = Options { read_only, ..Options::default() };
+    let options = Options {
+        read_only,
+        ..Options::default()
+    };
     let disk: Arc<dyn indelible_disk::Disk> = Arc::clone(disk) as _;
     Embedded::open(disk, Some(Arc::new(Seals)), options, &mut |_| {}).unwrap()
 }
 
 fn search(ledger: &Embedded, name: &str, expr: Expr) {
-    let query = Query { expr, ..Query::default() };
+    let query = Query {
+        expr,
+        ..Query::default()
+    };
     let mut best = f64::MAX;
     let mut found = 0;
     for _ in 0..20 {
@@ -56,9 +66,16 @@ fn main() {
     let mut generator = Generator::new(1, mix);
     let (mut spent, mut bytes, mut slowest) = (0.0, 0, 0.0_f64);
     for n in 0..records / BATCH {
-        let appends = (0..10).map(|t| generator.append((n * 10 + t) % 50, BATCH / 10)).collect();
+        let appends = (0..10)
+            .map(|t| generator.append((n * 10 + t) % 50, BATCH / 10))
+            .collect();
         let commit = Commit { appends };
-        bytes += commit.appends.iter().flat_map(|a| &a.records).map(|r| r.leaf.len()).sum::<usize>();
+        bytes += commit
+            .appends
+            .iter()
+            .flat_map(|a| &a.records)
+            .map(|r| r.leaf.len())
+            .sum::<usize>();
         let start = Instant::now();
         ledger.append(&commit).unwrap();
         let took = start.elapsed().as_secs_f64();
@@ -66,20 +83,31 @@ fn main() {
         slowest = slowest.max(took);
     }
     let count = f64::from(u32::try_from(records).unwrap());
-    println!("append: {:.2} us a record, slowest commit {:.1} ms", spent / count * 1e6, slowest * 1e3);
+    println!(
+        "append: {:.2} us a record, slowest commit {:.1} ms",
+        spent / count * 1e6,
+        slowest * 1e3
+    );
     let start = Instant::now();
     let stats = ledger.stats().unwrap();
     ledger.close().unwrap();
     println!("close: {:.2} s", start.elapsed().as_secs_f64());
     let per = |bytes: u64| f64::from(u32::try_from(bytes / 1000).unwrap()) * 1000.0 / count;
-    println!("leaf {:.0} bytes; {stats:?}", f64::from(u32::try_from(bytes / 1000).unwrap()) * 1e3 / count);
+    println!(
+        "leaf {:.0} bytes; {stats:?}",
+        f64::from(u32::try_from(bytes / 1000).unwrap()) * 1e3 / count
+    );
     let start = Instant::now();
     let ledger = open(&disk, false);
     println!("open: {:.3} s", start.elapsed().as_secs_f64());
     let stats = ledger.stats().unwrap();
     println!("{stats:?}\n{:.1} bytes a record", per(stats.total()));
     search(&ledger, "everything", Expr::All);
-    search(&ledger, "type", Expr::Is(Key::Type, "auth.login".to_owned()));
+    search(
+        &ledger,
+        "type",
+        Expr::Is(Key::Type, "auth.login".to_owned()),
+    );
     search(&ledger, "actor", Expr::Is(Key::Actor, "user-7".to_owned()));
     search(&ledger, "word", Expr::Is(Key::Word, "timeout".to_owned()));
     let both = vec![
@@ -100,5 +128,9 @@ fn main() {
     println!("read: {:.2} us a record", took / f64::from(read) * 1e6);
     let start = Instant::now();
     let findings = ledger.check(&mut |_| {}).unwrap();
-    println!("check: {:.2} s, {} findings", start.elapsed().as_secs_f64(), findings.len());
+    println!(
+        "check: {:.2} s, {} findings",
+        start.elapsed().as_secs_f64(),
+        findings.len()
+    );
 }

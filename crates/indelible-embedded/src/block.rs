@@ -5,7 +5,9 @@
 //! always returned byte for byte. The id stands beside the text even where it was not cut out of
 //! it. Layout: `spec/segment.md` §3.
 
+use std::cell::RefCell;
 use std::ops::Range;
+use std::sync::LazyLock;
 
 use indelible_event::ids::AuditId;
 use indelible_merkle::Hash;
@@ -19,6 +21,17 @@ const AUDIT_ID: &[u8] = b"\"audit_id\":\"";
 /// `previous_hash` stands in the last bytes of a leaf: its value, 41 bytes of keys, a sequence
 /// number of at most 20 and a tenant of at most 128 bytes come after the key.
 const PREVIOUS_WITHIN: usize = 384;
+/// Finds the keys of the values that are cut out.
+struct Keys {
+    audit_id: memmem::Finder<'static>,
+    previous: memmem::FinderRev<'static>,
+}
+
+static KEYS: LazyLock<Keys> = LazyLock::new(|| Keys {
+    audit_id: memmem::Finder::new(AUDIT_ID),
+    previous: memmem::FinderRev::new(PREVIOUS),
+});
+
 const PREVIOUS_CUT: u8 = 1;
 const ID_CUT: u8 = 2;
 const SEALED: u8 = 4;
@@ -76,16 +89,13 @@ impl Packer {
     pub(crate) fn add(&mut self, leaf: &[u8], id: &AuditId, sealed: &[SealedRef]) {
         let start = self.text.len();
         let (mut previous, mut audit) = (None, None);
-        if let Some(at) = memmem::find(leaf, AUDIT_ID).map(|at| at + AUDIT_ID.len())
+        if let Some(at) = KEYS.audit_id.find(leaf).map(|at| at + AUDIT_ID.len())
             && leaf.get(at..at + 36) == Some(id.text().as_slice())
         {
             audit = Some(at);
         }
         let from = leaf.len().saturating_sub(PREVIOUS_WITHIN);
-        if let Some(found) = leaf
-            .get(from..)
-            .and_then(|tail| memmem::rfind(tail, PREVIOUS))
-        {
+        if let Some(found) = leaf.get(from..).and_then(|tail| KEYS.previous.rfind(tail)) {
             let at = from + found + PREVIOUS.len();
             let hex = leaf.get(at..at + Hash::HEX_BYTES);
             if let Some(hash) = hex.and_then(|hex| Hash::from_hex(hex).ok())
@@ -209,14 +219,14 @@ fn restore(
 ) -> Option<()> {
     let mut from = 0;
     if let Some(id) = id {
-        let at = memmem::find(part, AUDIT_ID)? + AUDIT_ID.len();
+        let at = KEYS.audit_id.find(part)? + AUDIT_ID.len();
         out.extend_from_slice(part.get(..at)?);
         out.extend_from_slice(&id.text());
         from = at;
     }
     if let Some(hash) = previous {
         let tail = part.len().saturating_sub(PREVIOUS_WITHIN);
-        let at = tail + memmem::rfind(part.get(tail..)?, PREVIOUS)? + PREVIOUS.len();
+        let at = tail + KEYS.previous.rfind(part.get(tail..)?)? + PREVIOUS.len();
         out.extend_from_slice(part.get(from..at)?);
         out.extend_from_slice(&hash.to_hex());
         from = at;
@@ -230,6 +240,21 @@ pub(crate) fn measure(bytes: &[u8]) -> Option<(u32, usize)> {
     let mut reader = Reader::new(bytes);
     let records = reader.u32()?;
     Some((records, HEADER_BYTES.checked_add(reader.u32()? as usize)?))
+}
+
+thread_local! {
+    /// Making a decompressor costs as much as unpacking a block.
+    static DECOMPRESSOR: RefCell<Option<zstd::bulk::Decompressor<'static>>> =
+        const { RefCell::new(None) };
+}
+
+fn decompress(packed: &[u8], bytes: usize) -> Option<Vec<u8>> {
+    DECOMPRESSOR.with_borrow_mut(|slot| {
+        if slot.is_none() {
+            *slot = zstd::bulk::Decompressor::new().ok();
+        }
+        slot.as_mut()?.decompress(packed, bytes).ok()
+    })
 }
 
 /// What a block says about one record.
@@ -272,7 +297,7 @@ impl Block {
         let raw_bytes = block.read_meta(meta, records)?;
         let (raw, packed) = rest.split_at_checked(raw_bytes)?;
         block.raw = raw.to_vec();
-        block.text = zstd::bulk::decompress(packed, text_bytes).ok()?;
+        block.text = decompress(packed, text_bytes)?;
         (block.text.len() == text_bytes).then_some((block, reader.at()))
     }
 

@@ -9,6 +9,7 @@
 //! ciphertexts here), removing anything.
 
 mod append;
+mod bits;
 mod block;
 mod bytes;
 mod check;

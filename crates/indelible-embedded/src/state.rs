@@ -83,6 +83,14 @@ impl RedbState {
         Ok(database)
     }
 
+    /// The database to read from: while there is no room to open it for writing, a copy.
+    fn reading(&self) -> Result<Arc<Database>> {
+        match self.database() {
+            Err(error) if error.kind() == Kind::NoSpace => self.open_copy().map(Arc::new),
+            other => other,
+        }
+    }
+
     fn open_file(&self) -> Result<Database> {
         let disk = &*self.disk;
         if disk.len(&self.path).map_err(from_disk)?.is_none() {
@@ -193,10 +201,8 @@ impl RedbState {
 
     fn try_get(&self, space: &'static str, key: &[u8]) -> Result<Option<(Vec<u8>, Version)>> {
         let failed = |e: redb::Error| self.failed("read", e);
-        let transaction = self
-            .database()?
-            .begin_read()
-            .map_err(|e| failed(e.into()))?;
+        let database = self.reading()?;
+        let transaction = database.begin_read().map_err(|e| failed(e.into()))?;
         let table = match transaction.open_table(Table::new(space)) {
             Ok(table) => table,
             Err(TableError::TableDoesNotExist(_)) => return Ok(None),
@@ -227,10 +233,8 @@ impl RedbState {
         limit: usize,
     ) -> Result<Vec<Entry>> {
         let failed = |e: redb::Error| self.failed("read", e);
-        let transaction = self
-            .database()?
-            .begin_read()
-            .map_err(|e| failed(e.into()))?;
+        let database = self.reading()?;
+        let transaction = database.begin_read().map_err(|e| failed(e.into()))?;
         let table = match transaction.open_table(Table::new(space)) {
             Ok(table) => table,
             Err(TableError::TableDoesNotExist(_)) => return Ok(Vec::new()),

@@ -48,6 +48,15 @@ struct TermTable {
 }
 
 impl TermTable {
+    /// A table for about so many terms.
+    fn with_room(terms: usize) -> Self {
+        Self {
+            rows: 0,
+            table: HashTable::with_capacity(terms),
+            lists: Vec::new(),
+        }
+    }
+
     fn insert(&mut self, hash: u64, row: u32) {
         let Some(term) = self.table.find_mut(hash, |term| term.hash == hash) else {
             let term = Term {
@@ -193,7 +202,8 @@ impl Tail {
             .last()
             .is_none_or(|table| table.rows == TABLE_ROWS)
         {
-            self.tables.push(TermTable::default());
+            let terms = self.tables.last().map_or(0, |table| table.table.len());
+            self.tables.push(TermTable::with_room(terms));
         }
         if let Some(table) = self.tables.last_mut() {
             table.rows += 1;

@@ -158,7 +158,7 @@ fn a_forgotten_sync_is_noticed() {
                 indelible_disk::Operation::SyncData | indelible_disk::Operation::SyncDir
             )
         });
-    let last_sync = syncs.map(|(at, _)| at as u64).last().unwrap();
+    let last_sync = syncs.map(|(at, _)| at as u64).max().unwrap();
     let lost = (0..32).any(|seed| {
         let faulty = FaultyDisk::new(seed);
         let disk: Arc<dyn Disk> = Arc::new(faulty.clone());
@@ -172,7 +172,7 @@ fn a_forgotten_sync_is_noticed() {
         });
         let state = open_state(Arc::clone(&disk), "state.redb", StateMode::Write).unwrap();
         let written = (0..6).take_while(|&n| state.apply(&[put("a", n), put("b", n)]).is_ok());
-        let last = written.last();
+        let last = written.max();
         faulty.crash();
         drop(state);
         faulty.reboot();

@@ -1,12 +1,13 @@
 //! A column of integers: chunks of 1,024 rows, each with minimum and maximum, bits packed.
 //!
-//! A value is stored as its distance from the chunk's minimum in as many bits as the largest needs,
-//! so a chunk of equal values takes none. The chunk index, read whole, is also the zone map.
+//! A value is stored as its distance from the chunk's minimum, divided by what divides all of them,
+//! in as many bits as the largest needs; a chunk of equal values takes none. The chunk index, read whole, is also the zone map.
 
 use std::ops::Range;
 
 use indelible_store::Result;
 
+use crate::bits::{pack, packed_bytes, unpack, width_of};
 use crate::bytes::{Reader, to_u32};
 use crate::container::{Container, Writer};
 
@@ -19,6 +20,7 @@ pub(crate) struct Chunk {
     pub(crate) min: i64,
     pub(crate) max: i64,
     at: u64,
+    unit: u64,
     width: u8,
     crc: u32,
 }
@@ -32,40 +34,42 @@ pub(crate) struct Column {
 
 /// Writes a column as two sections: the chunks as `kind`, their index as `kind + 1`.
 pub(crate) fn write(writer: &mut Writer, kind: u32, values: &[i64]) -> Result<()> {
-    let mut index = Vec::with_capacity(4 + values.len().div_ceil(CHUNK_ROWS) * 29);
+    let mut index = Vec::with_capacity(4 + values.len().div_ceil(CHUNK_ROWS) * 37);
     index.extend_from_slice(&to_u32(values.len()).to_le_bytes());
     writer.begin(kind);
     let mut packed = Vec::new();
     for chunk in values.chunks(CHUNK_ROWS) {
         let min = chunk.iter().copied().min().unwrap_or(0);
         let max = chunk.iter().copied().max().unwrap_or(0);
-        let width = 64 - (max.wrapping_sub(min)).cast_unsigned().leading_zeros();
+        let unit = unit_of(chunk, min);
+        let steps = |value: i64| value.wrapping_sub(min).cast_unsigned() / unit;
+        let width = width_of(steps(max));
         packed.clear();
-        pack(chunk, min, width, &mut packed);
+        pack(chunk.iter().map(|value| steps(*value)), width, &mut packed);
         index.extend_from_slice(&min.to_le_bytes());
         index.extend_from_slice(&max.to_le_bytes());
         index.extend_from_slice(&writer.at().to_le_bytes());
-        index.push(width.to_le_bytes()[0]);
+        index.extend_from_slice(&unit.to_le_bytes());
+        index.push(width);
         index.extend_from_slice(&crc32c::crc32c(&packed).to_le_bytes());
         writer.put(&packed)?;
     }
     writer.section(kind + 1, &index)
 }
 
-fn pack(values: &[i64], min: i64, width: u32, out: &mut Vec<u8>) {
-    let (mut bits, mut held) = (0_u128, 0_u32);
+/// The largest number that divides every value's distance from the minimum.
+fn unit_of(values: &[i64], min: i64) -> u64 {
+    let mut unit = 0;
     for &value in values {
-        bits |= u128::from(value.wrapping_sub(min).cast_unsigned()) << held;
-        held += width;
-        while held >= 8 {
-            out.push(bits.to_le_bytes()[0]);
-            bits >>= 8;
-            held -= 8;
+        let mut rest = value.wrapping_sub(min).cast_unsigned();
+        while rest != 0 {
+            (unit, rest) = (rest, unit % rest);
+        }
+        if unit == 1 {
+            break;
         }
     }
-    if held > 0 {
-        out.push(bits.to_le_bytes()[0]);
-    }
+    unit.max(1)
 }
 
 impl Column {
@@ -87,6 +91,7 @@ impl Column {
                 min: reader.i64()?,
                 max: reader.i64()?,
                 at: reader.u64()?,
+                unit: reader.u64()?,
                 width: reader.u8()?.min(64),
                 crc: reader.u32()?,
             });
@@ -107,12 +112,17 @@ impl Column {
             return Ok(());
         };
         let count = self.rows_of(number).len();
-        let bytes = (count * usize::from(chunk.width)).div_ceil(8) as u64;
+        let bytes = packed_bytes(count, chunk.width) as u64;
         let packed = file.read(chunk.at..chunk.at + bytes)?;
         if crc32c::crc32c(&packed) != chunk.crc {
             return Err(file.corrupt("has a damaged column"));
         }
-        unpack(&packed, count, chunk, out);
+        let value = |steps: u64| {
+            chunk
+                .min
+                .wrapping_add(steps.wrapping_mul(chunk.unit).cast_signed())
+        };
+        unpack(&packed, count, chunk.width, |steps| out.push(value(steps)));
         Ok(())
     }
 
@@ -136,33 +146,6 @@ impl Column {
     }
 }
 
-fn unpack(packed: &[u8], count: usize, chunk: &Chunk, out: &mut Vec<i64>) {
-    let width = u32::from(chunk.width);
-    if width == 0 {
-        out.resize(count, chunk.min);
-        return;
-    }
-    let mask = u64::MAX >> (64 - width);
-    let (mut bits, mut held) = (0_u128, 0_u32);
-    let mut bytes = packed.chunks(8);
-    for _ in 0..count {
-        if held < width {
-            let mut word = [0; 8];
-            if let Some(part) = bytes.next()
-                && let Some(place) = word.get_mut(..part.len())
-            {
-                place.copy_from_slice(part);
-            }
-            bits |= u128::from(u64::from_le_bytes(word)) << held;
-            held += 64;
-        }
-        let low = u64::try_from(bits & u128::from(mask)).unwrap_or(0);
-        out.push(chunk.min.wrapping_add(low.cast_signed()));
-        bits >>= width;
-        held -= width;
-    }
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
@@ -175,7 +158,10 @@ mod tests {
         #[test]
         fn values_come_back(
             values in proptest::collection::vec(
-                prop_oneof![any::<i64>(), 0_i64..1000, Just(i64::MIN), Just(i64::MAX)], 0..3000),
+                prop_oneof![
+                    any::<i64>(), 0_i64..1000, Just(i64::MIN), Just(i64::MAX),
+                    (0_i64..99).prop_map(|n| n * 1000)
+                ], 0..3000),
         ) {
             let disk = FaultyDisk::new(0);
             let mut writer = Writer::create(&disk, "f", *b"indl-tst").unwrap();

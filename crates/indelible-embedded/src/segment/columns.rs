@@ -3,7 +3,7 @@
 use indelible_disk::Disk;
 use indelible_store::{Column as Number, Result};
 
-use crate::bytes::{Reader, put_varint};
+use crate::bytes::{Reader, put_varint, unzigzag, zigzag};
 use crate::container::{Container, FileFacts, Writer};
 use crate::directory::Directory;
 use crate::segment::column::{self, Column};
@@ -52,7 +52,7 @@ pub(crate) fn write(disk: &dyn Disk, path: &str, source: &Source<'_>) -> Result<
             .filter(|(column, ..)| *column == number)
         {
             put_varint(&mut bytes, u64::from(row - before));
-            bytes.extend_from_slice(&value.to_le_bytes());
+            put_number(&mut bytes, *value);
             before = *row;
         }
         if !bytes.is_empty() {
@@ -128,10 +128,82 @@ impl Columns {
         let bytes = self.file.section(NUMBERS + u32::from(number as u8))?;
         let mut reader = Reader::new(&bytes);
         let mut row = 0;
-        while let (Some(step), Some(value)) = (reader.varint_u32(), reader.u64()) {
+        while let (Some(step), Some(value)) = (reader.varint_u32(), number_of(&mut reader)) {
             row += step;
-            visit(row, f64::from_bits(value));
+            visit(row, value);
         }
         Ok(())
+    }
+}
+
+/// How a number is stored, in the two lowest bits of a varint.
+const WHOLE: u64 = 0;
+const MILLIONTHS: u64 = 1;
+const AS_IT_IS: u64 = 2;
+const MILLION: f64 = 1e6;
+
+/// Appends a number: whole ones and millionths as varints, others as eight bytes.
+fn put_number(out: &mut Vec<u8>, value: f64) {
+    for (factor, tag) in [(1.0, WHOLE), (MILLION, MILLIONTHS)] {
+        let steps = (value * factor).round();
+        // Below 2^53 every whole number is exact.
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "out of range it comes back as another number and is not taken"
+        )]
+        let whole = steps as i64;
+        if steps.abs() < 9e15 && restored(whole, factor).to_bits() == value.to_bits() {
+            put_varint(out, zigzag(whole) << 2 | tag);
+            return;
+        }
+    }
+    put_varint(out, AS_IT_IS);
+    out.extend_from_slice(&value.to_le_bytes());
+}
+
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "only numbers below 2^53 are written so"
+)]
+fn restored(whole: i64, factor: f64) -> f64 {
+    whole as f64 / factor
+}
+
+fn number_of(reader: &mut Reader<'_>) -> Option<f64> {
+    let word = reader.varint()?;
+    let whole = unzigzag(word >> 2);
+    match word & 3 {
+        WHOLE => Some(restored(whole, 1.0)),
+        MILLIONTHS => Some(restored(whole, MILLION)),
+        AS_IT_IS => reader.u64().map(f64::from_bits),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn numbers_come_back_to_the_bit(
+            numbers in proptest::collection::vec(
+                prop_oneof![
+                    any::<f64>(), Just(-0.0), Just(f64::NAN), Just(1e300), Just(9e15),
+                    (0_u32..5000).prop_map(f64::from), any::<i32>().prop_map(|n| f64::from(n) / 1e3)
+                ], 0..50),
+        ) {
+            let mut bytes = Vec::new();
+            for &number in &numbers {
+                put_number(&mut bytes, number);
+            }
+            let mut reader = Reader::new(&bytes);
+            for number in numbers {
+                prop_assert_eq!(number_of(&mut reader).unwrap().to_bits(), number.to_bits());
+            }
+            prop_assert!(reader.is_done());
+        }
     }
 }

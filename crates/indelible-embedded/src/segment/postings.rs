@@ -10,7 +10,8 @@ use indelible_disk::Disk;
 use indelible_store::Result;
 use roaring::RoaringBitmap;
 
-use crate::bytes::{Reader, put_chunk, put_varint};
+use crate::bits::{pack, packed_bytes, unpack, width_of};
+use crate::bytes::{Reader, put_varint, to_u32};
 use crate::container::{Container, FileFacts, Writer, end_page};
 
 const MAGIC: [u8; 8] = *b"indl-pst";
@@ -19,13 +20,17 @@ const SPARSE: u32 = 2;
 const PAGE_TERMS: usize = 256;
 /// A list of at most this many bytes stands in the page.
 const INLINE_BYTES: usize = 48;
+/// The second bit of an entry: its list stands in the page.
+const SHORT: u64 = 2;
 /// From this many rows on a list may be a bitmap.
 const BITMAP_ROWS: usize = 256;
 
 /// Writes postings, term by term in the order of their hashes.
 pub(crate) struct PostingsWriter {
     writer: Writer,
-    page: Vec<(u64, Vec<u8>)>,
+    page: Vec<(u64, u64)>,
+    /// The short lists of the page, and the long ones before it.
+    short: Vec<u8>,
     lists: Vec<u8>,
     sparse: Vec<u8>,
     scratch: Vec<u8>,
@@ -39,6 +44,7 @@ impl PostingsWriter {
         Ok(Self {
             writer,
             page,
+            short: Vec::new(),
             lists,
             sparse: Vec::new(),
             scratch: Vec::new(),
@@ -47,22 +53,21 @@ impl PostingsWriter {
 
     /// Adds a term: its hash, above all before, and its rows, ascending.
     pub(crate) fn term(&mut self, hash: u64, rows: &[u32]) -> Result<()> {
-        let mut entry = Vec::new();
-        if let [row] = rows {
-            put_varint(&mut entry, u64::from(*row) << 1 | 1);
+        let word = if let [row] = rows {
+            u64::from(*row) << 1 | 1
         } else {
             self.scratch.clear();
             put_list(&mut self.scratch, rows);
             if self.scratch.len() <= INLINE_BYTES {
-                put_varint(&mut entry, 0);
-                put_chunk(&mut entry, &self.scratch);
+                self.short.extend_from_slice(&self.scratch);
+                (self.scratch.len() as u64) << 2 | SHORT
             } else {
                 end_page(&mut self.scratch);
-                put_varint(&mut entry, (self.scratch.len() as u64) << 1);
                 self.lists.extend_from_slice(&self.scratch);
+                (self.scratch.len() as u64) << 2
             }
-        }
-        self.page.push((hash, entry));
+        };
+        self.page.push((hash, word));
         if self.page.len() == PAGE_TERMS {
             self.end_page()
         } else {
@@ -78,21 +83,25 @@ impl PostingsWriter {
         let lists_at = self.writer.at();
         self.writer.put(&self.lists)?;
         self.lists.clear();
-        let mut bytes = Vec::new();
-        bytes.extend_from_slice(&crate::bytes::to_u32(self.page.len()).to_le_bytes());
-        bytes.extend_from_slice(&lists_at.to_le_bytes());
         let mut before = first;
-        for (hash, entry) in self.page.drain(..) {
-            put_varint(&mut bytes, hash - before);
-            bytes.extend_from_slice(&entry);
-            before = hash;
+        for (hash, _) in &mut self.page {
+            (before, *hash) = (*hash, *hash - before);
         }
+        let hashes = width_of(self.page.iter().map(|(step, _)| *step).max().unwrap_or(0));
+        let words = width_of(self.page.iter().map(|(_, word)| *word).max().unwrap_or(0));
+        let mut bytes = to_u32(self.page.len()).to_le_bytes().to_vec();
+        bytes.extend_from_slice(&lists_at.to_le_bytes());
+        bytes.extend_from_slice(&[hashes, words]);
+        pack(self.page.iter().map(|(step, _)| *step), hashes, &mut bytes);
+        pack(self.page.iter().map(|(_, word)| *word), words, &mut bytes);
+        bytes.append(&mut self.short);
+        self.page.clear();
         end_page(&mut bytes);
         self.sparse.extend_from_slice(&first.to_le_bytes());
         self.sparse
             .extend_from_slice(&self.writer.at().to_le_bytes());
         self.sparse
-            .extend_from_slice(&crate::bytes::to_u32(bytes.len()).to_le_bytes());
+            .extend_from_slice(&to_u32(bytes.len()).to_le_bytes());
         self.writer.put(&bytes)
     }
 
@@ -257,18 +266,31 @@ fn visit_page<'a>(
     visit: &mut dyn FnMut(u64, Found<'a>) -> Option<bool>,
 ) -> Option<()> {
     let mut reader = Reader::new(page);
-    let count = reader.u32()?;
+    let count = reader.u32()? as usize;
     let mut lists_at = reader.u64()?;
+    let (hashes, words) = (reader.u8()?, reader.u8()?);
+    if count > PAGE_TERMS || hashes > 64 || words > 64 {
+        return None;
+    }
+    let (mut steps, mut entries) = ([0; PAGE_TERMS], [0; PAGE_TERMS]);
+    for (width, numbers) in [(hashes, &mut steps), (words, &mut entries)] {
+        let packed = reader.take(packed_bytes(count, width))?;
+        let mut places = numbers.iter_mut();
+        unpack(packed, count, width, |number| {
+            if let Some(place) = places.next() {
+                *place = number;
+            }
+        });
+    }
     let mut hash = first;
-    for _ in 0..count {
-        hash = hash.checked_add(reader.varint()?)?;
-        let word = reader.varint()?;
+    for (step, word) in steps.iter().zip(entries).take(count) {
+        hash = hash.checked_add(*step)?;
         let found = if word & 1 == 1 {
             Found::Row(u32::try_from(word >> 1).ok()?)
-        } else if word == 0 {
-            Found::List(reader.chunk()?)
+        } else if word & SHORT != 0 {
+            Found::List(reader.take(usize::try_from(word >> 2).ok()?)?)
         } else {
-            let end = lists_at.checked_add(word >> 1)?;
+            let end = lists_at.checked_add(word >> 2)?;
             let range = lists_at..end;
             lists_at = end;
             Found::At(range)
