@@ -1,2 +1,56 @@
-//! The `indelible` command.
-fn main() {}
+//! The `indelible` command: the only place that names back ends and settings together.
+//!
+//! Not here: anything a library could do. Commands open the stores, call the crates below and say
+//! what came of it; exit codes and streams are as `docs/cli.md` has them.
+
+mod args;
+mod commands;
+mod config;
+mod dead_letters;
+mod exit;
+mod export_names;
+mod import;
+mod keys;
+mod ledger;
+mod output;
+mod process;
+#[cfg(test)]
+mod reference;
+mod verify;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use args::Cli;
+use config::Environment;
+use exit::Failure;
+use output::Output;
+
+fn main() -> ExitCode {
+    // Usage errors, --help and --version end here, with exit code 2 or 0.
+    let cli = Cli::parse();
+    let environment = Environment::of_process();
+    let config = match config::load(&cli.global, &environment) {
+        Ok(config) => config,
+        Err(failure) => {
+            let plain = Output::plain();
+            return end(&plain, &Err(failure));
+        }
+    };
+    let mut output = Output::of_process(&config, &environment, cli.global.json, cli.global.quiet);
+    let result = commands::run(&cli.command, &config, &mut output);
+    // What was written before a failure is part of the answer.
+    let flushed = output.flush();
+    end(&output, &result.and(flushed))
+}
+
+fn end(output: &Output, result: &Result<(), Failure>) -> ExitCode {
+    let Err(failure) = result else {
+        return ExitCode::SUCCESS;
+    };
+    if let Some(text) = failure.message() {
+        output.error(text);
+    }
+    ExitCode::from(failure.code())
+}

@@ -1,0 +1,302 @@
+//! The options of each command, with examples.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand, ValueEnum};
+
+use super::Switch;
+
+/// What the files hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// AWS CloudTrail: {"Records":[…]}, arrays, single objects or one record per line.
+    Cloudtrail,
+    /// Our own events, one per line.
+    Ndjson,
+}
+
+/// `import`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Importing the same files again adds nothing. What is refused is kept, encrypted, in the data
+directory (see `indelible dead-letters`), and the command then exits 1.
+
+Examples:
+  indelible import --format cloudtrail ./logs --tenant acme
+  indelible import --format cloudtrail 2023-07-10.json.gz
+  zcat events.ndjson.gz | indelible import --format ndjson - --tenant acme --receipts receipts.ndjson")]
+pub struct Import {
+    /// What the files hold
+    #[arg(long, value_enum)]
+    pub format: Format,
+    /// Files, folders (their *.json, *.ndjson, *.jsonl and .gz of these), or - for standard input
+    #[arg(required = true, value_name = "PATH")]
+    pub paths: Vec<PathBuf>,
+    /// Whose log; made when it is not there [default: default]
+    #[arg(long)]
+    pub tenant: Option<String>,
+    /// Take events that are not quite right and flag them as lenient (ndjson)
+    #[arg(long)]
+    pub lenient: bool,
+    /// Exit 1 when something could not be mapped, though it was kept
+    #[arg(long)]
+    pub strict: bool,
+    /// Whether to seal personal data [default: on]
+    #[arg(long, value_name = "WHEN")]
+    pub sealing: Option<Switch>,
+    /// Write a receipt line for each event as soon as it is durable, to FILE or - for standard
+    /// output
+    #[arg(long, value_name = "FILE")]
+    pub receipts: Option<PathBuf>,
+}
+
+/// `emit`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  indelible emit --tenant acme --action content.publish --actor agent:publisher \\
+      --target post:456 --outcome success
+  indelible emit --action user.login --actor user:ada --outcome denied \\
+      --description 'wrong password' --payload '{\"attempt\":3}' --json")]
+pub struct Emit {
+    /// Whose log; made when it is not there [default: default]
+    #[arg(long)]
+    pub tenant: Option<String>,
+    /// What was done, as noun.verb; becomes the event type
+    #[arg(long, value_name = "NOUN.VERB")]
+    pub action: String,
+    /// Who did it, as type:id
+    #[arg(long, value_name = "TYPE:ID")]
+    pub actor: String,
+    /// What it was done to, as type:id
+    #[arg(long, value_name = "TYPE:ID")]
+    pub target: Option<String>,
+    /// How it ended.
+    #[arg(
+        long,
+        help = "How it ended: success, failure, partial, pending, in_progress, denied, blocked, \
+                timed_out, rolled_back or unknown"
+    )]
+    pub outcome: String,
+    /// Anything else, as a JSON object; stands under `data` in the event
+    #[arg(long, value_name = "JSON")]
+    pub payload: Option<String>,
+    /// The event in words
+    #[arg(long, value_name = "TEXT")]
+    pub description: Option<String>,
+    /// Id that ties events of one matter together
+    #[arg(long, value_name = "ID")]
+    pub correlation: Option<String>,
+    /// When it happened, RFC 3339 [default: now]
+    #[arg(long, value_name = "TIME")]
+    pub at: Option<String>,
+    /// Whether to seal personal data [default: on]
+    #[arg(long, value_name = "WHEN")]
+    pub sealing: Option<Switch>,
+}
+
+/// The order of a result.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum SortOrder {
+    /// By the time it happened.
+    Time,
+    /// By sequence number.
+    Seq,
+}
+
+/// `query`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Words are looked up in the text and as names; qualifiers narrow: actor: target: type: category:
+outcome: severity: correlation: request: ip: email: id: seq: since: until: and more (docs/query.md).
+A comma means any of these, a leading - means not; a query that starts with one goes behind --.
+
+Examples:
+  indelible query 'actor:bert-jan outcome:failure'
+  indelible query 'type:s3.DeleteBucket since:2023-07-10 until:2023-07-11'
+  indelible query 'outcome:failure,denied -actor:terraform' --limit 0 --json
+  indelible query --json -- -outcome:success")]
+pub struct Query {
+    /// What to look for; nothing finds everything
+    #[arg(value_name = "QUERY")]
+    pub text: Vec<String>,
+    /// Only this tenant's log
+    #[arg(long)]
+    pub tenant: Option<String>,
+    /// How many records; 0 for all
+    #[arg(long, default_value_t = 100)]
+    pub limit: usize,
+    /// The order
+    #[arg(long, value_enum, default_value_t = SortOrder::Time)]
+    pub order: SortOrder,
+    /// Oldest first
+    #[arg(long)]
+    pub oldest_first: bool,
+    /// Go on after the page that printed this cursor
+    #[arg(long, value_name = "CURSOR")]
+    pub after: Option<String>,
+}
+
+/// `verify`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Without FILE the data directory is checked. An export is checked against FILE.checkpoint and
+FILE.disclosures when they lie beside it. Nothing else is needed: no keys, no ledger, no network.
+Without a checkpoint and a key that you trust, the verdict is `consistent, not anchored`.
+
+Examples:
+  indelible verify --data ./d
+  indelible verify acme.ndjson --key acme.vkey --require-anchor
+  indelible verify --proof record-42.proof --key acme.vkey")]
+pub struct Verify {
+    /// Exported logs
+    #[arg(value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+    /// Only this tenant of the data directory
+    #[arg(long)]
+    pub tenant: Option<String>,
+    /// The verifier key you trust, as text or as a file that holds it
+    #[arg(long, value_name = "VKEY|FILE")]
+    pub key: Option<String>,
+    /// A checkpoint you trust: the log must extend it
+    #[arg(long, value_name = "FILE")]
+    pub checkpoint: Option<PathBuf>,
+    /// The disclosures of an export [default: FILE.disclosures, when it is there]
+    #[arg(long, value_name = "FILE")]
+    pub disclosures: Option<PathBuf>,
+    /// Check the proof of one record; with FILE, also that the record is in it
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["tenant", "disclosures"])]
+    pub proof: Option<PathBuf>,
+    /// Exit 1 unless a signature by the trusted key covers the log
+    #[arg(long)]
+    pub require_anchor: bool,
+}
+
+/// `export`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Writes OUT (each line is a leaf, byte for byte), OUT.disclosures (the sealed values, where the keys
+are at hand) and OUT.checkpoint (the signed head). The export ends at the newest published head.
+
+Examples:
+  indelible export --tenant acme --out acme.ndjson
+  indelible export --tenant acme --joined | jq .event.actor")]
+pub struct Export {
+    /// Whose log
+    #[arg(long)]
+    pub tenant: Option<String>,
+    /// Where to write [default: standard output, leaves only]
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+    /// Readable records with the sealed values in their places; they verify only with their leaves
+    #[arg(long)]
+    pub joined: bool,
+    /// Leave the sealed values out
+    #[arg(long, conflicts_with = "joined")]
+    pub without_disclosures: bool,
+    /// Write over files that are there
+    #[arg(long)]
+    pub force: bool,
+}
+
+/// `prove`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  indelible prove 42 --tenant acme --out record-42.proof
+  indelible prove 018f3c2e-7b1a-7def-8abc-0123456789ab --tenant acme")]
+pub struct Prove {
+    /// Sequence number or audit id
+    #[arg(value_name = "SEQ|ID")]
+    pub record: String,
+    /// Whose log
+    #[arg(long)]
+    pub tenant: Option<String>,
+    /// Where to write [default: standard output]
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+}
+
+/// `tenants`.
+#[derive(Debug, Subcommand)]
+pub enum Tenants {
+    /// List the tenants, the size of their logs and their last records
+    List,
+    /// Create a tenant's log
+    Create {
+        /// Its name: letters, digits and . _ : @ -
+        name: String,
+    },
+}
+
+/// `keys`.
+#[derive(Debug, Subcommand)]
+pub enum Keys {
+    /// Print the verifier key, to be given to those who verify
+    Show,
+    /// List the key files of all ledgers, and whether they are whole and private
+    List,
+    /// Make a ledger with its keys, if it is not there
+    Init,
+}
+
+/// `config`.
+#[derive(Debug, Subcommand)]
+pub enum ConfigCommand {
+    /// Show every setting, its value and where it comes from
+    Show,
+    /// Check the configuration file and the environment
+    Check,
+}
+
+/// `fsck`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  indelible fsck --data ./d
+  indelible fsck --data ./d --repair")]
+pub struct Fsck {
+    /// Rebuild derived files that are damaged or missing
+    #[arg(long)]
+    pub repair: bool,
+}
+
+/// `recover`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Needed only after the finding `rolled back`: the signer has signed records that are not in the data
+directory any more, as after restoring an old backup. What is missing stays missing; the log says so
+and starts a new incarnation, so that receipts of the missing records can be told from forgeries.
+
+Examples:
+  indelible recover --data ./d          # says what would be done
+  indelible recover --data ./d --yes")]
+pub struct Recover {
+    /// Do it
+    #[arg(long)]
+    pub yes: bool,
+}
+
+/// `dead-letters`.
+#[derive(Debug, Subcommand)]
+pub enum DeadLetters {
+    /// List what was refused: file, position and reason
+    List,
+    /// Print one refused input, byte for byte
+    Show {
+        /// The id from the list
+        id: String,
+    },
+}
+
+/// `completions`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  indelible completions bash > /etc/bash_completion.d/indelible
+  indelible completions zsh > \"${fpath[1]}/_indelible\"")]
+pub struct Completions {
+    /// The shell
+    #[arg(value_enum)]
+    pub shell: clap_complete::Shell,
+}

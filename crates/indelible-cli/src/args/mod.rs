@@ -1,0 +1,156 @@
+//! The command line: every command, option and example, as clap reads them.
+//!
+//! Nothing here is carried out. Options that can also come from the environment or the
+//! configuration file carry no default: [`crate::config`] decides (`docs/cli.md`).
+
+mod commands;
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+pub use commands::*;
+
+/// A tamper-evident audit trail: import or emit events, find them again, and let anyone check that
+/// nothing was changed, removed, reordered or lost.
+#[derive(Debug, Parser)]
+#[command(
+    name = "indelible",
+    version,
+    max_term_width = 100,
+    subcommand_required = true,
+    arg_required_else_help = true,
+    after_help = TOP_EXAMPLES
+)]
+pub struct Cli {
+    /// Options of every command.
+    #[command(flatten)]
+    pub global: Global,
+    /// The command.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+const TOP_EXAMPLES: &str = "\
+Examples:
+  indelible import --format cloudtrail ./logs --tenant acme
+  indelible query 'actor:bert-jan outcome:failure'
+  indelible verify
+  indelible export --tenant acme --out acme.ndjson
+  indelible verify acme.ndjson
+
+Exit codes: 0 done and clean · 1 the answer is no · 2 usage · 3 could not · 130 cancelled";
+
+/// Options of every command.
+#[derive(Debug, Args)]
+pub struct Global {
+    /// Data directory [default: ./indelible-data]
+    #[arg(
+        long,
+        global = true,
+        value_name = "DIR",
+        help_heading = "Global options"
+    )]
+    pub data: Option<PathBuf>,
+    /// Directory of the signing and master keys, one folder per ledger inside
+    /// [default: the user's configuration directory]
+    #[arg(
+        long,
+        global = true,
+        value_name = "DIR",
+        help_heading = "Global options"
+    )]
+    pub keys: Option<PathBuf>,
+    /// Configuration file [default: indelible.toml here, else in the configuration directory]
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILE",
+        help_heading = "Global options"
+    )]
+    pub config: Option<PathBuf>,
+    /// Print the result as JSON, one value per line
+    #[arg(long, global = true, help_heading = "Global options")]
+    pub json: bool,
+    /// Show times in UTC instead of the local time zone
+    #[arg(long, global = true, help_heading = "Global options")]
+    pub utc: bool,
+    /// When to use colours [default: auto]
+    #[arg(
+        long,
+        global = true,
+        value_name = "WHEN",
+        help_heading = "Global options"
+    )]
+    pub color: Option<Color>,
+    /// No progress, no notes: only the result and errors
+    #[arg(long, short, global = true, help_heading = "Global options")]
+    pub quiet: bool,
+}
+
+/// When to use colours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Color {
+    /// On a terminal, unless `NO_COLOR` is set.
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// Whether to do something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Switch {
+    /// Do it.
+    On,
+    /// Do not.
+    Off,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Bring events from files into a tenant's log
+    Import(Import),
+    /// Write one event
+    Emit(Emit),
+    /// Find records
+    Query(Query),
+    /// Check a data directory, an export or a proof
+    Verify(Verify),
+    /// Write a tenant's log to a file that anyone can verify
+    Export(Export),
+    /// Make the proof that one record is in the published log
+    Prove(Prove),
+    /// List or create tenants
+    #[command(subcommand)]
+    Tenants(Tenants),
+    /// Show the keys of a ledger, or make them
+    #[command(subcommand)]
+    Keys(Keys),
+    /// Show or check the configuration
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// Check every byte of the data directory, and mend what can be mended
+    Fsck(Fsck),
+    /// Go on after the ledger was rolled back, saying in the log what is missing
+    Recover(Recover),
+    /// Show what imports refused
+    #[command(subcommand)]
+    DeadLetters(DeadLetters),
+    /// Print a completion script for a shell
+    Completions(Completions),
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn no_option_means_two_things() {
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,67 @@
+//! `config`: every setting with its source; that there is nothing wrong has been seen by now.
+
+use serde_json::json;
+
+use crate::args::ConfigCommand;
+use crate::config::{Config, SETTINGS, Source};
+use crate::exit::Result;
+use crate::output::{Column, Output, Table, Tone};
+
+/// Shows the settings, or says that they are fine: whatever is wrong with them ends every command
+/// before it begins.
+pub fn run(args: &ConfigCommand, config: &Config, output: &mut Output) -> Result {
+    match args {
+        ConfigCommand::Show => show(config, output),
+        ConfigCommand::Check => check(config, output),
+    }
+}
+
+fn check(config: &Config, output: &mut Output) -> Result {
+    let file = config.file.as_ref().map(|path| path.display().to_string());
+    if output.json {
+        return output.json_line(&json!({"file": file, "valid": true}));
+    }
+    match file {
+        Some(file) => output.line(format_args!("the configuration is valid ({file})")),
+        None => output.line("the configuration is valid (there is no file)"),
+    }
+}
+
+fn show(config: &Config, output: &mut Output) -> Result {
+    let mut table = Table::new(vec![
+        Column::whole("SETTING"),
+        Column::text("VALUE", 12),
+        Column::text("SOURCE", 10),
+    ]);
+    for (resolved, setting) in config.resolved.iter().zip(&SETTINGS) {
+        let value = match (&resolved.value, resolved.key, &config.keys) {
+            (None, "keys", Some(path)) => Some(path.display().to_string()),
+            (value, _, _) => value.clone(),
+        };
+        if output.json {
+            output.json_line(&json!({
+                "doc": setting.doc,
+                "setting": resolved.key,
+                "source": resolved.source.to_string(),
+                "value": value,
+                "variable": setting.variable(),
+            }))?;
+            continue;
+        }
+        let tone = if resolved.source == Source::Default {
+            Tone::Dim
+        } else {
+            Tone::Plain
+        };
+        table.row(vec![
+            (resolved.key.to_owned(), Tone::Plain),
+            (value.unwrap_or_else(|| "not set".to_owned()), tone),
+            (resolved.source.to_string(), Tone::Dim),
+        ]);
+    }
+    if output.json {
+        Ok(())
+    } else {
+        output.table(&table)
+    }
+}

@@ -1,0 +1,265 @@
+//! `export`: a tenant's log as lines that anyone can verify, with disclosures and checkpoint beside.
+
+use std::fs::{File, OpenOptions};
+use std::io::{BufWriter, Write};
+use std::ops::ControlFlow;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use indelible_event::ids::TenantId;
+use indelible_event::leaf::LeafView;
+use indelible_log::export::{Exported, Summary, export};
+use serde_json::json;
+
+use crate::args::Export;
+use crate::config::Config;
+use crate::exit::{Failure, OrCould, Result};
+use crate::export_names::beside;
+use crate::ledger::{self, Reading};
+use crate::output::Output;
+use crate::process::tenant_to_read;
+
+/// Writes the files, or the leaves to standard output.
+pub fn run(args: &Export, config: &Config, output: &mut Output) -> Result {
+    let reading = ledger::read(config, output)?;
+    let tenant = match tenant_to_read(args.tenant.as_deref(), config)? {
+        Some(tenant) => tenant,
+        None => only_tenant(&reading)?,
+    };
+    let summary = match &args.out {
+        None => to_output(args, &reading, &tenant, output)?,
+        Some(out) => to_files(args, &reading, &tenant, out)?,
+    };
+    if args.out.is_some() && output.json {
+        output.json_line(&json!({
+            "damaged": summary.damaged,
+            "disclosures": summary.disclosures,
+            "records": summary.records,
+            "root": summary.head.root,
+            "sealed": summary.closed,
+            "size": summary.head.size,
+            "tenant_id": tenant,
+        }))?;
+    } else {
+        output.note(format_args!(
+            "{} records of {tenant}, up to the published head at {}",
+            summary.records, summary.head.size
+        ));
+    }
+    if summary.closed > 0 && !args.without_disclosures {
+        output.warn(format_args!(
+            "{} records have personal values that stay sealed: erased, or the keys are not here",
+            summary.closed
+        ));
+    }
+    if summary.damaged > 0 {
+        output.error(format_args!(
+            "{} records cannot be read; see verify",
+            summary.damaged
+        ));
+        return Err(Failure::No);
+    }
+    Ok(())
+}
+
+/// The tenant of a ledger that has but one.
+fn only_tenant(reading: &Reading) -> Result<TenantId> {
+    let mut tenants = reading
+        .stores
+        .ledger
+        .tenants()
+        .or_could("list the tenants")?;
+    tenants.retain(|tenant| !tenant.is_ours());
+    match tenants.as_slice() {
+        [tenant] => Ok(tenant.clone()),
+        [] => Err(Failure::Could("there is no tenant yet".to_owned())),
+        several => {
+            let names: Vec<_> = several.iter().take(10).map(TenantId::as_str).collect();
+            Err(Failure::Usage(format!(
+                "say --tenant: there are {}",
+                names.join(", ")
+            )))
+        }
+    }
+}
+
+fn to_output(
+    args: &Export,
+    reading: &Reading,
+    tenant: &TenantId,
+    output: &mut Output,
+) -> Result<Summary> {
+    let mut written = Ok(());
+    let summary = export(&reading.stores, &reading.keyring, tenant, &mut |exported| {
+        if let Exported::Record { leaf, joined, .. } = exported {
+            let line = if args.joined {
+                &join(leaf, joined)
+            } else {
+                leaf
+            };
+            written = output.bytes(line).and_then(|()| output.bytes(b"\n"));
+        }
+        if written.is_err() {
+            ControlFlow::Break(())
+        } else {
+            ControlFlow::Continue(())
+        }
+    })
+    .or_could("export")?;
+    written.map(|()| summary)
+}
+
+/// Writes beside the names first, and puts the files in their places when all is there.
+fn to_files(args: &Export, reading: &Reading, tenant: &TenantId, out: &Path) -> Result<Summary> {
+    let with_disclosures = !args.joined && !args.without_disclosures;
+    let mut leaves = Part::create(out, args.force)?;
+    let mut disclosures = with_disclosures
+        .then(|| Part::create(&beside(out, "disclosures"), args.force))
+        .transpose()?;
+    let mut checkpoint = (!args.joined)
+        .then(|| Part::create(&beside(out, "checkpoint"), args.force))
+        .transpose()?;
+    let mut written = Ok(());
+    let summary = export(&reading.stores, &reading.keyring, tenant, &mut |exported| {
+        if let Exported::Record {
+            leaf,
+            joined,
+            disclosures: lines,
+            ..
+        } = exported
+        {
+            let line = if args.joined {
+                &join(leaf, joined)
+            } else {
+                leaf
+            };
+            written = leaves.line(line);
+            for line in lines {
+                if let (Ok(()), Some(part)) = (&written, &mut disclosures) {
+                    written = serde_json::to_vec(line)
+                        .or_could("write a disclosure")
+                        .and_then(|line| part.line(&line));
+                }
+            }
+        }
+        if written.is_err() {
+            ControlFlow::Break(())
+        } else {
+            ControlFlow::Continue(())
+        }
+    })
+    .or_could("export")?;
+    written?;
+    if let Some(part) = &mut checkpoint {
+        part.bytes(summary.head.checkpoint.as_bytes())?;
+    }
+    for part in [checkpoint, disclosures, Some(leaves)]
+        .into_iter()
+        .flatten()
+    {
+        part.finish()?;
+    }
+    Ok(summary)
+}
+
+/// The leaf with the personal values back in their places.
+fn join(leaf: &[u8], event: &[u8]) -> Vec<u8> {
+    let Ok(view) = LeafView::locate(leaf) else {
+        return leaf.to_vec();
+    };
+    let span = view.event_span();
+    let (head, tail) = (leaf.get(..span.start), leaf.get(span.end..));
+    [head.unwrap_or_default(), event, tail.unwrap_or_default()].concat()
+}
+
+/// A file being written under a name of its own until it is whole; removed if it never is.
+struct Part {
+    writer: Option<BufWriter<File>>,
+    unfinished: PathBuf,
+    path: PathBuf,
+}
+
+impl Part {
+    fn create(path: &Path, force: bool) -> Result<Self> {
+        if !force && path.exists() {
+            let text = format!(
+                "{} is there already; say --force to write over it",
+                path.display()
+            );
+            return Err(Failure::Could(text));
+        }
+        let unfinished = beside(path, "unfinished");
+        let file = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o600)
+            .open(&unfinished)
+            .or_could(format_args!("write {}", unfinished.display()))?;
+        let writer = Some(BufWriter::with_capacity(256 * 1024, file));
+        Ok(Self {
+            writer,
+            unfinished,
+            path: path.to_path_buf(),
+        })
+    }
+
+    fn bytes(&mut self, bytes: &[u8]) -> Result {
+        let Some(writer) = &mut self.writer else {
+            return Ok(());
+        };
+        writer
+            .write_all(bytes)
+            .or_could(format_args!("write {}", self.path.display()))
+    }
+
+    fn line(&mut self, bytes: &[u8]) -> Result {
+        self.bytes(bytes)?;
+        self.bytes(b"\n")
+    }
+
+    fn finish(mut self) -> Result {
+        let doing = || format!("write {}", self.path.display());
+        if let Some(writer) = self.writer.take() {
+            let file = writer
+                .into_inner()
+                .map_err(std::io::IntoInnerError::into_error);
+            file.and_then(|file| file.sync_all()).or_could(doing())?;
+        }
+        std::fs::rename(&self.unfinished, &self.path).or_could(doing())
+    }
+}
+
+impl Drop for Part {
+    fn drop(&mut self) {
+        if self.unfinished.exists() {
+            // It was never finished: what is left of it is of no use to anybody.
+            let _ = std::fs::remove_file(&self.unfinished);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+
+    #[test]
+    fn a_part_appears_whole_or_not_at_all() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("x.ndjson");
+        let mut part = Part::create(&path, false).unwrap();
+        part.line(b"one").unwrap();
+        drop(part);
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
+        let mut part = Part::create(&path, false).unwrap();
+        part.line(b"one").unwrap();
+        part.finish().unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), b"one\n");
+        assert!(
+            Part::create(&path, false).is_err(),
+            "nothing is written over unasked"
+        );
+        assert!(Part::create(&path, true).is_ok());
+    }
+}

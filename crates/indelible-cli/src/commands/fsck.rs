@@ -1,0 +1,67 @@
+//! `fsck`: every byte of the data directory, and mending what can be computed again.
+
+use indelible_proof::finding::Finding;
+use serde_json::json;
+
+use crate::args::Fsck;
+use crate::config::Config;
+use crate::exit::{Failure, Result};
+use crate::ledger;
+use crate::output::{Output, Tone};
+use crate::verify::print_finding;
+
+/// Checks, mends when asked, and checks again.
+pub fn run(args: &Fsck, config: &Config, output: &mut Output) -> Result {
+    let mut findings = check(config, output)?;
+    let mut mended = 0;
+    if args.repair && findings.iter().any(|finding| finding.kind.repairable()) {
+        let before = findings.len();
+        let progress = output.progress();
+        ledger::repair(config, &progress)?;
+        progress.clear();
+        findings = check(config, output)?;
+        mended = before.saturating_sub(findings.len());
+    }
+    print(&findings, mended, args.repair, output)?;
+    if findings.is_empty() {
+        Ok(())
+    } else {
+        Err(Failure::No)
+    }
+}
+
+fn check(config: &Config, output: &Output) -> Result<Vec<Finding>> {
+    let progress = output.progress();
+    let findings = ledger::check(config, &progress);
+    progress.clear();
+    findings
+}
+
+fn print(findings: &[Finding], mended: usize, repair: bool, output: &mut Output) -> Result {
+    if output.json {
+        for finding in findings {
+            output.json_line(finding)?;
+        }
+        return output.json_line(&json!({"findings": findings.len(), "mended": mended}));
+    }
+    for finding in findings {
+        print_finding(finding, output)?;
+    }
+    if mended > 0 {
+        output.line(format_args!("{mended} findings mended"))?;
+    }
+    if findings.is_empty() {
+        let word = output.paint("sound", Tone::Good);
+        return output.line(format_args!("every byte of the data directory is {word}"));
+    }
+    let repairable = findings
+        .iter()
+        .filter(|finding| finding.kind.repairable())
+        .count();
+    if repairable > 0 && !repair {
+        output.note(format_args!(
+            "{repairable} of these can be mended: indelible fsck --repair"
+        ));
+    }
+    Ok(())
+}

@@ -1,0 +1,127 @@
+//! `import`: files into a tenant's log. The work is done in [`crate::import`].
+
+use std::fs::File;
+use std::io::{self, BufWriter, Write};
+use std::path::Path;
+use std::sync::Arc;
+
+use indelible_event::Mode;
+use indelible_event::catalogue::{CLOUDTRAIL, Catalogue, NATIVE, Open};
+use indelible_log::prepare::Admission;
+use serde_json::json;
+
+use crate::args::{Format, Import};
+use crate::config::Config;
+use crate::exit::{Failure, OrCould, Result};
+use crate::import::{Feed, Imported, Plan, Refusals, Rules, Run, plan};
+use crate::ledger::{self, Writing};
+use crate::output::Output;
+use crate::process::tenant_to_write;
+
+/// Records that could not be mapped are listed nowhere, so each is flagged lenient.
+static UNMAPPED: Catalogue = Catalogue {
+    name: "unmapped",
+    open: Open::Closed,
+    entries: &[],
+    also: &[],
+};
+
+/// Imports, publishes, and says what came of it.
+pub fn run(args: &Import, config: &Config, output: &mut Output) -> Result {
+    let tenant = tenant_to_write(args.tenant.as_deref(), config)?;
+    let plan = plan(&args.paths)?;
+    for path in &plan.passed_over {
+        output.note(format_args!("passed over: {}", path.display()));
+    }
+    if plan.origins.is_empty() {
+        return Err(Failure::Could(
+            "there is nothing to import there".to_owned(),
+        ));
+    }
+    let receipts = args.receipts.as_deref().map(receipts_to).transpose()?;
+    let receipts_on_stdout = args.receipts.as_deref() == Some(Path::new("-"));
+    let ledger = ledger::write(config, output)?;
+    let rules = rules(args, config, tenant)?;
+    let imported = import(&ledger, &rules, plan, output, receipts)?;
+    let letters = imported.letters;
+    ledger.publish_and_close()?;
+    let counts = imported.counts;
+    if output.json {
+        let line = json!({"counts": counts, "dead_letters": letters});
+        if receipts_on_stdout {
+            output.note(line)
+        } else {
+            output.json_line(&line)?
+        }
+    } else if receipts_on_stdout {
+        output.note(counts);
+    } else {
+        output.line(counts)?;
+    }
+    if imported.unreadable {
+        return Err(Failure::Could(
+            "not every file could be read to its end".to_owned(),
+        ));
+    }
+    let clean = counts.all_in() && !(args.strict && counts.unmapped > 0);
+    if clean { Ok(()) } else { Err(Failure::No) }
+}
+
+fn import(
+    ledger: &Writing,
+    rules: &Rules,
+    plan: Plan,
+    output: &Output,
+    receipts: Option<Box<dyn Write>>,
+) -> Result<Imported> {
+    let access = &ledger.access;
+    let refusals = Refusals {
+        disk: &access.disk,
+        master: access.folder.master()?,
+        env: access.env.clone(),
+        writer: None,
+    };
+    let bytes = plan.bytes;
+    let feed = Feed::start(plan, rules.format).or_could("start reading")?;
+    let imported = Run::new(&ledger.log, rules, refusals, output, receipts).all(&feed, bytes)?;
+    feed.finish();
+    Ok(imported)
+}
+
+fn rules(args: &Import, config: &Config, tenant: indelible_event::TenantId) -> Result<Rules> {
+    let sealing = ledger::sealing(args.sealing.unwrap_or(config.sealing))?;
+    let (catalogue, dialect) = match args.format {
+        Format::Cloudtrail => (&CLOUDTRAIL, Some("cloudtrail".to_owned())),
+        Format::Ndjson => (&NATIVE, None),
+    };
+    let admission = |mode, catalogue| {
+        Arc::new(Admission {
+            mode,
+            catalogue,
+            dialect: dialect.clone(),
+            submitted_by: None,
+            via: Some("import".to_owned()),
+            sealing: Arc::clone(&sealing),
+        })
+    };
+    let mode = if args.lenient {
+        Mode::Lenient
+    } else {
+        Mode::Strict
+    };
+    Ok(Rules {
+        format: args.format,
+        tenant,
+        mapped: admission(mode, catalogue),
+        unmapped: admission(Mode::Lenient, &UNMAPPED),
+        batch_records: config.import_batch_records,
+    })
+}
+
+fn receipts_to(path: &Path) -> Result<Box<dyn Write>> {
+    if path == Path::new("-") {
+        return Ok(Box::new(BufWriter::new(io::stdout())));
+    }
+    let file = File::create(path).or_could(format_args!("write receipts to {}", path.display()))?;
+    Ok(Box::new(BufWriter::new(file)))
+}

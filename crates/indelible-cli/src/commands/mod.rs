@@ -1,0 +1,42 @@
+//! One file per command: opens what it needs, calls the crates below, says what came of it.
+
+mod completions;
+mod config;
+mod dead_letters;
+mod emit;
+mod export;
+mod fsck;
+mod import;
+mod keys;
+mod prove;
+mod query;
+mod recover;
+mod tenants;
+mod verify;
+
+use crate::args::Command;
+use crate::config::Config;
+use crate::exit::Result;
+use crate::output::Output;
+
+/// Carries out a command.
+///
+/// # Errors
+/// Whatever keeps it from ending with "done and clean".
+pub fn run(command: &Command, config: &Config, output: &mut Output) -> Result {
+    match command {
+        Command::Import(args) => import::run(args, config, output),
+        Command::Emit(args) => emit::run(args, config, output),
+        Command::Query(args) => query::run(args, config, output),
+        Command::Verify(args) => verify::run(args, config, output),
+        Command::Export(args) => export::run(args, config, output),
+        Command::Prove(args) => prove::run(args, config, output),
+        Command::Tenants(args) => tenants::run(args, config, output),
+        Command::Keys(args) => keys::run(args, config, output),
+        Command::Config(args) => config::run(args, config, output),
+        Command::Fsck(args) => fsck::run(args, config, output),
+        Command::Recover(args) => recover::run(args, config, output),
+        Command::DeadLetters(args) => dead_letters::run(args, config, output),
+        Command::Completions(args) => completions::run(args, output),
+    }
+}

@@ -1,0 +1,402 @@
+//! Reading the layers and deciding.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::settings::{SETTINGS, Setting};
+use super::{Config, Resolved, Source};
+use crate::args::{Color, Global, Switch};
+use crate::exit::{Failure, OrCould, Result};
+
+/// Variables that start with `INDELIBLE_` and are no settings: tests and builds read them.
+const OTHER_VARIABLES: [&str; 9] = [
+    "INDELIBLE_API_KEY",
+    "INDELIBLE_CONFIG",
+    "INDELIBLE_KILL_ROUNDS",
+    "INDELIBLE_LONG",
+    "INDELIBLE_REQUIRE_ALL",
+    "INDELIBLE_SEED",
+    "INDELIBLE_SKIPPED_TESTS",
+    "INDELIBLE_UPDATE_DOCS",
+    "INDELIBLE_URL",
+];
+
+/// What of the process's surroundings decides about settings.
+#[derive(Clone, Debug, Default)]
+pub struct Environment {
+    /// The variables.
+    pub variables: BTreeMap<String, String>,
+    /// The working directory's configuration file, if it is there.
+    pub local_file: Option<PathBuf>,
+}
+
+impl Environment {
+    /// That of this process.
+    pub fn of_process() -> Self {
+        let variables = std::env::vars_os()
+            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+            .collect();
+        let local = PathBuf::from("indelible.toml");
+        let local_file = local.is_file().then_some(local);
+        Self {
+            variables,
+            local_file,
+        }
+    }
+
+    /// The user's configuration directory, `$XDG_CONFIG_HOME` or `~/.config`.
+    pub fn user_directory(&self) -> Option<PathBuf> {
+        let set = |name: &str| self.variables.get(name).filter(|v| !v.is_empty());
+        set("XDG_CONFIG_HOME")
+            .map(PathBuf::from)
+            .or_else(|| set("HOME").map(|home| Path::new(home).join(".config")))
+    }
+}
+
+/// The values of each layer, by key.
+#[derive(Debug, Default)]
+pub struct Layers {
+    /// From the command line.
+    pub flags: BTreeMap<&'static str, String>,
+    /// From the environment: value and variable.
+    pub environment: BTreeMap<&'static str, (String, String)>,
+    /// From the file.
+    pub file: BTreeMap<&'static str, String>,
+    /// The file.
+    pub path: Option<PathBuf>,
+}
+
+impl Layers {
+    /// Reads flags, environment and file.
+    ///
+    /// # Errors
+    /// [`Failure::Usage`] naming every unknown key and every value that does not fit.
+    pub fn read(global: &Global, environment: &Environment) -> Result<Self> {
+        let mut problems = Vec::new();
+        let mut layers = Self {
+            flags: flags(global),
+            ..Self::default()
+        };
+        layers.environment = from_environment(environment, &mut problems);
+        layers.path = file_to_read(global, environment);
+        if let Some(path) = &layers.path {
+            let text =
+                fs::read_to_string(path).or_could(format_args!("read {}", path.display()))?;
+            match text.parse::<toml::Table>() {
+                Ok(table) => flatten("", &table, &mut |key, value| {
+                    if let Some((setting, value)) = check_file(path, key, value, &mut problems) {
+                        layers.file.insert(setting.key, value);
+                    }
+                }),
+                Err(error) => problems.push(format!("{}: {error}", path.display())),
+            }
+        }
+        if problems.is_empty() {
+            Ok(layers)
+        } else {
+            Err(Failure::Usage(problems.join("\n")))
+        }
+    }
+}
+
+/// Reads all layers and decides.
+///
+/// # Errors
+/// As [`Layers::read`].
+pub fn load(global: &Global, environment: &Environment) -> Result<Config> {
+    let layers = Layers::read(global, environment)?;
+    let resolved: Vec<Resolved> = SETTINGS.iter().map(|s| resolve(s, &layers)).collect();
+    let value = |key: &str| {
+        resolved
+            .iter()
+            .find(|r| r.key == key)
+            .and_then(|r| r.value.clone())
+            .unwrap_or_default()
+    };
+    let set = |key: &str| Some(value(key)).filter(|v| !v.is_empty());
+    Ok(Config {
+        data: PathBuf::from(value("data")),
+        keys: set("keys").map(PathBuf::from).or_else(|| {
+            environment
+                .user_directory()
+                .map(|dir| dir.join("indelible"))
+        }),
+        tenant: set("tenant"),
+        origin: set("origin"),
+        sealing: if value("sealing") == "off" {
+            Switch::Off
+        } else {
+            Switch::On
+        },
+        import_batch_records: value("import.batch_records").parse().unwrap_or(1000),
+        utc: value("output.utc") == "true",
+        color: match value("output.color").as_str() {
+            "always" => Color::Always,
+            "never" => Color::Never,
+            _ => Color::Auto,
+        },
+        file: layers.path,
+        resolved,
+    })
+}
+
+fn resolve(setting: &Setting, layers: &Layers) -> Resolved {
+    let key = setting.key;
+    let (value, source) = if let Some(value) = layers.flags.get(key) {
+        (Some(value.clone()), Source::Flag)
+    } else if let Some((value, variable)) = layers.environment.get(key) {
+        (Some(value.clone()), Source::Environment(variable.clone()))
+    } else if let Some(value) = layers.file.get(key) {
+        (
+            Some(value.clone()),
+            Source::File(layers.path.clone().unwrap_or_default()),
+        )
+    } else {
+        (setting.default.map(str::to_owned), Source::Default)
+    };
+    Resolved { key, value, source }
+}
+
+fn flags(global: &Global) -> BTreeMap<&'static str, String> {
+    let path = |path: &Option<PathBuf>| path.as_ref().map(|p| p.display().to_string());
+    let color = global.color.map(|color| match color {
+        Color::Auto => "auto",
+        Color::Always => "always",
+        Color::Never => "never",
+    });
+    let pairs = [
+        ("data", path(&global.data)),
+        ("keys", path(&global.keys)),
+        ("output.utc", global.utc.then(|| "true".to_owned())),
+        ("output.color", color.map(str::to_owned)),
+    ];
+    pairs
+        .into_iter()
+        .filter_map(|(key, value)| Some((key, value?)))
+        .collect()
+}
+
+fn file_to_read(global: &Global, environment: &Environment) -> Option<PathBuf> {
+    let named = environment
+        .variables
+        .get("INDELIBLE_CONFIG")
+        .map(PathBuf::from);
+    global
+        .config
+        .clone()
+        .or(named)
+        .or_else(|| environment.local_file.clone())
+        .or_else(|| {
+            let user = environment
+                .user_directory()
+                .map(|dir| dir.join("indelible/indelible.toml"));
+            let system = Some(PathBuf::from("/etc/indelible/indelible.toml"));
+            [user, system]
+                .into_iter()
+                .flatten()
+                .find(|path| path.is_file())
+        })
+}
+
+fn from_environment(
+    environment: &Environment,
+    problems: &mut Vec<String>,
+) -> BTreeMap<&'static str, (String, String)> {
+    let mut found = BTreeMap::new();
+    for (name, value) in &environment.variables {
+        if !name.starts_with("INDELIBLE_")
+            || name.starts_with("INDELIBLE_TEST_")
+            || OTHER_VARIABLES.contains(&name.as_str())
+        {
+            continue;
+        }
+        match SETTINGS.iter().find(|s| s.variable() == *name) {
+            None => {
+                let names = SETTINGS.iter().map(Setting::variable);
+                let hint = suggestion(name, names);
+                problems.push(format!("environment: unknown setting {name}{hint}"));
+            }
+            Some(setting) => match setting.problem(value) {
+                Some(problem) => problems.push(format!("environment: {name} {problem}")),
+                None => {
+                    found.insert(setting.key, (value.clone(), name.clone()));
+                }
+            },
+        }
+    }
+    found
+}
+
+/// Calls `visit` with every leaf of the table and its dotted key.
+fn flatten(prefix: &str, table: &toml::Table, visit: &mut impl FnMut(&str, &toml::Value)) {
+    for (name, value) in table {
+        let key = if prefix.is_empty() {
+            name.clone()
+        } else {
+            format!("{prefix}.{name}")
+        };
+        match value {
+            toml::Value::Table(inner) => flatten(&key, inner, visit),
+            other => visit(&key, other),
+        }
+    }
+}
+
+fn check_file(
+    path: &Path,
+    key: &str,
+    value: &toml::Value,
+    problems: &mut Vec<String>,
+) -> Option<(&'static Setting, String)> {
+    let path = path.display();
+    let Some(setting) = SETTINGS.iter().find(|s| s.key == key) else {
+        let hint = suggestion(key, SETTINGS.iter().map(|s| s.key.to_owned()));
+        problems.push(format!("{path}: unknown setting `{key}`{hint}"));
+        return None;
+    };
+    let text = match value {
+        toml::Value::String(text) => text.clone(),
+        other => other.to_string(),
+    };
+    if let Some(problem) = setting.problem(&text) {
+        problems.push(format!("{path}: `{key}` {problem}"));
+        return None;
+    }
+    Some((setting, text))
+}
+
+/// `, did you mean …?` for the nearest of `names`, or where to look.
+fn suggestion(wrong: &str, names: impl Iterator<Item = String>) -> String {
+    names
+        .map(|name| (strsim::damerau_levenshtein(wrong, &name), name))
+        .min()
+        .filter(|(distance, name)| *distance <= name.len().div_ceil(3))
+        .map_or_else(
+            || "; `indelible config show` lists them all".to_owned(),
+            |(_, name)| format!(", did you mean `{name}`?"),
+        )
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+
+    fn global() -> Global {
+        Global {
+            data: None,
+            keys: None,
+            config: None,
+            json: false,
+            utc: false,
+            color: None,
+            quiet: false,
+        }
+    }
+
+    fn environment(variables: &[(&str, &str)], file: Option<PathBuf>) -> Environment {
+        Environment {
+            variables: variables
+                .iter()
+                .map(|(n, v)| ((*n).to_owned(), (*v).to_owned()))
+                .collect(),
+            local_file: file,
+        }
+    }
+
+    #[test]
+    fn flag_beats_environment_beats_file_beats_default() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("indelible.toml");
+        fs::write(
+            &file,
+            "data = \"/file\"\ntenant = \"f\"\n[output]\nutc = true\n",
+        )
+        .unwrap();
+        let env = environment(
+            &[
+                ("INDELIBLE_DATA", "/env"),
+                ("INDELIBLE_OUTPUT__COLOR", "never"),
+                ("HOME", "/h"),
+            ],
+            Some(file.clone()),
+        );
+        let mut flags = global();
+        let config = load(&flags, &env).unwrap();
+        assert_eq!(config.data, Path::new("/env"));
+        assert_eq!(config.tenant.as_deref(), Some("f"));
+        assert_eq!((config.utc, config.color), (true, Color::Never));
+        assert_eq!(config.import_batch_records, 1000);
+        assert_eq!(
+            config.keys.as_deref(),
+            Some(Path::new("/h/.config/indelible"))
+        );
+        flags.data = Some("/flag".into());
+        let config = load(&flags, &env).unwrap();
+        assert_eq!(config.data, Path::new("/flag"));
+        let sources: Vec<_> = config.resolved.iter().map(|r| r.source.clone()).collect();
+        assert_eq!(sources[0], Source::Flag);
+        assert_eq!(sources[2], Source::File(file));
+        assert_eq!(sources[4], Source::Default);
+        assert_eq!(
+            sources[7],
+            Source::Environment("INDELIBLE_OUTPUT__COLOR".into())
+        );
+    }
+
+    #[test]
+    fn unknown_keys_and_bad_values_are_all_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("indelible.toml");
+        fs::write(
+            &file,
+            "tenat = \"f\"\n[import]\nbatch_records = 0\n[x]\ny = 1\n",
+        )
+        .unwrap();
+        let env = environment(
+            &[
+                ("INDELIBLE_DATTA", "/env"),
+                ("INDELIBLE_SEALING", "maybe"),
+                ("INDELIBLE_TEST_DATA", "/t"),
+            ],
+            Some(file),
+        );
+        let Err(Failure::Usage(text)) = load(&global(), &env) else {
+            panic!("must be refused")
+        };
+        let lines: Vec<_> = text.lines().collect();
+        assert_eq!(lines.len(), 5, "{text}");
+        assert!(
+            text.contains("INDELIBLE_DATTA, did you mean `INDELIBLE_DATA`?"),
+            "{text}"
+        );
+        assert!(text.contains("`tenat`, did you mean `tenant`?"), "{text}");
+        assert!(text.contains("must be one of on, off"), "{text}");
+        assert!(text.contains("`import.batch_records` is `0`"), "{text}");
+        assert!(
+            text.contains("unknown setting `x.y`; `indelible config show`"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn broken_toml_names_the_line() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("indelible.toml");
+        fs::write(&file, "data = \"x\"\n[output\n").unwrap();
+        let Err(Failure::Usage(text)) = load(&global(), &environment(&[], Some(file))) else {
+            panic!("must be refused")
+        };
+        assert!(text.contains("line 2"), "{text}");
+    }
+
+    #[test]
+    fn every_default_fits_its_setting() {
+        for setting in &SETTINGS {
+            if let Some(default) = setting.default {
+                assert_eq!(setting.problem(default), None, "{}", setting.key);
+            }
+        }
+    }
+}

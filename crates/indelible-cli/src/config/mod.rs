@@ -1,0 +1,77 @@
+//! Settings: where each value comes from, and what it is.
+//!
+//! A flag beats the environment (`INDELIBLE_*`, nested keys with `__`), which beats the
+//! configuration file, which beats the default (`docs/cli.md`). A key that nobody knows is an error
+//! with a suggestion, wherever it stands. Nothing here opens the data directory.
+
+mod load;
+mod settings;
+
+use std::fmt;
+use std::path::PathBuf;
+
+use crate::args::{Color, Switch};
+
+pub use load::{Environment, load};
+pub use settings::SETTINGS;
+
+/// Where a value comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// The command line.
+    Flag,
+    /// This variable of the environment.
+    Environment(String),
+    /// This file.
+    File(PathBuf),
+    /// Built in.
+    Default,
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Flag => f.write_str("command line"),
+            Self::Environment(name) => write!(f, "environment, {name}"),
+            Self::File(path) => write!(f, "{}", path.display()),
+            Self::Default => f.write_str("default"),
+        }
+    }
+}
+
+/// A value and where it comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Resolved {
+    /// Its key, dotted.
+    pub key: &'static str,
+    /// The value as text; `None` when it is not set and has no default.
+    pub value: Option<String>,
+    /// Where it comes from.
+    pub source: Source,
+}
+
+/// Every setting, decided.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Data directory.
+    pub data: PathBuf,
+    /// Directory that holds one folder of keys per ledger; `None` when the user has no
+    /// configuration directory.
+    pub keys: Option<PathBuf>,
+    /// The tenant, if one was named.
+    pub tenant: Option<String>,
+    /// Origin for a new ledger; `None` for `indelible.dev/<ledger id>`.
+    pub origin: Option<String>,
+    /// Whether personal data is sealed.
+    pub sealing: Switch,
+    /// Events in one submission of an import.
+    pub import_batch_records: usize,
+    /// Times in UTC.
+    pub utc: bool,
+    /// When to use colours.
+    pub color: Color,
+    /// Every setting with its source, in the order of [`SETTINGS`].
+    pub resolved: Vec<Resolved>,
+    /// The file that was read, if any.
+    pub file: Option<PathBuf>,
+}

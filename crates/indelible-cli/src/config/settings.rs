@@ -1,0 +1,131 @@
+//! The table of settings: the one place that names them.
+//!
+//! `docs/cli.md` is made from it, and `config show` prints it.
+
+/// One setting.
+#[derive(Clone, Copy, Debug)]
+pub struct Setting {
+    /// Its key in the configuration file, dotted.
+    pub key: &'static str,
+    /// What it is when nobody says; `None` = not set.
+    pub default: Option<&'static str>,
+    /// What it takes.
+    pub takes: Takes,
+    /// What it does.
+    pub doc: &'static str,
+}
+
+/// What a setting takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Takes {
+    /// A path.
+    Path,
+    /// Any text.
+    Text,
+    /// `true` or `false`.
+    Bool,
+    /// A whole number within the bounds.
+    Number {
+        /// At least.
+        min: u64,
+        /// At most.
+        max: u64,
+    },
+    /// One of these words.
+    OneOf(&'static [&'static str]),
+}
+
+impl Setting {
+    /// The variable of the environment that sets it.
+    pub fn variable(&self) -> String {
+        format!("INDELIBLE_{}", self.key.to_uppercase().replace('.', "__"))
+    }
+
+    /// What is wrong with `value`, if anything.
+    pub fn problem(&self, value: &str) -> Option<String> {
+        match self.takes {
+            Takes::Path | Takes::Text if value.is_empty() => Some("is empty".to_owned()),
+            Takes::Path | Takes::Text => None,
+            Takes::Bool => (!matches!(value, "true" | "false"))
+                .then(|| format!("is `{value}`, but must be true or false")),
+            Takes::Number { min, max } => {
+                let fits = value.parse::<u64>().is_ok_and(|n| (min..=max).contains(&n));
+                (!fits).then(|| {
+                    format!("is `{value}`, but must be a whole number from {min} to {max}")
+                })
+            }
+            Takes::OneOf(words) => (!words.contains(&value))
+                .then(|| format!("is `{value}`, but must be one of {}", words.join(", "))),
+        }
+    }
+
+    /// What it takes, in words, for the reference.
+    #[cfg(test)]
+    pub fn takes_words(&self) -> String {
+        match self.takes {
+            Takes::Path => "path".to_owned(),
+            Takes::Text => "text".to_owned(),
+            Takes::Bool => "true or false".to_owned(),
+            Takes::Number { min, max } => format!("{min} to {max}"),
+            Takes::OneOf(words) => words.join(", "),
+        }
+    }
+}
+
+/// Every setting.
+pub const SETTINGS: [Setting; 8] = [
+    Setting {
+        key: "data",
+        default: Some("./indelible-data"),
+        takes: Takes::Path,
+        doc: "Data directory.",
+    },
+    Setting {
+        key: "keys",
+        default: None,
+        takes: Takes::Path,
+        doc: "Directory of the keys, one folder per ledger inside; not set: `indelible` in the \
+              user's configuration directory.",
+    },
+    Setting {
+        key: "tenant",
+        default: None,
+        takes: Takes::Text,
+        doc: "Tenant of every command; not set: `default` where one is written, all where one is \
+              read.",
+    },
+    Setting {
+        key: "origin",
+        default: None,
+        takes: Takes::Text,
+        doc: "Origin of a new ledger, its name for ever in every checkpoint; not set: \
+              `indelible.dev/<ledger id>`.",
+    },
+    Setting {
+        key: "sealing",
+        default: Some("on"),
+        takes: Takes::OneOf(&["on", "off"]),
+        doc: "Whether personal data is sealed when it is written.",
+    },
+    Setting {
+        key: "import.batch_records",
+        default: Some("1000"),
+        takes: Takes::Number {
+            min: 1,
+            max: 100_000,
+        },
+        doc: "Events that an import submits at once.",
+    },
+    Setting {
+        key: "output.utc",
+        default: Some("false"),
+        takes: Takes::Bool,
+        doc: "Show times in UTC instead of the local time zone.",
+    },
+    Setting {
+        key: "output.color",
+        default: Some("auto"),
+        takes: Takes::OneOf(&["auto", "always", "never"]),
+        doc: "When to use colours; auto is on a terminal, unless `NO_COLOR` is set.",
+    },
+];

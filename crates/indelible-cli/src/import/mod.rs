@@ -1,0 +1,20 @@
+//! Importing: files are walked, cut into inputs, mapped to events and submitted in batches.
+//!
+//! The importers know nothing of the ledger; [`Run`] is where the two meet. What each format maps
+//! to is in `docs/import.md`.
+
+mod cloudtrail;
+mod cloudtrail_target;
+mod counts;
+mod document;
+mod feed;
+mod lines;
+mod members;
+mod piece;
+mod run;
+mod walk;
+
+pub use feed::Feed;
+pub use members::Writer;
+pub use run::{Imported, Refusals, Rules, Run, in_words};
+pub use walk::{Plan, plan};

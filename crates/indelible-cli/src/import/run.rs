@@ -1,0 +1,355 @@
+//! From inputs to outcomes: maps, submits in batches, counts, keeps what was refused.
+//!
+//! Two batches are under way at a time: while one becomes durable the next is being prepared.
+//! Outcomes are taken in order, so receipts are printed in the order of the inputs.
+
+use std::collections::VecDeque;
+use std::io::Write;
+use std::sync::Arc;
+use std::sync::mpsc::RecvTimeoutError;
+use std::time::Duration;
+
+use indelible_disk::RealDisk;
+use indelible_event::Problem;
+use indelible_event::canonical::canonicalize;
+use indelible_event::ids::TenantId;
+use indelible_log::env::Env;
+use indelible_log::keyring::MasterKey;
+use indelible_log::log::Log;
+use indelible_log::outcome::{Outcome, Pending, Submission};
+use indelible_log::prepare::Admission;
+use indelible_proof::receipt::Receipt;
+
+use super::cloudtrail;
+use super::counts::Counts;
+use super::feed::{Fed, Feed, Input};
+use crate::args::Format;
+use crate::dead_letters::{Letter, Writer};
+use crate::exit::{Failure, OrCould, Result};
+use crate::output::{Output, Progress};
+
+/// Batches that may be on their way to the disk.
+const UNDER_WAY_MAX: usize = 2;
+/// Event bytes of one batch.
+const BATCH_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// How long a batch waits for more input before it is submitted as it is.
+const LINGER: Duration = Duration::from_millis(5);
+/// Refused inputs that are named one by one; the dead letters hold them all.
+const NAMED_MAX: u64 = 50;
+
+/// How the events of an import are taken.
+pub struct Rules {
+    /// What the files hold.
+    pub format: Format,
+    /// Whose log.
+    pub tenant: TenantId,
+    /// For events as they are, or mapped.
+    pub mapped: Arc<Admission>,
+    /// For records kept whole.
+    pub unmapped: Arc<Admission>,
+    /// Events in one batch.
+    pub batch_records: usize,
+}
+
+/// Where refused inputs are kept.
+pub struct Refusals<'a> {
+    /// The data directory.
+    pub disk: &'a RealDisk,
+    /// Under which they are encrypted.
+    pub master: Option<MasterKey>,
+    /// Time and randomness.
+    pub env: Env,
+    /// The file, once there is one.
+    pub writer: Option<Writer>,
+}
+
+/// An import under way.
+pub struct Run<'a> {
+    log: &'a Log,
+    rules: &'a Rules,
+    refusals: Refusals<'a>,
+    output: &'a Output,
+    receipts: Option<Box<dyn Write>>,
+    progress: Progress,
+    counts: Counts,
+    under_way: VecDeque<(Vec<Sent>, Pending)>,
+    unreadable: bool,
+}
+
+/// An input that was submitted.
+struct Sent {
+    input: Input,
+    unmapped: bool,
+}
+
+/// A batch being filled.
+#[derive(Default)]
+struct Batch {
+    sent: Vec<Sent>,
+    submissions: Vec<Submission>,
+    bytes: usize,
+}
+
+/// What an import came to.
+pub struct Imported {
+    /// How many inputs ended how.
+    pub counts: Counts,
+    /// Whether a file could not be read to its end.
+    pub unreadable: bool,
+    /// The file of dead letters, if anything was refused.
+    pub letters: Option<String>,
+}
+
+impl<'a> Run<'a> {
+    /// An import into `log`; receipts go to `receipts` as events become durable.
+    pub fn new(
+        log: &'a Log,
+        rules: &'a Rules,
+        refusals: Refusals<'a>,
+        output: &'a Output,
+        receipts: Option<Box<dyn Write>>,
+    ) -> Self {
+        Self {
+            log,
+            rules,
+            refusals,
+            output,
+            receipts,
+            progress: output.progress(),
+            counts: Counts::default(),
+            under_way: VecDeque::new(),
+            unreadable: false,
+        }
+    }
+
+    /// Imports all that `feed` gives. `bytes` is how many it will read, if that is known.
+    ///
+    /// # Errors
+    /// [`Failure::Could`] when the ledger or the dead letters cannot be written; what was counted
+    /// as new before is durable, and importing again goes on from there.
+    pub fn all(mut self, feed: &Feed, bytes: Option<u64>) -> Result<Imported> {
+        self.progress.of_bytes(bytes);
+        let mut batch = Batch::default();
+        loop {
+            match feed.inputs().recv_timeout(LINGER) {
+                Ok(fed) => self.take(fed, &mut batch)?,
+                Err(RecvTimeoutError::Timeout) => {
+                    self.submit(&mut batch)?;
+                    self.settle(0)?;
+                    // Nothing is under way now: wait for as long as it takes.
+                    match feed.inputs().recv() {
+                        Ok(fed) => self.take(fed, &mut batch)?,
+                        Err(_) => break,
+                    }
+                }
+                Err(RecvTimeoutError::Disconnected) => break,
+            }
+            self.progress.set(feed.bytes_read());
+            if batch.submissions.len() >= self.rules.batch_records || batch.bytes >= BATCH_BYTES_MAX
+            {
+                self.submit(&mut batch)?;
+                self.settle(UNDER_WAY_MAX - 1)?;
+            }
+        }
+        self.submit(&mut batch)?;
+        self.settle(0)?;
+        self.progress.clear();
+        if let Some(writer) = &self.refusals.writer {
+            let named = self.counts.refused + self.counts.conflicts;
+            if named > NAMED_MAX {
+                self.output
+                    .note(format_args!("… and {} more refused", named - NAMED_MAX));
+            }
+            self.output.note(format_args!(
+                "refused input is kept: indelible dead-letters list, file {}",
+                writer.name()
+            ));
+        }
+        let letters = self.refusals.writer.map(|writer| writer.name().to_owned());
+        Ok(Imported {
+            counts: self.counts,
+            unreadable: self.unreadable,
+            letters,
+        })
+    }
+
+    fn take(&mut self, fed: Fed, batch: &mut Batch) -> Result {
+        match fed {
+            Fed::Note(text) => self.progress.suspend(|| self.output.note(text)),
+            Fed::Unreadable(text) => {
+                self.unreadable = true;
+                self.progress.suspend(|| self.output.error(text));
+            }
+            Fed::Input(input) => match self.event(&input) {
+                Ok((event, unmapped)) => self.add(input, event, unmapped, batch),
+                Err(reason) => {
+                    // What was before it goes first, so that all is told in order.
+                    self.submit(batch)?;
+                    self.settle(0)?;
+                    self.counts.refused += 1;
+                    self.refuse(&input, &reason)?;
+                }
+            },
+        }
+        Ok(())
+    }
+
+    fn add(&self, input: Input, event: Vec<u8>, unmapped: bool, batch: &mut Batch) {
+        let admission = if unmapped {
+            &self.rules.unmapped
+        } else {
+            &self.rules.mapped
+        };
+        batch.bytes += event.len();
+        batch.submissions.push(Submission {
+            tenant: self.rules.tenant.clone(),
+            event,
+            admission: Arc::clone(admission),
+            stream: None,
+        });
+        batch.sent.push(Sent { input, unmapped });
+    }
+
+    /// The event of an input and whether it is kept whole, or why it is refused.
+    fn event(&self, input: &Input) -> std::result::Result<(Vec<u8>, bool), String> {
+        if let Some(fault) = input.fault {
+            return Err(fault.to_string());
+        }
+        if self.rules.format == Format::Ndjson {
+            return Ok((input.bytes.clone(), false));
+        }
+        let canonical = canonicalize(&input.bytes).map_err(|problems| in_words(&problems))?;
+        let record = str::from_utf8(&canonical).map_err(|error| error.to_string())?;
+        let mapped = cloudtrail::map(record);
+        if let Some(reason) = mapped.unmapped {
+            let place = format!(
+                "{}: {}: unmapped, kept whole: {reason}",
+                input.file, input.position
+            );
+            self.progress.suspend(|| self.output.note(place));
+        }
+        Ok((mapped.event.into_bytes(), mapped.unmapped.is_some()))
+    }
+
+    fn submit(&mut self, batch: &mut Batch) -> Result {
+        let Batch {
+            sent, submissions, ..
+        } = std::mem::take(batch);
+        if !sent.is_empty() {
+            let pending = self.log.submit(submissions);
+            self.under_way.push_back((sent, pending));
+        }
+        Ok(())
+    }
+
+    /// Takes outcomes until at most `left` batches are under way.
+    fn settle(&mut self, left: usize) -> Result {
+        while self.under_way.len() > left {
+            let Some((sent, pending)) = self.under_way.pop_front() else {
+                break;
+            };
+            for (sent, outcome) in sent.into_iter().zip(pending.wait()) {
+                self.outcome(&sent, outcome)?;
+            }
+            if let Some(receipts) = &mut self.receipts {
+                receipts.flush().or_could("write receipts")?;
+            }
+            if let Some(writer) = &self.refusals.writer {
+                writer.sync()?;
+            }
+        }
+        Ok(())
+    }
+
+    fn outcome(&mut self, sent: &Sent, outcome: Outcome) -> Result {
+        match outcome {
+            Outcome::New(receipt) => {
+                self.counts.new += 1;
+                self.counts.unmapped += u64::from(sent.unmapped);
+                self.receipt(&receipt)
+            }
+            Outcome::Repeat(receipt) => {
+                self.counts.repeated += 1;
+                self.counts.unmapped += u64::from(sent.unmapped);
+                self.receipt(&receipt)
+            }
+            Outcome::Conflict(receipt) => {
+                self.counts.conflicts += 1;
+                let reason = format!(
+                    "conflict: record {} has the id {} with other content",
+                    receipt.sequence_number, receipt.audit_id
+                );
+                self.refuse(&sent.input, &reason)
+            }
+            Outcome::Refused(problems) => {
+                self.counts.refused += 1;
+                self.refuse(&sent.input, &in_words(&problems))
+            }
+            Outcome::Failed(error) => {
+                self.progress.clear();
+                Err(Failure::Could(format!(
+                    "stopped at {}: {}: {error}; {} so far; import again to go on",
+                    sent.input.file, sent.input.position, self.counts
+                )))
+            }
+        }
+    }
+
+    fn receipt(&mut self, receipt: &Receipt) -> Result {
+        let Some(receipts) = &mut self.receipts else {
+            return Ok(());
+        };
+        let line = serde_json::to_string(receipt).or_could("write receipts")?;
+        writeln!(receipts, "{line}").or_could("write receipts")
+    }
+
+    fn refuse(&mut self, input: &Input, reason: &str) -> Result {
+        if self.counts.refused + self.counts.conflicts <= NAMED_MAX {
+            let text = format!("{}: {}: {reason}", input.file, input.position);
+            self.progress.suspend(|| self.output.error(text));
+        }
+        let letter = Letter {
+            at: self.refusals.env.clock.now().to_rfc3339(),
+            file: input.file.to_string(),
+            format: match self.rules.format {
+                Format::Cloudtrail => "cloudtrail".to_owned(),
+                Format::Ndjson => "ndjson".to_owned(),
+            },
+            line: input.position.line,
+            number: input.position.number,
+            offset: input.position.offset,
+            reason: reason.to_owned(),
+            tenant: self.rules.tenant.to_string(),
+        };
+        self.refusals.keep(&letter, &input.bytes)
+    }
+}
+
+impl Refusals<'_> {
+    fn keep(&mut self, letter: &Letter, input: &[u8]) -> Result {
+        let writer = match &mut self.writer {
+            Some(writer) => writer,
+            none => {
+                let master = self.master.as_ref().ok_or_else(|| {
+                    Failure::Could(
+                        "refused input cannot be kept without the master key; see --keys"
+                            .to_owned(),
+                    )
+                })?;
+                let now = self.env.clock.now();
+                let writer = Writer::create(self.disk, master, now, self.env.random.as_ref())?;
+                none.insert(writer)
+            }
+        };
+        writer.keep(letter, input)
+    }
+}
+
+/// All problems of an event, in one line.
+pub fn in_words(problems: &[Problem]) -> String {
+    problems
+        .iter()
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join("; ")
+}

@@ -1,0 +1,38 @@
+//! Verifying: what is given is fed to the verifier of `indelible-proof`, and its verdict is told.
+//!
+//! Exports and proofs need nothing but this program: no keys, no ledger, no network.
+
+mod data;
+mod file;
+mod proof;
+mod report;
+
+use indelible_proof::checkpoint::SignedCheckpoint;
+use indelible_proof::note::VerifierKey;
+
+pub use data::data;
+pub use file::file;
+pub use proof::proof;
+pub use report::{Report, print_finding};
+
+/// What the asker trusts, and wants.
+#[derive(Clone, Debug, Default)]
+pub struct Given {
+    /// The registry's verifier key, got from elsewhere.
+    pub key: Option<VerifierKey>,
+    /// A checkpoint kept from before.
+    pub checkpoint: Option<SignedCheckpoint>,
+    /// Whether the answer is no unless a signature of that key covers the log.
+    pub require_anchor: bool,
+}
+
+/// The key under the name that a checkpoint of `origin` is signed with: its own, or that of a log
+/// of its ledger, `<name>/<log id>`. `None` when the origin belongs to another ledger.
+pub fn key_for(key: &VerifierKey, origin: &str) -> Option<VerifierKey> {
+    let below = origin.strip_prefix(key.name())?;
+    if below.is_empty() || below.starts_with('/') {
+        key.renamed(origin).ok()
+    } else {
+        None
+    }
+}

@@ -1,0 +1,236 @@
+//! A verdict in words and as JSON.
+
+use indelible_proof::finding::Finding;
+use indelible_proof::stream::Completeness;
+use indelible_proof::verify::{Anchor, Trust, Verdict};
+use serde_json::{Value, json};
+
+use super::Given;
+use crate::exit::Result;
+use crate::output::{Output, Tone};
+
+/// Streams that are told one by one; all are in the JSON.
+const STREAMS_TOLD_MAX: usize = 20;
+
+/// What verifying one log came to.
+#[derive(Clone, Debug)]
+pub struct Report {
+    /// The file, if it was one.
+    pub file: Option<String>,
+    /// The verdict.
+    pub verdict: Verdict,
+    /// Findings of what lies beside the records: disclosures, checkpoints.
+    pub beside: Vec<Finding>,
+    /// What was not checked, and why.
+    pub unchecked: Vec<String>,
+}
+
+impl Report {
+    /// Whether nothing was found, and the anchor is there if it must be.
+    pub fn is_clean(&self, given: &Given) -> bool {
+        let anchored = !given.require_anchor || self.covers_all();
+        self.is_sound() && !self.has_gap() && anchored
+    }
+
+    fn is_sound(&self) -> bool {
+        self.verdict.is_sound() && self.beside.is_empty()
+    }
+
+    fn has_gap(&self) -> bool {
+        let gap = |word| word == Completeness::UndeclaredGap;
+        self.verdict
+            .completeness
+            .iter()
+            .any(|stream| gap(stream.completeness()))
+    }
+
+    /// Whether a key from elsewhere vouches for every record.
+    fn covers_all(&self) -> bool {
+        match &self.verdict.anchored {
+            Anchor::Checkpoint {
+                size,
+                trust: Trust::Key,
+                ..
+            } => *size >= self.verdict.head.size,
+            _ => false,
+        }
+    }
+
+    /// Prints the report.
+    ///
+    /// # Errors
+    /// When standard output cannot be written.
+    pub fn print(&self, output: &mut Output) -> Result {
+        if output.json {
+            return output.json_line(&self.json());
+        }
+        let verdict = &self.verdict;
+        let head = output.paint(&verdict.tenant_id, Tone::Bold);
+        match &self.file {
+            Some(file) => output.line(format_args!("{head} ({file})"))?,
+            None => output.line(head)?,
+        }
+        let word = if self.is_sound() {
+            output.paint("sound", Tone::Good)
+        } else {
+            output.paint("NOT SOUND", Tone::Bad)
+        };
+        output.line(format_args!("  integrity     {word}: {}", self.checked()))?;
+        for finding in verdict.integrity.iter().chain(&self.beside) {
+            print_finding(finding, output)?;
+        }
+        if verdict.findings_left_out > 0 {
+            output.line(format_args!("    … and {} more", verdict.findings_left_out))?;
+        }
+        self.print_completeness(output)?;
+        let (anchor, tone) = self.anchor();
+        let anchor = output.paint(&anchor, tone);
+        output.line(format_args!("  anchor        {anchor}"))?;
+        if let Some(root) = verdict.head.root {
+            output.line(format_args!(
+                "  head          {} records, root {root}",
+                verdict.head.size
+            ))?;
+        }
+        for text in &self.unchecked {
+            let text = output.paint(text, Tone::Warn);
+            output.line(format_args!("  not checked   {text}"))?;
+        }
+        Ok(())
+    }
+
+    fn print_completeness(&self, output: &mut Output) -> Result {
+        let streams = &self.verdict.completeness;
+        if streams.is_empty() {
+            return output.line("  completeness  no producer's events are in this log");
+        }
+        for (index, stream) in streams.iter().enumerate() {
+            let label = if index == 0 { "completeness" } else { "" };
+            if index == STREAMS_TOLD_MAX {
+                let more = streams.len() - index;
+                return output.line(format_args!("  {label:<12}  … and {more} more streams"));
+            }
+            let tone = match stream.completeness() {
+                Completeness::UndeclaredGap => Tone::Bad,
+                Completeness::DeclaredLoss | Completeness::EndedUnclean => Tone::Warn,
+                Completeness::Complete => Tone::Good,
+                Completeness::Open | Completeness::Unnumbered => Tone::Plain,
+            };
+            let words = output.paint(&stream.to_string(), tone);
+            let records = stream.records;
+            match &stream.stream {
+                Some(name) => output.line(format_args!(
+                    "  {label:<12}  stream {name}, epoch {}: {words}",
+                    stream.epoch
+                ))?,
+                None => {
+                    let things = if records == 1 { "record" } else { "records" };
+                    output.line(format_args!("  {label:<12}  {records} {things} {words}"))?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn checked(&self) -> String {
+        let verdict = &self.verdict;
+        let mut text = match verdict.checked {
+            Some(span) => format!(
+                "{} records checked (numbers {span})",
+                verdict.records_checked
+            ),
+            None => "no records checked".to_owned(),
+        };
+        if verdict.stubs > 0 {
+            text.push_str(&format!(", {} pruned: only their hashes", verdict.stubs));
+        }
+        text
+    }
+
+    fn anchor(&self) -> (String, Tone) {
+        let total = self.verdict.head.size;
+        let consistent = if self.is_sound() {
+            "consistent, not anchored"
+        } else {
+            "not anchored"
+        };
+        match &self.verdict.anchored {
+            Anchor::None => (format!("{consistent}: no checkpoint"), Tone::Warn),
+            Anchor::Checkpoint {
+                size,
+                trust: Trust::Key,
+                ..
+            } if *size >= total => (
+                "anchored: a checkpoint by the trusted key covers every record".into(),
+                Tone::Good,
+            ),
+            Anchor::Checkpoint {
+                size,
+                trust: Trust::Key,
+                ..
+            } => (
+                format!("anchored to {size} of {total} records by the trusted key"),
+                Tone::Warn,
+            ),
+            Anchor::Checkpoint { size, .. } => (
+                format!(
+                    "{consistent}: the checkpoint at {size} is by the key that the log itself \
+                     names; say --key with the key you trust"
+                ),
+                Tone::Warn,
+            ),
+        }
+    }
+
+    fn json(&self) -> Value {
+        let verdict = &self.verdict;
+        let anchor = match &verdict.anchored {
+            Anchor::None => Value::Null,
+            Anchor::Checkpoint {
+                size,
+                origin,
+                trust,
+            } => json!({
+                "origin": origin,
+                "size": size,
+                "trust": match trust {
+                    Trust::Key => "key",
+                    Trust::Named => "named-by-the-log",
+                    Trust::Store => "store",
+                },
+            }),
+        };
+        json!({
+            "anchor": anchor,
+            "anchored": self.covers_all(),
+            "audit_ids_compared": verdict.audit_ids_compared,
+            "checked": verdict.checked.map(|span| [span.first, span.last]),
+            "completeness": verdict.completeness,
+            "file": self.file,
+            "findings": verdict.integrity.iter().chain(&self.beside).collect::<Vec<_>>(),
+            "findings_left_out": verdict.findings_left_out,
+            "head": {
+                "last_hash": verdict.head.last_hash,
+                "root": verdict.head.root,
+                "size": verdict.head.size,
+            },
+            "integrity": if self.is_sound() { "sound" } else { "not-sound" },
+            "log": verdict.identity,
+            "records_checked": verdict.records_checked,
+            "stubs": verdict.stubs,
+            "tenant_id": verdict.tenant_id,
+            "unchecked": self.unchecked,
+        })
+    }
+}
+
+/// A finding for people, with its notes under it.
+pub fn print_finding(finding: &Finding, output: &mut Output) -> Result {
+    let text = finding.to_string();
+    for (index, line) in text.lines().enumerate() {
+        let tone = if index == 0 { Tone::Bad } else { Tone::Dim };
+        let line = output.paint(line, tone);
+        output.line(format_args!("    {line}"))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,219 @@
+//! Bad input: each a clear error naming the place, nothing lost, no neighbour refused.
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+mod support;
+
+use serde_json::{Value, json};
+use support::{Place, Ran};
+
+/// Imports one bad line between two good ones and gives what was said.
+fn between_good_lines(bad: &[u8], says: &[&str]) {
+    let place = Place::new();
+    let mut input = support::ndjson([support::event(0)]).into_bytes();
+    let offset = input.len();
+    input.extend_from_slice(bad);
+    input.push(b'\n');
+    input.extend_from_slice(support::ndjson([support::event(1)]).as_bytes());
+    place.file("in.ndjson", &input);
+    let ran = place.ends(1, "import --format ndjson in.ndjson --tenant acme");
+    assert_eq!(
+        ran.out, "2 new, 0 already there, 1 refused\n",
+        "{}",
+        ran.err
+    );
+    let at = format!("in.ndjson: record 2, line 2, byte {offset}: ");
+    assert!(ran.err.contains(&at), "{at} not in {}", ran.err);
+    for said in says {
+        assert!(ran.err.contains(said), "{said} not in {}", ran.err);
+    }
+    kept(&place, &[bad]);
+    let rows = place
+        .ok("query --tenant acme --json type:content.review")
+        .json();
+    assert_eq!(rows.len(), 2, "the neighbours are in the log");
+    place.ok("verify");
+    // Refused again, the good ones are there already, and the letters of both runs are kept.
+    let again = place.ends(1, "import --format ndjson in.ndjson --tenant acme");
+    assert_eq!(again.out, "0 new, 2 already there, 1 refused\n");
+    kept(&place, &[bad, bad]);
+}
+
+/// The dead letters are these inputs, byte for byte, and stand in no file as they are.
+fn kept(place: &Place, inputs: &[&[u8]]) {
+    let letters = place.ok("dead-letters list --json").json();
+    assert_eq!(letters.len(), inputs.len());
+    for (letter, input) in letters.iter().zip(inputs) {
+        let id = letter["id"].as_str().unwrap();
+        assert_eq!(letter["bytes"], input.len());
+        let shown = place
+            .command(["dead-letters", "show", id])
+            .output()
+            .unwrap();
+        assert_eq!(shown.stdout, *input);
+    }
+    for file in support::files_below(&place.at("indelible-data")) {
+        let bytes = std::fs::read(&file).unwrap();
+        for input in inputs {
+            let found = memchr::memmem::find(&bytes, input).is_some();
+            assert!(!found, "{} holds refused input as it is", file.display());
+        }
+    }
+}
+
+fn with(change: impl FnOnce(&mut Value)) -> Vec<u8> {
+    let mut event = support::event(7);
+    change(&mut event);
+    event.to_string().into_bytes()
+}
+
+#[test]
+fn malformed_json() {
+    between_good_lines(b"{\"event_type\":\"content.review\",", &["[syntax]"]);
+}
+
+#[test]
+fn duplicate_keys() {
+    let line = br#"{"event_type":"a.b","x":{"k":1,"k":2},"outcome":"success"}"#;
+    between_good_lines(line, &["/x/k", "[duplicate-key]"]);
+}
+
+#[test]
+fn invalid_utf8() {
+    between_good_lines(
+        b"{\"event_type\":\"a.b\",\"x\":\"\xff\xfe\"}",
+        &["[invalid-utf-8]"],
+    );
+}
+
+#[test]
+fn seventy_kibibytes() {
+    let event = with(|event| event["data"] = json!({"blob": "x".repeat(70 * 1024)}));
+    between_good_lines(&event, &["[too-large]"]);
+}
+
+#[test]
+fn wrong_types() {
+    let event = with(|event| {
+        event["actor"]["id"] = json!(5);
+        event["outcome"] = json!(true);
+    });
+    // All problems of the event at once.
+    between_good_lines(&event, &["/actor/id", "/outcome", "[wrong-type]"]);
+}
+
+#[test]
+fn fifty_levels() {
+    let deep = format!("{}1{}", "[".repeat(50), "]".repeat(50));
+    let line = format!(r#"{{"event_type":"a.b","outcome":"success","data":{deep}}}"#);
+    between_good_lines(line.as_bytes(), &["[too-deep]"]);
+}
+
+#[test]
+fn a_clock_in_the_future() {
+    let event = with(|event| event["occurred_at"] = json!("2099-01-01T00:00:00Z"));
+    between_good_lines(&event, &["/occurred_at", "[future-time]"]);
+    let place = Place::new();
+    place.file("in.ndjson", [event.as_slice(), b"\n"].concat());
+    place.ok("import --format ndjson --lenient in.ndjson");
+    let row = &place.ok("query --json type:content.review").json()[0];
+    assert_eq!(
+        row["record"]["ledger"]["flags"],
+        json!(["future"]),
+        "lenient takes and flags it"
+    );
+}
+
+#[test]
+fn numbers_keep_every_digit_up_to_64_characters() {
+    let number = format!("0.{}", "1234567890".repeat(7).get(..62).unwrap());
+    assert_eq!(number.len(), 64);
+    let line = |number: &str| {
+        let event = support::event(7).to_string();
+        format!(
+            "{},\"data\":{{\"n\":{number}}}}}",
+            event.strip_suffix('}').unwrap()
+        )
+    };
+    let place = Place::new();
+    place.file("in.ndjson", line(&number) + "\n");
+    place.ok("import --format ndjson in.ndjson");
+    let ran: Ran = place.ok("query --json type:content.review");
+    assert!(ran.out.contains(&format!("\"n\":{number}")), "{}", ran.out);
+    between_good_lines(line(&format!("{number}9")).as_bytes(), &["/data/n", "64"]);
+}
+
+#[test]
+fn one_id_with_two_contents() {
+    let place = Place::new();
+    let mut other = support::event(0);
+    other["target"]["id"] = json!("another");
+    place.file(
+        "in.ndjson",
+        support::ndjson([support::event(0), other.clone(), support::event(1)]),
+    );
+    let ran = place.ends(1, "import --format ndjson in.ndjson");
+    assert_eq!(
+        ran.out,
+        "2 new, 0 already there, 1 in conflict with what is there\n"
+    );
+    assert!(ran.err.contains("record 1 has the id"), "{}", ran.err);
+    kept(&place, &[other.to_string().as_bytes()]);
+}
+
+#[test]
+fn broken_records_in_a_cloudtrail_file() {
+    let place = Place::new();
+    let good = |n| support::cloudtrail_record(n).to_string();
+    let broken = r#"{"eventName": tru}"#;
+    let twice = r#"{"eventName":"A","eventName":"B"}"#;
+    let text = format!(
+        "{{\"Records\":[{},{broken},{},\n{twice},{}",
+        good(0),
+        good(1),
+        good(2)
+    );
+    place.file("a.json", text);
+    let ran = place.ends(3, "import --format cloudtrail a.json");
+    assert_eq!(
+        ran.out, "3 new, 0 already there, 2 refused\n",
+        "{}",
+        ran.err
+    );
+    assert!(
+        ran.err.contains("a.json: record 2, line 1, byte "),
+        "{}",
+        ran.err
+    );
+    assert!(
+        ran.err.contains("a.json: record 4, line 2, byte "),
+        "{}",
+        ran.err
+    );
+    assert!(
+        ran.err.contains("ends before its list of records does"),
+        "{}",
+        ran.err
+    );
+    kept(&place, &[broken.as_bytes(), twice.as_bytes()]);
+}
+
+#[test]
+fn emit_says_what_is_wrong_with_the_event() {
+    let place = Place::new();
+    let emit = |rest: &str| place.run(&format!("emit --actor user:ada --outcome success {rest}"));
+    let ran = emit("--action login");
+    assert_eq!(ran.code, 3, "{}", ran.err);
+    assert!(ran.err.contains("/event_type"), "{}", ran.err);
+    assert_eq!(emit("--action a.b --payload [1]").code, 2);
+    let ran = emit("--action a.b --at 2099-01-01T00:00:00Z");
+    assert!(ran.err.contains("[future-time]"), "{}", ran.err);
+    assert_eq!(
+        place
+            .run("emit --actor ada --outcome success --action a.b")
+            .code,
+        2
+    );
+    assert_eq!(emit("--action a.b --tenant _system").code, 2);
+    assert_eq!(emit("--action a.b --tenant sp/ace").code, 2);
+    assert_eq!(emit("--action a.b").code, 0);
+}

@@ -1,0 +1,228 @@
+//! Exports elsewhere: whole they verify, changed anywhere they do not, and the finding says where.
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+mod support;
+
+use serde_json::Value;
+use support::Place;
+
+/// An export of 100 records with personal data, and the key.
+fn exported() -> Place {
+    let place = Place::new();
+    place.file("a.json", support::cloudtrail_file(0..100));
+    place.ok("import --format cloudtrail a.json --tenant acme");
+    place.ok("export --tenant acme --out acme.ndjson");
+    let key = place.ok("keys show").out;
+    let elsewhere = Place::new();
+    elsewhere.file("vkey", key);
+    for name in [
+        "acme.ndjson",
+        "acme.ndjson.checkpoint",
+        "acme.ndjson.disclosures",
+    ] {
+        elsewhere.file(name, place.read(name));
+    }
+    elsewhere
+}
+
+/// The findings of verifying with the key: codes and first record numbers.
+fn findings(place: &Place) -> Vec<(String, Option<u64>)> {
+    let ran = place.run("verify acme.ndjson --key vkey --json");
+    let report = &ran.json()[0];
+    let found: Vec<_> = report["findings"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|f| {
+            (
+                f["finding"].as_str().unwrap().to_owned(),
+                f["first"].as_u64(),
+            )
+        })
+        .collect();
+    assert_eq!(ran.code, i32::from(!found.is_empty()), "{}", ran.out);
+    assert_eq!(
+        report["integrity"],
+        if found.is_empty() {
+            "sound"
+        } else {
+            "not-sound"
+        }
+    );
+    found
+}
+
+fn lines(place: &Place) -> Vec<String> {
+    let text = String::from_utf8(place.read("acme.ndjson")).unwrap();
+    text.lines().map(str::to_owned).collect()
+}
+
+fn rewrite(place: &Place, change: impl FnOnce(&mut Vec<String>)) {
+    let mut lines = lines(place);
+    change(&mut lines);
+    place.file("acme.ndjson", lines.join("\n") + "\n");
+}
+
+fn one(code: &str, number: u64) -> Vec<(String, Option<u64>)> {
+    vec![(code.to_owned(), Some(number))]
+}
+
+#[test]
+fn whole_it_is_clean_and_a_leaf_is_checked_by_hand() {
+    let place = exported();
+    assert_eq!(findings(&place), []);
+    let ran = place.ok("verify acme.ndjson --key vkey --json");
+    let report: &Value = &ran.json()[0];
+    assert_eq!(report["records_checked"], 101);
+    assert_eq!(report["anchored"], true);
+    let lines = lines(&place);
+    let hash = indelible_merkle::leaf_hash(lines[41].as_bytes());
+    assert!(lines[42].contains(&format!("\"previous_hash\":\"{hash}\"")));
+}
+
+#[test]
+fn one_change_gives_one_finding() {
+    for number in [1, 50, 99] {
+        let place = exported();
+        let at = usize::try_from(number).unwrap();
+        rewrite(&place, |lines| {
+            lines[at] = lines[at].replacen("2023-07-10", "2023-07-11", 1)
+        });
+        assert_eq!(findings(&place), one("content-mismatch", number));
+    }
+    // No record stands after the last one, so only the signed root shows that it was changed.
+    let place = exported();
+    rewrite(&place, |lines| {
+        lines[100] = lines[100].replacen("2023-07-10", "2023-07-11", 1)
+    });
+    assert_eq!(findings(&place), one("root-mismatch", 0));
+    let place = exported();
+    rewrite(&place, |lines| drop(lines.remove(50)));
+    assert_eq!(findings(&place), one("missing-record", 50));
+    let place = exported();
+    rewrite(&place, |lines| lines.swap(50, 51));
+    assert_eq!(findings(&place), one("out-of-order", 50));
+    let place = exported();
+    rewrite(&place, |lines| lines.truncate(60));
+    assert_eq!(findings(&place), one("truncated-tail", 60));
+}
+
+#[test]
+fn disclosures_that_are_changed_or_missing_are_found() {
+    let place = exported();
+    let disclosures = String::from_utf8(place.read("acme.ndjson.disclosures")).unwrap();
+    assert!(disclosures.contains("198.51.100.7"));
+    place.file(
+        "acme.ndjson.disclosures",
+        disclosures.replacen("198.51.100.7\"", "198.51.100.8\"", 1),
+    );
+    assert_eq!(findings(&place), one("sealed-value-mismatch", 8));
+    let without: Vec<_> = disclosures.lines().skip(1).collect();
+    place.file("acme.ndjson.disclosures", without.join("\n") + "\n");
+    assert_eq!(findings(&place), one("sealed-value-missing", 1));
+    std::fs::remove_file(place.at("acme.ndjson.disclosures")).unwrap();
+    assert_eq!(
+        findings(&place),
+        [],
+        "without disclosures the values are simply not checked"
+    );
+    let ran = place.ok("verify acme.ndjson --key vkey");
+    assert!(
+        ran.out.contains("not checked   sealed values"),
+        "{}",
+        ran.out
+    );
+}
+
+#[test]
+fn a_forged_checkpoint_and_another_ledgers_are_told_apart() {
+    let place = exported();
+    let other = exported();
+    let own = String::from_utf8(place.read("acme.ndjson.checkpoint")).unwrap();
+    let mut lines: Vec<_> = own.lines().map(str::to_owned).collect();
+    lines[1] = "102".to_owned();
+    place.file("acme.ndjson.checkpoint", lines.join("\n") + "\n");
+    assert_eq!(findings(&place), [("bad-signature".to_owned(), None)]);
+    place.file("acme.ndjson.checkpoint", &own);
+    place.file("vkey", other.read("vkey"));
+    assert_eq!(findings(&place), [("unknown-checkpoint".to_owned(), None)]);
+}
+
+#[test]
+fn a_rewritten_log_contradicts_the_checkpoint_somebody_kept() {
+    let place = exported();
+    // Another ledger's log of the same tenant, complete and consistent in itself.
+    let other = exported();
+    other.file("kept.checkpoint", place.read("acme.ndjson.checkpoint"));
+    let ran = other.run("verify acme.ndjson --checkpoint kept.checkpoint --json");
+    let report = &ran.json()[0];
+    // Its own key cannot vouch for a checkpoint of another origin: nothing is anchored by it.
+    assert_eq!(report["anchored"], false, "{}", ran.out);
+    assert!(
+        report["unchecked"].to_string().contains("no key for it"),
+        "{}",
+        ran.out
+    );
+    assert_eq!(other.run("verify acme.ndjson --require-anchor").code, 1);
+}
+
+#[test]
+fn joined_records_are_readable_and_part_files_never_stay() {
+    let place = Place::new();
+    place.file("a.json", support::cloudtrail_file(0..10));
+    place.ok("import --format cloudtrail a.json --tenant acme");
+    let joined = place.ok("export --tenant acme --joined");
+    let first: Value = serde_json::from_str(joined.out.lines().nth(1).unwrap()).unwrap();
+    assert_eq!(first["event"]["actor"]["name"], "ada");
+    place.ok("export --tenant acme --out x.ndjson");
+    let refused = place.ends(3, "export --tenant acme --out x.ndjson");
+    assert!(refused.err.contains("--force"), "{}", refused.err);
+    place.ok("export --tenant acme --out x.ndjson --force");
+    place.ends(3, "export --tenant nobody --out y.ndjson");
+    let names: Vec<_> = support::files_below(&place.at(""))
+        .into_iter()
+        .filter_map(|path| Some(path.file_name()?.to_str()?.to_owned()))
+        .filter(|name| name.contains("ndjson"))
+        .collect();
+    assert_eq!(
+        names,
+        ["x.ndjson", "x.ndjson.checkpoint", "x.ndjson.disclosures"]
+    );
+}
+
+#[test]
+fn without_keys_values_stay_sealed_and_verify_works() {
+    let place = Place::new();
+    place.file("a.json", support::cloudtrail_file(0..10));
+    place.ok("import --format cloudtrail a.json --tenant acme");
+    let ran = place.ok("export --tenant acme --out x.ndjson --keys elsewhere");
+    assert!(ran.err.contains("stay sealed"), "{}", ran.err);
+    assert_eq!(place.read("x.ndjson.disclosures"), b"");
+    let query = place.ok("query actor:ada --keys elsewhere");
+    assert!(
+        query.err.contains("the master key is not here"),
+        "{}",
+        query.err
+    );
+    assert!(
+        query.out.contains("ada"),
+        "the arn's last segment still finds: {}",
+        query.out
+    );
+    let verified = place.ok("verify --keys elsewhere");
+    assert!(
+        verified.out.contains("consistent, not anchored"),
+        "{}",
+        verified.out
+    );
+    assert!(
+        verified.out.contains("the master key is not here"),
+        "{}",
+        verified.out
+    );
+    let emit = "emit --actor user:x --action a.b --outcome success --keys elsewhere";
+    assert!(
+        place.ends(3, emit).err.contains("signing key"),
+        "a writer needs its keys"
+    );
+}

@@ -1,0 +1,82 @@
+//! A restored backup: writing stops, reading goes on, and recovery says what is missing.
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+mod support;
+
+use support::Place;
+
+const EMIT: &str = "emit --tenant acme --actor user:x --action a.b --outcome success";
+
+/// A ledger whose data directory was put back to where it was 20 records before.
+fn rolled_back() -> Place {
+    let place = Place::new();
+    place.file("a.ndjson", support::ndjson((0..30).map(support::event)));
+    place.file("b.ndjson", support::ndjson((30..50).map(support::event)));
+    place.ok("import --format ndjson a.ndjson --tenant acme");
+    support::copy_dir(&place.at("indelible-data"), &place.at("backup"));
+    place.ok("import --format ndjson b.ndjson --tenant acme");
+    place.ok("export --tenant acme --out before.ndjson");
+    place.file("vkey", place.ok("keys show").out);
+    std::fs::remove_dir_all(place.at("indelible-data")).unwrap();
+    support::copy_dir(&place.at("backup"), &place.at("indelible-data"));
+    place
+}
+
+#[test]
+fn nothing_is_written_to_it_and_reading_goes_on() {
+    let place = rolled_back();
+    let refused = place.ends(3, EMIT);
+    assert!(refused.err.contains("rolled-back"), "{}", refused.err);
+    assert!(refused.err.contains("indelible recover"), "{}", refused.err);
+    let verified = place.ends(1, "verify");
+    assert!(verified.out.contains("rolled-back"), "{}", verified.out);
+    assert_eq!(
+        place
+            .ok("query --json --limit 0 type:content.review")
+            .json()
+            .len(),
+        30
+    );
+    // The newer state brought back, everything goes on.
+    let told = place.ends(1, "recover");
+    assert!(told.out.contains("rolled-back"), "{}", told.out);
+    place.ends(3, EMIT);
+}
+
+#[test]
+fn recovery_starts_an_incarnation_that_says_what_is_missing() {
+    let place = rolled_back();
+    place.ok("recover --yes");
+    place.ok(EMIT);
+    let said = place
+        .ok("query --json type:log.recovered --tenant _system")
+        .json();
+    assert_eq!(said.len(), 1);
+    assert_eq!(said[0]["record"]["event"]["data"]["incarnation"], 2);
+    assert_eq!(said[0]["record"]["ledger"]["incarnation"], 2);
+    place.ok("verify");
+    let again = place.ok("recover");
+    assert!(
+        again.err.contains("nothing to recover from"),
+        "{}",
+        again.err
+    );
+    // What was exported before still verifies with the key of before, and the new log does not
+    // pass for its continuation.
+    place.ok("verify before.ndjson --key vkey --require-anchor");
+    place.ok("export --tenant acme --out after.ndjson");
+    place.file("vkey2", place.ok("keys show").out);
+    place.ok("verify after.ndjson --key vkey2 --require-anchor");
+    let kept = "verify after.ndjson --key vkey --checkpoint before.ndjson.checkpoint --json";
+    let ran = place.ends(1, kept);
+    assert!(ran.out.contains("\"finding\":"), "{}", ran.out);
+}
+
+#[test]
+fn a_ledger_that_is_whole_needs_no_recovery() {
+    let place = Place::new();
+    place.ok(EMIT);
+    let ran = place.ok("recover --yes");
+    assert!(ran.err.contains("nothing to recover from"), "{}", ran.err);
+    assert_eq!(place.ok("query --json type:log.recovered").json().len(), 0);
+}

@@ -1,0 +1,192 @@
+//! Configuration, usage and exit codes as users meet them.
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+mod support;
+
+use support::Place;
+
+#[test]
+fn exit_codes() {
+    let place = Place::new();
+    place.ends(2, "");
+    place.ends(2, "nonsense");
+    place.ends(2, "import");
+    place.ends(0, "--help");
+    place.ends(0, "--version");
+    let none = place.ends(3, "query");
+    assert!(
+        none.err.contains("there is no ledger in ./indelible-data"),
+        "{}",
+        none.err
+    );
+    place.ends(3, "import --format ndjson nowhere.ndjson");
+    assert!(
+        !place.at("indelible-data").exists(),
+        "nothing is made for an import of nothing"
+    );
+    std::fs::create_dir(place.at("empty")).unwrap();
+    place.ends(3, "import --format ndjson empty");
+    place.ok("keys init");
+    let wrong = place.ends(2, "query actr:x");
+    assert!(wrong.err.contains("did you mean `actor`?"), "{}", wrong.err);
+    place.ends(3, "query --tenant nobody");
+    place.ends(3, "prove 5 --tenant nobody");
+    place.ends(2, "prove x --tenant nobody");
+    place.ends(2, "dead-letters show x");
+}
+
+#[test]
+fn a_setting_that_is_not_one_ends_every_command() {
+    let place = Place::new();
+    place.file("indelible.toml", "dta = \"./x\"\n");
+    for line in ["config check", "config show", "query"] {
+        let ran = place.ends(2, line);
+        assert!(ran.err.contains("did you mean `data`?"), "{}", ran.err);
+    }
+    let ran = place
+        .command(["config", "check"])
+        .env("INDELIBLE_DATAA", "x")
+        .output()
+        .unwrap();
+    assert_eq!(ran.status.code(), Some(2));
+    assert!(
+        String::from_utf8(ran.stderr)
+            .unwrap()
+            .contains("INDELIBLE_DATA`?")
+    );
+}
+
+#[test]
+fn every_layer_says_where_its_value_is_from() {
+    let place = Place::new();
+    place.file(
+        "indelible.toml",
+        "data = \"./from-file\"\ntenant = \"acme\"\n",
+    );
+    let ran = place
+        .command(["config", "show", "--json", "--color", "never"])
+        .env("INDELIBLE_DATA", "./from-env")
+        .output()
+        .unwrap();
+    let out = String::from_utf8(ran.stdout).unwrap();
+    let rows: Vec<serde_json::Value> = out
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let row = |name: &str| rows.iter().find(|row| row["setting"] == name).unwrap();
+    assert_eq!(row("data")["value"], "./from-env");
+    assert_eq!(row("data")["source"], "environment, INDELIBLE_DATA");
+    assert_eq!(row("tenant")["source"], "indelible.toml");
+    assert_eq!(row("output.color")["source"], "command line");
+    assert_eq!(row("sealing")["source"], "default");
+    place.ok("emit --actor user:a --action a.b --outcome success");
+    assert!(place.at("from-file/FORMAT").exists());
+    assert_eq!(
+        place.ok("query --json type:a.b").json()[0]["record"]["tenant_id"],
+        "acme"
+    );
+}
+
+#[test]
+fn completions_for_every_shell() {
+    let place = Place::new();
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let ran = place.ok(&format!("completions {shell}"));
+        assert!(ran.out.contains("dead-letters"), "{shell}");
+    }
+}
+
+#[test]
+fn tables_fit_and_have_no_colours_unless_wanted() {
+    let place = Place::new();
+    place.file("a.json", support::cloudtrail_file(0..60));
+    place.ok("import --format cloudtrail a.json --tenant a-tenant-with-quite-a-long-name");
+    place.ok("emit --tenant other --actor user:x --action a.b --outcome success");
+    for width in [80, 120, 160] {
+        let ran = place
+            .command(["query", "--limit", "0"])
+            .env("COLUMNS", width.to_string())
+            .output()
+            .unwrap();
+        let out = String::from_utf8(ran.stdout).unwrap();
+        assert!(!out.contains('\x1b'));
+        let widest = out.lines().map(|line| line.chars().count()).max().unwrap();
+        assert!(widest <= width, "{widest} > {width}\n{out}");
+        assert!(out.lines().count() > 60);
+    }
+    let ran = place.ok("query --limit 5 --color always");
+    assert!(ran.out.contains("\x1b[32m"), "{}", ran.out);
+    let whole = place.ok("query --limit 0");
+    assert!(
+        !whole.out.contains('…'),
+        "nothing is cut where there is no terminal"
+    );
+}
+
+#[test]
+fn times_are_local_unless_utc_is_wanted() {
+    let place = Place::new();
+    place.file("e.ndjson", support::ndjson([support::event(0)]));
+    place.ok("import --format ndjson e.ndjson");
+    let with_zone = |args: &[&str]| {
+        let ran = place
+            .command(args)
+            .env("TZ", "Asia/Tokyo")
+            .output()
+            .unwrap();
+        String::from_utf8(ran.stdout).unwrap()
+    };
+    assert!(with_zone(&["query", "type:content.review", "--utc"]).contains("2023-11-14 22:13:20Z"));
+    if std::path::Path::new("/usr/share/zoneinfo/Asia/Tokyo").exists() {
+        assert!(with_zone(&["query", "type:content.review"]).contains("2023-11-15 07:13:20 "));
+    } else {
+        indelible_testing::declare_skipped(
+            "settings::times_are_local_unless_utc_is_wanted",
+            "there is no time zone database",
+        );
+    }
+}
+
+#[test]
+fn keys_are_private_and_listed() {
+    use std::os::unix::fs::PermissionsExt;
+    let place = Place::new();
+    let key = place.ok("keys init").out;
+    assert_eq!(place.ok("keys show").out, key);
+    assert_eq!(place.ok("keys init").out, key, "a ledger keeps its keys");
+    let files = support::files_below(&place.at("home/.config/indelible"));
+    assert!(files.len() >= 2, "{files:?}");
+    for file in &files {
+        let mode = std::fs::metadata(file).unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode, 0o600, "{}", file.display());
+    }
+    place.ok("keys list");
+    let master = files
+        .iter()
+        .find(|file| file.ends_with("master.key"))
+        .unwrap();
+    std::fs::set_permissions(master, std::fs::Permissions::from_mode(0o644)).unwrap();
+    let ran = place.ends(1, "keys list");
+    assert!(ran.out.contains("chmod 600"), "{}", ran.out);
+    for file in support::files_below(&place.at("indelible-data")) {
+        let bytes = std::fs::read(&file).unwrap();
+        assert!(memchr::memmem::find(&bytes, b"PRIVATE+KEY").is_none());
+        assert!(memchr::memmem::find(&bytes, b"indelible-master-key").is_none());
+    }
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_error() {
+    let place = Place::new();
+    place.file("e.ndjson", support::ndjson((0..3000).map(support::event)));
+    place.ok("import --format ndjson e.ndjson");
+    let mut command = place.command(["query", "--json", "--limit", "0"]);
+    command
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(0));
+    assert_eq!(String::from_utf8(output.stderr).unwrap(), "");
+}
