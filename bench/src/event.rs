@@ -130,8 +130,9 @@ const BROWSERS: [&str; 6] = [
     "Mozilla/5.0 (Linux; Android 15) AppleWebKit/537.36 Chrome/141.0 Mobile Safari/537.36",
 ];
 
-/// Mean time between two events, in microseconds.
-const GAP_MEAN_MICROS: i64 = 3_000;
+/// Mean time between two events, in microseconds: they come as fast as they are taken, so their
+/// ids are new, as those of live events are.
+const GAP_MEAN_MICROS: u32 = 10;
 
 /// What can be asked about an event to find it again.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -192,11 +193,8 @@ impl Request {
 const OPEN_REQUESTS: u32 = 16;
 
 impl Generator {
-    /// `count` events of `shape`, the last of them at about `end`.
-    pub fn new(shape: Shape, seed: u64, end: Micros, count: u64) -> Self {
-        let span = i64::try_from(count)
-            .unwrap_or(i64::MAX)
-            .saturating_mul(GAP_MEAN_MICROS);
+    /// Events of `shape`, the first of them at `start`.
+    pub fn new(shape: Shape, seed: u64, start: Micros) -> Self {
         let mut seed = Seed::new(seed);
         let open = (0..OPEN_REQUESTS)
             .map(|_| Request::new(&mut seed, shape))
@@ -205,7 +203,7 @@ impl Generator {
         Self {
             shape,
             seed,
-            now: end.0 - span - 1_000_000,
+            now: start.0,
             made: 0,
             open,
             numbers,
@@ -220,7 +218,7 @@ impl Generator {
     /// Appends the next event; the number of its tenant.
     pub fn next_event(&mut self, out: &mut Vec<u8>) -> u32 {
         self.made += 1;
-        self.now += i64::from(self.seed.below(2 * 3_000));
+        self.now += i64::from(self.seed.below(2 * GAP_MEAN_MICROS + 1));
         let slot = self.seed.below(OPEN_REQUESTS) as usize;
         let Request { actor, correlation } = self.open[slot];
         if self.seed.percent(33) {
@@ -413,14 +411,14 @@ mod tests {
 
     use super::*;
 
-    const END: Micros = Micros(1_760_000_000_000_000);
+    const START: Micros = Micros(1_760_000_000_000_000);
 
     fn events(personal: bool, count: u64) -> Vec<Vec<u8>> {
         let shape = Shape {
             personal,
             ..Shape::default()
         };
-        let mut generator = Generator::new(shape, 1, END, count);
+        let mut generator = Generator::new(shape, 1, START);
         (0..count)
             .map(|_| {
                 let mut event = Vec::new();
@@ -440,7 +438,7 @@ mod tests {
                 dialect: "native",
                 origin: Origin::Producer,
                 tenant: None,
-                now: END,
+                now: START,
             };
             for event in &events {
                 let admitted = admit(event, &admission, &mut |_| {}).unwrap();
@@ -462,7 +460,7 @@ mod tests {
     #[test]
     fn a_seed_repeats_its_events_and_says_what_finds_them() {
         assert_eq!(events(true, 50), events(true, 50));
-        let mut generator = Generator::new(Shape::default(), 3, END, 10);
+        let mut generator = Generator::new(Shape::default(), 3, START);
         let mut event = Vec::new();
         let tenant = generator.next_event(&mut event);
         let asked = generator.asked(&event);

@@ -70,7 +70,7 @@ pub fn run(
     ours::create(dir)?;
     let ours = Ours::open(dir, shape.tenants)?;
     let part = part(shape);
-    let mut generator = Generator::new(shape, settings.seed, now(), settings.events);
+    let mut generator = Generator::new(shape, settings.seed, now());
     let mut times = Times::default();
     let mut first: Option<Load> = None;
     let mut asked = Vec::new();

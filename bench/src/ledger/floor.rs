@@ -172,7 +172,7 @@ mod tests {
 
     #[test]
     fn what_the_floor_writes_is_what_it_verifies() {
-        let mut generator = Generator::new(Shape::default(), 5, now(), 2_500);
+        let mut generator = Generator::new(Shape::default(), 5, now());
         let load = Load::next(&mut generator, 2_500, 2_500);
         let scratch = Scratch::below(&std::env::temp_dir()).unwrap();
         let file = scratch.place("floor");

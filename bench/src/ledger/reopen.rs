@@ -90,7 +90,7 @@ fn take_one(ours: &Ours, settings: &Settings) -> Result<(), Fault> {
         ..Default::default()
     };
     let seed = settings.seed.wrapping_add(0x006f_6e65);
-    let mut generator = indelible_bench::event::Generator::new(shape, seed, crate::load::now(), 1);
+    let mut generator = indelible_bench::event::Generator::new(shape, seed, crate::load::now());
     let load = Load::next(&mut generator, 1, 1);
     for batch in load.batches {
         let outcomes = ours.log.submit(ours.submissions(batch)?).wait();

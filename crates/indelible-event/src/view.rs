@@ -34,9 +34,11 @@ pub(crate) struct Hints {
     pub secret_key: bool,
     /// Some string is long enough to hold a cloud secret key.
     pub long_string: bool,
+    /// There is a backslash, so texts may have escapes.
+    pub escapes: bool,
 }
 
-#[derive(Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 struct Span {
     start: u32,
     end: u32,
@@ -56,11 +58,27 @@ impl<'a> EventView<'a> {
             text,
             fields: Fields::default(),
         };
+        view.fields.length = bytes.len();
+        view.fields.hints.escapes = memchr::memchr(b'\\', bytes).is_some();
         if scan(bytes, &mut view.fields) {
             Ok(view)
         } else {
             Err(NotCanonical)
         }
+    }
+
+    /// The view that found `fields` in this very text; `None` if the text is another one, as far as
+    /// its length tells.
+    pub(crate) fn again(text: &'a str, fields: &Fields) -> Option<Self> {
+        (text.len() == fields.length).then(|| Self {
+            text,
+            fields: fields.clone(),
+        })
+    }
+
+    /// Where everything is, to be kept beside the bytes.
+    pub(crate) fn found(&self) -> &Fields {
+        &self.fields
     }
 
     /// The canonical bytes as text.
@@ -76,7 +94,12 @@ impl<'a> EventView<'a> {
 
     /// The text of a field that is a string, escapes resolved.
     pub fn text(&self, field: Field) -> Option<Cow<'a, str>> {
-        string_content(self.raw(field)?).map(unescape)
+        let content = string_content(self.raw(field)?)?;
+        Some(if self.fields.hints.escapes {
+            unescape(content)
+        } else {
+            Cow::Borrowed(content)
+        })
     }
 
     /// The number of a field that is one and fits a double.
@@ -144,15 +167,19 @@ pub fn number_value(token: &str) -> Option<f64> {
     token.parse().ok().filter(|value: &f64| value.is_finite())
 }
 
-#[derive(Clone)]
-struct Fields {
+/// Where the fields of one event are; means nothing for other bytes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Fields {
     spans: [Span; Field::COUNT],
     present: Present,
     hints: Hints,
+    /// Of the text, in bytes.
+    length: usize,
 }
 
+/// What a key means.
 #[derive(Clone, Copy)]
-enum Slot {
+pub(crate) enum Slot {
     /// The event itself.
     Event,
     /// The object of a group.
@@ -172,6 +199,7 @@ impl Default for Fields {
             spans: [Span::default(); Field::COUNT],
             present: Present::default(),
             hints: Hints::default(),
+            length: 0,
         }
     }
 }

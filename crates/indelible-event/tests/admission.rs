@@ -5,8 +5,8 @@ use indelible_event::canonical::is_canonical;
 use indelible_event::catalogue::{CLOUDTRAIL, NATIVE};
 use indelible_event::limits::EVENT_BYTES_MAX;
 use indelible_event::{
-    Admission, Admitted, AuditId, LedgerFlag, Micros, Mode, Origin, Problem, ProblemCode, TenantId,
-    admit, admit_all,
+    Admission, Admitted, AuditId, EventView, Field, LedgerFlag, Micros, Mode, Origin, Problem,
+    ProblemCode, TenantId, admit, admit_all,
 };
 
 const NOW: &str = "2026-03-01T12:00:00Z";
@@ -351,6 +351,29 @@ fn secrets_go_and_are_named() {
     assert!(text(&admitted).contains("https://u:[REDACTED]@h/"));
     assert!(text(&admitted).contains(r#""api_key":"[REDACTED]","n":1"#));
     assert!(is_canonical(&admitted.bytes));
+}
+
+#[test]
+fn the_view_is_that_of_the_admitted_bytes() {
+    let canonical = strict(&with(r#""description":"a \"b\" c","severity":"info""#)).unwrap();
+    let again = strict(text(&canonical)).unwrap();
+    assert_eq!(again.bytes, canonical.bytes, "taken as it came");
+    let secret = strict(&with(r#""description":"see https://u:p@h/","lane":"x""#)).unwrap();
+    for admitted in [&canonical, &again, &secret] {
+        let view = admitted.view().unwrap();
+        let parsed = EventView::parse(&admitted.bytes).unwrap();
+        assert!(view.fields().eq(parsed.fields()));
+        for (field, _) in parsed.fields() {
+            assert_eq!(view.text(field), parsed.text(field), "{}", field.pointer());
+        }
+    }
+    assert_eq!(
+        again.view().unwrap().text(Field::Description).unwrap(),
+        "a \"b\" c"
+    );
+    let mut other = again;
+    other.bytes = b"{}".to_vec();
+    assert_eq!(other.view().unwrap().fields().count(), 0);
 }
 
 #[test]

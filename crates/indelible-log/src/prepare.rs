@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+use indelible_event::view::NotCanonical;
 use indelible_event::{
     self as event, Admitted, AuditId, Catalogue, EventView, Ledger as LedgerObject, Micros, Mode,
     Origin, StreamClaim, TenantId, admit,
@@ -83,7 +84,7 @@ pub(crate) fn prepare(
     .map_err(|e| Outcome::Failed(Arc::new(e)))?;
     let ledger = ledger_object(&admission, &admitted, stream, shared.incarnation).to_canonical();
     let policy = (!sealed.sealed.is_empty()).then(|| Arc::clone(sealing));
-    finish(Prepared {
+    let mut prepared = Prepared {
         tenant,
         audit_id: admitted.audit_id,
         occurred_at: admitted.occurred_at,
@@ -93,8 +94,16 @@ pub(crate) fn prepare(
         numbers: Vec::new(),
         sealed: sealed.sealed,
         policy,
-    })
-    .map_err(|e| Outcome::Failed(Arc::new(e)))
+    };
+    // Mostly nothing was sealed, and the event need not be passed over once more.
+    let filed = if prepared.event == admitted.bytes {
+        admitted.view()
+    } else {
+        EventView::parse(&prepared.event)
+    };
+    let filed = filed.map_err(|e| Outcome::Failed(Arc::new(not_canonical(e))))?;
+    terms::extract(&filed, &mut prepared.terms, &mut prepared.numbers);
+    Ok(prepared)
 }
 
 impl Prepared {
@@ -121,14 +130,13 @@ impl Prepared {
 
 /// Files the event under its terms.
 fn finish(mut prepared: Prepared) -> Result<Prepared> {
-    let view = view_of(&prepared.event)?;
+    let view = EventView::parse(&prepared.event).map_err(not_canonical)?;
     terms::extract(&view, &mut prepared.terms, &mut prepared.numbers);
     Ok(prepared)
 }
 
-fn view_of(bytes: &[u8]) -> Result<EventView<'_>> {
-    EventView::parse(bytes)
-        .map_err(|e| Error::new(Kind::Invalid, "an admitted event is not canonical").caused_by(e))
+fn not_canonical(cause: NotCanonical) -> Error {
+    Error::new(Kind::Invalid, "an admitted event is not canonical").caused_by(cause)
 }
 
 fn ledger_object(

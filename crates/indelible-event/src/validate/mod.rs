@@ -18,7 +18,7 @@ use crate::ledger::LedgerFlag;
 use crate::limits::{EVENT_BYTES_MAX, EVENT_RAW_BYTES_MAX, PROBLEMS_MAX};
 use crate::problem::{Problem, ProblemCode};
 use crate::redact::redact_hinted;
-use crate::view::EventView;
+use crate::view::{EventView, Fields, NotCanonical};
 
 /// How much an event may deviate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,6 +72,23 @@ pub struct Admitted {
     pub schema_valid: bool,
     /// The problems that lenient mode let pass.
     pub tolerated: Vec<Problem>,
+    /// Where the fields are, if the bytes are those that were passed over.
+    fields: Option<Fields>,
+}
+
+impl Admitted {
+    /// The view of the bytes, without passing over them again where that can be had.
+    ///
+    /// # Errors
+    /// [`NotCanonical`] if the bytes were replaced by others.
+    pub fn view(&self) -> Result<EventView<'_>, NotCanonical> {
+        let text = std::str::from_utf8(&self.bytes).map_err(|_| NotCanonical)?;
+        let known = self.fields.as_ref();
+        match known.and_then(|fields| EventView::again(text, fields)) {
+            Some(view) => Ok(view),
+            None => EventView::parse(&self.bytes),
+        }
+    }
 }
 
 /// Holds one event against its dialect and brings it into the form that is committed. `random`
@@ -129,7 +146,8 @@ fn admit_view(
         mut flags,
         ..
     } = check;
-    let mut bytes = if edits.is_empty() {
+    let mut as_it_came = edits.is_empty();
+    let mut bytes = if as_it_came {
         view.as_str().as_bytes().to_vec()
     } else {
         edits.apply(view.as_str())
@@ -139,6 +157,7 @@ fn admit_view(
         .and_then(|text| redact_hinted(text, view.hints()));
     let redactions = redacted.map_or_else(Vec::new, |redacted| {
         bytes = redacted.bytes;
+        as_it_came = false;
         redacted.pointers
     });
     if bytes.len() > EVENT_BYTES_MAX {
@@ -158,6 +177,7 @@ fn admit_view(
                 redactions,
                 schema_valid,
                 tolerated,
+                fields: as_it_came.then(|| view.found().clone()),
             })
         }
         _ => Err(capped(problems)),
