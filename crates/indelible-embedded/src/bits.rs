@@ -62,7 +62,10 @@ mod tests {
 
     proptest! {
         #[test]
-        fn numbers_come_back(numbers in proptest::collection::vec(any::<u64>(), 0..40), cut in 0_u8..64) {
+        fn numbers_come_back(
+            numbers in proptest::collection::vec(any::<u64>(), 0..40),
+            cut in 0_u8..64,
+        ) {
             let numbers: Vec<_> = numbers.into_iter().map(|n| n >> cut).collect();
             let width = width_of(numbers.iter().copied().max().unwrap_or(0));
             prop_assert!(width <= 64 - cut);

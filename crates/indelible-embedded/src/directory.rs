@@ -312,7 +312,8 @@ mod tests {
             prop_assert_eq!(back.place(back.rows), None);
             for (number, part) in back.tenants.iter().enumerate() {
                 let number = crate::bytes::to_u32(number);
-                let all: u32 = back.rows_between(number, 0..u64::MAX).map(|(r, _)| r.end - r.start).sum();
+                let runs = back.rows_between(number, 0..u64::MAX);
+                let all: u32 = runs.map(|(rows, _)| rows.end - rows.start).sum();
                 prop_assert_eq!(all, part.rows);
                 prop_assert_eq!(back.sequence(number).unwrap(), 0..u64::from(part.rows));
             }

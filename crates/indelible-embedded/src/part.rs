@@ -13,7 +13,10 @@ use crate::directory::Directory;
 use crate::records::{Caches, RecordFile};
 use crate::segment::Segment;
 use crate::segment::column::CHUNK_ROWS;
-use crate::tail::Tail;
+use crate::tail::{PersonalPlace, Tail};
+
+/// Personal rows that are read at once: they are mostly asked for in the order of the file.
+pub(crate) const PERSONAL_AT_ONCE: usize = 64;
 
 /// What a search asks of a part.
 pub(crate) trait Part {
@@ -209,18 +212,21 @@ impl PartRef {
         }
     }
 
-    /// Where a personal row starts in the file, and what finds it.
-    pub(crate) fn personal(&self, row: u32) -> Result<(u64, Option<FindHash>)> {
+    /// Where the personal rows from `row` on start in the file, and what finds them where that is
+    /// at hand; some of them, at least the first.
+    pub(crate) fn personal(&self, row: u32) -> Result<Vec<PersonalPlace>> {
         match self {
-            Self::Segment(segment) => Ok((
-                segment.columns()?.personal_at(row)?,
-                segment.personal()?.find(row)?,
-            )),
+            Self::Segment(segment) => {
+                let places = segment.columns()?.personal_from(row)?;
+                Ok(places
+                    .into_iter()
+                    .map(|at| PersonalPlace { at, find: None })
+                    .collect())
+            }
             Self::Tail(tail) => {
                 let index = tail.index.read();
-                let place = index.personal.get(row as usize);
-                let place = place.ok_or_else(|| crate::failure::corrupt("no such personal row"))?;
-                Ok((place.at, place.find))
+                let rows = index.personal.iter().skip(row as usize);
+                Ok(rows.take(PERSONAL_AT_ONCE).copied().collect())
             }
         }
     }

@@ -12,7 +12,9 @@ use indelible_store::{Error, Kind, Result, SealedValue, Stored, StoredRecord};
 
 use crate::block::{Block, SealedRef};
 use crate::directory::BlockPlace;
+use crate::failure::corrupt;
 use crate::part::PartRef;
+use crate::records::CachedRow;
 use crate::segment::tiles::LEVEL_MIN;
 use crate::store::Store;
 
@@ -85,7 +87,7 @@ impl Store {
                     leaf.clear();
                     let whole = block.leaf(at, &mut leaf).is_some();
                     sealed.clear();
-                    let opened = self.sealed(part, &block, at, &mut sealed);
+                    let opened = self.sealed((part, tenant), (&block, at), &mut sealed);
                     let stored = match opened {
                         Ok(()) if whole => Stored::Record(StoredRecord {
                             sequence_number,
@@ -119,9 +121,8 @@ impl Store {
     /// Adds the personal values of record `at` of a block to `out`.
     fn sealed(
         &self,
-        part: &PartRef,
-        block: &Block,
-        at: usize,
+        (part, log): (&PartRef, &TenantId),
+        (block, at): (&Block, usize),
         out: &mut Vec<SealedValue>,
     ) -> Result<()> {
         for value in block.sealed(at) {
@@ -132,25 +133,52 @@ impl Store {
                     blob: true,
                     row: row.as_slice().into(),
                 },
-                SealedRef::Row(number) => self.personal(part, *number)?,
+                SealedRef::Row(number) => self.personal(part, log, *number)?,
             });
         }
         Ok(())
     }
 
-    /// The personal row `number` of a part.
-    pub(crate) fn personal(&self, part: &PartRef, number: u32) -> Result<SealedValue> {
+    /// The personal row `number` of a part, used by a record of `tenant`.
+    fn personal(&self, part: &PartRef, tenant: &TenantId, number: u32) -> Result<SealedValue> {
         let records = part.records()?;
-        self.caches.personal((records.number, number), || {
-            let (at, find) = part.personal(number)?;
-            let (handle, row) = records.personal(at)?;
-            Ok(SealedValue {
+        let key = (records.number, number);
+        let mut row = match self.caches.personal(key) {
+            Some(row) => row,
+            None => self.load_personal(part, number)?,
+        };
+        if !row.tried {
+            row.tried = true;
+            if let Some(opener) = &self.opener {
+                row.value.find = opener.find(tenant, row.value.handle, &row.value.row);
+            }
+            self.caches.keep_personal(key, row.clone());
+        }
+        Ok(row.value)
+    }
+
+    /// Reads a personal row and some behind it.
+    fn load_personal(&self, part: &PartRef, number: u32) -> Result<CachedRow> {
+        let records = part.records()?;
+        let places = part.personal(number)?;
+        let starts: Vec<_> = places.iter().map(|place| place.at).collect();
+        let mut asked = None;
+        let rows = records.personal_rows(&starts)?;
+        for (((handle, row), place), number) in rows.into_iter().zip(places).zip(number..) {
+            let value = SealedValue {
                 handle,
-                find,
+                find: place.find,
                 blob: false,
                 row,
-            })
-        })
+            };
+            let row = CachedRow {
+                value,
+                tried: place.find.is_some(),
+            };
+            asked.get_or_insert_with(|| row.clone());
+            self.caches.keep_personal((records.number, number), row);
+        }
+        asked.ok_or_else(|| corrupt(format!("{} has no personal row {number}", records.path)))
     }
 
     /// Sequence numbers of the records with these ids.
@@ -254,7 +282,7 @@ impl Store {
                 for row in piece.rows {
                     leaf.clear();
                     let read = block.leaf((row - piece.place.row) as usize, &mut leaf);
-                    read.ok_or_else(|| crate::failure::corrupt("a block cannot be read"))?;
+                    read.ok_or_else(|| corrupt("a block cannot be read"))?;
                     hashes.push(leaf_hash(&leaf));
                 }
             }

@@ -28,6 +28,8 @@ const CACHED_BLOCKS: usize = 32;
 const CACHED_PERSONAL: usize = 1 << 16;
 /// What is read at once of a personal row: nearly all are shorter.
 const PERSONAL_GUESS_BYTES: usize = 256;
+/// Personal rows that lie closer than this are read at once.
+const PERSONAL_SPAN_BYTES: u64 = 16 << 10;
 const SEARCH_BYTES: usize = 1 << 20;
 
 /// A block of a file: the file's number and the byte it begins at.
@@ -39,26 +41,29 @@ pub(crate) struct Caches {
     files: AtomicU64,
     /// By file and byte, last used last.
     blocks: Mutex<VecDeque<(BlockKey, Arc<Block>)>>,
-    personal: Mutex<HashMap<(u64, u32), SealedValue, RandomState>>,
+    personal: Mutex<HashMap<(u64, u32), CachedRow, RandomState>>,
+}
+
+/// A personal row as it was read, and whether it was tried to open it.
+#[derive(Clone)]
+pub(crate) struct CachedRow {
+    pub(crate) value: SealedValue,
+    pub(crate) tried: bool,
 }
 
 impl Caches {
-    /// The personal row `row` of file `file`, made by `load` when it is not here.
-    pub(crate) fn personal(
-        &self,
-        key: (u64, u32),
-        load: impl FnOnce() -> Result<SealedValue>,
-    ) -> Result<SealedValue> {
-        if let Some(value) = self.personal.lock().get(&key) {
-            return Ok(value.clone());
-        }
-        let value = load()?;
+    /// The personal row `key` (file, number), if it is here.
+    pub(crate) fn personal(&self, key: (u64, u32)) -> Option<CachedRow> {
+        self.personal.lock().get(&key).cloned()
+    }
+
+    /// Keeps a personal row.
+    pub(crate) fn keep_personal(&self, key: (u64, u32), row: CachedRow) {
         let mut kept = self.personal.lock();
         if kept.len() >= CACHED_PERSONAL {
             kept.clear();
         }
-        kept.insert(key, value.clone());
-        Ok(value)
+        kept.insert(key, row);
     }
 }
 
@@ -109,30 +114,49 @@ impl RecordFile {
 
     /// The personal row that starts at byte `at`.
     pub(crate) fn personal(&self, at: u64) -> Result<(Handle, Arc<[u8]>)> {
-        let mut bytes = vec![0; PERSONAL_GUESS_BYTES];
-        let count = self.file.read_at(&mut bytes, at).map_err(from_disk)?;
+        let mut rows = self.personal_rows(&[at])?;
+        rows.pop().ok_or_else(|| self.damaged_row(at))
+    }
+
+    /// The personal rows that start at these bytes, which ascend; those that lie far behind the
+    /// first are left out.
+    pub(crate) fn personal_rows(&self, places: &[u64]) -> Result<Vec<(Handle, Arc<[u8]>)>> {
+        let first = places.first().copied().unwrap_or(0);
+        let near = |at: &&u64| at.saturating_sub(first) < PERSONAL_SPAN_BYTES;
+        let places: Vec<u64> = places.iter().take_while(near).copied().collect();
+        let span = places.last().map_or(0, |last| last - first);
+        let mut bytes = vec![0; usize::try_from(span).unwrap_or(0) + PERSONAL_GUESS_BYTES];
+        let count = self.file.read_at(&mut bytes, first).map_err(from_disk)?;
         bytes.truncate(count);
-        let damaged = || {
-            corrupt(format!(
-                "{} has a damaged personal row at byte {at}",
-                self.path
-            ))
-        };
-        let mut reader = Reader::new(&bytes);
-        let handle = Handle(reader.array().ok_or_else(damaged)?);
-        let length = reader.varint_usize().ok_or_else(damaged)?;
-        if length > 1 << 24 {
-            return Err(damaged());
+        let mut rows = Vec::with_capacity(places.len());
+        for at in places {
+            let from = usize::try_from(at - first).unwrap_or(usize::MAX);
+            rows.push(self.parse_row(at, bytes.get(from..).unwrap_or_default())?);
         }
+        Ok(rows)
+    }
+
+    /// Parses the row at byte `at` of the file, of which `bytes` were read.
+    fn parse_row(&self, at: u64, bytes: &[u8]) -> Result<(Handle, Arc<[u8]>)> {
+        let mut reader = Reader::new(bytes);
+        let handle = Handle(reader.array().ok_or_else(|| self.damaged_row(at))?);
+        let length = reader.varint_usize().filter(|length| *length < 1 << 24);
+        let length = length.ok_or_else(|| self.damaged_row(at))?;
         let from = reader.at();
         if let Some(row) = bytes.get(from..from + length) {
             return Ok((handle, row.into()));
         }
         let mut row = vec![0; length];
-        self.file
-            .read_exact_at(&mut row, at + from as u64)
-            .map_err(|_| damaged())?;
+        let read = self.file.read_exact_at(&mut row, at + from as u64);
+        read.map_err(|_| self.damaged_row(at))?;
         Ok((handle, row.into()))
+    }
+
+    fn damaged_row(&self, at: u64) -> Error {
+        corrupt(format!(
+            "{} has a damaged personal row at byte {at}",
+            self.path
+        ))
     }
 }
 

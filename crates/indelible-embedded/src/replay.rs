@@ -76,6 +76,7 @@ impl Replay<'_> {
                         break;
                     }
                     tail.hole(header.first_row);
+                    tail.personal_hole(header.first_personal);
                     if let Some(frame) = FrameBody::parse(&header, &body, arrangement) {
                         self.frame(&mut tail, &mut trees, at, &frame)?;
                     } else {

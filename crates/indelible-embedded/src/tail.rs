@@ -18,7 +18,7 @@ use crate::hashing::Hashing;
 use crate::segment::column::CHUNK_ROWS;
 
 /// Rows of one table of terms.
-const TABLE_ROWS: u32 = 16_384;
+const TABLE_ROWS: u32 = 4_096;
 
 /// What the tail needs to know of a record, beside the bytes.
 pub(crate) struct Entry<'a> {
@@ -93,6 +93,9 @@ impl TermTable {
         }
     }
 }
+
+/// Where no byte of any file stands: a row that is looked for there is found to be damaged.
+const NOWHERE: u64 = 1 << 50;
 
 /// A personal row: where it stands in the file, and what finds it where that is known.
 #[derive(Clone, Copy, Debug)]
@@ -240,6 +243,17 @@ impl Tail {
             self.finds.entry(find).or_default().push(number);
         }
         self.personal.push(place);
+    }
+
+    /// Leaves out the personal rows up to `number`, which stood in frames that cannot be read, so
+    /// that those after them keep their numbers.
+    pub(crate) fn personal_hole(&mut self, number: u32) {
+        while to_u32(self.personal.len()) < number {
+            self.personal.push(PersonalPlace {
+                at: NOWHERE,
+                find: None,
+            });
+        }
     }
 
     /// Personal rows that hold the value.

@@ -75,6 +75,6 @@ fn merged() -> Box<dyn LedgerFixture> {
 indelible_store::ledger_conformance!(ledger_in_the_tail, tail);
 indelible_store::ledger_conformance!(ledger_in_segments, segments);
 indelible_store::ledger_conformance!(ledger_in_merged_segments, merged);
-indelible_store::index_conformance!(index_in_the_tail, tail);
-indelible_store::index_conformance!(index_in_segments, segments);
+indelible_store::index_conformance!(index_in_the_tail, tail, 1_000);
+indelible_store::index_conformance!(index_in_segments, segments, 1_000);
 indelible_store::index_conformance!(index_in_merged_segments, merged);

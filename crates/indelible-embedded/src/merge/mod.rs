@@ -79,11 +79,7 @@ impl Store {
         self.replace(sources, facts(sources, &range, files))
     }
 
-    fn merge_personal(
-        &self,
-        range: &Range<u64>,
-        finds: &[Option<indelible_store::FindHash>],
-    ) -> Result<FileLine> {
+    fn merge_personal(&self, range: &Range<u64>, finds: &[Option<u64>]) -> Result<FileLine> {
         let disk = &*self.disk;
         let path = personal_of(range);
         let fresh = format!("{path}.new");

@@ -8,7 +8,7 @@ use hashbrown::HashMap;
 use indelible_event::ids::AuditId;
 use indelible_event::leaf::LeafView;
 use indelible_merkle::{Hash, leaf_hash};
-use indelible_store::{FindHash, Handle, Result};
+use indelible_store::{Handle, Result};
 
 use super::order::{Order, Stretch};
 use crate::block::{Block, Packer, SealedRef};
@@ -38,7 +38,7 @@ pub(super) struct Merged {
     /// Where each personal row starts in the file.
     pub(super) personal: Vec<i64>,
     /// What finds each personal row.
-    pub(super) finds: Vec<Option<FindHash>>,
+    pub(super) finds: Vec<Option<u64>>,
     /// (personal row, row), rows ascending for each personal row.
     pub(super) personal_uses: Vec<(u32, u32)>,
 }
@@ -78,6 +78,8 @@ struct Repacker<'a> {
     new_personal: Vec<usize>,
     /// For each source, the new numbers of its personal rows.
     renumbered: Vec<Vec<u32>>,
+    /// For each source, what finds its personal rows.
+    finds: Vec<Vec<Option<u64>>>,
     known: HashMap<u128, u32, RandomState>,
     kept: HashMap<(usize, u64), Arc<Block>, RandomState>,
     kept_order: VecDeque<(usize, u64)>,
@@ -119,8 +121,9 @@ impl<'a> Repacker<'a> {
         }
         .encode();
         stream.put(&header)?;
-        let mut renumbered = Vec::with_capacity(sources.len());
+        let (mut renumbered, mut finds) = (Vec::new(), Vec::new());
         for source in sources {
+            finds.push(source.personal()?.all()?);
             renumbered.push(vec![UNKNOWN; source.columns()?.personal_rows() as usize]);
         }
         Ok(Self {
@@ -139,6 +142,7 @@ impl<'a> Repacker<'a> {
             frame_personal: 0,
             new_personal: Vec::new(),
             renumbered,
+            finds,
             known: HashMap::default(),
             kept: HashMap::default(),
             kept_order: VecDeque::new(),
@@ -336,7 +340,10 @@ impl<'a> Repacker<'a> {
         let (handle, row): (Handle, Arc<[u8]>) = segment
             .records()?
             .personal(segment.columns()?.personal_at(old)?)?;
-        let find = segment.personal()?.find(old)?;
+        let find = self
+            .finds
+            .get(source)
+            .and_then(|finds| finds.get(old as usize).copied()?);
         let key = self.store.hashing.row(&handle, &row);
         let next = to_u32(self.merged.finds.len());
         let new = *self.known.entry(key).or_insert(next);

@@ -6,7 +6,8 @@ use indelible_store::{Column as Number, Result};
 use crate::bytes::{Reader, put_varint, unzigzag, zigzag};
 use crate::container::{Container, FileFacts, Writer};
 use crate::directory::Directory;
-use crate::segment::column::{self, Column};
+use crate::part::PERSONAL_AT_ONCE;
+use crate::segment::column::{self, CHUNK_ROWS, Column};
 
 const MAGIC: [u8; 8] = *b"indl-col";
 const TENANTS: u32 = 1;
@@ -116,6 +117,18 @@ impl Columns {
     /// Where a personal row starts in the file of records.
     pub(crate) fn personal_at(&self, row: u32) -> Result<u64> {
         Ok(self.personal.value(&self.file, row)?.cast_unsigned())
+    }
+
+    /// Where the personal rows from `row` on start, some of them, at least the first.
+    pub(crate) fn personal_from(&self, row: u32) -> Result<Vec<u64>> {
+        let mut chunk = Vec::new();
+        self.personal
+            .read(&self.file, row as usize / CHUNK_ROWS, &mut chunk)?;
+        let from = chunk.iter().skip(row as usize % CHUNK_ROWS);
+        Ok(from
+            .take(PERSONAL_AT_ONCE)
+            .map(|at| at.cast_unsigned())
+            .collect())
     }
 
     /// How many personal rows the file of records has.

@@ -1,137 +1,175 @@
 //! The find index of a segment: which personal rows hold a value, by its keyed hash.
 //!
 //! Made from the ciphertexts with a [`indelible_store::RowOpener`]; rows that it could not open are
-//! not in it. It stands apart from the records, so that it can be rewritten without them.
+//! not in it. It stands apart from the records, so that it can be rewritten without them. Of a find
+//! hash its first eight bytes are kept, which tell values apart; reading gives the rest.
 
 use std::ops::Range;
 
 use indelible_disk::Disk;
 use indelible_store::{FindHash, Result};
 
+use crate::bits::{pack, packed_bytes, unpack, width_of};
 use crate::bytes::{Reader, to_u32};
 use crate::container::{Container, FileFacts, Writer, end_page};
 
 const MAGIC: [u8; 8] = *b"indl-per";
-const PAIRS: u32 = 1;
+const PAGES: u32 = 1;
 const SPARSE: u32 = 2;
-const RANKS: u32 = 3;
-const PAGE_PAIRS: usize = 128;
-const PAIR_BYTES: u64 = 20;
-const PAGE_BYTES: u64 = PAGE_PAIRS as u64 * PAIR_BYTES + 4;
-/// The rank of a row that is not in the index.
-const UNKNOWN: u32 = u32::MAX;
+const COUNTS: u32 = 3;
+const PAGE_PAIRS: usize = 256;
+
+/// The part of a find hash that is kept.
+pub(crate) fn key_of(find: &FindHash) -> u64 {
+    let [a, b, c, d, e, f, g, h, ..] = find.0;
+    u64::from_be_bytes([a, b, c, d, e, f, g, h])
+}
 
 /// Writes the index; `finds` has an element per personal row.
-pub(crate) fn write(disk: &dyn Disk, path: &str, finds: &[Option<FindHash>]) -> Result<FileFacts> {
-    let mut pairs: Vec<(FindHash, u32)> = Vec::with_capacity(finds.len());
-    pairs.extend(
-        finds
-            .iter()
-            .enumerate()
-            .filter_map(|(row, find)| Some(((*find)?, to_u32(row)))),
-    );
+pub(crate) fn write(disk: &dyn Disk, path: &str, finds: &[Option<u64>]) -> Result<FileFacts> {
+    let known = |(row, find): (usize, &Option<u64>)| Some(((*find)?, to_u32(row)));
+    let mut pairs: Vec<(u64, u32)> = finds.iter().enumerate().filter_map(known).collect();
     pairs.sort_unstable();
     let mut writer = Writer::create(disk, path, MAGIC)?;
     let mut sparse = Vec::new();
-    let mut ranks = vec![UNKNOWN; finds.len()];
-    writer.begin(PAIRS);
-    for (number, page) in pairs.chunks(PAGE_PAIRS).enumerate() {
-        let mut bytes = Vec::with_capacity(page.len() * 20 + 4);
-        for (at, (find, row)) in page.iter().enumerate() {
-            bytes.extend_from_slice(&find.0);
-            bytes.extend_from_slice(&row.to_le_bytes());
-            if let Some(rank) = ranks.get_mut(*row as usize) {
-                *rank = to_u32(number * PAGE_PAIRS + at);
-            }
-        }
-        sparse.extend(page.first().map(|(find, _)| find.0).into_iter().flatten());
+    writer.begin(PAGES);
+    for page in pairs.chunks(PAGE_PAIRS) {
+        let first = page.first().map_or(0, |(key, _)| *key);
+        let before = std::iter::once(first).chain(page.iter().map(|(key, _)| *key));
+        let steps: Vec<u64> = page
+            .iter()
+            .zip(before)
+            .map(|((key, _), before)| key - before)
+            .collect();
+        let keys = width_of(steps.iter().copied().max().unwrap_or(0));
+        let rows = width_of(
+            page.iter()
+                .map(|(_, row)| u64::from(*row))
+                .max()
+                .unwrap_or(0),
+        );
+        let mut bytes = to_u32(page.len()).to_le_bytes().to_vec();
+        bytes.extend_from_slice(&[keys, rows]);
+        pack(steps.into_iter(), keys, &mut bytes);
+        pack(
+            page.iter().map(|(_, row)| u64::from(*row)),
+            rows,
+            &mut bytes,
+        );
         end_page(&mut bytes);
+        sparse.extend_from_slice(&first.to_le_bytes());
+        sparse.extend_from_slice(&writer.at().to_le_bytes());
+        sparse.extend_from_slice(&to_u32(bytes.len()).to_le_bytes());
         writer.put(&bytes)?;
     }
     writer.section(SPARSE, &sparse)?;
-    let ranks: Vec<_> = ranks.into_iter().flat_map(u32::to_le_bytes).collect();
-    writer.section(RANKS, &ranks)?;
+    let counts = [to_u32(finds.len()), to_u32(pairs.len())];
+    writer.section(COUNTS, counts.map(u32::to_le_bytes).as_flattened())?;
     writer.finish()
 }
 
 /// The find index, open for reading.
 pub(crate) struct Personal {
     file: Container,
-    sparse: Vec<FindHash>,
-    ranks: Vec<u32>,
+    sparse: Vec<(u64, Range<u64>)>,
+    /// Personal rows of the segment, and those of them that are in the index.
+    rows: u32,
+    known: u32,
 }
 
 impl Personal {
     pub(crate) fn open(disk: &dyn Disk, path: &str) -> Result<Self> {
         let file = Container::open(disk, path, MAGIC)?;
-        let sparse = file
-            .section(SPARSE)?
-            .as_chunks()
-            .0
-            .iter()
-            .copied()
-            .map(FindHash)
-            .collect();
-        let ranks = file.section(RANKS)?;
-        let ranks = ranks
-            .as_chunks()
-            .0
-            .iter()
-            .copied()
-            .map(u32::from_le_bytes)
-            .collect();
+        let bytes = file.section(SPARSE)?;
+        let mut reader = Reader::new(&bytes);
+        let mut sparse = Vec::with_capacity(bytes.len() / 20);
+        while let (Some(key), Some(at), Some(count)) = (reader.u64(), reader.u64(), reader.u32()) {
+            sparse.push((key, at..at.saturating_add(u64::from(count))));
+        }
+        let counts = file.section(COUNTS)?;
+        let mut reader = Reader::new(&counts);
+        let (Some(rows), Some(known)) = (reader.u32(), reader.u32()) else {
+            return Err(file.corrupt("does not say how many rows there are"));
+        };
         Ok(Self {
             file,
             sparse,
-            ranks,
+            rows,
+            known,
         })
     }
 
-    fn page(&self, number: usize) -> Result<Vec<(FindHash, u32)>> {
-        let all = self.file.range(PAIRS);
-        let from = all.start + number as u64 * PAGE_BYTES;
-        let range: Range<u64> = from..all.end.min(from + PAGE_BYTES);
-        let bytes = self.file.page(range)?;
-        let mut reader = Reader::new(&bytes);
-        let mut pairs = Vec::with_capacity(PAGE_PAIRS);
-        while let (Some(find), Some(row)) = (reader.array(), reader.u32()) {
-            pairs.push((FindHash(find), row));
-        }
-        Ok(pairs)
+    fn visit(&self, number: usize, visit: &mut dyn FnMut(u64, u32)) -> Result<()> {
+        let Some((first, range)) = self.sparse.get(number) else {
+            return Ok(());
+        };
+        let bytes = self.file.page(range.clone())?;
+        parse(&bytes, *first, visit)
+            .ok_or_else(|| self.file.corrupt("has a page that cannot be read"))
     }
 
     /// Adds the rows that hold the value to `out`.
     pub(crate) fn rows(&self, find: &FindHash, out: &mut Vec<u32>) -> Result<()> {
-        let after = self.sparse.partition_point(|first| first <= find);
+        let wanted = key_of(find);
+        let after = self.sparse.partition_point(|(first, _)| *first <= wanted);
         let from = self
             .sparse
-            .partition_point(|first| first < find)
+            .partition_point(|(first, _)| *first < wanted)
             .saturating_sub(1);
         for number in from..after {
-            let page = self.page(number)?;
-            out.extend(
-                page.into_iter()
-                    .filter(|(found, _)| found == find)
-                    .map(|(_, row)| row),
-            );
+            self.visit(number, &mut |key, row| {
+                if key == wanted {
+                    out.push(row);
+                }
+            })?;
         }
         Ok(())
     }
 
-    /// The hash by which a row is found, where it is known.
-    pub(crate) fn find(&self, row: u32) -> Result<Option<FindHash>> {
-        let rank = self.ranks.get(row as usize).copied().unwrap_or(UNKNOWN);
-        if rank == UNKNOWN {
-            return Ok(None);
+    /// The keys of all rows.
+    pub(crate) fn all(&self) -> Result<Vec<Option<u64>>> {
+        let mut finds = vec![None; self.rows as usize];
+        for number in 0..self.sparse.len() {
+            self.visit(number, &mut |key, row| {
+                if let Some(place) = finds.get_mut(row as usize) {
+                    *place = Some(key);
+                }
+            })?;
         }
-        let page = self.page(rank as usize / PAGE_PAIRS)?;
-        Ok(page.get(rank as usize % PAGE_PAIRS).map(|(find, _)| *find))
+        Ok(finds)
     }
 
     /// Whether every row could be opened when the index was made.
     pub(crate) fn is_complete(&self) -> bool {
-        !self.ranks.contains(&UNKNOWN)
+        self.known == self.rows
     }
+}
+
+fn parse(bytes: &[u8], first: u64, visit: &mut dyn FnMut(u64, u32)) -> Option<()> {
+    let mut reader = Reader::new(bytes);
+    let count = reader.u32()? as usize;
+    let (keys, rows) = (reader.u8()?, reader.u8()?);
+    if count > PAGE_PAIRS || keys > 64 || rows > 32 {
+        return None;
+    }
+    let steps = reader.take(packed_bytes(count, keys))?;
+    let packed = reader.take(packed_bytes(count, rows))?;
+    let mut key = first;
+    let mut all = [0; PAGE_PAIRS];
+    let mut places = all.iter_mut();
+    unpack(steps, count, keys, |step| {
+        key = key.wrapping_add(step);
+        if let Some(place) = places.next() {
+            *place = key;
+        }
+    });
+    let mut found = all.iter();
+    unpack(packed, count, rows, |row| {
+        if let (Some(key), Ok(row)) = (found.next(), u32::try_from(row)) {
+            visit(*key, row);
+        }
+    });
+    Some(())
 }
 
 #[cfg(test)]
@@ -144,13 +182,15 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(48))]
         #[test]
-        fn values_are_found_by_hash_and_hashes_by_row(
+        fn values_are_found_by_hash(
             finds in proptest::collection::vec(proptest::option::of(0_u8..40), 0..1000),
         ) {
             let finds: Vec<_> = finds.into_iter().map(|n| n.map(|n| FindHash([n; 16]))).collect();
+            let keys: Vec<_> = finds.iter().map(|find| find.as_ref().map(key_of)).collect();
             let disk = FaultyDisk::new(0);
-            write(&disk, "f", &finds).unwrap();
+            write(&disk, "f", &keys).unwrap();
             let file = Personal::open(&disk, "f").unwrap();
+            prop_assert_eq!(file.all().unwrap(), keys);
             prop_assert_eq!(file.is_complete(), finds.iter().all(Option::is_some));
             for n in 0..42 {
                 let find = FindHash([n; 16]);
@@ -159,9 +199,6 @@ mod tests {
                 let expected: Vec<_> =
                     (0..finds.len()).filter(|&row| finds[row] == Some(find)).map(to_u32).collect();
                 prop_assert_eq!(rows, expected);
-            }
-            for (row, find) in finds.iter().enumerate() {
-                prop_assert_eq!(file.find(to_u32(row)).unwrap(), *find);
             }
         }
     }

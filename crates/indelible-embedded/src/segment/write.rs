@@ -9,7 +9,7 @@ use crate::segment::ids::{self, IdKey};
 use crate::segment::personal;
 use crate::segment::postings::PostingsWriter;
 use crate::segment::tiles::{self, LEVEL_MIN, Tile};
-use crate::tail::Tail;
+use crate::tail::{PersonalPlace, Tail};
 
 /// The files beside the records, in the order they are written.
 pub(crate) const DERIVED: [&str; 4] = ["postings", "columns", "ids", "tiles"];
@@ -31,7 +31,8 @@ pub(crate) fn derived(disk: &dyn Disk, dir: &str, name: &str, tail: &Tail) -> Re
 
 /// Writes the find index of a segment.
 pub(crate) fn find_index(disk: &dyn Disk, path: &str, tail: &Tail) -> Result<FileFacts> {
-    let finds: Vec<_> = tail.personal.iter().map(|row| row.find).collect();
+    let key = |row: &PersonalPlace| row.find.as_ref().map(personal::key_of);
+    let finds: Vec<_> = tail.personal.iter().map(key).collect();
     personal::write(disk, path, &finds)
 }
 
