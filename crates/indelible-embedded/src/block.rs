@@ -24,13 +24,18 @@ const PREVIOUS_WITHIN: usize = 384;
 /// Finds the keys of the values that are cut out.
 struct Keys {
     audit_id: memmem::Finder<'static>,
-    previous: memmem::FinderRev<'static>,
+    previous: memmem::Finder<'static>,
 }
 
 static KEYS: LazyLock<Keys> = LazyLock::new(|| Keys {
     audit_id: memmem::Finder::new(AUDIT_ID),
-    previous: memmem::FinderRev::new(PREVIOUS),
+    previous: memmem::Finder::new(PREVIOUS),
 });
+
+/// Where the last key of the previous hash begins; there is nearly always one.
+fn last_previous(tail: &[u8]) -> Option<usize> {
+    KEYS.previous.find_iter(tail).last()
+}
 
 const PREVIOUS_CUT: u8 = 1;
 const ID_CUT: u8 = 2;
@@ -95,7 +100,7 @@ impl Packer {
             audit = Some(at);
         }
         let from = leaf.len().saturating_sub(PREVIOUS_WITHIN);
-        if let Some(found) = leaf.get(from..).and_then(|tail| KEYS.previous.rfind(tail)) {
+        if let Some(found) = leaf.get(from..).and_then(last_previous) {
             let at = from + found + PREVIOUS.len();
             let hex = leaf.get(at..at + Hash::HEX_BYTES);
             if let Some(hash) = hex.and_then(|hex| Hash::from_hex(hex).ok())
@@ -226,7 +231,7 @@ fn restore(
     }
     if let Some(hash) = previous {
         let tail = part.len().saturating_sub(PREVIOUS_WITHIN);
-        let at = tail + KEYS.previous.rfind(part.get(tail..)?)? + PREVIOUS.len();
+        let at = tail + last_previous(part.get(tail..)?)? + PREVIOUS.len();
         out.extend_from_slice(part.get(from..at)?);
         out.extend_from_slice(&hash.to_hex());
         from = at;

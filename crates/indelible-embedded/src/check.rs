@@ -124,8 +124,19 @@ impl Store {
         let path = path_of(segment, "records");
         let limit = segment.file("records").map(|file| file.bytes);
         if self.disk.len(&path).map_err(from_disk)?.is_none() {
-            let finding = Finding::new(FindingKind::Corrupt, "the file is not there");
-            findings.push(finding.place(&path, 0..limit.unwrap_or(0)));
+            let bytes = 0..limit.unwrap_or(0);
+            let finding = || {
+                let said = "the file is not there";
+                Finding::new(FindingKind::Corrupt, said).place(&path, bytes.clone())
+            };
+            part.with(|part| match part.directory() {
+                Ok(directory) => {
+                    for (tenant, span) in places(directory, &(0..directory.rows)) {
+                        findings.push(finding().tenant(tenant.as_str()).records(span));
+                    }
+                }
+                Err(_) => findings.push(finding()),
+            });
             return Ok(());
         }
         let file = RecordFile::open(&*self.disk, &path, Open::Read, &self.caches)?;

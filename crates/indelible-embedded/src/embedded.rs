@@ -79,13 +79,13 @@ impl Embedded {
             opener,
             options,
         };
-        for _ in 0..REOPENS_MAX {
+        for again in (0..REOPENS_MAX).rev() {
             let there = opening
                 .disk
                 .len(crate::format::PATH)
                 .map_err(from_disk)?
                 .is_some();
-            match opening.run(progress) {
+            match opening.run(again == 0, progress) {
                 // A writer beside us sealed or merged what we were about to open: look again.
                 Err(error) if opening.options.read_only && there && vanished(&error) => {}
                 other => return other.map(Self::start),

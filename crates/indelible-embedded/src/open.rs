@@ -21,7 +21,7 @@ use crate::options::{Options, Progress};
 use crate::part::{OpenTail, PartRef, View};
 use crate::records::{RecordFile, Scanner, Step};
 use crate::replay::{Replay, Trees, check_header};
-use crate::seal::{remove_file, remove_tree, unseal};
+use crate::seal::{remove_file, remove_tree, unseal, vanished};
 use crate::store::{Store, Writer, journal_path};
 
 /// Told how far the work is.
@@ -42,7 +42,7 @@ pub(crate) struct Opened {
 
 impl Opening {
     /// Opens the directory.
-    pub(crate) fn run(&self, tell: Tell<'_>) -> Result<Opened> {
+    pub(crate) fn run(&self, last_try: bool, tell: Tell<'_>) -> Result<Opened> {
         let disk = Arc::clone(&self.disk);
         let format = Format::load(&*disk)?;
         let lock = if self.options.read_only {
@@ -79,7 +79,11 @@ impl Opening {
         if store.options.read_only {
             for part in &store.view().parts {
                 if let PartRef::Segment(segment) = part {
-                    segment.open_all()?;
+                    match segment.open_all() {
+                        // Not there at all: what it held is reported by reading and checking.
+                        Err(error) if last_try && vanished(&error) => {}
+                        other => other?,
+                    }
                 }
             }
         }
@@ -91,7 +95,8 @@ impl Opening {
 fn clean(disk: &dyn Disk) -> Result<()> {
     for dir in ["segments", "personal", ""] {
         for name in disk.list(dir).map_err(from_disk)? {
-            if name.strip_suffix(".new").is_some() {
+            let ours = !dir.is_empty() || name.starts_with(crate::format::PATH);
+            if ours && name.strip_suffix(".new").is_some() {
                 let path = if dir.is_empty() {
                     name
                 } else {

@@ -28,6 +28,18 @@ struct Piece {
     first_seq: u64,
 }
 
+impl Piece {
+    /// The sequence number after the last.
+    fn end(&self) -> u64 {
+        self.first_seq + u64::from(self.rows.end - self.rows.start)
+    }
+}
+
+/// Whether the error means that stored bytes are not there any more, or not as they were.
+fn is_lost(error: &Error) -> bool {
+    matches!(error.kind(), Kind::Corrupt | Kind::NotFound)
+}
+
 impl Store {
     /// Calls `visit` for the records of the range, up to the head.
     pub(crate) fn read(
@@ -48,8 +60,6 @@ impl Store {
         visit: Visit<'_>,
     ) -> Result<()> {
         let (mut next, end) = (range.start, range.end);
-        let mut sealed = Vec::new();
-        let mut leaf = Vec::new();
         for part in &self.view().parts {
             if next >= end {
                 return Ok(());
@@ -62,47 +72,9 @@ impl Store {
                         return Ok(());
                     }
                 }
-                let count = u64::from(piece.rows.end - piece.rows.start);
-                next = piece.first_seq + count;
-                let records = part.records()?;
-                let block = match records.block(&self.caches, &piece.place) {
-                    Ok(block) => block,
-                    Err(error) if error.kind() == Kind::Corrupt => {
-                        let range = piece.first_seq..next;
-                        let from = piece.place.at;
-                        let bytes = from..from + u64::from(piece.place.bytes);
-                        let place = Damage {
-                            file: records.path.clone(),
-                            bytes,
-                        };
-                        if visit(Stored::Damaged { range, place }).is_break() {
-                            return Ok(());
-                        }
-                        continue;
-                    }
-                    Err(error) => return Err(error),
-                };
-                for (row, sequence_number) in piece.rows.clone().zip(piece.first_seq..) {
-                    let at = (row - piece.place.row) as usize;
-                    leaf.clear();
-                    let whole = block.leaf(at, &mut leaf).is_some();
-                    sealed.clear();
-                    let opened = self.sealed((part, tenant), (&block, at), &mut sealed);
-                    let stored = match opened {
-                        Ok(()) if whole => Stored::Record(StoredRecord {
-                            sequence_number,
-                            leaf: &leaf,
-                            sealed: &sealed,
-                        }),
-                        Err(error) if error.kind() != Kind::Corrupt => return Err(error),
-                        _ => Stored::Damaged {
-                            range: sequence_number..sequence_number + 1,
-                            place: part.damage(),
-                        },
-                    };
-                    if visit(stored).is_break() {
-                        return Ok(());
-                    }
+                next = piece.end();
+                if self.piece((part, tenant), &piece, visit)?.is_break() {
+                    return Ok(());
                 }
             }
         }
@@ -116,6 +88,55 @@ impl Store {
             });
         }
         Ok(())
+    }
+
+    /// Calls `visit` for the records of one block.
+    fn piece(
+        &self,
+        (part, tenant): (&PartRef, &TenantId),
+        piece: &Piece,
+        visit: Visit<'_>,
+    ) -> Result<ControlFlow<()>> {
+        let opened = part
+            .records()
+            .and_then(|records| records.block(&self.caches, &piece.place));
+        let block = match opened {
+            Ok(block) => block,
+            Err(error) if is_lost(&error) => {
+                let from = piece.place.at;
+                let bytes = from..from + u64::from(piece.place.bytes);
+                let place = Damage {
+                    bytes,
+                    ..part.damage()
+                };
+                let range = piece.first_seq..piece.end();
+                return Ok(visit(Stored::Damaged { range, place }));
+            }
+            Err(error) => return Err(error),
+        };
+        let (mut leaf, mut sealed) = (Vec::new(), Vec::new());
+        for (row, sequence_number) in piece.rows.clone().zip(piece.first_seq..) {
+            let at = (row - piece.place.row) as usize;
+            leaf.clear();
+            let whole = block.leaf(at, &mut leaf).is_some();
+            sealed.clear();
+            let stored = match self.sealed((part, tenant), (&block, at), &mut sealed) {
+                Ok(()) if whole => Stored::Record(StoredRecord {
+                    sequence_number,
+                    leaf: &leaf,
+                    sealed: &sealed,
+                }),
+                Err(error) if !is_lost(&error) => return Err(error),
+                _ => Stored::Damaged {
+                    range: sequence_number..sequence_number + 1,
+                    place: part.damage(),
+                },
+            };
+            if visit(stored).is_break() {
+                return Ok(ControlFlow::Break(()));
+            }
+        }
+        Ok(ControlFlow::Continue(()))
     }
 
     /// Adds the personal values of record `at` of a block to `out`.

@@ -464,3 +464,72 @@ fn records_of_another_ledger_are_refused() {
     other.replace(&path, &disk.read(&path).unwrap()).unwrap();
     assert_eq!(open_as(&other, false).err().unwrap().kind(), Kind::Corrupt);
 }
+
+#[test]
+fn a_missing_file_of_records_takes_no_other_along() {
+    let (disk, commits) = filled();
+    let mut paths = files(&disk).into_iter().map(|(path, _)| path);
+    let path = paths.find(|path| path.ends_with("records")).unwrap();
+    disk.remove(&path).unwrap();
+    for read_only in [true, false] {
+        let ledger = open_as(&disk, read_only).unwrap();
+        let (whole, damaged) = read(&ledger);
+        let both: Places = whole.union(&damaged).cloned().collect();
+        assert!(!damaged.is_empty() && whole.is_disjoint(&damaged));
+        assert_eq!(both, all(&commits));
+        let findings = ledger.check(&mut |_| {}).unwrap();
+        assert_eq!(named(&findings), damaged);
+        assert!(
+            findings
+                .iter()
+                .all(|finding| finding.kind == FindingKind::Corrupt)
+        );
+    }
+}
+
+#[test]
+fn without_an_opener_sealed_values_are_kept_and_found_once_there_is_one() {
+    let disk = FaultyDisk::new(0);
+    Embedded::create(&disk, [1; 16], [2; 16], Micros(0)).unwrap();
+    let mix = Mix {
+        tenants: 1,
+        personal_percent: 100,
+        ..Mix::default()
+    };
+    let mut generator = Generator::new(4, mix);
+    let commit = Commit {
+        appends: vec![generator.append(0, 15)],
+    };
+    open(&disk).append(&commit).unwrap();
+    let find = commit.appends[0]
+        .records
+        .iter()
+        .flat_map(|r| &r.sealed)
+        .find_map(|v| v.find);
+    let expr = indelible_store::Expr::Sealed(vec![find.unwrap()]);
+    let query = Query {
+        expr,
+        ..Query::default()
+    };
+    let found = |ledger: &Embedded| ledger.search(&query, None, 99).unwrap().hits.len();
+    assert!(found(&open(&disk)) > 0);
+    // Sealed by somebody without keys: the find index stays empty until it is made again.
+    let without = Embedded::open(Arc::new(disk.clone()), None, options(), &mut |_| {}).unwrap();
+    assert_eq!(found(&without), 0);
+    let more = Commit {
+        appends: vec![generator.append(0, 15)],
+    };
+    let last = Commit {
+        appends: vec![generator.append(0, 1)],
+    };
+    for commit in [&more, &last] {
+        without.append(commit).unwrap();
+    }
+    assert_eq!(without.stats().unwrap().segments, 1);
+    drop(without);
+    let ledger = open(&disk);
+    let before = found(&ledger);
+    ledger.repair(&mut |_| {}).unwrap();
+    assert!(found(&ledger) > before, "{before} before");
+    assert_eq!(ledger.check(&mut |_| {}).unwrap(), []);
+}

@@ -21,8 +21,9 @@ const PAGE_PAIRS: usize = 256;
 
 /// The part of a find hash that is kept.
 pub(crate) fn key_of(find: &FindHash) -> u64 {
-    let [a, b, c, d, e, f, g, h, ..] = find.0;
-    u64::from_be_bytes([a, b, c, d, e, f, g, h])
+    find.0
+        .first_chunk()
+        .map_or(0, |first| u64::from_be_bytes(*first))
 }
 
 /// Writes the index; `finds` has an element per personal row.
