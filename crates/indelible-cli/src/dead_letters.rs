@@ -285,11 +285,9 @@ mod tests {
         }
     }
 
-    fn all(
-        disk: &RealDisk,
-        master: &MasterKey,
-        name: &str,
-    ) -> Result<(Vec<(Letter, Vec<u8>)>, bool)> {
+    type Kept = Vec<(Letter, Vec<u8>)>;
+
+    fn all(disk: &RealDisk, master: &MasterKey, name: &str) -> Result<(Kept, bool)> {
         let mut found = Vec::new();
         let whole = read(disk, master, name, &mut |_, letter, input| {
             found.push((letter, input.to_vec()));
@@ -306,7 +304,8 @@ mod tests {
         let random = Counting(0.into());
         let now = Micros::parse("2026-11-21T04:05:06Z").unwrap();
         let mut writer = Writer::create(&disk, &master, now, &random).unwrap();
-        let inputs: [&[u8]; 3] = [b"{broken\xff\x00", b"", &[b'x'; 70_000]];
+        let long = vec![b'x'; 70_000];
+        let inputs: [&[u8]; 3] = [b"{broken\xff\x00", b"", &long];
         for (number, input) in inputs.iter().enumerate() {
             writer.keep(&letter(number as u64), input).unwrap();
         }

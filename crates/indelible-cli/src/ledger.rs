@@ -24,6 +24,7 @@ use crate::args::Switch;
 use crate::config::Config;
 use crate::dead_letters;
 use crate::exit::{Failure, OrCould, Result};
+use crate::hex::hex;
 use crate::keys::KeyFolder;
 use crate::output::{Output, Progress};
 use crate::process::environment;
@@ -101,15 +102,11 @@ impl Writing {
 }
 
 /// The sealing policy in force.
-///
-/// # Errors
-/// [`Failure::Could`] when there can be no such policy.
-pub fn sealing(switch: Switch) -> Result<Arc<SealingPolicy>> {
-    let policy = match switch {
+pub fn sealing(switch: Switch) -> Arc<SealingPolicy> {
+    Arc::new(match switch {
         Switch::On => SealingPolicy::default(),
         Switch::Off => SealingPolicy::off(),
-    };
-    Ok(Arc::new(policy))
+    })
 }
 
 /// The data directory and its keys, unopened.
@@ -358,7 +355,7 @@ fn open_embedded(
     };
     let opener = Some(keyring as Arc<dyn RowOpener>);
     Embedded::open(Arc::clone(disk), opener, options, &mut |done| {
-        show(progress, &done)
+        show(progress, &done);
     })
     .or_could("open the data directory")
 }
@@ -369,8 +366,4 @@ fn show(progress: &Progress, done: &indelible_embedded::Progress) {
         None => progress.message(done.what.clone()),
     }
     progress.set(done.done);
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -9,6 +9,7 @@ mod config;
 mod dead_letters;
 mod exit;
 mod export_names;
+mod hex;
 mod import;
 mod keys;
 mod ledger;

@@ -86,14 +86,14 @@ fn one_change_gives_one_finding() {
         let place = exported();
         let at = usize::try_from(number).unwrap();
         rewrite(&place, |lines| {
-            lines[at] = lines[at].replacen("2023-07-10", "2023-07-11", 1)
+            lines[at] = lines[at].replacen("2023-07-10", "2023-07-11", 1);
         });
         assert_eq!(findings(&place), one("content-mismatch", number));
     }
     // No record stands after the last one, so only the signed root shows that it was changed.
     let place = exported();
     rewrite(&place, |lines| {
-        lines[100] = lines[100].replacen("2023-07-10", "2023-07-11", 1)
+        lines[100] = lines[100].replacen("2023-07-10", "2023-07-11", 1);
     });
     assert_eq!(findings(&place), one("root-mismatch", 0));
     let place = exported();

@@ -98,7 +98,7 @@ impl Fed {
         let burst = usize::try_from(1 + random.below(100)).unwrap();
         let feeder = std::thread::spawn(move || {
             for numbers in numbers.chunks(burst) {
-                let lines: String = numbers.iter().map(|n| format!("{}\n", event(*n))).collect();
+                let lines = support::ndjson(numbers.iter().map(|n| event(*n)));
                 // The pipe breaks when the child dies: that is what is being tested.
                 if input.write_all(lines.as_bytes()).is_err() {
                     return;

@@ -9,7 +9,7 @@ use std::ops::ControlFlow;
 use indelible_event::{EventView, LeafView, TenantId};
 use indelible_merkle::leaf_hash;
 use indelible_proof::checkpoint::{Checkpoint, SignedCheckpoint};
-use indelible_proof::finding::{Finding, FindingKind, Span};
+use indelible_proof::finding::{Finding, FindingKind, Place, Span};
 use indelible_proof::note::VerifierKey;
 use indelible_proof::registry::Snapshot;
 use indelible_proof::verify::{Expected, LogVerifier, Trust, Verdict};
@@ -19,7 +19,7 @@ use crate::disclose::disclose;
 use crate::keyring::Keyring;
 use crate::log::Stores;
 use crate::prove::Newest;
-use crate::registry::{PublishedHead, identity, log_row, published_heads};
+use crate::registry::{PublishedHead, identity, log_row, published_heads, staged};
 use crate::rollback::registry_finding;
 
 /// What the caller trusts that does not come from the stores.
@@ -45,11 +45,17 @@ pub fn verify_log(
     progress: &mut dyn FnMut(u64),
 ) -> Result<Verdict> {
     let mut verifier = LogVerifier::new(tenant.as_str());
-    let head = stores.ledger.head(tenant)?;
-    let size = head.as_ref().map_or(0, |head| head.frontier.size());
-    if let Some(head) = &head {
-        verifier.stored_head(size, head.frontier.root());
-    }
+    let size = match stores.ledger.head(tenant) {
+        Ok(Some(head)) => {
+            let size = head.frontier.size();
+            verifier.stored_head(size, head.frontier.root());
+            size
+        }
+        Ok(None) => 0,
+        // Records that cannot be read hide the tree: all that can be is still checked.
+        Err(e) if e.kind() == Kind::Corrupt => u64::MAX,
+        Err(e) => return Err(e),
+    };
     if let Some(published) = published(stores, tenant)? {
         note_published(&mut verifier, stores, tenant, &published, anchors)?;
     }
@@ -58,9 +64,11 @@ pub fn verify_log(
         verifier.expect_disclosures();
     }
     let mut failed = None;
+    let mut damage = None;
     stores.ledger.read(tenant, 0..size, &mut |stored| {
         match stored {
             Stored::Record(record) => {
+                tell_damage(&mut verifier, damage.take());
                 if values && let Err(e) = give_values(&mut verifier, keyring, tenant, &record) {
                     failed = Some(e);
                     return ControlFlow::Break(());
@@ -75,16 +83,29 @@ pub fn verify_log(
             }
             Stored::Damaged { range, place } => {
                 let span = Span::new(range.start, range.end.saturating_sub(1));
-                verifier.unreadable(
-                    span,
-                    place,
-                    "the stored bytes are not those that were written",
-                );
+                damage = match damage.take() {
+                    Some((before, at)) if at == place => {
+                        Some((Span::new(before.first, span.last), at))
+                    }
+                    before => {
+                        tell_damage(&mut verifier, before);
+                        Some((span, place))
+                    }
+                };
             }
         }
         ControlFlow::Continue(())
     })?;
+    tell_damage(&mut verifier, damage);
     failed.map_or_else(|| Ok(verifier.finish()), Err)
+}
+
+/// Names records that cannot be read, neighbours of one place together.
+fn tell_damage(verifier: &mut LogVerifier, damage: Option<(Span, Place)>) {
+    if let Some((span, place)) = damage {
+        let message = "the stored bytes are not those that were written";
+        verifier.unreadable(span, place, message);
+    }
 }
 
 fn give_values(
@@ -172,7 +193,13 @@ pub fn verify_registry(stores: &Stores, anchors: &Anchors) -> Result<Vec<Finding
         return Ok(findings);
     }
     if let Some(kept) = &anchors.kept {
-        findings.extend(registry_finding(state, Some(kept), &newest.registry)?);
+        // A publication that was cut short left the signer ahead by the snapshot that is staged.
+        let staged = staged(state)?;
+        let head = match &staged {
+            Some(staged) if kept.size > newest.registry.size => &staged.head,
+            _ => &newest.registry,
+        };
+        findings.extend(registry_finding(state, Some(kept), head)?);
     }
     let snapshot: std::result::Result<Snapshot, _> = serde_json::from_str(&newest.registry.line);
     let root = newest.slots_root();

@@ -9,6 +9,7 @@ use crate::args::DeadLetters;
 use crate::config::Config;
 use crate::dead_letters::{Letter, files, read};
 use crate::exit::{Failure, Result};
+use crate::hex::hex;
 use crate::ledger;
 use crate::output::{Column, Output, Table, Tone};
 
@@ -97,9 +98,7 @@ fn show(id: &str, disk: &RealDisk, master: &MasterKey, output: &mut Output) -> R
     let (letter, input) = found.ok_or_else(wrong)?;
     if output.json {
         let text = str::from_utf8(&input).ok();
-        let hex = text
-            .is_none()
-            .then(|| input.iter().map(|b| format!("{b:02x}")).collect::<String>());
+        let hex = text.is_none().then(|| hex(&input));
         let line = json!({"id": id, "input": text, "input_hex": hex, "letter": letter});
         return output.json_line(&line);
     }

@@ -41,7 +41,7 @@ pub fn run(args: &Import, config: &Config, output: &mut Output) -> Result {
     let receipts = args.receipts.as_deref().map(receipts_to).transpose()?;
     let receipts_on_stdout = args.receipts.as_deref() == Some(Path::new("-"));
     let ledger = ledger::write(config, output)?;
-    let rules = rules(args, config, tenant)?;
+    let rules = rules(args, config, tenant);
     let imported = import(&ledger, &rules, plan, output, receipts)?;
     let letters = imported.letters;
     ledger.publish_and_close()?;
@@ -49,9 +49,9 @@ pub fn run(args: &Import, config: &Config, output: &mut Output) -> Result {
     if output.json {
         let line = json!({"counts": counts, "dead_letters": letters});
         if receipts_on_stdout {
-            output.note(line)
+            output.note(line);
         } else {
-            output.json_line(&line)?
+            output.json_line(&line)?;
         }
     } else if receipts_on_stdout {
         output.note(counts);
@@ -88,8 +88,8 @@ fn import(
     Ok(imported)
 }
 
-fn rules(args: &Import, config: &Config, tenant: indelible_event::TenantId) -> Result<Rules> {
-    let sealing = ledger::sealing(args.sealing.unwrap_or(config.sealing))?;
+fn rules(args: &Import, config: &Config, tenant: indelible_event::TenantId) -> Rules {
+    let sealing = ledger::sealing(args.sealing.unwrap_or(config.sealing));
     let (catalogue, dialect) = match args.format {
         Format::Cloudtrail => (&CLOUDTRAIL, Some("cloudtrail".to_owned())),
         Format::Ndjson => (&NATIVE, None),
@@ -109,13 +109,13 @@ fn rules(args: &Import, config: &Config, tenant: indelible_event::TenantId) -> R
     } else {
         Mode::Strict
     };
-    Ok(Rules {
+    Rules {
         format: args.format,
         tenant,
         mapped: admission(mode, catalogue),
         unmapped: admission(Mode::Lenient, &UNMAPPED),
         batch_records: config.import_batch_records,
-    })
+    }
 }
 
 fn receipts_to(path: &Path) -> Result<Box<dyn Write>> {

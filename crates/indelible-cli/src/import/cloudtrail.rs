@@ -13,6 +13,7 @@ use indelible_event::ids::{AuditId, Micros, content_hash};
 
 use super::cloudtrail_target as target;
 use super::members::{Members, Writer};
+use crate::hex::hex;
 
 /// What became of a record.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -116,10 +117,7 @@ fn audit_id(id: &str, stage: &str, time: Micros) -> AuditId {
 
 /// What stands in for an id that is missing: the SHA-256 of the record.
 fn digest(record: &str) -> String {
-    content_hash(record.as_bytes())
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    hex(&content_hash(record.as_bytes()))
 }
 
 /// `s3` of `s3.amazonaws.com`.

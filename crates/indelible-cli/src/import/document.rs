@@ -227,11 +227,9 @@ impl Document {
     /// Keeps track of strings and brackets.
     fn follow(&mut self, byte: u8) {
         self.text = match (self.text, byte) {
-            (Text::Escape, _) => Text::Yes,
             (Text::Yes, b'\\') => Text::Escape,
             (Text::Yes, b'"' | b'\n') => Text::No,
-            (Text::Yes, _) => Text::Yes,
-            (Text::No, b'"') => Text::Yes,
+            (Text::Yes | Text::Escape, _) | (Text::No, b'"') => Text::Yes,
             (Text::No, b'{' | b'[') => {
                 self.open.push(byte);
                 Text::No
@@ -331,11 +329,10 @@ mod tests {
                 input.as_bytes()[at..].starts_with(&piece.bytes),
                 "{piece:?}"
             );
-            let lines = input.as_bytes()[..at]
-                .iter()
-                .filter(|b| **b == b'\n')
-                .count() as u64;
-            assert_eq!(piece.position.line, lines + 1);
+            let lines = String::from_utf8_lossy(&input.as_bytes()[..at])
+                .matches('\n')
+                .count();
+            assert_eq!(piece.position.line, lines as u64 + 1);
             true
         };
         let mut document = Document::default();

@@ -134,7 +134,7 @@ impl<'a> Run<'a> {
             match feed.inputs().recv_timeout(LINGER) {
                 Ok(fed) => self.take(fed, &mut batch)?,
                 Err(RecvTimeoutError::Timeout) => {
-                    self.submit(&mut batch)?;
+                    self.submit(&mut batch);
                     self.settle(0)?;
                     // Nothing is under way now: wait for as long as it takes.
                     match feed.inputs().recv() {
@@ -147,11 +147,11 @@ impl<'a> Run<'a> {
             self.progress.set(feed.bytes_read());
             if batch.submissions.len() >= self.rules.batch_records || batch.bytes >= BATCH_BYTES_MAX
             {
-                self.submit(&mut batch)?;
+                self.submit(&mut batch);
                 self.settle(UNDER_WAY_MAX - 1)?;
             }
         }
-        self.submit(&mut batch)?;
+        self.submit(&mut batch);
         self.settle(0)?;
         self.progress.clear();
         if let Some(writer) = &self.refusals.writer {
@@ -184,7 +184,7 @@ impl<'a> Run<'a> {
                 Ok((event, unmapped)) => self.add(input, event, unmapped, batch),
                 Err(reason) => {
                     // What was before it goes first, so that all is told in order.
-                    self.submit(batch)?;
+                    self.submit(batch);
                     self.settle(0)?;
                     self.counts.refused += 1;
                     self.refuse(&input, &reason)?;
@@ -231,7 +231,7 @@ impl<'a> Run<'a> {
         Ok((mapped.event.into_bytes(), mapped.unmapped.is_some()))
     }
 
-    fn submit(&mut self, batch: &mut Batch) -> Result {
+    fn submit(&mut self, batch: &mut Batch) {
         let Batch {
             sent, submissions, ..
         } = std::mem::take(batch);
@@ -239,7 +239,6 @@ impl<'a> Run<'a> {
             let pending = self.log.submit(submissions);
             self.under_way.push_back((sent, pending));
         }
-        Ok(())
     }
 
     /// Takes outcomes until at most `left` batches are under way.

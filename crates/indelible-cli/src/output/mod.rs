@@ -46,9 +46,15 @@ pub struct Output {
     /// The time zone of times in tables.
     pub zone: Zone,
     width: Option<usize>,
-    colour_out: bool,
-    colour_err: bool,
-    terminal_err: bool,
+    progress: bool,
+    colours: Colours,
+}
+
+/// Where colours are used.
+#[derive(Clone, Copy, Debug)]
+struct Colours {
+    out: bool,
+    err: bool,
 }
 
 impl Output {
@@ -71,9 +77,11 @@ impl Output {
             quiet,
             zone: Zone::of_process(config.utc),
             width: columns.or_else(|| terminal_out.then(terminal_width).flatten()),
-            colour_out: coloured(terminal_out),
-            colour_err: coloured(terminal_err),
-            terminal_err,
+            progress: terminal_err && !quiet,
+            colours: Colours {
+                out: coloured(terminal_out),
+                err: coloured(terminal_err),
+            },
         }
     }
 
@@ -85,9 +93,11 @@ impl Output {
             quiet: false,
             zone: Zone::of_process(true),
             width: None,
-            colour_out: false,
-            colour_err: false,
-            terminal_err: false,
+            progress: false,
+            colours: Colours {
+                out: false,
+                err: false,
+            },
         }
     }
 
@@ -132,7 +142,7 @@ impl Output {
     /// # Errors
     /// When standard output cannot be written.
     pub fn table(&mut self, table: &Table) -> Result {
-        let (width, colour) = (self.width, self.colour_out);
+        let (width, colour) = (self.width, self.colours.out);
         for line in table.lines(width, |text, tone| paint(colour, text, tone)) {
             self.line(line)?;
         }
@@ -141,41 +151,41 @@ impl Output {
 
     /// The text with its tone, for the result.
     pub fn paint(&self, text: &str, tone: Tone) -> String {
-        paint(self.colour_out, text, tone)
+        paint(self.colours.out, text, tone)
     }
 
     /// Says something beside the result, unless quiet.
     pub fn note(&self, text: impl Display) {
         if !self.quiet {
-            self.tell(text);
+            tell(text);
         }
     }
 
     /// Says that something needs looking at.
     pub fn warn(&self, text: impl Display) {
-        self.tell(format_args!(
+        tell(format_args!(
             "{} {text}",
-            paint(self.colour_err, "warning:", Tone::Warn)
+            paint(self.colours.err, "warning:", Tone::Warn)
         ));
     }
 
     /// Says what went wrong.
     pub fn error(&self, text: impl Display) {
-        self.tell(format_args!(
+        tell(format_args!(
             "{} {text}",
-            paint(self.colour_err, "error:", Tone::Bad)
+            paint(self.colours.err, "error:", Tone::Bad)
         ));
     }
 
     /// A progress display on standard error: none when that is no terminal, or quiet.
     pub fn progress(&self) -> Progress {
-        Progress::new(self.terminal_err && !self.quiet)
+        Progress::new(self.progress)
     }
+}
 
-    fn tell(&self, text: impl Display) {
-        // Nobody is left to tell when standard error is closed.
-        let _ = writeln!(io::stderr().lock(), "{text}");
-    }
+fn tell(text: impl Display) {
+    // Nobody is left to tell when standard error is closed.
+    let _ = writeln!(io::stderr().lock(), "{text}");
 }
 
 fn terminal_width() -> Option<usize> {

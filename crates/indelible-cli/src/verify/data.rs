@@ -1,7 +1,7 @@
 //! Verifying a data directory: every tenant's log as it is stored, and the registry over them.
 
 use indelible_event::ids::TenantId;
-use indelible_log::registry::identity;
+use indelible_log::registry::{identity, published_heads};
 use indelible_log::verify::{Anchors, verify_log, verify_registry};
 use indelible_merkle::root_at;
 use indelible_proof::checkpoint::SignedCheckpoint;
@@ -39,7 +39,12 @@ pub fn data(
         .or_could("read the signer's last checkpoint")?;
     let access = ledger::read(config, output)?;
     let ledger = access.stores.ledger.as_ref();
-    let all = ledger.tenants().or_could("list the tenants")?;
+    let mut all = ledger.tenants().or_could("list the tenants")?;
+    // A log that is gone altogether is still in the registry.
+    let published = published_heads(access.stores.state.as_ref()).or_could("read the registry")?;
+    all.extend(published.into_values().map(|head| head.tenant));
+    all.sort();
+    all.dedup();
     let tenants = match tenant_to_read(tenant, config)? {
         Some(tenant) if !all.contains(&tenant) => {
             let text = format!("there is no tenant {tenant} in {}", access.path.display());

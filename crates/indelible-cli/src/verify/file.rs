@@ -54,7 +54,7 @@ pub fn file(
         None => unchecked.push("sealed values: there are no disclosures".to_owned()),
     }
     let source = File::open(path).or_could(doing())?;
-    let length = source.metadata().map(|meta| meta.len()).unwrap_or(0);
+    let length = source.metadata().map_or(0, |meta| meta.len());
     let progress = output.progress();
     progress.of_bytes(Some(length));
     progress.message(path.display().to_string());

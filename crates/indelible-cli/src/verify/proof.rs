@@ -30,7 +30,7 @@ pub fn proof(path: &Path, exports: &[PathBuf], given: &Given, output: &mut Outpu
         Found::Missing => {
             return tell(
                 &proof,
-                Err("the record is in none of the files".into()),
+                &Err("the record is in none of the files".into()),
                 output,
             );
         }
@@ -40,7 +40,7 @@ pub fn proof(path: &Path, exports: &[PathBuf], given: &Given, output: &mut Outpu
     let result = proof
         .verify(&key, leaf.as_deref())
         .map_err(|error| error.to_string());
-    tell(&proof, result.map(|proved| proved.snapshot.time), output)
+    tell(&proof, &result.map(|proved| proved.snapshot.time), output)
 }
 
 enum Found {
@@ -70,7 +70,7 @@ fn find(proof: &RecordProof, exports: &[PathBuf]) -> Result<Found> {
 
 fn tell(
     proof: &RecordProof,
-    result: std::result::Result<String, String>,
+    result: &std::result::Result<String, String>,
     output: &mut Output,
 ) -> Result {
     let receipt = &proof.receipt;
@@ -90,7 +90,7 @@ fn tell(
         };
         let word = output.paint(word, tone);
         output.line(format_args!("record {number} of {tenant} is {word}"))?;
-        match &result {
+        match result {
             Ok(time) => {
                 output.line(format_args!("  record hash  {}", receipt.record_hash))?;
                 output.line(format_args!(

@@ -1,5 +1,7 @@
 //! A verdict in words and as JSON.
 
+use std::fmt::Write as _;
+
 use indelible_proof::finding::Finding;
 use indelible_proof::stream::Completeness;
 use indelible_proof::verify::{Anchor, Trust, Verdict};
@@ -118,16 +120,13 @@ impl Report {
             };
             let words = output.paint(&stream.to_string(), tone);
             let records = stream.records;
-            match &stream.stream {
-                Some(name) => output.line(format_args!(
-                    "  {label:<12}  stream {name}, epoch {}: {words}",
-                    stream.epoch
-                ))?,
-                None => {
-                    let things = if records == 1 { "record" } else { "records" };
-                    output.line(format_args!("  {label:<12}  {records} {things} {words}"))?;
-                }
-            }
+            let line = if let Some(name) = &stream.stream {
+                format!("stream {name}, epoch {}: {words}", stream.epoch)
+            } else {
+                let things = if records == 1 { "record" } else { "records" };
+                format!("{records} {things} {words}")
+            };
+            output.line(format_args!("  {label:<12}  {line}"))?;
         }
         Ok(())
     }
@@ -142,7 +141,7 @@ impl Report {
             None => "no records checked".to_owned(),
         };
         if verdict.stubs > 0 {
-            text.push_str(&format!(", {} pruned: only their hashes", verdict.stubs));
+            let _ = write!(text, ", {} pruned: only their hashes", verdict.stubs);
         }
         text
     }

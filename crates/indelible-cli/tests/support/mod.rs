@@ -216,8 +216,7 @@ pub fn event(n: usize) -> Value {
 
 /// Lines of JSON.
 pub fn ndjson(events: impl IntoIterator<Item = Value>) -> String {
-    events
-        .into_iter()
-        .map(|event| format!("{event}\n"))
-        .collect()
+    let mut lines: Vec<String> = events.into_iter().map(|event| event.to_string()).collect();
+    lines.push(String::new());
+    lines.join("\n")
 }

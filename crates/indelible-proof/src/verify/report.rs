@@ -68,6 +68,7 @@ impl Report {
                         | FindingKind::OutOfOrder
                         | FindingKind::Corrupt
                         | FindingKind::Forked
+                        | FindingKind::TruncatedTail
                 )
         };
         let cause = self.findings.iter_mut().rev().find(explains);
