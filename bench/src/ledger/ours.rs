@@ -1,6 +1,7 @@
 //! Our ledger as the benchmark opens it: in process, on a real disk, keys and signer in memory.
 
-use std::path::Path;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use indelible_disk::{Disk, RealDisk};
@@ -14,7 +15,7 @@ use indelible_log::{
 use indelible_proof::note::SigningKey;
 use indelible_proof::signer::SignerState;
 use indelible_store::memory::MemoryState;
-use indelible_store::{Index, RowOpener, State};
+use indelible_store::{RowOpener, State};
 
 use crate::Fault;
 use crate::forgetting::Forgetting;
@@ -30,12 +31,6 @@ const STATE: &str = "state.redb";
 pub struct Ours {
     /// The writer.
     pub log: Log,
-    /// Records and small state.
-    pub stores: Stores,
-    /// Keys of data subjects.
-    pub keyring: Arc<Keyring>,
-    /// The index, where there is one.
-    pub index: Option<Arc<dyn Index>>,
     tenants: Vec<TenantId>,
     admission: Arc<Admission>,
 }
@@ -48,6 +43,8 @@ pub struct Stood {
     pub keyring: Arc<Keyring>,
     /// The records and their index.
     pub embedded: Arc<Embedded>,
+    /// Where the signer keeps its last checkpoint.
+    signer: PathBuf,
 }
 
 /// Makes a data directory.
@@ -92,6 +89,7 @@ pub fn stand(dir: &Path, read_only: bool) -> Result<Stood, Fault> {
         stores,
         keyring,
         embedded,
+        signer: dir.with_extension("signer"),
     })
 }
 
@@ -103,12 +101,12 @@ impl Ours {
 
     /// Starts the writer on opened stores.
     pub fn on(stood: Stood, tenant_count: u32) -> Result<Self, Fault> {
-        let Stood {
-            stores,
-            keyring,
-            embedded,
-        } = stood;
-        Self::start(stores, keyring, Some(embedded), tenant_count)
+        Self::start(
+            stood.stores,
+            stood.keyring,
+            Kept::Beside(stood.signer),
+            tenant_count,
+        )
     }
 
     /// A ledger that forgets: what everything but the store costs.
@@ -119,17 +117,22 @@ impl Ours {
         };
         let keys = Arc::new(MemoryState::new());
         let keyring = Keyring::open(keys, Some(master()), Arc::new(SystemRandom))?;
-        Self::start(stores, keyring, None, tenant_count)
+        Self::start(
+            stores,
+            keyring,
+            Kept::InMemory(Arc::default()),
+            tenant_count,
+        )
     }
 
     fn start(
         stores: Stores,
         keyring: Arc<Keyring>,
-        index: Option<Arc<dyn Index>>,
+        kept: Kept,
         tenant_count: u32,
     ) -> Result<Self, Fault> {
         let key = SigningKey::from_seed(ORIGIN, &[7; 32])?;
-        let signer: Arc<dyn Signer> = Arc::new(KeySigner::new(&key, ORIGIN, Kept::default())?);
+        let signer: Arc<dyn Signer> = Arc::new(KeySigner::new(&key, ORIGIN, kept)?);
         let options = Options {
             origin: ORIGIN.to_owned(),
             verifier_key: key.verifier_key().to_string(),
@@ -140,13 +143,7 @@ impl Ours {
             clock: Arc::new(SystemClock),
             random: Arc::new(SystemRandom),
         };
-        let log = Log::open(
-            stores.clone(),
-            Arc::clone(&keyring),
-            Some(signer),
-            options,
-            env,
-        )?;
+        let log = Log::open(stores, keyring, Some(signer), options, env)?;
         let admission = Arc::new(Admission {
             mode: Mode::Strict,
             catalogue: &NATIVE,
@@ -157,9 +154,6 @@ impl Ours {
         });
         Ok(Self {
             log,
-            stores,
-            keyring,
-            index,
             tenants: tenants(tenant_count)?,
             admission,
         })
@@ -210,27 +204,42 @@ impl Random for SystemRandom {
     }
 }
 
-/// What the signer keeps, in memory: a benchmark's ledger is not opened twice by one signer.
-#[derive(Clone, Debug, Default)]
-struct Kept(Arc<Mutex<Option<Vec<u8>>>>);
+/// What the signer keeps: a file outside of the data directory, or nothing that lasts.
+#[derive(Clone, Debug)]
+enum Kept {
+    /// Beside the data directory.
+    Beside(PathBuf),
+    /// Of a ledger that forgets anyway.
+    InMemory(Arc<Mutex<Option<Vec<u8>>>>),
+}
 
 impl SignerState for Kept {
     type Error = Fault;
 
     fn load(&self) -> Result<Option<Vec<u8>>, Fault> {
-        Ok(self
-            .0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone())
+        match self {
+            Self::Beside(file) if !file.exists() => Ok(None),
+            Self::Beside(file) => Ok(Some(std::fs::read(file)?)),
+            Self::InMemory(kept) => Ok(kept.lock().unwrap_or_else(PoisonError::into_inner).clone()),
+        }
     }
 
     fn compare_and_swap(&self, old: Option<&[u8]>, new: &[u8]) -> Result<bool, Fault> {
-        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_old = kept.as_deref() == old;
-        if is_old {
-            *kept = Some(new.to_vec());
+        if self.load()?.as_deref() != old {
+            return Ok(false);
         }
-        Ok(is_old)
+        match self {
+            Self::Beside(path) => {
+                let beside = path.with_extension("new");
+                let mut file = std::fs::File::create(&beside)?;
+                file.write_all(new)?;
+                file.sync_all()?;
+                std::fs::rename(&beside, path)?;
+            }
+            Self::InMemory(kept) => {
+                *kept.lock().unwrap_or_else(PoisonError::into_inner) = Some(new.to_vec());
+            }
+        }
+        Ok(true)
     }
 }
