@@ -1,4 +1,5 @@
-//! A ledger in memory with a clock and randomness of the test's own, and stores that fail on demand.
+//! A ledger in memory with a clock and randomness of the test's own, and stores that fail on
+//! demand.
 #![allow(
     dead_code,
     clippy::unwrap_used,
