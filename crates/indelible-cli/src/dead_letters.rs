@@ -4,10 +4,7 @@
 //! own that is wrapped under the master key in the file's head: refused input may hold personal
 //! data, and nobody knows whose. Removing the file removes the key with it.
 //!
-//! File: the eight bytes `INDLETT1`, 80 bytes of wrapped key, then frames of a little-endian `u32`
-//! length and as many bytes of AES-256-SIV ciphertext. Associated data is the file's name, for a
-//! frame followed by its number (from 0) as eight big-endian bytes, so frames cannot be moved. Plain
-//! text is a little-endian `u32` length, as many bytes of JSON ([`Letter`]), then the input.
+//! Frames name their place, so they cannot be moved. Source: `spec/key-files.md` §2.
 
 use aes_siv::KeyInit;
 use aes_siv::siv::Aes256Siv;
@@ -345,5 +342,31 @@ mod tests {
             fs::write(&path, &changed).unwrap();
             assert!(all(&disk, &master, writer.name()).is_err(), "{place}");
         }
+    }
+
+    /// Random bytes are 0, 1, 2 …; the master key is 32 times 7.
+    #[test]
+    fn the_vector_holds() {
+        let vector: serde_json::Value =
+            serde_json::from_str(include_str!("../../../spec/vectors/key-files.json")).unwrap();
+        let vector = &vector["dead_letters"];
+        let dir = tempfile::tempdir().unwrap();
+        let disk = RealDisk::new(dir.path());
+        let master = MasterKey::from_bytes([7; 32]);
+        assert_eq!(vector["master_key"], master.print().as_str());
+        let now = Micros::parse(vector["now"].as_str().unwrap()).unwrap();
+        let mut writer = Writer::create(&disk, &master, now, &Counting(0.into())).unwrap();
+        let letters = vector["letters"].as_array().unwrap();
+        for kept in letters {
+            let letter: Letter = serde_json::from_value(kept["letter"].clone()).unwrap();
+            writer
+                .keep(&letter, kept["input"].as_str().unwrap().as_bytes())
+                .unwrap();
+        }
+        assert_eq!(vector["name"], writer.name());
+        let bytes = fs::read(dir.path().join(path_of(writer.name()))).unwrap();
+        assert_eq!(vector["file"], crate::hex::hex(&bytes));
+        let (found, _) = all(&disk, &master, writer.name()).unwrap();
+        assert_eq!(found.len(), letters.len());
     }
 }

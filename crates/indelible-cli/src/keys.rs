@@ -1,8 +1,8 @@
 //! The key files of a ledger: outside the data directory, private, one folder per ledger.
 //!
 //! `<keys>/<ledger id>/signing.key` signs checkpoints, `master.key` opens the key store, and
-//! `signer.checkpoint` is the signer's memory of what it signed last (`SECURITY.md`). Whoever has the
-//! data directory alone can neither sign nor read personal data.
+//! `signer.checkpoint` is the signer's memory of what it signed last. Whoever has the data
+//! directory alone can neither sign nor read personal data. Source: `spec/key-files.md` §1.
 //!
 //! A lost signing key means nothing new can be published; a lost master key means personal data
 //! stays sealed for ever. Both are to be backed up apart from the data.
@@ -228,6 +228,25 @@ mod tests {
         assert!(
             keys.create("indelible.dev/x", &Ones).is_err(),
             "keys are never written over"
+        );
+    }
+
+    #[test]
+    fn the_vector_holds() {
+        let vector: serde_json::Value =
+            serde_json::from_str(include_str!("../../../spec/vectors/key-files.json")).unwrap();
+        let vector = &vector["signing_key"];
+        let seed: [u8; 32] = std::array::from_fn(|n| u8::try_from(n).unwrap());
+        assert_eq!(vector["seed"], crate::hex::hex(&seed));
+        let key = SigningKey::from_seed(vector["name"].as_str().unwrap(), &seed).unwrap();
+        assert_eq!(vector["file"], format!("{}\n", key.to_private()));
+        assert_eq!(vector["verifier_key"], key.verifier_key().to_string());
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join(SIGNING), vector["file"].as_str().unwrap()).unwrap();
+        let read = folder(dir.path()).signing().unwrap().unwrap();
+        assert_eq!(
+            read.verifier_key().to_string(),
+            key.verifier_key().to_string()
         );
     }
 

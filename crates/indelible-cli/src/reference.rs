@@ -19,9 +19,9 @@ reference`; a test compares it with them.*
 
 Results go to standard output, everything else to standard error. Exit codes: 0 done and clean · 1
 the answer is no (a finding, a gap, something refused) · 2 usage · 3 could not (input and output, a
-lock, a refusal) · 130 cancelled. `--json` gives JSON, one value per line, whole and uncut; tables are
-for people, cut to the terminal's width, in the local time zone unless `--utc`. Colours only on a
-terminal, and not when `NO_COLOR` is set.
+lock, a refusal) · 130 cancelled. `--json` gives JSON, one value per line, whole and uncut; tables
+are for people, cut to the terminal's width, in the local time zone unless `--utc`. Colours only on
+a terminal, and not when `NO_COLOR` is set.
 
 Shell completion: `indelible completions bash|zsh|fish|elvish|powershell`.
 

@@ -1,4 +1,4 @@
-//! One changed byte, in any file of the data directory: it is found, named, and mended if it can be.
+//! One changed byte, in any file of the data directory: found, named, and mended if it can be.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 mod support;

@@ -24,7 +24,7 @@ directory (see `indelible dead-letters`), and the command then exits 1.
 Examples:
   indelible import --format cloudtrail ./logs --tenant acme
   indelible import --format cloudtrail 2023-07-10.json.gz
-  zcat events.ndjson.gz | indelible import --format ndjson - --tenant acme --receipts receipts.ndjson")]
+  zcat events.gz | indelible import --format ndjson - --tenant acme --receipts receipts.ndjson")]
 pub struct Import {
     /// What the files hold
     #[arg(long, value_enum)]

@@ -1,4 +1,4 @@
-//! `export`: a tenant's log as lines that anyone can verify, with disclosures and checkpoint beside.
+//! `export`: a tenant's log as lines that anyone can verify, disclosures and checkpoint beside.
 
 use std::fs::{File, OpenOptions};
 use std::io::{BufWriter, Write};

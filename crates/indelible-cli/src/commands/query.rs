@@ -232,7 +232,7 @@ fn damaged(damage: &Damage, output: &Output) {
     ));
 }
 
-/// What a program gets of a record (DESIGN §10.9); raw, so that numbers keep every digit.
+/// What a program gets of a record; raw, so that numbers keep every digit.
 #[derive(Serialize)]
 struct Item<'a> {
     leaf: &'a str,

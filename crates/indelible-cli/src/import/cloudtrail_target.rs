@@ -216,7 +216,7 @@ fn at<'a>(json: &'a str, path: &str) -> Option<&'a str> {
         })
 }
 
-/// `secretsmanager:secret` of `arn:aws:secretsmanager:us-east-1:1:secret:x`; `resource` of the rest.
+/// `secretsmanager:secret` of `arn:aws:secretsmanager:eu-1:1:secret:x`; `resource` of the rest.
 fn kind_of_arn(text: &str) -> String {
     let mut parts = text.splitn(6, ':');
     let service = (parts.next() == Some("arn"))

@@ -1,5 +1,5 @@
-//! Running the command as a user does, in a directory and a home of its own, and the CloudTrail-like
-//! records that tests import.
+//! Running the command as a user does, in a directory and a home of its own, and the
+//! CloudTrail-like records that tests import.
 #![allow(
     clippy::unwrap_used,
     dead_code,
