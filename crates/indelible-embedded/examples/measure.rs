@@ -1,7 +1,7 @@
 //! Measures appending, opening, searching and checking on a real directory. Not a benchmark that
 //! is compared with anything; `bench/` is.
 //!
-//! `cargo run --release -p indelible-embedded --example measure -- DIR RECORDS [PERSONAL%]`
+//! `cargo run --release -p indelible-embedded --example measure -- DIR RECORDS [PERSONAL%] [BLOCK BYTES]`
 #![allow(
     clippy::unwrap_used,
     clippy::print_stdout,
@@ -21,9 +21,9 @@ use indelible_store::{Commit, Expr, Index, Ledger, Query};
 
 const BATCH: usize = 1000;
 
-fn open(disk: &Arc<RealDisk>, read_only: bool) -> Embedded {
+fn open(disk: &Arc<RealDisk>, block_bytes: usize) -> Embedded {
     let options = Options {
-        read_only,
+        block_bytes,
         ..Options::default()
     };
     let disk: Arc<dyn indelible_disk::Disk> = Arc::clone(disk) as _;
@@ -55,14 +55,15 @@ fn busy() -> f64 {
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let [dir, records, rest @ ..] = arguments.as_slice() else {
-        println!("usage: measure DIR RECORDS [PERSONAL%]");
+        println!("usage: measure DIR RECORDS [PERSONAL%] [BLOCK BYTES]");
         return;
     };
     let records: usize = records.parse().unwrap();
     let personal = rest.first().map_or(0, |percent| percent.parse().unwrap());
+    let block_bytes = rest.get(1).map_or(32 << 10, |bytes| bytes.parse().unwrap());
     let disk = Arc::new(RealDisk::new(dir));
     Embedded::create(&*disk, [1; 16], [2; 16], Micros(0)).unwrap();
-    let ledger = open(&disk, false);
+    let ledger = open(&disk, block_bytes);
     let mix = Mix {
         tenants: 50,
         actors: 20_000,
@@ -107,7 +108,7 @@ fn main() {
         f64::from(u32::try_from(bytes / 1000).unwrap()) * 1e3 / count
     );
     let start = Instant::now();
-    let ledger = open(&disk, false);
+    let ledger = open(&disk, block_bytes);
     println!("open: {:.3} s", start.elapsed().as_secs_f64());
     let stats = ledger.stats().unwrap();
     println!("{stats:?}\n{:.1} bytes a record", per(stats.total()));

@@ -21,6 +21,8 @@ const AUDIT_ID: &[u8] = b"\"audit_id\":\"";
 /// `previous_hash` stands in the last bytes of a leaf: its value, 41 bytes of keys, a sequence
 /// number of at most 20 and a tenant of at most 128 bytes come after the key.
 const PREVIOUS_WITHIN: usize = 384;
+/// And nearly always in these.
+const PREVIOUS_MOSTLY_WITHIN: usize = 192;
 /// Finds the keys of the values that are cut out.
 struct Keys {
     audit_id: memmem::Finder<'static>,
@@ -34,7 +36,12 @@ static KEYS: LazyLock<Keys> = LazyLock::new(|| Keys {
 
 /// Where the last key of the previous hash begins; there is nearly always one.
 fn last_previous(tail: &[u8]) -> Option<usize> {
-    KEYS.previous.find_iter(tail).last()
+    let near = tail.len().saturating_sub(PREVIOUS_MOSTLY_WITHIN);
+    let found = KEYS.previous.find_iter(tail.get(near..)?).last();
+    match found {
+        Some(at) => Some(near + at),
+        None => KEYS.previous.find_iter(tail).last(),
+    }
 }
 
 const PREVIOUS_CUT: u8 = 1;

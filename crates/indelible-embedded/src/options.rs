@@ -11,7 +11,8 @@ pub struct Options {
     pub seal_records: u32,
     /// Bytes of a journal file after which the open tail is sealed.
     pub seal_bytes: u64,
-    /// Text of a block before compression, bytes; a block holds at least one record.
+    /// Text of a block of the journal before compression, bytes; a block holds at least one record.
+    /// Half as much costs 8 % more room on disk, twice as much twice the time for a lone record.
     pub block_bytes: usize,
     /// Segments that are merged into one; below 2 none are.
     pub merge_segments: usize,

@@ -20,6 +20,9 @@ use crate::segment::column::CHUNK_ROWS;
 /// Rows of one table of terms.
 const TABLE_ROWS: u32 = 4_096;
 
+/// Rows a list has room for at first.
+const LIST_ROWS: usize = 8;
+
 /// What the tail needs to know of a record, beside the bytes.
 pub(crate) struct Entry<'a> {
     pub(crate) record_hash: Hash,
@@ -69,7 +72,9 @@ impl TermTable {
         };
         if !term.many {
             if term.rows != row {
-                self.lists.push(vec![term.rows, row]);
+                let mut list = Vec::with_capacity(LIST_ROWS);
+                list.extend([term.rows, row]);
+                self.lists.push(list);
                 *term = Term {
                     hash,
                     rows: to_u32(self.lists.len() - 1),

@@ -1,6 +1,7 @@
 //! The vector of `spec/segment.md`: a small journal, byte for byte, and what is in it.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+use std::fmt::Write as _;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
@@ -37,7 +38,11 @@ struct Sealed {
 }
 
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    let mut text = String::new();
+    for byte in bytes {
+        write!(text, "{byte:02x}").unwrap();
+    }
+    text
 }
 
 fn unhex(text: &str) -> Vec<u8> {

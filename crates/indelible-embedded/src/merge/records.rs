@@ -24,6 +24,8 @@ use crate::store::Store;
 
 /// Level of the blocks of merged segments.
 const MERGED_LEVEL: i32 = 3;
+/// How much larger blocks are than in the journal: what is asked for together lies together here.
+const MERGED_BLOCK_FACTOR: usize = 2;
 /// Bytes of blocks after which a frame of a merged segment ends.
 const FRAME_BYTES: usize = 1 << 20;
 /// Unpacked blocks kept: consecutive tenants stand in the same blocks of the sources' frames.
@@ -224,7 +226,7 @@ impl<'a> Repacker<'a> {
         self.continue_run(stretch, seq, leaf);
         let number = self.merged.directory.tenant_number(&stretch.tenant);
         self.merged.directory.push_run(number, seq, 1);
-        if self.packer.text_bytes() >= self.store.options.block_bytes {
+        if self.packer.text_bytes() >= MERGED_BLOCK_FACTOR * self.store.options.block_bytes {
             self.end_block()?;
             if self.frame.block_bytes() >= FRAME_BYTES {
                 self.end_frame()?;
