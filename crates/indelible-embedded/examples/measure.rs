@@ -1,7 +1,8 @@
 //! Measures appending, opening, searching and checking on a real directory. Not a benchmark that
 //! is compared with anything; `bench/` is.
 //!
-//! `cargo run --release -p indelible-embedded --example measure -- DIR RECORDS [PERSONAL%] [BLOCK BYTES]`
+//! `cargo run --release -p indelible-embedded --example measure --`
+//! `DIR RECORDS [PERSONAL%] [BLOCK BYTES]`
 #![allow(
     clippy::unwrap_used,
     clippy::print_stdout,
