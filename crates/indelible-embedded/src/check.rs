@@ -204,6 +204,7 @@ impl Store {
 
     /// Mends what is derived and returns what was wrong with it.
     pub(crate) fn repair(&self, tell: Tell<'_>) -> Result<Vec<Finding>> {
+        let _held = self.maintenance.lock();
         let found = self.check(tell)?;
         let segments = self.manifest.lock().segments.clone();
         for segment in &segments {

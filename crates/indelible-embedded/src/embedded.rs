@@ -2,8 +2,6 @@
 
 use std::ops::{ControlFlow, Range};
 use std::sync::Arc;
-use std::sync::mpsc::sync_channel;
-use std::thread::JoinHandle;
 
 use indelible_disk::{Disk, Lock};
 use indelible_event::ids::{AuditId, Micros, TenantId};
@@ -21,14 +19,15 @@ use crate::part::PartRef;
 use crate::seal::vanished;
 use crate::search::Search;
 use crate::store::Store;
+use crate::workers::Workers;
 
 /// A ledger and its index in one data directory, open.
 ///
-/// Appends are durable and searchable when they return. Sealing and merging happen on one thread,
-/// which ends with this value.
+/// Appends are durable and searchable when they return. Sealing and merging happen on two threads,
+/// which end with this value.
 pub struct Embedded {
     store: Arc<Store>,
-    worker: Option<JoinHandle<()>>,
+    workers: Workers,
     /// Released last.
     lock: Option<Box<dyn Lock>>,
 }
@@ -98,29 +97,10 @@ impl Embedded {
     fn start(opened: Opened) -> Self {
         let Opened { store, lock } = opened;
         let store = Arc::new(store);
-        let mut worker = None;
-        if store.options.background && !store.options.read_only {
-            let (sender, jobs) = sync_channel(1);
-            if let Some(writer) = store.writer.lock().as_mut() {
-                writer.jobs = Some(sender);
-            }
-            let shared = Arc::clone(&store);
-            let run = move || {
-                while let Ok(job) = jobs.recv() {
-                    shared.seal_noting(&job);
-                }
-            };
-            let thread = std::thread::Builder::new().name("indelible-seal".to_owned());
-            worker = thread.spawn(run).ok();
-            if worker.is_none()
-                && let Some(writer) = store.writer.lock().as_mut()
-            {
-                writer.jobs = None;
-            }
-        }
+        let workers = Workers::start(&store);
         Self {
             store,
-            worker,
+            workers,
             lock,
         }
     }
@@ -130,31 +110,22 @@ impl Embedded {
         &self.store.format
     }
 
-    /// Waits for sealing and merging, ends the thread and releases the lock.
+    /// Waits for all sealing and merging that is due, then releases the lock. Dropping the value
+    /// does not wait for that; what is left is done after the next opening.
     ///
     /// # Errors
-    /// Why sealing does not get on, if it does not. Nothing is lost: it is tried again on opening.
+    /// Why sealing or merging does not get on, if it does not. Nothing is lost: it is tried again.
     pub fn close(mut self) -> Result<()> {
-        self.stop();
-        match self.store.trouble.lock().take() {
-            Some(why) => Err(Error::new(Kind::Unavailable, format!("cannot seal: {why}"))),
+        self.workers.stop(&self.store, true);
+        match self.trouble() {
+            Some(why) => Err(Error::new(Kind::Unavailable, why)),
             None => Ok(()),
         }
     }
 
-    fn stop(&mut self) {
-        if let Some(writer) = self.store.writer.lock().as_mut() {
-            writer.jobs = None;
-        }
-        if let Some(worker) = self.worker.take() {
-            let _ = worker.join();
-        }
-        self.lock = None;
-    }
-
-    /// Why sealing does not get on, if it does not.
+    /// Why sealing or merging does not get on, if it does not.
     pub fn trouble(&self) -> Option<String> {
-        self.store.trouble.lock().clone()
+        self.store.trouble.lock().words()
     }
 
     /// Reads every byte and names what is not as it was written: damage to records by tenant and
@@ -190,8 +161,10 @@ impl Embedded {
 }
 
 impl Drop for Embedded {
+    /// Ends the threads, a merge where it stands, and releases the lock.
     fn drop(&mut self) {
-        self.stop();
+        self.workers.stop(&self.store, false);
+        self.lock = None;
     }
 }
 

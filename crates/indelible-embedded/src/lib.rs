@@ -38,6 +38,7 @@ mod state;
 mod stats;
 mod store;
 mod tail;
+mod workers;
 
 pub use embedded::Embedded;
 pub use format::{FORMAT_VERSION, Format};

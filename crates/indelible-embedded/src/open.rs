@@ -4,6 +4,7 @@
 //! torn end.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use indelible_disk::{Disk, Lock, Open};
 use indelible_event::ids::{Micros, TenantId};
@@ -70,7 +71,9 @@ impl Opening {
             heads: RwLock::new(Heads::default()),
             writer: Mutex::new(None),
             manifest: Mutex::new(manifest.clone()),
-            trouble: Mutex::new(None),
+            maintenance: Mutex::new(()),
+            trouble: Mutex::default(),
+            stopping: AtomicBool::new(false),
         };
         store.show(&manifest.segments);
         store.mend_missing(tell)?;

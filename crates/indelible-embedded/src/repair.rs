@@ -195,7 +195,7 @@ impl Store {
         if let Some(place) = manifest
             .segments
             .iter_mut()
-            .find(|s| s.first == segment.first)
+            .find(|s| s.range() == segment.range())
         {
             *place = next.clone();
         }

@@ -80,8 +80,8 @@ impl Store {
     /// Seals a tail, noting a failure instead of returning it: the tail stays as it is and is tried
     /// again with the next one.
     pub(crate) fn seal_noting(&self, job: &Job) {
-        let outcome = self.seal_pending(job).and_then(|()| self.merge_due());
-        *self.trouble.lock() = outcome.err().map(|error| error.to_string());
+        let outcome = self.seal_pending(job);
+        self.trouble.lock().sealing = outcome.err().map(|error| error.to_string());
     }
 
     /// Seals every tail up to this one.

@@ -1,6 +1,7 @@
 //! What the parts of an open data directory share, and the writer's state.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::sync::mpsc::SyncSender;
 
 use indelible_disk::{Disk, Open};
@@ -28,6 +29,27 @@ pub(crate) struct Job {
     pub(crate) heads: Heads,
 }
 
+/// Why work in the background does not get on, if it does not.
+#[derive(Default)]
+pub(crate) struct Trouble {
+    pub(crate) sealing: Option<String>,
+    pub(crate) merging: Option<String>,
+}
+
+impl Trouble {
+    pub(crate) fn words(&self) -> Option<String> {
+        let sealing = self
+            .sealing
+            .as_ref()
+            .map(|why| format!("cannot seal: {why}"));
+        sealing.or_else(|| {
+            self.merging
+                .as_ref()
+                .map(|why| format!("cannot merge: {why}"))
+        })
+    }
+}
+
 /// An open data directory.
 pub(crate) struct Store {
     pub(crate) disk: Arc<dyn Disk>,
@@ -42,8 +64,11 @@ pub(crate) struct Store {
     pub(crate) writer: Mutex<Option<Writer>>,
     /// Also taken by whoever changes what is sealed.
     pub(crate) manifest: Mutex<Manifest>,
-    /// Why sealing does not get on, if it does not.
-    pub(crate) trouble: Mutex<Option<String>>,
+    /// Held by whoever replaces segments by others or makes their files again.
+    pub(crate) maintenance: Mutex<()>,
+    pub(crate) trouble: Mutex<Trouble>,
+    /// Whether a merge is to end where it stands.
+    pub(crate) stopping: AtomicBool,
 }
 
 /// Who appends: the open file and what is needed to write the next frame.
@@ -140,10 +165,12 @@ impl Store {
                 tail: old,
                 heads: self.heads.read().clone(),
             };
-            match &writer.jobs {
+            if let Some(jobs) = &writer.jobs {
                 // A full queue waits here: what is not sealed is bounded.
-                Some(jobs) => drop(jobs.send(job)),
-                None => self.seal_noting(&job),
+                drop(jobs.send(job));
+            } else {
+                self.seal_noting(&job);
+                self.merge_noting();
             }
         }
         Ok(())

@@ -10,6 +10,7 @@ mod records;
 
 use std::ops::Range;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use indelible_store::Result;
 
@@ -23,17 +24,28 @@ use crate::segment::{Segment, dir_of, personal_of};
 use crate::store::Store;
 
 impl Store {
-    /// Merges as long as enough segments lie side by side that were not merged yet.
-    pub(crate) fn merge_due(&self) -> Result<()> {
-        while let Some(sources) = self.mergeable() {
-            self.merge(&sources)?;
+    /// Merges as long as enough segments lie side by side that were not merged yet, noting a
+    /// failure instead of returning it.
+    pub(crate) fn merge_noting(&self) {
+        let Some(_held) = self.maintenance.try_lock() else {
+            // Files are being mended; the next sealing asks again.
+            return;
+        };
+        let mut outcome = Ok(());
+        while outcome.is_ok()
+            && let Some(sources) = self.mergeable()
+        {
+            outcome = self.merge(&sources);
         }
-        Ok(())
+        let why = outcome
+            .err()
+            .filter(|_| !self.stopping.load(Ordering::Relaxed));
+        self.trouble.lock().merging = why.map(|error| error.to_string());
     }
 
     fn mergeable(&self) -> Option<Vec<Arc<Segment>>> {
         let width = self.options.merge_segments;
-        if width < 2 {
+        if width < 2 || self.stopping.load(Ordering::Relaxed) {
             return None;
         }
         let segments = self.segments();

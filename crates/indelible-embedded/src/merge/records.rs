@@ -2,13 +2,14 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 use indelible_event::ids::AuditId;
 use indelible_event::leaf::LeafView;
 use indelible_merkle::{Hash, leaf_hash};
-use indelible_store::{Handle, Result};
+use indelible_store::{Error, Handle, Kind, Result};
 
 use super::order::{Order, Stretch};
 use crate::block::{Block, Packer, SealedRef};
@@ -83,7 +84,8 @@ struct Repacker<'a> {
     /// For each source, what finds its personal rows.
     finds: Vec<Vec<Option<u64>>>,
     known: HashMap<u128, u32, RandomState>,
-    kept: HashMap<(usize, u64), Arc<Block>, RandomState>,
+    /// Blocks with the rows in them that are still to come.
+    kept: HashMap<(usize, u64), (Arc<Block>, u32), RandomState>,
     kept_order: VecDeque<(usize, u64)>,
     merged: Merged,
 }
@@ -104,6 +106,12 @@ impl Store {
             .collect();
         repacker.merged.positions = order.gather(&positions?);
         for stretch in &order.stretches {
+            if self.stopping.load(Ordering::Relaxed) {
+                return Err(Error::new(
+                    Kind::Unavailable,
+                    "the directory is being closed",
+                ));
+            }
             repacker.stretch(stretch)?;
         }
         repacker.end_frame()?;
@@ -180,10 +188,10 @@ impl<'a> Repacker<'a> {
         }
         let mut leaf = Vec::new();
         for (row, seq) in stretch.rows.clone().zip(stretch.first_seq..) {
-            let (_, place) = directory
-                .block_of(row)
-                .ok_or_else(|| corrupt("a row has no block"))?;
-            let block = self.block(stretch.source, source, *place)?;
+            let found = directory.block_of(row);
+            let (number, place) = found.ok_or_else(|| corrupt("a row has no block"))?;
+            let rows = directory.rows_of_block(number);
+            let block = self.block(stretch.source, *place, rows.end - rows.start)?;
             let at = (row - place.row) as usize;
             leaf.clear();
             let id = block.leaf(at, &mut leaf).and_then(|()| block.audit_id(at));
@@ -363,20 +371,32 @@ impl<'a> Repacker<'a> {
         Ok(new)
     }
 
-    fn block(&mut self, source: usize, segment: &Segment, place: BlockPlace) -> Result<Arc<Block>> {
+    /// The block at `place`, which holds `rows` rows: each asks for it once, the last lets it go.
+    fn block(&mut self, source: usize, place: BlockPlace, rows: u32) -> Result<Arc<Block>> {
         let key = (source, place.at);
-        if let Some(block) = self.kept.get(&key) {
-            return Ok(Arc::clone(block));
+        if let Some((block, left)) = self.kept.get_mut(&key) {
+            *left = left.saturating_sub(1);
+            let block = Arc::clone(block);
+            if *left == 0 {
+                self.kept.remove(&key);
+            }
+            return Ok(block);
         }
+        let segment = self
+            .sources
+            .get(source)
+            .ok_or_else(|| corrupt("no such source"))?;
         // The caches of readers are left alone.
         let block = segment.records()?.block(&Caches::default(), &place)?;
-        if self.kept.len() >= BLOCKS_KEPT
+        while self.kept.len() >= BLOCKS_KEPT
             && let Some(oldest) = self.kept_order.pop_front()
         {
             self.kept.remove(&oldest);
         }
-        self.kept.insert(key, Arc::clone(&block));
-        self.kept_order.push_back(key);
+        if rows > 1 {
+            self.kept.insert(key, (Arc::clone(&block), rows - 1));
+            self.kept_order.push_back(key);
+        }
         Ok(block)
     }
 }
