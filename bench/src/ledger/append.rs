@@ -32,7 +32,7 @@ const QUIET: Duration = Duration::from_millis(300);
 /// How much CPU counts as nothing meanwhile: the waiting itself.
 const QUIET_CPU: Duration = Duration::from_millis(3);
 /// Longest wait for that.
-const SETTLE_MAX: Duration = Duration::from_secs(60);
+const SETTLE_MAX: Duration = Duration::from_mins(1);
 
 /// A ledger that was filled, and what to ask it.
 pub struct Filled {

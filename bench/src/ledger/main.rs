@@ -218,7 +218,7 @@ fn floor_of(
     let part = append::part(shape);
     append::without_store(&filled.load, shape, report)?;
     let file = scratch.place("floor");
-    let floor = floor::append(&filled.load, &file)?;
+    let mut floor = floor::append(&filled.load, &file)?;
     std::fs::remove_file(&file)?;
     let events = filled.load.events;
     report.plain(part, "floor", floor.used.per_second(events), "events/s");
@@ -234,6 +234,8 @@ fn floor_of(
         as_f64(floor.bytes) / as_f64(events),
         "B/event",
     );
+    let p50 = floor.batches.percentile(50).as_secs_f64() * 1e3;
+    report.plain(part, "floor, batch of 1,000, p50", p50, "ms");
     let mean = as_f64(filled.load.bytes) / as_f64(events);
     report.note(
         part,
