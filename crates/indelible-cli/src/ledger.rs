@@ -361,9 +361,6 @@ fn open_embedded(
 }
 
 fn show(progress: &Progress, done: &indelible_embedded::Progress) {
-    match done.total {
-        Some(total) => progress.of_things(&done.what, total),
-        None => progress.message(done.what.clone()),
-    }
+    progress.of_things(&done.what, done.total);
     progress.set(done.done);
 }

@@ -190,3 +190,24 @@ fn a_reader_that_goes_away_is_no_error() {
     assert_eq!(output.status.code(), Some(0));
     assert_eq!(String::from_utf8(output.stderr).unwrap(), "");
 }
+
+#[test]
+fn another_format_says_what_to_do() {
+    let place = Place::new();
+    place.ok("keys init");
+    let format = String::from_utf8(place.read("indelible-data/FORMAT")).unwrap();
+    let newer = format
+        .lines()
+        .next()
+        .unwrap()
+        .replacen("\"format\":1", "\"format\":2", 1);
+    assert_ne!(newer, format.lines().next().unwrap());
+    place.file("indelible-data/FORMAT", newer + "\n");
+    let ran = place.ends(3, "verify");
+    assert!(
+        ran.err.contains("format 2") && ran.err.contains("update indelible"),
+        "{}",
+        ran.err
+    );
+    place.ends(3, "emit --actor user:a --action a.b --outcome success");
+}

@@ -128,7 +128,7 @@ impl<'a> Run<'a> {
     /// [`Failure::Could`] when the ledger or the dead letters cannot be written; what was counted
     /// as new before is durable, and importing again goes on from there.
     pub fn all(mut self, feed: &Feed, bytes: Option<u64>) -> Result<Imported> {
-        self.progress.of_bytes(bytes);
+        self.progress.of_bytes("importing", bytes);
         let mut batch = Batch::default();
         loop {
             match feed.inputs().recv_timeout(LINGER) {

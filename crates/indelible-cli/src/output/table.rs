@@ -27,7 +27,7 @@ pub struct Column {
     pub align: Align,
     /// It is never made narrower than this for the sake of others.
     pub min: usize,
-    /// Columns that are left out when there is no room for `min` cells each, this one among them.
+    /// It is left out rather than have others cut to less than twice their `min`.
     pub optional: bool,
 }
 
@@ -42,7 +42,7 @@ impl Column {
         }
     }
 
-    /// A column of text that is left out when not even `min` cells of it fit.
+    /// A column of text that is left out when it and the others do not fit well.
     pub const fn optional(title: &'static str, min: usize) -> Self {
         Self {
             title,
@@ -50,6 +50,11 @@ impl Column {
             min,
             optional: true,
         }
+    }
+
+    /// The width below which values begin to be hard to read.
+    fn wish(&self) -> usize {
+        self.min.saturating_mul(2)
     }
 
     /// A column that is never cut.
@@ -157,7 +162,7 @@ impl Table {
         let Some(width) = width else { return widths };
         let least = |widths: &[Option<usize>]| {
             let cells = widths.iter().zip(&self.columns);
-            total(cells.map(|(natural, column)| natural.map(|n| n.min(column.min))))
+            total(cells.map(|(natural, column)| natural.map(|n| n.min(column.wish()))))
         };
         while least(&widths) > width {
             let last = (0..widths.len())
@@ -265,8 +270,9 @@ mod tests {
         let long = || ("x".repeat(30), Tone::Plain);
         table.row(vec![long(), long()]);
         let lines = |width| table.lines(Some(width), |text, _| text.to_owned());
-        assert!(lines(22)[0].contains('B'));
-        assert_eq!(lines(21)[0], "A");
+        assert!(lines(42)[0].contains('B'));
+        assert_eq!(lines(41)[0], "A");
+        assert_eq!(lines(41)[1], "x".repeat(30));
         assert_eq!(lines(21)[1], format!("{}…", "x".repeat(20)));
     }
 

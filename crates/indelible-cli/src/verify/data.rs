@@ -148,7 +148,7 @@ fn log(
     let head = ledger.head(tenant).ok().flatten();
     let size = head.map(|head| head.frontier.size());
     let progress = output.progress();
-    progress.of_things(tenant.as_str(), size.unwrap_or(0));
+    progress.of_things(tenant.as_str(), size);
     let mut verdict = verify_log(
         &access.stores,
         &access.keyring,

@@ -56,8 +56,7 @@ pub fn file(
     let source = File::open(path).or_could(doing())?;
     let length = source.metadata().map_or(0, |meta| meta.len());
     let progress = output.progress();
-    progress.of_bytes(Some(length));
-    progress.message(path.display().to_string());
+    progress.of_bytes(&path.display().to_string(), Some(length));
     let mut lines = Lines::new(BufReader::with_capacity(BUFFER_BYTES, source));
     let mut position = 0;
     while let Some(line) = lines.next().or_could(doing())? {
