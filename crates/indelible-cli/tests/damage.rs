@@ -122,4 +122,21 @@ fn a_damaged_record_is_named_by_tenant_and_number_and_its_neighbours_are_read() 
     assert!(named >= 1, "{}", ran.out);
     let found = place.run("query --json --limit 0 tenant:acme,beta");
     assert!(found.json().len() > 100, "the others are still read");
+    // The damaged log takes no more records; every other one does, and is published.
+    let emit = |tenant: &str| {
+        place.run(&format!(
+            "emit --tenant {tenant} --actor user:x --action a.b --outcome success"
+        ))
+    };
+    let refused = emit("acme");
+    assert_eq!(refused.code, 3, "{}", refused.out);
+    assert!(refused.err.contains("acme"), "{}", refused.err);
+    let taken = emit("gamma");
+    assert_eq!(taken.code, 0, "{}", taken.err);
+    let exported = place.ends(1, "export --tenant acme --out acme.ndjson");
+    assert!(
+        exported.err.contains("records cannot be read"),
+        "{}",
+        exported.err
+    );
 }

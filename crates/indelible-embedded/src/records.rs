@@ -122,7 +122,8 @@ impl RecordFile {
     /// first are left out.
     pub(crate) fn personal_rows(&self, places: &[u64]) -> Result<Vec<(Handle, Arc<[u8]>)>> {
         let first = places.first().copied().unwrap_or(0);
-        let near = |at: &&u64| at.saturating_sub(first) < PERSONAL_SPAN_BYTES;
+        // Rows of frames that cannot be read stand nowhere: not behind the first.
+        let near = |at: &&u64| (first..first.saturating_add(PERSONAL_SPAN_BYTES)).contains(*at);
         let places: Vec<u64> = places.iter().take_while(near).copied().collect();
         let span = places.last().map_or(0, |last| last - first);
         let mut bytes = vec![0; usize::try_from(span).unwrap_or(0) + PERSONAL_GUESS_BYTES];

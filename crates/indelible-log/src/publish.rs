@@ -157,8 +157,12 @@ impl Publisher {
             let tenant = TenantId::parse(&name).map_err(|e| {
                 Error::new(Kind::Corrupt, format!("tenant {name:?} in the registry")).caused_by(e)
             })?;
-            let Some(head) = stores.ledger.head(&tenant)? else {
-                continue;
+            let head = match stores.ledger.head(&tenant) {
+                Ok(Some(head)) => head,
+                // A log whose tree is damaged stays published as it was.
+                Err(e) if e.kind() == Kind::Corrupt => continue,
+                Ok(None) => continue,
+                Err(e) => return Err(e),
             };
             let size = head.frontier.size();
             if self
