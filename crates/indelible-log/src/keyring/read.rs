@@ -108,7 +108,7 @@ impl Keyring {
         let Some(subject) = self.by_handle(tenant, handle)? else {
             return Ok(Err(Sealed::NoKey));
         };
-        let plain = open_row(&subject.key, handle, row);
+        let plain = open_row(subject.row_key(), handle, row);
         Ok(plain
             .and_then(|plain| parse_row(&plain))
             .ok_or(Sealed::Damaged))

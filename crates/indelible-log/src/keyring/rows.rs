@@ -135,7 +135,7 @@ fn make(subject: &Subject, value: Value<'_>) -> Result<Row> {
         .search_name
         .map(|name| subject.tenant.find_hash(name, &text_of(value.token)));
     let plain = plain_row(find, value.pointer, value.token);
-    let cipher = wrap::seal_row(&subject.key, subject.handle, &plain)?;
+    let cipher = wrap::seal_row(subject.row_key(), subject.handle, &plain)?;
     Ok(Row {
         find,
         cipher: cipher.into(),

@@ -5,15 +5,16 @@
 
 use std::fmt;
 use std::hash::{Hash, Hasher};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use hashbrown::Equivalent;
 use indelible_event::ids::{AuditId, TenantId};
 use indelible_store::{FindHash, Handle};
+use zeroize::Zeroizing;
 
 use super::mac::Mac;
-use super::wrap::{Secret, handle_text};
+use super::wrap::{Secret, handle_text, row_key};
 
 /// Who a data subject is: the canonical array of a type and an id.
 ///
@@ -152,6 +153,8 @@ pub struct Subject {
     pub(crate) handle: Handle,
     pub(crate) handle_text: [u8; 36],
     pub(crate) key: Secret,
+    /// Derived from it when the first row is sealed or opened.
+    row_key: OnceLock<Zeroizing<[u8; 64]>>,
     pub(crate) mac: Mac,
     pub(crate) tenant: Arc<TenantKeys>,
     pub(crate) stage: Progress,
@@ -166,6 +169,7 @@ impl Subject {
             handle,
             handle_text,
             key,
+            row_key: OnceLock::new(),
             mac,
             tenant,
             stage: Progress::new(stage),
@@ -191,6 +195,11 @@ impl Subject {
     /// Whether what it sealed must be sealed again: another key has taken its place.
     pub fn is_superseded(&self) -> bool {
         self.stage.get() == Stage::Superseded
+    }
+
+    /// The key of its personal rows.
+    pub(crate) fn row_key(&self) -> &[u8; 64] {
+        self.row_key.get_or_init(|| row_key(&self.key))
     }
 
     /// The salt of the value at a pointer in a record.

@@ -127,14 +127,19 @@ pub(crate) fn unwrap(under: &[u8; 32], name: Name<'_>, wrapped: &[u8]) -> Result
     })
 }
 
+/// The key of a subject's personal rows.
+pub(crate) fn row_key(key: &[u8; 32]) -> Zeroizing<[u8; 64]> {
+    siv_key(key, ROW)
+}
+
 /// Encrypts a personal row; equal rows of one subject are equal bytes.
-pub(crate) fn seal_row(key: &[u8; 32], handle: Handle, plain: &[u8]) -> Result<Vec<u8>> {
-    encrypt(&siv_key(key, ROW), &handle.0, plain)
+pub(crate) fn seal_row(key: &[u8; 64], handle: Handle, plain: &[u8]) -> Result<Vec<u8>> {
+    encrypt(key, &handle.0, plain)
 }
 
 /// Opens a personal row; `None` when it is not one of this subject's, byte for byte.
-pub(crate) fn open_row(key: &[u8; 32], handle: Handle, row: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
-    decrypt(&siv_key(key, ROW), &handle.0, row)
+pub(crate) fn open_row(key: &[u8; 64], handle: Handle, row: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+    decrypt(key, &handle.0, row)
 }
 
 fn encrypt(key: &[u8; 64], name: &[u8], plain: &[u8]) -> Result<Vec<u8>> {
@@ -188,16 +193,14 @@ mod tests {
 
     #[test]
     fn rows_are_deterministic_and_belong_to_one_subject() {
-        let row = seal_row(&[5; 32], HANDLE, b"plain").unwrap();
-        assert_eq!(row, seal_row(&[5; 32], HANDLE, b"plain").unwrap());
+        let (five, six) = (row_key(&[5; 32]), row_key(&[6; 32]));
+        let row = seal_row(&five, HANDLE, b"plain").unwrap();
+        assert_eq!(row, seal_row(&five, HANDLE, b"plain").unwrap());
         assert_eq!(row.len(), 16 + 5);
-        assert_eq!(
-            open_row(&[5; 32], HANDLE, &row).unwrap().as_slice(),
-            b"plain"
-        );
-        assert!(open_row(&[6; 32], HANDLE, &row).is_none());
-        assert!(open_row(&[5; 32], Handle([0; 16]), &row).is_none());
-        assert!(open_row(&[5; 32], HANDLE, &row[..15]).is_none());
+        assert_eq!(open_row(&five, HANDLE, &row).unwrap().as_slice(), b"plain");
+        assert!(open_row(&six, HANDLE, &row).is_none());
+        assert!(open_row(&five, Handle([0; 16]), &row).is_none());
+        assert!(open_row(&five, HANDLE, &row[..15]).is_none());
     }
 
     #[test]
