@@ -1,10 +1,11 @@
 //! Events from a seed: canonical JSON of about 642 bytes with 14 top-level fields.
 //!
 //! The shape is that of the prototypes' measurements: tenants, 60 types, 20,000 actors (each in one
-//! tenant) and a million targets, time advancing with jitter, about three events to a request, which
-//! is one actor with one correlation id. Half of the events say something in words of [`crate::words`], half in a fixed form. With
-//! personal fields the actor has a name, an e-mail address, one of its one to three IP addresses and
-//! a user agent. Nothing else in an event looks personal.
+//! tenant) and a million targets, time advancing with jitter, about three events to a request,
+//! which is one actor with one correlation id. Half of the events say something in words of
+//! [`crate::words`], half in a fixed form. With personal fields the actor has a name, an e-mail
+//! address, one of its one to three IP addresses and a user agent. Nothing else in an event looks
+//! personal.
 
 use indelible_event::{AuditId, Micros};
 
