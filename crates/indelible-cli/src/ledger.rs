@@ -16,7 +16,7 @@ use indelible_log::policy::SealingPolicy;
 use indelible_log::publish::Signer;
 use indelible_log::registry::identity;
 use indelible_log::sign::KeySigner;
-use indelible_proof::finding::Finding;
+use indelible_proof::finding::{Finding, FindingKind};
 use indelible_store::memory::MemoryState;
 use indelible_store::{Index, Kind, RowOpener, State};
 
@@ -83,7 +83,8 @@ impl Access {
     /// # Errors
     /// [`Failure::Could`] when they cannot be read at all.
     pub fn check(&self, progress: &Progress) -> Result<Vec<Finding>> {
-        files(&self.embedded, progress)
+        let disk: Arc<dyn Disk> = Arc::clone(&self.disk) as _;
+        files(&self.embedded, &disk, progress)
     }
 }
 
@@ -207,7 +208,7 @@ pub fn check(config: &Config, progress: &Progress) -> Result<Vec<Finding>> {
     let disk: Arc<dyn Disk> = Arc::new(disk);
     let keyring = keyring(config, &disk, &format, true)?;
     let embedded = open_embedded(&disk, keyring, true, progress)?;
-    let mut findings = files(&embedded, progress)?;
+    let mut findings = files(&embedded, &disk, progress)?;
     embedded.close().or_could("close the data directory")?;
     let folder = KeyFolder::of(config, &hex(&format.ledger_id()))?;
     if let Some(master) = folder.master()? {
@@ -216,7 +217,7 @@ pub fn check(config: &Config, progress: &Progress) -> Result<Vec<Finding>> {
     Ok(findings)
 }
 
-fn files(embedded: &Embedded, progress: &Progress) -> Result<Vec<Finding>> {
+fn files(embedded: &Embedded, disk: &Arc<dyn Disk>, progress: &Progress) -> Result<Vec<Finding>> {
     let mut findings = embedded
         .check(&mut |done| show(progress, &done))
         .or_could("check the files")?;
@@ -228,7 +229,37 @@ fn files(embedded: &Embedded, progress: &Progress) -> Result<Vec<Finding>> {
         .collect();
     let is_named = |finding: &Finding| finding.place.as_ref().is_some_and(|p| named.contains(p));
     findings.retain(|finding| finding.records.is_some() || !is_named(finding));
+    // Every commit leaves something in both, so with records neither can be missing.
+    let records = embedded.stats().or_could("count the records")?.records;
+    for path in [STATE, KEYS] {
+        findings.extend(small_state_finding(disk, path, records > 0)?);
+    }
     Ok(findings)
+}
+
+/// Whether a state store is there and every page in use is what was written.
+fn small_state_finding(
+    disk: &Arc<dyn Disk>,
+    path: &str,
+    expected: bool,
+) -> Result<Option<Finding>> {
+    let bytes = disk.len(path).or_could(format_args!("look at {path}"))?;
+    let damaged = |said: &str| {
+        let finding = Finding::new(FindingKind::Corrupt, said);
+        Some(finding.place(path, 0..bytes.unwrap_or(0)))
+    };
+    if bytes.is_none() {
+        return Ok(expected
+            .then(|| damaged("the file is missing: restore it"))
+            .flatten());
+    }
+    let checked = open_state(Arc::clone(disk), path, StateMode::Read).and_then(|s| s.check());
+    match checked {
+        Ok(true) => Ok(None),
+        Ok(false) => Ok(damaged("pages are not what was written")),
+        Err(error) if error.kind() == Kind::Corrupt => Ok(damaged(error.context())),
+        Err(error) => Err(error).or_could(format_args!("check {path}")),
+    }
 }
 
 /// Mends what can be computed again.

@@ -5,6 +5,7 @@
 //! file to itself, a reader copies the file into memory while its header stands still.
 
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use indelible_disk::{Disk, DiskError, DiskFile, Open};
@@ -153,10 +154,21 @@ impl RedbState {
     }
 
     fn build(&self, backend: impl StorageBackend) -> Result<Database> {
-        Builder::new()
-            .set_cache_size(CACHE_BYTES)
-            .create_with_backend(backend)
-            .map_err(|e| self.failed("open", e))
+        self.guarded(|| {
+            Builder::new()
+                .set_cache_size(CACHE_BYTES)
+                .create_with_backend(backend)
+                .map_err(|e| self.failed("open", e))
+        })
+    }
+
+    /// Runs what reads pages of the file. redb takes some of them at their word and panics over
+    /// bytes that are not what it wrote; to a caller that is damage like any other.
+    fn guarded<T>(&self, act: impl FnOnce() -> Result<T>) -> Result<T> {
+        catch_unwind(AssertUnwindSafe(act)).unwrap_or_else(|_| {
+            let said = format!("{} is damaged: restore it from a backup", self.path);
+            Err(Error::new(Kind::Corrupt, said))
+        })
     }
 
     fn failed(&self, doing: &str, error: impl Into<redb::Error>) -> Error {
@@ -190,9 +202,10 @@ impl RedbState {
             let said = format!("{} is in use: check it when it is not", self.path);
             return Err(Error::new(Kind::Unavailable, said));
         };
-        let checked = database
-            .check_integrity()
-            .map_err(|e| self.failed("check", e));
+        let checked = self.guarded(|| {
+            let checked = database.check_integrity();
+            checked.map_err(|e| self.failed("check", e))
+        });
         if checked.is_err() {
             *slot = None;
         }
@@ -309,7 +322,8 @@ fn header(file: &dyn DiskFile) -> Result<Vec<u8>> {
 
 impl State for RedbState {
     fn get(&self, space: &'static str, key: &[u8]) -> Result<Option<(Vec<u8>, Version)>> {
-        self.try_get(space, key).map_err(|e| self.reset(e))
+        self.guarded(|| self.try_get(space, key))
+            .map_err(|e| self.reset(e))
     }
 
     fn scan(
@@ -319,7 +333,7 @@ impl State for RedbState {
         after: Option<&[u8]>,
         limit: usize,
     ) -> Result<Vec<Entry>> {
-        self.try_scan(space, prefix, after, limit)
+        self.guarded(|| self.try_scan(space, prefix, after, limit))
             .map_err(|e| self.reset(e))
     }
 
@@ -339,7 +353,8 @@ impl State for RedbState {
         if changes.is_empty() {
             return Ok(());
         }
-        self.try_apply(changes).map_err(|e| self.reset(e))
+        self.guarded(|| self.try_apply(changes))
+            .map_err(|e| self.reset(e))
     }
 }
 

@@ -181,3 +181,43 @@ fn a_forgotten_sync_is_noticed() {
     });
     assert!(lost, "the disk's model must notice");
 }
+
+#[test]
+fn changed_bytes_are_an_error_or_harmless_and_never_a_panic() {
+    let faulty = FaultyDisk::new(5);
+    let disk: Arc<dyn Disk> = Arc::new(faulty.clone());
+    let state = open(&disk, StateMode::Write);
+    for n in 0..300 {
+        state.apply(&[put(&format!("key{n}"), n)]).unwrap();
+    }
+    drop(state);
+    let length = disk.len("keys/keys.redb").unwrap().unwrap();
+    let mut noticed = 0;
+    for at in (0..length).step_by(97) {
+        faulty
+            .damage("keys/keys.redb", at, |byte| *byte ^= 0x81)
+            .unwrap();
+        let opened = open_state(Arc::clone(&disk), "keys/keys.redb", StateMode::Read);
+        match opened.and_then(|state| state.check().map(|whole| (state, whole))) {
+            Ok((state, true)) => {
+                // A page that is not in use: every value is still there.
+                assert!(
+                    (0..300).all(|n| value(&state, &format!("key{n}")) == Some(n)),
+                    "{at}"
+                );
+            }
+            Ok((_, false)) => noticed += 1,
+            Err(error) => {
+                assert!(
+                    matches!(error.kind(), Kind::Corrupt | Kind::Unavailable),
+                    "{error}"
+                );
+                noticed += 1;
+            }
+        }
+        faulty
+            .damage("keys/keys.redb", at, |byte| *byte ^= 0x81)
+            .unwrap();
+    }
+    assert!(noticed > 20, "{noticed} changes were noticed");
+}

@@ -10,6 +10,7 @@
 //! finds a signer of another origin, and recovery runs again.
 
 use indelible_event::ids::TenantId;
+use indelible_proof::checkpoint::SignedCheckpoint;
 use indelible_proof::finding::Finding;
 use indelible_proof::note::SigningKey;
 use indelible_proof::signer::SignerState;
@@ -71,7 +72,8 @@ where
         let context = "the ledger extends what was signed: there is nothing to recover from";
         return Err(Error::new(Kind::Invalid, context));
     }
-    who.incarnation += 1;
+    let signed = signed_incarnation(&kept, &who.origin)?;
+    who.incarnation = who.incarnation.max(signed) + 1;
     let origin = who.origin_in_force();
     let recovered = Recovered {
         incarnation: who.incarnation,
@@ -102,6 +104,24 @@ where
     // If we die here, the signer still names the old origin, and recovery is asked for again.
     KeySigner::restart(key, &origin, kept)?;
     Ok(recovered)
+}
+
+/// The incarnation that the signer last signed for. A copy of the data directory may have been
+/// recovered before, and no origin may be begun twice.
+fn signed_incarnation<S>(kept: &S, origin: &str) -> Result<u64>
+where
+    S: SignerState,
+    S::Error: std::fmt::Display,
+{
+    let bytes = kept
+        .load()
+        .map_err(|e| Error::new(Kind::Unavailable, format!("the signer's state: {e}")))?;
+    let signed = bytes.and_then(|bytes| SignedCheckpoint::parse(&bytes).ok());
+    let number = signed.and_then(|signed| {
+        let rest = signed.unverified().origin.strip_prefix(origin)?;
+        rest.strip_prefix('/')?.parse().ok()
+    });
+    Ok(number.unwrap_or(1))
 }
 
 fn outstanding(stores: &Stores, env: &Env, recovered: &Recovered) -> Result<Outstanding> {

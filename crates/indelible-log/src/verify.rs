@@ -19,7 +19,7 @@ use crate::disclose::disclose;
 use crate::keyring::Keyring;
 use crate::log::Stores;
 use crate::prove::Newest;
-use crate::registry::{PublishedHead, identity, log_row, published_heads, staged};
+use crate::registry::{PublishedHead, log_row, published_heads, staged};
 use crate::rollback::registry_finding;
 
 /// What the caller trusts that does not come from the stores.
@@ -189,9 +189,6 @@ pub fn verify_registry(stores: &Stores, anchors: &Anchors) -> Result<Vec<Finding
     let state = stores.state.as_ref();
     let mut findings = Vec::new();
     let newest = Newest::read(state)?;
-    if identity(state)?.is_none() || newest.registry.size == 0 {
-        return Ok(findings);
-    }
     if let Some(kept) = &anchors.kept {
         // A publication that was cut short left the signer ahead by the snapshot that is staged.
         let staged = staged(state)?;
@@ -200,6 +197,9 @@ pub fn verify_registry(stores: &Stores, anchors: &Anchors) -> Result<Vec<Finding
             _ => &newest.registry,
         };
         findings.extend(registry_finding(state, Some(kept), head)?);
+    }
+    if newest.registry.size == 0 {
+        return Ok(findings);
     }
     let snapshot: std::result::Result<Snapshot, _> = serde_json::from_str(&newest.registry.line);
     let root = newest.slots_root();

@@ -421,8 +421,12 @@ fn a_rolled_back_ledger_refuses_to_write_and_a_recovery_says_what_is_missing() {
     submit(&log, "acme", 0..5);
     log.publish().unwrap();
     drop(log);
-    // A backup of everything but what the signer keeps.
+    // Two backups of everything but what the signer keeps.
     let old = (world.ledger.inner.copy(), world.state.copy());
+    let mut other = world.clone();
+    other.ledger = support::Flaky::new();
+    other.ledger.inner = std::sync::Arc::new(world.ledger.inner.copy());
+    other.state = std::sync::Arc::new(world.state.copy());
     let log = world.open();
     submit(&log, "acme", 5..9);
     log.publish().unwrap();
@@ -434,6 +438,22 @@ fn a_rolled_back_ledger_refuses_to_write_and_a_recovery_says_what_is_missing() {
     };
     let kinds: Vec<_> = findings.iter().map(|finding| finding.kind).collect();
     assert_eq!(kinds, vec![FindingKind::RolledBack]);
+    // A verifier that has what the signer keeps says so too, even without any registry left.
+    let kept = world.signer(ORIGIN).kept().unwrap().unwrap();
+    let anchors = Anchors {
+        key: Some(key()),
+        kept,
+        values: true,
+    };
+    let mut bare = world.stores();
+    for stores in [world.stores(), {
+        bare.state = std::sync::Arc::new(indelible_store::memory::MemoryState::new());
+        bare
+    }] {
+        let findings = verify_registry(&stores, &anchors).unwrap();
+        assert_eq!(findings.len(), 1, "{findings:?}");
+        assert_eq!(findings[0].kind, FindingKind::RolledBack);
+    }
 
     let recovered = recover(
         &world.stores(),

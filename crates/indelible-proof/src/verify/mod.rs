@@ -117,7 +117,7 @@ impl LogVerifier {
         }
         if let Some(lines) = &mut self.disclosures {
             let lines = lines.remove(&record.number).unwrap_or_default();
-            record.check_disclosures(leaf, lines);
+            record.check_disclosures(leaf, self.report.tenant_id(), lines);
         }
         self.records_checked += 1;
         self.place(if record.placed {

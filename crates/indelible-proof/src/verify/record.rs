@@ -165,7 +165,12 @@ impl Record {
     }
 
     /// Compares the commitments of a leaf with the disclosures given for it.
-    pub(super) fn check_disclosures(&mut self, leaf: &[u8], mut lines: Vec<DisclosureLine>) {
+    pub(super) fn check_disclosures(
+        &mut self,
+        leaf: &[u8],
+        tenant_id: &str,
+        mut lines: Vec<DisclosureLine>,
+    ) {
         let commitments = match commitments(leaf) {
             Ok(commitments) => commitments,
             Err(DisclosureError::Leaf(_)) => return,
@@ -181,7 +186,8 @@ impl Record {
             };
             let fits = line.root().is_ok_and(|root| root == commitment.root);
             let id = self.audit_id.map(|id| format_uuid(&id));
-            if !fits || id.is_some_and(|id| id != line.audit_id) {
+            let of_another = line.tenant_id != tenant_id;
+            if !fits || of_another || id.is_some_and(|id| id != line.audit_id) {
                 let message = format!(
                     "the values disclosed for {} are not those the record committed to",
                     line.subject

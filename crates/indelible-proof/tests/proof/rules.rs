@@ -362,6 +362,7 @@ fn sealed_values_are_compared_with_their_commitments() {
             ("0202", "0203"),
             (&id(number as u64), &id(77)),
             ("sub_00", "sub_01"),
+            ("\"tenant_id\":\"", "\"tenant_id\":\"x"),
         ] {
             let wrong = line.replacen(from, to, 1);
             let verdict = disclosed(&leaves, &[wrong]);
