@@ -410,6 +410,23 @@ fn a_publication_cut_short_anywhere_is_finished_at_the_next_start() {
     }
 }
 
+/// A verifier that has what the signer keeps says so too, even without any registry left.
+fn assert_rolled_back(world: &World) {
+    let kept = world.signer(ORIGIN).kept().unwrap().unwrap();
+    let anchors = Anchors {
+        key: Some(key()),
+        kept,
+        values: true,
+    };
+    let mut bare = world.stores();
+    bare.state = std::sync::Arc::new(indelible_store::memory::MemoryState::new());
+    for stores in [world.stores(), bare] {
+        let findings = verify_registry(&stores, &anchors).unwrap();
+        let kinds: Vec<_> = findings.iter().map(|finding| finding.kind).collect();
+        assert_eq!(kinds, [indelible_proof::finding::FindingKind::RolledBack]);
+    }
+}
+
 #[test]
 fn a_rolled_back_ledger_refuses_to_write_and_a_recovery_says_what_is_missing() {
     use indelible_log::OpenError;
@@ -438,23 +455,7 @@ fn a_rolled_back_ledger_refuses_to_write_and_a_recovery_says_what_is_missing() {
     };
     let kinds: Vec<_> = findings.iter().map(|finding| finding.kind).collect();
     assert_eq!(kinds, vec![FindingKind::RolledBack]);
-    // A verifier that has what the signer keeps says so too, even without any registry left.
-    let kept = world.signer(ORIGIN).kept().unwrap().unwrap();
-    let anchors = Anchors {
-        key: Some(key()),
-        kept,
-        values: true,
-    };
-    let mut bare = world.stores();
-    for stores in [world.stores(), {
-        bare.state = std::sync::Arc::new(indelible_store::memory::MemoryState::new());
-        bare
-    }] {
-        let findings = verify_registry(&stores, &anchors).unwrap();
-        assert_eq!(findings.len(), 1, "{findings:?}");
-        assert_eq!(findings[0].kind, FindingKind::RolledBack);
-    }
-
+    assert_rolled_back(&world);
     let recovered = recover(
         &world.stores(),
         &World::key(),
