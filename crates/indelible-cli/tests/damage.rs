@@ -140,3 +140,30 @@ fn a_damaged_record_is_named_by_tenant_and_number_and_its_neighbours_are_read() 
         exported.err
     );
 }
+
+/// Files that are gone or cut short hold no damaged byte, and are found all the same.
+#[test]
+fn lost_and_shortened_files_are_found() {
+    let place = ledger();
+    let data = place.at("indelible-data");
+    support::copy_dir(&data, &place.at("whole"));
+    let journal = "journal/00000000000000000000";
+    let cut = std::fs::read(data.join(journal)).unwrap();
+    for (path, left) in [
+        (journal, None),
+        (journal, Some(&cut[..cut.len() / 2])),
+        ("state.redb", None),
+        ("keys/keys.redb", None),
+        ("state.redb", Some(&[0; 100][..])),
+    ] {
+        match left {
+            None => std::fs::remove_file(data.join(path)).unwrap(),
+            Some(bytes) => std::fs::write(data.join(path), bytes).unwrap(),
+        }
+        let ran = place.ends(1, "fsck");
+        assert!(!ran.out.contains("sound"), "{path}: {}", ran.out);
+        std::fs::remove_dir_all(&data).unwrap();
+        support::copy_dir(&place.at("whole"), &data);
+    }
+    place.ok("fsck");
+}

@@ -175,6 +175,14 @@ impl RedbState {
         let error = error.into();
         let kind = match &error {
             redb::Error::Io(e) if e.kind() == io::ErrorKind::StorageFull => Kind::NoSpace,
+            redb::Error::Io(e)
+                if matches!(
+                    e.kind(),
+                    io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof
+                ) =>
+            {
+                Kind::Corrupt
+            }
             redb::Error::Corrupted(_) | redb::Error::UpgradeRequired(_) => Kind::Corrupt,
             _ => Kind::Unavailable,
         };

@@ -20,7 +20,7 @@ use crate::keyring::Keyring;
 use crate::log::Stores;
 use crate::prove::Newest;
 use crate::registry::{PublishedHead, log_row, published_heads, staged};
-use crate::rollback::registry_finding;
+use crate::rollback::{head_finding, registry_finding};
 
 /// What the caller trusts that does not come from the stores.
 #[derive(Clone, Debug, Default)]
@@ -231,6 +231,19 @@ pub fn verify_registry(stores: &Stores, anchors: &Anchors) -> Result<Vec<Finding
                 findings.push(Finding::new(FindingKind::BadSignature, message));
             }
         }
+    }
+    Ok(findings)
+}
+
+/// Whether every log still reaches and leads to the head that was published of it: what cutting
+/// files short or losing them shows in. Reads no records but where a head has moved on.
+///
+/// # Errors
+/// Only when a store cannot be asked.
+pub fn verify_heads(stores: &Stores) -> Result<Vec<Finding>> {
+    let mut findings = Vec::new();
+    for head in published_heads(stores.state.as_ref())?.values() {
+        findings.extend(head_finding(stores.ledger.as_ref(), head)?);
     }
     Ok(findings)
 }

@@ -18,8 +18,9 @@ pub enum Format {
 /// `import`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Importing the same files again adds nothing. What is refused is kept, encrypted, in the data
-directory (see `indelible dead-letters`), and the command then exits 1.
+Importing the same files again adds nothing, but for ndjson events without an `audit_id`: those
+cannot be known again. What is refused is kept, encrypted, in the data directory (see
+`indelible dead-letters`), and the command then exits 1.
 
 Examples:
   indelible import --format cloudtrail ./logs --tenant acme

@@ -188,6 +188,14 @@ impl Part {
             );
             return Err(Failure::Could(text));
         }
+        // The finished file takes the name by a rename, which would replace a device or a pipe.
+        if path.metadata().is_ok_and(|there| !there.is_file()) {
+            let text = format!(
+                "{} is no file; leave --out away to write to standard output",
+                path.display()
+            );
+            return Err(Failure::Could(text));
+        }
         let unfinished = beside(path, "unfinished");
         let file = OpenOptions::new()
             .write(true)

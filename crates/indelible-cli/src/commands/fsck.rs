@@ -48,11 +48,13 @@ fn print(findings: &[Finding], mended: usize, repair: bool, output: &mut Output)
         print_finding(finding, output)?;
     }
     if mended > 0 {
-        output.line(format_args!("{mended} findings mended"))?;
+        output.line(format_args!("findings mended: {mended}"))?;
     }
     if findings.is_empty() {
         let word = output.paint("sound", Tone::Good);
-        return output.line(format_args!("every byte of the data directory is {word}"));
+        return output.line(format_args!(
+            "every byte in use of the data directory is {word}"
+        ));
     }
     let repairable = findings
         .iter()

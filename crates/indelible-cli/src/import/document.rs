@@ -104,7 +104,7 @@ impl Document {
 
     /// The file has ended; what is left unfinished is given as such.
     pub fn finish(&mut self, visit: &mut impl FnMut(Piece) -> bool) {
-        if !self.bytes.is_empty() {
+        if !self.bytes.is_empty() && !matches!(self.state, State::Tail) {
             let fault = self.bracketed.then_some(Fault::Unfinished);
             self.give(fault, visit);
         }
@@ -127,14 +127,33 @@ impl Document {
             State::Top => self.top(byte, visit),
             State::Record { wrapped } => self.record(byte, wrapped, visit),
             State::Tail => {
-                self.follow(byte);
-                let over = self.open.is_empty() && self.text == Text::No;
-                self.beside |= !over && !byte.is_ascii_whitespace();
-                if over {
-                    self.state = State::Outside;
-                }
+                self.tail(byte);
                 true
             }
+        }
+    }
+
+    /// Behind the records of a wrapper: passed over, but for a second `Records`, whose records are
+    /// as good as the first one's.
+    fn tail(&mut self, byte: u8) {
+        if self.key == Key::Records && byte == b'[' && self.text == Text::No {
+            self.bytes.clear();
+            self.open.clear();
+            self.state = State::Array { wrapped: true };
+            return;
+        }
+        self.watch_key(byte);
+        if matches!(self.key, Key::Expected | Key::At(_)) {
+            self.bytes.push(byte);
+        } else {
+            self.bytes.clear();
+        }
+        self.follow(byte);
+        let over = self.open.is_empty() && self.text == Text::No;
+        self.beside |= !over && !byte.is_ascii_whitespace();
+        if over {
+            self.bytes.clear();
+            self.state = State::Outside;
         }
     }
 
@@ -163,6 +182,7 @@ impl Document {
             b']' => {
                 self.state = if wrapped { State::Tail } else { State::Outside };
                 self.text = Text::No;
+                self.key = Key::Other;
                 self.open.clear();
                 if wrapped {
                     self.open.push(b'{');
@@ -382,6 +402,16 @@ mod tests {
         );
         check("[]", &[], false);
         check("{\"Records\":[]}", &[], false);
+        check(
+            "{\"Records\":[{\"a\":1}],\"x\":[{\"Records\":[1]}], \"Records\" : [{\"b\":2}]}",
+            &[("{\"a\":1}", None), ("{\"b\":2}", None)],
+            false,
+        );
+        check(
+            "{\"Records\":[{\"a\":1}],\"Rec",
+            &[("{\"a\":1}", None)],
+            true,
+        );
         check("", &[], false);
     }
 
