@@ -56,11 +56,14 @@ fn every_receipt_survives() {
         receipts += ledger.receipts.len();
     }
     eprintln!("{done} rounds, {killed} killed, {receipts} receipts");
-    assert!(
-        killed * 3 > rounds,
-        "most children must die: {killed} of {rounds}"
-    );
-    assert!(receipts > 0, "some must have written before");
+    // A few rounds may by chance all end well.
+    if rounds >= 10 {
+        assert!(
+            killed * 2 > rounds,
+            "most children must die: {killed} of {rounds}"
+        );
+        assert!(receipts > 0, "some must have written before");
+    }
 }
 
 /// What was fed to one ledger.
@@ -96,15 +99,18 @@ impl Fed {
         let output = child.stdout.take().unwrap();
         let mut errors = child.stderr.take().unwrap();
         let burst = usize::try_from(1 + random.below(100)).unwrap();
+        // Mostly the pipe stays open until the child is dead, so that it cannot end by itself.
+        let ends_by_itself = random.below(4) == 0;
         let feeder = std::thread::spawn(move || {
             for numbers in numbers.chunks(burst) {
                 let lines = support::ndjson(numbers.iter().map(|n| event(*n)));
                 // The pipe breaks when the child dies: that is what is being tested.
                 if input.write_all(lines.as_bytes()).is_err() {
-                    return;
+                    break;
                 }
                 std::thread::sleep(Duration::from_millis(1));
             }
+            (!ends_by_itself).then_some(input)
         });
         let read = Arc::new(AtomicU64::new(0));
         let counter = Arc::clone(&read);
@@ -124,7 +130,7 @@ impl Fed {
         wait(random, &read, count);
         child.kill().unwrap();
         let status = child.wait().unwrap();
-        feeder.join().unwrap();
+        drop(feeder.join().unwrap());
         let mut said = String::new();
         let _ = errors.read_to_string(&mut said);
         assert!(!said.contains("error"), "{said}");

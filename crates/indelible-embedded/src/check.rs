@@ -144,7 +144,7 @@ impl Store {
     }
 
     /// The derived files of a segment that are not what was written.
-    fn damaged_files(&self, segment: &SegmentFacts) -> Result<Vec<&'static str>> {
+    pub(crate) fn damaged_files(&self, segment: &SegmentFacts) -> Result<Vec<&'static str>> {
         let mut damaged = Vec::new();
         for name in MADE {
             let path = path_of(segment, name);

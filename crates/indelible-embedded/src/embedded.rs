@@ -78,15 +78,20 @@ impl Embedded {
             opener,
             options,
         };
+        // A reader can mend nothing on the way, so it compares what is derived before it relies on
+        // it; a writer does when something does not open.
+        let mut thorough = opening.options.read_only;
         for again in (0..REOPENS_MAX).rev() {
             let there = opening
                 .disk
                 .len(crate::format::PATH)
                 .map_err(from_disk)?
                 .is_some();
-            match opening.run(again == 0, progress) {
+            match opening.run((again == 0, thorough), progress) {
                 // A writer beside us sealed or merged what we were about to open: look again.
                 Err(error) if opening.options.read_only && there && vanished(&error) => {}
+                // Perhaps only something derived: look at every byte of it, and make it again.
+                Err(error) if error.kind() == Kind::Corrupt && !thorough => thorough = true,
                 other => return other.map(Self::start),
             }
         }

@@ -42,8 +42,9 @@ pub(crate) struct Opened {
 }
 
 impl Opening {
-    /// Opens the directory.
-    pub(crate) fn run(&self, last_try: bool, tell: Tell<'_>) -> Result<Opened> {
+    /// Opens the directory. `thorough`: with every byte of what is derived compared, and made again
+    /// where it is not what was written.
+    pub(crate) fn run(&self, (last_try, thorough): (bool, bool), tell: Tell<'_>) -> Result<Opened> {
         let disk = Arc::clone(&self.disk);
         let format = Format::load(&*disk)?;
         let lock = if self.options.read_only {
@@ -76,7 +77,7 @@ impl Opening {
             stopping: AtomicBool::new(false),
         };
         store.show(&manifest.segments);
-        store.mend_missing(tell)?;
+        store.mend_derived(thorough, tell)?;
         store.load_heads(&manifest, tell)?;
         store.replay_journal(manifest.end(), tell)?;
         if store.options.read_only {

@@ -108,12 +108,17 @@ pub(crate) fn path_of(segment: &SegmentFacts, name: &str) -> String {
 }
 
 impl Store {
-    /// Makes derived files again that are missing or have another length than they should.
-    pub(crate) fn mend_missing(&self, tell: Tell<'_>) -> Result<()> {
+    /// Makes derived files again that are missing or have another length than they should, or, when
+    /// it is to be `thorough`, other bytes.
+    pub(crate) fn mend_derived(&self, thorough: bool, tell: Tell<'_>) -> Result<()> {
         let segments = self.manifest.lock().segments.clone();
         for segment in &segments {
-            let mut wrong = Vec::new();
-            for name in MADE {
+            let mut wrong = if thorough {
+                self.damaged_files(segment)?
+            } else {
+                Vec::new()
+            };
+            for name in MADE.into_iter().filter(|_| !thorough) {
                 let there = self.disk.len(&path_of(segment, name)).map_err(from_disk)?;
                 if there.is_none() || there != segment.file(name).map(|file| file.bytes) {
                     wrong.push(name);

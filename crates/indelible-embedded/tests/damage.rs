@@ -533,3 +533,35 @@ fn without_an_opener_sealed_values_are_kept_and_found_once_there_is_one() {
     assert!(found(&ledger) > before, "{before} before");
     assert_eq!(ledger.check(&mut |_| {}).unwrap(), []);
 }
+
+/// A reader makes what is derived again in memory: no derived byte keeps a record from being read.
+#[test]
+fn damaged_derived_files_do_not_keep_a_reader_out() {
+    let (disk, commits) = filled();
+    let everything = all(&commits);
+    let made = ["postings", "columns", "ids", "tiles"];
+    let is_derived =
+        |path: &str| path.starts_with("personal/") || made.iter().any(|name| path.ends_with(name));
+    let mut tried = 0;
+    for (path, bytes) in files(&disk)
+        .into_iter()
+        .filter(|(path, _)| is_derived(path))
+    {
+        for at in [0, bytes / 3, bytes / 2, bytes.saturating_sub(30), bytes - 1] {
+            disk.damage(&path, at, |byte| *byte ^= 0x10).unwrap();
+            let reader = open_as(&disk, true).unwrap_or_else(|e| panic!("{path} {at}: {e}"));
+            assert_eq!(
+                read(&reader),
+                (everything.clone(), BTreeSet::new()),
+                "{path} {at}"
+            );
+            let findings = reader.check(&mut |_| {}).unwrap();
+            let kinds: Vec<_> = findings.iter().map(|finding| finding.kind).collect();
+            assert_eq!(kinds, [FindingKind::DerivedDamaged], "{path} {at}");
+            drop(reader);
+            disk.damage(&path, at, |byte| *byte ^= 0x10).unwrap();
+            tried += 1;
+        }
+    }
+    assert!(tried >= 50, "{tried}");
+}
