@@ -2,141 +2,18 @@
 //! directory locked, foreign or of another format is told what to do.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+mod support;
+
 use std::collections::BTreeSet;
-use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use indelible_disk::{Disk, FaultyDisk, RealDisk};
+use indelible_disk::{Disk, FaultyDisk};
 use indelible_embedded::{Embedded, Options};
-use indelible_event::ids::{Micros, TenantId};
-use indelible_proof::finding::{Finding, FindingKind};
+use indelible_event::ids::Micros;
+use indelible_proof::finding::FindingKind;
 use indelible_store::conformance::{Generator, Mix, Seals};
-use indelible_store::{Commit, Index, Kind, Ledger, Query, Result, Stored};
-
-/// Records, by log and sequence number.
-type Places = BTreeSet<(TenantId, u64)>;
-
-fn options() -> Options {
-    Options {
-        seal_records: 20,
-        block_bytes: 2000,
-        merge_segments: 2,
-        background: false,
-        ..Options::default()
-    }
-}
-
-fn open_as(disk: &FaultyDisk, read_only: bool) -> Result<Embedded> {
-    let options = Options {
-        read_only,
-        ..options()
-    };
-    Embedded::open(
-        Arc::new(disk.clone()),
-        Some(Arc::new(Seals)),
-        options,
-        &mut |_| {},
-    )
-}
-
-fn open(disk: &FaultyDisk) -> Embedded {
-    open_as(disk, false).unwrap()
-}
-
-/// A ledger with a merged segment, a sealed one and a tail.
-fn filled() -> (FaultyDisk, Vec<Commit>) {
-    let disk = FaultyDisk::new(0);
-    Embedded::create(&disk, [1; 16], [2; 16], Micros(0)).unwrap();
-    let ledger = open(&disk);
-    let mix = Mix {
-        tenants: 3,
-        ..Mix::default()
-    };
-    let mut generator = Generator::new(9, mix);
-    let mut commits = Vec::new();
-    let whole = |disk: &FaultyDisk| {
-        let manifest = disk.read("segments/MANIFEST").unwrap_or_default();
-        let manifest = String::from_utf8(manifest).unwrap();
-        let kinds = ["\"clustered\":true", "\"clustered\":false"];
-        kinds.iter().all(|kind| manifest.contains(kind))
-    };
-    let frames = |disk: &FaultyDisk| {
-        let name = disk.list("journal").unwrap().pop().unwrap();
-        let bytes = disk.read(&format!("journal/{name}")).unwrap();
-        bytes.windows(4).filter(|window| *window == b"iFRM").count()
-    };
-    while !whole(&disk) || frames(&disk) < 3 {
-        commits.push(generator.commit(6));
-        ledger.append(commits.last().unwrap()).unwrap();
-        assert!(
-            commits.len() < 200,
-            "a merged and a sealed segment and a tail"
-        );
-    }
-    (disk, commits)
-}
-
-/// Every file with its length, but the lock, which is no data.
-fn files(disk: &FaultyDisk) -> Vec<(String, u64)> {
-    let mut files = Vec::new();
-    let mut dirs = vec![String::new()];
-    while let Some(dir) = dirs.pop() {
-        for name in disk.list(&dir).unwrap() {
-            let path = if dir.is_empty() {
-                name
-            } else {
-                format!("{dir}/{name}")
-            };
-            match disk.len(&path).unwrap() {
-                Some(bytes) if path != "LOCK" => files.push((path, bytes)),
-                Some(_) => {}
-                None => dirs.push(path),
-            }
-        }
-    }
-    files.sort();
-    files
-}
-
-/// What can be read of all logs: sequence numbers, and those said to be damaged.
-fn read(ledger: &Embedded) -> (Places, Places) {
-    let (mut whole, mut damaged) = (BTreeSet::new(), BTreeSet::new());
-    for tenant in ledger.tenants().unwrap() {
-        let visit = &mut |stored: Stored<'_>| {
-            match stored {
-                Stored::Record(record) => {
-                    whole.insert((tenant.clone(), record.sequence_number));
-                }
-                Stored::Damaged { range, .. } => {
-                    damaged.extend(range.map(|seq| (tenant.clone(), seq)));
-                }
-            }
-            ControlFlow::Continue(())
-        };
-        ledger.read(&tenant, 0..u64::MAX, visit).unwrap();
-    }
-    (whole, damaged)
-}
-
-fn all(commits: &[Commit]) -> Places {
-    let appends = commits.iter().flat_map(|commit| &commit.appends);
-    appends
-        .flat_map(|append| {
-            let first = append.expected.size;
-            let end = first + append.records.len() as u64;
-            (first..end).map(|seq| (append.tenant.clone(), seq))
-        })
-        .collect()
-}
-
-fn named(findings: &[Finding]) -> Places {
-    let records = findings.iter().filter_map(|finding| {
-        let tenant = TenantId::parse(finding.tenant_id.as_ref()?).unwrap();
-        let span = finding.records?;
-        Some((span.first..=span.last).map(move |seq| (tenant.clone(), seq)))
-    });
-    records.flatten().collect()
-}
+use indelible_store::{Commit, Index, Kind, Ledger, Query};
+use support::*;
 
 #[test]
 fn an_untouched_directory_has_no_findings() {
@@ -349,73 +226,6 @@ fn deleted_and_damaged_derived_files_are_made_again() {
 }
 
 #[test]
-fn readers_beside_a_writer_see_whole_commits() {
-    let root = tempfile::tempdir().unwrap();
-    let disk: Arc<dyn Disk> = Arc::new(RealDisk::new(root.path()));
-    Embedded::create(&*disk, [1; 16], [2; 16], Micros(0)).unwrap();
-    let open = |read_only| {
-        let options = Options {
-            read_only,
-            background: true,
-            ..options()
-        };
-        Embedded::open(
-            Arc::clone(&disk),
-            Some(Arc::new(Seals)),
-            options,
-            &mut |_| {},
-        )
-        .unwrap()
-    };
-    let writer = open(false);
-    let mut generator = Generator::new(
-        3,
-        Mix {
-            tenants: 1,
-            ..Mix::default()
-        },
-    );
-    let tenant = generator.tenants().next().unwrap().clone();
-    std::thread::scope(|scope| {
-        let write = scope.spawn(|| {
-            for _ in 0..120 {
-                let appends = vec![generator.append(0, 5)];
-                writer.append(&Commit { appends }).unwrap();
-            }
-        });
-        let mut seen = 0;
-        while !write.is_finished() {
-            let reader = open(true);
-            let size = reader
-                .head(&tenant)
-                .unwrap()
-                .map_or(0, |head| head.frontier.size());
-            assert!(size >= seen && size % 5 == 0, "{size} after {seen}");
-            let (whole, damaged) = read(&reader);
-            assert_eq!((whole.len() as u64, damaged.len()), (size, 0));
-            assert_eq!(
-                reader
-                    .search(&Query::default(), None, 9999)
-                    .unwrap()
-                    .hits
-                    .len(),
-                whole.len()
-            );
-            let refused = reader.append(&Commit {
-                appends: Vec::new(),
-            });
-            assert!(matches!(
-                refused.unwrap_err().kind(),
-                Kind::ReadOnly | Kind::Invalid
-            ));
-            seen = size;
-        }
-    });
-    writer.close().unwrap();
-    assert_eq!(read(&open(true)).0.len(), 600);
-}
-
-#[test]
 fn a_locked_directory_says_who_holds_it() {
     let (disk, _) = filled();
     let now = Some(Micros(1_790_000_000_000_000));
@@ -532,36 +342,4 @@ fn without_an_opener_sealed_values_are_kept_and_found_once_there_is_one() {
     ledger.repair(&mut |_| {}).unwrap();
     assert!(found(&ledger) > before, "{before} before");
     assert_eq!(ledger.check(&mut |_| {}).unwrap(), []);
-}
-
-/// A reader makes what is derived again in memory: no derived byte keeps a record from being read.
-#[test]
-fn damaged_derived_files_do_not_keep_a_reader_out() {
-    let (disk, commits) = filled();
-    let everything = all(&commits);
-    let made = ["postings", "columns", "ids", "tiles"];
-    let is_derived =
-        |path: &str| path.starts_with("personal/") || made.iter().any(|name| path.ends_with(name));
-    let mut tried = 0;
-    for (path, bytes) in files(&disk)
-        .into_iter()
-        .filter(|(path, _)| is_derived(path))
-    {
-        for at in [0, bytes / 3, bytes / 2, bytes.saturating_sub(30), bytes - 1] {
-            disk.damage(&path, at, |byte| *byte ^= 0x10).unwrap();
-            let reader = open_as(&disk, true).unwrap_or_else(|e| panic!("{path} {at}: {e}"));
-            assert_eq!(
-                read(&reader),
-                (everything.clone(), BTreeSet::new()),
-                "{path} {at}"
-            );
-            let findings = reader.check(&mut |_| {}).unwrap();
-            let kinds: Vec<_> = findings.iter().map(|finding| finding.kind).collect();
-            assert_eq!(kinds, [FindingKind::DerivedDamaged], "{path} {at}");
-            drop(reader);
-            disk.damage(&path, at, |byte| *byte ^= 0x10).unwrap();
-            tried += 1;
-        }
-    }
-    assert!(tried >= 50, "{tried}");
 }
