@@ -148,10 +148,10 @@ pub fn write(config: &Config, output: &Output) -> Result<Writing> {
     }
 }
 
-/// As [`write`], but gives the findings when the ledger does not extend what was signed.
+/// As [`write()`], but gives the findings when the ledger does not extend what was signed.
 ///
 /// # Errors
-/// As [`write`].
+/// As [`write()`].
 pub fn try_write(config: &Config, output: &Output) -> Result<Opening> {
     let env = environment();
     let (disk, format) = match find(config)? {

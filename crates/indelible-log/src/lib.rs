@@ -1,11 +1,11 @@
 //! Sequencer, sealing, commit, publisher, prover, recovery: the only crate that commits.
 //!
-//! The walk of one event: [`prepare`] (admit, redact, seal, file) on the caller's thread, then the
+//! The walk of one event: [`mod@prepare`] (admit, redact, seal, file) on the caller's thread, then the
 //! sequencer gives it a number and a leaf, then the committer makes it durable, then the publisher
 //! puts the tenant's head into a signed snapshot. No stage looks back; receipts flow up.
 //!
 //! What is deliberately absent: brands (stores come as roles), files and keys on disk (the caller
-//! brings them), time and randomness (by parameter, [`env`]), removal of anything.
+//! brings them), time and randomness (by parameter, [`mod@env`]), removal of anything.
 
 mod conflict;
 pub mod disclose;
