@@ -1,6 +1,6 @@
 //! Sequencer, sealing, commit, publisher, prover, recovery: the only crate that commits.
 //!
-//! The walk of one event: [`mod@prepare`] (admit, redact, seal, file) on the caller's thread, then the
+//! The walk of one event: [`prepare`] (admit, redact, seal, file) on the caller's thread, then the
 //! sequencer gives it a number and a leaf, then the committer makes it durable, then the publisher
 //! puts the tenant's head into a signed snapshot. No stage looks back; receipts flow up.
 //!
