@@ -31,6 +31,10 @@ use crate::append::Filled;
 /// Whatever stops a benchmark.
 pub type Fault = Box<dyn std::error::Error + Send + Sync>;
 
+/// The allocator of the command that is shipped.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Benchmark of the embedded ledger, beside its floors and SQLite.
 #[derive(Clone, Debug, Parser)]
 #[command(name = "ledger")]

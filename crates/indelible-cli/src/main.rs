@@ -28,6 +28,10 @@ use config::Environment;
 use exit::Failure;
 use output::Output;
 
+/// Batches are made on one thread and freed on another, which the system's allocator is slow at.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     // Usage errors, --help and --version end here, with exit code 2 or 0.
     let cli = Cli::parse();

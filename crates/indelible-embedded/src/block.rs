@@ -1,9 +1,8 @@
 //! A block: some leaves, compressed, with what does not compress cut out beside them.
 //!
 //! The 64 hex digits of `previous_hash` and the 36 characters of the event's `audit_id` are random
-//! and stand as raw bytes; unpacking puts them back and packing checks that it does, so a leaf is
-//! always returned byte for byte. The id stands beside the text even where it was not cut out of
-//! it. Layout: `spec/segment.md` §3.
+//! and stand as raw bytes; unpacking puts them back, so a leaf is always returned byte for byte. The
+//! id stands beside the text even where it was not cut out of it. Layout: `spec/segment.md` §3.
 
 use std::cell::RefCell;
 use std::ops::Range;
@@ -38,10 +37,19 @@ static KEYS: LazyLock<Keys> = LazyLock::new(|| Keys {
 fn last_previous(tail: &[u8]) -> Option<usize> {
     let near = tail.len().saturating_sub(PREVIOUS_MOSTLY_WITHIN);
     let found = KEYS.previous.find_iter(tail.get(near..)?).last();
-    match found {
-        Some(at) => Some(near + at),
-        None => KEYS.previous.find_iter(tail).last(),
+    let mut at = match found {
+        Some(at) => near + at,
+        None => KEYS.previous.find_iter(tail).last()?,
+    };
+    // The search passes over a key that begins with the last quote of the one before.
+    let next = PREVIOUS.len() - 1;
+    while tail
+        .get(at + next..)
+        .is_some_and(|rest| rest.starts_with(PREVIOUS))
+    {
+        at += next;
     }
+    Some(at)
 }
 
 const PREVIOUS_CUT: u8 = 1;
@@ -69,7 +77,6 @@ pub(crate) struct Packer {
     meta: Vec<u8>,
     previous: Vec<u8>,
     ids: Vec<u8>,
-    trial: Vec<u8>,
     records: u32,
 }
 
@@ -82,7 +89,6 @@ impl Packer {
             meta: Vec::new(),
             previous: Vec::new(),
             ids: Vec::new(),
-            trial: Vec::new(),
             records: 0,
         })
     }
@@ -98,6 +104,10 @@ impl Packer {
     }
 
     /// Adds a leaf with the personal values it refers to.
+    ///
+    /// What is cut out is put back where its key stands first (the id) or last (the hash). Cutting
+    /// moves neither: a key begins and ends with a quote and has no other overlap with itself, so
+    /// only a text that goes on as the key does behind its first quote could make a later one.
     pub(crate) fn add(&mut self, leaf: &[u8], id: &AuditId, sealed: &[SealedRef]) {
         let start = self.text.len();
         let (mut previous, mut audit) = (None, None);
@@ -109,26 +119,24 @@ impl Packer {
         let from = leaf.len().saturating_sub(PREVIOUS_WITHIN);
         if let Some(found) = leaf.get(from..).and_then(last_previous) {
             let at = from + found + PREVIOUS.len();
-            let hex = leaf.get(at..at + Hash::HEX_BYTES);
-            if let Some(hash) = hex.and_then(|hex| Hash::from_hex(hex).ok())
+            let (hex, rest) = leaf.split_at(leaf.len().min(at + Hash::HEX_BYTES));
+            let hex = hex.get(at..).unwrap_or_default();
+            let moves = rest.starts_with(PREVIOUS.get(1..).unwrap_or_default());
+            if let Ok(hash) = Hash::from_hex(hex)
+                && !moves
                 && audit.is_none_or(|audit| audit + 36 < at)
             {
                 previous = Some((at, hash));
             }
         }
         self.cut(leaf, audit, previous.map(|(at, _)| at));
-        let hash = previous.map(|(_, hash)| hash);
-        self.trial.clear();
-        let part = self.text.get(start..).unwrap_or_default();
-        let back = restore(part, hash.as_ref(), audit.map(|_| id), &mut self.trial);
         self.ids.extend_from_slice(id.bytes());
-        if back.is_some() && self.trial == leaf {
-            self.note(start, hash, audit.is_some(), sealed);
-        } else {
-            self.text.truncate(start);
-            self.text.extend_from_slice(leaf);
-            self.note(start, None, false, sealed);
-        }
+        self.note(
+            start,
+            previous.map(|(_, hash)| hash),
+            audit.is_some(),
+            sealed,
+        );
     }
 
     /// Appends the leaf without the two values.
@@ -508,6 +516,30 @@ mod tests {
                 block.leaf(at, &mut out).unwrap();
                 prop_assert_eq!(&out, leaf);
                 prop_assert_eq!(block.sealed(at), sealed.as_slice());
+            }
+        }
+
+        #[test]
+        fn texts_made_of_keys_come_back(
+            pieces in proptest::collection::vec(0_usize..10, 0..14), byte in any::<u8>(),
+        ) {
+            let id = AuditId([byte; 16]);
+            let text = String::from_utf8(id.text().to_vec()).unwrap();
+            let hash = Hash::from_bytes([byte; 32]).to_string();
+            let long = "y".repeat(150);
+            let all = [
+                "\"previous_hash\":\"", "previous_hash\":\"", "\"previous_hash\":", "\"",
+                "\"audit_id\":\"", "audit_id\":\"", "x", &text, &hash, &long,
+            ];
+            let leaf: String = pieces.iter().map(|&piece| all[piece]).collect();
+            // The hash often stands where it is looked for.
+            for leaf in [leaf.clone(), format!("\"previous_hash\":\"{hash}{leaf}"),
+                         format!("\"audit_id\":\"{text}\"{leaf}\"previous_hash\":\"{hash}{leaf}")] {
+                let bytes = pack(&[(leaf.clone().into_bytes(), id, Vec::new())]);
+                let (block, _) = Block::parse(&bytes).unwrap();
+                let mut out = Vec::new();
+                block.leaf(0, &mut out).unwrap();
+                prop_assert_eq!(String::from_utf8(out).unwrap(), leaf);
             }
         }
 

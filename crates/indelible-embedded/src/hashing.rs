@@ -29,8 +29,8 @@ impl Hashing {
     }
 
     /// The hash of a term: SipHash-1-3 of its text, the key's number in the key's last byte.
-    pub(crate) fn term(&self, key: Key, text: &str) -> u64 {
-        self.hash(key as u8, text.as_bytes())
+    pub(crate) fn term(&self, key: Key, text: &[u8]) -> u64 {
+        self.hash(key as u8, text)
     }
 
     /// The hash a personal row of a segment is filed under.

@@ -17,6 +17,7 @@ mod container;
 mod directory;
 mod embedded;
 mod failure;
+mod filed;
 mod format;
 mod frame;
 mod hashing;

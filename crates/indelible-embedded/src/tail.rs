@@ -1,8 +1,8 @@
 //! The open tail: the index in memory of a file of records that is still growing, or is to be
 //! sealed.
 //!
-//! Terms are kept in tables of a bounded number of rows, so that each stays small and inserting
-//! into it cheap; a lookup asks each. Everything is bounded by the rows of a segment.
+//! Not here: which rows are filed under which term (`filed`). Everything is bounded by the rows of
+//! a segment.
 
 use foldhash::fast::RandomState;
 use hashbrown::{HashMap, HashTable};
@@ -14,14 +14,9 @@ use roaring::RoaringBitmap;
 use crate::block::SealedRef;
 use crate::bytes::to_u32;
 use crate::directory::{BlockPlace, Directory};
+use crate::filed::Filed;
 use crate::hashing::Hashing;
 use crate::segment::column::CHUNK_ROWS;
-
-/// Rows of one table of terms.
-const TABLE_ROWS: u32 = 4_096;
-
-/// Rows a list has room for at first.
-const LIST_ROWS: usize = 8;
 
 /// What the tail needs to know of a record, beside the bytes.
 pub(crate) struct Entry<'a> {
@@ -32,71 +27,6 @@ pub(crate) struct Entry<'a> {
     pub(crate) terms: &'a Terms,
     pub(crate) numbers: &'a [(Column, f64)],
     pub(crate) sealed: &'a [SealedRef],
-}
-
-/// A term of a table: its hash, and its one row or the number of its list.
-#[derive(Clone, Copy)]
-struct Term {
-    hash: u64,
-    rows: u32,
-    many: bool,
-}
-
-/// The terms of some consecutive rows.
-#[derive(Default)]
-struct TermTable {
-    rows: u32,
-    table: HashTable<Term>,
-    lists: Vec<Vec<u32>>,
-}
-
-impl TermTable {
-    /// A table for about so many terms.
-    fn with_room(terms: usize) -> Self {
-        Self {
-            rows: 0,
-            table: HashTable::with_capacity(terms),
-            lists: Vec::new(),
-        }
-    }
-
-    fn insert(&mut self, hash: u64, row: u32) {
-        let Some(term) = self.table.find_mut(hash, |term| term.hash == hash) else {
-            let term = Term {
-                hash,
-                rows: row,
-                many: false,
-            };
-            self.table.insert_unique(hash, term, |term| term.hash);
-            return;
-        };
-        if !term.many {
-            if term.rows != row {
-                let mut list = Vec::with_capacity(LIST_ROWS);
-                list.extend([term.rows, row]);
-                self.lists.push(list);
-                *term = Term {
-                    hash,
-                    rows: to_u32(self.lists.len() - 1),
-                    many: true,
-                };
-            }
-        } else if let Some(list) = self.lists.get_mut(term.rows as usize)
-            && list.last() != Some(&row)
-        {
-            list.push(row);
-        }
-    }
-
-    fn rows<'a>(&'a self, term: &'a Term) -> &'a [u32] {
-        if term.many {
-            self.lists
-                .get(term.rows as usize)
-                .map_or(&[], Vec::as_slice)
-        } else {
-            std::slice::from_ref(&term.rows)
-        }
-    }
 }
 
 /// Where no byte of any file stands: a row that is looked for there is found to be damaged.
@@ -120,7 +50,7 @@ pub(crate) struct Tail {
     zones: Vec<(i64, i64)>,
     pub(crate) hashes: Vec<Hash>,
     pub(crate) numbers: Vec<(Column, u32, f64)>,
-    tables: Vec<TermTable>,
+    filed: Filed,
     pub(crate) ids: Vec<AuditId>,
     id_rows: HashTable<u32>,
     pub(crate) personal: Vec<PersonalPlace>,
@@ -142,7 +72,7 @@ impl Tail {
             zones: Vec::new(),
             hashes: Vec::new(),
             numbers: Vec::new(),
-            tables: Vec::new(),
+            filed: Filed::default(),
             ids: Vec::new(),
             id_rows: HashTable::new(),
             personal: Vec::new(),
@@ -205,23 +135,12 @@ impl Tail {
                 .iter()
                 .map(|&(column, value)| (column, row, value)),
         );
-        if self
-            .tables
-            .last()
-            .is_none_or(|table| table.rows == TABLE_ROWS)
-        {
-            let terms = self.tables.last().map_or(0, |table| table.table.len());
-            self.tables.push(TermTable::with_room(terms));
+        for (key, text) in entry.terms.iter_bytes() {
+            self.filed.push(self.hashing.term(key, text), row);
         }
-        if let Some(table) = self.tables.last_mut() {
-            table.rows += 1;
-            for (key, text) in entry.terms.iter() {
-                table.insert(self.hashing.term(key, text), row);
-            }
-            for value in entry.sealed {
-                if let SealedRef::Row(number) = value {
-                    table.insert(self.hashing.personal(*number), row);
-                }
+        for value in entry.sealed {
+            if let SealedRef::Row(number) = value {
+                self.filed.push(self.hashing.personal(*number), row);
             }
         }
     }
@@ -268,13 +187,7 @@ impl Tail {
 
     /// Rows filed under the term with this hash.
     pub(crate) fn term(&self, hash: u64) -> RoaringBitmap {
-        let mut rows = RoaringBitmap::new();
-        for table in &self.tables {
-            if let Some(term) = table.table.find(hash, |term| term.hash == hash) {
-                rows.extend(table.rows(term));
-            }
-        }
-        rows
+        self.filed.rows(hash)
     }
 
     /// Rows with this audit id.
@@ -294,29 +207,7 @@ impl Tail {
         &self,
         visit: &mut dyn FnMut(u64, &[u32]) -> indelible_store::Result<()>,
     ) -> indelible_store::Result<()> {
-        let mut all: Vec<(u64, u32, &Term)> = Vec::new();
-        for (number, table) in self.tables.iter().enumerate() {
-            all.extend(
-                table
-                    .table
-                    .iter()
-                    .map(|term| (term.hash, to_u32(number), term)),
-            );
-        }
-        all.sort_unstable_by_key(|&(hash, number, _)| (hash, number));
-        let mut rows = Vec::new();
-        for same in all.chunk_by(|a, b| a.0 == b.0) {
-            rows.clear();
-            for (_, number, term) in same {
-                if let Some(table) = self.tables.get(*number as usize) {
-                    rows.extend_from_slice(table.rows(term));
-                }
-            }
-            if let Some((hash, ..)) = same.first() {
-                visit(*hash, &rows)?;
-            }
-        }
-        Ok(())
+        self.filed.each(visit)
     }
 }
 
@@ -350,7 +241,7 @@ mod tests {
                 for word in words {
                     let word = word.to_string();
                     terms.push(Key::Word, &word);
-                    let rows = expected.entry(hashing.term(Key::Word, &word)).or_default();
+                    let rows = expected.entry(hashing.term(Key::Word, word.as_bytes())).or_default();
                     if rows.last() != Some(&row) {
                         rows.push(row);
                     }

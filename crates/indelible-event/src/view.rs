@@ -10,13 +10,31 @@ use std::ops::Range;
 use crate::canonical::scan::{Sink, scan};
 use crate::canonical::unescape;
 use crate::field::{Field, Group, Kind, lookup};
-use crate::redact::secret_key;
+use crate::redact::{AWS_KEY_BYTES, may_hold_cloud_key, secret_key};
 
 /// The known fields of one event.
 #[derive(Clone)]
 pub struct EventView<'a> {
     text: &'a str,
-    fields: Fields,
+    fields: Held<'a>,
+}
+
+/// The places of the fields are a kilobyte and not moved around.
+#[derive(Clone)]
+enum Held<'a> {
+    Own(Box<Fields>),
+    Lent(&'a Fields),
+}
+
+impl std::ops::Deref for Held<'_> {
+    type Target = Fields;
+
+    fn deref(&self) -> &Fields {
+        match self {
+            Self::Own(fields) => fields,
+            Self::Lent(fields) => fields,
+        }
+    }
 }
 
 /// One bit for each field that is there.
@@ -29,13 +47,32 @@ pub struct NotCanonical;
 
 /// What the pass noticed about values, so that later steps can skip clean events.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Hints {
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is one thing that was noticed"
+)]
+pub struct Hints {
     /// Some key names a secret.
-    pub secret_key: bool,
-    /// Some string is long enough to hold a cloud secret key.
-    pub long_string: bool,
+    pub(crate) secret_key: bool,
+    /// Some string may hold a cloud secret key.
+    pub(crate) cloud_key: bool,
     /// There is a backslash, so texts may have escapes.
-    pub escapes: bool,
+    pub(crate) escapes: bool,
+    /// Some string other than `/actor/ip` may be an IP address.
+    pub loose_address: bool,
+    /// A key that names no field stands at the top, in the actor or in the target.
+    pub unlisted: bool,
+}
+
+/// A piece of an event that stands unchanged in another one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Kept {
+    /// Where it starts in the old text.
+    pub from: usize,
+    /// Where it starts in the new text.
+    pub to: usize,
+    /// How long it is, in bytes.
+    pub bytes: usize,
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -54,14 +91,12 @@ impl<'a> EventView<'a> {
             return Err(NotCanonical);
         }
         let text = std::str::from_utf8(bytes).map_err(|_| NotCanonical)?;
-        let mut view = Self {
-            text,
-            fields: Fields::default(),
-        };
-        view.fields.length = bytes.len();
-        view.fields.hints.escapes = memchr::memchr(b'\\', bytes).is_some();
-        if scan(bytes, &mut view.fields) {
-            Ok(view)
+        let mut fields = Box::<Fields>::default();
+        fields.length = bytes.len();
+        fields.hints.escapes = memchr::memchr(b'\\', bytes).is_some();
+        if scan(bytes, &mut *fields) {
+            let fields = Held::Own(fields);
+            Ok(Self { text, fields })
         } else {
             Err(NotCanonical)
         }
@@ -69,16 +104,69 @@ impl<'a> EventView<'a> {
 
     /// The view that found `fields` in this very text; `None` if the text is another one, as far as
     /// its length tells.
-    pub(crate) fn again(text: &'a str, fields: &Fields) -> Option<Self> {
-        (text.len() == fields.length).then(|| Self {
+    pub(crate) fn again(text: &'a str, fields: &'a Fields) -> Option<Self> {
+        (text.len() == fields.length).then_some(Self {
             text,
-            fields: fields.clone(),
+            fields: Held::Lent(fields),
         })
     }
 
     /// Where everything is, to be kept beside the bytes.
-    pub(crate) fn found(&self) -> &Fields {
-        &self.fields
+    pub(crate) fn into_found(self) -> Box<Fields> {
+        match self.fields {
+            Held::Own(fields) => fields,
+            Held::Lent(fields) => Box::new(fields.clone()),
+        }
+    }
+
+    /// The same view, for as long as this one is there.
+    pub fn lent(&self) -> EventView<'_> {
+        EventView {
+            text: self.text,
+            fields: Held::Lent(&self.fields),
+        }
+    }
+
+    /// The view of a text that came of this one: `kept` are the pieces that stand in both, in
+    /// order, and `put` the fields with a new value and where that stands. What is in neither is
+    /// gone. The hints stay those of the old text.
+    pub fn moved<'b>(
+        &self,
+        text: &'b str,
+        kept: &[Kept],
+        put: &[(Field, Range<usize>)],
+    ) -> EventView<'b> {
+        let mut fields = Box::new(Fields {
+            hints: self.fields.hints,
+            length: text.len(),
+            ..Fields::default()
+        });
+        let moved = |at: usize| {
+            let piece = kept.iter().find(|piece| at < piece.from + piece.bytes)?;
+            Some(at.checked_sub(piece.from)? + piece.to)
+        };
+        for (field, _) in self.fields() {
+            // The last byte, since an end may be the beginning of something that is gone.
+            let span = self
+                .span(field)
+                .and_then(|span| Some(moved(span.start)?..moved(span.end.checked_sub(1)?)? + 1));
+            if let Some(span) = span {
+                fields.put(field, span);
+            }
+        }
+        for (field, span) in put {
+            fields.put(*field, span.clone());
+        }
+        EventView {
+            text,
+            fields: Held::Own(fields),
+        }
+    }
+
+    /// Where the first top-level member whose key sorts behind `sealed` starts; `None` if there is
+    /// none. Only the ledger puts `sealed` there.
+    pub fn after_sealed(&self) -> Option<usize> {
+        (self.fields.after_sealed != 0).then_some(self.fields.after_sealed as usize)
     }
 
     /// The canonical bytes as text.
@@ -121,24 +209,46 @@ impl<'a> EventView<'a> {
     }
 
     /// Every known field that is there, in the order of the table.
-    pub fn fields(&self) -> impl Iterator<Item = (Field, &'a str)> + '_ {
-        self.fields
-            .present
-            .iter()
-            .enumerate()
-            .flat_map(move |(word, bits)| {
-                let mut bits = *bits;
-                std::iter::from_fn(move || {
-                    let bit = (bits != 0).then_some(bits.trailing_zeros() as usize)?;
-                    bits &= bits - 1;
-                    let field = Field::ALL[word * 64 + bit];
-                    Some((field, &self.text[self.span(field)?]))
-                })
-            })
+    pub fn fields(&self) -> Listed<'_, 'a> {
+        Listed {
+            view: self,
+            word: 0,
+            bits: self.fields.present[0],
+        }
     }
 
-    pub(crate) fn hints(&self) -> Hints {
+    /// What the pass noticed.
+    pub fn hints(&self) -> Hints {
         self.fields.hints
+    }
+}
+
+/// The known fields of an event; see [`EventView::fields`].
+#[derive(Clone)]
+pub struct Listed<'v, 'a> {
+    view: &'v EventView<'a>,
+    word: usize,
+    bits: u64,
+}
+
+impl std::fmt::Debug for Listed<'_, '_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Listed")
+    }
+}
+
+impl<'a> Iterator for Listed<'_, 'a> {
+    type Item = (Field, &'a str);
+
+    #[inline]
+    fn next(&mut self) -> Option<Self::Item> {
+        while self.bits == 0 {
+            self.word += 1;
+            self.bits = *self.view.fields.present.get(self.word)?;
+        }
+        let field = Field::ALL[self.word * 64 + self.bits.trailing_zeros() as usize];
+        self.bits &= self.bits - 1;
+        Some((field, self.view.raw(field)?))
     }
 }
 
@@ -175,6 +285,21 @@ pub(crate) struct Fields {
     hints: Hints,
     /// Of the text, in bytes.
     length: usize,
+    /// Where the first top-level member behind `sealed` starts; 0 if there is none.
+    after_sealed: u32,
+}
+
+impl Fields {
+    #[inline]
+    fn put(&mut self, field: Field, span: Range<usize>) {
+        #[expect(clippy::cast_possible_truncation, reason = "the length was checked")]
+        let span = Span {
+            start: span.start as u32,
+            end: span.end as u32,
+        };
+        self.spans[field.index()] = span;
+        self.present[field.index() / 64] |= 1 << (field.index() % 64);
+    }
 }
 
 /// What a key means.
@@ -190,9 +315,6 @@ pub(crate) enum Slot {
     Unknown,
 }
 
-/// No cloud secret key is shorter.
-pub(crate) const LONG_STRING_BYTES: usize = 40;
-
 impl Default for Fields {
     fn default() -> Self {
         Self {
@@ -200,8 +322,24 @@ impl Default for Fields {
             present: Present::default(),
             hints: Hints::default(),
             length: 0,
+            after_sealed: 0,
         }
     }
+}
+
+/// Whether a string may be an IP address as a whole: nothing in it but digits and dots, or a colon
+/// among the first five characters.
+#[inline]
+fn may_be_an_address(content: &[u8]) -> bool {
+    let head = content.get(..5).unwrap_or(content);
+    if !head
+        .iter()
+        .all(|b| matches!(b, b'.' | b':') || b.is_ascii_hexdigit())
+    {
+        return false;
+    }
+    head.contains(&b':')
+        || content.iter().all(|b| *b == b'.' || b.is_ascii_digit()) && content.len() >= 7
 }
 
 impl Sink for Fields {
@@ -210,7 +348,7 @@ impl Sink for Fields {
     const TOP: Slot = Slot::Event;
 
     #[inline]
-    fn key(&mut self, within: Slot, key: &[u8]) -> Slot {
+    fn key(&mut self, within: Slot, key: &[u8], at: usize) -> Slot {
         let group = match within {
             Slot::Event => Group::Root,
             Slot::Group(_, group) => group,
@@ -219,7 +357,13 @@ impl Sink for Fields {
                 return Slot::Unknown;
             }
         };
+        if group == Group::Root && self.after_sealed == 0 && key > SEALED {
+            #[expect(clippy::cast_possible_truncation, reason = "the length was checked")]
+            let start = (at - 1) as u32;
+            self.after_sealed = start;
+        }
         let Some(field) = lookup(group, key) else {
+            self.hints.unlisted |= matches!(group, Group::Root | Group::Actor | Group::Target);
             self.hints.secret_key |= secret_key::may_be(key);
             return Slot::Unknown;
         };
@@ -232,18 +376,17 @@ impl Sink for Fields {
     #[inline]
     fn value(&mut self, slot: Slot, start: usize, end: usize) {
         if let Slot::Field(field) | Slot::Group(field, _) = slot {
-            #[expect(clippy::cast_possible_truncation, reason = "the length was checked")]
-            let span = Span {
-                start: start as u32,
-                end: end as u32,
-            };
-            self.spans[field.index()] = span;
-            self.present[field.index() / 64] |= 1 << (field.index() % 64);
+            self.put(field, start..end);
         }
     }
 
     #[inline]
-    fn string(&mut self, content: &[u8]) {
-        self.hints.long_string |= content.len() >= LONG_STRING_BYTES;
+    fn string(&mut self, slot: Slot, content: &[u8]) {
+        self.hints.cloud_key |= content.len() >= AWS_KEY_BYTES && may_hold_cloud_key(content);
+        self.hints.loose_address |=
+            !matches!(slot, Slot::Field(Field::ActorIp)) && may_be_an_address(content);
     }
 }
+
+/// Characters outside ASCII and escaped ones compare with these six as their bytes do.
+const SEALED: &[u8] = b"sealed";

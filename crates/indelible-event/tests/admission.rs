@@ -27,12 +27,12 @@ fn fixed(bytes: &mut [u8]) {
     bytes.fill(0xab);
 }
 
-fn strict(raw: &str) -> Result<Admitted, Vec<Problem>> {
-    admit(raw.as_bytes(), &admission(Mode::Strict), &mut fixed)
+fn strict(raw: &str) -> Result<Admitted<'static>, Vec<Problem>> {
+    admit(raw.as_bytes(), &admission(Mode::Strict), &mut fixed).map(Admitted::into_owned)
 }
 
-fn lenient(raw: &str) -> Result<Admitted, Vec<Problem>> {
-    admit(raw.as_bytes(), &admission(Mode::Lenient), &mut fixed)
+fn lenient(raw: &str) -> Result<Admitted<'static>, Vec<Problem>> {
+    admit(raw.as_bytes(), &admission(Mode::Lenient), &mut fixed).map(Admitted::into_owned)
 }
 
 fn places(problems: &[Problem]) -> Vec<(&str, &str)> {
@@ -50,7 +50,7 @@ fn with(member: &str) -> String {
     )
 }
 
-fn text(admitted: &Admitted) -> &str {
+fn text<'t>(admitted: &'t Admitted<'_>) -> &'t str {
     std::str::from_utf8(&admitted.bytes).unwrap()
 }
 
@@ -308,12 +308,8 @@ fn event_types_and_what_they_require() {
         catalogue: &CLOUDTRAIL,
         ..admission(Mode::Strict)
     };
-    let imported = admit(
-        of_type("s3.GetBucketAcl").as_bytes(),
-        &cloudtrail,
-        &mut fixed,
-    )
-    .unwrap();
+    let event = of_type("s3.GetBucketAcl");
+    let imported = admit(event.as_bytes(), &cloudtrail, &mut fixed).unwrap();
     assert!(imported.schema_valid && imported.flags.is_empty());
     let any = lenient(&of_type("Anything at all")).unwrap();
     assert!(!any.schema_valid);
@@ -372,7 +368,7 @@ fn the_view_is_that_of_the_admitted_bytes() {
         "a \"b\" c"
     );
     let mut other = again;
-    other.bytes = b"{}".to_vec();
+    other.bytes = b"{}".into();
     assert_eq!(other.view().unwrap().fields().count(), 0);
 }
 

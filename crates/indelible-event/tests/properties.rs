@@ -265,7 +265,7 @@ proptest! {
             prop_assert_eq!(view.text(Field::AuditId).unwrap(), first.audit_id.to_string());
             let again =
                 admit(&first.bytes, &admission(Mode::Lenient), &mut |_| unreachable!()).unwrap();
-            prop_assert_eq!(again.bytes, first.bytes);
+            prop_assert_eq!(&again.bytes, &first.bytes);
             prop_assert_eq!(again.occurred_at, first.occurred_at);
             prop_assert_eq!(again.redactions, Vec::<String>::new());
         }

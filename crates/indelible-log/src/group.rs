@@ -1,9 +1,11 @@
 //! A group commit while it is built, and what becomes of its items.
 
+use std::sync::Arc;
+
 use foldhash::{HashMap, HashSet};
 use indelible_event::{AuditId, Micros, TenantId};
 use indelible_proof::receipt::Receipt;
-use indelible_store::{Append, Commit, Expected, Head, NewRecord};
+use indelible_store::{Append, Commit, Error, Expected, Head, NewRecord};
 
 use crate::outcome::{Outcome, Ticket, settle_all};
 use crate::prepare::Prepared;
@@ -17,6 +19,25 @@ pub(crate) struct Item {
     pub(crate) attempts: u32,
     /// Whether the ledger wrote it itself; it is made anew, never sequenced again.
     pub(crate) own: bool,
+}
+
+impl Item {
+    /// A producer's event.
+    pub(crate) fn new(prepared: Prepared, ticket: Option<Ticket>) -> Box<Self> {
+        Box::new(Self {
+            prepared,
+            ticket,
+            attempts: 0,
+            own: false,
+        })
+    }
+
+    /// A record of the ledger's own.
+    pub(crate) fn own(prepared: Prepared, ticket: Option<Ticket>) -> Box<Self> {
+        let mut item = Self::new(prepared, ticket);
+        item.own = true;
+        item
+    }
 }
 
 /// What the sequencer is asked to do.
@@ -34,12 +55,12 @@ pub(crate) struct Group {
     pub(crate) epoch: u64,
     pub(crate) commit: Commit,
     /// For each append, for each record, the item it came from.
-    pub(crate) items: Vec<Vec<Item>>,
+    pub(crate) items: Vec<Vec<Box<Item>>>,
 }
 
 impl Group {
     /// Takes the items back out, to be sequenced again or failed.
-    pub(crate) fn unwind(self) -> Vec<Item> {
+    pub(crate) fn unwind(self) -> Vec<Box<Item>> {
         let mut back = Vec::new();
         for (append, items) in self.commit.appends.into_iter().zip(self.items) {
             for (record, mut item) in append.records.into_iter().zip(items) {
@@ -54,21 +75,20 @@ impl Group {
 
     /// Tells every submitter that its event is durable.
     pub(crate) fn acknowledge(self) {
-        let mut outcomes = Vec::new();
-        for (append, items) in self.commit.appends.into_iter().zip(self.items) {
-            for (place, (record, item)) in append.records.iter().zip(items).enumerate() {
-                let Some(ticket) = item.ticket else { continue };
+        let appends = self.commit.appends.iter().zip(self.items);
+        settle_all(appends.flat_map(|(append, items)| {
+            let numbered = (append.expected.size..).zip(&append.records).zip(items);
+            numbered.filter_map(|((sequence_number, record), item)| {
                 let receipt = Receipt {
                     tenant_id: append.tenant.clone(),
                     audit_id: record.audit_id,
-                    sequence_number: append.expected.size + place as u64,
+                    sequence_number,
                     record_hash: record.record_hash,
                     ingested_at: record.ingested_at,
                 };
-                outcomes.push((ticket, Outcome::New(receipt)));
-            }
-        }
-        settle_all(outcomes);
+                Some((item.ticket?, Outcome::New(receipt)))
+            })
+        }));
     }
 }
 
@@ -85,26 +105,51 @@ impl Building {
     /// The item of the tenant's `log.created` in this group.
     pub(crate) fn created(&mut self, tenant: &TenantId) -> Option<&mut Item> {
         let place = *self.places.get(tenant)?;
-        self.group.items.get_mut(place)?.first_mut()
+        self.group
+            .items
+            .get_mut(place)?
+            .first_mut()
+            .map(AsMut::as_mut)
     }
 
-    pub(crate) fn push(&mut self, before: Expected, head: &Head, record: NewRecord, item: Item) {
-        let tenant = item.prepared.tenant.clone();
-        let expected = before;
+    /// Notes what became of an item.
+    pub(crate) fn settle(&mut self, item: Box<Item>, outcome: Outcome) {
+        self.settled
+            .extend(item.ticket.map(|ticket| (ticket, outcome)));
+    }
+
+    /// Fails items, all for the same reason.
+    pub(crate) fn fail(&mut self, items: Vec<Box<Item>>, error: Error) {
+        let error = Arc::new(error);
+        for item in items {
+            self.settle(item, Outcome::Failed(Arc::clone(&error)));
+        }
+    }
+
+    /// The place of the tenant's append, which builds on `head`.
+    pub(crate) fn append(&mut self, tenant: &TenantId, head: &Head) -> usize {
+        if let Some(place) = self.places.get(tenant) {
+            return *place;
+        }
         let appends = &mut self.group.commit.appends;
-        let place = *self.places.entry(tenant.clone()).or_insert_with(|| {
-            appends.push(Append {
-                tenant,
-                expected,
-                records: Vec::new(),
-                head: head.clone(),
-            });
-            self.group.items.push(Vec::new());
-            appends.len() - 1
+        let place = appends.len();
+        appends.push(Append {
+            tenant: tenant.clone(),
+            expected: Expected {
+                size: head.frontier.size(),
+                last_hash: head.last_hash,
+            },
+            records: Vec::new(),
+            head: head.clone(),
         });
-        if let (Some(append), Some(items)) =
-            (appends.get_mut(place), self.group.items.get_mut(place))
-        {
+        self.group.items.push(Vec::new());
+        self.places.insert(tenant.clone(), place);
+        place
+    }
+
+    pub(crate) fn push(&mut self, place: usize, record: NewRecord, item: Box<Item>) {
+        let append = self.group.commit.appends.get_mut(place);
+        if let (Some(append), Some(items)) = (append, self.group.items.get_mut(place)) {
             append.records.push(record);
             items.push(item);
         }

@@ -9,13 +9,16 @@ use indelible_store::{Error, Kind, Ledger, Result, State};
 use crate::env::Env;
 use crate::group::Item;
 use crate::keyring::Keyring;
-use crate::outcome::{Job, Outcome, Pending, Submission, Ticket};
+use crate::outcome::{Job, Outcome, Pending, Submission, Ticket, settle_all};
 use crate::own::{OwnEvent, SYSTEM_TENANT};
 use crate::pipeline::Pipeline;
-use crate::prepare::{Prepared, prepare};
+use crate::prepare::{Prepared, Preparer};
 use crate::publish::{Published, Publisher, Signer};
 use crate::recover::{self, OutstandingEvent};
 use crate::registry::{Identity, identity, put_identity};
+
+/// Events of a batch that are handed on together.
+const SLICE_EVENTS: usize = 256;
 
 /// The stores a ledger stands on.
 #[derive(Clone)]
@@ -151,38 +154,31 @@ impl Log {
 
     /// Submits events; returns at once unless the queue is full. One outcome per submission, in
     /// order, from [`Pending::wait`].
-    pub fn submit(&self, batch: Vec<Submission>) -> Pending {
-        let mut outcomes = Vec::with_capacity(batch.len());
-        let mut ready = Vec::with_capacity(batch.len());
-        for (index, submission) in batch.into_iter().enumerate() {
-            match prepare(&self.shared, submission) {
-                Ok(prepared) => {
-                    outcomes.push(None);
-                    ready.push((index, prepared));
-                }
-                Err(outcome) => outcomes.push(Some(outcome)),
-            }
-        }
-        let job = Job::new(outcomes);
-        let items = ready
-            .into_iter()
-            .map(|(index, prepared)| Item {
-                prepared,
-                ticket: Some(Ticket {
+    pub fn submit(&self, mut batch: Vec<Submission>) -> Pending {
+        let job = Job::new(batch.len());
+        let mut preparer = Preparer::new(&self.shared);
+        let mut index = 0;
+        while !batch.is_empty() {
+            // In slices, so that the first are numbered while the others are prepared.
+            let rest = batch.split_off(batch.len().min(SLICE_EVENTS));
+            let mut ready = Vec::with_capacity(batch.len());
+            for submission in batch {
+                let ticket = Ticket {
                     job: Arc::clone(&job),
                     index,
-                }),
-                attempts: 0,
-                own: false,
-            })
-            .collect();
-        if let Err(refused) = self.pipeline.enqueue(items) {
-            let closed = Arc::new(Error::new(Kind::Unavailable, "the ledger is closing"));
-            let failed = refused
-                .into_iter()
-                .filter_map(|i| i.ticket)
-                .map(|t| (t.index, Outcome::Failed(Arc::clone(&closed))));
-            job.settle(failed);
+                };
+                index += 1;
+                match preparer.prepare(submission) {
+                    Ok(prepared) => ready.push(Item::new(prepared, Some(ticket))),
+                    Err(outcome) => settle_all([(ticket, outcome)]),
+                }
+            }
+            if let Err(refused) = self.pipeline.enqueue(ready) {
+                let closed = Arc::new(Error::new(Kind::Unavailable, "the ledger is closing"));
+                let tickets = refused.into_iter().filter_map(|item| item.ticket);
+                settle_all(tickets.map(|ticket| (ticket, Outcome::Failed(Arc::clone(&closed)))));
+            }
+            batch = rest;
         }
         Pending(job)
     }
@@ -198,7 +194,7 @@ impl Log {
         if self.shared.stores.ledger.head(tenant)?.is_some() {
             return Ok(());
         }
-        let job = Job::new(vec![None]);
+        let job = Job::new(1);
         let ticket = Ticket {
             job: Arc::clone(&job),
             index: 0,
@@ -233,18 +229,13 @@ impl Log {
         for OutstandingEvent { tenant, event } in outstanding.events {
             let own = OwnEvent::from_bytes(event.into_bytes())?;
             let prepared = Prepared::own(&tenant, own, self.shared.incarnation)?;
-            let job = Job::new(vec![None]);
+            let job = Job::new(1);
             let ticket = Some(Ticket {
                 job: Arc::clone(&job),
                 index: 0,
             });
             // Its id is fixed: if we die before the row is removed, it is a repeat next time.
-            let item = Item {
-                prepared,
-                ticket,
-                attempts: 0,
-                own: true,
-            };
+            let item = Item::own(prepared, ticket);
             if self.pipeline.enqueue(vec![item]).is_err() {
                 return Err(Error::new(Kind::Unavailable, "the ledger is closing"));
             }

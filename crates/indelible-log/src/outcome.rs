@@ -59,10 +59,14 @@ struct JobState {
 }
 
 impl Job {
-    pub(crate) fn new(outcomes: Vec<Option<Outcome>>) -> Arc<Self> {
-        let open = outcomes.iter().filter(|o| o.is_none()).count();
+    /// A batch of so many events, each without an outcome yet.
+    pub(crate) fn new(events: usize) -> Arc<Self> {
+        let outcomes = (0..events).map(|_| None).collect();
         Arc::new(Self {
-            state: Mutex::new(JobState { outcomes, open }),
+            state: Mutex::new(JobState {
+                outcomes,
+                open: events,
+            }),
             done: Condvar::new(),
         })
     }
@@ -117,14 +121,13 @@ pub(crate) struct Ticket {
 }
 
 /// Sets many outcomes, locking each job once per run of its events.
-pub(crate) fn settle_all(outcomes: Vec<(Ticket, Outcome)>) {
+pub(crate) fn settle_all(outcomes: impl IntoIterator<Item = (Ticket, Outcome)>) {
     let mut rest = outcomes.into_iter().peekable();
-    while let Some((ticket, outcome)) = rest.next() {
-        let job = ticket.job;
-        let mut run = vec![(ticket.index, outcome)];
-        while let Some((next, outcome)) = rest.next_if(|(t, _)| Arc::ptr_eq(&t.job, &job)) {
-            run.push((next.index, outcome));
-        }
-        job.settle(run.into_iter());
+    while let Some((Ticket { job, index }, outcome)) = rest.next() {
+        let more = std::iter::from_fn(|| {
+            let (next, outcome) = rest.next_if(|(next, _)| Arc::ptr_eq(&next.job, &job))?;
+            Some((next.index, outcome))
+        });
+        job.settle(std::iter::once((index, outcome)).chain(more));
     }
 }

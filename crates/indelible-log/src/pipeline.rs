@@ -99,7 +99,7 @@ impl Pipeline {
     }
 
     /// Hands items over; waits while the queue is full.
-    pub(crate) fn enqueue(&self, items: Vec<Item>) -> Result<(), Vec<Item>> {
+    pub(crate) fn enqueue(&self, items: Vec<Box<Item>>) -> Result<(), Vec<Box<Item>>> {
         let bytes: usize = items.iter().map(|i| i.prepared.event.len()).sum();
         let mut inbox = self.mailbox.lock();
         while inbox.bytes > 0 && inbox.bytes + bytes > self.bytes_max && !inbox.closed {
@@ -113,9 +113,7 @@ impl Pipeline {
             return Err(items);
         }
         inbox.bytes += bytes;
-        inbox
-            .items
-            .extend(items.into_iter().map(|item| Work::Event(Box::new(item))));
+        inbox.items.extend(items.into_iter().map(Work::Event));
         drop(inbox);
         self.mailbox.arrived.notify_one();
         Ok(())
@@ -296,14 +294,14 @@ impl Run {
 /// An event goes back to be sequenced again, or is told that it failed; what the ledger wrote
 /// itself is made anew when it is needed.
 fn sort_out(
-    item: Item,
+    item: Box<Item>,
     once_more: bool,
     error: &Arc<Error>,
     again: &mut VecDeque<Work>,
     settled: &mut Vec<(Ticket, Outcome)>,
 ) {
     if once_more && !item.own {
-        again.push_back(Work::Event(Box::new(item)));
+        again.push_back(Work::Event(item));
     } else if let Some(ticket) = item.ticket {
         settled.push((ticket, Outcome::Failed(Arc::clone(error))));
     }

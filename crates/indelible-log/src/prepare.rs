@@ -2,6 +2,7 @@
 //!
 //! What leaves here is final but for its place: the event's bytes as they will stand in the leaf.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use indelible_event::view::NotCanonical;
@@ -16,7 +17,7 @@ use crate::log::Shared;
 use crate::outcome::{Outcome, Submission};
 use crate::own::OwnEvent;
 use crate::policy::SealingPolicy;
-use crate::seal::seal_event;
+use crate::seal::seal_view;
 
 /// How the events of one source are taken.
 #[derive(Clone, Debug)]
@@ -52,58 +53,106 @@ pub(crate) struct Prepared {
     pub(crate) policy: Option<Arc<SealingPolicy>>,
 }
 
-/// Brings a submission into its final form.
-pub(crate) fn prepare(
-    shared: &Shared,
-    submission: Submission,
-) -> std::result::Result<Prepared, Outcome> {
-    let Submission {
-        tenant,
-        event: raw,
-        admission,
-        stream,
-    } = submission;
-    let rules = event::Admission {
-        mode: admission.mode,
-        catalogue: admission.catalogue,
-        dialect: admission.dialect.as_deref().unwrap_or("native"),
-        origin: Origin::Producer,
-        tenant: Some(&tenant),
-        now: shared.env.clock.now(),
-    };
-    let admitted = admit(&raw, &rules, &mut |bytes| shared.env.random.fill(bytes))
-        .map_err(Outcome::Refused)?;
-    let sealing = &admission.sealing;
-    let sealed = seal_event(
-        &admitted.bytes,
-        admitted.audit_id,
-        sealing,
-        &shared.keyring,
-        &tenant,
-    )
-    .map_err(|e| Outcome::Failed(Arc::new(e)))?;
-    let ledger = ledger_object(&admission, &admitted, stream, shared.incarnation).to_canonical();
-    let policy = (!sealed.sealed.is_empty()).then(|| Arc::clone(sealing));
-    let mut prepared = Prepared {
-        tenant,
-        audit_id: admitted.audit_id,
-        occurred_at: admitted.occurred_at,
-        event: sealed.bytes,
-        ledger,
-        terms: Terms::default(),
-        numbers: Vec::new(),
-        sealed: sealed.sealed,
-        policy,
-    };
-    // Mostly nothing was sealed, and the event need not be passed over once more.
-    let filed = if prepared.event == admitted.bytes {
-        admitted.view()
-    } else {
-        EventView::parse(&prepared.event)
-    };
-    let filed = filed.map_err(|e| Outcome::Failed(Arc::new(not_canonical(e))))?;
-    terms::extract(&filed, &mut prepared.terms, &mut prepared.numbers);
-    Ok(prepared)
+/// Brings the submissions of a batch into their final form.
+pub(crate) struct Preparer<'a> {
+    shared: &'a Shared,
+    now: Micros,
+    /// The ledger object of events of which it says nothing but how they came.
+    plain: Option<(Arc<Admission>, Vec<u8>)>,
+}
+
+impl<'a> Preparer<'a> {
+    pub(crate) fn new(shared: &'a Shared) -> Self {
+        Self {
+            shared,
+            now: shared.env.clock.now(),
+            plain: None,
+        }
+    }
+
+    /// Brings one of them into its final form.
+    pub(crate) fn prepare(
+        &mut self,
+        submission: Submission,
+    ) -> std::result::Result<Prepared, Outcome> {
+        let shared = self.shared;
+        let Submission {
+            tenant,
+            event: raw,
+            admission,
+            stream,
+        } = submission;
+        let rules = event::Admission {
+            mode: admission.mode,
+            catalogue: admission.catalogue,
+            dialect: admission.dialect.as_deref().unwrap_or("native"),
+            origin: Origin::Producer,
+            tenant: Some(&tenant),
+            now: self.now,
+        };
+        let admitted = admit(&raw, &rules, &mut |bytes| shared.env.random.fill(bytes))
+            .map_err(Outcome::Refused)?;
+        let failed = |e: Error| Outcome::Failed(Arc::new(e));
+        let view = admitted.view().map_err(|e| failed(not_canonical(e)))?;
+        let sealing = &admission.sealing;
+        let keyring = &shared.keyring;
+        let mut sealed =
+            seal_view(&view, admitted.audit_id, sealing, keyring, &tenant).map_err(failed)?;
+        let filed = sealed.view(&view).map_err(|e| failed(not_canonical(e)))?;
+        let (mut terms, mut numbers) = (Terms::default(), Vec::new());
+        terms::extract(&filed, &mut terms, &mut numbers);
+        let ledger = self.ledger(&admission, &admitted, stream);
+        let values = std::mem::take(&mut sealed.sealed);
+        let policy = (!values.is_empty()).then(|| Arc::clone(sealing));
+        let (audit_id, occurred_at) = (admitted.audit_id, admitted.occurred_at);
+        // Mostly the bytes are still those that came.
+        let sealed = owned(sealed.bytes);
+        let event = sealed.or_else(|| owned(admitted.bytes));
+        Ok(Prepared {
+            tenant,
+            audit_id,
+            occurred_at,
+            event: event.unwrap_or(raw),
+            ledger,
+            terms,
+            numbers,
+            sealed: values,
+            policy,
+        })
+    }
+}
+
+impl Preparer<'_> {
+    fn ledger(
+        &mut self,
+        admission: &Arc<Admission>,
+        admitted: &Admitted<'_>,
+        stream: Option<StreamClaim>,
+    ) -> Vec<u8> {
+        let plain = stream.is_none()
+            && admitted.schema_valid
+            && admitted.flags.is_empty()
+            && admitted.redactions.is_empty();
+        if let Some((known, ledger)) = &self.plain
+            && plain
+            && Arc::ptr_eq(known, admission)
+        {
+            return ledger.clone();
+        }
+        let object = ledger_object(admission, admitted, stream, self.shared.incarnation);
+        let ledger = object.to_canonical();
+        if plain {
+            self.plain = Some((Arc::clone(admission), ledger.clone()));
+        }
+        ledger
+    }
+}
+
+fn owned(bytes: Cow<'_, [u8]>) -> Option<Vec<u8>> {
+    match bytes {
+        Cow::Owned(bytes) => Some(bytes),
+        Cow::Borrowed(_) => None,
+    }
 }
 
 impl Prepared {
@@ -141,7 +190,7 @@ fn not_canonical(cause: NotCanonical) -> Error {
 
 fn ledger_object(
     admission: &Admission,
-    admitted: &Admitted,
+    admitted: &Admitted<'_>,
     stream: Option<StreamClaim>,
     incarnation: u64,
 ) -> LedgerObject {

@@ -17,7 +17,7 @@ use indelible_event::{
 };
 use indelible_merkle::{Frontier, Hash, leaf_hash};
 use indelible_proof::receipt::Receipt;
-use indelible_store::{Commit, Error, Expected, Head, Kind, NewRecord, Result, Stored};
+use indelible_store::{Commit, Error, Head, Kind, NewRecord, Result, Stored};
 
 use crate::conflict::Conflicts;
 use crate::group::{Building, Group, Item, Work};
@@ -28,8 +28,11 @@ use crate::prepare::Prepared;
 use crate::repeat::same_content;
 use crate::tenants::create_log;
 
+/// Tenants to be created, and events by tenant, each in the order they came.
+type Taken = (Vec<(TenantId, Ticket)>, Vec<(TenantId, Vec<Box<Item>>)>);
+
 /// Placed, or given back with what became of it.
-type Placed = std::result::Result<(), Box<(Item, Outcome)>>;
+type Placed = std::result::Result<(), (Box<Item>, Outcome)>;
 
 pub(crate) struct Sequencer {
     shared: Arc<Shared>,
@@ -65,29 +68,6 @@ impl Sequencer {
     /// Builds a group from the front of `waiting`. An empty group means that the first of them has
     /// to wait until nothing is in flight, or that everything taken was settled without a commit.
     pub(crate) fn build(&mut self, waiting: &mut VecDeque<Work>) -> Group {
-        let limits = self.shared.options.limits;
-        let mut ids = HashSet::default();
-        let mut taken = Vec::new();
-        let mut creates = Vec::new();
-        let mut bytes = 0;
-        while let Some(work) = waiting.pop_front() {
-            let item = match work {
-                Work::Event(item) => item,
-                Work::Create(tenant, ticket) => {
-                    creates.push((tenant, ticket));
-                    continue;
-                }
-            };
-            let id = item.prepared.audit_id;
-            let full = taken.len() >= limits.group_records_max || bytes >= limits.group_bytes_max;
-            if full || ids.contains(&id) || self.in_flight.iter().any(|g| g.contains(&id)) {
-                waiting.push_front(Work::Event(item));
-                break;
-            }
-            ids.insert(id);
-            bytes += item.prepared.event.len();
-            taken.push(*item);
-        }
         let mut building = Building {
             group: Group {
                 epoch: self.epoch,
@@ -95,21 +75,16 @@ impl Sequencer {
                 items: vec![],
             },
             places: HashMap::new(),
-            ids,
+            ids: HashSet::default(),
             now: self.shared.env.clock.now(),
             settled: Vec::new(),
         };
+        let (creates, taken) = self.take(waiting, &mut building.ids);
         for (tenant, ticket) in creates {
             self.create(&mut building, &tenant, ticket);
         }
-        let fresh = self.judge(&mut building, taken);
-        for item in fresh {
-            if let Err(back) = self.place(&mut building, item) {
-                let (item, outcome) = *back;
-                building
-                    .settled
-                    .extend(item.ticket.map(|ticket| (ticket, outcome)));
-            }
+        for (tenant, items) in taken {
+            self.sequence(&mut building, &tenant, items);
         }
         settle_all(building.settled);
         for append in &mut building.group.commit.appends {
@@ -123,50 +98,72 @@ impl Sequencer {
         building.group
     }
 
-    /// Settles items whose id the ledger has, and gives back the others.
-    fn judge(&mut self, building: &mut Building, taken: Vec<Item>) -> Vec<Item> {
-        let mut by_tenant: HashMap<TenantId, Vec<usize>> = HashMap::new();
-        for (place, item) in taken.iter().enumerate() {
-            by_tenant
-                .entry(item.prepared.tenant.clone())
-                .or_default()
-                .push(place);
-        }
-        let mut verdicts: Vec<Option<Outcome>> = taken.iter().map(|_| None).collect();
-        for (tenant, places) in &by_tenant {
-            let wanted: Vec<AuditId> = places
-                .iter()
-                .filter_map(|&p| taken.get(p))
-                .map(|i| i.prepared.audit_id)
-                .collect();
-            let found = self.shared.stores.ledger.find(tenant, &wanted);
-            let found = match found {
-                Ok(found) => found.into_iter().map(Ok).collect::<Vec<_>>(),
-                Err(e) => {
-                    let e = Arc::new(e);
-                    wanted.iter().map(|_| Err(Arc::clone(&e))).collect()
+    /// Takes what makes a group from the front of `waiting`: tenants to be created, and events by
+    /// tenant. An id that is in flight, or twice in the group, ends it.
+    fn take(&self, waiting: &mut VecDeque<Work>, ids: &mut HashSet<AuditId>) -> Taken {
+        let limits = self.shared.options.limits;
+        let mut places: HashMap<TenantId, usize> = HashMap::new();
+        let (mut creates, mut taken): Taken = Default::default();
+        let mut bytes = 0;
+        while let Some(work) = waiting.pop_front() {
+            let item = match work {
+                Work::Event(item) => item,
+                Work::Create(tenant, ticket) => {
+                    creates.push((tenant, ticket));
+                    continue;
                 }
             };
-            for (&place, found) in places.iter().zip(found) {
-                let (Some(item), Some(verdict)) = (taken.get(place), verdicts.get_mut(place))
-                else {
-                    continue;
-                };
-                *verdict = match found {
-                    Ok(None) => None,
-                    Ok(Some(number)) => Some(self.compare(building, &item.prepared, number)),
-                    Err(e) => Some(Outcome::Failed(e)),
-                };
+            let id = item.prepared.audit_id;
+            let full = ids.len() >= limits.group_records_max || bytes >= limits.group_bytes_max;
+            if full || self.in_flight.iter().any(|g| g.contains(&id)) || !ids.insert(id) {
+                waiting.push_front(Work::Event(item));
+                break;
+            }
+            bytes += item.prepared.event.len();
+            let tenant = &item.prepared.tenant;
+            let place = places.get(tenant).copied().unwrap_or_else(|| {
+                places.insert(tenant.clone(), taken.len());
+                taken.push((tenant.clone(), Vec::new()));
+                taken.len() - 1
+            });
+            if let Some((_, items)) = taken.get_mut(place) {
+                items.push(item);
             }
         }
-        let mut fresh = Vec::with_capacity(taken.len());
-        for (item, verdict) in taken.into_iter().zip(verdicts) {
-            match verdict {
-                None => fresh.push(item),
-                Some(outcome) => building.settled.extend(item.ticket.map(|t| (t, outcome))),
+        (creates, taken)
+    }
+
+    /// Settles the events of a tenant whose id the ledger has, and gives the others their places.
+    fn sequence(&mut self, building: &mut Building, tenant: &TenantId, items: Vec<Box<Item>>) {
+        let ids: Vec<AuditId> = items.iter().map(|item| item.prepared.audit_id).collect();
+        let found = match self.shared.stores.ledger.find(tenant, &ids) {
+            Ok(found) => found,
+            Err(e) => return building.fail(items, e),
+        };
+        let mut fresh = Vec::with_capacity(items.len());
+        for (item, found) in items.into_iter().zip(found) {
+            if let Some(number) = found {
+                let outcome = self.compare(building, &item.prepared, number);
+                building.settle(item, outcome);
+            } else {
+                fresh.push(item);
             }
         }
-        fresh
+        if fresh.is_empty() {
+            return;
+        }
+        if let Err(e) = self.head_for(building, tenant) {
+            return building.fail(fresh, e);
+        }
+        let Some(head) = self.heads.get_mut(tenant) else {
+            let e = Error::new(Kind::NotFound, format!("tenant {tenant} has no log"));
+            return building.fail(fresh, e);
+        };
+        for item in fresh {
+            if let Err((item, outcome)) = place(building, tenant, head, item) {
+                building.settle(item, outcome);
+            }
+        }
     }
 
     /// The same content again is a repeat, other content a conflict.
@@ -219,53 +216,6 @@ impl Sequencer {
         }
     }
 
-    /// Gives the item its place in the group: number, leaf, hash.
-    fn place(&mut self, building: &mut Building, mut item: Item) -> Placed {
-        let tenant = item.prepared.tenant.clone();
-        if let Err(e) = self.head_for(building, &tenant) {
-            return Err(Box::new((item, Outcome::Failed(Arc::new(e)))));
-        }
-        let Some(head) = self.heads.get_mut(&tenant) else {
-            let e = Error::new(Kind::NotFound, format!("tenant {tenant} has no log"));
-            return Err(Box::new((item, Outcome::Failed(Arc::new(e)))));
-        };
-        let prepared = &mut item.prepared;
-        let number = head.frontier.size();
-        let ingested_at = building.now.max(head.last_ingested_at);
-        let mut leaf = Vec::with_capacity(prepared.event.len() + prepared.ledger.len() + 320);
-        let leaf_head = LeafHead {
-            ingested_at,
-            ledger: &prepared.ledger,
-            previous_hash: head.last_hash.as_bytes(),
-            sequence_number: number,
-            tenant_id: &tenant,
-        };
-        if let Err(too_long) = write_leaf(&mut leaf, &prepared.event, &leaf_head) {
-            let problem = Problem::at("", ProblemCode::TooLarge, too_long.to_string());
-            return Err(Box::new((item, Outcome::Refused(vec![problem]))));
-        }
-        let expected = Expected {
-            size: number,
-            last_hash: head.last_hash,
-        };
-        let record_hash = leaf_hash(&leaf);
-        head.frontier.append(record_hash);
-        head.last_hash = record_hash;
-        head.last_ingested_at = ingested_at;
-        let record = NewRecord {
-            leaf,
-            record_hash,
-            audit_id: prepared.audit_id,
-            occurred_at: prepared.occurred_at,
-            ingested_at,
-            terms: std::mem::take(&mut prepared.terms),
-            numbers: std::mem::take(&mut prepared.numbers),
-            sealed: std::mem::take(&mut prepared.sealed),
-        };
-        building.push(expected, head, record, item);
-        Ok(())
-    }
-
     fn place_own(
         &mut self,
         building: &mut Building,
@@ -275,19 +225,14 @@ impl Sequencer {
     ) -> Result<()> {
         let prepared = Prepared::own(tenant, own, self.shared.incarnation)?;
         building.ids.insert(prepared.audit_id);
-        let item = Item {
-            prepared,
-            ticket,
-            attempts: 0,
-            own: true,
+        let Some(head) = self.heads.get_mut(tenant) else {
+            let context = format!("tenant {tenant} has no log");
+            return Err(Error::new(Kind::NotFound, context));
         };
-        match self.place(building, item) {
-            Ok(()) => Ok(()),
-            Err(back) => Err(match back.1 {
-                Outcome::Failed(e) => Error::new(e.kind(), e.context()),
-                _ => Error::new(Kind::Invalid, "a record of the ledger's own is too large"),
-            }),
-        }
+        place(building, tenant, head, Item::own(prepared, ticket)).map_err(|_| {
+            let context = "a record of the ledger's own is too large";
+            Error::new(Kind::Invalid, context)
+        })
     }
 
     fn create(&mut self, building: &mut Building, tenant: &TenantId, ticket: Ticket) {
@@ -335,4 +280,44 @@ impl Sequencer {
         }
         Ok(())
     }
+}
+
+/// Gives the item its place in the group: number, leaf, hash.
+fn place(
+    building: &mut Building,
+    tenant: &TenantId,
+    head: &mut Head,
+    mut item: Box<Item>,
+) -> Placed {
+    let prepared = &mut item.prepared;
+    let ingested_at = building.now.max(head.last_ingested_at);
+    let mut leaf = Vec::new();
+    let leaf_head = LeafHead {
+        ingested_at,
+        ledger: &prepared.ledger,
+        previous_hash: head.last_hash.as_bytes(),
+        sequence_number: head.frontier.size(),
+        tenant_id: tenant,
+    };
+    if let Err(too_long) = write_leaf(&mut leaf, &prepared.event, &leaf_head) {
+        let problem = Problem::at("", ProblemCode::TooLarge, too_long.to_string());
+        return Err((item, Outcome::Refused(vec![problem])));
+    }
+    let append = building.append(tenant, head);
+    let record_hash = leaf_hash(&leaf);
+    head.frontier.append(record_hash);
+    head.last_hash = record_hash;
+    head.last_ingested_at = ingested_at;
+    let record = NewRecord {
+        leaf,
+        record_hash,
+        audit_id: prepared.audit_id,
+        occurred_at: prepared.occurred_at,
+        ingested_at,
+        terms: std::mem::take(&mut prepared.terms),
+        numbers: std::mem::take(&mut prepared.numbers),
+        sealed: std::mem::take(&mut prepared.sealed),
+    };
+    building.push(append, record, item);
+    Ok(())
 }

@@ -220,13 +220,19 @@ impl Terms {
 
     /// The terms in the order they were filed; may repeat.
     pub fn iter(&self) -> impl Iterator<Item = (Key, &str)> {
+        self.iter_bytes()
+            .filter_map(|(key, text)| Some((key, std::str::from_utf8(text).ok()?)))
+    }
+
+    /// As [`Terms::iter`], the texts as bytes.
+    pub fn iter_bytes(&self) -> impl Iterator<Item = (Key, &[u8])> {
         let mut rest = self.bytes.as_slice();
         std::iter::from_fn(move || {
             let (&[key, low, high], tail) = rest.split_first_chunk::<3>()?;
             let (text, tail) =
                 tail.split_at_checked(usize::from(u16::from_le_bytes([low, high])))?;
             rest = tail;
-            Some((Key::from_number(key)?, std::str::from_utf8(text).ok()?))
+            Some((Key::from_number(key)?, text))
         })
     }
 

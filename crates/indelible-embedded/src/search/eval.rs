@@ -120,6 +120,6 @@ fn term(part: &dyn Part, hashing: &Hashing, key: Key, text: &str) -> Result<Roar
     let hash = terms
         .iter()
         .next()
-        .map(|(key, text)| hashing.term(key, text));
+        .map(|(key, text)| hashing.term(key, text.as_bytes()));
     hash.map_or_else(|| Ok(RoaringBitmap::new()), |hash| part.term(hash))
 }

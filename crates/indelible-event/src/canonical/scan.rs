@@ -17,20 +17,21 @@ pub(crate) trait Sink {
     /// The meaning of the outermost value.
     const TOP: Self::Slot;
     /// A key was passed; `within` is the meaning of the object that it stands in.
-    fn key(&mut self, within: Self::Slot, key: &[u8]) -> Self::Slot;
+    /// The key's content starts at `at`.
+    fn key(&mut self, within: Self::Slot, key: &[u8], at: usize) -> Self::Slot;
     /// The value of a key was passed.
     fn value(&mut self, slot: Self::Slot, start: usize, end: usize);
-    /// The content of a string value was passed, without its quotes.
-    fn string(&mut self, content: &[u8]);
+    /// The content of a string value was passed, without its quotes; `slot` is what it means.
+    fn string(&mut self, slot: Self::Slot, content: &[u8]);
 }
 
 impl Sink for () {
     type Slot = ();
     const ITEM: Self::Slot = ();
     const TOP: Self::Slot = ();
-    fn key(&mut self, (): (), _key: &[u8]) {}
+    fn key(&mut self, (): (), _key: &[u8], _at: usize) {}
     fn value(&mut self, (): (), _start: usize, _end: usize) {}
-    fn string(&mut self, _content: &[u8]) {}
+    fn string(&mut self, (): (), _content: &[u8]) {}
 }
 
 /// Where one canonical value ends that starts at `start`; `None` if it is not canonical.
@@ -57,7 +58,7 @@ fn value<S: Sink>(
     match *text.get(at)? {
         b'"' => {
             let end = string(text, at + 1)?;
-            sink.string(text.get(at + 1..end)?);
+            sink.string(slot, text.get(at + 1..end)?);
             Some(end + 1)
         }
         b'{' => object(text, at + 1, slot, levels.checked_sub(1)?, sink),
@@ -99,7 +100,7 @@ fn object<S: Sink>(
         if *text.get(end + 1)? != b':' {
             return None;
         }
-        let slot = sink.key(within, key);
+        let slot = sink.key(within, key, at + 1);
         let start = end + 2;
         at = value(text, start, slot, levels, sink)?;
         sink.value(slot, start, at);

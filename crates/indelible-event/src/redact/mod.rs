@@ -13,6 +13,7 @@ use std::sync::LazyLock;
 use aho_corasick::packed::Searcher;
 
 pub use secret_key::is_secret_key;
+pub(crate) use secret_value::AWS_KEY_BYTES;
 pub use secret_value::secret_parts;
 
 use crate::canonical::{string_token, unescape};
@@ -38,8 +39,7 @@ pub fn redact(view: &EventView<'_>) -> Option<Redacted> {
 }
 
 pub(crate) fn redact_hinted(text: &str, hints: Hints) -> Option<Redacted> {
-    let long_string = hints.long_string && may_hold_cloud_key(text.as_bytes());
-    if !hints.secret_key && !long_string && !may_hold_secret(text) {
+    if !hints.secret_key && !hints.cloud_key && !may_hold_secret(text) {
         return None;
     }
     let mut edits = Edits::new();
@@ -86,8 +86,8 @@ fn may_hold_secret(text: &str) -> bool {
 
 /// Whether there is a run of 40 characters of base64 that looks random. Looks at every 40th byte
 /// and, where that may be in a run, at those before it.
-fn may_hold_cloud_key(text: &[u8]) -> bool {
-    const LENGTH: usize = secret_value::AWS_KEY_BYTES;
+pub(crate) fn may_hold_cloud_key(text: &[u8]) -> bool {
+    const LENGTH: usize = AWS_KEY_BYTES;
     let mut last = LENGTH - 1;
     while last < text.len() {
         let window = &text[last + 1 - LENGTH..=last];

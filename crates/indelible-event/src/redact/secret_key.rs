@@ -39,11 +39,20 @@ const NAMES_OF_KEYS: [&str; 2] = ["accesskeyid", "keyid"];
 /// and case apart. Quick; may say yes wrongly, since it knows no words.
 #[inline]
 pub(crate) fn may_be(key: &[u8]) -> bool {
-    key.last().is_some_and(|last| {
-        let ends_some_secret =
-            matches!(last | 0x20, b'd' | b'e' | b't' | b'n' | b'y' | b'l' | b's');
-        (ends_some_secret || !last.is_ascii_alphanumeric()) && ends_like_a_secret(key)
-    })
+    let Some([before, last]) = key.last_chunk::<2>() else {
+        return false;
+    };
+    let ends_some_secret = matches!(
+        [before | 0x20, last | 0x20],
+        [b'r' | b'w', b'd']
+            | [b's' | b'i', b'e']
+            | [b'e', b't' | b'n' | b'y']
+            | [b'o', b'n']
+            | [b'a', b'l']
+            | [b'l', b's']
+    );
+    let plain = before.is_ascii_alphanumeric() && last.is_ascii_alphanumeric();
+    (ends_some_secret || !plain) && ends_like_a_secret(key)
 }
 
 fn ends_like_a_secret(key: &[u8]) -> bool {
@@ -85,4 +94,29 @@ fn ends_with(words: &[String], list: &[&str]) -> bool {
         }
     }
     false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_secret_may_be() {
+        for word in SECRET {
+            let split = word.split_at(word.len() - 1);
+            for key in [
+                word.to_owned(),
+                word.to_uppercase(),
+                format!("my_{word}"),
+                format!("{word}-"),
+                format!("{}_{}", split.0, split.1),
+            ] {
+                assert!(may_be(key.as_bytes()) || !is_secret_key(&key), "{key}");
+            }
+            assert!(may_be(word.as_bytes()), "{word}");
+        }
+        for key in ["", "d", "amount", "channel", "version", "monkey", "author"] {
+            assert!(!may_be(key.as_bytes()) || key == "monkey", "{key}");
+        }
+    }
 }

@@ -9,7 +9,7 @@ use std::ops::Range;
 use super::REDACTED;
 
 /// The length of an AWS secret access key.
-pub(super) const AWS_KEY_BYTES: usize = 40;
+pub(crate) const AWS_KEY_BYTES: usize = 40;
 
 /// The parts of a text that are secrets, in order, none overlapping another.
 pub fn secret_parts(text: &str) -> Vec<Range<usize>> {

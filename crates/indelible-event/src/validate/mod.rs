@@ -8,6 +8,7 @@
 mod check;
 mod fill;
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
@@ -57,9 +58,9 @@ pub struct Admission<'a> {
 
 /// An event that may be committed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Admitted {
-    /// The canonical bytes, without secrets.
-    pub bytes: Vec<u8>,
+pub struct Admitted<'a> {
+    /// The canonical bytes, without secrets; borrowed if they are as they came.
+    pub bytes: Cow<'a, [u8]>,
     /// Its id, which the bytes hold.
     pub audit_id: AuditId,
     /// Its time, which the bytes hold as its producer wrote it.
@@ -73,17 +74,31 @@ pub struct Admitted {
     /// The problems that lenient mode let pass.
     pub tolerated: Vec<Problem>,
     /// Where the fields are, if the bytes are those that were passed over.
-    fields: Option<Fields>,
+    fields: Option<Box<Fields>>,
 }
 
-impl Admitted {
+impl Admitted<'_> {
+    /// The same, borrowing nothing.
+    pub fn into_owned(self) -> Admitted<'static> {
+        Admitted {
+            bytes: Cow::Owned(self.bytes.into_owned()),
+            audit_id: self.audit_id,
+            occurred_at: self.occurred_at,
+            flags: self.flags,
+            redactions: self.redactions,
+            schema_valid: self.schema_valid,
+            tolerated: self.tolerated,
+            fields: self.fields,
+        }
+    }
+
     /// The view of the bytes, without passing over them again where that can be had.
     ///
     /// # Errors
     /// [`NotCanonical`] if the bytes were replaced by others.
     pub fn view(&self) -> Result<EventView<'_>, NotCanonical> {
         let text = std::str::from_utf8(&self.bytes).map_err(|_| NotCanonical)?;
-        let known = self.fields.as_ref();
+        let known = self.fields.as_deref();
         match known.and_then(|fields| EventView::again(text, fields)) {
             Some(view) => Ok(view),
             None => EventView::parse(&self.bytes),
@@ -96,20 +111,20 @@ impl Admitted {
 ///
 /// # Errors
 /// Every problem of the event, each with its JSON pointer.
-pub fn admit(
-    raw: &[u8],
+pub fn admit<'a>(
+    raw: &'a [u8],
     admission: &Admission<'_>,
     random: &mut dyn FnMut(&mut [u8]),
-) -> Result<Admitted, Vec<Problem>> {
+) -> Result<Admitted<'a>, Vec<Problem>> {
     if raw.len() > EVENT_RAW_BYTES_MAX {
         return Err(vec![too_large(raw.len(), EVENT_RAW_BYTES_MAX)]);
     }
     if let Ok(view) = EventView::parse(raw) {
-        return admit_view(&view, true, admission, random);
+        return admit_view(view, true, admission, random);
     }
     let canonical = canonicalize(raw)?;
     match EventView::parse(&canonical) {
-        Ok(view) => admit_view(&view, false, admission, random),
+        Ok(view) => Ok(admit_view(view, false, admission, random)?.into_owned()),
         Err(_) => Err(vec![Problem::at(
             "",
             ProblemCode::WrongType,
@@ -123,20 +138,20 @@ pub fn admit_all<'e>(
     events: impl IntoIterator<Item = &'e [u8]>,
     admission: &Admission<'_>,
     random: &mut dyn FnMut(&mut [u8]),
-) -> Vec<Result<Admitted, Vec<Problem>>> {
+) -> Vec<Result<Admitted<'e>, Vec<Problem>>> {
     events
         .into_iter()
         .map(|raw| admit(raw, admission, random))
         .collect()
 }
 
-fn admit_view(
-    view: &EventView<'_>,
+fn admit_view<'a>(
+    view: EventView<'a>,
     offsets_hold: bool,
     admission: &Admission<'_>,
     random: &mut dyn FnMut(&mut [u8]),
-) -> Result<Admitted, Vec<Problem>> {
-    let mut check = check::Check::new(view, offsets_hold, admission);
+) -> Result<Admitted<'a>, Vec<Problem>> {
+    let mut check = check::Check::new(&view, offsets_hold, admission);
     check.run();
     let filled = fill::fill(&mut check, random);
     let check::Check {
@@ -148,15 +163,15 @@ fn admit_view(
     } = check;
     let mut as_it_came = edits.is_empty();
     let mut bytes = if as_it_came {
-        view.as_str().as_bytes().to_vec()
+        Cow::Borrowed(view.as_str().as_bytes())
     } else {
-        edits.apply(view.as_str())
+        Cow::Owned(edits.apply(view.as_str()))
     };
     let redacted = std::str::from_utf8(&bytes)
         .ok()
         .and_then(|text| redact_hinted(text, view.hints()));
     let redactions = redacted.map_or_else(Vec::new, |redacted| {
-        bytes = redacted.bytes;
+        bytes = Cow::Owned(redacted.bytes);
         as_it_came = false;
         redacted.pointers
     });
@@ -177,7 +192,7 @@ fn admit_view(
                 redactions,
                 schema_valid,
                 tolerated,
-                fields: as_it_came.then(|| view.found().clone()),
+                fields: as_it_came.then(|| view.into_found()),
             })
         }
         _ => Err(capped(problems)),

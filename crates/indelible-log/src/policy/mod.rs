@@ -5,6 +5,7 @@
 
 mod rules;
 
+use indelible_event::Field;
 use serde::{Deserialize, Serialize};
 
 pub(crate) use rules::{Action, Capture, Node, Rule, unescape_segment};
@@ -51,6 +52,14 @@ const KEPT: [&str; 15] = [
 pub struct SealingPolicy {
     draft: Draft,
     rules: Node,
+    places: Option<Vec<Place>>,
+}
+
+/// A field of the model that the policy has a word on.
+#[derive(Clone, Debug)]
+pub(crate) struct Place {
+    pub(crate) field: Field,
+    pub(crate) node: Node,
 }
 
 /// A policy as it is written down.
@@ -128,7 +137,12 @@ impl TryFrom<Draft> for SealingPolicy {
             }
         }
         rules.capture();
-        Ok(Self { draft, rules })
+        let places = places(&draft, &rules);
+        Ok(Self {
+            draft,
+            rules,
+            places,
+        })
     }
 }
 
@@ -146,6 +160,7 @@ impl Default for SealingPolicy {
         Self::try_from(draft.clone()).unwrap_or(Self {
             draft,
             rules: Node::default(),
+            places: None,
         })
     }
 }
@@ -160,6 +175,7 @@ impl SealingPolicy {
         Self::try_from(draft.clone()).unwrap_or(Self {
             draft,
             rules: Node::default(),
+            places: None,
         })
     }
 
@@ -182,6 +198,12 @@ impl SealingPolicy {
         &self.rules
     }
 
+    /// What it has a word on, in the order in which it stands in an event, if that is fields of
+    /// the model, and beside them keys of the event, the actor and the target that are none.
+    pub(crate) fn places(&self) -> Option<&[Place]> {
+        self.places.as_deref()
+    }
+
     /// Whether a text names a service rather than anybody's machine or program.
     pub(crate) fn is_service(&self, text: &str) -> bool {
         self.draft
@@ -198,6 +220,45 @@ impl SealingPolicy {
                 None => text == service,
             })
     }
+}
+
+/// See [`SealingPolicy::places`].
+fn places(draft: &Draft, rules: &Node) -> Option<Vec<Place>> {
+    const CAPTURED: [Field; 5] = [
+        Field::ActorType,
+        Field::ActorId,
+        Field::TargetType,
+        Field::TargetId,
+        Field::TargetUid,
+    ];
+    let mut fields = CAPTURED.to_vec();
+    let pointers = [&draft.fields, &draft.whole, &draft.masked];
+    for pointer in pointers.into_iter().flatten() {
+        let mut segments = pointer.split('/').skip(1);
+        let (first, rest) = (segments.next()?, segments.count());
+        match Field::from_pointer(pointer) {
+            Some(field) => fields.push(field),
+            // The view says whether there is such a key at all.
+            None if first != "*" && rest == 0 => {}
+            None if matches!(first, "actor" | "target") && rest == 1 && !pointer.ends_with('*') => {
+            }
+            None => return None,
+        }
+    }
+    // The view does not say whether this one looks like an address.
+    if draft.ip_values && !fields.contains(&Field::ActorIp) {
+        return None;
+    }
+    fields.sort_by_key(|field| field.pointer());
+    fields
+        .into_iter()
+        .map(|field| {
+            Some(Place {
+                field,
+                node: rules.at(field.pointer())?.clone(),
+            })
+        })
+        .collect()
 }
 
 #[cfg(test)]

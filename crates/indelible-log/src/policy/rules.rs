@@ -67,6 +67,12 @@ impl Node {
         self.child(&index.to_string())
     }
 
+    /// The node of a pointer without escapes.
+    pub(super) fn at(&self, pointer: &str) -> Option<&Self> {
+        let mut segments = pointer.split('/').skip(1);
+        segments.try_fold(self, |node, segment| node.child(segment))
+    }
+
     pub(super) fn add(&mut self, pointer: &str, action: Action) -> Result<(), PolicyError> {
         let wrong = || PolicyError::Pointer(pointer.to_owned());
         let twice = || PolicyError::Twice(pointer.to_owned());

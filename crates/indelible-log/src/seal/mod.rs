@@ -8,14 +8,19 @@
 
 mod again;
 pub mod detect;
+mod known;
 mod scan;
 mod skim;
 mod splice;
 
+use std::borrow::Cow;
+use std::ops::Range;
 use std::sync::Arc;
 
 use indelible_event::canonical::write_string;
 use indelible_event::ids::{AuditId, TenantId};
+use indelible_event::view::Kept;
+use indelible_event::{EventView, Field, NotCanonical};
 use indelible_store::{Error, Handle, Kind, Result, SealedValue};
 
 pub use again::{unseal, unsealed_part};
@@ -28,9 +33,9 @@ use scan::{Found, Refused, Scan};
 
 /// An event without its personal values, and these beside it.
 #[derive(Clone, Debug)]
-pub struct SealedEvent {
-    /// The event as it goes into the leaf; canonical.
-    pub bytes: Vec<u8>,
+pub struct SealedEvent<'a> {
+    /// The event as it goes into the leaf; canonical. Borrowed when nothing was sealed.
+    pub bytes: Cow<'a, [u8]>,
     /// Its personal values, by handle and pointer.
     pub sealed: Vec<SealedValue>,
     /// Number of the policy it was sealed under; for the leaf's `ledger.policy`.
@@ -40,9 +45,36 @@ pub struct SealedEvent {
     pub erased: bool,
     /// Subjects whose keys were not durable when it was sealed.
     pending: Vec<Arc<Subject>>,
+    /// What became of the fields, where that is known.
+    moved: Option<Moved>,
 }
 
-impl SealedEvent {
+/// What stands unchanged, and fields with a new value.
+#[derive(Clone, Debug)]
+struct Moved {
+    kept: Vec<Kept>,
+    put: Vec<(Field, Range<usize>)>,
+}
+
+impl SealedEvent<'_> {
+    /// The view of the sealed bytes; `of` is that of the event that was sealed.
+    ///
+    /// # Errors
+    /// [`NotCanonical`] if the bytes were replaced by others.
+    pub fn view<'s>(
+        &'s self,
+        of: &'s EventView<'_>,
+    ) -> std::result::Result<EventView<'s>, NotCanonical> {
+        match (&self.bytes, &self.moved) {
+            (Cow::Borrowed(_), _) => Ok(of.lent()),
+            (bytes, Some(moved)) => {
+                let text = str::from_utf8(bytes).map_err(|_| NotCanonical)?;
+                Ok(of.moved(text, &moved.kept, &moved.put))
+            }
+            (bytes, None) => EventView::parse(bytes),
+        }
+    }
+
     /// Whether it must be sealed again, another writer's key having been first. Ask after
     /// [`Keyring::flush_pending`] and before the append.
     pub fn is_superseded(&self) -> bool {
@@ -60,13 +92,27 @@ impl SealedEvent {
 /// # Errors
 /// [`Kind::Invalid`] when the event has a `sealed` of its own, is not canonical, or has personal
 /// values while there is no master key; else as the key store.
-pub fn seal_event(
-    event: &[u8],
+pub fn seal_event<'a>(
+    event: &'a [u8],
     audit_id: AuditId,
     policy: &SealingPolicy,
     keyring: &Keyring,
     tenant: &TenantId,
-) -> Result<SealedEvent> {
+) -> Result<SealedEvent<'a>> {
+    seal_view(&view(event)?, audit_id, policy, keyring, tenant)
+}
+
+/// Seals an event that was passed over already.
+///
+/// # Errors
+/// As [`seal_event`].
+pub fn seal_view<'a>(
+    event: &EventView<'a>,
+    audit_id: AuditId,
+    policy: &SealingPolicy,
+    keyring: &Keyring,
+    tenant: &TenantId,
+) -> Result<SealedEvent<'a>> {
     Sealer {
         audit_id,
         policy,
@@ -81,13 +127,13 @@ pub fn seal_event(
 ///
 /// # Errors
 /// As [`seal_event`].
-pub fn seal_again(
-    event: &[u8],
+pub fn seal_again<'a>(
+    event: &'a [u8],
     audit_id: AuditId,
     policy: &SealingPolicy,
     keyring: &Keyring,
     (tenant, handles): (&TenantId, &[Handle]),
-) -> Result<SealedEvent> {
+) -> Result<SealedEvent<'a>> {
     Sealer {
         audit_id,
         policy,
@@ -95,7 +141,11 @@ pub fn seal_again(
         tenant,
         handles: Some(handles),
     }
-    .seal(event)
+    .seal(&view(event)?)
+}
+
+fn view(event: &[u8]) -> Result<EventView<'_>> {
+    EventView::parse(event).map_err(|_| refuse(Refused::NotCanonical))
 }
 
 struct Sealer<'a> {
@@ -114,18 +164,26 @@ struct Subjects {
 }
 
 impl Sealer<'_> {
-    fn seal(&self, event: &[u8]) -> Result<SealedEvent> {
-        let text = str::from_utf8(event).map_err(|_| refuse(Refused::NotCanonical))?;
-        let scan = scan::scan(text, self.policy).map_err(refuse)?;
+    fn seal<'e>(&self, event: &EventView<'e>) -> Result<SealedEvent<'e>> {
+        let text = event.as_str();
+        if event.span(Field::Sealed).is_some() {
+            return Err(refuse(Refused::HasSealed));
+        }
+        let short = known::known(event, self.policy);
+        let in_fields = short.is_some();
+        let scan = match short {
+            Some(scan) => scan,
+            None => scan::scan(text, self.policy).map_err(refuse)?,
+        };
         let policy = self.policy.version();
         if scan.found.is_empty() || self.policy.is_off() {
-            let (bytes, sealed, pending) = (event.to_vec(), Vec::new(), Vec::new());
             return Ok(SealedEvent {
-                bytes,
-                sealed,
+                bytes: Cow::Borrowed(text.as_bytes()),
+                sealed: Vec::new(),
                 policy,
                 erased: false,
-                pending,
+                pending: Vec::new(),
+                moved: None,
             });
         }
         let subjects = self.subjects(text, &scan)?;
@@ -137,19 +195,21 @@ impl Sealer<'_> {
         }
         order.sort_by(|(a, x), (b, y)| (a.handle(), &x.pointer).cmp(&(b.handle(), &y.pointer)));
         let (sealed, commitments) = self.commit(text, &order)?;
-        let bytes = splice::splice(text, &scan, &commitments, |whose| {
+        let spliced = splice::splice(text, &scan, &commitments, |whose| {
             subjects.by_place[whose as usize]
                 .as_deref()
                 .map_or("", Subject::handle_text)
         });
         let pending = subjects.by_place.into_iter().flatten();
         let pending = pending.filter(|subject| !subject.is_durable()).collect();
+        let (kept, put) = (spliced.kept, spliced.put);
         Ok(SealedEvent {
-            bytes,
+            bytes: Cow::Owned(spliced.bytes),
             sealed,
             policy,
             erased: subjects.erased,
             pending,
+            moved: in_fields.then_some(Moved { kept, put }),
         })
     }
 

@@ -7,6 +7,7 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
+use indelible_event::Field;
 use indelible_event::canonical::unescape;
 use indelible_event::limits::DEPTH_MAX;
 
@@ -50,6 +51,8 @@ pub(super) struct Found<'p> {
     pub(super) search_name: Option<Cow<'p, str>>,
     pub(super) whose: Whose,
     pub(super) instead: Instead,
+    /// The field whose value it is, where that is known.
+    pub(super) field: Option<Field>,
 }
 
 /// All that sealing needs to know of an event.
@@ -93,24 +96,7 @@ pub(super) enum Refused {
 
 /// Passes over an event once.
 pub(super) fn scan<'p>(event: &str, policy: &'p SealingPolicy) -> Result<Scan<'p>, Refused> {
-    let draft = policy.draft();
-    let at_sign = if draft.email_values {
-        memchr::memchr(b'@', event.as_bytes())
-    } else {
-        None
-    };
-    let mut scanner = Scanner {
-        text: event,
-        policy,
-        next_at_sign: at_sign.unwrap_or(usize::MAX),
-        path: Vec::with_capacity(8),
-        scan: Scan {
-            found: Vec::new(),
-            captured: [None; 5],
-            sealed_at: 0,
-        },
-        has_sealed: false,
-    };
+    let mut scanner = Scanner::new(event, policy);
     let end = scanner
         .object(0, Some(policy.rules()), Whose::Record)
         .ok_or(Refused::NotCanonical)?;
@@ -132,25 +118,27 @@ enum Step {
     Item(usize),
 }
 
-struct Scanner<'a, 'p> {
+pub(super) struct Scanner<'a, 'p> {
     text: &'a str,
     policy: &'p SealingPolicy,
     /// The first at sign that is not passed yet.
     next_at_sign: usize,
     path: Vec<Step>,
-    scan: Scan<'p>,
+    pub(super) scan: Scan<'p>,
     has_sealed: bool,
 }
 
 /// A value about to be looked at.
 #[derive(Clone, Copy)]
-struct Spot<'p> {
-    member: usize,
-    value: usize,
-    node: Option<&'p Node>,
-    whose: Whose,
+pub(super) struct Spot<'p> {
+    /// Where its member starts.
+    pub(super) member: usize,
+    /// Where it starts itself.
+    pub(super) value: usize,
+    pub(super) node: Option<&'p Node>,
+    pub(super) whose: Whose,
     /// Whether values that look personal are sealed here.
-    open: bool,
+    pub(super) open: bool,
 }
 
 impl Spot<'_> {
@@ -170,7 +158,27 @@ struct Whole {
     whose: Whose,
 }
 
-impl<'p> Scanner<'_, 'p> {
+impl<'a, 'p> Scanner<'a, 'p> {
+    pub(super) fn new(text: &'a str, policy: &'p SealingPolicy) -> Self {
+        let at_sign = if policy.draft().email_values {
+            memchr::memchr(b'@', text.as_bytes())
+        } else {
+            None
+        };
+        Self {
+            text,
+            policy,
+            next_at_sign: at_sign.unwrap_or(usize::MAX),
+            path: Vec::new(),
+            scan: Scan {
+                found: Vec::new(),
+                captured: [None; 5],
+                sealed_at: 0,
+            },
+            has_sealed: false,
+        }
+    }
+
     fn object(&mut self, at: usize, node: Option<&'p Node>, whose: Whose) -> Option<usize> {
         let bytes = self.text.as_bytes();
         let top = self.path.is_empty();
@@ -267,7 +275,7 @@ impl<'p> Scanner<'_, 'p> {
     }
 
     /// A value that the policy has a word on.
-    fn ruled(&mut self, spot: Spot<'p>, node: &'p Node) -> Option<usize> {
+    pub(super) fn ruled(&mut self, spot: Spot<'p>, node: &'p Node) -> Option<usize> {
         let end = skip(self.text.as_bytes(), spot.value, 0)?;
         let whole = spot.until(end);
         if let Some(capture) = node.capture {
@@ -372,6 +380,7 @@ impl<'p> Scanner<'_, 'p> {
             search_name,
             whose: whole.whose,
             instead,
+            field: None,
         });
     }
 

@@ -4,6 +4,7 @@
 //! code; the tests hold the two together.
 
 use std::collections::HashSet;
+use std::sync::LazyLock;
 
 use indelible_event::{EventView, Field};
 
@@ -21,11 +22,17 @@ const HEAD_BYTES: usize = 3;
 pub fn extract(event: &EventView<'_>, terms: &mut Terms, numbers: &mut Vec<(Column, f64)>) {
     // Most of an event is filed, but for its keys: one allocation instead of one per doubling.
     terms.bytes.reserve(event.as_str().len() / 2);
-    for key in Key::ALL {
-        for &field in key.fields() {
-            if let Some(text) = event.text(field) {
-                terms.file(key, &text);
-            }
+    for (field, _) in event.fields() {
+        let filed = FILED.get(field as usize).copied().unwrap_or_default();
+        if let Some(key) = filed.key
+            && let Some(text) = event.text(field)
+        {
+            terms.file(key, &text);
+        }
+        if let Some(column) = filed.column
+            && let Some(number) = event.number(field)
+        {
+            numbers.push((column, number));
         }
     }
     if event.raw(Field::Category).is_none()
@@ -45,12 +52,32 @@ pub fn extract(event: &EventView<'_>, terms: &mut Terms, numbers: &mut Vec<(Colu
             words.file_all(&text);
         }
     }
-    for (column, field) in Column::ALL {
-        if let Some(number) = event.number(field) {
-            numbers.push((column, number));
+}
+
+/// What becomes of a field's value.
+#[derive(Clone, Copy, Default)]
+struct Filed {
+    key: Option<Key>,
+    column: Option<Column>,
+}
+
+/// By field.
+static FILED: LazyLock<[Filed; Field::COUNT]> = LazyLock::new(|| {
+    let mut filed = [Filed::default(); Field::COUNT];
+    for key in Key::ALL {
+        for &field in key.fields() {
+            if let Some(place) = filed.get_mut(field as usize) {
+                place.key = Some(key);
+            }
         }
     }
-}
+    for (column, field) in Column::ALL {
+        if let Some(place) = filed.get_mut(field as usize) {
+            place.column = Some(column);
+        }
+    }
+    filed
+});
 
 impl Terms {
     /// Files the record under the whole value of a field.
@@ -143,7 +170,7 @@ impl<'a> Words<'a> {
         let (known, new) = filed.split_at_checked(end - self.start).unwrap_or_default();
         let word = new.get(HEAD_BYTES..).unwrap_or_default();
         if self.count < WORDS_COMPARED_MAX {
-            return texts(known).any(|text| text == word);
+            return texts(known).any(|text| text.first() == word.first() && text == word);
         }
         let all = || texts(known).map(Box::from).collect();
         !self.seen.get_or_insert_with(all).insert(Box::from(word))
