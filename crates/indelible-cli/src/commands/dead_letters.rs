@@ -11,13 +11,13 @@ use crate::dead_letters::{Letter, files, read};
 use crate::exit::{Failure, Result};
 use crate::hex::hex;
 use crate::ledger;
-use crate::output::{Column, Output, Table, Tone};
+use crate::output::{Column, Output, Show, Table, Tone};
 
 /// Lists or shows.
 pub fn run(args: &DeadLetters, config: &Config, output: &mut Output) -> Result {
     let (disk, folder) = ledger::locate(config)?;
     let master = folder.master()?.ok_or_else(|| {
-        let path = folder.path().display();
+        let path = folder.path().shown();
         Failure::Could(format!(
             "dead letters need the master key, which is not in {path}"
         ))

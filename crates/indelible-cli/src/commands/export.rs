@@ -16,7 +16,7 @@ use crate::config::Config;
 use crate::exit::{Failure, OrCould, Result};
 use crate::export_names::beside;
 use crate::ledger::{self, Reading};
-use crate::output::Output;
+use crate::output::{Output, Show};
 use crate::process::tenant_to_read;
 
 /// Writes the files, or the leaves to standard output.
@@ -183,16 +183,16 @@ impl Part {
     fn create(path: &Path, force: bool) -> Result<Self> {
         if !force && path.exists() {
             let text = format!(
-                "{} is there already; say --force to write over it",
-                path.display()
+                "{} is no file; leave --out away to write to standard output",
+                path.shown()
             );
             return Err(Failure::Could(text));
         }
         // The finished file takes the name by a rename, which would replace a device or a pipe.
         if path.metadata().is_ok_and(|there| !there.is_file()) {
             let text = format!(
-                "{} is no file; leave --out away to write to standard output",
-                path.display()
+                "{} is there already; say --force to write over it",
+                path.shown()
             );
             return Err(Failure::Could(text));
         }
@@ -203,7 +203,7 @@ impl Part {
             .truncate(true)
             .mode(0o600)
             .open(&unfinished)
-            .or_could(format_args!("write {}", unfinished.display()))?;
+            .or_could(format_args!("write {}", unfinished.shown()))?;
         let writer = Some(BufWriter::with_capacity(256 * 1024, file));
         Ok(Self {
             writer,
@@ -218,7 +218,7 @@ impl Part {
         };
         writer
             .write_all(bytes)
-            .or_could(format_args!("write {}", self.path.display()))
+            .or_could(format_args!("write {}", self.path.shown()))
     }
 
     fn line(&mut self, bytes: &[u8]) -> Result {
@@ -227,7 +227,7 @@ impl Part {
     }
 
     fn finish(mut self) -> Result {
-        let doing = || format!("write {}", self.path.display());
+        let doing = || format!("write {}", self.path.shown());
         if let Some(writer) = self.writer.take() {
             let file = writer
                 .into_inner()

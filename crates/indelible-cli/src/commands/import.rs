@@ -15,7 +15,7 @@ use crate::config::Config;
 use crate::exit::{Failure, OrCould, Result};
 use crate::import::{Feed, Imported, Plan, Refusals, Rules, Run, plan};
 use crate::ledger::{self, Writing};
-use crate::output::Output;
+use crate::output::{Output, Show};
 use crate::process::tenant_to_write;
 
 /// Records that could not be mapped are listed nowhere, so each is flagged lenient.
@@ -31,7 +31,7 @@ pub fn run(args: &Import, config: &Config, output: &mut Output) -> Result {
     let tenant = tenant_to_write(args.tenant.as_deref(), config)?;
     let plan = plan(&args.paths)?;
     for path in &plan.passed_over {
-        output.note(format_args!("passed over: {}", path.display()));
+        output.note(format_args!("passed over: {}", path.shown()));
     }
     if plan.origins.is_empty() {
         return Err(Failure::Could(
@@ -122,6 +122,6 @@ fn receipts_to(path: &Path) -> Result<Box<dyn Write>> {
     if path == Path::new("-") {
         return Ok(Box::new(BufWriter::new(io::stdout())));
     }
-    let file = File::create(path).or_could(format_args!("write receipts to {}", path.display()))?;
+    let file = File::create(path).or_could(format_args!("write receipts to {}", path.shown()))?;
     Ok(Box::new(BufWriter::new(file)))
 }

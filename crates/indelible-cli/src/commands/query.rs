@@ -19,7 +19,7 @@ use crate::args::{Query, SortOrder};
 use crate::config::Config;
 use crate::exit::{Failure, OrCould, Result};
 use crate::ledger::{self, Reading};
-use crate::output::{Column, Output, Table, Tone};
+use crate::output::{Column, Output, Show, Table, Tone};
 use crate::process::{environment, tenant_to_read};
 
 /// Rows of one table; a longer answer is shown in several.
@@ -82,7 +82,7 @@ impl Answer<'_> {
             .or_could("list the tenants")?;
         if let Some(tenant) = tenant {
             if !tenants.contains(&tenant) {
-                let text = format!("there is no tenant {tenant} in {}", reading.path.display());
+                let text = format!("there is no tenant {tenant} in {}", reading.path.shown());
                 return Err(Failure::Could(text));
             }
             tenants = vec![tenant];

@@ -8,6 +8,7 @@ use super::settings::{SETTINGS, Setting};
 use super::{Config, Resolved, Source};
 use crate::args::{Color, Global, Switch};
 use crate::exit::{Failure, OrCould, Result};
+use crate::output::Show;
 
 /// Variables that start with `INDELIBLE_` and are no settings: tests and builds read them.
 const OTHER_VARIABLES: [&str; 9] = [
@@ -81,15 +82,14 @@ impl Layers {
         layers.environment = from_environment(environment, &mut problems);
         layers.path = file_to_read(global, environment);
         if let Some(path) = &layers.path {
-            let text =
-                fs::read_to_string(path).or_could(format_args!("read {}", path.display()))?;
+            let text = fs::read_to_string(path).or_could(format_args!("read {}", path.shown()))?;
             match text.parse::<toml::Table>() {
                 Ok(table) => flatten("", &table, &mut |key, value| {
                     if let Some((setting, value)) = check_file(path, key, value, &mut problems) {
                         layers.file.insert(setting.key, value);
                     }
                 }),
-                Err(error) => problems.push(format!("{}: {error}", path.display())),
+                Err(error) => problems.push(format!("{}: {error}", path.shown())),
             }
         }
         if problems.is_empty() {
@@ -249,7 +249,7 @@ fn check_file(
     value: &toml::Value,
     problems: &mut Vec<String>,
 ) -> Option<(&'static Setting, String)> {
-    let path = path.display();
+    let path = path.shown();
     let Some(setting) = SETTINGS.iter().find(|s| s.key == key) else {
         let hint = suggestion(key, SETTINGS.iter().map(|s| s.key.to_owned()));
         problems.push(format!("{path}: unknown setting `{key}`{hint}"));

@@ -17,7 +17,7 @@ use crate::config::Config;
 use crate::dead_letters;
 use crate::exit::{Failure, OrCould, Result};
 use crate::ledger::{self, Access};
-use crate::output::{Output, Tone};
+use crate::output::{Output, Show, Tone};
 use crate::process::tenant_to_read;
 
 /// Verifies and prints; whether all is clean.
@@ -47,7 +47,7 @@ pub fn data(
     all.dedup();
     let tenants = match tenant_to_read(tenant, config)? {
         Some(tenant) if !all.contains(&tenant) => {
-            let text = format!("there is no tenant {tenant} in {}", access.path.display());
+            let text = format!("there is no tenant {tenant} in {}", access.path.shown());
             return Err(Failure::Could(text));
         }
         Some(tenant) => vec![tenant],
