@@ -22,7 +22,8 @@ use crate::process::tenant_to_read;
 /// Writes the files, or the leaves to standard output.
 pub fn run(args: &Export, config: &Config, output: &mut Output) -> Result {
     let reading = ledger::read(config, output)?;
-    let tenant = match tenant_to_read(args.tenant.as_deref(), config)? {
+    let named = tenant_to_read(args.tenant.as_deref(), config)?;
+    let tenant = match named {
         Some(tenant) => tenant,
         None => only_tenant(&reading)?,
     };
@@ -181,15 +182,15 @@ struct Part {
 
 impl Part {
     fn create(path: &Path, force: bool) -> Result<Self> {
-        if !force && path.exists() {
+        // The finished file takes the name by a rename, which would replace a device or a pipe.
+        if path.metadata().is_ok_and(|there| !there.is_file()) {
             let text = format!(
                 "{} is no file; leave --out away to write to standard output",
                 path.shown()
             );
             return Err(Failure::Could(text));
         }
-        // The finished file takes the name by a rename, which would replace a device or a pipe.
-        if path.metadata().is_ok_and(|there| !there.is_file()) {
+        if !force && path.exists() {
             let text = format!(
                 "{} is there already; say --force to write over it",
                 path.shown()
