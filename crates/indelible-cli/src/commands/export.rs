@@ -12,6 +12,7 @@ use indelible_log::export::{Exported, Summary, export};
 use serde_json::json;
 
 use crate::args::Export;
+use crate::cancel;
 use crate::config::Config;
 use crate::exit::{Failure, OrCould, Result};
 use crate::export_names::beside;
@@ -21,8 +22,8 @@ use crate::process::tenant_to_read;
 
 /// Writes the files, or the leaves to standard output.
 pub fn run(args: &Export, config: &Config, output: &mut Output) -> Result {
-    let reading = ledger::read(config, output)?;
     let named = tenant_to_read(args.tenant.as_deref(), config)?;
+    let reading = ledger::read(config, output)?;
     let tenant = match named {
         Some(tenant) => tenant,
         None => only_tenant(&reading)?,
@@ -91,8 +92,11 @@ fn to_output(
     output: &mut Output,
 ) -> Result<Summary> {
     let mut written = Ok(());
+    let _gently = cancel::gently();
     let summary = export(&reading.stores, &reading.keyring, tenant, &mut |exported| {
-        if let Exported::Record { leaf, joined, .. } = exported {
+        if cancel::wanted() {
+            written = Err(cancelled("what was written ends with a whole record"));
+        } else if let Exported::Record { leaf, joined, .. } = exported {
             let line = if args.joined {
                 &join(leaf, joined)
             } else {
@@ -113,6 +117,8 @@ fn to_output(
 /// Writes beside the names first, and puts the files in their places when all is there.
 fn to_files(args: &Export, reading: &Reading, tenant: &TenantId, out: &Path) -> Result<Summary> {
     let with_disclosures = !args.joined && !args.without_disclosures;
+    // Before the first file is there, so that what is unfinished is always taken away.
+    let _gently = cancel::gently();
     let mut leaves = Part::create(out, args.force)?;
     let mut disclosures = with_disclosures
         .then(|| Part::create(&beside(out, "disclosures"), args.force))
@@ -122,7 +128,9 @@ fn to_files(args: &Export, reading: &Reading, tenant: &TenantId, out: &Path) -> 
         .transpose()?;
     let mut written = Ok(());
     let summary = export(&reading.stores, &reading.keyring, tenant, &mut |exported| {
-        if let Exported::Record {
+        if cancel::wanted() {
+            written = Err(cancelled("nothing was written"));
+        } else if let Exported::Record {
             leaf,
             joined,
             disclosures: lines,
@@ -161,6 +169,10 @@ fn to_files(args: &Export, reading: &Reading, tenant: &TenantId, out: &Path) -> 
         part.finish()?;
     }
     Ok(summary)
+}
+
+fn cancelled(what: &str) -> Failure {
+    Failure::Cancelled(what.to_owned())
 }
 
 /// The leaf with the personal values back in their places.
