@@ -303,17 +303,19 @@ fn none(config: &Config) -> Failure {
     ))
 }
 
-/// Makes the keys first: if we die before the directory is made, they are of no ledger and harm
-/// nobody; the other way round, a ledger would be without keys.
+/// Makes the keys first: if we die before the ledger is made, they are of no ledger and harm
+/// nobody; the other way round, a ledger would be without keys. Before them only the directory, so
+/// that where there can be none no keys are left either.
 fn create(config: &Config, env: &Env) -> Result<(RealDisk, Format)> {
     let disk = RealDisk::new(&config.data);
+    let doing = || format!("make a ledger in {}", config.data.shown());
+    disk.create_dir_all("").or_could(doing())?;
     let id = env.random_bytes::<16>();
     let ledger_id = hex(&id);
     let folder = KeyFolder::of(config, &ledger_id)?;
     folder.create(&first_origin(config, &ledger_id), env.random.as_ref())?;
     let hash_key = env.random_bytes::<16>();
-    Embedded::create(&disk, id, hash_key, env.clock.now())
-        .or_could(format_args!("make a ledger in {}", config.data.shown()))?;
+    Embedded::create(&disk, id, hash_key, env.clock.now()).or_could(doing())?;
     let format = Format::load(&disk).or_could("read what was just written")?;
     Ok((disk, format))
 }

@@ -263,6 +263,36 @@ fn only_what_writes_makes_a_ledger() {
 }
 
 #[test]
+fn where_no_ledger_can_be_made_no_keys_are_left() {
+    let place = Place::new();
+    let ran = place.ends(3, &format!("--data /proc/no/ledger {EMIT}"));
+    assert!(
+        ran.err.contains("cannot make a ledger in /proc/no/ledger"),
+        "{}",
+        ran.err
+    );
+    assert_eq!(support::files_below(&place.at("home")).len(), 0);
+}
+
+#[test]
+fn what_cannot_be_proved_is_said() {
+    let place = Place::new();
+    place.ok("keys init");
+    let says = |line: &str, code: i32, text: &str| {
+        let ran = place.ends(code, line);
+        assert!(ran.err.contains(text), "{line}: {}", ran.err);
+    };
+    says("prove 0", 3, "there is no tenant yet");
+    place.ok(EMIT);
+    says("prove 0 --tenant nobody", 3, "there is no tenant nobody");
+    says("prove 2", 3, "there is no record 2 in acme, it has 2");
+    place.ok("tenants create other");
+    says("prove 0", 2, "say --tenant");
+    let id = "018f3c2e-7b1a-7def-8abc-0123456789ab";
+    says(&format!("prove {id}"), 3, "there is no record with the id");
+}
+
+#[test]
 fn what_is_wrong_with_the_command_line_is_said_before_anything_is_looked_for() {
     let place = Place::new();
     for line in [

@@ -69,12 +69,19 @@ fn find(named: &Named, tenant: Option<TenantId>, reading: &Reading) -> Result<(T
     let id = match *named {
         Named::Id(id) => id,
         Named::Number(number) => {
-            let [tenant] = tenants.as_slice() else {
-                let text = "say --tenant: a number alone names no record";
-                return Err(Failure::Usage(text.to_owned()));
+            let tenant = match tenants.as_slice() {
+                [tenant] => tenant,
+                [] => return Err(Failure::Could("there is no tenant yet".to_owned())),
+                _ => {
+                    let text = "say --tenant: a number alone names no record";
+                    return Err(Failure::Usage(text.to_owned()));
+                }
             };
             let head = ledger.head(tenant).or_could("read the log")?;
-            let size = head.map_or(0, |head| head.frontier.size());
+            let size = head
+                .ok_or_else(|| Failure::Could(format!("there is no tenant {tenant}")))?
+                .frontier
+                .size();
             if number >= size {
                 let text = format!("there is no record {number} in {tenant}, it has {size}");
                 return Err(Failure::Could(text));
