@@ -7,6 +7,9 @@
 use std::fmt::Display;
 use std::io;
 
+/// The exit code of what was cancelled.
+pub const CANCELLED: u8 = 130;
+
 /// Why a command did not end with "done and clean".
 #[derive(Debug)]
 pub enum Failure {
@@ -16,6 +19,8 @@ pub enum Failure {
     Usage(String),
     /// It could not be done: input and output, a lock, a refusal by the store.
     Could(String),
+    /// A signal asked to stop; what was done before that is whole, and this says how much it was.
+    Cancelled(String),
     /// Whoever reads our standard output has gone; there is nobody left to tell.
     Unread,
 }
@@ -31,6 +36,7 @@ impl Failure {
             Self::No => 1,
             Self::Usage(_) => 2,
             Self::Could(_) => 3,
+            Self::Cancelled(_) => CANCELLED,
         }
     }
 
@@ -38,7 +44,7 @@ impl Failure {
     pub fn message(&self) -> Option<&str> {
         match self {
             Self::No | Self::Unread => None,
-            Self::Usage(text) | Self::Could(text) => Some(text),
+            Self::Usage(text) | Self::Could(text) | Self::Cancelled(text) => Some(text),
         }
     }
 

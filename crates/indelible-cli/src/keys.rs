@@ -20,6 +20,7 @@ use zeroize::Zeroizing;
 
 use crate::config::Config;
 use crate::exit::{Failure, OrCould, Result};
+use crate::output::Show;
 
 /// The key that signs checkpoints.
 pub const SIGNING: &str = "signing.key";
@@ -60,7 +61,7 @@ impl KeyFolder {
     /// # Errors
     /// [`Failure::Could`] when they cannot be written.
     pub fn create(&self, origin: &str, random: &dyn Random) -> Result {
-        let doing = || format!("write the keys to {}", self.path.display());
+        let doing = || format!("write the keys to {}", self.path.shown());
         let mut seed = Zeroizing::new([0; 32]);
         random.fill(&mut *seed);
         let signing = SigningKey::from_seed(origin, &seed).or_could(doing())?;
@@ -83,7 +84,7 @@ impl KeyFolder {
         };
         let key = SigningKey::parse_private(text.trim_end());
         key.map(Some)
-            .or_could(format_args!("use {}", self.path.join(SIGNING).display()))
+            .or_could(format_args!("use {}", self.path.join(SIGNING).shown()))
     }
 
     /// The master key, if it is here.
@@ -96,7 +97,7 @@ impl KeyFolder {
         };
         let key = MasterKey::parse(&text);
         key.map(Some)
-            .or_could(format_args!("use {}", self.path.join(MASTER).display()))
+            .or_could(format_args!("use {}", self.path.join(MASTER).shown()))
     }
 
     /// The signer's memory.
@@ -135,7 +136,7 @@ impl KeyFolder {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(Failure::Could(format!(
                 "cannot read {}: {error}",
-                path.display()
+                path.shown()
             ))),
         }
     }

@@ -27,7 +27,7 @@ use crate::dead_letters;
 use crate::exit::{Failure, OrCould, Result};
 use crate::hex::hex;
 use crate::keys::KeyFolder;
-use crate::output::{Output, Progress};
+use crate::output::{Output, Progress, Show};
 use crate::process::environment;
 
 /// Small state of the ledger.
@@ -179,7 +179,7 @@ pub fn try_write(config: &Config, output: &Output) -> Result<Opening> {
         .or_could("use the signing key")?
         .map(|signer| Arc::new(signer) as Arc<dyn Signer>);
     if signer.is_none() {
-        let path = access.folder.path().display();
+        let path = access.folder.path().shown();
         return Err(Failure::Could(format!(
             "the signing key is not in {path}; see --keys"
         )));
@@ -291,7 +291,7 @@ fn find(config: &Config) -> Result<Option<(RealDisk, Format)>> {
     match Format::load(&disk) {
         Ok(format) => Ok(Some((disk, format))),
         Err(error) if error.kind() == Kind::NotFound => Ok(None),
-        Err(error) => Err(error).or_could(format_args!("open {}", config.data.display())),
+        Err(error) => Err(error).or_could(format_args!("open {}", config.data.shown())),
     }
 }
 
@@ -299,21 +299,23 @@ fn none(config: &Config) -> Failure {
     Failure::Could(format!(
         "there is no ledger in {}; say --data DIR, or make one with indelible import, emit or keys \
          init",
-        config.data.display()
+        config.data.shown()
     ))
 }
 
-/// Makes the keys first: if we die before the directory is made, they are of no ledger and harm
-/// nobody; the other way round, a ledger would be without keys.
+/// Makes the keys first: if we die before the ledger is made, they are of no ledger and harm
+/// nobody; the other way round, a ledger would be without keys. Before them only the directory, so
+/// that where there can be none no keys are left either.
 fn create(config: &Config, env: &Env) -> Result<(RealDisk, Format)> {
     let disk = RealDisk::new(&config.data);
+    let doing = || format!("make a ledger in {}", config.data.shown());
+    disk.create_dir_all("").or_could(doing())?;
     let id = env.random_bytes::<16>();
     let ledger_id = hex(&id);
     let folder = KeyFolder::of(config, &ledger_id)?;
     folder.create(&first_origin(config, &ledger_id), env.random.as_ref())?;
     let hash_key = env.random_bytes::<16>();
-    Embedded::create(&disk, id, hash_key, env.clock.now())
-        .or_could(format_args!("make a ledger in {}", config.data.display()))?;
+    Embedded::create(&disk, id, hash_key, env.clock.now()).or_could(doing())?;
     let format = Format::load(&disk).or_could("read what was just written")?;
     Ok((disk, format))
 }

@@ -4,6 +4,7 @@
 //! what came of it; exit codes and streams are as `docs/cli.md` has them.
 
 mod args;
+mod cancel;
 mod commands;
 mod config;
 mod dead_letters;
@@ -43,7 +44,12 @@ fn main() -> ExitCode {
             return end(&plain, &Err(failure));
         }
     };
+    // Without it signals end the process as they always do.
+    let watched = cancel::watch();
     let mut output = Output::of_process(&config, &environment, cli.global.json, cli.global.quiet);
+    if let Err(error) = watched {
+        output.warn(format_args!("signals are not heeded: {error}"));
+    }
     let result = commands::run(&cli.command, &config, &mut output);
     // What was written before a failure is part of the answer.
     let flushed = output.flush();
@@ -54,8 +60,10 @@ fn end(output: &Output, result: &Result<(), Failure>) -> ExitCode {
     let Err(failure) = result else {
         return ExitCode::SUCCESS;
     };
-    if let Some(text) = failure.message() {
-        output.error(text);
+    match (failure, failure.message()) {
+        (Failure::Cancelled(_), Some(text)) => output.cancelled(text),
+        (_, Some(text)) => output.error(text),
+        (_, None) => {}
     }
     ExitCode::from(failure.code())
 }

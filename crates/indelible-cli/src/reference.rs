@@ -23,6 +23,14 @@ lock, a refusal) · 130 cancelled. `--json` gives JSON, one value per line, whol
 are for people, cut to the terminal's width, in the local time zone unless `--utc`. Colours only on
 a terminal, and not when `NO_COLOR` is set.
 
+File names and texts from elsewhere are shown so that a terminal does not obey them: control
+characters and marks that turn the direction of writing around as `\\u001b`, bytes that are no UTF-8
+as `\\xff`. JSON and exports that go to a file or a pipe are not touched.
+
+Ctrl-C and SIGTERM: `import` finishes the batch under way, publishes, and says what was imported so
+far; `export --out` leaves no file; `query --limit 0` ends with a whole record. Everything else ends
+at once, and so does everything at the second signal. The exit code is 130.
+
 Shell completion: `indelible completions bash|zsh|fish|elvish|powershell`.
 
 ## Where things lie

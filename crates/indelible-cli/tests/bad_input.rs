@@ -201,18 +201,52 @@ fn broken_records_in_a_cloudtrail_file() {
 fn emit_says_what_is_wrong_with_the_event() {
     let place = Place::new();
     let emit = |rest: &str| place.run(&format!("emit --actor user:ada --outcome success {rest}"));
-    let ran = emit("--action login");
-    assert_eq!(ran.code, 3, "{}", ran.err);
-    assert!(ran.err.contains("/event_type"), "{}", ran.err);
-    assert_eq!(emit("--action a.b --payload [1]").code, 2);
-    let ran = emit("--action a.b --at 2099-01-01T00:00:00Z");
-    assert!(ran.err.contains("[future-time]"), "{}", ran.err);
-    assert_eq!(
-        place
-            .run("emit --actor ada --outcome success --action a.b")
-            .code,
-        2
+    let wrong = |rest: &str, says: &str| {
+        let ran = emit(rest);
+        assert_eq!(ran.code, 2, "{rest}: {}", ran.err);
+        assert!(ran.err.contains(says), "{rest}: {}", ran.err);
+        assert_eq!(ran.out, "");
+    };
+    wrong("--action login", "--action: ");
+    wrong("--action privacy.erased", "--action: ");
+    wrong("--action content.publish", "--target: ");
+    wrong("--action a.b --at yesterday", "--at: ");
+    wrong("--action a.b --at 2099-01-01T00:00:00Z", "[future-time]");
+    wrong("--action a.b --outcome2 x", "--outcome");
+    let long = format!("--action a.b --correlation {}", "x".repeat(256));
+    wrong(&long, "--correlation: ");
+    let big = format!(
+        "--action a.b --payload {{\"x\":\"{}\"}}",
+        "x".repeat(70_000)
     );
+    wrong(&big, "[too-large]");
+    wrong("--action a.b --payload {\"a\":1,\"a\":2}", "--payload: /a");
+    for actor in ["ada", "robot:ada", ":ada", "user:"] {
+        let args = [
+            "emit",
+            "--actor",
+            actor,
+            "--outcome",
+            "success",
+            "--action",
+            "a.b",
+        ];
+        let ran = place.run_args(args);
+        assert_eq!(ran.code, 2, "{actor}: {}", ran.err);
+        assert!(ran.err.contains("--actor"), "{}", ran.err);
+    }
+    let ran = place.run("emit --actor user:ada --outcome done --action a.b");
+    assert_eq!(ran.code, 2, "{}", ran.err);
+    assert!(
+        ran.err.contains("--outcome: write one of success, "),
+        "{}",
+        ran.err
+    );
+    assert!(
+        !place.at("indelible-data").exists(),
+        "nothing was made for it"
+    );
+    assert_eq!(emit("--action a.b --payload [1]").code, 2);
     assert_eq!(emit("--action a.b --tenant _system").code, 2);
     assert_eq!(emit("--action a.b --tenant sp/ace").code, 2);
     assert_eq!(emit("--action a.b").code, 0);

@@ -40,13 +40,21 @@ fn nothing_is_written_to_it_and_reading_goes_on() {
     // The newer state brought back, everything goes on.
     let told = place.ends(1, "recover");
     assert!(told.out.contains("rolled-back"), "{}", told.out);
+    let told = place.ends(1, "recover --json").json();
+    assert_eq!(told.len(), 1, "one document");
+    assert_eq!(told[0]["recovered"], false);
+    assert_eq!(told[0]["findings"][0]["finding"], "rolled-back");
     place.ends(3, EMIT);
 }
 
 #[test]
 fn recovery_starts_an_incarnation_that_says_what_is_missing() {
     let place = rolled_back();
-    place.ok("recover --yes");
+    let told = place.ok("recover --yes --json").json();
+    assert_eq!(told.len(), 1, "one document");
+    assert_eq!(told[0]["recovered"], true);
+    assert_eq!(told[0]["incarnation"], 2);
+    assert_eq!(told[0]["findings"][0]["finding"], "rolled-back");
     place.ok(EMIT);
     let said = place
         .ok("query --json type:log.recovered --tenant _system")

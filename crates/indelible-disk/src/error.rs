@@ -27,12 +27,17 @@ pub type Result<T> = std::result::Result<T, DiskError>;
 
 /// A failed disk operation.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot {operation} {path}: {source}")]
+#[error("cannot {operation} {}: {source}", named(path))]
 pub struct DiskError {
     kind: DiskErrorKind,
     operation: &'static str,
     path: String,
     source: io::Error,
+}
+
+/// The path as people name it: the root is `.`.
+fn named(path: &str) -> &str {
+    if path.is_empty() { "." } else { path }
 }
 
 impl DiskError {
@@ -78,5 +83,20 @@ impl DiskError {
     /// The error as one of the standard library, for interfaces that want that.
     pub fn into_io(self) -> io::Error {
         io::Error::new(self.source.kind(), self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_root_has_a_name_too() {
+        let text = |path| {
+            let source = io::Error::other("broken");
+            DiskError::new("sync", path, source).to_string()
+        };
+        assert_eq!(text("a/b"), "cannot sync a/b: broken");
+        assert_eq!(text(""), "cannot sync .: broken");
     }
 }

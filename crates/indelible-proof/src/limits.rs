@@ -13,6 +13,8 @@ pub const PROOF_HASHES_MAX: usize = 130;
 
 /// Hashes of the newest records kept to tell a repeated record from a second version, in records.
 pub const RECENT_RECORDS_MAX: usize = 4_096;
+/// Neighbouring records in doubt that are settled one by one; more are named together.
+pub const DOUBTS_SETTLED_MAX: u64 = 4_096;
 /// Records kept that came before their turn; beyond, what they wait for is called missing.
 pub const EARLY_RECORDS_MAX: usize = 16_384;
 /// Readings of a damaged log (which records are wrong) followed at the same time.

@@ -11,20 +11,44 @@ use crate::dead_letters::{Letter, files, read};
 use crate::exit::{Failure, Result};
 use crate::hex::hex;
 use crate::ledger;
-use crate::output::{Column, Output, Table, Tone};
+use crate::output::{Column, Output, Show, Table, Tone};
 
 /// Lists or shows.
 pub fn run(args: &DeadLetters, config: &Config, output: &mut Output) -> Result {
+    let id = match args {
+        DeadLetters::List => None,
+        DeadLetters::Show { id } => Some(Id::parse(id)?),
+    };
     let (disk, folder) = ledger::locate(config)?;
     let master = folder.master()?.ok_or_else(|| {
-        let path = folder.path().display();
+        let path = folder.path().shown();
         Failure::Could(format!(
             "dead letters need the master key, which is not in {path}"
         ))
     })?;
-    match args {
-        DeadLetters::List => list(&disk, &master, output),
-        DeadLetters::Show { id } => show(id, &disk, &master, output),
+    match id {
+        None => list(&disk, &master, output),
+        Some(id) => show(&id, &disk, &master, output),
+    }
+}
+
+/// The id of a letter, as the list has it.
+struct Id<'a> {
+    text: &'a str,
+    file: &'a str,
+    number: u64,
+}
+
+impl<'a> Id<'a> {
+    fn parse(text: &'a str) -> Result<Self> {
+        let parts = text.rsplit_once('/');
+        let parts = parts.and_then(|(file, number)| Some((file, number.parse().ok()?)));
+        let (file, number) = parts.ok_or_else(|| {
+            Failure::Usage(format!(
+                "`{text}` is no id of `indelible dead-letters list`"
+            ))
+        })?;
+        Ok(Self { text, file, number })
     }
 }
 
@@ -81,25 +105,23 @@ fn row(id: String, letter: &Letter, bytes: usize, output: &Output) -> Vec<(Strin
     ]
 }
 
-fn show(id: &str, disk: &RealDisk, master: &MasterKey, output: &mut Output) -> Result {
-    let wrong = || Failure::Usage(format!("`{id}` is no id of `indelible dead-letters list`"));
-    let (name, number) = id.split_once('/').ok_or_else(wrong)?;
-    let number: u64 = number.parse().map_err(|_| wrong())?;
-    if !files(disk)?.iter().any(|file| file == name) {
-        return Err(wrong());
+fn show(id: &Id<'_>, disk: &RealDisk, master: &MasterKey, output: &mut Output) -> Result {
+    let none = || Failure::Could(format!("there is no dead letter {}", id.text));
+    if !files(disk)?.iter().any(|file| file == id.file) {
+        return Err(none());
     }
     let mut found = None;
-    read(disk, master, name, &mut |at, letter, input| {
-        if at == number {
+    read(disk, master, id.file, &mut |at, letter, input| {
+        if at == id.number {
             found = Some((letter, input.to_vec()));
         }
         found.is_none()
     })?;
-    let (letter, input) = found.ok_or_else(wrong)?;
+    let (letter, input) = found.ok_or_else(none)?;
     if output.json {
         let text = str::from_utf8(&input).ok();
         let hex = text.is_none().then(|| hex(&input));
-        let line = json!({"id": id, "input": text, "input_hex": hex, "letter": letter});
+        let line = json!({"id": id.text, "input": text, "input_hex": hex, "letter": letter});
         return output.json_line(&line);
     }
     let Letter {

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use indelible_event::Mode;
 use indelible_event::canonical::canonicalize;
 use indelible_event::catalogue::NATIVE;
+use indelible_event::{Mode, Origin, Problem, admit};
 use indelible_log::outcome::{Outcome, Submission};
 use indelible_log::prepare::Admission;
 use indelible_proof::receipt::Receipt;
@@ -15,12 +15,25 @@ use crate::exit::{Failure, OrCould, Result};
 use crate::import::{Writer, in_words};
 use crate::ledger;
 use crate::output::{Output, Tone};
-use crate::process::tenant_to_write;
+use crate::process::{environment, tenant_to_write};
+
+/// Where each option's value stands in the event.
+const PLACES: [(&str, &str); 8] = [
+    ("/actor", "--actor"),
+    ("/target", "--target"),
+    ("/context", "--correlation"),
+    ("/data", "--payload"),
+    ("/description", "--description"),
+    ("/event_type", "--action"),
+    ("/occurred_at", "--at"),
+    ("/outcome", "--outcome"),
+];
 
 /// Writes the event and prints its receipt.
 pub fn run(args: &Emit, config: &Config, output: &mut Output) -> Result {
     let tenant = tenant_to_write(args.tenant.as_deref(), config)?;
     let event = event(args)?;
+    check(&event)?;
     let ledger = ledger::write(config, output)?;
     let admission = Arc::new(Admission {
         mode: Mode::Strict,
@@ -40,10 +53,7 @@ pub fn run(args: &Emit, config: &Config, output: &mut Output) -> Result {
     let receipt = match outcome {
         Some(Outcome::New(receipt) | Outcome::Repeat(receipt)) => receipt,
         Some(Outcome::Refused(problems)) => {
-            return Err(Failure::Could(format!(
-                "the event was refused: {}",
-                in_words(&problems)
-            )));
+            return Err(refused(&problems));
         }
         Some(Outcome::Conflict(receipt)) => {
             let text = format!(
@@ -61,9 +71,54 @@ pub fn run(args: &Emit, config: &Config, output: &mut Output) -> Result {
             ));
         }
     };
+    // Published whether or not somebody reads the receipt; told whether or not it was published.
+    let published = ledger.publish_and_close();
     print(&receipt, output)?;
-    output.flush()?;
-    ledger.publish_and_close()
+    published
+}
+
+/// Refuses what the ledger would refuse, before there is any ledger.
+fn check(event: &[u8]) -> Result {
+    let env = environment();
+    let admission = indelible_event::Admission {
+        mode: Mode::Strict,
+        catalogue: &NATIVE,
+        dialect: NATIVE.name,
+        origin: Origin::Producer,
+        tenant: None,
+        now: env.clock.now(),
+    };
+    admit(event, &admission, &mut |bytes| env.random.fill(bytes))
+        .map(drop)
+        .map_err(|problems| refused(&problems))
+}
+
+/// All that is in the event was typed, so what is wrong with it is wrong with the command line.
+fn refused(problems: &[Problem]) -> Failure {
+    let mut lines: Vec<String> = problems
+        .iter()
+        .map(|problem| {
+            let Problem {
+                pointer,
+                code,
+                message,
+                ..
+            } = problem;
+            let option = PLACES.iter().find(|(place, _)| is_within(pointer, place));
+            let option = option.map_or("the event", |(_, option)| option);
+            let within = pointer.strip_prefix("/data").unwrap_or_default();
+            let gap = if within.is_empty() { "" } else { " " };
+            format!("{option}{gap}{within}: {message} [{code}]")
+        })
+        .collect();
+    // Type and id of one option may lack for one reason.
+    lines.dedup();
+    Failure::Usage(lines.join("\n"))
+}
+
+fn is_within(pointer: &str, place: &str) -> bool {
+    let rest = pointer.strip_prefix(place);
+    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
 fn print(receipt: &Receipt, output: &mut Output) -> Result {

@@ -12,17 +12,19 @@ use indelible_log::export::{Exported, Summary, export};
 use serde_json::json;
 
 use crate::args::Export;
+use crate::cancel;
 use crate::config::Config;
 use crate::exit::{Failure, OrCould, Result};
 use crate::export_names::beside;
 use crate::ledger::{self, Reading};
-use crate::output::Output;
+use crate::output::{Output, Show};
 use crate::process::tenant_to_read;
 
 /// Writes the files, or the leaves to standard output.
 pub fn run(args: &Export, config: &Config, output: &mut Output) -> Result {
+    let named = tenant_to_read(args.tenant.as_deref(), config)?;
     let reading = ledger::read(config, output)?;
-    let tenant = match tenant_to_read(args.tenant.as_deref(), config)? {
+    let tenant = match named {
         Some(tenant) => tenant,
         None => only_tenant(&reading)?,
     };
@@ -90,8 +92,11 @@ fn to_output(
     output: &mut Output,
 ) -> Result<Summary> {
     let mut written = Ok(());
+    let _gently = cancel::gently();
     let summary = export(&reading.stores, &reading.keyring, tenant, &mut |exported| {
-        if let Exported::Record { leaf, joined, .. } = exported {
+        if cancel::wanted() {
+            written = Err(cancelled("what was written ends with a whole record"));
+        } else if let Exported::Record { leaf, joined, .. } = exported {
             let line = if args.joined {
                 &join(leaf, joined)
             } else {
@@ -112,6 +117,8 @@ fn to_output(
 /// Writes beside the names first, and puts the files in their places when all is there.
 fn to_files(args: &Export, reading: &Reading, tenant: &TenantId, out: &Path) -> Result<Summary> {
     let with_disclosures = !args.joined && !args.without_disclosures;
+    // Before the first file is there, so that what is unfinished is always taken away.
+    let _gently = cancel::gently();
     let mut leaves = Part::create(out, args.force)?;
     let mut disclosures = with_disclosures
         .then(|| Part::create(&beside(out, "disclosures"), args.force))
@@ -121,7 +128,9 @@ fn to_files(args: &Export, reading: &Reading, tenant: &TenantId, out: &Path) -> 
         .transpose()?;
     let mut written = Ok(());
     let summary = export(&reading.stores, &reading.keyring, tenant, &mut |exported| {
-        if let Exported::Record {
+        if cancel::wanted() {
+            written = Err(cancelled("nothing was written"));
+        } else if let Exported::Record {
             leaf,
             joined,
             disclosures: lines,
@@ -162,6 +171,10 @@ fn to_files(args: &Export, reading: &Reading, tenant: &TenantId, out: &Path) -> 
     Ok(summary)
 }
 
+fn cancelled(what: &str) -> Failure {
+    Failure::Cancelled(what.to_owned())
+}
+
 /// The leaf with the personal values back in their places.
 fn join(leaf: &[u8], event: &[u8]) -> Vec<u8> {
     let Ok(view) = LeafView::locate(leaf) else {
@@ -181,18 +194,18 @@ struct Part {
 
 impl Part {
     fn create(path: &Path, force: bool) -> Result<Self> {
-        if !force && path.exists() {
-            let text = format!(
-                "{} is there already; say --force to write over it",
-                path.display()
-            );
-            return Err(Failure::Could(text));
-        }
         // The finished file takes the name by a rename, which would replace a device or a pipe.
         if path.metadata().is_ok_and(|there| !there.is_file()) {
             let text = format!(
                 "{} is no file; leave --out away to write to standard output",
-                path.display()
+                path.shown()
+            );
+            return Err(Failure::Could(text));
+        }
+        if !force && path.exists() {
+            let text = format!(
+                "{} is there already; say --force to write over it",
+                path.shown()
             );
             return Err(Failure::Could(text));
         }
@@ -203,7 +216,7 @@ impl Part {
             .truncate(true)
             .mode(0o600)
             .open(&unfinished)
-            .or_could(format_args!("write {}", unfinished.display()))?;
+            .or_could(format_args!("write {}", unfinished.shown()))?;
         let writer = Some(BufWriter::with_capacity(256 * 1024, file));
         Ok(Self {
             writer,
@@ -218,7 +231,7 @@ impl Part {
         };
         writer
             .write_all(bytes)
-            .or_could(format_args!("write {}", self.path.display()))
+            .or_could(format_args!("write {}", self.path.shown()))
     }
 
     fn line(&mut self, bytes: &[u8]) -> Result {
@@ -227,7 +240,7 @@ impl Part {
     }
 
     fn finish(mut self) -> Result {
-        let doing = || format!("write {}", self.path.display());
+        let doing = || format!("write {}", self.path.shown());
         if let Some(writer) = self.writer.take() {
             let file = writer
                 .into_inner()

@@ -11,11 +11,12 @@ use indelible_log::prepare::Admission;
 use serde_json::json;
 
 use crate::args::{Format, Import};
+use crate::cancel;
 use crate::config::Config;
 use crate::exit::{Failure, OrCould, Result};
 use crate::import::{Feed, Imported, Plan, Refusals, Rules, Run, plan};
 use crate::ledger::{self, Writing};
-use crate::output::Output;
+use crate::output::{Output, Show};
 use crate::process::tenant_to_write;
 
 /// Records that could not be mapped are listed nowhere, so each is flagged lenient.
@@ -31,7 +32,7 @@ pub fn run(args: &Import, config: &Config, output: &mut Output) -> Result {
     let tenant = tenant_to_write(args.tenant.as_deref(), config)?;
     let plan = plan(&args.paths)?;
     for path in &plan.passed_over {
-        output.note(format_args!("passed over: {}", path.display()));
+        output.note(format_args!("passed over: {}", path.shown()));
     }
     if plan.origins.is_empty() {
         return Err(Failure::Could(
@@ -41,22 +42,33 @@ pub fn run(args: &Import, config: &Config, output: &mut Output) -> Result {
     let receipts = args.receipts.as_deref().map(receipts_to).transpose()?;
     let receipts_on_stdout = args.receipts.as_deref() == Some(Path::new("-"));
     let ledger = ledger::write(config, output)?;
+    let gently = cancel::gently();
     let rules = rules(args, config, tenant);
-    let imported = import(&ledger, &rules, plan, output, receipts)?;
-    let letters = imported.letters;
-    ledger.publish_and_close()?;
+    let imported = import(&ledger, &rules, plan, output, receipts);
+    // Whatever ended it, what is durable is published.
+    let published = ledger.publish_and_close();
+    let imported = imported?;
+    published?;
+    drop(gently);
     let counts = imported.counts;
+    let cancelled = imported.cancelled;
     if output.json {
-        let line = json!({"counts": counts, "dead_letters": letters});
+        let letters = &imported.letters;
+        let line = json!({"cancelled": cancelled, "counts": counts, "dead_letters": letters});
         if receipts_on_stdout {
             output.note(line);
         } else {
             output.json_line(&line)?;
         }
-    } else if receipts_on_stdout {
+    } else if receipts_on_stdout && !cancelled {
         output.note(counts);
-    } else {
+    } else if !cancelled {
         output.line(counts)?;
+    }
+    if cancelled {
+        return Err(Failure::Cancelled(format!(
+            "{counts} so far; import again to go on"
+        )));
     }
     if imported.unreadable {
         return Err(Failure::Could(
@@ -84,7 +96,10 @@ fn import(
     let bytes = plan.bytes;
     let feed = Feed::start(plan, rules.format).or_could("start reading")?;
     let imported = Run::new(&ledger.log, rules, refusals, output, receipts).all(&feed, bytes)?;
-    feed.finish();
+    // Cancelled, its thread may be waiting for input that never comes.
+    if !imported.cancelled {
+        feed.finish();
+    }
     Ok(imported)
 }
 
@@ -122,6 +137,6 @@ fn receipts_to(path: &Path) -> Result<Box<dyn Write>> {
     if path == Path::new("-") {
         return Ok(Box::new(BufWriter::new(io::stdout())));
     }
-    let file = File::create(path).or_could(format_args!("write receipts to {}", path.display()))?;
+    let file = File::create(path).or_could(format_args!("write receipts to {}", path.shown()))?;
     Ok(Box::new(BufWriter::new(file)))
 }

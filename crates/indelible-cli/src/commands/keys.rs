@@ -10,7 +10,7 @@ use crate::config::Config;
 use crate::exit::{Failure, OrCould, Result};
 use crate::keys::{self, KeyFolder};
 use crate::ledger::{self, Access};
-use crate::output::{Column, Output, Table, Tone};
+use crate::output::{Column, Output, Show, Table, Tone};
 
 /// Shows, lists or makes keys.
 pub fn run(args: &Keys, config: &Config, output: &mut Output) -> Result {
@@ -21,7 +21,7 @@ pub fn run(args: &Keys, config: &Config, output: &mut Output) -> Result {
             let writing = ledger::write(config, output)?;
             output.note(format_args!(
                 "keys are in {}",
-                writing.access.folder.path().display()
+                writing.access.folder.path().shown()
             ));
             show(&writing.access, output)?;
             writing.publish_and_close()
@@ -35,7 +35,7 @@ fn show(access: &Access, output: &mut Output) -> Result {
         .ok_or_else(|| Failure::Could("nothing was ever written to this ledger".to_owned()))?;
     let signing = access.folder.signing()?.ok_or_else(|| {
         let path = access.folder.path().join(keys::SIGNING);
-        Failure::Could(format!("the signing key is not here: {}", path.display()))
+        Failure::Could(format!("the signing key is not here: {}", path.shown()))
     })?;
     let origin = identity.origin_in_force();
     let key = signing
@@ -90,7 +90,7 @@ fn list(config: &Config, output: &mut Output) -> Result {
         ]);
     }
     if !output.json {
-        output.note(format_args!("keys in {}", base.display()));
+        output.note(format_args!("keys in {}", base.shown()));
         if !table.is_empty() {
             output.table(&table)?;
         }
@@ -103,7 +103,7 @@ fn ledgers(base: &std::path::Path) -> Result<Vec<String>> {
     let entries = match fs::read_dir(base) {
         Ok(entries) => entries,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(error) => return Err(error).or_could(format_args!("read {}", base.display())),
+        Err(error) => return Err(error).or_could(format_args!("read {}", base.shown())),
     };
     let mut found: Vec<String> = entries
         .filter_map(|entry| entry.ok()?.file_name().into_string().ok())

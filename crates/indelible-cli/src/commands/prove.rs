@@ -4,52 +4,91 @@ use std::fs;
 
 use indelible_event::ids::{AuditId, TenantId};
 use indelible_log::prove::prove;
+use serde_json::json;
 
 use crate::args::Prove;
 use crate::config::Config;
 use crate::exit::{Failure, OrCould, Result};
 use crate::ledger::{self, Reading};
-use crate::output::Output;
+use crate::output::{Output, Show};
 use crate::process::tenant_to_read;
 
 /// Makes the proof and writes it.
 pub fn run(args: &Prove, config: &Config, output: &mut Output) -> Result {
-    let reading = ledger::read(config, output)?;
     let tenant = tenant_to_read(args.tenant.as_deref(), config)?;
-    let (tenant, number) = find(&args.record, tenant, &reading)?;
+    let named = Named::parse(&args.record)?;
+    let reading = ledger::read(config, output)?;
+    let (tenant, number) = find(&named, tenant, &reading)?;
     let proof = prove(&reading.stores, &tenant, number).or_could("prove the record")?;
     let mut text = serde_json::to_string(&proof).or_could("write the proof")?;
     text.push('\n');
-    match &args.out {
-        None => output.bytes(text.as_bytes()),
-        Some(path) => {
-            fs::write(path, text).or_could(format_args!("write {}", path.display()))?;
-            output.note(format_args!(
-                "record {number} of {tenant} is proved in {}",
-                path.display()
-            ));
-            Ok(())
+    let Some(path) = &args.out else {
+        return output.bytes(text.as_bytes());
+    };
+    fs::write(path, text).or_could(format_args!("write {}", path.shown()))?;
+    if output.json {
+        return output.json_line(&json!({
+            "out": path.to_string_lossy(),
+            "receipt": proof.receipt,
+        }));
+    }
+    output.note(format_args!(
+        "record {number} of {tenant} is proved in {}",
+        path.shown()
+    ));
+    Ok(())
+}
+
+/// How a record is named on the command line.
+enum Named {
+    Number(u64),
+    Id(AuditId),
+}
+
+impl Named {
+    fn parse(text: &str) -> Result<Self> {
+        if let Ok(number) = text.parse() {
+            return Ok(Self::Number(number));
         }
+        let wrong = |error| Failure::Usage(format!("`{text}` is no sequence number: {error}"));
+        AuditId::parse(text).map(Self::Id).map_err(wrong)
     }
 }
 
-fn find(text: &str, tenant: Option<TenantId>, reading: &Reading) -> Result<(TenantId, u64)> {
+fn find(named: &Named, tenant: Option<TenantId>, reading: &Reading) -> Result<(TenantId, u64)> {
     let ledger = reading.stores.ledger.as_ref();
-    let tenants = match tenant {
-        Some(tenant) => vec![tenant],
-        None => ledger.tenants().or_could("list the tenants")?,
+    let tenants = if let Some(tenant) = tenant {
+        vec![tenant]
+    } else {
+        let mut all = ledger.tenants().or_could("list the tenants")?;
+        if matches!(named, Named::Number(_)) {
+            all.retain(|tenant| !tenant.is_ours());
+        }
+        all
     };
-    if let Ok(number) = text.parse::<u64>() {
-        let mut named = tenants.into_iter().filter(|tenant| !tenant.is_ours());
-        return match (named.next(), named.next()) {
-            (Some(tenant), None) => Ok((tenant, number)),
-            _ => Err(Failure::Usage(
-                "say --tenant: a number alone names no record".to_owned(),
-            )),
-        };
-    }
-    let id = AuditId::parse(text)
-        .map_err(|error| Failure::Usage(format!("`{text}` is no sequence number: {error}")))?;
+    let id = match *named {
+        Named::Id(id) => id,
+        Named::Number(number) => {
+            let tenant = match tenants.as_slice() {
+                [tenant] => tenant,
+                [] => return Err(Failure::Could("there is no tenant yet".to_owned())),
+                _ => {
+                    let text = "say --tenant: a number alone names no record";
+                    return Err(Failure::Usage(text.to_owned()));
+                }
+            };
+            let head = ledger.head(tenant).or_could("read the log")?;
+            let size = head
+                .ok_or_else(|| Failure::Could(format!("there is no tenant {tenant}")))?
+                .frontier
+                .size();
+            if number >= size {
+                let text = format!("there is no record {number} in {tenant}, it has {size}");
+                return Err(Failure::Could(text));
+            }
+            return Ok((tenant.clone(), number));
+        }
+    };
     for tenant in tenants {
         let found = ledger.find(&tenant, &[id]).or_could("look the id up")?;
         if let Some(number) = found.first().copied().flatten() {

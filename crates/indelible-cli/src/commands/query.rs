@@ -16,10 +16,11 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use crate::args::{Query, SortOrder};
+use crate::cancel;
 use crate::config::Config;
 use crate::exit::{Failure, OrCould, Result};
 use crate::ledger::{self, Reading};
-use crate::output::{Column, Output, Table, Tone};
+use crate::output::{Column, Output, Show, Table, Tone};
 use crate::process::{environment, tenant_to_read};
 
 /// Rows of one table; a longer answer is shown in several.
@@ -82,7 +83,7 @@ impl Answer<'_> {
             .or_could("list the tenants")?;
         if let Some(tenant) = tenant {
             if !tenants.contains(&tenant) {
-                let text = format!("there is no tenant {tenant} in {}", reading.path.display());
+                let text = format!("there is no tenant {tenant} in {}", reading.path.shown());
                 return Err(Failure::Could(text));
             }
             tenants = vec![tenant];
@@ -168,8 +169,13 @@ impl Answer<'_> {
         let mut lines = Lines::default();
         let mut result = Ok(());
         let mut any_damage = false;
+        let _gently = cancel::gently();
         for_each(index, ledger, query, after, &mut |seen| {
             match seen {
+                _ if cancel::wanted() => {
+                    let text = "the answer is not whole".to_owned();
+                    result = Err(Failure::Cancelled(text));
+                }
                 Seen::Row(row) => {
                     result = self.row(&row, &mut lines, output);
                     if result.is_ok() && lines.0.len() >= TABLE_ROWS_MAX {
@@ -188,8 +194,8 @@ impl Answer<'_> {
             }
         })
         .or_could("read the answer")?;
-        result?;
         lines.print(output)?;
+        result?;
         if any_damage { Err(Failure::No) } else { Ok(()) }
     }
 

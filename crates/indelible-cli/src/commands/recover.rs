@@ -1,6 +1,6 @@
 //! `recover`: going on after the ledger was rolled back, with a record of what is missing.
 
-use indelible_log::recover::recover;
+use indelible_log::recover::{Recovered, recover};
 use indelible_proof::finding::Finding;
 use serde_json::json;
 
@@ -9,22 +9,36 @@ use crate::config::Config;
 use crate::exit::{Failure, OrCould, Result};
 use crate::keys;
 use crate::ledger::{self, Opening};
-use crate::output::Output;
+use crate::output::{Output, Show};
 use crate::verify::print_finding;
 
 /// Says what would be done, or does it.
 pub fn run(args: &Recover, config: &Config, output: &mut Output) -> Result {
+    // Opening for writing would make a ledger where there is none.
+    ledger::locate(config)?;
+    let findings;
     let access = match ledger::try_write(config, output)? {
         Opening::Opened(_) => {
+            if output.json {
+                tell_json(&[], None, output)?;
+            }
             output.note("the ledger extends what was signed: there is nothing to recover from");
             return Ok(());
         }
-        Opening::NotExtending(access, findings) => {
-            tell(&findings, output)?;
+        Opening::NotExtending(access, found) => {
+            findings = found;
             access
         }
     };
+    if !output.json {
+        for finding in &findings {
+            print_finding(finding, output)?;
+        }
+    }
     if !args.yes {
+        if output.json {
+            tell_json(&findings, None, output)?;
+        }
         output.note(
             "recover --yes starts a new incarnation: the registry begins anew under an origin of \
              its own, and the first record of each log concerned says what is missing. If the \
@@ -36,7 +50,7 @@ pub fn run(args: &Recover, config: &Config, output: &mut Output) -> Result {
         let path = access.folder.path().join(keys::SIGNING);
         Failure::Could(format!(
             "recovery is signed, and there is no {}",
-            path.display()
+            path.shown()
         ))
     })?;
     let state = access.folder.signer_state();
@@ -47,8 +61,7 @@ pub fn run(args: &Recover, config: &Config, output: &mut Output) -> Result {
     let writing = ledger::write(config, output)?;
     writing.publish_and_close()?;
     if output.json {
-        return output
-            .json_line(&json!({"incarnation": recovered.incarnation, "origin": recovered.origin}));
+        return tell_json(&findings, Some(&recovered), output);
     }
     output.line(format_args!(
         "incarnation {} has begun, under the origin {}",
@@ -58,13 +71,12 @@ pub fn run(args: &Recover, config: &Config, output: &mut Output) -> Result {
     Ok(())
 }
 
-fn tell(findings: &[Finding], output: &mut Output) -> Result {
-    for finding in findings {
-        if output.json {
-            output.json_line(finding)?;
-        } else {
-            print_finding(finding, output)?;
-        }
-    }
-    Ok(())
+/// Everything as one document: what was found, and the incarnation that has begun, if one has.
+fn tell_json(findings: &[Finding], recovered: Option<&Recovered>, output: &mut Output) -> Result {
+    output.json_line(&json!({
+        "findings": findings,
+        "incarnation": recovered.map(|recovered| recovered.incarnation),
+        "origin": recovered.map(|recovered| &recovered.origin),
+        "recovered": recovered.is_some(),
+    }))
 }

@@ -13,7 +13,7 @@ use indelible_proof::note::VerifierKey;
 use crate::args::Verify;
 use crate::config::Config;
 use crate::exit::{Failure, OrCould, Result};
-use crate::output::Output;
+use crate::output::{Output, Show};
 use crate::verify::{self, Given, Report};
 
 /// Verifies what was named, else the data directory.
@@ -57,7 +57,7 @@ fn key(text: &str) -> Result<VerifierKey> {
 }
 
 fn checkpoint(path: &Path) -> Result<SignedCheckpoint> {
-    let bytes = fs::read(path).or_could(format_args!("read {}", path.display()))?;
+    let bytes = fs::read(path).or_could(format_args!("read {}", path.shown()))?;
     SignedCheckpoint::parse(&bytes)
-        .map_err(|error| Failure::Usage(format!("{} is no checkpoint: {error}", path.display())))
+        .map_err(|error| Failure::Usage(format!("{} is no checkpoint: {error}", path.shown())))
 }

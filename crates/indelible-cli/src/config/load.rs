@@ -8,9 +8,10 @@ use super::settings::{SETTINGS, Setting};
 use super::{Config, Resolved, Source};
 use crate::args::{Color, Global, Switch};
 use crate::exit::{Failure, OrCould, Result};
+use crate::output::Show;
 
 /// Variables that start with `INDELIBLE_` and are no settings: tests and builds read them.
-const OTHER_VARIABLES: [&str; 9] = [
+const OTHER_VARIABLES: [&str; 10] = [
     "INDELIBLE_API_KEY",
     "INDELIBLE_CONFIG",
     "INDELIBLE_KILL_ROUNDS",
@@ -18,6 +19,7 @@ const OTHER_VARIABLES: [&str; 9] = [
     "INDELIBLE_REQUIRE_ALL",
     "INDELIBLE_SEED",
     "INDELIBLE_SKIPPED_TESTS",
+    "INDELIBLE_TAMPER_CASES",
     "INDELIBLE_UPDATE_DOCS",
     "INDELIBLE_URL",
 ];
@@ -27,6 +29,8 @@ const OTHER_VARIABLES: [&str; 9] = [
 pub struct Environment {
     /// The variables.
     pub variables: BTreeMap<String, String>,
+    /// Variables of ours whose values are no UTF-8.
+    pub not_text: Vec<String>,
     /// The working directory's configuration file, if it is there.
     pub local_file: Option<PathBuf>,
 }
@@ -34,13 +38,22 @@ pub struct Environment {
 impl Environment {
     /// That of this process.
     pub fn of_process() -> Self {
-        let variables = std::env::vars_os()
-            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
-            .collect();
+        let mut variables = BTreeMap::new();
+        let mut not_text = Vec::new();
+        for (name, value) in std::env::vars_os() {
+            match (name.into_string(), value.into_string()) {
+                (Ok(name), Ok(value)) => {
+                    variables.insert(name, value);
+                }
+                (Ok(name), Err(_)) if name.starts_with("INDELIBLE_") => not_text.push(name),
+                _ => {}
+            }
+        }
         let local = PathBuf::from("indelible.toml");
         let local_file = local.is_file().then_some(local);
         Self {
             variables,
+            not_text,
             local_file,
         }
     }
@@ -81,15 +94,14 @@ impl Layers {
         layers.environment = from_environment(environment, &mut problems);
         layers.path = file_to_read(global, environment);
         if let Some(path) = &layers.path {
-            let text =
-                fs::read_to_string(path).or_could(format_args!("read {}", path.display()))?;
+            let text = fs::read_to_string(path).or_could(format_args!("read {}", path.shown()))?;
             match text.parse::<toml::Table>() {
                 Ok(table) => flatten("", &table, &mut |key, value| {
                     if let Some((setting, value)) = check_file(path, key, value, &mut problems) {
                         layers.file.insert(setting.key, value);
                     }
                 }),
-                Err(error) => problems.push(format!("{}: {error}", path.display())),
+                Err(error) => problems.push(format!("{}: {error}", path.shown())),
             }
         }
         if problems.is_empty() {
@@ -116,12 +128,20 @@ pub fn load(global: &Global, environment: &Environment) -> Result<Config> {
     };
     let set = |key: &str| Some(value(key)).filter(|v| !v.is_empty());
     Ok(Config {
-        data: PathBuf::from(value("data")),
-        keys: set("keys").map(PathBuf::from).or_else(|| {
-            environment
-                .user_directory()
-                .map(|dir| dir.join("indelible"))
-        }),
+        // A path may be no text: what was resolved is for showing.
+        data: match &global.data {
+            Some(path) => path.clone(),
+            None => PathBuf::from(value("data")),
+        },
+        keys: global
+            .keys
+            .clone()
+            .or_else(|| set("keys").map(PathBuf::from))
+            .or_else(|| {
+                environment
+                    .user_directory()
+                    .map(|dir| dir.join("indelible"))
+            }),
         tenant: set("tenant"),
         origin: set("origin"),
         sealing: if value("sealing") == "off" {
@@ -204,6 +224,10 @@ fn from_environment(
     problems: &mut Vec<String>,
 ) -> BTreeMap<&'static str, (String, String)> {
     let mut found = BTreeMap::new();
+    // Left out, the default would be taken in silence.
+    for name in &environment.not_text {
+        problems.push(format!("environment: {name} is not UTF-8"));
+    }
     for (name, value) in &environment.variables {
         if !name.starts_with("INDELIBLE_")
             || name.starts_with("INDELIBLE_TEST_")
@@ -249,7 +273,7 @@ fn check_file(
     value: &toml::Value,
     problems: &mut Vec<String>,
 ) -> Option<(&'static Setting, String)> {
-    let path = path.display();
+    let path = path.shown();
     let Some(setting) = SETTINGS.iter().find(|s| s.key == key) else {
         let hint = suggestion(key, SETTINGS.iter().map(|s| s.key.to_owned()));
         problems.push(format!("{path}: unknown setting `{key}`{hint}"));
@@ -301,6 +325,7 @@ mod tests {
                 .iter()
                 .map(|(n, v)| ((*n).to_owned(), (*v).to_owned()))
                 .collect(),
+            not_text: Vec::new(),
             local_file: file,
         }
     }
@@ -378,6 +403,39 @@ mod tests {
             text.contains("unknown setting `x.y`; `indelible config show`"),
             "{text}"
         );
+    }
+
+    #[test]
+    fn values_that_would_fail_later_are_refused_at_once() {
+        let env = |name, value| environment(&[(name, value)], None);
+        for (name, value) in [
+            ("INDELIBLE_TENANT", "a b"),
+            ("INDELIBLE_TENANT", ""),
+            ("INDELIBLE_ORIGIN", "a b"),
+            ("INDELIBLE_ORIGIN", "a+b"),
+            ("INDELIBLE_ORIGIN", ""),
+        ] {
+            let Err(Failure::Usage(text)) = load(&global(), &env(name, value)) else {
+                panic!("{name}={value}")
+            };
+            assert!(text.contains(name), "{text}");
+        }
+        let mut not_text = environment(&[], None);
+        not_text.not_text.push("INDELIBLE_DATA".to_owned());
+        let Err(Failure::Usage(text)) = load(&global(), &not_text) else {
+            panic!("the default must not be taken in silence")
+        };
+        assert!(text.contains("INDELIBLE_DATA is not UTF-8"), "{text}");
+    }
+
+    #[test]
+    fn paths_that_are_no_text_stay_whole() {
+        use std::os::unix::ffi::OsStrExt;
+        let path = PathBuf::from(std::ffi::OsStr::from_bytes(b"/d\xff"));
+        let mut flags = global();
+        (flags.data, flags.keys) = (Some(path.clone()), Some(path.clone()));
+        let config = load(&flags, &environment(&[], None)).unwrap();
+        assert_eq!((config.data, config.keys), (path.clone(), Some(path)));
     }
 
     #[test]

@@ -11,6 +11,7 @@ use std::fmt;
 use std::path::PathBuf;
 
 use crate::args::{Color, Switch};
+use crate::output::Show;
 
 pub use load::{Environment, load};
 pub use settings::SETTINGS;
@@ -33,7 +34,7 @@ impl fmt::Display for Source {
         match self {
             Self::Flag => f.write_str("command line"),
             Self::Environment(name) => write!(f, "environment, {name}"),
-            Self::File(path) => write!(f, "{}", path.display()),
+            Self::File(path) => write!(f, "{}", path.shown()),
             Self::Default => f.write_str("default"),
         }
     }

@@ -2,6 +2,9 @@
 //!
 //! `docs/cli.md` is made from it, and `config show` prints it.
 
+use indelible_event::ids::TenantId;
+use indelible_proof::note::SigningKey;
+
 /// One setting.
 #[derive(Clone, Copy, Debug)]
 pub struct Setting {
@@ -20,8 +23,10 @@ pub struct Setting {
 pub enum Takes {
     /// A path.
     Path,
-    /// Any text.
-    Text,
+    /// A tenant's name.
+    Tenant,
+    /// The name of a key.
+    KeyName,
     /// `true` or `false`.
     Bool,
     /// A whole number within the bounds.
@@ -44,8 +49,13 @@ impl Setting {
     /// What is wrong with `value`, if anything.
     pub fn problem(&self, value: &str) -> Option<String> {
         match self.takes {
-            Takes::Path | Takes::Text if value.is_empty() => Some("is empty".to_owned()),
-            Takes::Path | Takes::Text => None,
+            Takes::Path => value.is_empty().then(|| "is empty".to_owned()),
+            Takes::Tenant => TenantId::parse(value)
+                .err()
+                .map(|error| format!("is `{value}`, but {error}")),
+            Takes::KeyName => SigningKey::from_seed(value, &[0; 32])
+                .err()
+                .map(|error| format!("does not do: {error}")),
             Takes::Bool => (!matches!(value, "true" | "false"))
                 .then(|| format!("is `{value}`, but must be true or false")),
             Takes::Number { min, max } => {
@@ -64,7 +74,8 @@ impl Setting {
     pub fn takes_words(&self) -> String {
         match self.takes {
             Takes::Path => "path".to_owned(),
-            Takes::Text => "text".to_owned(),
+            Takes::Tenant => "name of a tenant".to_owned(),
+            Takes::KeyName => "text without blanks and plus signs".to_owned(),
             Takes::Bool => "true or false".to_owned(),
             Takes::Number { min, max } => format!("{min} to {max}"),
             Takes::OneOf(words) => words.join(", "),
@@ -90,14 +101,14 @@ pub const SETTINGS: [Setting; 8] = [
     Setting {
         key: "tenant",
         default: None,
-        takes: Takes::Text,
+        takes: Takes::Tenant,
         doc: "Tenant of every command; not set: `default` where one is written, all where one is \
               read.",
     },
     Setting {
         key: "origin",
         default: None,
-        takes: Takes::Text,
+        takes: Takes::KeyName,
         doc: "Origin of a new ledger, its name for ever in every checkpoint; not set: \
               `indelible.dev/<ledger id>`.",
     },

@@ -6,7 +6,7 @@
 //! feed ends a string (JSON has none inside strings), and a closing bracket closes the nearest open
 //! one of its kind within the record.
 
-use super::piece::{Fault, PIECE_BYTES_MAX, Piece, Position};
+use super::piece::{BYTE_ORDER_MARK, Fault, PIECE_BYTES_MAX, Piece, Position};
 
 /// The cutter; feed it the file, then finish.
 #[derive(Debug)]
@@ -158,7 +158,8 @@ impl Document {
     }
 
     fn outside(&mut self, byte: u8, visit: &mut impl FnMut(Piece) -> bool) -> bool {
-        let bom = self.here.offset < 3 && matches!(byte, 0xEF | 0xBB | 0xBF);
+        let place = usize::try_from(self.here.offset).unwrap_or(usize::MAX);
+        let bom = BYTE_ORDER_MARK.get(place) == Some(&byte);
         if byte.is_ascii_whitespace() || byte == b',' || bom {
             return true;
         }

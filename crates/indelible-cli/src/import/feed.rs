@@ -14,7 +14,7 @@ use flate2::read::MultiGzDecoder;
 
 use super::document::Document;
 use super::lines;
-use super::piece::{Fault, Piece, Position};
+use super::piece::{BYTE_ORDER_MARK, Fault, Piece, Position};
 use super::walk::{Origin, Plan};
 use crate::args::Format;
 
@@ -225,6 +225,7 @@ fn is_record_line(head: &[u8]) -> bool {
         return false;
     };
     let line = head.get(..end).unwrap_or_default();
+    let line = line.strip_prefix(BYTE_ORDER_MARK).unwrap_or(line);
     let mut whole = 0;
     let mut document = Document::default();
     let mut visit = |piece: Piece| {
@@ -318,7 +319,17 @@ mod tests {
 
     #[test]
     fn the_shape_of_a_file_is_seen_whatever_its_name() {
-        let cases: [(&str, &[u8], &[&str]); 6] = [
+        let cases: [(&str, &[u8], &[&str]); 8] = [
+            (
+                "a.json",
+                b"\xef\xbb\xbf{\"a\":1}\n{\"b\":\n{\"c\":3}\n",
+                &["{\"a\":1}", "{\"b\":", "{\"c\":3}"],
+            ),
+            (
+                "a.json",
+                b"\xef\xbb\xbf{\"Records\":[{\"a\":1}]}",
+                &["{\"a\":1}"],
+            ),
             (
                 "a.json",
                 b"{\"Records\":[{\"a\":1},{\"b\":2}]}",

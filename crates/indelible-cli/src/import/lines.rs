@@ -1,10 +1,11 @@
 //! Cuts a file into lines. A broken line cannot swallow the next one.
 //!
-//! Blank lines are no inputs. The bytes of a line are kept as they are, without the line feed.
+//! Blank lines are no inputs, and neither is a byte order mark at the beginning. The bytes of a
+//! line are kept as they are, without the line feed.
 
 use std::io::{self, BufRead, ErrorKind};
 
-use super::piece::{Fault, PIECE_BYTES_MAX, Piece, Position};
+use super::piece::{BYTE_ORDER_MARK, Fault, PIECE_BYTES_MAX, Piece, Position};
 
 /// Calls `visit` for each line until it returns false.
 ///
@@ -70,9 +71,13 @@ impl Lines {
     }
 
     fn give(&mut self, visit: &mut impl FnMut(Piece) -> bool) -> bool {
-        let bytes = std::mem::take(&mut self.bytes);
-        let position = self.position;
+        let mut bytes = std::mem::take(&mut self.bytes);
+        let mut position = self.position;
         self.position.offset += bytes.len() as u64;
+        if position.offset == 0 && bytes.starts_with(BYTE_ORDER_MARK) {
+            bytes.drain(..BYTE_ORDER_MARK.len());
+            position.offset = BYTE_ORDER_MARK.len() as u64;
+        }
         if bytes.iter().all(u8::is_ascii_whitespace) && !self.too_long {
             return true;
         }
@@ -123,6 +128,24 @@ mod tests {
             ];
             assert_eq!(found, expected, "{buffer}");
         }
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_passed_over_at_the_beginning_only() {
+        let input = b"\xef\xbb\xbf{\"a\":1}\n\xef\xbb\xbf{\"b\":2}";
+        for buffer in [1, 2, 64] {
+            let pieces = all(input, buffer);
+            assert_eq!(pieces[0].bytes, b"{\"a\":1}");
+            assert_eq!((pieces[0].position.offset, pieces[0].position.line), (3, 1));
+            assert_eq!(pieces[1].bytes, b"\xef\xbb\xbf{\"b\":2}");
+            assert_eq!(
+                (pieces[1].position.offset, pieces[1].position.line),
+                (11, 2)
+            );
+        }
+        let blank = all(b"\xef\xbb\xbf\n{}", 64);
+        assert_eq!(blank.len(), 1);
+        assert_eq!((blank[0].position.offset, blank[0].position.number), (4, 1));
     }
 
     #[test]

@@ -6,6 +6,10 @@ use std::fmt;
 /// all of them refused.
 pub const PIECE_BYTES_MAX: usize = 16 * 1024 * 1024;
 
+/// What some programs write before UTF-8. At the very beginning of a file it is no part of an
+/// input.
+pub const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
 /// Where an input stands in its file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Position {

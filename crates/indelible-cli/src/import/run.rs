@@ -24,6 +24,7 @@ use super::cloudtrail;
 use super::counts::Counts;
 use super::feed::{Fed, Feed, Input};
 use crate::args::Format;
+use crate::cancel;
 use crate::dead_letters::{Letter, Writer};
 use crate::exit::{Failure, OrCould, Result};
 use crate::output::{Output, Progress};
@@ -32,6 +33,8 @@ use crate::output::{Output, Progress};
 const UNDER_WAY_MAX: usize = 2;
 /// Event bytes of one batch.
 const BATCH_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// How long to wait for input before looking whether stopping is wanted.
+const GLANCE: Duration = Duration::from_millis(50);
 /// How long a batch waits for more input before it is submitted as it is.
 const LINGER: Duration = Duration::from_millis(5);
 /// Refused inputs that are named one by one; the dead letters hold them all.
@@ -98,6 +101,8 @@ pub struct Imported {
     pub unreadable: bool,
     /// The file of dead letters, if anything was refused.
     pub letters: Option<String>,
+    /// Whether it was stopped before all was read.
+    pub cancelled: bool,
 }
 
 impl<'a> Run<'a> {
@@ -122,38 +127,21 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Imports all that `feed` gives. `bytes` is how many it will read, if that is known.
+    /// Imports all that `feed` gives, or what it has given when stopping is wanted. `bytes` is how
+    /// many it will read, if that is known.
     ///
     /// # Errors
     /// [`Failure::Could`] when the ledger or the dead letters cannot be written; what was counted
     /// as new before is durable, and importing again goes on from there.
     pub fn all(mut self, feed: &Feed, bytes: Option<u64>) -> Result<Imported> {
         self.progress.of_bytes("importing", bytes);
-        let mut batch = Batch::default();
-        loop {
-            match feed.inputs().recv_timeout(LINGER) {
-                Ok(fed) => self.take(fed, &mut batch)?,
-                Err(RecvTimeoutError::Timeout) => {
-                    self.submit(&mut batch);
-                    self.settle(0)?;
-                    // Nothing is under way now: wait for as long as it takes.
-                    match feed.inputs().recv() {
-                        Ok(fed) => self.take(fed, &mut batch)?,
-                        Err(_) => break,
-                    }
-                }
-                Err(RecvTimeoutError::Disconnected) => break,
-            }
-            self.progress.set(feed.bytes_read());
-            if batch.submissions.len() >= self.rules.batch_records || batch.bytes >= BATCH_BYTES_MAX
-            {
-                self.submit(&mut batch);
-                self.settle(UNDER_WAY_MAX - 1)?;
-            }
+        let result = self.take_all(feed);
+        // After a failure too: what is on its way becomes durable, and is to be published.
+        for (_, pending) in self.under_way.drain(..) {
+            pending.wait();
         }
-        self.submit(&mut batch);
-        self.settle(0)?;
         self.progress.clear();
+        let cancelled = result?;
         if let Some(writer) = &self.refusals.writer {
             let named = self.counts.refused + self.counts.conflicts;
             if named > NAMED_MAX {
@@ -170,7 +158,43 @@ impl<'a> Run<'a> {
             counts: self.counts,
             unreadable: self.unreadable,
             letters,
+            cancelled,
         })
+    }
+
+    /// Takes inputs until there are no more, or stopping is wanted; whether it was.
+    fn take_all(&mut self, feed: &Feed) -> Result<bool> {
+        let mut batch = Batch::default();
+        let mut cancelled = false;
+        loop {
+            if cancel::wanted() {
+                cancelled = true;
+                break;
+            }
+            match feed.inputs().recv_timeout(LINGER) {
+                Ok(fed) => self.take(fed, &mut batch)?,
+                Err(RecvTimeoutError::Timeout) => {
+                    self.submit(&mut batch);
+                    self.settle(0)?;
+                    // Nothing is under way now: wait for as long as it takes.
+                    match feed.inputs().recv_timeout(GLANCE) {
+                        Ok(fed) => self.take(fed, &mut batch)?,
+                        Err(RecvTimeoutError::Timeout) => {}
+                        Err(RecvTimeoutError::Disconnected) => break,
+                    }
+                }
+                Err(RecvTimeoutError::Disconnected) => break,
+            }
+            self.progress.set(feed.bytes_read());
+            if batch.submissions.len() >= self.rules.batch_records || batch.bytes >= BATCH_BYTES_MAX
+            {
+                self.submit(&mut batch);
+                self.settle(UNDER_WAY_MAX - 1)?;
+            }
+        }
+        self.submit(&mut batch);
+        self.settle(0)?;
+        Ok(cancelled)
     }
 
     fn take(&mut self, fed: Fed, batch: &mut Batch) -> Result {

@@ -6,6 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::exit::{Failure, OrCould, Result};
+use crate::output::Show;
 
 /// Names of files that are read in a folder, each also with `.gz` behind it.
 const ENDINGS: [&str; 3] = [".json", ".ndjson", ".jsonl"];
@@ -23,7 +24,7 @@ impl std::fmt::Display for Origin {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Stdin => f.write_str("standard input"),
-            Self::File(path) => write!(f, "{}", path.display()),
+            Self::File(path) => f.write_str(&path.shown()),
         }
     }
 }
@@ -59,7 +60,7 @@ pub fn plan(paths: &[PathBuf]) -> Result<Plan> {
             plan.bytes = None;
             continue;
         }
-        let meta = fs::metadata(path).or_could(format_args!("read {}", path.display()))?;
+        let meta = fs::metadata(path).or_could(format_args!("read {}", path.shown()))?;
         if meta.is_dir() {
             folder(path, &mut plan)?;
         } else {
@@ -75,7 +76,7 @@ fn take(path: PathBuf, bytes: u64, plan: &mut Plan) {
 }
 
 fn folder(path: &Path, plan: &mut Plan) -> Result {
-    let doing = || format!("read the folder {}", path.display());
+    let doing = || format!("read the folder {}", path.shown());
     let mut entries = fs::read_dir(path)
         .or_could(doing())?
         .map(|entry| entry.map(|e| e.path()))
@@ -98,10 +99,11 @@ fn folder(path: &Path, plan: &mut Plan) -> Result {
 }
 
 fn looks_right(path: &Path) -> bool {
-    let Some(name) = path.file_name().and_then(|name| name.to_str()) else {
+    let Some(name) = path.file_name() else {
         return false;
     };
-    let name = name.to_lowercase();
+    // The endings are plain letters: what is not UTF-8 before them does not matter.
+    let name = name.to_string_lossy().to_lowercase();
     let name = name.strip_suffix(".gz").unwrap_or(&name);
     ENDINGS.iter().any(|ending| name.ends_with(ending))
 }
@@ -109,6 +111,9 @@ fn looks_right(path: &Path) -> bool {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt;
+
     use super::*;
 
     #[test]
@@ -139,6 +144,25 @@ mod tests {
             .into();
         assert_eq!(plan.passed_over, over);
         assert_eq!(plan.bytes, Some(16));
+    }
+
+    #[test]
+    fn names_that_are_not_utf_8_are_names_and_are_shown_harmless() {
+        let dir = tempfile::tempdir().unwrap();
+        let at = |name: &[u8]| dir.path().join(OsStr::from_bytes(name));
+        fs::write(at(b"caf\xe9.json"), b"12").unwrap();
+        fs::write(at(b"\xff\x1b[2J.NDJSON.gz"), b"12").unwrap();
+        fs::write(at(b"\xfe.txt"), b"12").unwrap();
+        let found = plan(&[dir.path().to_path_buf()]).unwrap();
+        let names = [at(b"caf\xe9.json"), at(b"\xff\x1b[2J.NDJSON.gz")];
+        assert_eq!(found.origins, names.map(Origin::File));
+        assert_eq!(found.passed_over, [at(b"\xfe.txt")]);
+        assert!(found.origins[0].to_string().ends_with(r"/caf\xe9.json"));
+        assert!(
+            found.origins[1]
+                .to_string()
+                .ends_with(r"/\xff\u001b[2J.NDJSON.gz")
+        );
     }
 
     #[test]

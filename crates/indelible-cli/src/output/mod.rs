@@ -1,7 +1,9 @@
 //! What people and programs read: the result on standard output, everything else on standard error.
 //!
 //! Tables, colours and cut values are for terminals and people; `--json` gets everything, whole.
+//! Whatever goes to a terminal, and all text for people, is written so that it is only shown there.
 
+mod escape;
 mod progress;
 mod table;
 mod time;
@@ -15,6 +17,7 @@ use crate::args::Color;
 use crate::config::{Config, Environment};
 use crate::exit::{Failure, Result};
 
+pub use escape::Show;
 pub use progress::Progress;
 pub use table::{Column, Table};
 pub use time::Zone;
@@ -45,9 +48,19 @@ pub struct Output {
     pub quiet: bool,
     /// The time zone of times in tables.
     pub zone: Zone,
+    reader: Reader,
     width: Option<usize>,
     progress: bool,
     colours: Colours,
+}
+
+/// Who gets standard output.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Reader {
+    /// A terminal, which obeys some characters.
+    Terminal,
+    /// A file or a pipe.
+    Program,
 }
 
 /// Where colours are used.
@@ -76,6 +89,11 @@ impl Output {
             json,
             quiet,
             zone: Zone::of_process(config.utc),
+            reader: if terminal_out {
+                Reader::Terminal
+            } else {
+                Reader::Program
+            },
             width: columns.or_else(|| terminal_out.then(terminal_width).flatten()),
             progress: terminal_err && !quiet,
             colours: Colours {
@@ -92,6 +110,7 @@ impl Output {
             json: false,
             quiet: false,
             zone: Zone::of_process(true),
+            reader: Reader::Program,
             width: None,
             progress: false,
             colours: Colours {
@@ -101,19 +120,34 @@ impl Output {
         }
     }
 
-    /// Writes one line of the result.
+    /// Writes one line of the result, for people.
     ///
     /// # Errors
     /// When standard output cannot be written.
     pub fn line(&mut self, text: impl Display) -> Result {
-        writeln!(self.out, "{text}").map_err(|e| Failure::of_output(&e))
+        let text = text.to_string();
+        let text = if self.colours.out {
+            escape::coloured_lines(&text)
+        } else {
+            escape::lines(text.as_bytes())
+        };
+        self.write(text.as_bytes())?;
+        self.write(b"\n")
     }
 
-    /// Writes bytes of the result, just so.
+    /// Writes bytes of the result, just so; only on a terminal what it would obey is escaped.
     ///
     /// # Errors
     /// When standard output cannot be written.
     pub fn bytes(&mut self, bytes: &[u8]) -> Result {
+        if self.reader == Reader::Terminal {
+            self.write(escape::lines(bytes).as_bytes())
+        } else {
+            self.write(bytes)
+        }
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> Result {
         self.out
             .write_all(bytes)
             .map_err(|e| Failure::of_output(&e))
@@ -124,9 +158,10 @@ impl Output {
     /// # Errors
     /// When standard output cannot be written.
     pub fn json_line(&mut self, value: &impl Serialize) -> Result {
-        let text = serde_json::to_string(value)
+        let mut text = serde_json::to_string(value)
             .map_err(|e| Failure::Could(format!("cannot write the result as json: {e}")))?;
-        self.line(text)
+        text.push('\n');
+        self.bytes(text.as_bytes())
     }
 
     /// Sends what was written on its way.
@@ -177,6 +212,12 @@ impl Output {
         ));
     }
 
+    /// Says that a signal ended it, and what was done before.
+    pub fn cancelled(&self, text: impl Display) {
+        let word = paint(self.colours.err, "cancelled:", Tone::Warn);
+        tell(format_args!("{word} {text}"));
+    }
+
     /// A progress display on standard error: none when that is no terminal, or quiet.
     pub fn progress(&self) -> Progress {
         Progress::new(self.progress)
@@ -184,6 +225,7 @@ impl Output {
 }
 
 fn tell(text: impl Display) {
+    let text = escape::coloured_lines(&text.to_string());
     // Nobody is left to tell when standard error is closed.
     let _ = writeln!(io::stderr().lock(), "{text}");
 }
@@ -200,11 +242,11 @@ fn paint(colour: bool, text: &str, tone: Tone) -> String {
         Tone::Good => "32",
         Tone::Warn => "33",
         Tone::Bad => "31",
-        Tone::Plain => return text.to_owned(),
+        Tone::Plain => return text.shown(),
     };
     if colour {
-        format!("\x1b[{code}m{text}\x1b[0m")
+        format!("\x1b[{code}m{}\x1b[0m", text.shown())
     } else {
-        text.to_owned()
+        text.shown()
     }
 }

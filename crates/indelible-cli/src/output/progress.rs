@@ -5,6 +5,8 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use super::Show;
+
 /// Work that is done sooner than this shows no progress.
 const PATIENCE: Duration = Duration::from_millis(300);
 const TICK: Duration = Duration::from_millis(120);
@@ -41,7 +43,7 @@ impl Progress {
 
     /// Counts things of `total`; does nothing when it is counting them already.
     pub fn of_things(&self, doing: &str, total: Option<u64>) {
-        if self.bar.length() == total && self.bar.message() == doing {
+        if self.bar.length() == total && self.bar.message() == doing.shown() {
             return;
         }
         let template = if total.is_some() {
@@ -84,7 +86,7 @@ impl Progress {
             Some(total) => self.bar.set_length(total),
             None => self.bar.unset_length(),
         }
-        self.bar.set_message(doing.to_owned());
+        self.bar.set_message(doing.shown());
         self.show();
     }
 

@@ -1,10 +1,10 @@
 //! Tables that fit the terminal: columns share the width, long values are cut with an ellipsis.
 //!
-//! Control characters in values are shown as `·`, so that a record cannot move the cursor.
+//! Control characters in values are escaped, so that a record cannot move the cursor.
 
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
-use super::Tone;
+use super::{Show, Tone};
 
 /// Blanks between columns.
 const GAP: usize = 2;
@@ -98,7 +98,7 @@ impl Table {
     pub fn row(&mut self, values: Vec<(String, Tone)>) {
         let clean = values
             .into_iter()
-            .map(|(text, tone)| (printable(&text), tone))
+            .map(|(text, tone)| (text.shown(), tone))
             .collect();
         self.rows.push(clean);
     }
@@ -193,12 +193,6 @@ fn total(widths: impl Iterator<Item = Option<usize>>) -> usize {
     cells + GAP * usize::saturating_sub(count, 1)
 }
 
-fn printable(text: &str) -> String {
-    text.chars()
-        .map(|c| if c.width().is_some() { c } else { '·' })
-        .collect()
-}
-
 /// At most `room` cells of `text`, the last an ellipsis when something was cut.
 fn cut(text: &str, room: usize) -> String {
     if text.width() <= room {
@@ -234,7 +228,7 @@ mod tests {
         ]);
         table.row(vec![
             ("1234".into(), Tone::Plain),
-            ("a\x1b[2Jb".into(), Tone::Good),
+            ("a\x1b[2J\u{202e}b".into(), Tone::Good),
             ("x".into(), Tone::Plain),
         ]);
         table
@@ -279,6 +273,6 @@ mod tests {
     #[test]
     fn control_characters_never_reach_the_terminal() {
         assert!(lines(None).iter().all(|line| !line.contains('\x1b')));
-        assert!(lines(None)[2].contains("a·[2Jb"));
+        assert!(lines(None)[2].contains(r"a\u001b[2J\u202eb"));
     }
 }

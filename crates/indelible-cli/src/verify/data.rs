@@ -17,7 +17,7 @@ use crate::config::Config;
 use crate::dead_letters;
 use crate::exit::{Failure, OrCould, Result};
 use crate::ledger::{self, Access};
-use crate::output::{Output, Tone};
+use crate::output::{Output, Show, Tone};
 use crate::process::tenant_to_read;
 
 /// Verifies and prints; whether all is clean.
@@ -30,6 +30,7 @@ pub fn data(
     config: &Config,
     output: &mut Output,
 ) -> Result<bool> {
+    let named = tenant_to_read(tenant, config)?;
     // What was signed is read first: the stores read after it are at least as new, also while a
     // writer goes on beside.
     let (disk, folder) = ledger::locate(config)?;
@@ -45,9 +46,9 @@ pub fn data(
     all.extend(published.into_values().map(|head| head.tenant));
     all.sort();
     all.dedup();
-    let tenants = match tenant_to_read(tenant, config)? {
+    let tenants = match named {
         Some(tenant) if !all.contains(&tenant) => {
-            let text = format!("there is no tenant {tenant} in {}", access.path.display());
+            let text = format!("there is no tenant {tenant} in {}", access.path.shown());
             return Err(Failure::Could(text));
         }
         Some(tenant) => vec![tenant],
@@ -59,6 +60,7 @@ pub fn data(
     for tenant in &tenants {
         let report = log(&access, tenant, &anchors, given, output)?;
         report.print(output)?;
+        output.flush()?;
         clean &= report.is_clean(given);
         told.extend(report.verdict.integrity);
     }

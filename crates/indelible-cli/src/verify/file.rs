@@ -16,7 +16,7 @@ use indelible_proof::verify::{LogVerifier, Trust};
 use super::{Given, Report, key_for};
 use crate::exit::{Failure, OrCould, Result};
 use crate::export_names::beside;
-use crate::output::Output;
+use crate::output::{Output, Show};
 
 /// A line longer than this is no leaf; the verifier says so from its beginning.
 const LINE_BYTES_MAX: usize = 1 << 20;
@@ -34,7 +34,7 @@ pub fn file(
     given: &Given,
     output: &Output,
 ) -> Result<Report> {
-    let doing = || format!("read {}", path.display());
+    let doing = || format!("read {}", path.shown());
     let (tenant, named) = who(path)?;
     let mut verifier = LogVerifier::new(&tenant);
     let mut beside_findings = Vec::new();
@@ -56,7 +56,7 @@ pub fn file(
     let source = File::open(path).or_could(doing())?;
     let length = source.metadata().map_or(0, |meta| meta.len());
     let progress = output.progress();
-    progress.of_bytes(&path.display().to_string(), Some(length));
+    progress.of_bytes(&path.shown(), Some(length));
     let mut lines = Lines::new(BufReader::with_capacity(BUFFER_BYTES, source));
     let mut position = 0;
     while let Some(line) = lines.next().or_could(doing())? {
@@ -75,10 +75,7 @@ pub fn file(
     progress.clear();
     let verdict = verifier.finish();
     if position == 0 {
-        return Err(Failure::Could(format!(
-            "{} holds no records",
-            path.display()
-        )));
+        return Err(Failure::Could(format!("{} holds no records", path.shown())));
     }
     let file = Some(path.display().to_string());
     Ok(Report {
@@ -91,7 +88,7 @@ pub fn file(
 
 /// Whose log it is, and the key that its first record names.
 fn who(path: &Path) -> Result<(String, Option<VerifierKey>)> {
-    let doing = || format!("read {}", path.display());
+    let doing = || format!("read {}", path.shown());
     let mut lines = Lines::new(BufReader::new(File::open(path).or_could(doing())?));
     let mut named = None;
     for index in 0..LINES_LOOKED_AT_MAX {
@@ -112,7 +109,7 @@ fn who(path: &Path) -> Result<(String, Option<VerifierKey>)> {
     }
     let text = format!(
         "{} is no export: none of its lines is a record",
-        path.display()
+        path.shown()
     );
     Err(Failure::Could(text))
 }
@@ -121,7 +118,7 @@ fn checkpoints(path: &Path, given: &Given) -> Result<Vec<SignedCheckpoint>> {
     let mut found: Vec<_> = given.checkpoint.iter().cloned().collect();
     let own = beside(path, "checkpoint");
     if own.is_file() {
-        let doing = || format!("use {}", own.display());
+        let doing = || format!("use {}", own.shown());
         let bytes = std::fs::read(&own).or_could(doing())?;
         found.push(SignedCheckpoint::parse(&bytes).or_could(doing())?);
     }
@@ -175,7 +172,7 @@ impl Disclosures {
         if named.is_none() && !path.is_file() {
             return Ok(None);
         }
-        let file = File::open(&path).or_could(format_args!("read {}", path.display()))?;
+        let file = File::open(&path).or_could(format_args!("read {}", path.shown()))?;
         let lines = Lines::new(BufReader::with_capacity(BUFFER_BYTES, file));
         Ok(Some(Self {
             path,
@@ -205,7 +202,7 @@ impl Disclosures {
                 return Ok(());
             }
             if !verifier.disclosures(line) {
-                let text = format!("{} is not sorted by sequence number", self.path.display());
+                let text = format!("{} is not sorted by sequence number", self.path.shown());
                 return Err(Failure::Could(text));
             }
         }
@@ -213,7 +210,7 @@ impl Disclosures {
 
     fn next(&mut self, findings: &mut Vec<Finding>) -> Result<Option<DisclosureLine>> {
         loop {
-            let doing = || format!("read {}", self.path.display());
+            let doing = || format!("read {}", self.path.shown());
             let Some(line) = self.lines.next().or_could(doing())? else {
                 return Ok(None);
             };
@@ -221,8 +218,7 @@ impl Disclosures {
             match DisclosureLine::parse(line) {
                 Ok(line) => return Ok(Some(line)),
                 Err(error) => {
-                    let message =
-                        format!("line {} of {}: {error}", self.number, self.path.display());
+                    let message = format!("line {} of {}: {error}", self.number, self.path.shown());
                     findings.push(Finding::new(FindingKind::SealedValueMismatch, message));
                 }
             }

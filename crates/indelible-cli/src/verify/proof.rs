@@ -10,20 +10,20 @@ use serde_json::json;
 
 use super::Given;
 use crate::exit::{Failure, OrCould, Result};
-use crate::output::{Output, Tone};
+use crate::output::{Output, Show, Tone};
 
 /// Verifies the proof in `path`; with exports, also that the record is one of their lines.
 ///
 /// # Errors
 /// [`Failure::No`] when it does not hold; [`Failure::Could`] when it cannot be read.
 pub fn proof(path: &Path, exports: &[PathBuf], given: &Given, output: &mut Output) -> Result {
-    let doing = || format!("read {}", path.display());
-    let bytes = fs::read(path).or_could(doing())?;
-    let proof: RecordProof = serde_json::from_slice(&bytes)
-        .map_err(|error| Failure::Could(format!("{} is no proof: {error}", path.display())))?;
     let key = given.key.as_ref().ok_or_else(|| {
         Failure::Usage("a proof is worth what its key is: say --key with the key you trust".into())
     })?;
+    let doing = || format!("read {}", path.shown());
+    let bytes = fs::read(path).or_could(doing())?;
+    let proof: RecordProof = serde_json::from_slice(&bytes)
+        .map_err(|error| Failure::Could(format!("{} is no proof: {error}", path.shown())))?;
     let leaf = match find(&proof, exports)? {
         Found::Leaf(leaf) => Some(leaf),
         Found::NotAsked => None,
@@ -52,7 +52,7 @@ enum Found {
 /// The line of the exports that the proof is about.
 fn find(proof: &RecordProof, exports: &[PathBuf]) -> Result<Found> {
     for path in exports {
-        let doing = || format!("read {}", path.display());
+        let doing = || format!("read {}", path.shown());
         let file = File::open(path).or_could(doing())?;
         for line in BufReader::new(file).split(b'\n') {
             let line = line.or_could(doing())?;

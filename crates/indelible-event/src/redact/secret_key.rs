@@ -25,11 +25,12 @@ const SECRET: [&str; 14] = [
 ];
 
 /// The joined last words of keys that end like a secret and are none.
-const HARMLESS: [&str; 4] = [
+const HARMLESS: [&str; 5] = [
     "nexttoken",
     "pagetoken",
     "continuationtoken",
     "clientrequesttoken",
+    "clienttoken",
 ];
 
 /// Keys that name a key pair without being its secret half; kept even inside a secret object.

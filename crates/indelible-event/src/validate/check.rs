@@ -38,6 +38,7 @@ fn has_own_rules(field: Field) -> bool {
             | Field::OccurredAt
             | Field::EventType
             | Field::Outcome
+            | Field::Actor
             | Field::ActorType
             | Field::ActorId
             | Field::TenantId

@@ -14,7 +14,7 @@ use super::report::Report;
 use super::sealed::Undisclosed;
 use super::{LogIdentity, Start};
 use crate::finding::{Finding, FindingKind, Span};
-use crate::limits::{FINDINGS_MAX, NOTES_MAX};
+use crate::limits::{DOUBTS_SETTLED_MAX, FINDINGS_MAX, NOTES_MAX};
 use crate::stream::Streams;
 
 /// What stands before the next record.
@@ -199,8 +199,9 @@ impl Chain {
                 let odd = unlinked || !record.defects.is_empty() || self.regresses(&record);
                 match with.checkpoints.blame(number, odd && successor.is_none()) {
                     Blame::Record => {
+                        let mut record = record;
                         if unlinked {
-                            self.withdraw_doubt();
+                            self.withdraw_doubt(&mut record, with.checkpoints.confirmed_to());
                         }
                         Self::not_committed(record, with.report);
                     }
@@ -236,15 +237,29 @@ impl Chain {
         with.checkpoints.passed(number + 1, &mut self.readings);
     }
 
-    /// The record after the doubtful one is the altered one: were it the other way round, a reading
-    /// would have led to the root.
-    fn withdraw_doubt(&mut self) {
-        if let Some(doubt) = self.doubts.last_mut() {
-            if doubt.records.count() == 1 {
-                self.doubts.pop();
-            } else {
-                doubt.records.last -= 1;
-            }
+    /// The record after the doubtful one is the altered one: were it the doubtful one alone, a
+    /// reading would have led to the root. That both were altered is seen when a checkpoint stands
+    /// between them; the doubt then stays.
+    fn withdraw_doubt(&mut self, altered: &mut Record, confirmed_to: u64) {
+        let before = altered.number - 1;
+        let confirmed = before < confirmed_to;
+        if confirmed && self.readings.altered(before) {
+            return;
+        }
+        let Some(doubt) = self.doubts.last_mut() else {
+            return;
+        };
+        if !confirmed && !doubt.vouched {
+            let note = format!(
+                "it does not name the record before it; whether record {before} was altered as \
+                 well cannot be told"
+            );
+            altered.defect(FindingKind::ContentMismatch, note);
+        }
+        if doubt.records.count() == 1 {
+            self.doubts.pop();
+        } else {
+            doubt.records.last -= 1;
         }
     }
 
@@ -335,19 +350,29 @@ impl Chain {
     /// Says who is wrong about doubtful records, with what checkpoints have shown since.
     fn settle(&self, doubt: &Doubt, with: &mut With<'_>) {
         let Span { first, last } = doubt.records;
-        if last < with.checkpoints.confirmed_to() && doubt.records.count() <= 4_096 {
-            for number in first..=last {
-                let here = self.readings.altered(number);
-                if here {
-                    Self::altered(Span::one(number), doubt, with.report);
-                } else if number == last || !self.readings.altered(number + 1) {
-                    unlinked(Span::one(number + 1), with.report);
-                }
+        let open = first.max(with.checkpoints.confirmed_to());
+        if doubt.records.count() > DOUBTS_SETTLED_MAX || open == first {
+            return Self::settle_open(doubt.records, doubt, with.report);
+        }
+        if open <= last {
+            Self::settle_open(Span::new(open, last), doubt, with.report);
+        }
+        let settled = last.min(open - 1);
+        for number in first..=settled {
+            if self.readings.altered(number) {
+                Self::altered(Span::one(number), doubt, with.report);
+            } else if number == settled || !self.readings.altered(number + 1) {
+                unlinked(Span::one(number + 1), with.report);
             }
-        } else if doubt.vouched {
-            unlinked(Span::new(first + 1, last + 1), with.report);
+        }
+    }
+
+    /// What no checkpoint has decided.
+    fn settle_open(records: Span, doubt: &Doubt, report: &mut Report) {
+        if doubt.vouched {
+            unlinked(Span::new(records.first + 1, records.last + 1), report);
         } else {
-            Self::altered(doubt.records, doubt, with.report);
+            Self::altered(records, doubt, report);
         }
     }
 

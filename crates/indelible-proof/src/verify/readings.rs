@@ -34,6 +34,8 @@ pub(super) enum Match {
 #[derive(Debug)]
 pub(super) struct Readings {
     readings: Vec<Reading>,
+    /// What the last checkpoint that was reached has shown; it stays when hashes go missing later.
+    shown_altered: Ranges,
 }
 
 impl Readings {
@@ -43,6 +45,7 @@ impl Readings {
                 tree,
                 altered: Ranges::default(),
             }],
+            shown_altered: Ranges::default(),
         }
     }
 
@@ -101,14 +104,14 @@ impl Readings {
         };
         let reading = self.readings.swap_remove(at);
         let as_is = reading.altered.spans().is_empty();
+        self.shown_altered = reading.altered.clone();
         self.readings = vec![reading];
         if as_is { Match::AsIs } else { Match::Altered }
     }
 
-    /// Whether the only reading left takes record `number` to be altered.
+    /// Whether the last checkpoint that was reached has shown record `number`, which is before it,
+    /// to be altered.
     pub(super) fn altered(&self, number: u64) -> bool {
-        self.readings
-            .first()
-            .is_some_and(|reading| reading.altered.contains(number))
+        self.shown_altered.contains(number)
     }
 }

@@ -25,7 +25,8 @@ impl Report {
         &self.tenant_id
     }
 
-    /// Adds a finding; one that goes on where an equal one ended extends it.
+    /// Adds a finding; one that goes on where an equal one ended, or ends where it began, extends
+    /// it.
     pub(super) fn add(&mut self, finding: Finding) {
         let finding = finding.tenant(&self.tenant_id);
         let goes_on = |old: &&mut Finding| {
@@ -33,11 +34,12 @@ impl Report {
                 && old.place.is_none()
                 && matches!((old.records, finding.records), (Some(a), Some(b))
                     if a.last.checked_add(1) == Some(b.first)
+                        || b.last.checked_add(1) == Some(a.first)
                         || (a == b && old.message == finding.message))
         };
         if let Some(old) = self.findings.iter_mut().rev().take(8).find(goes_on) {
             if let (Some(a), Some(b)) = (old.records, finding.records) {
-                old.records = Some(Span::new(a.first, b.last));
+                old.records = Some(Span::new(a.first.min(b.first), a.last.max(b.last)));
             }
             finding.notes.into_iter().for_each(|note| old.note(note));
         } else if self.findings.len() < FINDINGS_MAX {

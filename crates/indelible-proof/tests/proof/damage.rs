@@ -1,6 +1,6 @@
 //! A sound log, then every way of tampering with stored records: each gives exactly one finding.
 
-use indelible_merkle::leaf_hash;
+use indelible_merkle::{Hash, leaf_hash};
 use indelible_proof::finding::FindingKind;
 
 use crate::forge::*;
@@ -130,6 +130,72 @@ fn neighbours_that_were_altered_are_one_finding() {
         .map(|f| f.records.unwrap())
         .collect();
     assert_eq!(found, [span(4, 5), at(8)]);
+}
+
+/// The record after the border is rewritten with all that follows, then the one before it altered:
+/// what the checkpoint at the border has shown of the first is not taken back for the second.
+#[test]
+fn altered_records_on_both_sides_of_a_checkpoint_are_both_named() {
+    let truth = truth();
+    for border in 1..LAST {
+        let mut leaves = truth.clone();
+        let mut previous = leaf_hash(&truth[border - 1]);
+        for (number, leaf) in leaves.iter_mut().enumerate().skip(border) {
+            *leaf = write(&draft(100 + number as u64), previous, number);
+            previous = leaf_hash(leaf);
+        }
+        leaves[border - 1].clone_from(&altered(border - 1)[border - 1]);
+        let verdict = verify(&leaves, &Evidence::at(&truth, &[border, border + 1]));
+        only(
+            &verdict,
+            FindingKind::ContentMismatch,
+            span(border - 1, border),
+        );
+        assert_eq!(anchored_to(&verdict), Some(border as u64));
+        // Without the checkpoint at the border nobody can tell whether the first was altered, and
+        // the finding says so.
+        let verdict = verify(&leaves[..=border], &Evidence::at(&truth, &[border + 1]));
+        only(&verdict, FindingKind::ContentMismatch, at(border));
+        let note = format!("record {} was altered as well", border - 1);
+        let notes = &verdict.integrity[0].notes;
+        assert!(notes.iter().any(|n| n.contains(&note)), "{notes:?}");
+    }
+}
+
+/// What a checkpoint has shown stays shown when so much is missing later that no root can be
+/// computed any more.
+#[test]
+fn what_a_checkpoint_has_shown_does_not_depend_on_what_is_missing_later() {
+    let truth = truth();
+    for number in 0..5 {
+        let mut leaves = altered(number);
+        leaves.drain(7..9);
+        let verdict = verify(&leaves, &Evidence::at(&truth, &[number + 1, COUNT]));
+        let found: Vec<_> = verdict
+            .integrity
+            .iter()
+            .map(|f| (f.kind, f.records.unwrap()))
+            .collect();
+        let expected = [
+            (FindingKind::ContentMismatch, at(number)),
+            (FindingKind::MissingRecord, span(7, 8)),
+        ];
+        assert_eq!(found, expected, "{:#?}", verdict.integrity);
+        assert_eq!(anchored_to(&verdict), Some(number as u64 + 1));
+    }
+}
+
+/// Two records that contradict each other, the checkpoint between them vouching for the first: the
+/// second is named, alone.
+#[test]
+fn a_record_that_a_checkpoint_vouches_for_is_not_named_with_its_neighbour() {
+    let truth = truth();
+    for border in 1..LAST {
+        let mut leaves = truth.clone();
+        leaves[border] = write(&draft(100), Hash::ZERO, border);
+        let verdict = verify(&leaves, &Evidence::at(&truth, &[border]));
+        only(&verdict, FindingKind::ContentMismatch, at(border));
+    }
 }
 
 #[test]
