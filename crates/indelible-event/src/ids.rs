@@ -194,28 +194,43 @@ fn with_version(mut bytes: [u8; 16], version: u8) -> [u8; 16] {
 /// The fast path for `xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx`.
 fn hyphenated(text: &[u8]) -> Option<[u8; 16]> {
     let text: &[u8; 36] = text.try_into().ok()?;
+    if [text[8], text[13], text[18], text[23]] != *b"----" {
+        return None;
+    }
     let mut out = [0; 16];
-    let mut at = 0;
+    let (mut at, mut seen) = (0, 0);
     for (index, byte) in out.iter_mut().enumerate() {
-        if matches!(index, 4 | 6 | 8 | 10) {
-            if text[at] != b'-' {
-                return None;
-            }
-            at += 1;
-        }
-        *byte = nibble(text[at])? << 4 | nibble(text[at + 1])?;
+        at += usize::from(matches!(index, 4 | 6 | 8 | 10));
+        let (high, low) = (
+            DIGITS[usize::from(text[at])],
+            DIGITS[usize::from(text[at + 1])],
+        );
+        // Wrong digits are looked for only at the end: this runs for every event.
+        seen |= high | low;
+        *byte = high << 4 | (low & 15);
         at += 2;
     }
-    Some(out)
+    (seen & WRONG == 0).then_some(out)
 }
 
-pub(crate) fn nibble(digit: u8) -> Option<u8> {
-    match digit {
-        b'0'..=b'9' => Some(digit - b'0'),
-        b'a'..=b'f' => Some(digit - b'a' + 10),
-        b'A'..=b'F' => Some(digit - b'A' + 10),
-        _ => None,
+/// Set in the value of what is no hexadecimal digit.
+const WRONG: u8 = 0x80;
+
+/// The values of hexadecimal digits, by character.
+const DIGITS: [u8; 256] = {
+    let mut digits = [WRONG; 256];
+    let mut value = 0;
+    while value < 16 {
+        digits[b"0123456789abcdef"[value as usize] as usize] = value;
+        digits[b"0123456789ABCDEF"[value as usize] as usize] = value;
+        value += 1;
     }
+    digits
+};
+
+pub(crate) fn nibble(digit: u8) -> Option<u8> {
+    let value = DIGITS[usize::from(digit)];
+    (value != WRONG).then_some(value)
 }
 
 impl fmt::Display for AuditId {

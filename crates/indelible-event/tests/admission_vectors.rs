@@ -29,7 +29,7 @@ impl Vectors {
     }
 
     /// Calls `check` with each vector, its name and mode, and what admission says of it.
-    fn each(&self, list: &str, check: impl Fn(&Json, &str, Result<Admitted, Vec<Problem>>)) {
+    fn each(&self, list: &str, check: impl Fn(&Json, &str, Result<Admitted<'_>, Vec<Problem>>)) {
         let vectors = items(&self.file, list);
         assert!(!vectors.is_empty());
         for vector in vectors {
@@ -52,7 +52,8 @@ impl Vectors {
                     now: self.now,
                 };
                 let mut random = |bytes: &mut [u8]| bytes.copy_from_slice(&self.random);
-                let answer = admit(&input(vector), &admission, &mut random);
+                let raw = input(vector);
+                let answer = admit(&raw, &admission, &mut random);
                 check(vector, &name, answer);
             }
         }

@@ -310,6 +310,8 @@ fn fits(kind: Kind, raw: &str) -> Result<(), Misfit> {
     };
     match kind {
         Kind::Any => Ok(()),
+        // A token has at least as many bytes as its text has characters.
+        Kind::Text(chars_max) if raw.len() <= chars_max && raw.starts_with('"') => Ok(()),
         Kind::Text(_) => fits_text(&text()?, kind),
         Kind::Word(words) => {
             if words.contains(&&*text()?) {

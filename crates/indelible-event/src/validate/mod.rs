@@ -167,9 +167,11 @@ fn admit_view<'a>(
     } else {
         Cow::Owned(edits.apply(view.as_str()))
     };
-    let redacted = std::str::from_utf8(&bytes)
-        .ok()
-        .and_then(|text| redact_hinted(text, view.hints()));
+    let text = match &bytes {
+        Cow::Borrowed(_) => Some(view.as_str()),
+        Cow::Owned(bytes) => std::str::from_utf8(bytes).ok(),
+    };
+    let redacted = text.and_then(|text| redact_hinted(text, view.hints()));
     let redactions = redacted.map_or_else(Vec::new, |redacted| {
         bytes = Cow::Owned(redacted.bytes);
         as_it_came = false;

@@ -88,7 +88,7 @@ impl Terms {
         }
         self.push_normalised(key, text);
         if matches!(key, Key::Actor | Key::Target)
-            && let Some(last) = last_segment(text.trim())
+            && let Some(last) = last_segment(trimmed(text))
         {
             self.push_normalised(key, last);
         }
@@ -97,7 +97,7 @@ impl Terms {
     /// As [`Terms::push`], but trims and lower-cases.
     fn push_normalised(&mut self, key: Key, text: &str) {
         if text.is_ascii() {
-            self.push_ascii(key, cut(text.trim()).as_bytes());
+            self.push_ascii(key, cut(trimmed(text)).as_bytes());
         } else {
             self.push(key, &normalise(text));
         }
@@ -113,6 +113,14 @@ impl Terms {
         if let Some(filed) = self.bytes.get_mut(start..) {
             filed.make_ascii_lowercase();
         }
+    }
+}
+
+/// Trims; mostly there is nothing to do.
+fn trimmed(text: &str) -> &str {
+    match text.as_bytes() {
+        [first, .., last] if first.is_ascii_graphic() && last.is_ascii_graphic() => text,
+        _ => text.trim(),
     }
 }
 
