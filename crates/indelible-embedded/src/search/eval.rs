@@ -21,7 +21,8 @@ impl Rows {
         matches!(self, Self::Some(rows) if rows.is_empty())
     }
 
-    fn and(self, other: Self) -> Self {
+    /// Those that are in both.
+    pub(crate) fn and(self, other: Self) -> Self {
         match (self, other) {
             (Self::All, rows) | (rows, Self::All) => rows,
             (Self::Some(a), Self::Some(b)) => Self::Some(a & b),

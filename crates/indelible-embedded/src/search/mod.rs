@@ -12,6 +12,7 @@ use std::ops::Range;
 
 use indelible_event::ids::TenantId;
 use indelible_store::{Direction, Hits, Order, Place, Query, Result};
+use roaring::RoaringBitmap;
 
 use self::eval::{Rows, eval};
 use self::filter::Filter;
@@ -19,6 +20,9 @@ use self::top::Top;
 use crate::hashing::Hashing;
 use crate::part::{Part, PartRef, View};
 use crate::segment::column::CHUNK_ROWS;
+
+/// So many tenants' rows are put together; those of more are told apart one by one.
+const TENANTS_MAX: usize = 16;
 
 /// A search of a view.
 pub(crate) struct Search<'a> {
@@ -111,6 +115,7 @@ impl Search<'_> {
             return Ok(());
         };
         let (rows, _) = eval(part, self.hashing, &self.query.expr)?;
+        let rows = rows.and(self.rows_of_tenants(part)?);
         if rows.is_empty() {
             return Ok(());
         }
@@ -138,6 +143,23 @@ impl Search<'_> {
             }
         }
         Ok(())
+    }
+
+    /// The rows of the tenants that are asked for; without it a term that is frequent with others
+    /// would be looked at row by row.
+    fn rows_of_tenants(&self, part: &dyn Part) -> Result<Rows> {
+        let tenants = match &self.query.tenants {
+            Some(tenants) if tenants.len() <= TENANTS_MAX => tenants,
+            _ => return Ok(Rows::All),
+        };
+        let directory = part.directory()?;
+        let mut rows = RoaringBitmap::new();
+        for number in tenants.iter().filter_map(|tenant| directory.find(tenant)) {
+            for (run, _) in directory.rows_between(number, 0..u64::MAX) {
+                rows.insert_range(run);
+            }
+        }
+        Ok(Rows::Some(rows))
     }
 
     /// The chunks that hold rows of `rows`, best time first.

@@ -140,13 +140,13 @@ fn parse_list(bytes: &[u8]) -> Option<RoaringBitmap> {
         return RoaringBitmap::deserialize_from(rest).ok();
     }
     let mut reader = Reader::new(rest);
-    let mut rows = RoaringBitmap::new();
+    let mut rows = Vec::with_capacity(rest.len());
     let mut row = 0_u32;
     while !reader.is_done() {
         row = row.checked_add(reader.varint_u32()?)?;
-        rows.insert(row);
+        rows.push(row);
     }
-    Some(rows)
+    RoaringBitmap::from_sorted_iter(rows).ok()
 }
 
 /// A list of rows as a dictionary page has it.
