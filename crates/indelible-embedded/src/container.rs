@@ -228,6 +228,12 @@ impl Container {
         Ok(bytes)
     }
 
+    /// Where a section is.
+    pub(crate) fn place(&self, kind: u32) -> Option<Range<u64>> {
+        let section = self.sections.iter().find(|(k, ..)| *k == kind);
+        section.map(|(_, range, _)| range.clone())
+    }
+
     /// Reads a whole section and checks it; empty when there is none of that kind.
     pub(crate) fn section(&self, kind: u32) -> Result<Vec<u8>> {
         let Some((_, range, crc)) = self.sections.iter().find(|(k, ..)| *k == kind) else {

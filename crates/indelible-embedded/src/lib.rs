@@ -32,6 +32,7 @@ mod read;
 mod records;
 mod repair;
 mod replay;
+mod room;
 mod seal;
 mod search;
 mod segment;

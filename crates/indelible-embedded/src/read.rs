@@ -15,6 +15,7 @@ use crate::directory::BlockPlace;
 use crate::failure::corrupt;
 use crate::part::PartRef;
 use crate::records::CachedRow;
+use crate::segment::ids::IdKey;
 use crate::segment::tiles::LEVEL_MIN;
 use crate::store::Store;
 
@@ -205,16 +206,18 @@ impl Store {
     /// Sequence numbers of the records with these ids.
     pub(crate) fn find(&self, tenant: &TenantId, ids: &[AuditId]) -> Result<Vec<Option<u64>>> {
         let mut found = vec![None; ids.len()];
+        let key = |id| IdKey::of(&self.hashing, id);
+        let keys: Vec<_> = ids.iter().map(key).collect();
         let mut rows = Vec::new();
         for part in self.view().parts.iter().rev() {
             part.with(|part| {
-                for (id, found) in ids
+                for (key, found) in keys
                     .iter()
                     .zip(&mut found)
                     .filter(|(_, found)| found.is_none())
                 {
                     rows.clear();
-                    part.with_id(id, &mut rows)?;
+                    part.with_id(key, &mut rows)?;
                     for &row in &rows {
                         let directory = part.directory()?;
                         if let Some((number, seq)) = directory.place(row)

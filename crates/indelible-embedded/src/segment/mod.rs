@@ -148,7 +148,7 @@ impl Segment {
 
     pub(crate) fn ids(&self) -> Result<&Ids> {
         self.ids
-            .get(|| Ids::open(self.disk("ids"), &self.path("ids")))
+            .get(|| Ids::open(self.disk("ids"), &self.path("ids"), &self.caches.marks))
     }
 
     pub(crate) fn tiles(&self) -> Result<&Tiles> {
