@@ -8,10 +8,10 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use indelible_disk::{Disk, DiskFile, Open};
-use indelible_store::{Error, Kind, Result};
+use indelible_store::{Error, Result};
 
 use crate::bytes::Reader;
-use crate::failure::from_disk;
+use crate::failure::{corrupt_derived, from_disk};
 
 const VERSION: u32 = 1;
 const HEADER_BYTES: u64 = 12;
@@ -203,10 +203,7 @@ impl Container {
 
     /// An error that names the file.
     pub(crate) fn corrupt(&self, what: &str) -> Error {
-        Error::new(
-            Kind::Corrupt,
-            format!("{} {what}: run `indelible fsck --repair`", self.path),
-        )
+        corrupt_derived(&self.path, what)
     }
 
     /// Reads some bytes of the file, unchecked.

@@ -78,9 +78,8 @@ impl Embedded {
             opener,
             options,
         };
-        // A reader can mend nothing on the way, so it compares what is derived before it relies on
-        // it; a writer does when something does not open.
-        let mut thorough = opening.options.read_only;
+        // Every page is compared when it is read; all of them are only when something does not open.
+        let mut thorough = false;
         for again in (0..REOPENS_MAX).rev() {
             let there = opening
                 .disk
@@ -217,15 +216,15 @@ impl Index for Embedded {
 
     fn search(&self, query: &Query, after: Option<&Place>, limit: usize) -> Result<Hits> {
         let tenants = self.tenants()?;
-        let view = self.store.view();
-        let hashing = &self.store.hashing;
-        Search {
-            view: &view,
-            hashing,
-            query,
-            after,
-            limit,
-        }
-        .run(&tenants)
+        self.store.mending(|| {
+            Search {
+                view: &self.store.view(),
+                hashing: &self.store.hashing,
+                query,
+                after,
+                limit,
+            }
+            .run(&tenants)
+        })
     }
 }

@@ -73,6 +73,7 @@ impl Opening {
             writer: Mutex::new(None),
             manifest: Mutex::new(manifest.clone()),
             maintenance: Mutex::new(()),
+            mending: Mutex::new(()),
             trouble: Mutex::default(),
             stopping: AtomicBool::new(false),
         };

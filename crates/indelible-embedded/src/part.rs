@@ -9,6 +9,7 @@ use parking_lot::RwLock;
 use roaring::RoaringBitmap;
 
 use crate::directory::Directory;
+use crate::failure::is_lost;
 use crate::records::{Caches, RecordFile};
 use crate::segment::Segment;
 use crate::segment::column::CHUNK_ROWS;
@@ -69,8 +70,16 @@ impl Part for Segment {
             let Some((_, place)) = self.directory()?.block_of(row) else {
                 continue;
             };
-            let block = self.records()?.block(self.caches(), place)?;
-            if block.audit_id((row - place.row) as usize) == Some(key.id) {
+            let block = self
+                .records()
+                .and_then(|records| records.block(self.caches(), place));
+            let is_it = match block {
+                Ok(block) => block.audit_id((row - place.row) as usize) == Some(key.id),
+                // So that whoever reads it is told what cannot be read.
+                Err(error) if is_lost(&error) => true,
+                Err(error) => return Err(error),
+            };
+            if is_it {
                 out.push(row);
             }
         }

@@ -66,6 +66,8 @@ pub(crate) struct Store {
     pub(crate) manifest: Mutex<Manifest>,
     /// Held by whoever replaces segments by others or makes their files again.
     pub(crate) maintenance: Mutex<()>,
+    /// Held by whoever makes a damaged derived file again in memory.
+    pub(crate) mending: Mutex<()>,
     pub(crate) trouble: Mutex<Trouble>,
     /// Whether a merge is to end where it stands.
     pub(crate) stopping: AtomicBool,
