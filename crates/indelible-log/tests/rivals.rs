@@ -101,7 +101,10 @@ fn groups_in_flight_under_a_key_that_lost_are_not_committed() {
     );
     let theirs = handles(&rival, 0);
     go.send(()).unwrap();
-    let outcomes: Vec<_> = pending.into_iter().flat_map(|p| p.wait()).collect();
+    let outcomes: Vec<_> = pending
+        .into_iter()
+        .flat_map(indelible_log::Pending::wait)
+        .collect();
     for (at, outcome) in outcomes.iter().enumerate() {
         match outcome {
             Outcome::Failed(error) => assert_eq!(error.kind(), Kind::Unavailable),

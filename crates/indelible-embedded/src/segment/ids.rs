@@ -504,7 +504,7 @@ mod tests {
                 ask(all..all + 300, 1);
                 let batch = ask(all + 300..all + 5300, 1000);
                 let one = ask(all + 5300..all + 10300, 1);
-                let each = bytes as f64 / f64::from(all);
+                let each = f64::from(to_u32(usize::try_from(bytes).unwrap())) / f64::from(all);
                 println!(
                     "{segments} × {rows}, room {room}: {one} ns an id, {batch} in batches, \
                      {each:.2} bytes an id"

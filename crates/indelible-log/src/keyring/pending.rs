@@ -133,8 +133,8 @@ impl Keyring {
         ))
     }
 
-    /// Whether all values stand under keys that may be used; asked after [`Keyring::flush_pending`].
-    /// Otherwise another writer was first, and whoever sealed them seals again.
+    /// Whether all values stand under keys that may be used; to be asked after
+    /// [`Keyring::flush_pending`]. Otherwise another writer was first, and they are sealed again.
     pub(crate) fn stand<'a>(&self, mut values: impl Iterator<Item = &'a SealedValue>) -> bool {
         let lost = self.lost.lock();
         lost.is_empty() || !values.any(|value| lost.contains(&value.handle))
