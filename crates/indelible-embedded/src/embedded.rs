@@ -8,7 +8,7 @@ use indelible_event::ids::{AuditId, Micros, TenantId};
 use indelible_merkle::Hash;
 use indelible_proof::finding::Finding;
 use indelible_store::{
-    Commit, Error, Head, Hits, Index, Kind, Ledger, Place, Query, Result, RowOpener, Stored,
+    Commit, Error, Head, Hits, Index, Kind, Ledger, Place, Query, Result, RowOpener, Stored, Unread,
 };
 
 use crate::failure::from_disk;
@@ -78,7 +78,7 @@ impl Embedded {
             opener,
             options,
         };
-        // Every page is compared when it is read; all of them are only when something does not open.
+        // Pages are checked when they are read; all of them only when something does not open.
         let mut thorough = false;
         for again in (0..REOPENS_MAX).rev() {
             let there = opening
@@ -226,5 +226,14 @@ impl Index for Embedded {
             }
             .run(&tenants)
         })
+    }
+
+    fn unread(&self, query: &Query) -> Result<Vec<Unread>> {
+        let unread = self.store.unread()?.iter();
+        let wanted = unread.filter(|unread| match &unread.log {
+            Some((tenant, _)) => query.wants_tenant(tenant),
+            None => true,
+        });
+        Ok(wanted.cloned().collect())
     }
 }

@@ -40,6 +40,7 @@ mod state;
 mod stats;
 mod store;
 mod tail;
+mod unread;
 mod workers;
 
 pub use embedded::Embedded;
