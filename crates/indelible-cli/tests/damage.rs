@@ -4,7 +4,11 @@
 mod support;
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use indelible_disk::RealDisk;
+use indelible_embedded::{Embedded, Options};
+use indelible_store::Index;
 use support::Place;
 
 fn ledger() -> Place {
@@ -166,4 +170,69 @@ fn lost_and_shortened_files_are_found() {
         support::copy_dir(&place.at("whole"), &data);
     }
     place.ok("fsck");
+}
+
+/// The only file of the journal becomes the records of a segment, as if it had been full.
+fn seal(place: &Place) {
+    let data = place.at("indelible-data");
+    let journal = data.join("journal/00000000000000000000");
+    let options = Options {
+        read_only: true,
+        ..Options::default()
+    };
+    let disk = Arc::new(RealDisk::new(data.clone()));
+    let ledger = Embedded::open(disk, None, options, &mut |_| {}).unwrap();
+    let last = ledger.mark().unwrap() - 1;
+    let segment = data.join(format!("segments/{:020}-{last:020}", 0));
+    std::fs::create_dir_all(&segment).unwrap();
+    std::fs::rename(journal, segment.join("records")).unwrap();
+    place.ok("fsck --repair");
+    place.ok("verify");
+}
+
+#[test]
+fn a_query_that_may_lack_records_says_which_and_exits_1() {
+    let place = ledger();
+    let query = "query --json --limit 0 tenant:acme,beta";
+    let whole = place.ok(query).json().len();
+    for sealed in [false, true] {
+        if sealed {
+            seal(&place);
+            assert_eq!(place.ok(query).json().len(), whole);
+        }
+        let name = if sealed {
+            "records"
+        } else {
+            "00000000000000000000"
+        };
+        let files = checked(&place).into_iter();
+        let file = files
+            .filter(|path| path.ends_with(name))
+            .max_by_key(|path| std::fs::metadata(path).unwrap().len())
+            .unwrap();
+        // The texts of the first record, of one in the middle, and of the last.
+        let bytes = std::fs::read(&file).unwrap();
+        let texts: Vec<_> = bytes
+            .windows(4)
+            .enumerate()
+            .filter(|(_, window)| *window == 0xFD2F_B528_u32.to_le_bytes())
+            .map(|(at, _)| at + 10)
+            .collect();
+        for at in [texts[0], texts[texts.len() / 2], texts[texts.len() - 1]] {
+            flip(&file, at);
+            for line in [query, "query --limit 5 tenant:acme,beta"] {
+                let ran = place.ends(1, line);
+                let why = format!("{line}, byte {at} of {}:\n{}", file.display(), ran.err);
+                assert!(ran.err.contains("cannot be read: "), "{why}");
+                assert!(ran.err.contains("indelible verify"), "{why}");
+                let named = ran.err.contains(" of acme ") || ran.err.contains(" of beta ");
+                let last = at == texts[texts.len() - 1];
+                assert!(named || (last && !sealed), "{why}");
+            }
+            let found = place.run(query).json().len();
+            assert!(found < whole && found > whole / 2, "{found} of {whole}");
+            flip(&file, at);
+        }
+        assert_eq!(place.ok(query).json().len(), whole);
+    }
 }

@@ -54,6 +54,20 @@ pub(crate) fn unpack(packed: &[u8], count: usize, width: u8, mut take: impl FnMu
     }
 }
 
+/// The number at `index` of packed ones; missing bytes count as zeros, `None` when all are missing.
+pub(crate) fn number_at(packed: &[u8], index: usize, width: u8) -> Option<u64> {
+    let bit = index.checked_mul(usize::from(width))?;
+    let from = packed
+        .get(bit / 8..)
+        .filter(|rest| width == 0 || !rest.is_empty())?;
+    let mut word = [0; 16];
+    let count = from.len().min(9);
+    word.get_mut(..count)?.copy_from_slice(from.get(..count)?);
+    let number = u128::from_le_bytes(word) >> (bit % 8);
+    let mask = u128::from(u64::MAX.checked_shr(64 - u32::from(width)).unwrap_or(0));
+    u64::try_from(number & mask).ok()
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
@@ -72,6 +86,9 @@ mod tests {
             let mut packed = Vec::new();
             pack(numbers.iter().copied(), width, &mut packed);
             prop_assert_eq!(packed.len(), packed_bytes(numbers.len(), width));
+            for (at, number) in numbers.iter().enumerate() {
+                prop_assert_eq!(number_at(&packed, at, width), Some(*number));
+            }
             let mut back = Vec::new();
             unpack(&packed, numbers.len(), width, |number| back.push(number));
             prop_assert_eq!(back, numbers);

@@ -8,10 +8,10 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use indelible_disk::{Disk, DiskFile, Open};
-use indelible_store::{Error, Kind, Result};
+use indelible_store::{Error, Result};
 
 use crate::bytes::Reader;
-use crate::failure::from_disk;
+use crate::failure::{corrupt_derived, from_disk};
 
 const VERSION: u32 = 1;
 const HEADER_BYTES: u64 = 12;
@@ -203,10 +203,7 @@ impl Container {
 
     /// An error that names the file.
     pub(crate) fn corrupt(&self, what: &str) -> Error {
-        Error::new(
-            Kind::Corrupt,
-            format!("{} {what}: run `indelible fsck --repair`", self.path),
-        )
+        corrupt_derived(&self.path, what)
     }
 
     /// Reads some bytes of the file, unchecked.
@@ -226,6 +223,12 @@ impl Container {
                 }
             })?;
         Ok(bytes)
+    }
+
+    /// Where a section is.
+    pub(crate) fn place(&self, kind: u32) -> Option<Range<u64>> {
+        let section = self.sections.iter().find(|(k, ..)| *k == kind);
+        section.map(|(_, range, _)| range.clone())
     }
 
     /// Reads a whole section and checks it; empty when there is none of that kind.

@@ -8,7 +8,7 @@ use indelible_event::ids::{AuditId, Micros, TenantId};
 use indelible_merkle::Hash;
 use indelible_proof::finding::Finding;
 use indelible_store::{
-    Commit, Error, Head, Hits, Index, Kind, Ledger, Place, Query, Result, RowOpener, Stored,
+    Commit, Error, Head, Hits, Index, Kind, Ledger, Place, Query, Result, RowOpener, Stored, Unread,
 };
 
 use crate::failure::from_disk;
@@ -78,9 +78,8 @@ impl Embedded {
             opener,
             options,
         };
-        // A reader can mend nothing on the way, so it compares what is derived before it relies on
-        // it; a writer does when something does not open.
-        let mut thorough = opening.options.read_only;
+        // Pages are checked when they are read; all of them only when something does not open.
+        let mut thorough = false;
         for again in (0..REOPENS_MAX).rev() {
             let there = opening
                 .disk
@@ -217,15 +216,24 @@ impl Index for Embedded {
 
     fn search(&self, query: &Query, after: Option<&Place>, limit: usize) -> Result<Hits> {
         let tenants = self.tenants()?;
-        let view = self.store.view();
-        let hashing = &self.store.hashing;
-        Search {
-            view: &view,
-            hashing,
-            query,
-            after,
-            limit,
-        }
-        .run(&tenants)
+        self.store.mending(|| {
+            Search {
+                view: &self.store.view(),
+                hashing: &self.store.hashing,
+                query,
+                after,
+                limit,
+            }
+            .run(&tenants)
+        })
+    }
+
+    fn unread(&self, query: &Query) -> Result<Vec<Unread>> {
+        let unread = self.store.unread()?.iter();
+        let wanted = unread.filter(|unread| match &unread.log {
+            Some((tenant, _)) => query.wants_tenant(tenant),
+            None => true,
+        });
+        Ok(wanted.cloned().collect())
     }
 }

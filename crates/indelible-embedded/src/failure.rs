@@ -1,5 +1,7 @@
 //! Disk errors in the words of the roles.
 
+use std::fmt;
+
 use indelible_disk::{DiskError, DiskErrorKind};
 use indelible_store::{Error, Kind};
 
@@ -23,6 +25,37 @@ pub(crate) fn from_disk(error: DiskError) -> Error {
 /// The role's error for bytes that are not what was written.
 pub(crate) fn corrupt(what: impl Into<String>) -> Error {
     Error::new(Kind::Corrupt, what)
+}
+
+/// The cause of an error about a file that can be made again from the records.
+#[derive(Debug)]
+struct Derived {
+    path: String,
+}
+
+impl fmt::Display for Derived {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("run `indelible fsck --repair`")
+    }
+}
+
+impl std::error::Error for Derived {}
+
+/// The role's error for a derived file that is not what was written.
+pub(crate) fn corrupt_derived(path: &str, what: &str) -> Error {
+    let path = path.to_owned();
+    corrupt(format!("{path} {what}")).caused_by(Derived { path })
+}
+
+/// The derived file that an error is about, if it is about one.
+pub(crate) fn derived_of(error: &Error) -> Option<&str> {
+    let source = std::error::Error::source(error)?;
+    Some(source.downcast_ref::<Derived>()?.path.as_str())
+}
+
+/// Whether the error means that records are not there any more, or not as they were.
+pub(crate) fn is_lost(error: &Error) -> bool {
+    matches!(error.kind(), Kind::Corrupt | Kind::NotFound) && derived_of(error).is_none()
 }
 
 /// The role's error for a failed (de)compressor.

@@ -32,6 +32,7 @@ mod read;
 mod records;
 mod repair;
 mod replay;
+mod room;
 mod seal;
 mod search;
 mod segment;
@@ -39,6 +40,7 @@ mod state;
 mod stats;
 mod store;
 mod tail;
+mod unread;
 mod workers;
 
 pub use embedded::Embedded;

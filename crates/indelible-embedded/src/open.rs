@@ -73,7 +73,9 @@ impl Opening {
             writer: Mutex::new(None),
             manifest: Mutex::new(manifest.clone()),
             maintenance: Mutex::new(()),
+            mending: Mutex::new(()),
             trouble: Mutex::default(),
+            unread: std::sync::OnceLock::new(),
             stopping: AtomicBool::new(false),
         };
         store.show(&manifest.segments);

@@ -3,16 +3,17 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use indelible_event::ids::AuditId;
 use indelible_proof::finding::Place as Damage;
 use indelible_store::{FindHash, Result};
 use parking_lot::RwLock;
 use roaring::RoaringBitmap;
 
 use crate::directory::Directory;
+use crate::failure::is_lost;
 use crate::records::{Caches, RecordFile};
 use crate::segment::Segment;
 use crate::segment::column::CHUNK_ROWS;
+use crate::segment::ids::IdKey;
 use crate::tail::{PersonalPlace, Tail};
 
 /// Personal rows that are read at once: they are mostly asked for in the order of the file.
@@ -28,7 +29,7 @@ pub(crate) trait Part {
     /// Personal rows that hold the value.
     fn personal_with(&self, find: &FindHash) -> Result<Vec<u32>>;
     /// Rows with this audit id, of any tenant.
-    fn with_id(&self, id: &AuditId, out: &mut Vec<u32>) -> Result<()>;
+    fn with_id(&self, key: &IdKey, out: &mut Vec<u32>) -> Result<()>;
     /// Minimum and maximum of `occurred_at` in a chunk of rows.
     fn zone(&self, chunk: usize) -> Result<(i64, i64)>;
     /// `occurred_at` of the rows of a chunk.
@@ -58,19 +59,27 @@ impl Part for Segment {
         Ok(rows)
     }
 
-    fn with_id(&self, id: &AuditId, out: &mut Vec<u32>) -> Result<()> {
+    fn with_id(&self, key: &IdKey, out: &mut Vec<u32>) -> Result<()> {
         let (first, last) = self.facts.ids;
-        if !(first..=last).contains(&id.unix_ms()) {
+        if !(first..=last).contains(&key.id.unix_ms()) {
             return Ok(());
         }
         let mut candidates = Vec::new();
-        self.ids()?.candidates(id, &mut candidates)?;
+        self.ids()?.candidates(key.hash, &mut candidates)?;
         for row in candidates {
             let Some((_, place)) = self.directory()?.block_of(row) else {
                 continue;
             };
-            let block = self.records()?.block(self.caches(), place)?;
-            if block.audit_id((row - place.row) as usize) == Some(*id) {
+            let block = self
+                .records()
+                .and_then(|records| records.block(self.caches(), place));
+            let is_it = match block {
+                Ok(block) => block.audit_id((row - place.row) as usize) == Some(key.id),
+                // So that whoever reads it is told what cannot be read.
+                Err(error) if is_lost(&error) => true,
+                Err(error) => return Err(error),
+            };
+            if is_it {
                 out.push(row);
             }
         }
@@ -132,8 +141,8 @@ impl Part for TailPart<'_> {
         Ok(self.tail.personal_with(find).to_vec())
     }
 
-    fn with_id(&self, id: &AuditId, out: &mut Vec<u32>) -> Result<()> {
-        self.tail.with_id(id, out);
+    fn with_id(&self, key: &IdKey, out: &mut Vec<u32>) -> Result<()> {
+        self.tail.with_id(&key.id, out);
         Ok(())
     }
 

@@ -12,9 +12,10 @@ use indelible_store::{Error, Kind, Result, SealedValue, Stored, StoredRecord};
 
 use crate::block::{Block, SealedRef};
 use crate::directory::BlockPlace;
-use crate::failure::corrupt;
+use crate::failure::{corrupt, is_lost};
 use crate::part::PartRef;
 use crate::records::CachedRow;
+use crate::segment::ids::IdKey;
 use crate::segment::tiles::LEVEL_MIN;
 use crate::store::Store;
 
@@ -33,11 +34,6 @@ impl Piece {
     fn end(&self) -> u64 {
         self.first_seq + u64::from(self.rows.end - self.rows.start)
     }
-}
-
-/// Whether the error means that stored bytes are not there any more, or not as they were.
-fn is_lost(error: &Error) -> bool {
-    matches!(error.kind(), Kind::Corrupt | Kind::NotFound)
 }
 
 impl Store {
@@ -59,42 +55,48 @@ impl Store {
         range: Range<u64>,
         visit: Visit<'_>,
     ) -> Result<()> {
-        let (mut next, end) = (range.start, range.end);
+        let mut next = range.start;
+        self.mending(|| self.read_on(tenant, &mut next, range.end, visit))
+    }
+
+    /// The same from `next` on, which says afterwards how far it came.
+    fn read_on(&self, tenant: &TenantId, next: &mut u64, end: u64, visit: Visit<'_>) -> Result<()> {
         for part in &self.view().parts {
-            if next >= end {
+            if *next >= end {
                 return Ok(());
             }
-            for piece in pieces(part, tenant, next..end)? {
-                if piece.first_seq > next {
+            for piece in pieces(part, tenant, *next..end)? {
+                let range = *next..piece.first_seq;
+                if !range.is_empty() {
+                    *next = piece.first_seq;
                     let place = part.damage();
-                    let range = next..piece.first_seq;
                     if visit(Stored::Damaged { range, place }).is_break() {
                         return Ok(());
                     }
                 }
-                next = piece.end();
-                if self.piece((part, tenant), &piece, visit)?.is_break() {
+                if self.piece((part, tenant), &piece, next, visit)?.is_break() {
                     return Ok(());
                 }
             }
         }
-        if next < end {
+        if *next < end {
             let file = String::from("journal");
             let place = self.view().parts.last().map(PartRef::damage);
             let place = place.unwrap_or(Damage { file, bytes: 0..0 });
             let _ = visit(Stored::Damaged {
-                range: next..end,
+                range: *next..end,
                 place,
             });
         }
         Ok(())
     }
 
-    /// Calls `visit` for the records of one block.
+    /// Calls `visit` for the records of one block, counting `next` up.
     fn piece(
         &self,
         (part, tenant): (&PartRef, &TenantId),
         piece: &Piece,
+        next: &mut u64,
         visit: Visit<'_>,
     ) -> Result<ControlFlow<()>> {
         let opened = part
@@ -109,6 +111,7 @@ impl Store {
                     bytes,
                     ..part.damage()
                 };
+                *next = piece.end();
                 let range = piece.first_seq..piece.end();
                 return Ok(visit(Stored::Damaged { range, place }));
             }
@@ -132,6 +135,7 @@ impl Store {
                     place: part.damage(),
                 },
             };
+            *next = sequence_number + 1;
             if visit(stored).is_break() {
                 return Ok(ControlFlow::Break(()));
             }
@@ -204,17 +208,23 @@ impl Store {
 
     /// Sequence numbers of the records with these ids.
     pub(crate) fn find(&self, tenant: &TenantId, ids: &[AuditId]) -> Result<Vec<Option<u64>>> {
-        let mut found = vec![None; ids.len()];
+        let key = |id| IdKey::of(&self.hashing, id);
+        let keys: Vec<_> = ids.iter().map(key).collect();
+        self.mending(|| self.find_keys(tenant, &keys))
+    }
+
+    fn find_keys(&self, tenant: &TenantId, keys: &[IdKey]) -> Result<Vec<Option<u64>>> {
+        let mut found = vec![None; keys.len()];
         let mut rows = Vec::new();
         for part in self.view().parts.iter().rev() {
             part.with(|part| {
-                for (id, found) in ids
+                for (key, found) in keys
                     .iter()
                     .zip(&mut found)
                     .filter(|(_, found)| found.is_none())
                 {
                     rows.clear();
-                    part.with_id(id, &mut rows)?;
+                    part.with_id(key, &mut rows)?;
                     for &row in &rows {
                         let directory = part.directory()?;
                         if let Some((number, seq)) = directory.place(row)
@@ -244,7 +254,9 @@ impl Store {
             Error::new(Kind::NotFound, said)
         };
         match (end, u8::try_from(level)) {
-            (Some(end), Ok(level)) if end <= size => self.root(tenant, level, index),
+            (Some(end), Ok(level)) if end <= size => {
+                self.mending(|| self.root(tenant, level, index))
+            }
             _ => Err(incomplete()),
         }
     }

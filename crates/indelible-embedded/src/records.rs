@@ -23,6 +23,7 @@ use crate::frame::{
     FILE_HEADER_BYTES, FRAME_BODY_BYTES_MAX, FRAME_HEADER_BYTES, FRAME_MAGIC, FileHeader,
     FrameHeader,
 };
+use crate::room::Room;
 
 const CACHED_BLOCKS: usize = 32;
 const CACHED_PERSONAL: usize = 1 << 16;
@@ -42,6 +43,8 @@ pub(crate) struct Caches {
     /// By file and byte, last used last.
     blocks: Mutex<VecDeque<(BlockKey, Arc<Block>)>>,
     personal: Mutex<HashMap<(u64, u32), CachedRow, RandomState>>,
+    /// For the marks of ids.
+    pub(crate) marks: Arc<Room>,
 }
 
 /// A personal row as it was read, and whether it was tried to open it.

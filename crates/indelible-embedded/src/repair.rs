@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use indelible_disk::{Disk, FaultyDisk, Open};
 use indelible_event::ids::TenantId;
-use indelible_store::Result;
+use indelible_store::{Error, Kind, Result};
 
 use crate::container::facts_of;
-use crate::failure::from_disk;
+use crate::failure::{derived_of, from_disk};
 use crate::frame::Arrangement;
 use crate::hashing::Hashing;
 use crate::manifest::{FileLine, Manifest, SegmentFacts};
@@ -18,7 +18,7 @@ use crate::records::{Caches, RecordFile};
 use crate::replay::{Replay, Replayed, Trees};
 use crate::seal::{facts, remove_tree};
 use crate::segment::write::{DERIVED, derived, find_index};
-use crate::segment::{dir_of, personal_of};
+use crate::segment::{Segment, dir_of, personal_of};
 use crate::store::Store;
 use crate::tail::Tail;
 
@@ -137,8 +137,12 @@ impl Store {
         segment: &SegmentFacts,
         progress: &mut dyn FnMut(u64),
     ) -> Result<Replayed> {
-        let path = path_of(segment, "records");
-        let file = RecordFile::open(&*self.disk, &path, Open::Read, &self.caches)?;
+        let shown = self.shown(segment);
+        let opened = shown.as_ref().map(|shown| shown.records()).transpose()?;
+        let Some(file) = opened else {
+            let said = "a segment went away while it was read";
+            return Err(Error::new(Kind::NotFound, said));
+        };
         let mut replay = Replay {
             hashing: self.hashing,
             opener: self.opener.as_deref(),
@@ -148,7 +152,7 @@ impl Store {
         };
         let mut before =
             |tenant: &TenantId, size: u64| Ok(self.frontier_at(tenant, size).unwrap_or_default());
-        replay.run(&file, Trees::At(&mut before))
+        replay.run(file, Trees::At(&mut before))
     }
 
     /// Makes derived files of a segment again; a directory opened for reading makes them in memory.
@@ -211,7 +215,9 @@ impl Store {
     }
 
     fn rebuild_in_memory(&self, segment: &SegmentFacts, names: &[&str], tail: &Tail) -> Result<()> {
-        let memory: Arc<dyn Disk> = Arc::new(FaultyDisk::new(0));
+        let shown = self.shown(segment);
+        let made = shown.and_then(|shown| shown.made());
+        let memory = made.unwrap_or_else(|| Arc::new(FaultyDisk::new(0)));
         let (dir, personal) = (dir_of(&segment.range()), personal_of(&segment.range()));
         memory.create_dir_all(&dir).map_err(from_disk)?;
         memory.create_dir_all("personal").map_err(from_disk)?;
@@ -222,24 +228,63 @@ impl Store {
                 derived(&*memory, &dir, name, tail)?;
             }
         }
-        let names: Vec<_> = names.iter().map(|name| (*name).to_owned()).collect();
         let mut view = self.view.write();
         let mut parts = view.parts.clone();
         for part in &mut parts {
-            if let PartRef::Segment(shown) = part
-                && shown.facts.first == segment.first
-            {
-                *part = PartRef::Segment(Arc::new(
-                    shown.with_made(Arc::clone(&memory), names.clone()),
-                ));
+            for name in names {
+                if let PartRef::Segment(shown) = part
+                    && shown.range() == segment.range()
+                {
+                    let made = shown.with_made(Arc::clone(&memory), name);
+                    *part = PartRef::Segment(Arc::new(made));
+                }
             }
         }
         *view = Arc::new(View { parts });
         Ok(())
     }
 
+    /// Does something that reads derived files; one that turns out to be damaged is made again in
+    /// memory, and it is done once more.
+    pub(crate) fn mending<T>(&self, mut act: impl FnMut() -> Result<T>) -> Result<T> {
+        let tries = MADE.len() * self.view().parts.len();
+        for _ in 0..tries {
+            match act() {
+                Err(error) if derived_of(&error).is_some() => self.mend(error)?,
+                other => return other,
+            }
+        }
+        act()
+    }
+
+    /// Makes the derived file that an error is about again, in memory, so that what met the error
+    /// may be tried once more; the error itself when that cannot be done.
+    fn mend(&self, error: Error) -> Result<()> {
+        let _one = self.mending.lock();
+        let path = derived_of(&error).unwrap_or_default();
+        let damaged = self.segments().into_iter().find_map(|segment| {
+            let at_path = |name: &&str| path_of(&segment.facts, name) == path;
+            let name = MADE.into_iter().find(at_path)?;
+            Some((segment, name))
+        });
+        let Some((segment, name)) = damaged.filter(|(segment, name)| !segment.is_made(name)) else {
+            // Merged away, or made again by somebody else who met it too.
+            return Ok(());
+        };
+        let Ok(replayed) = self.replay_segment(&segment.facts, &mut |_| {}) else {
+            return Err(error);
+        };
+        self.rebuild_in_memory(&segment.facts, &[name], &replayed.tail)
+    }
+
+    /// The segment as it is shown.
+    fn shown(&self, facts: &SegmentFacts) -> Option<Arc<Segment>> {
+        let mut segments = self.segments().into_iter();
+        segments.find(|segment| segment.range() == facts.range())
+    }
+
     /// Every segment that is shown.
-    pub(crate) fn segments(&self) -> Vec<Arc<crate::segment::Segment>> {
+    pub(crate) fn segments(&self) -> Vec<Arc<Segment>> {
         let view = self.view();
         let segments = view.parts.iter().filter_map(|part| match part {
             PartRef::Segment(segment) => Some(Arc::clone(segment)),

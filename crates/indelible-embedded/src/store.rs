@@ -1,11 +1,11 @@
 //! What the parts of an open data directory share, and the writer's state.
 
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::sync::mpsc::SyncSender;
+use std::sync::{Arc, OnceLock};
 
 use indelible_disk::{Disk, Open};
-use indelible_store::{Result, RowOpener};
+use indelible_store::{Result, RowOpener, Unread};
 use parking_lot::{Mutex, RwLock};
 
 use crate::block::Packer;
@@ -66,7 +66,11 @@ pub(crate) struct Store {
     pub(crate) manifest: Mutex<Manifest>,
     /// Held by whoever replaces segments by others or makes their files again.
     pub(crate) maintenance: Mutex<()>,
+    /// Held by whoever makes a damaged derived file again in memory.
+    pub(crate) mending: Mutex<()>,
     pub(crate) trouble: Mutex<Trouble>,
+    /// What could not be read on opening, once somebody asked.
+    pub(crate) unread: OnceLock<Vec<Unread>>,
     /// Whether a merge is to end where it stands.
     pub(crate) stopping: AtomicBool,
 }

@@ -41,7 +41,7 @@ pub(crate) struct PersonalPlace {
 
 /// The index of a growing file of records.
 pub(crate) struct Tail {
-    hashing: Hashing,
+    pub(crate) hashing: Hashing,
     pub(crate) directory: Directory,
     pub(crate) occurred: Vec<i64>,
     pub(crate) ingested: Vec<i64>,

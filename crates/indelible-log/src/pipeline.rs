@@ -14,7 +14,7 @@ use indelible_event::ids::TenantId;
 use indelible_store::{Error, Kind};
 
 use crate::group::{Group, Item, Work};
-use crate::keyring::Flushed;
+use crate::keyring::Keyring;
 use crate::log::Shared;
 use crate::outcome::{Outcome, Ticket, settle_all};
 use crate::sequence::Sequencer;
@@ -154,7 +154,7 @@ fn commit_groups(shared: &Shared, mailbox: &Mailbox, groups: &Receiver<Group>) {
         let committed = shared
             .keyring
             .flush_pending()
-            .and_then(keys_stand)
+            .and_then(|_| keys_stand(&shared.keyring, &group))
             .and_then(|()| shared.stores.ledger.append(&group.commit));
         match committed {
             Ok(()) => {
@@ -169,9 +169,15 @@ fn commit_groups(shared: &Shared, mailbox: &Mailbox, groups: &Receiver<Group>) {
     }
 }
 
-/// Another writer was first with a subject's key: what was sealed under ours is submitted again.
-fn keys_stand(flushed: Flushed) -> Result<(), Error> {
-    if flushed.superseded == 0 {
+/// Another writer may have been first with a subject's key: what was sealed under ours is submitted
+/// again, whichever group it is in and however often that was built.
+fn keys_stand(keyring: &Keyring, group: &Group) -> Result<(), Error> {
+    let records = group
+        .commit
+        .appends
+        .iter()
+        .flat_map(|append| &append.records);
+    if keyring.stand(records.flat_map(|record| &record.sealed)) {
         return Ok(());
     }
     let context = "another writer made the key of a data subject first; submit again";

@@ -1,7 +1,8 @@
 //! The answer to a query: hits of the index, read in the ledger and checked on the bodies.
 //!
-//! Nothing that the index says is believed but where to look. Hits that cannot be read are part of
-//! the answer as [`Damage`], never left out in silence. Memory is bounded by [`HITS_MAX`] leaves
+//! Nothing that the index says is believed but where to look. Hits that cannot be read, and records
+//! that the index could not read when it was made, are part of the answer as [`Damage`], never left
+//! out in silence. Memory is bounded by [`HITS_MAX`] leaves
 //! beside the rows of a page.
 
 use std::collections::HashMap;
@@ -36,10 +37,8 @@ pub struct Row {
 /// Records that the answer may want and that cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Damage {
-    /// Whose log.
-    pub tenant: TenantId,
-    /// Their sequence numbers.
-    pub range: Range<u64>,
+    /// Whose log, and which sequence numbers; `None` when that cannot be told.
+    pub log: Option<(TenantId, Range<u64>)>,
     /// Where the damage is, or what is wrong, for people.
     pub place: String,
 }
@@ -49,7 +48,7 @@ pub struct Damage {
 pub struct Page {
     /// The records, in order.
     pub rows: Vec<Row>,
-    /// What could not be read on the way.
+    /// What could not be read: on the way, or of all that the query asks for by the index.
     pub damaged: Vec<Damage>,
     /// After which place the next page starts; `None` when nothing is left.
     pub next: Option<Place>,
@@ -81,7 +80,7 @@ pub fn page(
     let mut reading = Reading::start(index, ledger, query, after)?;
     let mut page = Page {
         rows: Vec::with_capacity(limit.min(HITS_MAX)),
-        damaged: Vec::new(),
+        damaged: reading.unread()?,
         next: None,
         as_of: reading.as_of,
     };
@@ -122,6 +121,11 @@ pub fn for_each(
     visit: &mut dyn FnMut(Seen) -> ControlFlow<()>,
 ) -> Result<u64> {
     let mut reading = Reading::start(index, ledger, query, after)?;
+    for damage in reading.unread()? {
+        if visit(Seen::Damaged(damage)).is_break() {
+            return Ok(reading.as_of);
+        }
+    }
     let mut last_damage = None;
     while let Some(batch) = reading.batch(HITS_MAX)? {
         for seen in batch {
@@ -172,6 +176,16 @@ impl<'a> Reading<'a> {
             after: after.cloned(),
             exhausted: false,
         })
+    }
+
+    /// What the index could not read.
+    fn unread(&self) -> Result<Vec<Damage>> {
+        let unread = self.index.unread(&self.query)?.into_iter();
+        let damage = unread.map(|unread| Damage {
+            log: unread.log,
+            place: unread.place.to_string(),
+        });
+        Ok(damage.collect())
     }
 
     /// What matches among the next hits, in order; `None` when there are no more.
@@ -264,8 +278,7 @@ impl<'a> Bodies<'a> {
                     .filter(|((t, n), _)| *t == tenant && range.contains(n));
                 for slot in hit.map(|(_, slot)| *slot).collect::<Vec<_>>() {
                     let damage = Damage {
-                        tenant: tenant.clone(),
-                        range: range.clone(),
+                        log: Some((tenant.clone(), range.clone())),
                         place: place.to_string(),
                     };
                     self.put(slot, Found::Seen(Seen::Damaged(damage)));
@@ -331,8 +344,7 @@ impl<'a> Bodies<'a> {
 fn damaged(hit: &Place, place: &str) -> Seen {
     let range = hit.sequence_number..hit.sequence_number + 1;
     Seen::Damaged(Damage {
-        tenant: hit.tenant.clone(),
-        range,
+        log: Some((hit.tenant.clone(), range)),
         place: place.to_owned(),
     })
 }

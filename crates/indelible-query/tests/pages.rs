@@ -11,7 +11,7 @@ use indelible_store::conformance::queries::Queries;
 use indelible_store::conformance::{Generator, Mix, Random, seed};
 use indelible_store::memory::MemoryLedger;
 use indelible_store::{
-    Commit, Expr, Head, Hits, Index, Ledger, Place, Query, Result, Stored, StoredRecord,
+    Commit, Expr, Head, Hits, Index, Ledger, Place, Query, Result, Stored, StoredRecord, Unread,
 };
 
 /// Says that every record in the tenants and times of a query may match: the widest superset.
@@ -240,14 +240,12 @@ fn damage_is_part_of_the_answer() {
     expected.retain(|place| !lost(place));
     assert_eq!(expected.len(), 85);
     let block = Damage {
-        tenant: tenant.clone(),
-        range: 10..14,
+        log: Some((tenant.clone(), 10..14)),
         place: "block, bytes 3 to 9".to_owned(),
     };
     let place = "the stored bytes are not a record".to_owned();
     let garbled = Damage {
-        tenant: tenant.clone(),
-        range: 40..41,
+        log: Some((tenant.clone(), 40..41)),
         place,
     };
     for limit in [1, 7, 1_000] {
@@ -295,7 +293,8 @@ fn an_index_that_invents_records_is_told() {
     });
     let page = page(&index, &MemoryLedger::new(), &Query::default(), None, 5).unwrap();
     assert!(page.rows.is_empty());
-    assert_eq!((page.damaged.len(), &page.damaged[0].range), (1, &(4..5)));
+    assert_eq!(page.damaged.len(), 1);
+    assert_eq!(page.damaged[0].log, Some((tenant, 4..5)));
     assert_eq!(page.next, None);
 }
 
@@ -319,4 +318,64 @@ fn a_visitor_that_breaks_is_called_no_more() {
     };
     let as_of = for_each(&ledger, &ledger, &Query::default(), None, visit).unwrap();
     assert_eq!((seen, as_of), (4, 30));
+}
+
+/// An index that could not read everything.
+struct Lacking<'a>(&'a MemoryLedger, Vec<Unread>);
+
+impl Index for Lacking<'_> {
+    fn mark(&self) -> Result<u64> {
+        self.0.mark()
+    }
+
+    fn search(&self, query: &Query, after: Option<&Place>, limit: usize) -> Result<Hits> {
+        self.0.search(query, after, limit)
+    }
+
+    fn unread(&self, _: &Query) -> Result<Vec<Unread>> {
+        Ok(self.1.clone())
+    }
+}
+
+#[test]
+fn what_an_index_could_not_read_is_said_with_every_page() {
+    let mut generator = Generator::new(seed("unread", 1), Mix::default());
+    let ledger = MemoryLedger::new();
+    let appends = vec![generator.append(0, 30)];
+    ledger.append(&Commit { appends }).unwrap();
+    let place = |file: &str| indelible_proof::finding::Place {
+        file: file.to_owned(),
+        bytes: 3..9,
+    };
+    let tenant = TenantId::parse("acme").unwrap();
+    let unread = vec![
+        Unread {
+            log: Some((tenant.clone(), 7..9)),
+            place: place("a"),
+        },
+        Unread::somewhere(place("b")),
+    ];
+    let index = Lacking(&ledger, unread);
+    let damage = |log, place: &str| Damage {
+        log,
+        place: place.to_owned(),
+    };
+    let expected = [
+        damage(Some((tenant, 7..9)), "a, bytes 3 to 9"),
+        damage(None, "b, bytes 3 to 9"),
+    ];
+    let pages = pages(&index, &ledger, &Query::default(), 20);
+    assert_eq!(pages.len(), 2);
+    for page in &pages {
+        assert_eq!(page.damaged, expected);
+    }
+    let mut seen = Vec::new();
+    let visit = &mut |what| {
+        if let Seen::Damaged(damage) = what {
+            seen.push(damage);
+        }
+        ControlFlow::Continue(())
+    };
+    for_each(&index, &ledger, &Query::default(), None, visit).unwrap();
+    assert_eq!(seen, expected);
 }

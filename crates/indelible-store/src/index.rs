@@ -3,7 +3,10 @@
 //! An index may return a superset of what matches (the caller checks bodies, [`crate::query`]) and
 //! may lag. Hits come in the query's order, so a page can stop early.
 
+use std::ops::Range;
+
 use indelible_event::ids::{Micros, TenantId};
+use indelible_proof::finding::Place as Damage;
 
 use crate::{Query, Result};
 
@@ -30,6 +33,22 @@ pub struct Hits {
     pub exhausted: bool,
 }
 
+/// Records that an index lacks, because they could not be read when it was made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unread {
+    /// Whose log, and which sequence numbers; `None` when that cannot be told.
+    pub log: Option<(TenantId, Range<u64>)>,
+    /// Where the damage is.
+    pub place: Damage,
+}
+
+impl Unread {
+    /// Records of whoever it is.
+    pub fn somewhere(place: Damage) -> Self {
+        Self { log: None, place }
+    }
+}
+
 /// Finds records.
 pub trait Index: Send + Sync {
     /// A mark of all that is indexed now, to be given as [`Query::as_of`] so that records after it
@@ -45,4 +64,15 @@ pub trait Index: Send + Sync {
     /// # Errors
     /// [`crate::Kind::Unavailable`] or [`crate::Kind::Corrupt`].
     fn search(&self, query: &Query, after: Option<&Place>, limit: usize) -> Result<Hits>;
+
+    /// Records of the logs asked for that no search finds, because what held them could not be
+    /// read: an answer may lack them. Records that are found and then cannot be read are not here;
+    /// the ledger says so when they are read.
+    ///
+    /// # Errors
+    /// As [`Index::search`].
+    fn unread(&self, query: &Query) -> Result<Vec<Unread>> {
+        let _ = query;
+        Ok(Vec::new())
+    }
 }

@@ -18,7 +18,7 @@ pub mod state;
 pub mod terms;
 
 pub use error::{Error, Kind, Result, Retry};
-pub use index::{Hit, Hits, Index, Place};
+pub use index::{Hit, Hits, Index, Place, Unread};
 pub use ledger::{
     Append, Commit, Expected, FindHash, Handle, Head, Ledger, NewRecord, RowOpener, SealedValue,
     Stored, StoredRecord,

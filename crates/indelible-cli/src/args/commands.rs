@@ -112,6 +112,9 @@ Words are looked up in the text and as names; qualifiers narrow: actor: target: 
 outcome: severity: correlation: request: ip: email: id: seq: since: until: and more (docs/query.md).
 A comma means any of these, a leading - means not; a query that starts with one goes behind --.
 
+Records that cannot be read and that the answer may lack are named on standard error, with --json
+too, and the command then exits 1: what it printed is right, and may not be all.
+
 Examples:
   indelible query 'actor:bert-jan outcome:failure'
   indelible query 'type:s3.DeleteBucket since:2023-07-10 until:2023-07-11'

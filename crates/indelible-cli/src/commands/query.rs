@@ -25,6 +25,8 @@ use crate::process::{environment, tenant_to_read};
 
 /// Rows of one table; a longer answer is shown in several.
 const TABLE_ROWS_MAX: usize = 1_000;
+/// Damaged places that are named one by one.
+const DAMAGES_MAX: usize = 50;
 
 /// Finds and prints.
 pub fn run(args: &Query, config: &Config, output: &mut Output) -> Result {
@@ -143,19 +145,16 @@ impl Answer<'_> {
         if page.rows.is_empty() && !output.json {
             output.note("no records match");
         }
+        let mut told = Told::default();
         for damage in &page.damaged {
-            damaged(damage, output);
+            told.damage(damage, output);
         }
         if let Some(next) = page.next {
             let cursor = Cursor::new(&self.asked(), next, page.as_of, self.now);
             output.flush()?;
             output.note(format_args!("there are more: --after {}", cursor.encode()));
         }
-        if page.damaged.is_empty() {
-            Ok(())
-        } else {
-            Err(Failure::No)
-        }
+        told.finish(output)
     }
 
     /// All records, as they come.
@@ -168,7 +167,7 @@ impl Answer<'_> {
         let (index, ledger) = (self.reading.index(), self.reading.stores.ledger.as_ref());
         let mut lines = Lines::default();
         let mut result = Ok(());
-        let mut any_damage = false;
+        let mut told = Told::default();
         let _gently = cancel::gently();
         for_each(index, ledger, query, after, &mut |seen| {
             match seen {
@@ -182,10 +181,7 @@ impl Answer<'_> {
                         result = lines.print(output);
                     }
                 }
-                Seen::Damaged(damage) => {
-                    any_damage = true;
-                    damaged(&damage, output);
-                }
+                Seen::Damaged(damage) => told.damage(&damage, output),
             }
             if result.is_err() {
                 ControlFlow::Break(())
@@ -196,7 +192,7 @@ impl Answer<'_> {
         .or_could("read the answer")?;
         lines.print(output)?;
         result?;
-        if any_damage { Err(Failure::No) } else { Ok(()) }
+        told.finish(output)
     }
 
     fn row(&self, row: &Row, lines: &mut Lines, output: &mut Output) -> Result {
@@ -225,17 +221,39 @@ impl Answer<'_> {
     }
 }
 
-fn damaged(damage: &Damage, output: &Output) {
-    let Damage {
-        tenant,
-        range,
-        place,
-    } = damage;
-    let last = range.end.saturating_sub(1);
-    output.error(format_args!(
-        "records {} to {last} of {tenant}: {place}",
-        range.start
-    ));
+/// Damage that was told of, on standard error.
+#[derive(Default)]
+struct Told(usize);
+
+impl Told {
+    fn damage(&mut self, damage: &Damage, output: &Output) {
+        self.0 += 1;
+        if self.0 > DAMAGES_MAX {
+            return;
+        }
+        let place = &damage.place;
+        match &damage.log {
+            Some((tenant, range)) => {
+                let (first, last) = (range.start, range.end.saturating_sub(1));
+                output.error(format_args!(
+                    "records {first} to {last} of {tenant} cannot be read: {place}"
+                ));
+            }
+            None => output.error(format_args!("records cannot be read: {place}")),
+        }
+    }
+
+    /// What the command ends with.
+    fn finish(self, output: &Output) -> Result {
+        if self.0 == 0 {
+            return Ok(());
+        }
+        if self.0 > DAMAGES_MAX {
+            output.error(format_args!("and {} more places", self.0 - DAMAGES_MAX));
+        }
+        output.warn("the answer may lack records: run `indelible verify`");
+        Err(Failure::No)
+    }
 }
 
 /// What a program gets of a record; raw, so that numbers keep every digit.

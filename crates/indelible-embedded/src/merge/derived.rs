@@ -72,7 +72,7 @@ impl Store {
             let all = source.ids()?.all()?;
             let kept = all
                 .into_iter()
-                .filter_map(|(key, row)| Some((key, order.new_row(number, row)?)));
+                .filter_map(|(hash, row)| Some((hash, order.new_row(number, row)?)));
             entries.extend(kept);
         }
         ids::write(&*self.disk, &format!("{dir}/ids"), &mut entries)

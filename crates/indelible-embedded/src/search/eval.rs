@@ -5,6 +5,7 @@ use roaring::RoaringBitmap;
 
 use crate::hashing::Hashing;
 use crate::part::Part;
+use crate::segment::ids::IdKey;
 
 /// Some rows of a part.
 #[derive(Clone, Debug, PartialEq)]
@@ -72,7 +73,7 @@ pub(crate) fn eval(part: &dyn Part, hashing: &Hashing, expr: &Expr) -> Result<(R
         }
         Expr::Id(id) => {
             let mut rows = Vec::new();
-            part.with_id(id, &mut rows)?;
+            part.with_id(&IdKey::of(hashing, id), &mut rows)?;
             (Rows::Some(rows.into_iter().collect()), true)
         }
         Expr::Sequence(range) => {

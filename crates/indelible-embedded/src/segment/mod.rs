@@ -26,14 +26,27 @@ use crate::manifest::SegmentFacts;
 use crate::records::{Caches, RecordFile};
 
 /// A value made when it is first asked for; a failure is not kept.
-struct Lazy<T>(OnceLock<T>);
+struct Lazy<T>(OnceLock<Arc<T>>);
 
 impl<T> Lazy<T> {
+    fn new() -> Self {
+        Self(OnceLock::new())
+    }
+
+    /// What was made so far; nothing when it is to be made `anew`.
+    fn keep(&self, anew: bool) -> Self {
+        if anew {
+            Self::new()
+        } else {
+            Self(self.0.clone())
+        }
+    }
+
     fn get(&self, make: impl FnOnce() -> Result<T>) -> Result<&T> {
         if let Some(value) = self.0.get() {
             return Ok(value);
         }
-        let made = make()?;
+        let made = Arc::new(make()?);
         Ok(self.0.get_or_init(|| made))
     }
 }
@@ -41,7 +54,7 @@ impl<T> Lazy<T> {
 /// A sealed segment.
 pub(crate) struct Segment {
     disk: Arc<dyn Disk>,
-    /// Derived files that a reader has made for itself, and where.
+    /// Derived files that were made again in memory, and where.
     made: Option<(Arc<dyn Disk>, Vec<String>)>,
     pub(super) caches: Arc<Caches>,
     pub(crate) facts: SegmentFacts,
@@ -79,29 +92,48 @@ impl Segment {
             made: None,
             caches,
             facts,
-            records: Lazy(OnceLock::new()),
-            columns: Lazy(OnceLock::new()),
-            postings: Lazy(OnceLock::new()),
-            ids: Lazy(OnceLock::new()),
-            tiles: Lazy(OnceLock::new()),
-            personal: Lazy(OnceLock::new()),
+            records: Lazy::new(),
+            columns: Lazy::new(),
+            postings: Lazy::new(),
+            ids: Lazy::new(),
+            tiles: Lazy::new(),
+            personal: Lazy::new(),
         }
     }
 
-    /// The same segment with the files `names` of another disk.
-    pub(crate) fn with_made(&self, disk: Arc<dyn Disk>, names: Vec<String>) -> Self {
-        let mut segment = Self::new(
-            Arc::clone(&self.disk),
-            Arc::clone(&self.caches),
-            self.facts.clone(),
-        );
-        segment.made = Some((disk, names));
-        segment
+    /// The same segment with the file `name` on the disk [`Segment::made`] names; what else is open
+    /// stays open.
+    pub(crate) fn with_made(&self, disk: Arc<dyn Disk>, name: &str) -> Self {
+        let mut names = self.made.as_ref().map_or(Vec::new(), |(_, n)| n.clone());
+        names.push(name.to_owned());
+        Self {
+            disk: Arc::clone(&self.disk),
+            made: Some((disk, names)),
+            caches: Arc::clone(&self.caches),
+            facts: self.facts.clone(),
+            records: self.records.keep(false),
+            columns: self.columns.keep(name == "columns"),
+            postings: self.postings.keep(name == "postings"),
+            ids: self.ids.keep(name == "ids"),
+            tiles: self.tiles.keep(name == "tiles"),
+            personal: self.personal.keep(name == "personal"),
+        }
+    }
+
+    /// Where derived files were made again in memory, if any were.
+    pub(crate) fn made(&self) -> Option<Arc<dyn Disk>> {
+        self.made.as_ref().map(|(disk, _)| Arc::clone(disk))
+    }
+
+    /// Whether the file was made again in memory.
+    pub(crate) fn is_made(&self, name: &str) -> bool {
+        let made = self.made.as_ref();
+        made.is_some_and(|(_, names)| names.iter().any(|made| made == name))
     }
 
     fn disk(&self, name: &str) -> &dyn Disk {
         match &self.made {
-            Some((disk, names)) if names.iter().any(|made| made == name) => &**disk,
+            Some((disk, _)) if self.is_made(name) => &**disk,
             _ => &*self.disk,
         }
     }
@@ -148,7 +180,7 @@ impl Segment {
 
     pub(crate) fn ids(&self) -> Result<&Ids> {
         self.ids
-            .get(|| Ids::open(self.disk("ids"), &self.path("ids")))
+            .get(|| Ids::open(self.disk("ids"), &self.path("ids"), &self.caches.marks))
     }
 
     pub(crate) fn tiles(&self) -> Result<&Tiles> {

@@ -5,7 +5,7 @@ use indelible_store::Result;
 
 use crate::container::FileFacts;
 use crate::segment::columns::{self, Source};
-use crate::segment::ids::{self, IdKey};
+use crate::segment::ids;
 use crate::segment::personal;
 use crate::segment::postings::PostingsWriter;
 use crate::segment::tiles::{self, LEVEL_MIN, Tile};
@@ -21,8 +21,8 @@ pub(crate) fn derived(disk: &dyn Disk, dir: &str, name: &str, tail: &Tail) -> Re
         "postings" => postings(disk, &path, tail),
         "columns" => columns(disk, &path, tail),
         "ids" => {
-            let keys = tail.ids.iter().map(IdKey::of);
-            let mut entries: Vec<_> = keys.zip(0_u32..).collect();
+            let hashes = tail.ids.iter().map(|id| tail.hashing.id(id));
+            let mut entries: Vec<_> = hashes.zip(0_u32..).collect();
             ids::write(disk, &path, &mut entries)
         }
         _ => tiles::write(disk, &path, &mut all_tiles(tail)),

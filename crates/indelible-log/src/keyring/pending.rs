@@ -13,7 +13,7 @@ use std::sync::Arc;
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 use indelible_event::ids::TenantId;
-use indelible_store::{Change, Error, Handle, Kind, Result};
+use indelible_store::{Change, Error, Handle, Kind, Result, SealedValue};
 
 use super::subject::{Asked, Known, Stage, Subject, TenantKeys};
 use super::wrap::{self, Name, Secret, bucket_of};
@@ -133,6 +133,19 @@ impl Keyring {
         ))
     }
 
+    /// Whether all values stand under keys that may be used; to be asked after
+    /// [`Keyring::flush_pending`]. Otherwise another writer was first, and they are sealed again.
+    pub(crate) fn stand<'a>(&self, mut values: impl Iterator<Item = &'a SealedValue>) -> bool {
+        let lost = self.lost.lock();
+        lost.is_empty() || !values.any(|value| lost.contains(&value.handle))
+    }
+
+    /// Another writer's key was first.
+    fn lose(&self, subject: &Subject) {
+        self.lost.lock().insert(subject.handle);
+        subject.stage.set(Stage::Superseded);
+    }
+
     /// How many subjects wait to be written.
     pub fn pending_subjects(&self) -> usize {
         self.pending.lock().len()
@@ -193,7 +206,7 @@ impl Keyring {
         pending.subjects.retain(|_, new| {
             let orphan = new.subject.tenant.stage.get() == Stage::Superseded;
             if orphan {
-                new.subject.stage.set(Stage::Superseded);
+                self.lose(&new.subject);
             }
             !orphan
         });
@@ -291,7 +304,7 @@ impl Keyring {
             if !lost.contains(known) {
                 continue;
             }
-            new.subject.stage.set(Stage::Superseded);
+            self.lose(&new.subject);
             self.pending.lock().subjects.remove(known);
             self.by_identity.remove(&Asked {
                 tenant: known.tenant(),

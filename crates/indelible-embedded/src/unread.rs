@@ -1,0 +1,123 @@
+//! What no search finds because it could not be read when the directory was opened.
+//!
+//! A damaged frame has no terms; which logs its records belong to is seen from the gaps they leave,
+//! and from heads that are larger than what is there. What is damaged later is in the index: it is
+//! found, and met when it is read.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use indelible_event::ids::TenantId;
+use indelible_proof::finding::Place as Damage;
+use indelible_store::{Result, Unread};
+
+use crate::directory::{Directory, HOLE};
+use crate::part::PartRef;
+use crate::store::Store;
+
+/// What is found out going through the parts in order.
+#[derive(Default)]
+struct Walk {
+    next: BTreeMap<TenantId, u64>,
+    unread: Vec<Unread>,
+    /// Records that are missing in logs, and rows that cannot be read.
+    missing: u64,
+    holes: u64,
+    /// Where rows are that cannot be read.
+    places: Vec<Damage>,
+}
+
+impl Walk {
+    /// The log goes on at `range`.
+    fn meet(&mut self, tenant: &TenantId, range: &Range<u64>, place: &Damage) {
+        let next = self.next.entry(tenant.clone()).or_insert(0);
+        let gap = *next..range.start;
+        *next = range.end.max(*next);
+        if !gap.is_empty() {
+            self.missing += gap.end - gap.start;
+            self.unread.push(Unread {
+                log: Some((tenant.clone(), gap)),
+                place: place.clone(),
+            });
+        }
+    }
+
+    fn part(&mut self, directory: &Directory, place: &Damage) {
+        for (number, part) in (0_u32..).zip(&directory.tenants) {
+            let Some(range) = directory.sequence(number) else {
+                continue;
+            };
+            if range.end - range.start == u64::from(part.rows) {
+                self.meet(&part.tenant, &range, place);
+                continue;
+            }
+            for (rows, first) in directory.rows_between(number, range) {
+                let end = first + u64::from(rows.end - rows.start);
+                self.meet(&part.tenant, &(first..end), place);
+            }
+        }
+        let holes = (0_u32..).zip(&directory.runs);
+        let rows = holes
+            .filter(|(_, run)| run.tenant == HOLE)
+            .map(|(number, _)| directory.rows_of(number).len() as u64);
+        let rows: u64 = rows.sum();
+        if rows > 0 {
+            self.holes += rows;
+            self.places.push(place.clone());
+        }
+    }
+}
+
+impl Store {
+    /// All records that were not read on opening, as closely as it is known which they are.
+    pub(crate) fn unread(&self) -> Result<&[Unread]> {
+        if let Some(known) = self.unread.get() {
+            return Ok(known);
+        }
+        let found = self.mending(|| self.find_unread())?;
+        Ok(self.unread.get_or_init(|| found))
+    }
+
+    fn find_unread(&self) -> Result<Vec<Unread>> {
+        // Before the parts: what is appended meanwhile is in these first.
+        let heads: Vec<_> = {
+            let heads = self.heads.read();
+            let sizes = heads.map.keys();
+            sizes.map(|t| (t.clone(), heads.size(t))).collect()
+        };
+        let mut walk = Walk::default();
+        let view = self.view();
+        for part in &view.parts {
+            let place = part.damage();
+            part.with(|part| part.directory().map(|d| walk.part(d, &place)))?;
+        }
+        let file = String::from("journal");
+        let last = view.parts.last().map(PartRef::damage);
+        let last = last.unwrap_or(Damage { file, bytes: 0..0 });
+        for (tenant, size) in heads {
+            walk.meet(&tenant, &(size..size), &last);
+        }
+        let mut unread = walk.unread;
+        // The logs that the rest belongs to end in it, or before.
+        if walk.holes > walk.missing {
+            unread.extend(walk.places.into_iter().map(Unread::somewhere));
+        }
+        unread.extend(view.parts.last().and_then(behind).map(Unread::somewhere));
+        Ok(unread)
+    }
+}
+
+/// Bytes behind the last record that may have been records.
+fn behind(part: &PartRef) -> Option<Damage> {
+    let PartRef::Tail(tail) = part else {
+        return None;
+    };
+    let bytes = tail.damaged.last()?;
+    let index = tail.index.read();
+    let end = index.directory.blocks.last();
+    let end = end.map_or(0, |block| block.at + u64::from(block.bytes));
+    (bytes.start >= end).then(|| Damage {
+        file: tail.records.path.clone(),
+        bytes: bytes.clone(),
+    })
+}

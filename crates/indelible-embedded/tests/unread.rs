@@ -1,0 +1,108 @@
+//! An answer that may lack records says so: whatever byte of a file of records is damaged, what is
+//! not found is named, by log and numbers where these can be known, else by place.
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+mod support;
+
+use std::collections::BTreeSet;
+
+use indelible_disk::Disk;
+use indelible_store::{Index, Query};
+use support::*;
+
+/// What a search of everything gives and says: found and readable, and named as lacking; and
+/// whether it said that something lacks of which it is not known what.
+fn answer(ledger: &indelible_embedded::Embedded, query: &Query) -> (Places, Places, bool) {
+    let hits = ledger.search(query, None, 10_000).unwrap().hits;
+    let (whole, damaged) = read(ledger);
+    let hits: Places = hits
+        .into_iter()
+        .map(|place| (place.tenant, place.sequence_number))
+        .collect();
+    let mut named: Places = hits.intersection(&damaged).cloned().collect();
+    let mut somewhere = false;
+    for unread in ledger.unread(query).unwrap() {
+        match unread.log {
+            Some((tenant, range)) => named.extend(range.map(|seq| (tenant.clone(), seq))),
+            None => somewhere = true,
+        }
+    }
+    (
+        hits.intersection(&whole).cloned().collect(),
+        named,
+        somewhere,
+    )
+}
+
+#[test]
+fn nothing_is_said_of_a_whole_directory() {
+    let (disk, commits) = filled();
+    for read_only in [true, false] {
+        let ledger = open_as(&disk, read_only).unwrap();
+        assert_eq!(
+            answer(&ledger, &Query::default()),
+            (all(&commits), BTreeSet::new(), false)
+        );
+    }
+}
+
+#[test]
+fn a_flipped_byte_in_records_is_never_passed_over_in_silence() {
+    let (disk, commits) = filled();
+    let everything = all(&commits);
+    let records: Vec<_> = files(&disk)
+        .into_iter()
+        .filter(|(path, _)| path.ends_with("records") || path.starts_with("journal"))
+        .collect();
+    let (mut lost, mut named_closely) = (0, 0);
+    for (path, bytes) in records {
+        // The first record, the last, and many in between.
+        for at in (90..bytes).step_by(97).chain([bytes - 1]) {
+            disk.damage(&path, at, |byte| *byte ^= 0x10).unwrap();
+            for read_only in [true, false] {
+                let saved = disk.read(&path).unwrap();
+                let ledger = open_as(&disk, read_only).unwrap();
+                let (found, named, somewhere) = answer(&ledger, &Query::default());
+                let lacks: Places = everything.difference(&found).cloned().collect();
+                let silent = lacks.difference(&named).count();
+                assert!(
+                    silent == 0 || somewhere,
+                    "byte {at} of {path}, {read_only}: {silent} of {} are passed over",
+                    lacks.len()
+                );
+                assert!(named.is_disjoint(&found), "byte {at} of {path}");
+                lost += usize::from(!lacks.is_empty());
+                named_closely += usize::from(silent == 0 && !lacks.is_empty());
+                assert_eq!(disk.read(&path).unwrap(), saved);
+            }
+            disk.damage(&path, at, |byte| *byte ^= 0x10).unwrap();
+        }
+    }
+    assert!(lost > 40 && named_closely > 20, "{lost} {named_closely}");
+}
+
+#[test]
+fn only_logs_that_were_asked_for_are_named() {
+    let (disk, _) = filled();
+    let journal = files(&disk)
+        .into_iter()
+        .find(|(path, _)| path.starts_with("journal"))
+        .unwrap();
+    disk.damage(&journal.0, 100, |byte| *byte ^= 0x10).unwrap();
+    let ledger = open_as(&disk, true).unwrap();
+    let unread = ledger.unread(&Query::default()).unwrap();
+    let logs: BTreeSet<_> = unread
+        .iter()
+        .filter_map(|unread| Some(unread.log.as_ref()?.0.clone()))
+        .collect();
+    let one = logs.first().expect("a log that goes on behind the damage");
+    for tenants in [vec![one.clone()], vec![]] {
+        let query = Query {
+            tenants: Some(tenants.clone()),
+            ..Query::default()
+        };
+        let unread = ledger.unread(&query).unwrap();
+        let named: BTreeSet<_> = unread.into_iter().filter_map(|u| Some(u.log?.0)).collect();
+        assert_eq!(named.into_iter().collect::<Vec<_>>(), tenants);
+    }
+}

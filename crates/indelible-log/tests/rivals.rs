@@ -1,0 +1,149 @@
+//! Two writers meet the same data subject: what was sealed under the key that lost is never
+//! committed, wherever in the pipeline it is when that is found out.
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+mod support;
+
+use std::ops::ControlFlow;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex};
+
+use indelible_log::{Keyring, Limits, Log, MasterKey, Options, Outcome};
+use indelible_store::memory::MemoryState;
+use indelible_store::{Change, Entry, Kind, Ledger, Result, State, Stored, Version};
+use support::{ORIGIN, World, event, submission, tenant};
+
+/// A key store whose next write waits until it is let go, and says that it waits.
+struct Gate {
+    inner: Arc<MemoryState>,
+    armed: AtomicBool,
+    waiting: SyncSender<()>,
+    go: Mutex<Receiver<()>>,
+}
+
+impl State for Gate {
+    fn get(&self, space: &'static str, key: &[u8]) -> Result<Option<(Vec<u8>, Version)>> {
+        self.inner.get(space, key)
+    }
+
+    fn scan(
+        &self,
+        space: &'static str,
+        prefix: &[u8],
+        after: Option<&[u8]>,
+        limit: usize,
+    ) -> Result<Vec<Entry>> {
+        self.inner.scan(space, prefix, after, limit)
+    }
+
+    fn apply(&self, changes: &[Change]) -> Result<()> {
+        if self.armed.swap(false, Ordering::SeqCst) {
+            self.waiting.send(()).unwrap();
+            self.go.lock().unwrap().recv().unwrap();
+        }
+        self.inner.apply(changes)
+    }
+}
+
+fn submit(log: &Log, number: u64) -> indelible_log::Pending {
+    log.submit(vec![submission("acme", event(number, "x"))])
+}
+
+#[test]
+fn groups_in_flight_under_a_key_that_lost_are_not_committed() {
+    let world = World::new(3);
+    let (waiting, waits) = sync_channel(1);
+    let (go, gone) = sync_channel(1);
+    let gate = Arc::new(Gate {
+        inner: world.keys.clone(),
+        armed: AtomicBool::new(false),
+        waiting,
+        go: Mutex::new(gone),
+    });
+    let master = || Some(MasterKey::from_bytes([9; 32]));
+    let keyring = Keyring::open(gate.clone(), master(), world.random.clone()).unwrap();
+    let options = Options {
+        origin: ORIGIN.to_owned(),
+        verifier_key: World::key().verifier_key().to_string(),
+        create_tenants: true,
+        limits: Limits {
+            group_records_max: 4,
+            ..Limits::default()
+        },
+    };
+    let signer = Some(world.signer(ORIGIN));
+    let log = Log::open(world.stores(), keyring, signer, options, world.env()).unwrap();
+    // The tenant's own keys, and those of another person, are settled.
+    assert!(matches!(
+        submit(&log, 1).wait().as_slice(),
+        [Outcome::New(_)]
+    ));
+
+    gate.armed.store(true, Ordering::SeqCst);
+    let mut pending = vec![submit(&log, 5)];
+    waits.recv().unwrap();
+    // Behind it, in flight and waiting, for the same person and for another.
+    pending.extend([10, 15, 20, 25, 11, 30].map(|number| submit(&log, number)));
+    let rival = World {
+        ledger: support::Flaky::new(),
+        state: Arc::new(MemoryState::new()),
+        kept: support::Kept::default(),
+        ..world.clone()
+    };
+    let rival_log = rival.open();
+    assert!(
+        rival_log
+            .submit(vec![submission("acme", event(0, "y"))])
+            .wait()[0]
+            .receipt()
+            .is_some()
+    );
+    let theirs = handles(&rival, 0);
+    go.send(()).unwrap();
+    let outcomes: Vec<_> = pending
+        .into_iter()
+        .flat_map(indelible_log::Pending::wait)
+        .collect();
+    for (at, outcome) in outcomes.iter().enumerate() {
+        match outcome {
+            Outcome::Failed(error) => assert_eq!(error.kind(), Kind::Unavailable),
+            other => assert_eq!(at, 5, "committed under a key that lost: {other:?}"),
+        }
+    }
+    // Submitted again they are sealed under the key that was first.
+    for number in [5, 10, 15, 20, 25, 11, 30] {
+        let outcomes = submit(&log, number).wait();
+        assert!(outcomes[0].receipt().is_some(), "{number}: {outcomes:?}");
+    }
+    assert_eq!(theirs.len(), 1);
+    assert_eq!(handles(&world, 0), theirs);
+}
+
+/// Under which keys the values of a person are sealed, in the records of `acme`.
+fn handles(world: &World, person: u64) -> Vec<String> {
+    let mut handles = Vec::new();
+    let visit = &mut |stored: Stored<'_>| {
+        let Stored::Record(record) = stored else {
+            panic!("{stored:?}")
+        };
+        let leaf: serde_json::Value = serde_json::from_slice(record.leaf).unwrap();
+        if leaf["event"]["data"]["number"]
+            .as_u64()
+            .is_some_and(|n| n % 5 == person)
+        {
+            let sealed = leaf["event"]["sealed"].as_array().unwrap();
+            handles.extend(
+                sealed
+                    .iter()
+                    .map(|one| one["subject"].as_str().unwrap().to_owned()),
+            );
+        }
+        ControlFlow::Continue(())
+    };
+    let ledger: &dyn Ledger = &*world.ledger.inner;
+    ledger.read(&tenant("acme"), 0..u64::MAX, visit).unwrap();
+    handles.sort();
+    handles.dedup();
+    handles
+}
