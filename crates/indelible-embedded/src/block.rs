@@ -1,8 +1,9 @@
 //! A block: some leaves, compressed, with what does not compress cut out beside them.
 //!
 //! The 64 hex digits of `previous_hash` and the 36 characters of the event's `audit_id` are random
-//! and stand as raw bytes; unpacking puts them back, so a leaf is always returned byte for byte. The
-//! id stands beside the text even where it was not cut out of it. Layout: `spec/segment.md` §3.
+//! and stand as raw bytes; unpacking puts them back, so a leaf always comes back byte for byte. The
+//! id stands beside the text even where it was not cut out of it.
+//! Layout: `spec/segment.md` §3.
 
 use std::cell::RefCell;
 use std::ops::Range;

@@ -5,6 +5,7 @@
 //! of them, which for a full tail are some thousand hashes. Sealing sorts list by list. Not here:
 //! postings on disk (`segment/postings`).
 
+use indelible_store::Result;
 use roaring::RoaringBitmap;
 
 /// Lists; a power of two.
@@ -63,10 +64,7 @@ impl Filed {
     }
 
     /// All terms in the order of their hashes, each with its rows in order.
-    pub(crate) fn each<E>(
-        &self,
-        visit: &mut dyn FnMut(u64, &[u32]) -> Result<(), E>,
-    ) -> Result<(), E> {
+    pub(crate) fn each(&self, visit: &mut dyn FnMut(u64, &[u32]) -> Result<()>) -> Result<()> {
         let (mut filed, mut rows) = (Vec::new(), Vec::new());
         for list in &self.lists {
             filed.clear();

@@ -21,9 +21,12 @@ pub(crate) struct Item {
     pub(crate) own: bool,
 }
 
+/// An item as it goes from thread to thread: some hundred bytes that are not moved.
+pub(crate) type Handed = Box<Item>;
+
 impl Item {
     /// A producer's event.
-    pub(crate) fn new(prepared: Prepared, ticket: Option<Ticket>) -> Box<Self> {
+    pub(crate) fn new(prepared: Prepared, ticket: Option<Ticket>) -> Handed {
         Box::new(Self {
             prepared,
             ticket,
@@ -33,7 +36,7 @@ impl Item {
     }
 
     /// A record of the ledger's own.
-    pub(crate) fn own(prepared: Prepared, ticket: Option<Ticket>) -> Box<Self> {
+    pub(crate) fn own(prepared: Prepared, ticket: Option<Ticket>) -> Handed {
         let mut item = Self::new(prepared, ticket);
         item.own = true;
         item
@@ -44,7 +47,7 @@ impl Item {
 #[derive(Debug)]
 pub(crate) enum Work {
     /// Give an event its place.
-    Event(Box<Item>),
+    Event(Handed),
     /// Give a tenant its log.
     Create(TenantId, Ticket),
 }
@@ -55,12 +58,12 @@ pub(crate) struct Group {
     pub(crate) epoch: u64,
     pub(crate) commit: Commit,
     /// For each append, for each record, the item it came from.
-    pub(crate) items: Vec<Vec<Box<Item>>>,
+    pub(crate) items: Vec<Vec<Handed>>,
 }
 
 impl Group {
     /// Takes the items back out, to be sequenced again or failed.
-    pub(crate) fn unwind(self) -> Vec<Box<Item>> {
+    pub(crate) fn unwind(self) -> Vec<Handed> {
         let mut back = Vec::new();
         for (append, items) in self.commit.appends.into_iter().zip(self.items) {
             for (record, mut item) in append.records.into_iter().zip(items) {
@@ -113,16 +116,15 @@ impl Building {
     }
 
     /// Notes what became of an item.
-    pub(crate) fn settle(&mut self, item: Box<Item>, outcome: Outcome) {
-        self.settled
-            .extend(item.ticket.map(|ticket| (ticket, outcome)));
+    pub(crate) fn settle(&mut self, ticket: Option<Ticket>, outcome: Outcome) {
+        self.settled.extend(ticket.map(|ticket| (ticket, outcome)));
     }
 
     /// Fails items, all for the same reason.
-    pub(crate) fn fail(&mut self, items: Vec<Box<Item>>, error: Error) {
+    pub(crate) fn fail(&mut self, items: Vec<Handed>, error: Error) {
         let error = Arc::new(error);
         for item in items {
-            self.settle(item, Outcome::Failed(Arc::clone(&error)));
+            self.settle(item.ticket, Outcome::Failed(Arc::clone(&error)));
         }
     }
 
@@ -147,7 +149,7 @@ impl Building {
         place
     }
 
-    pub(crate) fn push(&mut self, place: usize, record: NewRecord, item: Box<Item>) {
+    pub(crate) fn push(&mut self, place: usize, record: NewRecord, item: Handed) {
         let append = self.group.commit.appends.get_mut(place);
         if let (Some(append), Some(items)) = (append, self.group.items.get_mut(place)) {
             append.records.push(record);

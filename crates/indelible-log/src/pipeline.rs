@@ -13,7 +13,7 @@ use std::thread::JoinHandle;
 use indelible_event::ids::TenantId;
 use indelible_store::{Error, Kind};
 
-use crate::group::{Group, Item, Work};
+use crate::group::{Group, Handed, Work};
 use crate::keyring::Keyring;
 use crate::log::Shared;
 use crate::outcome::{Outcome, Ticket, settle_all};
@@ -99,7 +99,7 @@ impl Pipeline {
     }
 
     /// Hands items over; waits while the queue is full.
-    pub(crate) fn enqueue(&self, items: Vec<Box<Item>>) -> Result<(), Vec<Box<Item>>> {
+    pub(crate) fn enqueue(&self, items: Vec<Handed>) -> Result<(), Vec<Handed>> {
         let bytes: usize = items.iter().map(|i| i.prepared.event.len()).sum();
         let mut inbox = self.mailbox.lock();
         while inbox.bytes > 0 && inbox.bytes + bytes > self.bytes_max && !inbox.closed {
@@ -300,7 +300,7 @@ impl Run {
 /// An event goes back to be sequenced again, or is told that it failed; what the ledger wrote
 /// itself is made anew when it is needed.
 fn sort_out(
-    item: Box<Item>,
+    item: Handed,
     once_more: bool,
     error: &Arc<Error>,
     again: &mut VecDeque<Work>,

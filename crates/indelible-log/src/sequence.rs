@@ -20,7 +20,7 @@ use indelible_proof::receipt::Receipt;
 use indelible_store::{Commit, Error, Head, Kind, NewRecord, Result, Stored};
 
 use crate::conflict::Conflicts;
-use crate::group::{Building, Group, Item, Work};
+use crate::group::{Building, Group, Handed, Item, Work};
 use crate::log::Shared;
 use crate::outcome::{Outcome, Ticket, settle_all};
 use crate::own::{OwnEvent, SYSTEM_TENANT, event_conflicted};
@@ -29,10 +29,10 @@ use crate::repeat::same_content;
 use crate::tenants::create_log;
 
 /// Tenants to be created, and events by tenant, each in the order they came.
-type Taken = (Vec<(TenantId, Ticket)>, Vec<(TenantId, Vec<Box<Item>>)>);
+type Taken = (Vec<(TenantId, Ticket)>, Vec<(TenantId, Vec<Handed>)>);
 
 /// Placed, or given back with what became of it.
-type Placed = std::result::Result<(), (Box<Item>, Outcome)>;
+type Placed = std::result::Result<(), (Handed, Outcome)>;
 
 pub(crate) struct Sequencer {
     shared: Arc<Shared>,
@@ -134,7 +134,7 @@ impl Sequencer {
     }
 
     /// Settles the events of a tenant whose id the ledger has, and gives the others their places.
-    fn sequence(&mut self, building: &mut Building, tenant: &TenantId, items: Vec<Box<Item>>) {
+    fn sequence(&mut self, building: &mut Building, tenant: &TenantId, items: Vec<Handed>) {
         let ids: Vec<AuditId> = items.iter().map(|item| item.prepared.audit_id).collect();
         let found = match self.shared.stores.ledger.find(tenant, &ids) {
             Ok(found) => found,
@@ -144,7 +144,7 @@ impl Sequencer {
         for (item, found) in items.into_iter().zip(found) {
             if let Some(number) = found {
                 let outcome = self.compare(building, &item.prepared, number);
-                building.settle(item, outcome);
+                building.settle(item.ticket, outcome);
             } else {
                 fresh.push(item);
             }
@@ -161,7 +161,7 @@ impl Sequencer {
         };
         for item in fresh {
             if let Err((item, outcome)) = place(building, tenant, head, item) {
-                building.settle(item, outcome);
+                building.settle(item.ticket, outcome);
             }
         }
     }
@@ -283,12 +283,7 @@ impl Sequencer {
 }
 
 /// Gives the item its place in the group: number, leaf, hash.
-fn place(
-    building: &mut Building,
-    tenant: &TenantId,
-    head: &mut Head,
-    mut item: Box<Item>,
-) -> Placed {
+fn place(building: &mut Building, tenant: &TenantId, head: &mut Head, mut item: Handed) -> Placed {
     let prepared = &mut item.prepared;
     let ingested_at = building.now.max(head.last_ingested_at);
     let mut leaf = Vec::new();
