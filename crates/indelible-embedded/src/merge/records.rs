@@ -30,7 +30,7 @@ const MERGED_BLOCK_FACTOR: usize = 2;
 /// Bytes of blocks after which a frame of a merged segment ends.
 const FRAME_BYTES: usize = 1 << 20;
 /// Unpacked blocks kept: consecutive tenants stand in the same blocks of the sources' frames.
-const BLOCKS_KEPT: usize = 2048;
+const BLOCKS_KEPT: usize = 512;
 const UNKNOWN: u32 = u32::MAX;
 
 /// What is known of the merged records when they are written.
@@ -178,13 +178,13 @@ impl<'a> Repacker<'a> {
             .get(stretch.source)
             .ok_or_else(|| corrupt("no such source"))?;
         let directory = &source.columns()?.directory;
-        let number = self.merged.directory.tenant_number(&stretch.tenant);
+        let tenant = self.merged.directory.tenant_number(&stretch.tenant);
         if let Some(part) = directory
             .find(&stretch.tenant)
             .and_then(|n| directory.tenant(n))
         {
-            self.merged.directory.occurred(number, part.occurred.0);
-            self.merged.directory.occurred(number, part.occurred.1);
+            self.merged.directory.occurred(tenant, part.occurred.0);
+            self.merged.directory.occurred(tenant, part.occurred.1);
         }
         let mut leaf = Vec::new();
         for (row, seq) in stretch.rows.clone().zip(stretch.first_seq..) {
@@ -198,6 +198,7 @@ impl<'a> Repacker<'a> {
             let id = id.ok_or_else(|| corrupt("a block cannot be read"))?;
             self.record(
                 stretch,
+                tenant,
                 &Old {
                     seq,
                     leaf: &leaf,
@@ -210,7 +211,8 @@ impl<'a> Repacker<'a> {
         Ok(())
     }
 
-    fn record(&mut self, stretch: &Stretch, old: &Old<'_>) -> Result<()> {
+    /// Repacks a record of the tenant with number `tenant`.
+    fn record(&mut self, stretch: &Stretch, tenant: u32, old: &Old<'_>) -> Result<()> {
         let Old {
             seq,
             leaf,
@@ -232,8 +234,7 @@ impl<'a> Repacker<'a> {
         }
         self.packer.add(leaf, &id, &refs);
         self.continue_run(stretch, seq, leaf);
-        let number = self.merged.directory.tenant_number(&stretch.tenant);
-        self.merged.directory.push_run(number, seq, 1);
+        self.merged.directory.push_run(tenant, seq, 1);
         if self.packer.text_bytes() >= MERGED_BLOCK_FACTOR * self.store.options.block_bytes {
             self.end_block()?;
             if self.frame.block_bytes() >= FRAME_BYTES {
