@@ -20,8 +20,8 @@ use crate::part::{OpenTail, PartRef, View};
 use crate::records::{Caches, RecordFile};
 use crate::tail::Tail;
 
-/// Level of the blocks of the journal.
-pub(crate) const JOURNAL_LEVEL: i32 = 1;
+/// Level of compression. Level 3 takes twice the time of a merge for 1 % less room.
+pub(crate) const BLOCK_LEVEL: i32 = 1;
 
 /// A tail to be sealed, with the heads as of its end.
 pub(crate) struct Job {
@@ -98,7 +98,7 @@ impl Writer {
             link,
             number,
             broken: false,
-            packer: Packer::new(JOURNAL_LEVEL).map_err(from_zstd)?,
+            packer: Packer::new(BLOCK_LEVEL).map_err(from_zstd)?,
             frame: FrameWriter::default(),
             buffer: Vec::new(),
             jobs: None,

@@ -21,10 +21,8 @@ use crate::frame::{Arrangement, FileHeader, FrameRun, FrameWriter};
 use crate::records::Caches;
 use crate::replay::next_header;
 use crate::segment::Segment;
-use crate::store::Store;
+use crate::store::{BLOCK_LEVEL, Store};
 
-/// Level of the blocks of merged segments.
-const MERGED_LEVEL: i32 = 3;
 /// How much larger blocks are than in the journal: what is asked for together lies together here.
 const MERGED_BLOCK_FACTOR: usize = 2;
 /// Bytes of blocks after which a frame of a merged segment ends.
@@ -140,7 +138,7 @@ impl<'a> Repacker<'a> {
             store,
             sources,
             stream,
-            packer: Packer::new(MERGED_LEVEL).map_err(from_zstd)?,
+            packer: Packer::new(BLOCK_LEVEL).map_err(from_zstd)?,
             frame: FrameWriter::default(),
             buffer: Vec::new(),
             link: FileHeader::parse(&header).map_or(0, |(_, crc)| crc),
