@@ -195,6 +195,9 @@ impl FrameWriter {
         let at = self.personal.len();
         self.personal.extend_from_slice(&handle.0);
         put_chunk(&mut self.personal, row);
+        // Rows are read one by one, and the checksum of the frame is not: each has its own.
+        let crc = crc32c::crc32c(self.personal.get(at..).unwrap_or_default());
+        self.personal.extend_from_slice(&crc.to_le_bytes());
         self.personal_count += 1;
         at
     }
@@ -298,11 +301,10 @@ impl<'a> FrameBody<'a> {
         let mut personal = Vec::new();
         for _ in 0..reader.varint()? {
             let at = reader.at();
-            personal.push(PersonalRow {
-                handle: Handle(reader.array()?),
-                row: reader.chunk()?,
-                at,
-            });
+            let (handle, row) = (Handle(reader.array()?), reader.chunk()?);
+            // Covered by the checksum of the body like everything else.
+            reader.u32()?;
+            personal.push(PersonalRow { handle, row, at });
         }
         let mut runs = Vec::new();
         let mut records = 0_u64;
