@@ -9,7 +9,7 @@ use hashbrown::HashMap;
 use indelible_event::ids::AuditId;
 use indelible_event::leaf::LeafView;
 use indelible_merkle::{Hash, leaf_hash};
-use indelible_store::{Error, Handle, Kind, Result};
+use indelible_store::{Error, Kind, Result};
 
 use super::order::{Order, Stretch};
 use crate::block::{Block, Packer, SealedRef};
@@ -195,7 +195,8 @@ impl<'a> Repacker<'a> {
             let at = (row - place.row) as usize;
             leaf.clear();
             let id = block.leaf(at, &mut leaf).and_then(|()| block.audit_id(at));
-            let id = id.ok_or_else(|| corrupt("a block cannot be read"))?;
+            let id = id.ok_or_else(|| corrupt("a block cannot be read"));
+            let id = self.store.of_source(source, id)?;
             self.record(
                 stretch,
                 &Old {
@@ -347,9 +348,9 @@ impl<'a> Repacker<'a> {
             .sources
             .get(source)
             .ok_or_else(|| corrupt("no such source"))?;
-        let (handle, row): (Handle, Arc<[u8]>) = segment
-            .records()?
-            .personal(segment.columns()?.personal_at(old)?)?;
+        let at = segment.columns()?.personal_at(old)?;
+        let read = segment.records()?.personal(at);
+        let (handle, row) = self.store.of_source(segment, read)?;
         let find = self
             .finds
             .get(source)
@@ -387,7 +388,8 @@ impl<'a> Repacker<'a> {
             .get(source)
             .ok_or_else(|| corrupt("no such source"))?;
         // The caches of readers are left alone.
-        let block = segment.records()?.block(&Caches::default(), &place)?;
+        let block = segment.records()?.block(&Caches::default(), &place);
+        let block = self.store.of_source(segment, block)?;
         while self.kept.len() >= BLOCKS_KEPT
             && let Some(oldest) = self.kept_order.pop_front()
         {
