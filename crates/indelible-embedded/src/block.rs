@@ -1,8 +1,8 @@
 //! A block: some leaves, compressed, with what does not compress cut out beside them.
 //!
 //! The 64 hex digits of `previous_hash` and the 36 characters of the event's `audit_id` are random
-//! and stand as raw bytes; unpacking puts them back, so a leaf is always returned byte for byte. The
-//! id stands beside the text even where it was not cut out of it. Layout: `spec/segment.md` §3.
+//! and stand as raw bytes; unpacking puts them back, so a leaf is always returned byte for byte.
+//! The id stands beside the text even where it was not cut out of it. Layout: `spec/segment.md` §3.
 
 use std::cell::RefCell;
 use std::ops::Range;
@@ -545,6 +545,15 @@ mod tests {
 
         #[test]
         fn arbitrary_bytes_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+            // Also with a checksum that fits, and few records of few bytes.
+            let mut block = [&[2, 0, 0, 0][..], &[0; 4], &[9, 0, 0, 0, 20, 0, 0, 0], &[0; 4]].concat();
+            block.extend_from_slice(&bytes);
+            block[4..8].copy_from_slice(&to_u32(bytes.len()).to_le_bytes());
+            let sum = crc32c::crc32c_append(crc32c::crc32c(&block[..16]), &bytes);
+            block[16..20].copy_from_slice(&sum.to_le_bytes());
+            if let Some((block, _)) = Block::parse(&block) {
+                let _ = (block.leaf(0, &mut Vec::new()), block.leaf(1, &mut Vec::new()));
+            }
             prop_assert!(Block::parse(&bytes).is_none());
         }
     }

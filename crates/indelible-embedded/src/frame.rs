@@ -464,5 +464,26 @@ mod tests {
                 prop_assert_eq!(at + FRAME_HEADER_BYTES, sealed.blocks_at);
             }
         }
+
+        #[test]
+        fn bodies_of_any_bytes_never_panic(
+            noise in proptest::collection::vec(any::<u8>(), 0..200),
+            at in any::<prop::sample::Index>(), records in 0_u32..4,
+        ) {
+            let header = FrameHeader::parse(&frame(&[], &[], Arrangement::Committed).0).unwrap().0;
+            let header = FrameHeader { records, ..header };
+            // Any bytes, and a body that they are written over.
+            let rows = [noise.clone()];
+            for arrangement in [Arrangement::Committed, Arrangement::Clustered] {
+                let mut body = frame(&[run("acme", 4, 2)], &rows, arrangement).0;
+                body.drain(..FRAME_HEADER_BYTES);
+                let from = at.index(body.len());
+                body.iter_mut().skip(from).zip(&noise).for_each(|(byte, other)| *byte = *other);
+                for bytes in [&noise, &body] {
+                    let _ = (FileHeader::parse(bytes), FrameHeader::parse(bytes));
+                    let _ = FrameBody::parse(&header, bytes, arrangement);
+                }
+            }
+        }
     }
 }

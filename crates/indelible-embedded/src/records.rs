@@ -362,3 +362,39 @@ pub(crate) fn foreign(path: &str) -> Error {
         format!("{path} belongs to another ledger: put it back where it was"),
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn rows_of_any_bytes_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..80)) {
+            let read = ReadRow::parse(7, &bytes);
+            prop_assert!(read.row.is_none() && read.bytes.start == 7 && read.bytes.end > 7);
+        }
+
+        #[test]
+        fn a_row_comes_back_unless_a_bit_of_it_changed(
+            row in proptest::collection::vec(any::<u8>(), 0..300), at in any::<prop::sample::Index>(),
+            behind in proptest::collection::vec(any::<u8>(), 0..9),
+        ) {
+            let mut frame = crate::frame::FrameWriter::default();
+            frame.personal(&Handle([5; 16]), &row);
+            let mut out = Vec::new();
+            frame.finish(crate::replay::next_header(0, 0, 0, 0), &mut out);
+            // Without the header and the count before it, and the counts of runs and blocks.
+            let mut bytes = out.split_off(FRAME_HEADER_BYTES + 1);
+            bytes.truncate(bytes.len() - 2);
+            let length = bytes.len();
+            bytes.extend(behind);
+            let read = ReadRow::parse(0, &bytes);
+            prop_assert_eq!(read.handle, Handle([5; 16]));
+            prop_assert_eq!(read.row.as_deref(), Some(&row[..]));
+            prop_assert_eq!(read.bytes, 0..length as u64);
+            bytes[at.index(length)] ^= 0x10;
+            prop_assert!(ReadRow::parse(0, &bytes).row.is_none());
+        }
+    }
+}

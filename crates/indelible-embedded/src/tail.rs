@@ -241,7 +241,8 @@ mod tests {
                 for word in words {
                     let word = word.to_string();
                     terms.push(Key::Word, &word);
-                    let rows = expected.entry(hashing.term(Key::Word, word.as_bytes())).or_default();
+                    let hash = hashing.term(Key::Word, word.as_bytes());
+                    let rows = expected.entry(hash).or_default();
                     if rows.last() != Some(&row) {
                         rows.push(row);
                     }

@@ -109,7 +109,7 @@ impl Store {
     }
 }
 
-/// Bytes behind the last record that may have been records: in a tail, and in what it was sealed as.
+/// Bytes behind the last record that may have been records, in a tail or what it was sealed as.
 fn behind(part: &PartRef) -> Result<Option<Damage>> {
     let file = part.damage().file;
     let end = part.with(|part| -> Result<u64> {

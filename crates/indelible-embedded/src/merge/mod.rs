@@ -56,8 +56,8 @@ impl Store {
         self.trouble.lock().merging = why.map(|error| error.to_string());
     }
 
-    /// The first segments that lie side by side, were not merged yet, and may be: damage stays where
-    /// it is, so that what is known of it is not lost with the segment.
+    /// The first segments that lie side by side, were not merged yet, and may be: damage stays
+    /// where it is, so that what is known of it is not lost with the segment.
     fn mergeable(&self) -> Option<Vec<Arc<Segment>>> {
         let width = self.options.merge_segments;
         if width < 2 {
