@@ -546,7 +546,8 @@ mod tests {
         #[test]
         fn arbitrary_bytes_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
             // Also with a checksum that fits, and few records of few bytes.
-            let mut block = [&[2, 0, 0, 0][..], &[0; 4], &[9, 0, 0, 0, 20, 0, 0, 0], &[0; 4]].concat();
+            let numbers = [2, 0, 9, 20, 0_u32].map(u32::to_le_bytes);
+            let mut block = numbers.concat();
             block.extend_from_slice(&bytes);
             block[4..8].copy_from_slice(&to_u32(bytes.len()).to_le_bytes());
             let sum = crc32c::crc32c_append(crc32c::crc32c(&block[..16]), &bytes);

@@ -377,7 +377,8 @@ mod tests {
 
         #[test]
         fn a_row_comes_back_unless_a_bit_of_it_changed(
-            row in proptest::collection::vec(any::<u8>(), 0..300), at in any::<prop::sample::Index>(),
+            row in proptest::collection::vec(any::<u8>(), 0..300),
+            at in any::<prop::sample::Index>(),
             behind in proptest::collection::vec(any::<u8>(), 0..9),
         ) {
             let mut frame = crate::frame::FrameWriter::default();
