@@ -74,9 +74,9 @@ impl World {
 
     /// The file `name` of the last segment.
     fn file(&self, name: &str) -> (String, u64) {
-        let files = files(&self.disk).into_iter();
+        let mut files = files(&self.disk).into_iter();
         let of = |(path, _): &(String, u64)| path.ends_with(name) || path.starts_with(name);
-        files.filter(of).next_back().unwrap()
+        files.rfind(of).unwrap()
     }
 
     fn flip(&self, path: &str, at: u64) {

@@ -69,6 +69,27 @@ fn numbers(page: &Page) -> Vec<u64> {
     numbers
 }
 
+/// The numbers and the damages of all pages.
+fn answer(
+    (index, ledger): (&MemoryLedger, &Broken<'_>),
+    query: &Query,
+    limit: usize,
+) -> (Vec<u64>, Vec<Damage>) {
+    let (mut after, mut query) = (None, query.clone());
+    let (mut found, mut damages) = (Vec::new(), Vec::new());
+    loop {
+        let page = page(index, ledger, &query, after.as_ref(), limit).unwrap();
+        found.extend(numbers(&page));
+        damages.extend(page.damaged);
+        (after, query.as_of) = (page.next, Some(page.as_of));
+        if after.is_none() {
+            found.sort_unstable();
+            damages.dedup();
+            return (found, damages);
+        }
+    }
+}
+
 #[test]
 fn a_value_that_cannot_be_read_is_part_of_the_answer() {
     let ledger = MemoryLedger::new();
@@ -114,25 +135,13 @@ fn a_value_that_cannot_be_read_is_part_of_the_answer() {
         };
         let whole = numbers(&page(&ledger, &ledger, &query, None, 99).unwrap());
         for limit in [1, 99] {
-            let (mut after, mut query) = (None, query.clone());
-            let (mut found, mut damages) = (Vec::new(), Vec::new());
-            loop {
-                let page = page(&ledger, &broken, &query, after.as_ref(), limit).unwrap();
-                found.extend(numbers(&page));
-                damages.extend(page.damaged);
-                (after, query.as_of) = (page.next, Some(page.as_of));
-                if after.is_none() {
-                    break;
-                }
-            }
-            found.sort_unstable();
+            let (found, damages) = answer((&ledger, &broken), &query, limit);
             let expected: Vec<_> = whole
                 .iter()
                 .copied()
                 .filter(|n| *n != damaged || shown)
                 .collect();
             assert_eq!(found, expected, "{expr:?}");
-            damages.dedup();
             assert_eq!(
                 damages,
                 Vec::from_iter(says.then(|| told.clone())),
