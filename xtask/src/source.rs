@@ -102,6 +102,10 @@ impl Tree {
             let entry = entry?;
             let name = entry.file_name().to_string_lossy().into_owned();
             let path = format!("{prefix}{name}");
+            // In a worktree it is a file that names a place on this machine.
+            if name == ".git" {
+                continue;
+            }
             if entry.file_type()?.is_dir() {
                 if !PASSED_OVER.contains(&name.as_str()) {
                     self.paths.insert(path.clone());

@@ -162,6 +162,14 @@ fn steps(options: Options) -> Vec<Step> {
             name: "bench clippy",
             work: Work::Run(cargo(check)),
         });
+        // SQLite and all of ours are built once more for them.
+        if options.long {
+            let tests = "test --manifest-path bench/Cargo.toml --no-fail-fast";
+            steps.push(Step {
+                name: "bench tests",
+                work: Work::Tests(cargo(tests)),
+            });
+        }
     }
     steps
 }
@@ -418,7 +426,9 @@ mod tests {
                 .collect::<Vec<_>>()
                 .join("\n")
         };
-        assert!(typed(Options::default()).contains("INDELIBLE_KILL_ROUNDS=200 cargo test"));
+        let short = typed(Options::default());
+        assert!(short.contains("INDELIBLE_KILL_ROUNDS=200 cargo test"));
+        assert!(!short.contains("cargo test --manifest-path bench/Cargo.toml"));
         let long = typed(Options {
             long: true,
             require_all: false,
@@ -426,6 +436,7 @@ mod tests {
         assert!(long.contains("INDELIBLE_KILL_ROUNDS=1000 cargo test"));
         assert!(long.contains("INDELIBLE_LONG=1"));
         assert!(long.contains("RUSTDOCFLAGS='-D warnings' cargo doc"));
+        assert!(long.contains("cargo test --manifest-path bench/Cargo.toml"));
     }
 
     #[test]

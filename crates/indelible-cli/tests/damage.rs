@@ -3,12 +3,13 @@
 
 mod support;
 
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use indelible_disk::RealDisk;
 use indelible_embedded::{Embedded, Options};
-use indelible_store::Index;
+use indelible_store::{Index, Ledger, Stored};
 use support::Place;
 
 fn ledger() -> Place {
@@ -235,4 +236,94 @@ fn a_query_that_may_lack_records_says_which_and_exits_1() {
         }
         assert_eq!(place.ok(query).json().len(), whole);
     }
+}
+
+/// Where the first, a middle and the last personal row of a file of records stand, and of which
+/// record it is.
+fn personal_rows(place: &Place, file: &Path) -> Vec<(usize, String, u64)> {
+    let options = Options {
+        read_only: true,
+        ..Options::default()
+    };
+    let disk = Arc::new(RealDisk::new(place.at("indelible-data")));
+    let ledger = Embedded::open(disk, None, options, &mut |_| {}).unwrap();
+    let bytes = std::fs::read(file).unwrap();
+    let mut rows = Vec::new();
+    for name in ["acme", "beta"] {
+        let tenant = indelible_event::ids::TenantId::parse(name).unwrap();
+        let visit = &mut |stored: Stored<'_>| {
+            if let Stored::Record(record) = stored {
+                let values = record.sealed.iter().filter(|value| !value.blob);
+                let at = values.filter_map(|value| memchr::memmem::find(&bytes, &value.row));
+                rows.extend(at.map(|at| (at, name.to_owned(), record.sequence_number)));
+            }
+            ControlFlow::Continue(())
+        };
+        ledger.read(&tenant, 0..u64::MAX, visit).unwrap();
+    }
+    rows.sort();
+    rows.dedup_by_key(|(at, ..)| *at);
+    assert!(rows.len() > 10, "{} rows", rows.len());
+    [0, rows.len() / 2, rows.len() - 1]
+        .map(|n| rows[n].clone())
+        .to_vec()
+}
+
+/// A value that cannot be read is not shown as merely sealed, and a search by it does not pass over
+/// the record in silence.
+#[test]
+fn a_damaged_personal_value_is_told_and_takes_no_record_along() {
+    let place = ledger();
+    seal(&place);
+    let query = "query --json --limit 0 tenant:acme,beta";
+    let whole = place.ok(query);
+    let files = checked(&place).into_iter();
+    let file = files
+        .max_by_key(|path| (path.ends_with("records"), path.clone()))
+        .unwrap();
+    for (at, tenant, number) in personal_rows(&place, &file) {
+        let why = format!("byte {at}, record {number} of {tenant}");
+        flip(&file, at + 9);
+        let ran = place.ends(1, query);
+        let said = format!("personal values of records {number} to {number} of {tenant} cannot");
+        assert!(ran.err.contains(&said), "{why}: {}", ran.err);
+        assert!(ran.err.contains("indelible verify"), "{why}");
+        assert_eq!(ran.json().len(), whole.json().len(), "{why}");
+        // The value that is not shown any more, and the search for it.
+        let the = |lines: Vec<serde_json::Value>| {
+            let of = |line: &serde_json::Value| {
+                line["record"]["tenant_id"] == *tenant
+                    && line["record"]["sequence_number"] == number
+            };
+            lines.into_iter().find(of).unwrap()["record"]["event"]["actor"].clone()
+        };
+        let (before, after) = (the(whole.json()), the(ran.json()));
+        let lost = ["ip", "user_agent"]
+            .into_iter()
+            .find(|name| before[name] != after[name]);
+        let name = lost.unwrap_or_else(|| panic!("{why}: {before} {after}"));
+        let qualifier = if name == "ip" { "ip" } else { "agent-string" };
+        let text = format!("{qualifier}:\"{}\"", before[name].as_str().unwrap());
+        let ran = place.run_args(["query", "--json", "--limit", "0", &text]);
+        assert_eq!(ran.code, 1, "{why}: {text}: {}", ran.err);
+        assert!(ran.err.contains(&said), "{why}: {text}: {}", ran.err);
+        let ran = place.ends(1, "verify --json");
+        let named = ran.json().into_iter().any(|line| {
+            let findings = line["findings"].as_array().cloned().unwrap_or_default();
+            findings.iter().all(|f| f["finding"] == "corrupt") && !findings.is_empty()
+        });
+        assert!(
+            named && !ran.out.contains("sealed-value"),
+            "{why}: {}",
+            ran.out
+        );
+        let ran = place.ends(
+            1,
+            &format!("export --tenant {tenant} --out x.ndjson --force"),
+        );
+        assert!(ran.err.contains("personal values of"), "{why}: {}", ran.err);
+        flip(&file, at + 9);
+    }
+    place.ok("verify");
+    assert_eq!(place.ok(query).out, whole.out);
 }

@@ -546,6 +546,16 @@ mod tests {
 
         #[test]
         fn arbitrary_bytes_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+            // Also with a checksum that fits, and few records of few bytes.
+            let numbers = [2, 0, 9, 20, 0_u32].map(u32::to_le_bytes);
+            let mut block = numbers.concat();
+            block.extend_from_slice(&bytes);
+            block[4..8].copy_from_slice(&to_u32(bytes.len()).to_le_bytes());
+            let sum = crc32c::crc32c_append(crc32c::crc32c(&block[..16]), &bytes);
+            block[16..20].copy_from_slice(&sum.to_le_bytes());
+            if let Some((block, _)) = Block::parse(&block) {
+                let _ = (block.leaf(0, &mut Vec::new()), block.leaf(1, &mut Vec::new()));
+            }
             prop_assert!(Block::parse(&bytes).is_none());
         }
     }

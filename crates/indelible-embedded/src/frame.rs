@@ -195,6 +195,9 @@ impl FrameWriter {
         let at = self.personal.len();
         self.personal.extend_from_slice(&handle.0);
         put_chunk(&mut self.personal, row);
+        // Rows are read one by one, and the checksum of the frame is not: each has its own.
+        let crc = crc32c::crc32c(self.personal.get(at..).unwrap_or_default());
+        self.personal.extend_from_slice(&crc.to_le_bytes());
         self.personal_count += 1;
         at
     }
@@ -298,11 +301,10 @@ impl<'a> FrameBody<'a> {
         let mut personal = Vec::new();
         for _ in 0..reader.varint()? {
             let at = reader.at();
-            personal.push(PersonalRow {
-                handle: Handle(reader.array()?),
-                row: reader.chunk()?,
-                at,
-            });
+            let (handle, row) = (Handle(reader.array()?), reader.chunk()?);
+            // Covered by the checksum of the body like everything else.
+            reader.u32()?;
+            personal.push(PersonalRow { handle, row, at });
         }
         let mut runs = Vec::new();
         let mut records = 0_u64;
@@ -460,6 +462,27 @@ mod tests {
             }
             if let Some((at, ..)) = parsed.blocks.first() {
                 prop_assert_eq!(at + FRAME_HEADER_BYTES, sealed.blocks_at);
+            }
+        }
+
+        #[test]
+        fn bodies_of_any_bytes_never_panic(
+            noise in proptest::collection::vec(any::<u8>(), 0..200),
+            at in any::<prop::sample::Index>(), records in 0_u32..4,
+        ) {
+            let header = FrameHeader::parse(&frame(&[], &[], Arrangement::Committed).0).unwrap().0;
+            let header = FrameHeader { records, ..header };
+            // Any bytes, and a body that they are written over.
+            let rows = [noise.clone()];
+            for arrangement in [Arrangement::Committed, Arrangement::Clustered] {
+                let mut body = frame(&[run("acme", 4, 2)], &rows, arrangement).0;
+                body.drain(..FRAME_HEADER_BYTES);
+                let from = at.index(body.len());
+                body.iter_mut().skip(from).zip(&noise).for_each(|(byte, other)| *byte = *other);
+                for bytes in [&noise, &body] {
+                    let _ = (FileHeader::parse(bytes), FrameHeader::parse(bytes));
+                    let _ = FrameBody::parse(&header, bytes, arrangement);
+                }
             }
         }
     }

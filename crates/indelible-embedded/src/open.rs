@@ -75,6 +75,7 @@ impl Opening {
             maintenance: Mutex::new(()),
             mending: Mutex::new(()),
             trouble: Mutex::default(),
+            unmergeable: Mutex::default(),
             unread: std::sync::OnceLock::new(),
             stopping: AtomicBool::new(false),
         };

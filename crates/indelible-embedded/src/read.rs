@@ -8,7 +8,7 @@ use std::ops::{ControlFlow, Range};
 use indelible_event::ids::{AuditId, TenantId};
 use indelible_merkle::{Hash, leaf_hash, node_hash};
 use indelible_proof::finding::Place as Damage;
-use indelible_store::{Error, Kind, Result, SealedValue, Stored, StoredRecord};
+use indelible_store::{Error, Handle, Kind, Result, SealedValue, Stored, StoredRecord};
 
 use crate::block::{Block, SealedRef};
 use crate::directory::BlockPlace;
@@ -18,6 +18,7 @@ use crate::records::CachedRow;
 use crate::segment::ids::IdKey;
 use crate::segment::tiles::LEVEL_MIN;
 use crate::store::Store;
+use crate::tail::NOWHERE;
 
 /// A visitor of records.
 pub(crate) type Visit<'a> = &'a mut dyn FnMut(Stored<'_>) -> ControlFlow<()>;
@@ -28,6 +29,16 @@ struct Piece {
     rows: Range<u32>,
     first_seq: u64,
 }
+
+/// A personal value as it was read.
+enum Personal {
+    Value(SealedValue),
+    /// It is not what was written: whose it may be, and where it stands.
+    Unread(Handle, Damage),
+}
+
+/// A row, or whose it may be and where it stands if it is not what was written.
+type Loaded = std::result::Result<CachedRow, (Handle, Damage)>;
 
 impl Piece {
     /// The sequence number after the last.
@@ -123,17 +134,19 @@ impl Store {
             leaf.clear();
             let whole = block.leaf(at, &mut leaf).is_some();
             sealed.clear();
-            let stored = match self.sealed((part, tenant), (&block, at), &mut sealed) {
-                Ok(()) if whole => Stored::Record(StoredRecord {
+            let unread = self.sealed((part, tenant), (&block, at), &mut sealed)?;
+            let stored = if whole {
+                Stored::Record(StoredRecord {
                     sequence_number,
                     leaf: &leaf,
                     sealed: &sealed,
-                }),
-                Err(error) if !is_lost(&error) => return Err(error),
-                _ => Stored::Damaged {
+                    unread: unread.as_ref(),
+                })
+            } else {
+                Stored::Damaged {
                     range: sequence_number..sequence_number + 1,
                     place: part.damage(),
-                },
+                }
             };
             *next = sequence_number + 1;
             if visit(stored).is_break() {
@@ -143,13 +156,15 @@ impl Store {
         Ok(ControlFlow::Continue(()))
     }
 
-    /// Adds the personal values of record `at` of a block to `out`.
+    /// Adds the personal values of record `at` of a block to `out`; returns where one stands that
+    /// cannot be read.
     fn sealed(
         &self,
         (part, log): (&PartRef, &TenantId),
         (block, at): (&Block, usize),
         out: &mut Vec<SealedValue>,
-    ) -> Result<()> {
+    ) -> Result<Option<Damage>> {
+        let mut unread = None;
         for value in block.sealed(at) {
             out.push(match value {
                 SealedRef::Blob(handle, row) => SealedValue {
@@ -158,19 +173,34 @@ impl Store {
                     blob: true,
                     row: row.as_slice().into(),
                 },
-                SealedRef::Row(number) => self.personal(part, log, *number)?,
+                SealedRef::Row(number) => match self.personal(part, log, *number)? {
+                    Personal::Value(value) => value,
+                    Personal::Unread(handle, place) => {
+                        unread.get_or_insert(place);
+                        let (find, blob, row) = (None, false, [].into());
+                        SealedValue {
+                            handle,
+                            find,
+                            blob,
+                            row,
+                        }
+                    }
+                },
             });
         }
-        Ok(())
+        Ok(unread)
     }
 
     /// The personal row `number` of a part, used by a record of `tenant`.
-    fn personal(&self, part: &PartRef, tenant: &TenantId, number: u32) -> Result<SealedValue> {
+    fn personal(&self, part: &PartRef, tenant: &TenantId, number: u32) -> Result<Personal> {
         let records = part.records()?;
         let key = (records.number, number);
         let mut row = match self.caches.personal(key) {
             Some(row) => row,
-            None => self.load_personal(part, number)?,
+            None => match self.load_personal(part, number)? {
+                Ok(row) => row,
+                Err((handle, place)) => return Ok(Personal::Unread(handle, place)),
+            },
         };
         if !row.tried {
             row.tried = true;
@@ -179,17 +209,29 @@ impl Store {
             }
             self.caches.keep_personal(key, row.clone());
         }
-        Ok(row.value)
+        Ok(Personal::Value(row.value))
     }
 
-    /// Reads a personal row and some behind it.
-    fn load_personal(&self, part: &PartRef, number: u32) -> Result<CachedRow> {
+    /// Reads a personal row and some behind it; whose it is and where it stands if it is damaged.
+    fn load_personal(&self, part: &PartRef, number: u32) -> Result<Loaded> {
         let records = part.records()?;
         let places = part.personal(number)?;
         let starts: Vec<_> = places.iter().map(|place| place.at).collect();
         let mut asked = None;
         let rows = records.personal_rows(&starts)?;
-        for (((handle, row), place), number) in rows.into_iter().zip(places).zip(number..) {
+        for ((read, place), number) in rows.into_iter().zip(places).zip(number..) {
+            let handle = read.handle;
+            let Some(row) = read.row else {
+                let damage = || match place.at {
+                    NOWHERE => part.damage(),
+                    _ => Damage {
+                        bytes: read.bytes,
+                        ..part.damage()
+                    },
+                };
+                asked.get_or_insert_with(|| Err((handle, damage())));
+                continue;
+            };
             let value = SealedValue {
                 handle,
                 find: place.find,
@@ -200,10 +242,10 @@ impl Store {
                 value,
                 tried: place.find.is_some(),
             };
-            asked.get_or_insert_with(|| row.clone());
+            asked.get_or_insert_with(|| Ok(row.clone()));
             self.caches.keep_personal((records.number, number), row);
         }
-        asked.ok_or_else(|| corrupt(format!("{} has no personal row {number}", records.path)))
+        Ok(asked.unwrap_or_else(|| Err((Handle([0; 16]), part.damage()))))
     }
 
     /// Sequence numbers of the records with these ids.

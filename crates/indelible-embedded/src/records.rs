@@ -31,6 +31,10 @@ const CACHED_PERSONAL: usize = 1 << 16;
 const PERSONAL_GUESS_BYTES: usize = 256;
 /// Personal rows that lie closer than this are read at once.
 const PERSONAL_SPAN_BYTES: u64 = 16 << 10;
+/// A row that says to be longer is damaged.
+const PERSONAL_ROW_BYTES_MAX: usize = 1 << 24;
+const HANDLE_BYTES: usize = 16;
+const CRC_BYTES: usize = 4;
 const SEARCH_BYTES: usize = 1 << 20;
 
 /// A block of a file: the file's number and the byte it begins at.
@@ -117,13 +121,15 @@ impl RecordFile {
 
     /// The personal row that starts at byte `at`.
     pub(crate) fn personal(&self, at: u64) -> Result<(Handle, Arc<[u8]>)> {
-        let mut rows = self.personal_rows(&[at])?;
-        rows.pop().ok_or_else(|| self.damaged_row(at))
+        let row = self.personal_rows(&[at])?.pop();
+        let whole = row.and_then(|read| Some((read.handle, read.row?)));
+        let said = || format!("{} has a damaged personal row at byte {at}", self.path);
+        whole.ok_or_else(|| corrupt(said()))
     }
 
     /// The personal rows that start at these bytes, which ascend; those that lie far behind the
     /// first are left out.
-    pub(crate) fn personal_rows(&self, places: &[u64]) -> Result<Vec<(Handle, Arc<[u8]>)>> {
+    pub(crate) fn personal_rows(&self, places: &[u64]) -> Result<Vec<ReadRow>> {
         let first = places.first().copied().unwrap_or(0);
         // Rows of frames that cannot be read stand nowhere: not behind the first.
         let near = |at: &&u64| (first..first.saturating_add(PERSONAL_SPAN_BYTES)).contains(*at);
@@ -135,33 +141,56 @@ impl RecordFile {
         let mut rows = Vec::with_capacity(places.len());
         for at in places {
             let from = usize::try_from(at - first).unwrap_or(usize::MAX);
-            rows.push(self.parse_row(at, bytes.get(from..).unwrap_or_default())?);
+            rows.push(self.read_row(at, bytes.get(from..).unwrap_or_default())?);
         }
         Ok(rows)
     }
 
-    /// Parses the row at byte `at` of the file, of which `bytes` were read.
-    fn parse_row(&self, at: u64, bytes: &[u8]) -> Result<(Handle, Arc<[u8]>)> {
-        let mut reader = Reader::new(bytes);
-        let handle = Handle(reader.array().ok_or_else(|| self.damaged_row(at))?);
-        let length = reader.varint_usize().filter(|length| *length < 1 << 24);
-        let length = length.ok_or_else(|| self.damaged_row(at))?;
-        let from = reader.at();
-        if let Some(row) = bytes.get(from..from + length) {
-            return Ok((handle, row.into()));
-        }
-        let mut row = vec![0; length];
-        let read = self.file.read_exact_at(&mut row, at + from as u64);
-        read.map_err(|_| self.damaged_row(at))?;
-        Ok((handle, row.into()))
+    /// The row at byte `at` of the file, of which `bytes` were read.
+    fn read_row(&self, at: u64, bytes: &[u8]) -> Result<ReadRow> {
+        let Some(length) = row_bytes(bytes).filter(|length| *length > bytes.len()) else {
+            return Ok(ReadRow::parse(at, bytes));
+        };
+        let mut longer = vec![0; length];
+        let count = self.file.read_at(&mut longer, at).map_err(from_disk)?;
+        longer.truncate(count);
+        Ok(ReadRow::parse(at, &longer))
     }
+}
 
-    fn damaged_row(&self, at: u64) -> Error {
-        corrupt(format!(
-            "{} has a damaged personal row at byte {at}",
-            self.path
-        ))
+/// A personal row as it was read.
+pub(crate) struct ReadRow {
+    /// Whose key opens it; zero where that cannot be read.
+    pub(crate) handle: Handle,
+    /// The ciphertext, if it is what was written.
+    pub(crate) row: Option<Arc<[u8]>>,
+    /// The bytes of the file it takes.
+    pub(crate) bytes: Range<u64>,
+}
+
+impl ReadRow {
+    /// Takes apart what begins at byte `at` of the file.
+    fn parse(at: u64, bytes: &[u8]) -> Self {
+        let mut reader = Reader::new(bytes);
+        let handle = Handle(reader.array().unwrap_or_default());
+        let row = reader.chunk();
+        let end = reader.at();
+        let whole = row.is_some() && reader.u32() == bytes.get(..end).map(crc32c::crc32c);
+        let length = row_bytes(bytes).unwrap_or(HANDLE_BYTES + 1);
+        Self {
+            handle,
+            row: row.filter(|_| whole).map(Into::into),
+            bytes: at..at.saturating_add(length as u64),
+        }
     }
+}
+
+/// How long the row is that begins here, as it says itself.
+fn row_bytes(bytes: &[u8]) -> Option<usize> {
+    let mut reader = Reader::new(bytes);
+    reader.take(HANDLE_BYTES)?;
+    let length = reader.varint_usize()?;
+    (length < PERSONAL_ROW_BYTES_MAX).then(|| reader.at() + length + CRC_BYTES)
 }
 
 /// What a scan meets next.
@@ -332,4 +361,41 @@ pub(crate) fn foreign(path: &str) -> Error {
         Kind::Corrupt,
         format!("{path} belongs to another ledger: put it back where it was"),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn rows_of_any_bytes_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..80)) {
+            let read = ReadRow::parse(7, &bytes);
+            prop_assert!(read.row.is_none() && read.bytes.start == 7 && read.bytes.end > 7);
+        }
+
+        #[test]
+        fn a_row_comes_back_unless_a_bit_of_it_changed(
+            row in proptest::collection::vec(any::<u8>(), 0..300),
+            at in any::<prop::sample::Index>(),
+            behind in proptest::collection::vec(any::<u8>(), 0..9),
+        ) {
+            let mut frame = crate::frame::FrameWriter::default();
+            frame.personal(&Handle([5; 16]), &row);
+            let mut out = Vec::new();
+            frame.finish(crate::replay::next_header(0, 0, 0, 0), &mut out);
+            // Without the header and the count before it, and the counts of runs and blocks.
+            let mut bytes = out.split_off(FRAME_HEADER_BYTES + 1);
+            bytes.truncate(bytes.len() - 2);
+            let length = bytes.len();
+            bytes.extend(behind);
+            let read = ReadRow::parse(0, &bytes);
+            prop_assert_eq!(read.handle, Handle([5; 16]));
+            prop_assert_eq!(read.row.as_deref(), Some(&row[..]));
+            prop_assert_eq!(read.bytes, 0..length as u64);
+            bytes[at.index(length)] ^= 0x10;
+            prop_assert!(ReadRow::parse(0, &bytes).row.is_none());
+        }
+    }
 }

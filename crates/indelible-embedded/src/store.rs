@@ -1,5 +1,6 @@
 //! What the parts of an open data directory share, and the writer's state.
 
+use std::collections::BTreeSet;
 use std::sync::atomic::AtomicBool;
 use std::sync::mpsc::SyncSender;
 use std::sync::{Arc, OnceLock};
@@ -69,6 +70,8 @@ pub(crate) struct Store {
     /// Held by whoever makes a damaged derived file again in memory.
     pub(crate) mending: Mutex<()>,
     pub(crate) trouble: Mutex<Trouble>,
+    /// First positions of segments that are damaged and therefore not merged.
+    pub(crate) unmergeable: Mutex<BTreeSet<u64>>,
     /// What could not be read on opening, once somebody asked.
     pub(crate) unread: OnceLock<Vec<Unread>>,
     /// Whether a merge is to end where it stands.

@@ -30,7 +30,7 @@ pub(crate) struct Entry<'a> {
 }
 
 /// Where no byte of any file stands: a row that is looked for there is found to be damaged.
-const NOWHERE: u64 = 1 << 50;
+pub(crate) const NOWHERE: u64 = 1 << 50;
 
 /// A personal row: where it stands in the file, and what finds it where that is known.
 #[derive(Clone, Copy, Debug)]

@@ -102,22 +102,26 @@ impl Store {
         if walk.holes > walk.missing {
             unread.extend(walk.places.into_iter().map(Unread::somewhere));
         }
-        unread.extend(view.parts.last().and_then(behind).map(Unread::somewhere));
+        for part in &view.parts {
+            unread.extend(behind(part)?.map(Unread::somewhere));
+        }
         Ok(unread)
     }
 }
 
-/// Bytes behind the last record that may have been records.
-fn behind(part: &PartRef) -> Option<Damage> {
-    let PartRef::Tail(tail) = part else {
-        return None;
+/// Bytes behind the last record that may have been records, in a tail or what it was sealed as.
+fn behind(part: &PartRef) -> Result<Option<Damage>> {
+    let file = part.damage().file;
+    let end = part.with(|part| -> Result<u64> {
+        let end = part.directory()?.blocks.last();
+        Ok(end.map_or(0, |block| block.at + u64::from(block.bytes)))
+    })?;
+    let bytes = match part {
+        PartRef::Segment(segment) => {
+            let kept = segment.facts.file("records").map_or(0, |file| file.bytes);
+            Some(end..kept).filter(|bytes| !bytes.is_empty())
+        }
+        PartRef::Tail(tail) => tail.damaged.last().cloned().filter(|b| b.start >= end),
     };
-    let bytes = tail.damaged.last()?;
-    let index = tail.index.read();
-    let end = index.directory.blocks.last();
-    let end = end.map_or(0, |block| block.at + u64::from(block.bytes));
-    (bytes.start >= end).then(|| Damage {
-        file: tail.records.path.clone(),
-        bytes: bytes.clone(),
-    })
+    Ok(bytes.map(|bytes| Damage { file, bytes }))
 }

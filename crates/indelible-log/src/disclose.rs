@@ -31,6 +31,14 @@ pub fn disclose(
     if record.sealed.is_empty() {
         return Ok(disclosed);
     }
+    if record.unread.is_some() {
+        // Some values of a subject are not what it is committed to, and whose are missing is in
+        // what cannot be read.
+        let handles = record.sealed.iter().map(|value| value.handle.to_string());
+        disclosed.closed = handles.map(|handle| (handle, Sealed::Damaged)).collect();
+        disclosed.closed.dedup();
+        return Ok(disclosed);
+    }
     let id = event.text(Field::AuditId).unwrap_or_default();
     let audit_id = AuditId::parse(&id)
         .map_err(|e| Error::new(Kind::Corrupt, format!("an event of {tenant}")).caused_by(e))?;

@@ -49,6 +49,8 @@ pub struct Summary {
     pub closed: u64,
     /// Records that could not be read.
     pub damaged: u64,
+    /// Records with values whose stored bytes changed: given without any disclosures.
+    pub damaged_values: u64,
     /// The published head it ends at, with its signed checkpoint.
     pub head: PublishedHead,
 }
@@ -86,6 +88,7 @@ pub fn export(
         disclosures: 0,
         closed: 0,
         damaged: 0,
+        damaged_values: 0,
         head,
     };
     let mut failed = None;
@@ -102,7 +105,9 @@ pub fn export(
             Ok((lines, closed, joined)) => {
                 summary.records += 1;
                 summary.disclosures += lines.len() as u64;
-                summary.closed += u64::from(closed);
+                let damaged = record.unread.is_some();
+                summary.closed += u64::from(closed && !damaged);
+                summary.damaged_values += u64::from(damaged);
                 give(Exported::Record {
                     sequence_number: record.sequence_number,
                     leaf: record.leaf,

@@ -4,6 +4,7 @@
 //! The verifier itself is `indelible-proof`'s and is the one that checks an export elsewhere; here
 //! it is fed from the stores.
 
+use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
 use indelible_event::{EventView, LeafView, TenantId};
@@ -65,11 +66,16 @@ pub fn verify_log(
     }
     let mut failed = None;
     let mut damage = None;
+    let mut unread = UnreadValues::default();
     stores.ledger.read(tenant, 0..size, &mut |stored| {
         match stored {
             Stored::Record(record) => {
                 tell_damage(&mut verifier, damage.take());
-                if values && let Err(e) = give_values(&mut verifier, keyring, tenant, &record) {
+                if let Some(place) = record.unread {
+                    unread.meet(&mut verifier, record.sequence_number, place);
+                } else if values
+                    && let Err(e) = give_values(&mut verifier, keyring, tenant, &record)
+                {
                     failed = Some(e);
                     return ControlFlow::Break(());
                 }
@@ -97,6 +103,7 @@ pub fn verify_log(
         ControlFlow::Continue(())
     })?;
     tell_damage(&mut verifier, damage);
+    unread.tell(&mut verifier);
     failed.map_or_else(|| Ok(verifier.finish()), Err)
 }
 
@@ -105,6 +112,32 @@ fn tell_damage(verifier: &mut LogVerifier, damage: Option<(Span, Place)>) {
     if let Some((span, place)) = damage {
         let message = "the stored bytes are not those that were written";
         verifier.unreadable(span, place, message);
+    }
+}
+
+/// Records whose personal values cannot be read, by where these stand: one row holds the value of
+/// many records.
+#[derive(Default)]
+struct UnreadValues(BTreeMap<(String, u64), (Place, Span, u64)>);
+
+impl UnreadValues {
+    fn meet(&mut self, verifier: &mut LogVerifier, number: u64, place: &Place) {
+        verifier.excuse_values(number);
+        let key = (place.file.clone(), place.bytes.start);
+        let one = || (place.clone(), Span::one(number), 0);
+        let (_, span, count) = self.0.entry(key).or_insert_with(one);
+        span.last = number;
+        *count += 1;
+    }
+
+    fn tell(self, verifier: &mut LogVerifier) {
+        for (place, span, count) in self.0.into_values() {
+            let mut message = "stored personal values are not those that were written".to_owned();
+            if count < span.count() {
+                message = format!("{message}: of {count} of these records");
+            }
+            verifier.damaged_values(span, place, &message);
+        }
     }
 }
 

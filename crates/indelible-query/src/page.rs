@@ -34,9 +34,20 @@ pub struct Row {
     pub sealed: Vec<SealedValue>,
 }
 
-/// Records that the answer may want and that cannot be read.
+/// What of records cannot be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lost {
+    /// The records.
+    Records,
+    /// Personal values of theirs; the rest of them can be read.
+    Values,
+}
+
+/// Records that the answer may want and that cannot be read, or not as a whole.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Damage {
+    /// What of them.
+    pub lost: Lost,
     /// Whose log, and which sequence numbers; `None` when that cannot be told.
     pub log: Option<(TenantId, Range<u64>)>,
     /// Where the damage is, or what is wrong, for people.
@@ -182,6 +193,7 @@ impl<'a> Reading<'a> {
     fn unread(&self) -> Result<Vec<Damage>> {
         let unread = self.index.unread(&self.query)?.into_iter();
         let damage = unread.map(|unread| Damage {
+            lost: Lost::Records,
             log: unread.log,
             place: unread.place.to_string(),
         });
@@ -246,6 +258,8 @@ enum Found {
     Other,
     /// Part of the answer.
     Seen(Seen),
+    /// Part of the answer, with personal values that cannot be read.
+    Partly(Row, Seen),
 }
 
 impl<'a> Bodies<'a> {
@@ -278,6 +292,7 @@ impl<'a> Bodies<'a> {
                     .filter(|((t, n), _)| *t == tenant && range.contains(n));
                 for slot in hit.map(|(_, slot)| *slot).collect::<Vec<_>>() {
                     let damage = Damage {
+                        lost: Lost::Records,
                         log: Some((tenant.clone(), range.clone())),
                         place: place.to_string(),
                     };
@@ -298,15 +313,24 @@ impl<'a> Bodies<'a> {
         let Some(hit) = self.hits.get(slot) else {
             return Found::Missing;
         };
-        match self.matches(record) {
-            Some(false) => Found::Other,
-            Some(true) => Found::Seen(Seen::Row(Row {
-                place: hit.clone(),
-                leaf: record.leaf.to_vec(),
-                record_hash: leaf_hash(record.leaf),
-                sealed: record.sealed.to_vec(),
-            })),
-            None => Found::Seen(damaged(hit, "the stored bytes are not a record")),
+        let unread = record.unread.map(ToString::to_string);
+        let unread = unread.map(|place| damaged(hit, Lost::Values, &place));
+        let row = || Row {
+            place: hit.clone(),
+            leaf: record.leaf.to_vec(),
+            record_hash: leaf_hash(record.leaf),
+            sealed: record.sealed.to_vec(),
+        };
+        match (self.matches(record), unread) {
+            (Some(true), None) => Found::Seen(Seen::Row(row())),
+            (Some(true), Some(unread)) => Found::Partly(row(), unread),
+            // The value that was asked for may be the one that cannot be read.
+            (Some(false), Some(unread)) if asks_for_values(self.expr) => Found::Seen(unread),
+            (Some(false), _) => Found::Other,
+            (None, _) => {
+                let said = "the stored bytes are not a record";
+                Found::Seen(damaged(hit, Lost::Records, said))
+            }
         }
     }
 
@@ -332,18 +356,34 @@ impl<'a> Bodies<'a> {
 
     fn finish(self) -> Vec<Seen> {
         let all = self.found.into_iter().zip(self.hits);
-        all.filter_map(|(found, hit)| match found {
-            Found::Missing => Some(damaged(hit, "the index names a record that the log lacks")),
-            Found::Other => None,
-            Found::Seen(seen) => Some(seen),
+        all.flat_map(|(found, hit)| match found {
+            Found::Missing => {
+                let said = "the index names a record that the log lacks";
+                vec![damaged(hit, Lost::Records, said)]
+            }
+            Found::Other => Vec::new(),
+            Found::Seen(seen) => vec![seen],
+            // First, so that no page ends between the two.
+            Found::Partly(row, damage) => vec![damage, Seen::Row(row)],
         })
         .collect()
     }
 }
 
-fn damaged(hit: &Place, place: &str) -> Seen {
+/// Whether the condition looks at personal values.
+fn asks_for_values(expr: &Expr) -> bool {
+    match expr {
+        Expr::Sealed(_) => true,
+        Expr::Not(inner) => asks_for_values(inner),
+        Expr::And(all) | Expr::Or(all) => all.iter().any(asks_for_values),
+        Expr::All | Expr::Is(..) | Expr::Phrase(_) | Expr::Id(_) | Expr::Sequence(_) => false,
+    }
+}
+
+fn damaged(hit: &Place, lost: Lost, place: &str) -> Seen {
     let range = hit.sequence_number..hit.sequence_number + 1;
     Seen::Damaged(Damage {
+        lost,
         log: Some((hit.tenant.clone(), range)),
         place: place.to_owned(),
     })

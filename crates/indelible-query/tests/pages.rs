@@ -6,7 +6,7 @@ use std::ops::{ControlFlow, Range};
 
 use indelible_event::ids::{AuditId, Micros, TenantId};
 use indelible_merkle::{Hash, leaf_hash};
-use indelible_query::{Damage, Page, Seen, for_each, page};
+use indelible_query::{Damage, Lost, Page, Seen, for_each, page};
 use indelible_store::conformance::queries::Queries;
 use indelible_store::conformance::{Generator, Mix, Random, seed};
 use indelible_store::memory::MemoryLedger;
@@ -240,11 +240,13 @@ fn damage_is_part_of_the_answer() {
     expected.retain(|place| !lost(place));
     assert_eq!(expected.len(), 85);
     let block = Damage {
+        lost: Lost::Records,
         log: Some((tenant.clone(), 10..14)),
         place: "block, bytes 3 to 9".to_owned(),
     };
     let place = "the stored bytes are not a record".to_owned();
     let garbled = Damage {
+        lost: Lost::Records,
         log: Some((tenant.clone(), 40..41)),
         place,
     };
@@ -357,6 +359,7 @@ fn what_an_index_could_not_read_is_said_with_every_page() {
     ];
     let index = Lacking(&ledger, unread);
     let damage = |log, place: &str| Damage {
+        lost: Lost::Records,
         log,
         place: place.to_owned(),
     };

@@ -113,8 +113,10 @@ pub struct StoredRecord<'a> {
     pub sequence_number: u64,
     /// The leaf, byte for byte.
     pub leaf: &'a [u8],
-    /// Its personal values.
+    /// Its personal values; one that cannot be read has an empty `row`.
     pub sealed: &'a [SealedValue],
+    /// Where a personal value of it stands whose stored bytes changed, if there is one.
+    pub unread: Option<&'a Place>,
 }
 
 /// What a range read meets.

@@ -35,6 +35,7 @@ pub fn run(args: &Export, config: &Config, output: &mut Output) -> Result {
     if args.out.is_some() && output.json {
         output.json_line(&json!({
             "damaged": summary.damaged,
+            "damaged_values": summary.damaged_values,
             "disclosures": summary.disclosures,
             "records": summary.records,
             "root": summary.head.root,
@@ -54,11 +55,23 @@ pub fn run(args: &Export, config: &Config, output: &mut Output) -> Result {
             summary.closed
         ));
     }
+    let values = if args.without_disclosures {
+        0
+    } else {
+        summary.damaged_values
+    };
+    if values > 0 {
+        output.error(format_args!(
+            "personal values of {values} records cannot be read; see verify"
+        ));
+    }
     if summary.damaged > 0 {
         output.error(format_args!(
             "{} records cannot be read; see verify",
             summary.damaged
         ));
+    }
+    if summary.damaged + values > 0 {
         return Err(Failure::No);
     }
     Ok(())

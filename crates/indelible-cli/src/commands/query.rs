@@ -9,7 +9,7 @@ use indelible_event::view::EventView;
 use indelible_log::export::joined;
 use indelible_merkle::Hash;
 use indelible_query::{
-    Asked, Cursor, Damage, ParseContext, Parsed, Row, Seen, for_each, page, parse, resolve,
+    Asked, Cursor, Damage, Lost, ParseContext, Parsed, Row, Seen, for_each, page, parse, resolve,
 };
 use indelible_store::{Direction, Order, Place, terms::last_segment};
 use serde::Serialize;
@@ -232,14 +232,18 @@ impl Told {
             return;
         }
         let place = &damage.place;
+        let what = match damage.lost {
+            Lost::Records => "records",
+            Lost::Values => "personal values of records",
+        };
         match &damage.log {
             Some((tenant, range)) => {
                 let (first, last) = (range.start, range.end.saturating_sub(1));
                 output.error(format_args!(
-                    "records {first} to {last} of {tenant} cannot be read: {place}"
+                    "{what} {first} to {last} of {tenant} cannot be read: {place}"
                 ));
             }
-            None => output.error(format_args!("records cannot be read: {place}")),
+            None => output.error(format_args!("{what} cannot be read: {place}")),
         }
     }
 

@@ -63,3 +63,76 @@ pub struct Piece {
     /// What is wrong with them, if they could not be cut out whole.
     pub fault: Option<Fault>,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::cloudtrail::map;
+    use super::super::document::Document;
+    use super::super::lines;
+    use super::*;
+    use proptest::prelude::*;
+
+    const PIECES: &[&str] = &[
+        "{",
+        "}",
+        "[",
+        "]",
+        ",",
+        ":",
+        "\"",
+        "\\",
+        "\n",
+        " ",
+        "\"Records\"",
+        "{}",
+        "1",
+        "\u{feff}",
+        "{\"eventName\":\"PutObject\",\"userIdentity\":{\"type\":\"IAMUser\"}}",
+        "{\"Records\":[",
+    ];
+
+    /// Bytes of any kind, and bytes that are nearly a file of records.
+    fn file() -> impl Strategy<Value = Vec<u8>> {
+        let near = prop::collection::vec(prop::sample::select(PIECES), 0..24);
+        let any = prop::collection::vec(any::<u8>(), 0..200);
+        prop_oneof![near.prop_map(|pieces| pieces.concat().into_bytes()), any]
+    }
+
+    proptest! {
+        #[test]
+        fn pieces_of_any_file_lie_in_it_however_it_is_read(file in file(), step in 1_usize..40) {
+            let is_there = |piece: &Piece| {
+                let at = usize::try_from(piece.position.offset).unwrap_or(usize::MAX);
+                file.get(at..).is_some_and(|rest| rest.starts_with(&piece.bytes))
+            };
+            let read = |step| {
+                let (mut document, mut pieces) = (Document::default(), Vec::new());
+                let mut keep = |piece: Piece| {
+                    pieces.push((piece.bytes, piece.position, piece.fault));
+                    true
+                };
+                for chunk in file.chunks(step) {
+                    document.feed(chunk, &mut keep);
+                }
+                document.finish(&mut keep);
+                (pieces, document.is_cut_short(), document.has_more_than_records())
+            };
+            let whole = read(usize::MAX);
+            prop_assert_eq!(&read(step), &whole);
+            for (bytes, position, fault) in whole.0 {
+                let piece = Piece { bytes, position, fault };
+                prop_assert!(is_there(&piece), "{:?}", piece);
+                if let Ok(text) = str::from_utf8(&piece.bytes) {
+                    let _ = map(text);
+                }
+            }
+            let mut all = true;
+            let visit = &mut |piece: Piece| {
+                all &= is_there(&piece);
+                true
+            };
+            lines::cut(&file[..], visit).ok();
+            prop_assert!(all);
+        }
+    }
+}

@@ -3,6 +3,8 @@
 //! The new segment is written whole under another name, then named, then put into the manifest;
 //! only then are the old ones removed. Leaves are repacked verbatim; terms are not read again, the
 //! postings of the sources are merged.
+//!
+//! A segment with damage is never merged: it stays as it is, and the others are merged beside it.
 
 mod derived;
 mod order;
@@ -15,8 +17,9 @@ use std::sync::atomic::Ordering;
 use indelible_store::Result;
 
 use self::order::Order;
-use crate::container::FileFacts;
-use crate::failure::from_disk;
+use crate::container::{FileFacts, facts_of};
+use crate::directory::HOLE;
+use crate::failure::{corrupt, from_disk, is_lost};
 use crate::manifest::{FileLine, SegmentFacts};
 use crate::repair::path_of;
 use crate::seal::{remove_file, remove_tree};
@@ -31,11 +34,21 @@ impl Store {
             // Files are being mended; the next sealing asks again.
             return;
         };
-        let mut outcome = Ok(());
-        while outcome.is_ok()
-            && let Some(sources) = self.mergeable()
-        {
-            outcome = self.merge(&sources);
+        let mut outcome = Ok(true);
+        while matches!(outcome, Ok(true)) {
+            let known = self.unmergeable.lock().len();
+            outcome = self.mending(|| {
+                let sources = self.mergeable();
+                let Some(sources) = sources.filter(|_| !self.stopping.load(Ordering::Relaxed))
+                else {
+                    return Ok(false);
+                };
+                self.merge(&sources).map(|()| true)
+            });
+            // One source fewer: the others may still be merged among themselves.
+            if self.unmergeable.lock().len() > known {
+                outcome = Ok(true);
+            }
         }
         let why = outcome
             .err()
@@ -43,23 +56,47 @@ impl Store {
         self.trouble.lock().merging = why.map(|error| error.to_string());
     }
 
+    /// The first segments that lie side by side, were not merged yet, and may be: damage stays
+    /// where it is, so that what is known of it is not lost with the segment.
     fn mergeable(&self) -> Option<Vec<Arc<Segment>>> {
         let width = self.options.merge_segments;
-        if width < 2 || self.stopping.load(Ordering::Relaxed) {
+        if width < 2 {
             return None;
         }
-        let segments = self.segments();
-        let fresh: Vec<_> = segments
-            .into_iter()
-            .filter(|s| !s.facts.clustered)
-            .collect();
-        let first = fresh.get(..width)?;
-        let adjacent = first.windows(2).all(|pair| match pair {
-            [a, b] => a.facts.end == b.facts.first,
-            _ => true,
-        });
-        let rows: u64 = first.iter().map(|s| s.facts.end - s.facts.first).sum();
-        (adjacent && rows < u64::from(u32::MAX)).then(|| first.to_vec())
+        let damaged = self.unmergeable.lock().clone();
+        let mut fresh = self.segments();
+        fresh.retain(|s| !s.facts.clustered && !damaged.contains(&s.facts.first));
+        let fit = |sources: &&[Arc<Segment>]| {
+            let mut pairs = sources.iter().zip(sources.iter().skip(1));
+            let rows: u64 = sources.iter().map(|s| s.facts.end - s.facts.first).sum();
+            pairs.all(|(a, b)| a.facts.end == b.facts.first) && rows < u64::from(u32::MAX)
+        };
+        let mut candidates = fresh.windows(width);
+        candidates.find(fit).map(<[_]>::to_vec)
+    }
+
+    /// Passes on what came of reading a source; one whose records cannot be read is not merged.
+    fn of_source<T>(&self, source: &Segment, outcome: Result<T>) -> Result<T> {
+        outcome.inspect_err(|error| {
+            if is_lost(error) {
+                self.unmergeable.lock().insert(source.facts.first);
+            }
+        })
+    }
+
+    /// Whether all records of a source are there as they were written, and nothing else is.
+    fn check_source(&self, source: &Segment) -> Result<()> {
+        let directory = &source.columns()?.directory;
+        let file = source.facts.file("records");
+        let path = source.records_path();
+        let there = facts_of(&*self.disk, &path, file.map(|file| file.bytes))?;
+        let end = directory.blocks.last();
+        let end = end.map_or(0, |block| block.at + u64::from(block.bytes));
+        let whole = file.is_some_and(|file| file.facts() == there && file.bytes == end);
+        if whole && directory.runs.iter().all(|run| run.tenant != HOLE) {
+            return Ok(());
+        }
+        Err(corrupt(format!("{path} is damaged")))
     }
 
     /// Makes one segment of several that lie side by side.
@@ -70,7 +107,8 @@ impl Store {
         let range = first.facts.first..last.facts.end;
         for source in sources {
             // Readers may hold an old view; what they have not opened yet goes away below.
-            source.open_all()?;
+            self.of_source(source, source.open_all())?;
+            self.of_source(source, self.check_source(source))?;
         }
         let disk = &*self.disk;
         let (dir, fresh) = (dir_of(&range), format!("{}.new", dir_of(&range)));

@@ -9,7 +9,7 @@ use hashbrown::HashMap;
 use indelible_event::ids::AuditId;
 use indelible_event::leaf::LeafView;
 use indelible_merkle::{Hash, leaf_hash};
-use indelible_store::{Error, Handle, Kind, Result};
+use indelible_store::{Error, Kind, Result};
 
 use super::order::{Order, Stretch};
 use crate::block::{Block, Packer, SealedRef};
@@ -27,8 +27,9 @@ use crate::store::{BLOCK_LEVEL, Store};
 const MERGED_BLOCK_FACTOR: usize = 2;
 /// Bytes of blocks after which a frame of a merged segment ends.
 const FRAME_BYTES: usize = 1 << 20;
-/// Unpacked blocks kept: consecutive tenants stand in the same blocks of the sources' frames.
-const BLOCKS_KEPT: usize = 512;
+/// Unpacked blocks kept: consecutive tenants stand in the same blocks of the sources' frames, so
+/// it takes about one a frame. Of 32 KiB each.
+const BLOCKS_KEPT: usize = 1024;
 const UNKNOWN: u32 = u32::MAX;
 
 /// What is known of the merged records when they are written.
@@ -79,6 +80,8 @@ struct Repacker<'a> {
     new_personal: Vec<usize>,
     /// For each source, the new numbers of its personal rows.
     renumbered: Vec<Vec<u32>>,
+    /// For each source, where its personal rows start in its file.
+    places: Vec<Vec<i64>>,
     /// For each source, what finds its personal rows.
     finds: Vec<Vec<Option<u64>>>,
     known: HashMap<u128, u32, RandomState>,
@@ -129,10 +132,11 @@ impl<'a> Repacker<'a> {
         }
         .encode();
         stream.put(&header)?;
-        let (mut renumbered, mut finds) = (Vec::new(), Vec::new());
+        let (mut renumbered, mut finds, mut places) = (Vec::new(), Vec::new(), Vec::new());
         for source in sources {
             finds.push(source.personal()?.all()?);
             renumbered.push(vec![UNKNOWN; source.columns()?.personal_rows() as usize]);
+            places.push(source.columns()?.all_personal()?);
         }
         Ok(Self {
             store,
@@ -150,6 +154,7 @@ impl<'a> Repacker<'a> {
             frame_personal: 0,
             new_personal: Vec::new(),
             renumbered,
+            places,
             finds,
             known: HashMap::default(),
             kept: HashMap::default(),
@@ -193,7 +198,8 @@ impl<'a> Repacker<'a> {
             let at = (row - place.row) as usize;
             leaf.clear();
             let id = block.leaf(at, &mut leaf).and_then(|()| block.audit_id(at));
-            let id = id.ok_or_else(|| corrupt("a block cannot be read"))?;
+            let id = id.ok_or_else(|| corrupt("a block cannot be read"));
+            let id = self.store.of_source(source, id)?;
             self.record(
                 stretch,
                 tenant,
@@ -346,9 +352,13 @@ impl<'a> Repacker<'a> {
             .sources
             .get(source)
             .ok_or_else(|| corrupt("no such source"))?;
-        let (handle, row): (Handle, Arc<[u8]>) = segment
-            .records()?
-            .personal(segment.columns()?.personal_at(old)?)?;
+        let at = self
+            .places
+            .get(source)
+            .and_then(|places| places.get(old as usize))
+            .ok_or_else(|| corrupt("no such personal row"))?;
+        let read = segment.records()?.personal(at.cast_unsigned());
+        let (handle, row) = self.store.of_source(segment, read)?;
         let find = self
             .finds
             .get(source)
@@ -386,7 +396,8 @@ impl<'a> Repacker<'a> {
             .get(source)
             .ok_or_else(|| corrupt("no such source"))?;
         // The caches of readers are left alone.
-        let block = segment.records()?.block(&Caches::default(), &place)?;
+        let block = segment.records()?.block(&Caches::default(), &place);
+        let block = self.store.of_source(segment, block)?;
         while self.kept.len() >= BLOCKS_KEPT
             && let Some(oldest) = self.kept_order.pop_front()
         {

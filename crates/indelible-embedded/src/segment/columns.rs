@@ -114,9 +114,9 @@ impl Columns {
         self.positions.read_all(&self.file)
     }
 
-    /// Where a personal row starts in the file of records.
-    pub(crate) fn personal_at(&self, row: u32) -> Result<u64> {
-        Ok(self.personal.value(&self.file, row)?.cast_unsigned())
+    /// Where each personal row starts in the file of records.
+    pub(crate) fn all_personal(&self) -> Result<Vec<i64>> {
+        self.personal.read_all(&self.file)
     }
 
     /// Where the personal rows from `row` on start, some of them, at least the first.

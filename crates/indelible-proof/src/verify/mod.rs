@@ -71,6 +71,8 @@ pub struct LogVerifier {
     stubs: u64,
     checked: Option<Span>,
     disclosures: Option<BTreeMap<u64, Vec<DisclosureLine>>>,
+    /// The next record, if no disclosures of it are to be expected.
+    excused: Option<u64>,
     /// Bytes that are no record and say no number: in the place of the next record, or before it.
     unplaced: Option<Record>,
 }
@@ -94,6 +96,7 @@ impl LogVerifier {
             stubs: 0,
             checked: None,
             disclosures: None,
+            excused: None,
             unplaced: None,
         }
     }
@@ -115,7 +118,8 @@ impl LogVerifier {
             // It links to the last record, so it is the next one, whatever number it says.
             record.misnumbered(position);
         }
-        if let Some(lines) = &mut self.disclosures {
+        let excused = self.excused.take() == Some(record.number);
+        if let Some(lines) = self.disclosures.as_mut().filter(|_| !excused) {
             let lines = lines.remove(&record.number).unwrap_or_default();
             record.check_disclosures(leaf, self.report.tenant_id(), lines);
         }
@@ -152,6 +156,19 @@ impl LogVerifier {
         self.place(records.first);
         self.order.skip(records);
         self.drain();
+    }
+
+    /// Says that disclosures of the next record, `number`, are not to be expected: its values
+    /// cannot be read, which [`LogVerifier::damaged_values`] is told of.
+    pub fn excuse_values(&mut self, number: u64) {
+        self.excused = Some(number);
+    }
+
+    /// Says that personal values of these records, or of some of them, cannot be read, and where
+    /// the damage is. The records themselves are not concerned.
+    pub fn damaged_values(&mut self, records: Span, place: Place, message: &str) {
+        let finding = Finding::new(FindingKind::Corrupt, message).records(records);
+        self.report.add(finding.place(place.file, place.bytes));
     }
 
     /// Notes a signed checkpoint of this log, to be compared when its size passes. Must be given

@@ -234,6 +234,7 @@ impl Ledger for MemoryLedger {
                 sequence_number,
                 leaf: &kept.record.leaf,
                 sealed: &kept.record.sealed,
+                unread: None,
             };
             if visit(Stored::Record(record)).is_break() {
                 break;
