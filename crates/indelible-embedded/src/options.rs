@@ -27,7 +27,7 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             read_only: false,
-            seal_records: 65_536,
+            seal_records: 81_920,
             seal_bytes: 256 << 20,
             block_bytes: 32 << 10,
             merge_segments: 8,

@@ -13,6 +13,9 @@ use crate::store::{Job, Store};
 /// Full journal files that wait to be sealed, beside the one being sealed.
 const WAITING: usize = 1;
 
+/// How much later than others the merging thread gets its turn, 0 to 19.
+const MERGE_NICE: i32 = 10;
+
 /// The threads, as long as they run.
 #[derive(Default)]
 pub(crate) struct Workers {
@@ -71,7 +74,16 @@ fn seal(store: &Store, full: &Receiver<Job>, wake: &SyncSender<()>) {
 }
 
 fn merge(store: &Store, merges: &Receiver<()>) {
+    step_back();
     while merges.recv().is_ok() {
         store.merge_noting();
+    }
+}
+
+/// Lets other threads go first: a merge of seconds is never urgent, an append is.
+fn step_back() {
+    // Elsewhere than on Linux a priority is that of the whole process.
+    if cfg!(target_os = "linux") {
+        let _ = rustix::process::setpriority_process(None, MERGE_NICE);
     }
 }
