@@ -77,6 +77,8 @@ pub struct Verdict {
     pub verified_at: String,
     /// Records that were checked.
     pub records: u64,
+    /// How many of them a trusted checkpoint vouches for.
+    pub anchored_records: u64,
     /// Whether every committed record is what was committed, in that order.
     pub integrity: Integrity,
     /// What was found, in words.

@@ -159,9 +159,10 @@ fn ledger() -> Value {
             ("last_ingested_at", or_null("string")),
             ("verdict", json!({"anyOf": [reference("Verdict"), {"type": "null"}]})),
         ]),
-        "Verdict": object(6, &[
+        "Verdict": object(7, &[
             ("verified_at", time()),
             ("records", count()),
+                ("anchored_records", count()),
             ("integrity", json!({"enum": ["anchored", "consistent_not_anchored", "broken"]})),
             ("findings", json!({"type": "array", "items": text()})),
             ("completeness", list("Completeness")),
