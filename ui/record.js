@@ -63,7 +63,7 @@ function proved(row, proof) {
       el('li', {}, `${proof.snapshot.path.length} hashes lead from slot ${proof.snapshot.slot} to the snapshot of all logs`),
       el('li', {}, `${proof.registry.path.length} hashes lead to the registry of ${lines[1]} snapshots, signed as ${lines[0]}`)),
     el('p', {}, save('proof.json', JSON.stringify(proof), 'Save the proof'), ' and run ',
-      el('code', {}, 'indelible verify proof.json')),
+      el('code', {}, 'indelible verify --proof proof.json --key KEY')),
   ];
 }
 

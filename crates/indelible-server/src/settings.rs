@@ -56,7 +56,7 @@ impl Default for Settings {
             header_bytes_max: 32 << 10,
             headers_max: 64,
             publish_interval: Duration::from_secs(1),
-            verify_interval: Duration::from_secs(60),
+            verify_interval: Duration::from_secs(10),
             ready_within: Duration::from_secs(10),
             sealing: true,
         }

@@ -129,6 +129,15 @@ fn memory_in_flight_is_bounded_and_given_back() {
     let mut holding = served.connect();
     holding.write_all(head.as_bytes()).unwrap();
     holding.write_all(&vec![b' '; 900 << 10]).unwrap();
+    // Until it is held: the two would else race for the same bytes.
+    let held = Instant::now() + Duration::from_secs(10);
+    while !served
+        .get("/metrics")
+        .text()
+        .contains(&format!("indelible_in_flight_bytes {}", 900 << 10))
+    {
+        assert!(Instant::now() < held, "the body is not counted");
+    }
     let line = "x".repeat(400 << 10);
     let kind = ["Content-Type: application/x-ndjson"];
     let until = Instant::now() + Duration::from_secs(10);

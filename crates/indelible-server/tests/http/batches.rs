@@ -167,7 +167,7 @@ fn a_large_batch_is_decompressed_twice_rather_than_kept() {
     let served = Served::open();
     // Over what is kept decompressed, so that it is read a second time.
     let filler = "x".repeat(10_000);
-    let events: Vec<_> = (0..1_200).map(|n| {
+    let events = (0..1_200).map(|n| {
         let mut event = event(n);
         event["data"]["filler"] = json!(filler);
         event

@@ -221,7 +221,7 @@ pub fn parts(stores: Stores, ledger: &Arc<MemoryLedger>, env: Env) -> Parts {
     let signer: Arc<dyn Signer> = Arc::new(KeySigner::new(&key, ORIGIN, kept).unwrap());
     let master = MasterKey::from_bytes([9; 32]);
     let rows: Arc<dyn State> = Arc::new(MemoryState::new());
-    let keyring = Arc::new(Keyring::open(rows, Some(master), env.random.clone()).unwrap());
+    let keyring = Keyring::open(rows, Some(master), env.random.clone()).unwrap();
     let options = Options {
         origin: ORIGIN.to_owned(),
         verifier_key: key.verifier_key().to_string(),
