@@ -385,7 +385,7 @@ mod tests {
         assert_eq!(sources[2], Source::File(file));
         assert_eq!(sources[4], Source::Default);
         assert_eq!(
-            sources[7],
+            sources[SETTINGS.len() - 1],
             Source::Environment("INDELIBLE_OUTPUT__COLOR".into())
         );
     }
