@@ -89,13 +89,13 @@ const LIST: [Parameter; 6] = [
     },
     Parameter {
         name: "order",
-        schema: r#"{"type":"string","enum":["newest","oldest","seq","seq-newest"],"default":"newest"}"#,
-        description: "By time, newest or oldest first; or by sequence number, lowest or highest first.",
+        schema: r#"{"enum":["newest","oldest","seq","seq-newest"],"default":"newest"}"#,
+        description: "By time, newest or oldest first, or by sequence number.",
     },
     Parameter {
         name: "after",
         schema: r#"{"type":"string","maxLength":1024}"#,
-        description: "A receipt as JSON, or tenant_id/sequence_number: wait until that record is found.",
+        description: "A receipt, or tenant_id/sequence_number: wait until it is found.",
     },
 ];
 
@@ -281,7 +281,7 @@ pub fn document() -> Value {
                 "key": {
                     "type": "http",
                     "scheme": "bearer",
-                    "description": "ind_<id>_<secret>; a server without keys on loopback asks for none.",
+                    "description": "ind_<id>_<secret>; a server without keys asks for none.",
                 },
             },
         },

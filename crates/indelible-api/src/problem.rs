@@ -135,7 +135,10 @@ impl Defect {
 }
 
 macro_rules! kinds {
-    ($($(#[$doc:meta])+ $kind:ident = $status:literal $name:literal, $title:literal, $next:literal;)+) => {
+    ($(
+        $(#[$doc:meta])+
+        $kind:ident = $status:literal $name:literal, $title:literal, $next:literal;
+    )+) => {
         /// The kinds of problems there are.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         #[non_exhaustive]
@@ -206,7 +209,7 @@ kinds! {
         "say Content-Type and Content-Encoding as docs/server.md has them";
     /// The request was sent to a name that an open server does not answer to.
     Misdirected = 421 "misdirected", "The request was sent to another name",
-        "use 127.0.0.1, [::1] or localhost, or make keys so that the server can be reached by others";
+        "use 127.0.0.1, [::1] or localhost, or make keys so that others can reach the server";
     /// The event cannot be taken as it is.
     InvalidEvent = 422 "invalid-event", "The event cannot be taken",
         "correct what `problems` names and send it again";

@@ -7,8 +7,8 @@ use serde_json::value::RawValue;
 /// One record.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Record {
-    /// The record as JSON, with the personal values that may be shown put back in their places. Raw,
-    /// so that numbers keep every digit.
+    /// The record as JSON, with the personal values that may be shown put back in their places.
+    /// Raw, so that numbers keep every digit.
     pub record: Box<RawValue>,
     /// RFC 6962 leaf hash of `leaf`.
     pub record_hash: Hash,

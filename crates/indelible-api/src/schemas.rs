@@ -128,7 +128,7 @@ fn records() -> Value {
         ]),
         "RecordProof": {
             "type": "object",
-            "description": "A proof as spec/receipt.md has it: what indelible verify --proof takes.",
+            "description": "A proof as spec/receipt.md has it, for indelible verify --proof.",
         },
     })
 }

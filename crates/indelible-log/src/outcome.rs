@@ -145,11 +145,11 @@ impl Pending {
         self.0.wait()
     }
 
-    /// Calls `then` with what [`Pending::wait`] would give, as soon as it is there: for callers that
-    /// have no thread to wait with.
+    /// Calls `then` with what [`Pending::wait`] would give, as soon as it is there: for callers
+    /// that have no thread to wait with.
     ///
-    /// It is called on the thread that acknowledges, or at once on this one, so it must be quick and
-    /// must not wait; handing the outcomes on is what it is for.
+    /// It is called on the thread that acknowledges, or at once on this one, so it must be quick
+    /// and must not wait; handing the outcomes on is what it is for.
     pub fn then(self, then: impl FnOnce(Vec<Outcome>) + Send + 'static) {
         self.0.then(Box::new(then));
     }

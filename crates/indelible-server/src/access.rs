@@ -1,7 +1,7 @@
 //! API keys: made, kept as hashes, compared in constant time, revoked; and who a request is by.
 //!
-//! A key is `ind_<id>_<secret>`: 16 hex digits that name it and 64 that prove it. The secret has 256
-//! random bits, so its SHA-256 is enough to keep; it is shown once. Rows lie in the state store
+//! A key is `ind_<id>_<secret>`: 16 hex digits that name it and 64 that prove it. The secret has
+//! 256 random bits, so its SHA-256 is enough to keep; it is shown once. Rows lie in the state store
 //! under [`SPACE`], so the command makes keys while no server runs, and the server while it does.
 //!
 //! A server without any key row is open; revoking the last key does not open it again.
@@ -60,7 +60,8 @@ impl Principal {
         }
     }
 
-    /// Whether the tenant's log exists for it. The ledger's own logs are for auditors of all tenants.
+    /// Whether the tenant's log exists for it. The ledger's own logs are for auditors of all
+    /// tenants.
     pub fn may_see(&self, tenant: &TenantId) -> bool {
         match self {
             Self::Open => true,
@@ -260,7 +261,7 @@ fn check(wanted: &CreateKey) -> Result<()> {
         && (name.chars().count() > KEY_NAME_CHARS_MAX || name.chars().any(char::is_control))
     {
         return invalid(format!(
-            "a key's name is at most {KEY_NAME_CHARS_MAX} characters, none of them a control character"
+            "a key's name is at most {KEY_NAME_CHARS_MAX} characters, no control characters"
         ));
     }
     let tenants = wanted.tenants.as_deref().unwrap_or_default();

@@ -1,8 +1,8 @@
 //! `POST /v1/events:batch`: split, submitted in slices while it is read, one result per event.
 //!
-//! Nothing is submitted before the whole body was seen to be within its limits and to be splittable,
-//! so that a 4xx of the batch means that none of it is in the log. A body that is large when
-//! decompressed is therefore decompressed twice rather than kept.
+//! Nothing is submitted before the whole body was seen to be within its limits and to be
+//! splittable, so that a 4xx of the batch means that none of it is in the log. A body that is large
+//! when decompressed is therefore decompressed twice rather than kept.
 
 use std::sync::Arc;
 

@@ -52,7 +52,8 @@ impl Budget {
         }
     }
 
-    /// Grows what was granted by so many bytes, or refuses: waiting would keep what is there already.
+    /// Grows what was granted by so many bytes, or refuses: waiting would keep what is there
+    /// already.
     pub(crate) fn grow(&self, granted: &mut Granted, bytes: usize) -> Result<(), Refusal> {
         let units = u32::try_from(bytes.div_ceil(UNIT_BYTES)).unwrap_or(u32::MAX);
         let Ok(permit) = Arc::clone(&self.units).try_acquire_many_owned(units) else {

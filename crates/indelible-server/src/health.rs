@@ -1,7 +1,7 @@
 //! `/health/live`, `/health/ready`, `/metrics`.
 //!
-//! Ready means proof of work (invariant 11): a recent commit or an empty queue, a checkpoint of what
-//! is durable, and a verifier that is at work.
+//! Ready means proof of work (invariant 11): a recent commit or an empty queue, a checkpoint of
+//! what is durable, and a verifier that is at work.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,8 +1,8 @@
 //! Single events from many connections into few submissions.
 //!
-//! One thread takes whatever is waiting and submits it together, so that a thousand connections cost
-//! one hand-over and not a thousand threads; the log then groups commits. The channel is bounded:
-//! when it is full the request is answered 503.
+//! One thread takes whatever is waiting and submits it together, so that a thousand connections
+//! cost one hand-over and not a thousand threads; the log then groups commits. The channel is
+//! bounded: when it is full the request is answered 503.
 
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 

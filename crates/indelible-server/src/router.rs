@@ -1,4 +1,5 @@
-//! Which path leads where. `indelible_api::openapi::ROUTES` describes the same, and a test compares.
+//! Which path leads where. `indelible_api::openapi::ROUTES` describes the same, and a test
+//! compares.
 
 use std::sync::Arc;
 

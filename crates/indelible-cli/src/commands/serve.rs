@@ -99,7 +99,7 @@ fn cannot_listen(address: SocketAddr, error: &io::Error) -> Failure {
     if error.kind() == io::ErrorKind::AddrInUse {
         let other = SocketAddr::new(address.ip(), address.port().wrapping_add(1));
         return Failure::Could(format!(
-            "another program listens on {address}, perhaps another indelible serve: stop it, or say \
+            "another program listens on {address}, perhaps another server: stop it, or say \
              --listen {other}"
         ));
     }

@@ -213,7 +213,10 @@ impl Player {
                         "total_tokens": prompt + answer,
                     },
                     "performance": {"duration_ms": duration * 4},
-                    "proof": {"data": {"postId": format!("ig_{}", self.below(1_000_000))}, "type": "api_response"},
+                    "proof": {
+                        "data": {"postId": format!("ig_{}", self.below(1_000_000))},
+                        "type": "api_response",
+                    },
                 })
             }
             "payment.captured" | "payment.refunded" | "invoice.sent" => json!({
@@ -221,7 +224,11 @@ impl Player {
                 "performance": {"duration_ms": duration},
             }),
             "user.role.changed" => json!({
-                "changes": {"after": {"role": "editor"}, "before": {"role": "viewer"}, "fields": ["role"]},
+                "changes": {
+                    "after": {"role": "editor"},
+                    "before": {"role": "viewer"},
+                    "fields": ["role"],
+                },
             }),
             _ => json!({"performance": {"duration_ms": duration}}),
         }

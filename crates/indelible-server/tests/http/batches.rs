@@ -1,4 +1,5 @@
-//! Batches: arrays and lines, compressed and not; one result per event, neighbours unharmed; limits.
+//! Batches: arrays and lines, compressed and not; one result per event, neighbours unharmed;
+//! limits.
 
 use std::io::Write;
 
