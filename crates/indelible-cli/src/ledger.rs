@@ -79,6 +79,11 @@ impl Access {
         self.embedded.as_ref()
     }
 
+    /// The index, for whoever keeps it.
+    pub fn shared_index(&self) -> Arc<dyn Index> {
+        Arc::clone(&self.embedded) as _
+    }
+
     /// Every finding in the files of its records and in what is derived from them.
     ///
     /// # Errors

@@ -8,6 +8,7 @@ mod cancel;
 mod commands;
 mod config;
 mod dead_letters;
+mod demo;
 mod exit;
 mod export_names;
 mod hex;

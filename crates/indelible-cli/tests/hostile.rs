@@ -149,6 +149,7 @@ fn every_command_that_takes_json_gives_json() {
         "tenants create other",
         "keys show",
         "keys list",
+        "keys files",
         "config show",
         "config check",
         "fsck",

@@ -160,13 +160,13 @@ fn keys_are_private_and_listed() {
         let mode = std::fs::metadata(file).unwrap().permissions().mode() & 0o777;
         assert_eq!(mode, 0o600, "{}", file.display());
     }
-    place.ok("keys list");
+    place.ok("keys files");
     let master = files
         .iter()
         .find(|file| file.ends_with("master.key"))
         .unwrap();
     std::fs::set_permissions(master, std::fs::Permissions::from_mode(0o644)).unwrap();
-    let ran = place.ends(1, "keys list");
+    let ran = place.ends(1, "keys files");
     assert!(ran.out.contains("chmod 600"), "{}", ran.out);
     for file in support::files_below(&place.at("indelible-data")) {
         let bytes = std::fs::read(&file).unwrap();

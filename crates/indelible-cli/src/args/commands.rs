@@ -236,12 +236,76 @@ pub enum Tenants {
 /// `keys`.
 #[derive(Debug, Subcommand)]
 pub enum Keys {
+    /// Make a key for a caller of the server; it is printed once
+    Create(KeysCreate),
+    /// List the keys of the server's callers
+    List,
+    /// Revoke a key, for good
+    Revoke {
+        /// The key's id, the middle of `ind_<id>_<secret>`
+        id: String,
+    },
     /// Print the verifier key, to be given to those who verify
     Show,
     /// List the key files of all ledgers, and whether they are whole and private
-    List,
+    Files,
     /// Make a ledger with its keys, if it is not there
     Init,
+}
+
+/// `keys create`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Beside a running server, make and revoke keys through it: POST /v1/keys (see docs/server.md).
+
+Examples:
+  indelible keys create --role admin
+  indelible keys create --role emitter --tenant acme --name shop")]
+pub struct KeysCreate {
+    /// What it may do
+    #[arg(long, value_enum)]
+    pub role: KeyRole,
+    /// A tenant it is bound to; may be given several times [default: all]
+    #[arg(long = "tenant", value_name = "TENANT")]
+    pub tenants: Vec<String>,
+    /// A name for people
+    #[arg(long)]
+    pub name: Option<String>,
+}
+
+/// Roles of keys.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[value(rename_all = "snake_case")]
+pub enum KeyRole {
+    /// Send events; read nothing.
+    Emitter,
+    /// Search and read.
+    Reader,
+    /// Read, and see checkpoints.
+    Auditor,
+    /// As an auditor, and erase.
+    PrivacyOfficer,
+    /// Everything.
+    Admin,
+}
+
+/// `serve`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Without any key the server is open to everybody on this machine and listens on loopback only; `keys
+create` closes it. Ctrl-C and SIGTERM: requests under way are finished, what is durable is
+published, the exit code is 0.
+
+Examples:
+  indelible serve --demo
+  indelible serve --data ./d --listen 127.0.0.1:9000")]
+pub struct Serve {
+    /// Where to listen [default: 127.0.0.1:8080]
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    pub listen: Option<std::net::SocketAddr>,
+    /// Play made-up events of many tenants into the ledger; without --data into a temporary one
+    #[arg(long)]
+    pub demo: bool,
 }
 
 /// `config`.

@@ -33,6 +33,7 @@ pub struct Cli {
 
 const TOP_EXAMPLES: &str = "\
 Examples:
+  indelible serve --demo
   indelible import --format cloudtrail ./logs --tenant acme
   indelible query 'actor:bert-jan outcome:failure'
   indelible verify
@@ -115,6 +116,8 @@ pub enum Command {
     Import(Import),
     /// Write one event
     Emit(Emit),
+    /// Serve the ledger over HTTP, with a first page to look at
+    Serve(Serve),
     /// Find records
     Query(Query),
     /// Check a data directory, an export or a proof
@@ -126,7 +129,7 @@ pub enum Command {
     /// List or create tenants
     #[command(subcommand)]
     Tenants(Tenants),
-    /// Show the keys of a ledger, or make them
+    /// Keys for the server's callers, and the ledger's own
     #[command(subcommand)]
     Keys(Keys),
     /// Show or check the configuration

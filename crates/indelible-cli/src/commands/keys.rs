@@ -2,10 +2,13 @@
 
 use std::fs;
 
+use indelible_api::{CreateKey, Role};
 use indelible_log::registry::identity;
+use indelible_server::access;
+use indelible_store::Kind;
 use serde_json::json;
 
-use crate::args::Keys;
+use crate::args::{KeyRole, Keys, KeysCreate};
 use crate::config::Config;
 use crate::exit::{Failure, OrCould, Result};
 use crate::keys::{self, KeyFolder};
@@ -16,7 +19,10 @@ use crate::output::{Column, Output, Show, Table, Tone};
 pub fn run(args: &Keys, config: &Config, output: &mut Output) -> Result {
     match args {
         Keys::Show => show(&ledger::read(config, output)?, output),
+        Keys::Files => files(config, output),
+        Keys::Create(wanted) => create(wanted, config, output),
         Keys::List => list(config, output),
+        Keys::Revoke { id } => revoke(id, config, output),
         Keys::Init => {
             let writing = ledger::write(config, output)?;
             output.note(format_args!(
@@ -52,7 +58,7 @@ fn show(access: &Access, output: &mut Output) -> Result {
     output.line(key)
 }
 
-fn list(config: &Config, output: &mut Output) -> Result {
+fn files(config: &Config, output: &mut Output) -> Result {
     let base = keys::base(config)?;
     let mut table = Table::new(vec![
         Column::whole("LEDGER"),
@@ -96,6 +102,96 @@ fn list(config: &Config, output: &mut Output) -> Result {
         }
     }
     if sound { Ok(()) } else { Err(Failure::No) }
+}
+
+/// Makes a key for a caller of the server and prints it, this once.
+fn create(wanted: &KeysCreate, config: &Config, output: &mut Output) -> Result {
+    let role = match wanted.role {
+        KeyRole::Emitter => Role::Emitter,
+        KeyRole::Reader => Role::Reader,
+        KeyRole::Auditor => Role::Auditor,
+        KeyRole::PrivacyOfficer => Role::PrivacyOfficer,
+        KeyRole::Admin => Role::Admin,
+    };
+    let wanted = CreateKey {
+        role,
+        tenants: (!wanted.tenants.is_empty()).then(|| wanted.tenants.clone()),
+        name: wanted.name.clone(),
+    };
+    let writing = ledger::write(config, output)?;
+    let access = &writing.access;
+    let created = access::create(access.stores.state.as_ref(), &wanted, &access.env);
+    let created = created.map_err(|error| match error.kind() {
+        Kind::Invalid => Failure::Usage(error.context().to_owned()),
+        _ => Failure::Could(format!("cannot make the key: {error}")),
+    })?;
+    writing.publish_and_close()?;
+    if output.json {
+        return output.json_line(&created);
+    }
+    let bound = created
+        .key
+        .tenants
+        .as_ref()
+        .map_or("all tenants".to_owned(), |t| t.join(", "));
+    output.note(format_args!(
+        "a key of the role {} for {bound}; it is shown this once, only its hash is kept",
+        role.word()
+    ));
+    output.line(created.bearer)
+}
+
+/// Lists the keys of the server's callers.
+fn list(config: &Config, output: &mut Output) -> Result {
+    let access = ledger::read(config, output)?;
+    let keys = access::list(access.stores.state.as_ref()).or_could("read the keys")?;
+    let mut table = Table::new(vec![
+        Column::whole("ID"),
+        Column::whole("ROLE"),
+        Column::text("TENANTS", 12),
+        Column::text("NAME", 8),
+        Column::whole("MADE"),
+        Column::whole("STATE"),
+    ]);
+    for key in keys {
+        if output.json {
+            output.json_line(&key)?;
+            continue;
+        }
+        let state = if key.revoked_at.is_some() {
+            ("revoked".to_owned(), Tone::Bad)
+        } else {
+            ("in force".to_owned(), Tone::Good)
+        };
+        let tenants = key
+            .tenants
+            .map_or("all".to_owned(), |tenants| tenants.join(", "));
+        table.row(vec![
+            (key.id, Tone::Plain),
+            (key.role.word().to_owned(), Tone::Plain),
+            (tenants, Tone::Plain),
+            (key.name.unwrap_or_default(), Tone::Plain),
+            (key.created_at, Tone::Dim),
+            state,
+        ]);
+    }
+    if output.json || table.is_empty() {
+        return Ok(());
+    }
+    output.table(&table)
+}
+
+/// Revokes a key.
+fn revoke(id: &str, config: &Config, output: &mut Output) -> Result {
+    let writing = ledger::write(config, output)?;
+    let access = &writing.access;
+    let key = access::revoke(access.stores.state.as_ref(), id, &access.env)
+        .or_could(format_args!("revoke {}", id.shown()))?;
+    writing.publish_and_close()?;
+    if output.json {
+        return output.json_line(&key);
+    }
+    output.line(format_args!("key {} is revoked", key.id))
 }
 
 /// Folders named like ledgers: 32 hex digits.

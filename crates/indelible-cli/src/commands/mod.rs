@@ -11,6 +11,7 @@ mod keys;
 mod prove;
 mod query;
 mod recover;
+mod serve;
 mod tenants;
 mod verify;
 
@@ -27,6 +28,7 @@ pub fn run(command: &Command, config: &Config, output: &mut Output) -> Result {
     match command {
         Command::Import(args) => import::run(args, config, output),
         Command::Emit(args) => emit::run(args, config, output),
+        Command::Serve(args) => serve::run(args, config, output),
         Command::Query(args) => query::run(args, config, output),
         Command::Verify(args) => verify::run(args, config, output),
         Command::Export(args) => export::run(args, config, output),

@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use super::settings::{SETTINGS, Setting};
-use super::{Config, Resolved, Source};
+use super::{Config, Resolved, ServerConfig, Source};
 use crate::args::{Color, Global, Switch};
 use crate::exit::{Failure, OrCould, Result};
 use crate::output::Show;
@@ -150,6 +152,7 @@ pub fn load(global: &Global, environment: &Environment) -> Result<Config> {
             Switch::On
         },
         import_batch_records: value("import.batch_records").parse().unwrap_or(1000),
+        server: server(&value),
         utc: value("output.utc") == "true",
         color: match value("output.color").as_str() {
             "always" => Color::Always,
@@ -159,6 +162,23 @@ pub fn load(global: &Global, environment: &Environment) -> Result<Config> {
         file: layers.path,
         resolved,
     })
+}
+
+/// The server's settings; every value was checked, or is its default.
+fn server(value: &dyn Fn(&str) -> String) -> ServerConfig {
+    let number = |key: &str| value(key).parse::<u64>().unwrap_or_default();
+    let size = |key: &str| usize::try_from(number(key)).unwrap_or(usize::MAX);
+    let time = |key: &str| Duration::from_millis(number(key));
+    let listen = value("server.listen").parse();
+    ServerConfig {
+        listen: listen.unwrap_or_else(|_| SocketAddr::from(([127, 0, 0, 1], 8080))),
+        connections_max: size("server.connections_max"),
+        in_flight_bytes_max: size("server.in_flight_bytes_max"),
+        header_timeout: time("server.header_timeout_ms"),
+        body_timeout: time("server.body_timeout_ms"),
+        stop_timeout: time("server.stop_timeout_ms"),
+        telemetry: value("server.telemetry").parse().ok(),
+    }
 }
 
 fn resolve(setting: &Setting, layers: &Layers) -> Resolved {
@@ -365,7 +385,7 @@ mod tests {
         assert_eq!(sources[2], Source::File(file));
         assert_eq!(sources[4], Source::Default);
         assert_eq!(
-            sources[7],
+            sources[SETTINGS.len() - 1],
             Source::Environment("INDELIBLE_OUTPUT__COLOR".into())
         );
     }

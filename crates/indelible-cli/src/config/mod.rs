@@ -8,7 +8,9 @@ mod load;
 mod settings;
 
 use std::fmt;
+use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use crate::args::{Color, Switch};
 use crate::output::Show;
@@ -51,6 +53,25 @@ pub struct Resolved {
     pub source: Source,
 }
 
+/// What the configuration says of the server.
+#[derive(Clone, Copy, Debug)]
+pub struct ServerConfig {
+    /// Where it listens.
+    pub listen: SocketAddr,
+    /// Connections at a time.
+    pub connections_max: usize,
+    /// Bytes of requests in flight.
+    pub in_flight_bytes_max: usize,
+    /// How long headers may take.
+    pub header_timeout: Duration,
+    /// How long a body may take.
+    pub body_timeout: Duration,
+    /// How long stopping may take.
+    pub stop_timeout: Duration,
+    /// What is told on standard error; `None` for nothing.
+    pub telemetry: Option<tracing::Level>,
+}
+
 /// Every setting, decided.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -67,6 +88,8 @@ pub struct Config {
     pub sealing: Switch,
     /// Events in one submission of an import.
     pub import_batch_records: usize,
+    /// The server's settings.
+    pub server: ServerConfig,
     /// Times in UTC.
     pub utc: bool,
     /// When to use colours.

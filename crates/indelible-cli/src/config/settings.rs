@@ -2,6 +2,8 @@
 //!
 //! `docs/cli.md` is made from it, and `config show` prints it.
 
+use std::net::SocketAddr;
+
 use indelible_event::ids::TenantId;
 use indelible_proof::note::SigningKey;
 
@@ -36,6 +38,8 @@ pub enum Takes {
         /// At most.
         max: u64,
     },
+    /// An address and a port.
+    Address,
     /// One of these words.
     OneOf(&'static [&'static str]),
 }
@@ -64,6 +68,10 @@ impl Setting {
                     format!("is `{value}`, but must be a whole number from {min} to {max}")
                 })
             }
+            Takes::Address => value
+                .parse::<SocketAddr>()
+                .is_err()
+                .then(|| format!("is `{value}`, but must be an address like 127.0.0.1:8080")),
             Takes::OneOf(words) => (!words.contains(&value))
                 .then(|| format!("is `{value}`, but must be one of {}", words.join(", "))),
         }
@@ -78,13 +86,14 @@ impl Setting {
             Takes::KeyName => "text without blanks and plus signs".to_owned(),
             Takes::Bool => "true or false".to_owned(),
             Takes::Number { min, max } => format!("{min} to {max}"),
+            Takes::Address => "address and port".to_owned(),
             Takes::OneOf(words) => words.join(", "),
         }
     }
 }
 
 /// Every setting.
-pub const SETTINGS: [Setting; 8] = [
+pub const SETTINGS: [Setting; 15] = [
     Setting {
         key: "data",
         default: Some("./indelible-data"),
@@ -126,6 +135,63 @@ pub const SETTINGS: [Setting; 8] = [
             max: 100_000,
         },
         doc: "Events that an import submits at once.",
+    },
+    Setting {
+        key: "server.listen",
+        default: Some("127.0.0.1:8080"),
+        takes: Takes::Address,
+        doc: "Where `serve` listens.",
+    },
+    Setting {
+        key: "server.connections_max",
+        default: Some("10000"),
+        takes: Takes::Number {
+            min: 1,
+            max: 1_000_000,
+        },
+        doc: "Connections at a time.",
+    },
+    Setting {
+        key: "server.in_flight_bytes_max",
+        default: Some("134217728"),
+        takes: Takes::Number {
+            min: 1 << 20,
+            max: 1 << 40,
+        },
+        doc: "Bytes of requests in flight; beyond it a request is answered 503.",
+    },
+    Setting {
+        key: "server.header_timeout_ms",
+        default: Some("30000"),
+        takes: Takes::Number {
+            min: 100,
+            max: 3_600_000,
+        },
+        doc: "How long a connection may take for a request's headers, or be idle.",
+    },
+    Setting {
+        key: "server.body_timeout_ms",
+        default: Some("120000"),
+        takes: Takes::Number {
+            min: 100,
+            max: 3_600_000,
+        },
+        doc: "How long a request's body may take.",
+    },
+    Setting {
+        key: "server.stop_timeout_ms",
+        default: Some("20000"),
+        takes: Takes::Number {
+            min: 0,
+            max: 3_600_000,
+        },
+        doc: "How long requests under way are waited for when the server stops.",
+    },
+    Setting {
+        key: "server.telemetry",
+        default: Some("info"),
+        takes: Takes::OneOf(&["off", "error", "warn", "info", "debug"]),
+        doc: "What the server tells of itself on standard error, as JSON lines.",
     },
     Setting {
         key: "output.utc",

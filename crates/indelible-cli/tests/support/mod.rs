@@ -6,6 +6,8 @@
     reason = "tests; not every test file uses all of it"
 )]
 
+pub mod served;
+
 use std::ffi::OsStr;
 use std::io::Write;
 use std::path::{Path, PathBuf};

@@ -1,0 +1,198 @@
+//! `serve`: the ledger over HTTP, until a signal.
+//!
+//! Where back end, key files and settings meet the server. Telemetry is JSON lines on standard
+//! error; where it listens stands on standard output.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::time::Duration;
+
+use indelible_log::registry::identity;
+use indelible_log::verify::Anchors;
+use indelible_proof::checkpoint::SignedCheckpoint;
+use indelible_proof::signer::SignerState as _;
+use indelible_server::{Parts, Server, Settings, Stop};
+use indelible_store::Kind;
+use serde_json::json;
+
+use crate::args::{Serve, Switch};
+use crate::cancel;
+use crate::config::{Config, Source};
+use crate::demo::{self, Scratch};
+use crate::exit::{Failure, OrCould, Result};
+use crate::keys::KeyFolder;
+use crate::ledger::{self, Writing};
+use crate::output::{Output, Show};
+
+/// How often a signal is looked for.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+
+/// Serves until it is told to stop.
+pub fn run(args: &Serve, config: &Config, output: &mut Output) -> Result {
+    telemetry(config);
+    files_allowed();
+    let address = args.listen.unwrap_or(config.server.listen);
+    // The port first: a busy one must leave no ledger behind.
+    let listener = TcpListener::bind(address).map_err(|error| cannot_listen(address, &error))?;
+    let scratch = (args.demo && is_default_data(config))
+        .then(Scratch::make)
+        .transpose()?;
+    let config = scratch
+        .as_ref()
+        .map_or_else(|| config.clone(), |scratch| scratch.config(config));
+    let Writing { log, access } = ledger::write(&config, output)?;
+    let folder = access.folder.clone();
+    let state = Arc::clone(&access.stores.state);
+    let parts = Parts {
+        log,
+        stores: access.stores.clone(),
+        index: access.shared_index(),
+        keyring: Arc::clone(&access.keyring),
+        env: access.env.clone(),
+        anchors: Arc::new(move || anchors(&folder, state.as_ref())),
+    };
+    let server =
+        Server::new(parts, settings(&config), listener).map_err(|error| match error.kind() {
+            Kind::Invalid => Failure::Usage(error.context().to_owned()),
+            _ => Failure::Could(format!("cannot serve: {error}")),
+        })?;
+    announce(&server, scratch.as_ref(), output)?;
+    let gently = cancel::gently();
+    stop_on_signal(server.stop())?;
+    if args.demo {
+        demo::play(
+            server.feed(),
+            server.stop(),
+            ledger::sealing(config.sealing),
+        )?;
+    }
+    let served = server.run().or_could("end well");
+    drop(gently);
+    drop(access);
+    served
+}
+
+fn settings(config: &Config) -> Settings {
+    let server = &config.server;
+    Settings {
+        connections_max: server.connections_max,
+        in_flight_bytes_max: server.in_flight_bytes_max,
+        header_timeout: server.header_timeout,
+        body_timeout: server.body_timeout,
+        stop_timeout: server.stop_timeout,
+        sealing: config.sealing == Switch::On,
+        ..Settings::default()
+    }
+}
+
+/// Whether nobody said where the data is.
+fn is_default_data(config: &Config) -> bool {
+    let data = config
+        .resolved
+        .iter()
+        .find(|resolved| resolved.key == "data");
+    data.is_some_and(|data| data.source == Source::Default)
+}
+
+fn cannot_listen(address: SocketAddr, error: &io::Error) -> Failure {
+    if error.kind() == io::ErrorKind::AddrInUse {
+        let other = SocketAddr::new(address.ip(), address.port().wrapping_add(1));
+        return Failure::Could(format!(
+            "another program listens on {address}, perhaps another server: stop it, or say \
+             --listen {other}"
+        ));
+    }
+    Failure::Could(format!("cannot listen on {address}: {error}"))
+}
+
+fn announce(server: &Server, scratch: Option<&Scratch>, output: &mut Output) -> Result {
+    let url = format!("http://{}", server.address().or_could("read the address")?);
+    let temporary = scratch.map(Scratch::path);
+    if output.json {
+        let temporary = temporary.map(|path| path.display().to_string());
+        let line = json!({"listening": url, "open": server.is_open(), "temporary_data": temporary});
+        output.json_line(&line)?;
+        return output.flush();
+    }
+    output.line(format_args!("listening on {url}"))?;
+    if let Some(path) = temporary {
+        output.line(format_args!(
+            "the data is in {} and is removed in the end; say --data DIR to keep it",
+            path.shown()
+        ))?;
+    }
+    if server.is_open() {
+        output.line("OPEN: there are no keys, so everybody on this machine may read and write.")?;
+        output.line("      `indelible keys create --role admin` makes one and closes it.")?;
+    }
+    output.flush()?;
+    if server.is_open() {
+        tracing::warn!("the server is open: there are no keys");
+    }
+    Ok(())
+}
+
+/// The trusted key and what was signed last, as `verify` has them.
+fn anchors(folder: &KeyFolder, state: &dyn indelible_store::State) -> Anchors {
+    let kept = folder.signer_state().load().ok().flatten();
+    let kept = kept.and_then(|bytes| SignedCheckpoint::parse(&bytes).ok());
+    let origin = identity(state)
+        .ok()
+        .flatten()
+        .map(|(who, _)| who.origin_in_force());
+    let kept = kept.map(|signed| signed.unverified().clone());
+    Anchors {
+        key: folder
+            .signing()
+            .ok()
+            .flatten()
+            .map(|key| key.verifier_key()),
+        kept: kept.filter(|kept| Some(&kept.origin) == origin.as_ref()),
+        values: true,
+    }
+}
+
+fn stop_on_signal(stop: Stop) -> Result {
+    let watch = move || {
+        while !stop.wait(LOOK_EVERY) {
+            if cancel::wanted() {
+                tracing::info!("stopping: requests under way are finished");
+                stop.stop();
+            }
+        }
+    };
+    std::thread::Builder::new()
+        .name("stop".to_owned())
+        .spawn(watch)
+        .map(drop)
+        .or_could("wait for signals")
+}
+
+/// JSON lines on standard error.
+fn telemetry(config: &Config) {
+    let Some(level) = config.server.telemetry else {
+        return;
+    };
+    let subscriber = tracing_subscriber::fmt()
+        .json()
+        .flatten_event(true)
+        .with_target(false)
+        .with_max_level(level)
+        .with_writer(io::stderr)
+        .finish();
+    // There is one command in a process, so none is set yet.
+    let _ = tracing::subscriber::set_global_default(subscriber);
+}
+
+/// As many open files as the system lets us have: each connection is one.
+fn files_allowed() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit {
+        current: limit.maximum,
+        maximum: limit.maximum,
+    };
+    // With fewer, connections are refused one by one.
+    let _ = setrlimit(Resource::Nofile, raised);
+}

@@ -1,0 +1,127 @@
+//! `serve --demo`: a made-up company's day, so that there is something to see at once.
+//!
+//! Seeded, so that every run plays the same; at a gentle rate; through the way that all events
+//! take. All names, addresses and numbers in it are made up, the IP addresses from RFC 5737.
+
+mod events;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use indelible_event::Mode;
+use indelible_event::catalogue::NATIVE;
+use indelible_event::ids::TenantId;
+use indelible_log::{Admission, Outcome, SealingPolicy, Submission};
+use indelible_server::{Feed, Stop};
+
+use crate::config::Config;
+use crate::exit::{OrCould, Result};
+use crate::process::environment;
+use events::Player;
+
+/// Events that are there at once, spread over the days before.
+const PAST_EVENTS: usize = 3_000;
+const PAST_DAYS: i64 = 3;
+const BATCH_EVENTS: usize = 250;
+/// The pause between two events, at most.
+const PAUSE_MS_MAX: u64 = 500;
+const SEED: u64 = 20_260_115;
+
+/// A directory for one run.
+#[derive(Debug)]
+pub struct Scratch(PathBuf);
+
+impl Scratch {
+    /// Makes it among the system's temporary files.
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    pub fn make() -> Result<Self> {
+        let name = environment().random_bytes::<8>();
+        let name = format!("indelible-demo-{}", crate::hex::hex(&name));
+        let path = std::env::temp_dir().join(name);
+        std::fs::create_dir(&path).or_could("make a temporary directory")?;
+        Ok(Self(path))
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// The configuration with data and keys in it.
+    pub fn config(&self, config: &Config) -> Config {
+        Config {
+            data: self.0.join("data"),
+            keys: Some(self.0.join("keys")),
+            ..config.clone()
+        }
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        if let Err(error) = std::fs::remove_dir_all(&self.0) {
+            tracing::warn!(%error, "the temporary directory could not be removed");
+        }
+    }
+}
+
+/// Plays until the server stops, on a thread of its own.
+///
+/// # Errors
+/// When no thread can be started.
+pub fn play(feed: Feed, stop: Stop, sealing: Arc<SealingPolicy>) -> Result {
+    let admission = Arc::new(Admission {
+        mode: Mode::Strict,
+        catalogue: &NATIVE,
+        dialect: None,
+        submitted_by: None,
+        via: Some("demo".to_owned()),
+        sealing,
+    });
+    std::thread::Builder::new()
+        .name("demo".to_owned())
+        .spawn(move || run(&feed, &stop, &admission))
+        .map(drop)
+        .or_could("start the demo")
+}
+
+fn run(feed: &Feed, stop: &Stop, admission: &Arc<Admission>) {
+    let clock = environment().clock;
+    let mut player = Player::new(SEED);
+    let submit = |events: Vec<(TenantId, String)>| {
+        let batch = events.into_iter().map(|(tenant, event)| Submission {
+            tenant,
+            event: event.into_bytes(),
+            admission: Arc::clone(admission),
+            stream: None,
+        });
+        for outcome in feed.submit(batch.collect()) {
+            if let Outcome::Refused(problems) = outcome {
+                tracing::warn!(
+                    problems = problems.len(),
+                    "an event of the demo was refused"
+                );
+            }
+        }
+    };
+    let span = PAST_DAYS * 24 * 3_600 * 1_000_000;
+    let count = i64::try_from(PAST_EVENTS).unwrap_or(i64::MAX);
+    let start = clock.now().0 - span;
+    let mut number = 0;
+    while number < count && !stop.is_stopped() {
+        let last = (number + i64::try_from(BATCH_EVENTS).unwrap_or(1)).min(count);
+        let batch = (number..last).map(|n| player.next(start + span / count * n));
+        submit(batch.flatten().collect());
+        number = last;
+    }
+    loop {
+        let pause = Duration::from_millis(player.below(PAUSE_MS_MAX));
+        if stop.wait(pause) {
+            return;
+        }
+        submit(player.next(clock.now().0).into_iter().collect());
+    }
+}

@@ -1,0 +1,222 @@
+//! `serve` as a process: where it listens, who may, how it ends, what it tells.
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+mod support;
+
+use std::io::Read;
+
+use serde_json::{Value, json};
+use support::Place;
+use support::served::Serving;
+
+fn event(n: usize) -> String {
+    let mut event = support::event(n);
+    event["actor"] = json!({
+        "email": "zebedee@example.com",
+        "id": "u-1",
+        "ip": "203.0.113.77",
+        "name": "Zebedee Quill",
+        "type": "user",
+    });
+    event.to_string()
+}
+
+#[test]
+fn it_serves_what_the_other_commands_read_and_ends_cleanly() {
+    let place = Place::new();
+    for signal in ["TERM", "INT"] {
+        let mut serving = Serving::start(&place, "");
+        assert!(
+            serving.said.iter().any(|line| line.starts_with("OPEN")),
+            "{:?}",
+            serving.said
+        );
+        let (status, answer) = serving
+            .send("POST", "/v1/events?tenant=acme", &[], &event(1))
+            .unwrap();
+        assert_eq!(status, if signal == "TERM" { 201 } else { 200 }, "{answer}");
+        let beside = place.ok("query --tenant acme --json quill");
+        assert!(beside.out.is_empty(), "a word of a name is not the name");
+        assert_eq!(
+            place
+                .ok("query --tenant acme --json email:zebedee@example.com")
+                .json()
+                .len(),
+            1
+        );
+        assert_eq!(serving.signal(signal), Some(0));
+        let verified = place.ok("verify --require-anchor");
+        assert!(!verified.out.is_empty());
+    }
+}
+
+#[test]
+fn a_busy_port_says_what_to_do_and_leaves_no_ledger() {
+    let place = Place::new();
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap();
+    let ran = place.ends(3, &format!("serve --listen {address}"));
+    assert!(ran.err.contains("--listen"), "{}", ran.err);
+    assert!(!place.at("indelible-data").exists());
+}
+
+#[test]
+fn without_keys_it_refuses_to_be_reached_by_others() {
+    let place = Place::new();
+    let ran = place.ends(2, "serve --listen 0.0.0.0:0");
+    assert!(ran.err.contains("keys create"), "{}", ran.err);
+}
+
+#[test]
+fn a_second_writer_is_refused() {
+    let place = Place::new();
+    let serving = Serving::start(&place, "");
+    let ran = place.ends(3, "keys create --role admin");
+    assert!(!ran.err.is_empty());
+    let ran = place.ends(3, "serve --listen 127.0.0.1:0");
+    assert!(!ran.err.is_empty());
+    assert_eq!(serving.get("/health/live").0, 200);
+}
+
+#[test]
+fn keys_are_made_listed_and_revoked_on_the_command_line() {
+    let place = Place::new();
+    let made = place.ok("keys create --role emitter --tenant acme --name shop");
+    let emitter = made.out.trim().to_owned();
+    assert!(emitter.starts_with("ind_"), "{}", made.out);
+    let admin = place.ok("keys create --role admin --json").json().remove(0);
+    let admin = admin["bearer"].as_str().unwrap().to_owned();
+    place.ends(2, "keys create --role king");
+    place.ends(2, "keys create --role reader --tenant /");
+    let listed = place.ok("keys list --json").json();
+    assert_eq!(listed.len(), 2);
+    assert_eq!(
+        (&listed[0]["role"], &listed[0]["name"]),
+        (&json!("emitter"), &json!("shop"))
+    );
+    assert!(place.ok("keys list").out.contains("in force"));
+    for file in support::files_below(&place.at("indelible-data")) {
+        let bytes = std::fs::read(file).unwrap();
+        let secret = emitter.rsplit('_').next().unwrap();
+        assert!(
+            memchr::memmem::find(&bytes, secret.as_bytes()).is_none(),
+            "a secret is kept"
+        );
+    }
+    let mut serving = Serving::start(&place, "");
+    assert!(!serving.said.iter().any(|line| line.starts_with("OPEN")));
+    let bearer = |key: &str| format!("Authorization: Bearer {key}");
+    let post = |serving: &Serving, key: &str| {
+        let sent = serving.send("POST", "/v1/events", &[&bearer(key)], &event(1));
+        sent.unwrap().0
+    };
+    assert_eq!(post(&serving, &emitter), 201);
+    assert_eq!(serving.get("/v1/records").0, 401);
+    let listed = serving
+        .send("GET", "/v1/records", &[&bearer(&admin)], "")
+        .unwrap();
+    assert_eq!(listed.0, 200);
+    assert_eq!(serving.signal("TERM"), Some(0));
+    let id = emitter.split('_').nth(1).unwrap();
+    place.ok(&format!("keys revoke {id}"));
+    place.ends(3, "keys revoke nobody");
+    let serving = Serving::start(&place, "");
+    assert_eq!(post(&serving, &emitter), 401);
+}
+
+#[test]
+fn telemetry_is_json_and_holds_nothing_personal_and_no_secret() {
+    let place = Place::new();
+    let admin = place.ok("keys create --role admin").out.trim().to_owned();
+    let mut serving = Serving::start(&place, "");
+    let key = format!("Authorization: Bearer {admin}");
+    let send = |method: &str, path: &str, body: &str| {
+        serving
+            .send(method, path, &[&key, "X-Request-Id: find-me"], body)
+            .unwrap()
+    };
+    assert_eq!(
+        send("POST", "/v1/tenants", "{\"tenant_id\":\"acme\"}").0,
+        201
+    );
+    assert_eq!(send("POST", "/v1/events?tenant=acme", &event(1)).0, 201);
+    let wrong = event(1).replace("success", "Zebedee Quill");
+    assert_ne!(send("POST", "/v1/events?tenant=acme", &wrong).0, 201);
+    for path in [
+        "/v1/records?q=email:zebedee@example.com",
+        "/v1/records?q=%22Zebedee%20Quill%22",
+        "/v1/records?q=acter:zebedee@example.com",
+        "/v1/records/zebedee@example.com",
+        "/zebedee@example.com",
+        "/v1/records?cursor=zebedee",
+    ] {
+        send("GET", path, "");
+    }
+    let (status, made) = send("POST", "/v1/keys", "{\"role\":\"reader\"}");
+    assert_eq!(status, 201);
+    let mut errors = serving.errors();
+    assert_eq!(serving.signal("TERM"), Some(0));
+    let mut told = String::new();
+    errors.read_to_string(&mut told).unwrap();
+    let lines: Vec<Value> = told
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap_or_else(|e| panic!("{e}: {line}")))
+        .collect();
+    assert!(
+        lines.iter().any(|line| line["request_id"] == "find-me"),
+        "{told}"
+    );
+    let secret = admin.rsplit('_').next().unwrap();
+    let made = made["bearer"]
+        .as_str()
+        .unwrap()
+        .rsplit('_')
+        .next()
+        .unwrap()
+        .to_owned();
+    let lower = told.to_lowercase();
+    for never in [
+        "zebedee",
+        "quill",
+        "203.0.113.77",
+        "example.com",
+        secret,
+        &made,
+    ] {
+        assert!(!lower.contains(&never.to_lowercase()), "{never}\n{told}");
+    }
+}
+
+#[test]
+fn the_demo_plays_into_a_ledger_of_its_own_that_is_gone_in_the_end() {
+    let place = Place::new();
+    let mut serving = Serving::start(&place, "--demo");
+    let mut seen = 0;
+    for _ in 0..100 {
+        let (status, list) = serving.get("/v1/records?limit=1000");
+        assert_eq!(status, 200);
+        seen = list["records"].as_array().unwrap().len();
+        if seen >= 500 {
+            break;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(100));
+    }
+    assert!(seen >= 500, "{seen}");
+    let (_, tenants) = serving.get("/v1/tenants");
+    assert!(tenants["tenants"].as_array().unwrap().len() > 5);
+    let said = serving
+        .said
+        .iter()
+        .find(|line| line.contains("the data is in"))
+        .unwrap();
+    let path = said
+        .trim_start_matches("the data is in ")
+        .split(' ')
+        .next()
+        .unwrap()
+        .to_owned();
+    assert!(std::path::Path::new(&path).exists(), "{said}");
+    assert_eq!(serving.signal("INT"), Some(0));
+    assert!(!std::path::Path::new(&path).exists(), "{path}");
+    assert!(!place.at("indelible-data").exists());
+}

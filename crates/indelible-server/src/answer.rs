@@ -1,0 +1,140 @@
+//! Answers: JSON, problem documents with their headers, and what store errors become.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::http::{HeaderValue, Response, StatusCode, header};
+use axum::response::IntoResponse;
+use indelible_api::{JSON, PROBLEM_CONTENT_TYPE, Problem, ProblemKind};
+use indelible_log::Outcome;
+use indelible_store::{Error, Kind};
+use serde::Serialize;
+
+/// Seconds after which a refused request may be sent again.
+const RETRY_AFTER_S: &str = "1";
+
+/// What a handler returns.
+pub(crate) type Answer = Result<Response<Body>, Refusal>;
+
+/// A problem on its way out.
+#[derive(Debug)]
+pub(crate) struct Refusal(pub(crate) Box<Problem>);
+
+impl From<Problem> for Refusal {
+    fn from(problem: Problem) -> Self {
+        Self(Box::new(problem))
+    }
+}
+
+impl From<Error> for Refusal {
+    fn from(error: Error) -> Self {
+        Self(Box::new(of_store(&error)))
+    }
+}
+
+impl From<Arc<Error>> for Refusal {
+    fn from(error: Arc<Error>) -> Self {
+        Self(Box::new(of_store(&error)))
+    }
+}
+
+/// A refusal of `kind`.
+pub(crate) fn refuse(kind: ProblemKind, detail: impl Into<String>) -> Refusal {
+    Refusal(Box::new(Problem::new(kind, detail)))
+}
+
+/// JSON with this status.
+pub(crate) fn json<T: Serialize>(status: StatusCode, value: &T) -> Answer {
+    let body = serde_json::to_vec(value)
+        .map_err(|error| refuse(ProblemKind::Internal, format!("the answer: {error}")))?;
+    Ok(typed(status, JSON, body))
+}
+
+/// Bytes with a content type.
+pub(crate) fn typed(
+    status: StatusCode,
+    content_type: &'static str,
+    body: impl Into<Body>,
+) -> Response<Body> {
+    let mut response = Response::new(body.into());
+    *response.status_mut() = status;
+    response
+        .headers_mut()
+        .insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+    response
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response<Body> {
+        let problem = self.0;
+        let status =
+            StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let body = serde_json::to_vec(&problem).unwrap_or_default();
+        let mut response = typed(status, PROBLEM_CONTENT_TYPE, body);
+        let headers = response.headers_mut();
+        if status == StatusCode::SERVICE_UNAVAILABLE {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER_S));
+        }
+        if status == StatusCode::UNAUTHORIZED {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        // The middleware adds the request id to it.
+        response.extensions_mut().insert(Refused(problem));
+        response
+    }
+}
+
+/// The problem of a response, for the middleware.
+#[derive(Clone, Debug)]
+pub(crate) struct Refused(pub(crate) Box<Problem>);
+
+/// The problem that a store's error is for the caller. What it says of places inside is for the
+/// server's own telemetry.
+pub(crate) fn of_store(error: &Error) -> Problem {
+    let (kind, detail) = match error.kind() {
+        Kind::NotFound => (ProblemKind::NotFound, error.context().to_owned()),
+        Kind::Invalid => (ProblemKind::BadRequest, error.context().to_owned()),
+        Kind::ReadOnly => (ProblemKind::ReadOnly, "the store is read-only".to_owned()),
+        Kind::NoSpace => (
+            ProblemKind::Unavailable,
+            "there is no space left".to_owned(),
+        ),
+        Kind::UnknownOutcome => (
+            ProblemKind::Unavailable,
+            "it is not known whether the event was committed".to_owned(),
+        ),
+        Kind::Unavailable | Kind::Locked | Kind::Conflict => (
+            ProblemKind::Unavailable,
+            "the store could not do it now".to_owned(),
+        ),
+        Kind::Corrupt | Kind::Format => (
+            ProblemKind::Internal,
+            "stored bytes cannot be read".to_owned(),
+        ),
+    };
+    if !matches!(error.kind(), Kind::NotFound | Kind::Invalid) {
+        tracing::error!(error = %error, "the store failed");
+    }
+    Problem::new(kind, detail)
+}
+
+/// Status and problem or receipt of an outcome.
+pub(crate) fn of_outcome(outcome: Outcome) -> (u16, indelible_api::ItemResult) {
+    use indelible_api::ItemResult;
+    let refused = |problem: Problem| (problem.status, ItemResult::Problem(Box::new(problem)));
+    match outcome {
+        Outcome::New(receipt) => (201, ItemResult::Receipt(receipt)),
+        Outcome::Repeat(receipt) => (200, ItemResult::Receipt(receipt)),
+        Outcome::Conflict(receipt) => {
+            let detail = format!(
+                "record {} of {} has this audit_id and other content",
+                receipt.sequence_number, receipt.tenant_id
+            );
+            let mut problem = Problem::new(ProblemKind::Conflict, detail).at("/audit_id");
+            problem.receipt = Some(Box::new(receipt));
+            refused(problem)
+        }
+        Outcome::Refused(problems) => refused(Problem::refused(&problems)),
+        Outcome::Failed(error) => refused(of_store(&error)),
+    }
+}

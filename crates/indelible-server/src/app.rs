@@ -1,0 +1,144 @@
+//! What the server stands on, and what its parts share.
+
+use std::collections::HashSet;
+use std::fmt;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use indelible_event::Mode;
+use indelible_event::catalogue::NATIVE;
+use indelible_event::ids::TenantId;
+use indelible_log::policy::SealingPolicy;
+use indelible_log::verify::Anchors;
+use indelible_log::{Admission, Env, Keyring, Log, Stores};
+use indelible_store::{Index, Result};
+use tokio::sync::Semaphore;
+
+use crate::access::{Access, Principal};
+use crate::body::Budget;
+use crate::feed::Feed;
+use crate::intake::Intake;
+use crate::list::CursorKey;
+use crate::metrics::Metrics;
+use crate::settings::Settings;
+use crate::verifier::Verdicts;
+
+/// What the command brings: a writer over stores, and what surrounds it.
+pub struct Parts {
+    /// The writer; the server closes it when it stops.
+    pub log: Log,
+    /// Its stores.
+    pub stores: Stores,
+    /// The index over its records.
+    pub index: Arc<dyn Index>,
+    /// The keys of data subjects.
+    pub keyring: Arc<Keyring>,
+    /// Time and randomness.
+    pub env: Env,
+    /// What the verifier trusts; asked before each pass.
+    pub anchors: Arc<dyn Fn() -> Anchors + Send + Sync>,
+}
+
+impl fmt::Debug for Parts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Parts")
+    }
+}
+
+/// What handlers share.
+pub(crate) struct App {
+    pub(crate) stores: Stores,
+    pub(crate) index: Arc<dyn Index>,
+    pub(crate) keyring: Arc<Keyring>,
+    pub(crate) env: Env,
+    pub(crate) settings: Settings,
+    pub(crate) access: Access,
+    pub(crate) feed: Feed,
+    pub(crate) intake: Intake,
+    pub(crate) budget: Budget,
+    pub(crate) batches: Arc<Semaphore>,
+    pub(crate) reads: Arc<Semaphore>,
+    pub(crate) cursor_key: CursorKey,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) verdicts: Arc<Verdicts>,
+    /// Tenants that are known to have a log.
+    known: RwLock<HashSet<TenantId>>,
+    open_admission: Arc<Admission>,
+}
+
+impl App {
+    pub(crate) fn new(
+        parts: Parts,
+        settings: Settings,
+    ) -> Result<(Self, Arc<dyn Fn() -> Anchors + Send + Sync>)> {
+        let metrics = Arc::new(Metrics::default());
+        let access = Access::load(Arc::clone(&parts.stores.state))?;
+        let cursor_key = CursorKey::load(parts.stores.state.as_ref(), &parts.env)?;
+        let feed = Feed::new(parts.log, Arc::clone(&metrics), parts.env.clone());
+        let intake = Intake::start(feed.clone())?;
+        let app = Self {
+            access,
+            cursor_key,
+            intake,
+            feed,
+            budget: Budget::new(settings.in_flight_bytes_max, Arc::clone(&metrics)),
+            batches: Arc::new(Semaphore::new(settings.batches_max)),
+            reads: Arc::new(Semaphore::new(settings.reads_max)),
+            metrics,
+            verdicts: Arc::default(),
+            known: RwLock::default(),
+            open_admission: admission(None, settings.sealing),
+            stores: parts.stores,
+            index: parts.index,
+            keyring: parts.keyring,
+            env: parts.env,
+            settings,
+        };
+        Ok((app, parts.anchors))
+    }
+
+    /// How events of this principal are taken.
+    pub(crate) fn admission(&self, principal: &Principal) -> Arc<Admission> {
+        match principal.submitter() {
+            None => Arc::clone(&self.open_admission),
+            submitter => admission(submitter, self.settings.sealing),
+        }
+    }
+
+    /// Whether the tenant has a log.
+    pub(crate) fn has_tenant(&self, tenant: &TenantId) -> Result<bool> {
+        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
+        if known.contains(tenant) {
+            return Ok(true);
+        }
+        drop(known);
+        let there = self.stores.ledger.head(tenant)?.is_some();
+        if there {
+            let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+            known.insert(tenant.clone());
+        }
+        Ok(there)
+    }
+
+    /// The tenants that have a log and that the principal may see, by name.
+    pub(crate) fn visible(&self, principal: &Principal) -> Result<Vec<TenantId>> {
+        let mut tenants = self.stores.ledger.tenants()?;
+        tenants.retain(|tenant| principal.may_see(tenant));
+        Ok(tenants)
+    }
+}
+
+fn admission(submitted_by: Option<String>, sealing: bool) -> Arc<Admission> {
+    let sealing = if sealing {
+        SealingPolicy::default()
+    } else {
+        SealingPolicy::off()
+    };
+    Arc::new(Admission {
+        mode: Mode::Strict,
+        catalogue: &NATIVE,
+        dialect: None,
+        submitted_by,
+        via: Some("http".to_owned()),
+        sealing: Arc::new(sealing),
+    })
+}

@@ -1,0 +1,219 @@
+//! Bodies: read within a limit of bytes, of time, and of the memory all requests share.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::http::{HeaderMap, header};
+use http_body_util::BodyExt;
+use indelible_api::{JSON, ProblemKind};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::{Instant, timeout};
+
+use crate::answer::{Refusal, refuse};
+use crate::decode::Encoding;
+use crate::metrics::Metrics;
+use crate::settings::Settings;
+
+/// What the budget counts in, bytes.
+const UNIT_BYTES: usize = 1 << 10;
+/// What of a refused body is read on and thrown away, and for how long.
+const DRAINED_BYTES_MAX: usize = 8 << 20;
+const DRAIN_TIME: Duration = Duration::from_millis(300);
+
+/// The memory that requests in flight share; what is kept is counted before it is kept.
+#[derive(Clone)]
+pub(crate) struct Budget {
+    units: Arc<Semaphore>,
+    metrics: Arc<Metrics>,
+}
+
+/// Bytes that were granted; given back when it is dropped.
+pub(crate) struct Granted {
+    permit: Option<OwnedSemaphorePermit>,
+    bytes: usize,
+    metrics: Arc<Metrics>,
+}
+
+impl Budget {
+    pub(crate) fn new(bytes: usize, metrics: Arc<Metrics>) -> Self {
+        let units = (bytes / UNIT_BYTES).clamp(1, Semaphore::MAX_PERMITS);
+        Self {
+            units: Arc::new(Semaphore::new(units)),
+            metrics,
+        }
+    }
+
+    fn empty(&self) -> Granted {
+        Granted {
+            permit: None,
+            bytes: 0,
+            metrics: Arc::clone(&self.metrics),
+        }
+    }
+
+    /// Grows what was granted by so many bytes, or refuses: waiting would keep what is there
+    /// already.
+    pub(crate) fn grow(&self, granted: &mut Granted, bytes: usize) -> Result<(), Refusal> {
+        let units = u32::try_from(bytes.div_ceil(UNIT_BYTES)).unwrap_or(u32::MAX);
+        let Ok(permit) = Arc::clone(&self.units).try_acquire_many_owned(units) else {
+            self.metrics.overloaded();
+            let text = "the requests in flight take all the memory there is for them";
+            return Err(refuse(ProblemKind::Overloaded, text));
+        };
+        match &mut granted.permit {
+            Some(all) => all.merge(permit),
+            none => *none = Some(permit),
+        }
+        granted.bytes += bytes;
+        self.metrics.in_flight_bytes(bytes, true);
+        Ok(())
+    }
+}
+
+impl Drop for Granted {
+    fn drop(&mut self) {
+        self.metrics.in_flight_bytes(self.bytes, false);
+    }
+}
+
+/// A body that was read, and the memory it is counted as.
+pub(crate) struct Read {
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) encoding: Encoding,
+    pub(crate) granted: Granted,
+}
+
+/// Reads the whole body, at most `max` bytes.
+pub(crate) async fn read(
+    body: Body,
+    headers: &HeaderMap,
+    max: usize,
+    budget: &Budget,
+    settings: &Settings,
+) -> Result<Read, Refusal> {
+    let encoding = encoding(headers)?;
+    let said = headers
+        .get(header::CONTENT_LENGTH)
+        .and_then(|v| v.to_str().ok()?.parse().ok());
+    if said.is_some_and(|said: usize| said > max) {
+        return Err(too_large(max));
+    }
+    let mut body = body;
+    let mut granted = budget.empty();
+    let mut bytes = Vec::new();
+    let collected = collect(
+        &mut body,
+        max,
+        (budget, settings),
+        (&mut bytes, &mut granted),
+    )
+    .await;
+    if let Err(refusal) = collected {
+        drop((bytes, granted));
+        drain(&mut body).await;
+        return Err(refusal);
+    }
+    Ok(Read {
+        bytes,
+        encoding,
+        granted,
+    })
+}
+
+async fn collect(
+    body: &mut Body,
+    max: usize,
+    (budget, settings): (&Budget, &Settings),
+    (bytes, granted): (&mut Vec<u8>, &mut Granted),
+) -> Result<(), Refusal> {
+    let until = Instant::now() + settings.body_timeout;
+    loop {
+        let left = until.saturating_duration_since(Instant::now());
+        let Some(frame) = next(body, left.min(settings.pause_timeout)).await? else {
+            return Ok(());
+        };
+        if bytes.len() + frame.len() > max {
+            return Err(too_large(max));
+        }
+        let needed = (bytes.len() + frame.len()).saturating_sub(granted.bytes);
+        if needed > 0 {
+            // Steps of a whole unit, so that a body in small pieces is not counted as a large one.
+            budget.grow(granted, needed.next_multiple_of(UNIT_BYTES))?;
+        }
+        bytes.extend_from_slice(&frame);
+    }
+}
+
+fn too_large(max: usize) -> Refusal {
+    refuse(
+        ProblemKind::TooLarge,
+        format!("the body may have {max} bytes"),
+    )
+}
+
+/// Reads on and keeps nothing, for a moment: a client that is still sending when the connection is
+/// closed never sees the answer.
+async fn drain(body: &mut Body) {
+    let reading = async {
+        let mut left = DRAINED_BYTES_MAX;
+        while let Some(Ok(frame)) = body.frame().await {
+            left = left.saturating_sub(frame.data_ref().map_or(0, |data| data.len()));
+            if left == 0 {
+                break;
+            }
+        }
+    };
+    let _ = timeout(DRAIN_TIME, reading).await;
+}
+
+async fn next(body: &mut Body, wait: Duration) -> Result<Option<axum::body::Bytes>, Refusal> {
+    loop {
+        let frame = match timeout(wait, body.frame()).await {
+            Err(_) => {
+                let text = "the body paused too long, or took too long as a whole";
+                return Err(refuse(ProblemKind::Timeout, text));
+            }
+            Ok(None) => return Ok(None),
+            Ok(Some(Err(_))) => {
+                return Err(refuse(ProblemKind::BadRequest, "the body was cut off"));
+            }
+            Ok(Some(Ok(frame))) => frame,
+        };
+        if let Ok(data) = frame.into_data() {
+            return Ok(Some(data));
+        }
+    }
+}
+
+fn encoding(headers: &HeaderMap) -> Result<Encoding, Refusal> {
+    let named = headers.get(header::CONTENT_ENCODING);
+    let text = named.map(|value| value.to_str().unwrap_or("?"));
+    Encoding::of(text).ok_or_else(|| {
+        let text = "the Content-Encoding is not one of gzip, zstd and identity";
+        refuse(ProblemKind::UnsupportedType, text)
+    })
+}
+
+/// The content type without its parameters, in lower case.
+pub(crate) fn content_type(headers: &HeaderMap) -> String {
+    headers
+        .get(header::CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .and_then(|text| text.split(';').next())
+        .map(|text| text.trim().to_ascii_lowercase())
+        .unwrap_or_default()
+}
+
+/// Refuses every other content type than JSON.
+pub(crate) fn must_be_json(headers: &HeaderMap) -> Result<(), Refusal> {
+    if content_type(headers) == JSON {
+        return Ok(());
+    }
+    let mut refusal = refuse(
+        ProblemKind::UnsupportedType,
+        format!("the Content-Type must be {JSON}"),
+    );
+    *refusal.0 = refusal.0.next(format!("send it with Content-Type: {JSON}"));
+    Err(refusal)
+}

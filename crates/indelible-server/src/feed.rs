@@ -1,0 +1,130 @@
+//! The way into the log: submits, counts what comes of it, and says that there is news to publish.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use indelible_log::publish::Published;
+use indelible_log::{Env, Log, Outcome, Submission};
+use indelible_store::{Error, Kind, Result};
+use tokio::sync::oneshot;
+
+use crate::metrics::Metrics;
+
+/// How long closing waits for others to let go of the log.
+const CLOSE_TRIES: u32 = 100;
+const CLOSE_PAUSE: Duration = Duration::from_millis(50);
+
+/// Where events go; shared by all that bring some.
+#[derive(Clone)]
+pub struct Feed {
+    log: Arc<Mutex<Option<Arc<Log>>>>,
+    metrics: Arc<Metrics>,
+    env: Env,
+}
+
+impl std::fmt::Debug for Feed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Feed")
+    }
+}
+
+impl Feed {
+    pub(crate) fn new(log: Log, metrics: Arc<Metrics>, env: Env) -> Self {
+        Self {
+            log: Arc::new(Mutex::new(Some(Arc::new(log)))),
+            metrics,
+            env,
+        }
+    }
+
+    fn log(&self) -> Result<Arc<Log>> {
+        let log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
+        log.clone()
+            .ok_or_else(|| Error::new(Kind::Unavailable, "the server is stopping"))
+    }
+
+    /// Submits events and calls `then` with one outcome for each, in order. Waits while the log's
+    /// queue is full; `then` is called on another thread and must not wait.
+    pub(crate) fn submit_then(
+        &self,
+        batch: Vec<Submission>,
+        then: impl FnOnce(Vec<Outcome>) + Send + 'static,
+    ) {
+        let count = batch.len();
+        let log = match self.log() {
+            Ok(log) => log,
+            Err(error) => {
+                let error = Arc::new(error);
+                then(vec![Outcome::Failed(error); count]);
+                return;
+            }
+        };
+        self.metrics.submitted(count);
+        let (metrics, env) = (Arc::clone(&self.metrics), self.env.clone());
+        log.submit(batch).then(move |outcomes| {
+            metrics.settled(&outcomes, env.clock.now());
+            then(outcomes);
+        });
+    }
+
+    /// As [`Feed::submit_then`], for somebody who awaits.
+    pub(crate) fn submit_async(&self, batch: Vec<Submission>) -> oneshot::Receiver<Vec<Outcome>> {
+        let (sender, receiver) = oneshot::channel();
+        // Whoever asked may have gone; the events are committed all the same.
+        self.submit_then(batch, move |outcomes| drop(sender.send(outcomes)));
+        receiver
+    }
+
+    /// Submits events and waits for their outcomes.
+    pub fn submit(&self, batch: Vec<Submission>) -> Vec<Outcome> {
+        let (sender, receiver) = std::sync::mpsc::channel();
+        self.submit_then(batch, move |outcomes| drop(sender.send(outcomes)));
+        receiver.recv().unwrap_or_default()
+    }
+
+    /// Gives the tenant a log if it has none.
+    pub(crate) fn ensure_tenant(&self, tenant: &indelible_event::TenantId) -> Result<()> {
+        self.log()?.ensure_tenant(tenant)?;
+        self.metrics.news(self.env.clock.now());
+        Ok(())
+    }
+
+    /// Publishes if there is news.
+    pub(crate) fn publish(&self) -> Result<Option<Published>> {
+        let Some(news) = self.metrics.take_news() else {
+            return Ok(None);
+        };
+        let published = self.log().and_then(|log| log.publish());
+        match &published {
+            Ok(_) => self.metrics.published(self.env.clock.now()),
+            Err(_) => self.metrics.news(news),
+        }
+        published.map(Some)
+    }
+
+    /// Publishes what is durable and closes the log; what is under way is committed first.
+    pub(crate) fn close(&self) -> Result<()> {
+        let taken = self
+            .log
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        let Some(mut log) = taken else {
+            return Ok(());
+        };
+        for _ in 0..CLOSE_TRIES {
+            match Arc::try_unwrap(log) {
+                Ok(log) => {
+                    // Closing commits what is queued; publishing needs it open. So: publish, close,
+                    // and what came between is published by the next start.
+                    let published = log.publish();
+                    log.close();
+                    return published.map(|_| ());
+                }
+                Err(shared) => log = shared,
+            }
+            std::thread::sleep(CLOSE_PAUSE);
+        }
+        Err(Error::new(Kind::Unavailable, "the log is still in use"))
+    }
+}

@@ -1,0 +1,220 @@
+//! Around every request: its id, who it is by, the name it was sent to, and one line of telemetry.
+//!
+//! The line has the route as we write it, never the path or query as sent: those may hold what
+//! somebody searched for.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use axum::body::Body;
+use axum::extract::{MatchedPath, Request, State};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Response, header};
+use axum::middleware::Next;
+use axum::response::IntoResponse;
+use indelible_api::limits::REQUEST_ID_CHARS_MAX;
+use indelible_api::{ProblemKind, REQUEST_ID};
+
+use crate::access::{Principal, hex};
+use crate::answer::{Refusal, Refused, refuse};
+use crate::app::App;
+
+/// What the pages may do: load and call what is served here, and nothing else.
+const CONTENT_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
+    connect-src 'self'; img-src 'self' data:; base-uri 'none'; form-action 'none'; \
+    frame-ancestors 'none'";
+
+/// The middleware of every route.
+pub(crate) async fn around(
+    State(app): State<Arc<App>>,
+    mut request: Request,
+    next: Next,
+) -> Response<Body> {
+    let began = Instant::now();
+    let id = request_id(request.headers(), &app);
+    let method = request.method().clone();
+    let route = request
+        .extensions()
+        .get::<MatchedPath>()
+        .map_or_else(|| "none".to_owned(), |path| path.as_str().to_owned());
+    let principal = principal(request.headers(), &app);
+    let by = match &principal {
+        Ok(Some(principal)) => principal.submitter(),
+        _ => None,
+    };
+    let mut response = match principal {
+        Ok(principal) => {
+            if let Some(principal) = principal {
+                request.extensions_mut().insert(principal);
+            }
+            next.run(request).await
+        }
+        Err(refusal) => refusal.into_response(),
+    };
+    if let Some(Refused(mut problem)) = response.extensions_mut().remove::<Refused>() {
+        problem.request_id = Some(id.clone());
+        let body = serde_json::to_vec(&problem).unwrap_or_default();
+        response.headers_mut().remove(header::CONTENT_LENGTH);
+        *response.body_mut() = Body::from(body);
+    }
+    headers(response.headers_mut(), &id);
+    let status = response.status().as_u16();
+    let took = began.elapsed();
+    app.metrics.answered(group(&route), status, took);
+    let ms = took.as_secs_f64() * 1_000.0;
+    let by = by.unwrap_or_default();
+    if status >= 500 {
+        tracing::warn!(request_id = id, %method, route, status, ms, by, "answered");
+    } else if status >= 400 {
+        tracing::info!(request_id = id, %method, route, status, ms, by, "answered");
+    } else {
+        tracing::debug!(request_id = id, %method, route, status, ms, by, "answered");
+    }
+    response
+}
+
+fn headers(headers: &mut HeaderMap, id: &str) {
+    let fixed = [
+        (header::CONTENT_SECURITY_POLICY, CONTENT_POLICY),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::REFERRER_POLICY, "no-referrer"),
+        (header::CACHE_CONTROL, "no-store"),
+    ];
+    for (name, value) in fixed {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    if let Ok(value) = HeaderValue::from_str(id) {
+        headers.insert(HeaderName::from_static(REQUEST_ID), value);
+    }
+}
+
+/// The client's own, where it can harm nobody, else a new one.
+fn request_id(headers: &HeaderMap, app: &App) -> String {
+    let given = headers
+        .get(REQUEST_ID)
+        .and_then(|value| value.to_str().ok());
+    let fits = |text: &&str| {
+        let plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+        !text.is_empty() && text.len() <= REQUEST_ID_CHARS_MAX && text.chars().all(plain)
+    };
+    match given.filter(fits) {
+        Some(given) => given.to_owned(),
+        None => hex(&app.env.random_bytes::<8>()),
+    }
+}
+
+/// Who the request is by; `None` without a key on a server that has keys.
+fn principal(headers: &HeaderMap, app: &App) -> Result<Option<Principal>, Refusal> {
+    if app.access.is_open() {
+        // A page elsewhere may make a browser call us under a name of its own.
+        let host = headers
+            .get(header::HOST)
+            .and_then(|value| value.to_str().ok());
+        if !host.is_some_and(is_loopback_name) {
+            let text = "a server without keys answers only to the names of this machine itself";
+            return Err(refuse(ProblemKind::Misdirected, text));
+        }
+        return Ok(Some(Principal::Open));
+    }
+    let Some(value) = headers.get(header::AUTHORIZATION) else {
+        return Ok(None);
+    };
+    let bearer = value.to_str().ok().and_then(|text| {
+        let (scheme, rest) = text.split_once(' ')?;
+        scheme.eq_ignore_ascii_case("bearer").then(|| rest.trim())
+    });
+    match bearer.and_then(|bearer| app.access.principal(bearer)) {
+        Some(principal) => Ok(Some(principal)),
+        None => Err(refuse(
+            ProblemKind::Unauthorized,
+            "the Authorization header holds no key that is in force",
+        )),
+    }
+}
+
+fn is_loopback_name(host: &str) -> bool {
+    let name = match host.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|b| b.is_ascii_digit()) => name,
+        _ => host,
+    };
+    let v4 = || {
+        name.parse()
+            .is_ok_and(|ip: std::net::Ipv4Addr| ip.is_loopback())
+    };
+    name.eq_ignore_ascii_case("localhost") || name == "[::1]" || v4()
+}
+
+/// The kind of request for the figures.
+fn group(route: &str) -> &'static str {
+    match route {
+        "/v1/events" => "event",
+        "/v1/events:batch" => "batch",
+        "/v1/keys" | "/v1/keys/{id}" => "manage",
+        _ if route.starts_with("/v1/") => "read",
+        _ => "page",
+    }
+}
+
+/// What a handler needs of the one who asks.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Needs {
+    /// To send events.
+    Emit,
+    /// To search and read.
+    Read,
+    /// To see checkpoints.
+    Audit,
+    /// To manage keys and tenants, of all tenants.
+    Administer,
+}
+
+/// Who asks, if that is allowed.
+pub(crate) fn allow(principal: Option<&Principal>, needs: Needs) -> Result<&Principal, Refusal> {
+    let principal = principal
+        .ok_or_else(|| refuse(ProblemKind::Unauthorized, "there is no key in the request"))?;
+    let role = principal.role();
+    let (allowed, what) = match needs {
+        Needs::Emit => (role.may_emit(), "send events"),
+        Needs::Read => (role.may_read(), "read records"),
+        Needs::Audit => (role.may_audit(), "see checkpoints"),
+        Needs::Administer => (
+            role.may_administer() && principal.sees_all(),
+            "administer the server",
+        ),
+    };
+    if allowed {
+        return Ok(principal);
+    }
+    let text = format!("a key of the role {} may not {what}", role.word());
+    Err(refuse(ProblemKind::Forbidden, text))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_this_machine_are_told_from_others() {
+        for ours in [
+            "127.0.0.1",
+            "127.0.0.1:8080",
+            "localhost:1",
+            "LocalHost",
+            "[::1]:80",
+            "[::1]",
+            "127.0.0.2:9",
+        ] {
+            assert!(is_loopback_name(ours), "{ours}");
+        }
+        for other in [
+            "",
+            "example.com",
+            "localhost.example.com",
+            "127.0.0.1.example.com:80",
+            "10.0.0.1",
+            "::1:x",
+            "127.0.0.1:80a",
+        ] {
+            assert!(!is_loopback_name(other), "{other}");
+        }
+    }
+}

@@ -1,0 +1,93 @@
+//! `/health/live`, `/health/ready`, `/metrics`.
+//!
+//! Ready means proof of work (invariant 11): a recent commit or an empty queue, a checkpoint of
+//! what is durable, and a verifier that is at work.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::{Extension, State};
+use axum::http::StatusCode;
+use indelible_api::Health;
+use indelible_event::ids::Micros;
+
+use crate::access::Principal;
+use crate::answer::{Answer, json, typed};
+use crate::app::App;
+use crate::guard::{Needs, allow};
+use crate::read::blocking;
+
+/// How many intervals of the verifier may pass without a sign of it.
+const VERIFIER_INTERVALS: u32 = 5;
+
+/// The process answers.
+pub(crate) async fn live() -> Answer {
+    json(StatusCode::OK, &health(Vec::new()))
+}
+
+/// Work gets done.
+pub(crate) async fn ready(State(app): State<Arc<App>>) -> Answer {
+    let reasons = reasons(&app);
+    let status = if reasons.is_empty() {
+        StatusCode::OK
+    } else {
+        StatusCode::SERVICE_UNAVAILABLE
+    };
+    json(status, &health(reasons))
+}
+
+fn health(reasons: Vec<String>) -> Health {
+    let status = if reasons.is_empty() { "ok" } else { "failing" };
+    Health {
+        status: status.to_owned(),
+        reasons,
+    }
+}
+
+fn reasons(app: &App) -> Vec<String> {
+    let now = app.env.clock.now();
+    let within = app.settings.ready_within;
+    let metrics = &app.metrics;
+    let mut reasons = Vec::new();
+    let waiting = metrics.waiting();
+    if waiting > 0
+        && metrics
+            .last_commit()
+            .is_none_or(|at| older(at, now, within))
+    {
+        let text = format!("{waiting} events wait and nothing was committed for {within:?}");
+        reasons.push(text);
+    }
+    if metrics
+        .news_since()
+        .is_some_and(|at| older(at, now, within))
+    {
+        reasons.push(format!(
+            "no checkpoint covers what was committed {within:?} ago"
+        ));
+    }
+    let patience = app.settings.verify_interval * VERIFIER_INTERVALS;
+    if metrics
+        .verifier_seen()
+        .is_none_or(|at| older(at, now, patience))
+    {
+        reasons.push("the verifier shows no sign of work".to_owned());
+    }
+    reasons
+}
+
+fn older(at: Micros, now: Micros, than: Duration) -> bool {
+    let age = u128::try_from(now.0.saturating_sub(at.0)).unwrap_or(0);
+    age > than.as_micros()
+}
+
+/// The figures.
+pub(crate) async fn metrics(
+    State(app): State<Arc<App>>,
+    principal: Option<Extension<Principal>>,
+) -> Answer {
+    allow(principal.as_deref(), Needs::Administer)?;
+    let tenants = blocking(&app, |app| Ok(app.stores.ledger.tenants()?.len())).await?;
+    let text = app.metrics.text(tenants);
+    Ok(typed(StatusCode::OK, "text/plain; version=0.0.4", text))
+}

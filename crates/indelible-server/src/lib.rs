@@ -1,0 +1,42 @@
+//! HTTP over a ledger: who may, what shape, which status.
+//!
+//! What it is not: a back end, a settings file or a key store on disk. Stores come as roles, the
+//! writer as [`indelible_log::Log`], limits as [`Settings`]; only the command knows where they come
+//! from. Handlers are asynchronous and never wait for the disk: events go to threads that feed the
+//! log, and outcomes come back through [`indelible_log::Pending::then`]. Reads run on threads of
+//! their own, a bounded number at a time.
+//!
+//! Invariants: what has a receipt is durable, never 202; bytes in flight are bounded and counted
+//! before they are kept; a tenant that a key may not see is not there for it; no personal value, no
+//! secret and no path as it was sent stands in telemetry. Source: `docs/server.md`.
+
+pub mod access;
+mod answer;
+mod app;
+mod batch;
+mod body;
+mod decode;
+mod feed;
+mod guard;
+mod health;
+mod intake;
+mod keys;
+mod ledger;
+mod list;
+mod metrics;
+mod pages;
+mod publisher;
+mod read;
+mod records;
+mod router;
+mod serve;
+mod settings;
+mod split;
+mod stream;
+mod submit;
+mod verifier;
+
+pub use app::Parts;
+pub use feed::Feed;
+pub use serve::{Server, Stop};
+pub use settings::Settings;

@@ -1,0 +1,303 @@
+//! `GET /v1/records`: a query, its page, its cursor.
+//!
+//! A cursor of the query crate carries `as_of` and names its query; here it also carries a code of
+//! ours, so that nobody makes one up. It grants nothing: what may be seen is asked on every page.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Extension, Query, State};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use hmac::{Hmac, KeyInit, Mac};
+use indelible_api::limits::{
+    CURSOR_BYTES_MAX, PAGE_RECORDS_DEFAULT, PAGE_RECORDS_MAX, QUERY_BYTES_MAX,
+};
+use indelible_api::{NDJSON, Problem, ProblemKind, RecordList, Unreadable};
+use indelible_event::ids::TenantId;
+use indelible_log::Env;
+use indelible_query::{Asked, Cursor, Damage, ParseContext, Parsed, page, parse, resolve};
+use indelible_store::{Change, Direction, Error, Kind, Order, State as StateStore};
+use serde::Deserialize;
+use sha2::Sha256;
+
+use crate::access::Principal;
+use crate::answer::{Answer, Refusal, json, refuse, typed};
+use crate::app::App;
+use crate::guard::{Needs, allow};
+use crate::read::blocking;
+use crate::records::{After, record};
+use crate::submit::{bad_query, no_tenant, tenant_named};
+
+const SPACE: &str = "server";
+const KEY: &[u8] = b"cursor_key";
+const CODE_BYTES: usize = 16;
+const NEXT_CURSOR: &str = "x-next-cursor";
+/// How often and how long `after` waits for its record.
+const AFTER_TRIES: u32 = 40;
+const AFTER_PAUSE: Duration = Duration::from_millis(50);
+
+/// What a list is asked by.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Wanted {
+    #[serde(default)]
+    q: String,
+    tenant: Option<String>,
+    limit: Option<usize>,
+    cursor: Option<String>,
+    #[serde(default)]
+    order: Sort,
+    after: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Sort {
+    #[default]
+    Newest,
+    Oldest,
+    Seq,
+    SeqNewest,
+}
+
+impl Sort {
+    fn parts(self) -> (Order, Direction) {
+        match self {
+            Self::Newest => (Order::Time, Direction::NewestFirst),
+            Self::Oldest => (Order::Time, Direction::OldestFirst),
+            Self::Seq => (Order::Sequence, Direction::OldestFirst),
+            Self::SeqNewest => (Order::Sequence, Direction::NewestFirst),
+        }
+    }
+}
+
+/// The key of the codes on cursors; lives in the state store, so that cursors outlive a restart.
+pub(crate) struct CursorKey([u8; 32]);
+
+impl fmt::Debug for CursorKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("CursorKey")
+    }
+}
+
+impl CursorKey {
+    pub(crate) fn load(state: &dyn StateStore, env: &Env) -> indelible_store::Result<Self> {
+        let corrupt = || Error::new(Kind::Corrupt, "the key of the cursors");
+        if let Some((bytes, _)) = state.get(SPACE, KEY)? {
+            return bytes.try_into().map(Self).map_err(|_| corrupt());
+        }
+        let key = env.random_bytes::<32>();
+        let change = Change {
+            space: SPACE,
+            key: KEY.to_vec(),
+            expected: Some(0),
+            value: Some(key.to_vec()),
+        };
+        match state.apply(&[change]) {
+            Ok(()) => Ok(Self(key)),
+            // Another server on the same store was first.
+            Err(error) if error.kind() == Kind::Conflict => Self::load(state, env),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn code(&self, text: &str) -> Hmac<Sha256> {
+        // A key shorter than a block is the block filled up with zeros (RFC 2104).
+        let mut block = [0; 64];
+        for (to, from) in block.iter_mut().zip(self.0) {
+            *to = from;
+        }
+        let mut mac = <Hmac<Sha256> as KeyInit>::new(&block.into());
+        mac.update(text.as_bytes());
+        mac
+    }
+
+    fn seal(&self, cursor: &Cursor) -> String {
+        let text = cursor.encode();
+        let code = self.code(&text).finalize().into_bytes();
+        let code = URL_SAFE_NO_PAD.encode(code.get(..CODE_BYTES).unwrap_or_default());
+        format!("{text}.{code}")
+    }
+
+    fn open(&self, sealed: &str) -> Result<Cursor, Refusal> {
+        let wrong = |text: &str| refuse(ProblemKind::BadCursor, text);
+        let not_ours = || wrong("this is not a cursor of this server");
+        if sealed.len() > CURSOR_BYTES_MAX {
+            return Err(not_ours());
+        }
+        let (text, code) = sealed.rsplit_once('.').ok_or_else(not_ours)?;
+        let code = URL_SAFE_NO_PAD.decode(code).map_err(|_| not_ours())?;
+        if code.len() != CODE_BYTES {
+            return Err(not_ours());
+        }
+        self.code(text)
+            .verify_truncated_left(&code)
+            .map_err(|_| not_ours())?;
+        Cursor::decode(text).map_err(|error| wrong(&error.to_string()))
+    }
+}
+
+/// Finds records.
+pub(crate) async fn list(
+    State(app): State<Arc<App>>,
+    principal: Option<Extension<Principal>>,
+    query: Result<Query<Wanted>, QueryRejection>,
+    headers: HeaderMap,
+) -> Answer {
+    let principal = allow(principal.as_deref(), Needs::Read)?.clone();
+    let Query(wanted) = query.map_err(|error| bad_query(&error))?;
+    if let Some(after) = &wanted.after {
+        wait_for(&app, &principal, After::parse(after)?).await?;
+    }
+    let lines = headers
+        .get(header::ACCEPT)
+        .and_then(|value| value.to_str().ok())
+        .is_some_and(|text| text.contains(NDJSON) || text.contains("application/ndjson"));
+    let list = blocking(&app, move |app| find(app, &principal, &wanted)).await?;
+    if lines {
+        ndjson(&list)
+    } else {
+        json(StatusCode::OK, &list)
+    }
+}
+
+/// One record per line; the cursor goes into a header.
+fn ndjson(list: &RecordList) -> Answer {
+    let mut body = Vec::new();
+    for record in &list.records {
+        serde_json::to_writer(&mut body, record)
+            .map_err(|error| refuse(ProblemKind::Internal, format!("the answer: {error}")))?;
+        body.push(b'\n');
+    }
+    let mut response: Response<Body> = typed(StatusCode::OK, NDJSON, body);
+    if let Some(cursor) = &list.next_cursor
+        && let Ok(value) = HeaderValue::from_str(cursor)
+    {
+        response
+            .headers_mut()
+            .insert(HeaderName::from_static(NEXT_CURSOR), value);
+    }
+    Ok(response)
+}
+
+/// Waits until the record of a receipt is there: read your own writes, on whichever server.
+async fn wait_for(app: &Arc<App>, principal: &Principal, after: After) -> Result<(), Refusal> {
+    if !principal.may_see(&after.tenant) {
+        return Err(no_tenant(&after.tenant).into());
+    }
+    let after = Arc::new(after);
+    for _ in 0..AFTER_TRIES {
+        let wanted = Arc::clone(&after);
+        if blocking(app, move |app| wanted.is_there(app)).await? {
+            return Ok(());
+        }
+        tokio::time::sleep(AFTER_PAUSE).await;
+    }
+    let text = "the record of `after` is not there yet";
+    Err(refuse(ProblemKind::Unavailable, text))
+}
+
+fn find(app: &App, principal: &Principal, wanted: &Wanted) -> Result<RecordList, Refusal> {
+    let cursor = wanted
+        .cursor
+        .as_deref()
+        .map(|text| app.cursor_key.open(text))
+        .transpose()?;
+    let limit = wanted.limit.unwrap_or(PAGE_RECORDS_DEFAULT);
+    if !(1..=PAGE_RECORDS_MAX).contains(&limit) {
+        let text = format!("the limit must be from 1 to {PAGE_RECORDS_MAX}");
+        return Err(refuse(ProblemKind::BadRequest, text));
+    }
+    let now = cursor
+        .as_ref()
+        .map_or_else(|| app.env.clock.now(), |cursor| cursor.now);
+    let parsed = parsed(&wanted.q, now)?;
+    let (order, direction) = wanted.order.parts();
+    let asked = Asked {
+        parsed: &parsed,
+        order,
+        direction,
+    };
+    let tenants = tenants(app, principal, wanted.tenant.as_deref(), &parsed)?;
+    let resolved = resolve(&parsed, &tenants, Some(app.keyring.as_ref()));
+    let mut query = resolved.query;
+    (query.order, query.direction) = (order, direction);
+    if let Some(cursor) = &cursor {
+        cursor
+            .check(&asked)
+            .map_err(|error| refuse(ProblemKind::BadCursor, error.to_string()))?;
+        query.as_of = Some(cursor.as_of);
+    }
+    let place = cursor.map(|cursor| cursor.place);
+    let page = page(
+        app.index.as_ref(),
+        app.stores.ledger.as_ref(),
+        &query,
+        place.as_ref(),
+        limit,
+    )?;
+    let records = page
+        .rows
+        .iter()
+        .map(|row| record(&app.keyring, &row.place.tenant, &row.leaf, &row.sealed));
+    let next = page
+        .next
+        .map(|place| Cursor::new(&asked, place, page.as_of, now));
+    Ok(RecordList {
+        records: records.collect::<Result<_, _>>()?,
+        next_cursor: next.map(|cursor| app.cursor_key.seal(&cursor)),
+        indexed_up_to: page.as_of,
+        unreadable: page.damaged.into_iter().map(unreadable).collect(),
+        unsearched: resolved
+            .unsearched
+            .iter()
+            .map(ToString::to_string)
+            .collect(),
+    })
+}
+
+/// The logs to look in: without a name, those of the tenants and not the ledger's own.
+fn tenants(
+    app: &App,
+    principal: &Principal,
+    named: Option<&str>,
+    parsed: &Parsed,
+) -> Result<Vec<TenantId>, Refusal> {
+    if let Some(named) = named {
+        let tenant = tenant_named(named)?;
+        if !principal.may_see(&tenant) || !app.has_tenant(&tenant)? {
+            return Err(no_tenant(&tenant).into());
+        }
+        return Ok(vec![tenant]);
+    }
+    let mut tenants = app.visible(principal)?;
+    let asked = |tenant: &TenantId| parsed.tenants.as_ref().is_some_and(|t| t.contains(tenant));
+    tenants.retain(|tenant| !tenant.is_ours() || asked(tenant));
+    Ok(tenants)
+}
+
+pub(crate) fn parsed(text: &str, now: indelible_event::Micros) -> Result<Parsed, Refusal> {
+    if text.len() > QUERY_BYTES_MAX {
+        let text = format!("a query may have {QUERY_BYTES_MAX} bytes");
+        return Err(refuse(ProblemKind::BadQuery, text));
+    }
+    parse(text, &ParseContext::utc(now)).map_err(|errors| {
+        let all: Vec<_> = errors.iter().map(ToString::to_string).collect();
+        Problem::new(ProblemKind::BadQuery, all.join("\n")).into()
+    })
+}
+
+fn unreadable(damage: Damage) -> Unreadable {
+    let (tenant, range) = damage.log.unzip();
+    Unreadable {
+        tenant_id: tenant.map(|tenant| tenant.to_string()),
+        first: range.as_ref().map(|range| range.start),
+        last: range.map(|range| range.end.saturating_sub(1)),
+        place: damage.place,
+    }
+}

@@ -1,0 +1,325 @@
+//! Figures, in the Prometheus text format. Labels are words of ours: no tenant, no path as sent.
+
+use std::fmt::Write as _;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
+
+use indelible_event::ids::Micros;
+use indelible_log::Outcome;
+
+/// Upper bounds of the latency buckets, seconds.
+const BUCKETS_S: [f64; 11] = [
+    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0,
+];
+/// Kinds of requests that are told apart.
+pub(crate) const GROUPS: [&str; 5] = ["event", "batch", "read", "manage", "page"];
+/// No time: never, or not now.
+const NEVER: i64 = i64::MIN;
+
+#[derive(Debug, Default)]
+struct Group {
+    /// By the first digit of the status, 2 to 5.
+    statuses: [AtomicU64; 4],
+    buckets: [AtomicU64; BUCKETS_S.len()],
+    count: AtomicU64,
+    micros: AtomicU64,
+}
+
+/// Everything that is counted.
+#[derive(Debug)]
+pub(crate) struct Metrics {
+    groups: [Group; GROUPS.len()],
+    outcomes: [AtomicU64; 5],
+    submitted: AtomicU64,
+    settled: AtomicU64,
+    in_flight_bytes: AtomicU64,
+    overloaded: AtomicU64,
+    connections: AtomicU64,
+    connections_refused: AtomicU64,
+    last_commit: AtomicI64,
+    news_since: AtomicI64,
+    last_published: AtomicI64,
+    publications: AtomicU64,
+    verifier_passes: AtomicU64,
+    verifier_alive: AtomicI64,
+    logs_broken: AtomicU64,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self {
+            groups: Default::default(),
+            outcomes: Default::default(),
+            submitted: AtomicU64::default(),
+            settled: AtomicU64::default(),
+            in_flight_bytes: AtomicU64::default(),
+            overloaded: AtomicU64::default(),
+            connections: AtomicU64::default(),
+            connections_refused: AtomicU64::default(),
+            last_commit: AtomicI64::new(NEVER),
+            news_since: AtomicI64::new(NEVER),
+            last_published: AtomicI64::new(NEVER),
+            publications: AtomicU64::default(),
+            verifier_passes: AtomicU64::default(),
+            verifier_alive: AtomicI64::new(NEVER),
+            logs_broken: AtomicU64::default(),
+        }
+    }
+}
+
+fn time(of: &AtomicI64) -> Option<Micros> {
+    Some(of.load(Relaxed)).filter(|at| *at != NEVER).map(Micros)
+}
+
+impl Metrics {
+    pub(crate) fn submitted(&self, count: usize) {
+        self.submitted.fetch_add(count as u64, Relaxed);
+    }
+
+    /// Notes what became of events.
+    pub(crate) fn settled(&self, outcomes: &[Outcome], now: Micros) {
+        let mut counts = [0_u64; 5];
+        for outcome in outcomes {
+            let [new, repeat, conflict, refused, failed] = &mut counts;
+            *match outcome {
+                Outcome::New(_) => new,
+                Outcome::Repeat(_) => repeat,
+                Outcome::Conflict(_) => conflict,
+                Outcome::Refused(_) => refused,
+                Outcome::Failed(_) => failed,
+            } += 1;
+        }
+        for (all, count) in self.outcomes.iter().zip(counts) {
+            all.fetch_add(count, Relaxed);
+        }
+        self.settled.fetch_add(outcomes.len() as u64, Relaxed);
+        let [new, _, conflict, ..] = counts;
+        if new + conflict > 0 {
+            self.news(now);
+        }
+        if counts.iter().take(4).any(|count| *count > 0) {
+            self.last_commit.store(now.0, Relaxed);
+        }
+    }
+
+    /// Notes that there is something to publish since `at`.
+    pub(crate) fn news(&self, at: Micros) {
+        let _ = self
+            .news_since
+            .compare_exchange(NEVER, at.0, Relaxed, Relaxed);
+    }
+
+    /// Takes the news: what comes from now on is news again.
+    pub(crate) fn take_news(&self) -> Option<Micros> {
+        Some(self.news_since.swap(NEVER, Relaxed))
+            .filter(|at| *at != NEVER)
+            .map(Micros)
+    }
+
+    pub(crate) fn published(&self, now: Micros) {
+        self.last_published.store(now.0, Relaxed);
+        self.publications.fetch_add(1, Relaxed);
+    }
+
+    /// Since when there is something to publish.
+    pub(crate) fn news_since(&self) -> Option<Micros> {
+        time(&self.news_since)
+    }
+
+    /// Events that wait for an outcome.
+    pub(crate) fn waiting(&self) -> u64 {
+        let settled = self.settled.load(Relaxed);
+        self.submitted.load(Relaxed).saturating_sub(settled)
+    }
+
+    pub(crate) fn last_commit(&self) -> Option<Micros> {
+        time(&self.last_commit)
+    }
+
+    /// The verifier works: called while it does.
+    pub(crate) fn verifier_alive(&self, now: Micros) {
+        self.verifier_alive.store(now.0, Relaxed);
+    }
+
+    pub(crate) fn verifier_seen(&self) -> Option<Micros> {
+        time(&self.verifier_alive)
+    }
+
+    pub(crate) fn verified(&self, broken: u64) {
+        self.verifier_passes.fetch_add(1, Relaxed);
+        self.logs_broken.store(broken, Relaxed);
+    }
+
+    pub(crate) fn overloaded(&self) {
+        self.overloaded.fetch_add(1, Relaxed);
+    }
+
+    pub(crate) fn in_flight_bytes(&self, bytes: usize, more: bool) {
+        if more {
+            self.in_flight_bytes.fetch_add(bytes as u64, Relaxed);
+        } else {
+            self.in_flight_bytes.fetch_sub(bytes as u64, Relaxed);
+        }
+    }
+
+    pub(crate) fn connection(&self, opened: bool) {
+        if opened {
+            self.connections.fetch_add(1, Relaxed);
+        } else {
+            self.connections.fetch_sub(1, Relaxed);
+        }
+    }
+
+    pub(crate) fn connection_refused(&self) {
+        self.connections_refused.fetch_add(1, Relaxed);
+    }
+
+    /// Notes a request that was answered.
+    pub(crate) fn answered(&self, group: &str, status: u16, took: std::time::Duration) {
+        let Some(place) = GROUPS.iter().position(|name| *name == group) else {
+            return;
+        };
+        let Some(group) = self.groups.get(place) else {
+            return;
+        };
+        let class = usize::from(status / 100).saturating_sub(2);
+        if let Some(count) = group.statuses.get(class) {
+            count.fetch_add(1, Relaxed);
+        }
+        let seconds = took.as_secs_f64();
+        for (bucket, bound) in group.buckets.iter().zip(BUCKETS_S) {
+            if seconds <= bound {
+                bucket.fetch_add(1, Relaxed);
+            }
+        }
+        group.count.fetch_add(1, Relaxed);
+        let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+        group.micros.fetch_add(micros, Relaxed);
+    }
+
+    /// The page of figures.
+    pub(crate) fn text(&self, tenants: usize) -> String {
+        let mut out = String::with_capacity(8192);
+        self.requests(&mut out);
+        let name = "indelible_events_total";
+        head(&mut out, name, "counter", "Events by outcome.");
+        let words = ["new", "repeat", "conflict", "refused", "failed"];
+        for (word, count) in words.iter().zip(&self.outcomes) {
+            let _ = writeln!(out, "{name}{{outcome=\"{word}\"}} {}", count.load(Relaxed));
+        }
+        let counters: [(&str, &str, &AtomicU64); 5] = [
+            (
+                "indelible_overloaded_total",
+                "Requests refused for want of memory.",
+                &self.overloaded,
+            ),
+            (
+                "indelible_connections_refused_total",
+                "Connections refused.",
+                &self.connections_refused,
+            ),
+            (
+                "indelible_publications_total",
+                "Checkpoints published.",
+                &self.publications,
+            ),
+            (
+                "indelible_verifier_passes_total",
+                "Passes of the verifier.",
+                &self.verifier_passes,
+            ),
+            (
+                "indelible_events_submitted_total",
+                "Events handed to the log.",
+                &self.submitted,
+            ),
+        ];
+        for (name, help, value) in counters {
+            head(&mut out, name, "counter", help);
+            let _ = writeln!(out, "{name} {}", value.load(Relaxed));
+        }
+        let seconds = |at: Option<Micros>| at.map_or(0, |at| at.0 / 1_000_000);
+        let count = |value: &AtomicU64| i64::try_from(value.load(Relaxed)).unwrap_or(i64::MAX);
+        let gauges: [(&str, &str, i64); 7] = [
+            (
+                "indelible_events_waiting",
+                "Events without an outcome.",
+                i64::try_from(self.waiting()).unwrap_or(0),
+            ),
+            (
+                "indelible_in_flight_bytes",
+                "Bytes of requests in flight.",
+                count(&self.in_flight_bytes),
+            ),
+            (
+                "indelible_connections",
+                "Open connections.",
+                count(&self.connections),
+            ),
+            (
+                "indelible_tenants",
+                "Tenants with a log.",
+                i64::try_from(tenants).unwrap_or(0),
+            ),
+            (
+                "indelible_logs_broken",
+                "Logs with findings in the last pass.",
+                count(&self.logs_broken),
+            ),
+            (
+                "indelible_last_commit_seconds",
+                "When the last commit was.",
+                seconds(self.last_commit()),
+            ),
+            (
+                "indelible_last_published_seconds",
+                "When the last checkpoint was.",
+                seconds(time(&self.last_published)),
+            ),
+        ];
+        for (name, help, value) in gauges {
+            head(&mut out, name, "gauge", help);
+            let _ = writeln!(out, "{name} {value}");
+        }
+        out
+    }
+
+    fn requests(&self, out: &mut String) {
+        let name = "indelible_http_requests_total";
+        head(
+            out,
+            name,
+            "counter",
+            "Requests by kind and class of status.",
+        );
+        for (kind, group) in GROUPS.iter().zip(&self.groups) {
+            for (class, count) in (2..).zip(&group.statuses) {
+                let count = count.load(Relaxed);
+                let _ = writeln!(
+                    out,
+                    "{name}{{kind=\"{kind}\",status=\"{class}xx\"}} {count}"
+                );
+            }
+        }
+        let name = "indelible_http_request_seconds";
+        head(out, name, "histogram", "How long requests took.");
+        for (kind, group) in GROUPS.iter().zip(&self.groups) {
+            for (bound, count) in BUCKETS_S.iter().zip(&group.buckets) {
+                let count = count.load(Relaxed);
+                let _ = writeln!(
+                    out,
+                    "{name}_bucket{{kind=\"{kind}\",le=\"{bound}\"}} {count}"
+                );
+            }
+            let count = group.count.load(Relaxed);
+            let _ = writeln!(out, "{name}_bucket{{kind=\"{kind}\",le=\"+Inf\"}} {count}");
+            let _ = writeln!(out, "{name}_count{{kind=\"{kind}\"}} {count}");
+            let micros = group.micros.load(Relaxed);
+            let (whole, part) = (micros / 1_000_000, micros % 1_000_000);
+            let _ = writeln!(out, "{name}_sum{{kind=\"{kind}\"}} {whole}.{part:06}");
+        }
+    }
+}
+
+fn head(out: &mut String, name: &str, kind: &str, help: &str) {
+    let _ = writeln!(out, "# HELP {name} {help}\n# TYPE {name} {kind}");
+}

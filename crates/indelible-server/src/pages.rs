@@ -1,0 +1,87 @@
+//! The first page, the page of the API, and what they are made of: files of `ui/`, in the binary.
+
+use axum::extract::Path;
+use axum::http::StatusCode;
+use indelible_api::{JSON, ProblemKind, openapi};
+
+use crate::answer::{Answer, refuse, typed};
+
+const HTML: &str = "text/html; charset=utf-8";
+const SCRIPT: &str = "text/javascript; charset=utf-8";
+const STYLE: &str = "text/css; charset=utf-8";
+
+/// Name, content type, content.
+const FILES: [(&str, &str, &str); 7] = [
+    ("style.css", STYLE, include_str!("../../../ui/style.css")),
+    ("app.js", SCRIPT, include_str!("../../../ui/app.js")),
+    ("api.js", SCRIPT, include_str!("../../../ui/api.js")),
+    ("dom.js", SCRIPT, include_str!("../../../ui/dom.js")),
+    ("record.js", SCRIPT, include_str!("../../../ui/record.js")),
+    ("tenants.js", SCRIPT, include_str!("../../../ui/tenants.js")),
+    ("docs.js", SCRIPT, include_str!("../../../ui/docs.js")),
+];
+
+/// The first page.
+pub(crate) async fn index() -> Answer {
+    Ok(typed(
+        StatusCode::OK,
+        HTML,
+        include_str!("../../../ui/index.html"),
+    ))
+}
+
+/// The API's description as a page.
+pub(crate) async fn docs() -> Answer {
+    Ok(typed(
+        StatusCode::OK,
+        HTML,
+        include_str!("../../../ui/docs.html"),
+    ))
+}
+
+/// What the pages load.
+pub(crate) async fn file(Path(name): Path<String>) -> Answer {
+    let found = FILES.iter().find(|(file, _, _)| *file == name);
+    let (_, content_type, content) =
+        found.ok_or_else(|| refuse(ProblemKind::NotFound, "there is no such file"))?;
+    Ok(typed(StatusCode::OK, content_type, *content))
+}
+
+/// The API's description.
+pub(crate) async fn openapi() -> Answer {
+    Ok(typed(StatusCode::OK, JSON, openapi::document().to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pages_load_only_what_is_here_and_set_no_markup_from_data() {
+        let pages = [
+            include_str!("../../../ui/index.html"),
+            include_str!("../../../ui/docs.html"),
+        ];
+        for text in pages
+            .into_iter()
+            .chain(FILES.map(|(_, _, content)| content))
+        {
+            for never in [
+                "innerHTML",
+                "outerHTML",
+                "insertAdjacentHTML",
+                "document.write",
+                "eval(",
+            ] {
+                assert!(!text.contains(never), "{never}");
+            }
+            assert!(
+                !text.contains("https://") && !text.contains("src=\"//"),
+                "{text:.80}"
+            );
+        }
+        for page in pages {
+            assert!(!page.contains("<script>") && !page.contains(" style="));
+        }
+    }
+}

@@ -1,0 +1,202 @@
+//! `GET /v1/records/{audit_id}` and its proof.
+
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Extension, Path, Query, State};
+use axum::http::StatusCode;
+use indelible_api::{ProblemKind, Record};
+use indelible_event::ids::{AuditId, TenantId};
+use indelible_event::leaf::LeafView;
+use indelible_log::Keyring;
+use indelible_log::export::joined;
+use indelible_log::prove::{prove, receipt};
+use indelible_merkle::leaf_hash;
+use indelible_proof::receipt::Receipt;
+use indelible_proof::registry::RecordProof;
+use indelible_query::{page, resolve};
+use indelible_store::{Kind, SealedValue, Stored};
+use serde_json::value::RawValue;
+
+use crate::access::Principal;
+use crate::answer::{Answer, Refusal, json, refuse};
+use crate::app::App;
+use crate::guard::{Needs, allow};
+use crate::list::parsed;
+use crate::read::blocking;
+use crate::submit::{Target, no_tenant, whose};
+
+/// How often and how long a proof waits for the next publication.
+const PROOF_TRIES: u32 = 30;
+const PROOF_PAUSE: Duration = Duration::from_millis(100);
+
+/// A record as it goes out: the leaf, and the same with personal values back in place.
+pub(crate) fn record(
+    keyring: &Keyring,
+    tenant: &TenantId,
+    leaf: &[u8],
+    sealed: &[SealedValue],
+) -> Result<Record, Refusal> {
+    let unreadable = || refuse(ProblemKind::Internal, "a stored record cannot be read");
+    let view = LeafView::locate(leaf).map_err(|_| unreadable())?;
+    let event = joined(keyring, tenant, view.event(), sealed)?;
+    let span = view.event_span();
+    let head = leaf.get(..span.start).unwrap_or_default();
+    let tail = leaf.get(span.end..).unwrap_or_default();
+    let whole = String::from_utf8([head, event.as_slice(), tail].concat());
+    let whole = whole.ok().and_then(|text| RawValue::from_string(text).ok());
+    Ok(Record {
+        record: whole.ok_or_else(unreadable)?,
+        record_hash: leaf_hash(leaf),
+        leaf: std::str::from_utf8(leaf)
+            .map_err(|_| unreadable())?
+            .to_owned(),
+    })
+}
+
+/// Reads one record.
+pub(crate) async fn one(
+    State(app): State<Arc<App>>,
+    principal: Option<Extension<Principal>>,
+    Path(id): Path<String>,
+    query: Result<Query<Target>, QueryRejection>,
+) -> Answer {
+    let principal = allow(principal.as_deref(), Needs::Read)?.clone();
+    let named = whose(query)?;
+    let record = blocking(&app, move |app| {
+        let (tenant, number) = find(app, &principal, named, &id)?;
+        stored(app, &tenant, number)
+    });
+    json(StatusCode::OK, &record.await?)
+}
+
+/// Proves one record.
+pub(crate) async fn proof(
+    State(app): State<Arc<App>>,
+    principal: Option<Extension<Principal>>,
+    Path(id): Path<String>,
+    query: Result<Query<Target>, QueryRejection>,
+) -> Answer {
+    let principal = allow(principal.as_deref(), Needs::Read)?.clone();
+    let named = whose(query)?;
+    let found = blocking(&app, move |app| find(app, &principal, named, &id)).await?;
+    for _ in 0..PROOF_TRIES {
+        let (tenant, number) = found.clone();
+        let proof: Option<RecordProof> =
+            blocking(&app, move |app| match prove(&app.stores, &tenant, number) {
+                Ok(proof) => Ok(Some(proof)),
+                // The record is there, so it is the checkpoint that is not.
+                Err(error) if error.kind() == Kind::NotFound => Ok(None),
+                Err(error) => Err(error.into()),
+            })
+            .await?;
+        if let Some(proof) = proof {
+            return json(StatusCode::OK, &proof);
+        }
+        tokio::time::sleep(PROOF_PAUSE).await;
+    }
+    let text = "no checkpoint covers the record yet";
+    Err(refuse(ProblemKind::Unavailable, text))
+}
+
+/// Where the record with this id is: an audit id, or the id its source gave it.
+fn find(
+    app: &App,
+    principal: &Principal,
+    named: Option<TenantId>,
+    id: &str,
+) -> Result<(TenantId, u64), Refusal> {
+    let tenants = match named {
+        None => app.visible(principal)?,
+        Some(tenant) if principal.may_see(&tenant) && app.has_tenant(&tenant)? => vec![tenant],
+        Some(tenant) => return Err(no_tenant(&tenant).into()),
+    };
+    let missing = || refuse(ProblemKind::NotFound, "there is no record with this id");
+    if let Ok(audit_id) = AuditId::parse(id) {
+        for tenant in &tenants {
+            let found = app.stores.ledger.find(tenant, &[audit_id])?;
+            if let Some(number) = found.first().copied().flatten() {
+                return Ok((tenant.clone(), number));
+            }
+        }
+    }
+    let quoted = id.replace('\\', "\\\\").replace('"', "\\\"");
+    let asked = parsed(&format!("id:\"{quoted}\""), app.env.clock.now()).map_err(|_| missing())?;
+    let query = resolve(&asked, &tenants, None).query;
+    let page = page(
+        app.index.as_ref(),
+        app.stores.ledger.as_ref(),
+        &query,
+        None,
+        1,
+    )?;
+    let row = page.rows.into_iter().next().ok_or_else(missing)?;
+    Ok((row.place.tenant, row.place.sequence_number))
+}
+
+fn stored(app: &App, tenant: &TenantId, number: u64) -> Result<Record, Refusal> {
+    let mut found = Err(refuse(ProblemKind::NotFound, "there is no such record"));
+    app.stores
+        .ledger
+        .read(tenant, number..number + 1, &mut |stored| {
+            found = match stored {
+                Stored::Record(stored) => record(&app.keyring, tenant, stored.leaf, stored.sealed),
+                Stored::Damaged { .. } => Err(refuse(
+                    ProblemKind::Internal,
+                    "the stored record is damaged",
+                )),
+            };
+            ControlFlow::Break(())
+        })?;
+    found
+}
+
+/// A record that must be there before a search: named by its receipt, or by its place.
+#[derive(Debug)]
+pub(crate) struct After {
+    pub(crate) tenant: TenantId,
+    number: u64,
+    receipt: Option<Receipt>,
+}
+
+impl After {
+    pub(crate) fn parse(text: &str) -> Result<Self, Refusal> {
+        let wrong = || {
+            let text = "`after` is a receipt as JSON, or tenant_id/sequence_number";
+            refuse(ProblemKind::BadRequest, text)
+        };
+        if text.trim_start().starts_with('{') {
+            let receipt: Receipt = serde_json::from_str(text).map_err(|_| wrong())?;
+            return Ok(Self {
+                tenant: receipt.tenant_id.clone(),
+                number: receipt.sequence_number,
+                receipt: Some(receipt),
+            });
+        }
+        let (tenant, number) = text.rsplit_once('/').ok_or_else(wrong)?;
+        Ok(Self {
+            tenant: TenantId::parse(tenant).map_err(|_| wrong())?,
+            number: number.parse().map_err(|_| wrong())?,
+            receipt: None,
+        })
+    }
+
+    /// Whether the record is durable and found here.
+    pub(crate) fn is_there(&self, app: &App) -> Result<bool, Refusal> {
+        let head = app.stores.ledger.head(&self.tenant)?;
+        if head.is_none_or(|head| head.frontier.size() <= self.number) {
+            return Ok(false);
+        }
+        if let Some(known) = &self.receipt {
+            let stored = receipt(app.stores.ledger.as_ref(), &self.tenant, self.number)?;
+            if stored != *known {
+                let text = "another record stands where the receipt of `after` says: it is not of \
+                            this ledger, or the ledger was rolled back";
+                return Err(refuse(ProblemKind::Conflict, text));
+            }
+        }
+        Ok(true)
+    }
+}

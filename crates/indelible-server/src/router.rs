@@ -1,0 +1,54 @@
+//! Which path leads where. `indelible_api::openapi::ROUTES` describes the same, and a test
+//! compares.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::http::{Method, Uri};
+use axum::middleware::from_fn_with_state;
+use axum::routing::{delete, get, post};
+use indelible_api::ProblemKind;
+
+use crate::answer::{Refusal, refuse};
+use crate::app::App;
+use crate::{batch, guard, health, keys, ledger, list, pages, records, submit};
+
+/// Every route.
+pub(crate) fn router(app: &Arc<App>) -> Router {
+    let routes = Router::new()
+        .route("/v1/events", post(submit::one))
+        .route("/v1/events:batch", post(batch::batch))
+        .route("/v1/records", get(list::list))
+        .route("/v1/records/{audit_id}", get(records::one))
+        .route("/v1/records/{audit_id}/proof", get(records::proof))
+        .route("/v1/checkpoints", get(ledger::checkpoints))
+        .route("/v1/tenants", get(ledger::tenants).post(ledger::create))
+        .route("/v1/keys", get(keys::list).post(keys::create))
+        .route("/v1/keys/{id}", delete(keys::revoke))
+        .route("/health/live", get(health::live))
+        .route("/health/ready", get(health::ready))
+        .route("/metrics", get(health::metrics))
+        .route("/openapi.json", get(pages::openapi))
+        .route("/docs", get(pages::docs))
+        .route("/", get(pages::index))
+        .route("/ui/{file}", get(pages::file));
+    routes
+        .fallback(missing)
+        .method_not_allowed_fallback(wrong_method)
+        // Bodies have limits of their own, route by route.
+        .layer(DefaultBodyLimit::disable())
+        .layer(from_fn_with_state(Arc::clone(app), guard::around))
+        .with_state(Arc::clone(app))
+}
+
+async fn missing(_: Uri) -> Refusal {
+    refuse(ProblemKind::NotFound, "there is no such path")
+}
+
+async fn wrong_method(method: Method) -> Refusal {
+    refuse(
+        ProblemKind::MethodNotAllowed,
+        format!("the path does not take {method}"),
+    )
+}

@@ -1,0 +1,244 @@
+//! The listener: connections within their bounds, and an end that loses nothing.
+//!
+//! Stopping: no new connections; requests under way are finished, as long as the deadline allows;
+//! then what is durable is published and the log is closed.
+
+use std::net::{SocketAddr, TcpListener};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::Duration;
+
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::service::TowerToHyperService;
+use indelible_store::{Error, Kind, Result};
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
+use tokio::sync::{Notify, Semaphore};
+
+use crate::app::{App, Parts};
+use crate::feed::Feed;
+use crate::router::router;
+use crate::settings::Settings;
+use crate::{publisher, verifier};
+
+const WORKERS: usize = 2;
+/// How long the listener rests when a connection cannot be had, as for want of file descriptors.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// What a connection too many is told.
+const TOO_MANY: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\n\
+    Connection: close\r\nContent-Length: 0\r\n\r\n";
+
+/// Tells a server to stop, and its threads that it does.
+#[derive(Clone, Debug, Default)]
+pub struct Stop(Arc<StopState>);
+
+#[derive(Debug, Default)]
+struct StopState {
+    stopped: AtomicBool,
+    lock: Mutex<()>,
+    threads: Condvar,
+    tasks: Notify,
+}
+
+impl Stop {
+    /// Stops it; again, nothing.
+    pub fn stop(&self) {
+        let _guard = self.0.lock.lock().unwrap_or_else(PoisonError::into_inner);
+        self.0.stopped.store(true, Ordering::SeqCst);
+        self.0.threads.notify_all();
+        self.0.tasks.notify_waiters();
+    }
+
+    /// Whether it was told to.
+    pub fn is_stopped(&self) -> bool {
+        self.0.stopped.load(Ordering::SeqCst)
+    }
+
+    /// Waits on this thread; whether it is to stop.
+    pub fn wait(&self, at_most: Duration) -> bool {
+        let guard = self.0.lock.lock().unwrap_or_else(PoisonError::into_inner);
+        let waited = self
+            .0
+            .threads
+            .wait_timeout_while(guard, at_most, |()| !self.is_stopped());
+        drop(waited);
+        self.is_stopped()
+    }
+
+    async fn stopped(&self) {
+        loop {
+            let notified = self.0.tasks.notified();
+            if self.is_stopped() {
+                return;
+            }
+            notified.await;
+        }
+    }
+}
+
+/// A server that is ready to run.
+pub struct Server {
+    app: Arc<App>,
+    anchors: Arc<dyn Fn() -> indelible_log::verify::Anchors + Send + Sync>,
+    listener: TcpListener,
+    stop: Stop,
+}
+
+impl std::fmt::Debug for Server {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Server")
+    }
+}
+
+impl Server {
+    /// A server of these parts on this listener.
+    ///
+    /// # Errors
+    /// [`Kind::Invalid`] when there are no keys and the listener's address is not of this machine
+    /// alone; else as the stores'.
+    pub fn new(parts: Parts, settings: Settings, listener: TcpListener) -> Result<Self> {
+        let address = listener.local_addr().map_err(io)?;
+        let (app, anchors) = App::new(parts, settings)?;
+        if app.access.is_open() && !address.ip().is_loopback() {
+            let text = format!(
+                "there are no keys, so the server does not listen on {address}, where others reach \
+                 it: make one with indelible keys create --role admin, or listen on 127.0.0.1"
+            );
+            return Err(Error::new(Kind::Invalid, text));
+        }
+        Ok(Self {
+            app: Arc::new(app),
+            anchors,
+            listener,
+            stop: Stop::default(),
+        })
+    }
+
+    /// What stops it.
+    pub fn stop(&self) -> Stop {
+        self.stop.clone()
+    }
+
+    /// A way into the log beside the network.
+    pub fn feed(&self) -> Feed {
+        self.app.feed.clone()
+    }
+
+    /// Whether nobody is asked for a key.
+    pub fn is_open(&self) -> bool {
+        self.app.access.is_open()
+    }
+
+    /// Where it listens.
+    ///
+    /// # Errors
+    /// As the operating system's.
+    pub fn address(&self) -> std::io::Result<SocketAddr> {
+        self.listener.local_addr()
+    }
+
+    /// Serves until it is told to stop; then finishes, publishes and closes the log.
+    ///
+    /// # Errors
+    /// When it cannot be started, or the end was not clean: what has a receipt is durable all the
+    /// same.
+    pub fn run(self) -> Result<()> {
+        let Self {
+            app,
+            anchors,
+            listener,
+            stop,
+        } = self;
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(WORKERS)
+            .max_blocking_threads(app.settings.batches_max + app.settings.reads_max + 4)
+            .enable_all()
+            .build()
+            .map_err(io)?;
+        let helpers = std::thread::scope(|scope| {
+            scope.spawn(|| publisher::run(&app, &stop));
+            scope.spawn(|| verifier::run(&app, anchors.as_ref(), &stop));
+            let served = runtime.block_on(accept(&app, listener, &stop));
+            stop.stop();
+            served
+        });
+        runtime.shutdown_timeout(Duration::from_secs(1));
+        let closed = app.feed.close();
+        helpers.and(closed)
+    }
+}
+
+fn io(error: std::io::Error) -> Error {
+    Error::new(Kind::Unavailable, "the server's socket").caused_by(error)
+}
+
+async fn accept(app: &Arc<App>, listener: TcpListener, stop: &Stop) -> Result<()> {
+    listener.set_nonblocking(true).map_err(io)?;
+    let listener = tokio::net::TcpListener::from_std(listener).map_err(io)?;
+    let graceful = GracefulShutdown::new();
+    let places = Arc::new(Semaphore::new(app.settings.connections_max));
+    let service = TowerToHyperService::new(router(app));
+    loop {
+        let stream = tokio::select! {
+            () = stop.stopped() => break,
+            accepted = listener.accept() => match accepted {
+                Ok((stream, _)) => stream,
+                Err(error) => {
+                    tracing::warn!(%error, "a connection could not be taken");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                    continue;
+                }
+            },
+        };
+        let Ok(place) = Arc::clone(&places).try_acquire_owned() else {
+            app.metrics.connection_refused();
+            tokio::spawn(refuse(stream));
+            continue;
+        };
+        // Answers are small and waited for.
+        let _ = stream.set_nodelay(true);
+        let io = TokioIo::new(crate::stream::Patient::new(
+            stream,
+            app.settings.write_timeout,
+        ));
+        let connection = builder(&app.settings).serve_connection(io, service.clone());
+        let connection = graceful.watch(connection);
+        let app = Arc::clone(app);
+        tokio::spawn(async move {
+            app.metrics.connection(true);
+            if let Err(error) = connection.await {
+                tracing::debug!(%error, "a connection ended");
+            }
+            app.metrics.connection(false);
+            drop(place);
+        });
+    }
+    drop(listener);
+    let finished = tokio::time::timeout(app.settings.stop_timeout, graceful.shutdown());
+    if finished.await.is_err() {
+        tracing::warn!("requests under way were cut off at the deadline");
+    }
+    Ok(())
+}
+
+fn builder(settings: &Settings) -> http1::Builder {
+    let mut builder = http1::Builder::new();
+    builder
+        .timer(TokioTimer::new())
+        .header_read_timeout(settings.header_timeout)
+        .max_buf_size(settings.header_bytes_max)
+        .max_headers(settings.headers_max)
+        // A client may close its half as soon as it has sent its request.
+        .half_close(true);
+    builder
+}
+
+async fn refuse(mut stream: TcpStream) {
+    let told = async {
+        stream.write_all(TOO_MANY).await?;
+        stream.shutdown().await
+    };
+    let _ = tokio::time::timeout(Duration::from_secs(1), told).await;
+}

@@ -1,0 +1,64 @@
+//! Every limit of the server, in one place; defaults are what `docs/server.md` says.
+
+use std::time::Duration;
+
+/// Limits and times of the server.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Connections at a time; one more is told so and closed.
+    pub connections_max: usize,
+    /// Bytes of requests in flight; beyond it a request is answered 503.
+    pub in_flight_bytes_max: usize,
+    /// Batches that are read at a time; others wait with their bytes counted.
+    pub batches_max: usize,
+    /// Searches and reads at a time; others wait.
+    pub reads_max: usize,
+    /// Searches and reads that wait; beyond it a request is answered 503.
+    pub reads_waiting_max: usize,
+    /// How long a connection may take for a request's headers, or be idle.
+    pub header_timeout: Duration,
+    /// The longest pause within a request's body.
+    pub pause_timeout: Duration,
+    /// How long a request's body may take as a whole.
+    pub body_timeout: Duration,
+    /// How long an answer may find no reader.
+    pub write_timeout: Duration,
+    /// How long the server waits for requests under way when it stops.
+    pub stop_timeout: Duration,
+    /// Bytes of a request's line and headers.
+    pub header_bytes_max: usize,
+    /// Headers of a request.
+    pub headers_max: usize,
+    /// The least time between two publications.
+    pub publish_interval: Duration,
+    /// The least time between two passes of the verifier.
+    pub verify_interval: Duration,
+    /// How long events may wait without a commit, or news without a checkpoint, before the server
+    /// is not ready.
+    pub ready_within: Duration,
+    /// Whether personal data is sealed.
+    pub sealing: bool,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            connections_max: 10_000,
+            in_flight_bytes_max: 128 << 20,
+            batches_max: 4,
+            reads_max: 4,
+            reads_waiting_max: 512,
+            header_timeout: Duration::from_secs(30),
+            pause_timeout: Duration::from_secs(15),
+            body_timeout: Duration::from_secs(120),
+            write_timeout: Duration::from_secs(30),
+            stop_timeout: Duration::from_secs(20),
+            header_bytes_max: 32 << 10,
+            headers_max: 64,
+            publish_interval: Duration::from_secs(1),
+            verify_interval: Duration::from_secs(10),
+            ready_within: Duration::from_secs(10),
+            sealing: true,
+        }
+    }
+}

@@ -1,0 +1,10 @@
+//! The server over real sockets, on stores in memory: every route, each limit, bad clients.
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+mod access;
+mod bad;
+mod batches;
+mod health;
+mod reading;
+mod routes;
+mod support;

@@ -1,0 +1,177 @@
+//! Finding: queries, pages, cursors, `after`, NDJSON, personal values.
+
+use serde_json::{Value, json};
+
+use crate::support::{Served, event};
+
+fn filled(count: usize) -> Served {
+    let served = Served::open();
+    let events: Vec<_> = (0..count).map(event).collect();
+    served
+        .post("/v1/events:batch?tenant=acme", &Value::Array(events))
+        .is(200);
+    served
+}
+
+fn numbers(list: &Value) -> Vec<u64> {
+    let records = list["records"].as_array().unwrap();
+    records
+        .iter()
+        .map(|r| r["record"]["sequence_number"].as_u64().unwrap())
+        .collect()
+}
+
+#[test]
+fn pages_are_as_of_the_first_and_leave_nothing_out() {
+    let served = filled(25);
+    let query = "/v1/records?q=type:document.viewed&order=seq&limit=10";
+    let first = served.get(query).is(200);
+    assert_eq!(numbers(&first), (1..=10).collect::<Vec<_>>());
+    served.post("/v1/events?tenant=acme", &event(99)).is(201);
+    let mut all = numbers(&first);
+    let mut cursor = first["next_cursor"].clone();
+    while let Some(text) = cursor.as_str() {
+        let page = served.get(&format!("{query}&cursor={text}")).is(200);
+        all.extend(numbers(&page));
+        cursor = page["next_cursor"].clone();
+    }
+    assert_eq!(all, (1..=25).collect::<Vec<_>>());
+    assert_eq!(numbers(&served.get("/v1/records?q=doc-99").is(200)), [26]);
+}
+
+#[test]
+fn a_forged_or_foreign_cursor_is_refused_clearly() {
+    let served = filled(5);
+    let first = served.get("/v1/records?q=ada&limit=2").is(200);
+    let cursor = first["next_cursor"].as_str().unwrap().to_owned();
+    let other = if cursor.starts_with('A') { 'B' } else { 'A' };
+    let cut = &cursor[..cursor.len() - 1];
+    let unsigned = cursor.rsplit_once('.').unwrap().0;
+    for forged in [
+        format!("{other}{}", &cursor[1..]),
+        cut.to_owned(),
+        unsigned.to_owned(),
+        format!("{unsigned}."),
+        "nonsense".to_owned(),
+        "%00".to_owned(),
+        "x".repeat(5_000),
+    ] {
+        let path = format!("/v1/records?q=ada&limit=2&cursor={forged}");
+        served.get(&path).is_problem(400, "bad-cursor");
+    }
+    let path = format!("/v1/records?q=grace&limit=2&cursor={cursor}");
+    served.get(&path).is_problem(400, "bad-cursor");
+    let path = format!("/v1/records?q=ada&limit=2&order=oldest&cursor={cursor}");
+    served.get(&path).is_problem(400, "bad-cursor");
+    // A million of them cost nothing that is kept.
+    for n in 0..200 {
+        let path = format!("/v1/records?cursor=AQ{n:04}.AAAA");
+        served.get(&path).is_problem(400, "bad-cursor");
+    }
+}
+
+#[test]
+fn wrong_questions_say_what_is_wrong() {
+    let served = filled(1);
+    let problem = served
+        .get("/v1/records?q=acter:bob")
+        .is_problem(400, "bad-query");
+    assert!(
+        problem["detail"]
+            .as_str()
+            .unwrap()
+            .contains("did you mean `actor`?")
+    );
+    served
+        .get("/v1/records?limit=0")
+        .is_problem(400, "bad-request");
+    served
+        .get("/v1/records?limit=1001")
+        .is_problem(400, "bad-request");
+    served
+        .get("/v1/records?limit=x")
+        .is_problem(400, "bad-request");
+    served
+        .get("/v1/records?order=sideways")
+        .is_problem(400, "bad-request");
+    served
+        .get("/v1/records?since=now")
+        .is_problem(400, "bad-request");
+    served
+        .get("/v1/records?tenant=nobody")
+        .is_problem(404, "not-found");
+    let long = "a".repeat(5_000);
+    served
+        .get(&format!("/v1/records?q={long}"))
+        .is_problem(400, "bad-query");
+    served
+        .get("/v1/records/nobody")
+        .is_problem(404, "not-found");
+    served
+        .get("/v1/records/019a9b00-0000-7000-8000-0000000000ff")
+        .is_problem(404, "not-found");
+}
+
+#[test]
+fn after_a_receipt_its_record_is_found() {
+    let served = filled(1);
+    let receipt = served.post("/v1/events?tenant=acme", &event(7)).is(201)["receipt"].clone();
+    let encode = |text: &str| {
+        text.bytes()
+            .map(|b| format!("%{b:02X}"))
+            .collect::<String>()
+    };
+    let path = format!("/v1/records?q=doc-7&after={}", encode(&receipt.to_string()));
+    assert_eq!(numbers(&served.get(&path).is(200)), [2]);
+    assert_eq!(
+        numbers(&served.get("/v1/records?q=doc-7&after=acme/2").is(200)),
+        [2]
+    );
+    served
+        .get("/v1/records?after=acme/9")
+        .is_problem(503, "unavailable");
+    let mut foreign = receipt;
+    foreign["record_hash"] = json!("0".repeat(64));
+    let path = format!("/v1/records?after={}", encode(&foreign.to_string()));
+    served.get(&path).is_problem(409, "conflict");
+    served
+        .get("/v1/records?after=acme")
+        .is_problem(400, "bad-request");
+}
+
+#[test]
+fn records_come_as_lines_when_that_is_accepted() {
+    let served = filled(3);
+    let answer = served.send(
+        "GET",
+        "/v1/records?order=seq&limit=3&q=ada",
+        &["Accept: application/x-ndjson"],
+        b"",
+    );
+    assert_eq!(answer.header("content-type"), Some("application/x-ndjson"));
+    let text = answer.text();
+    let lines: Vec<Value> = text
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    assert_eq!(lines.len(), 3);
+    assert_eq!(lines[2]["record"]["sequence_number"], 3);
+}
+
+#[test]
+fn personal_values_are_shown_and_found_and_not_in_the_leaf() {
+    let served = Served::open();
+    let mut personal = event(1);
+    personal["actor"]["email"] = json!("ada@example.com");
+    personal["source_event_id"] = json!("ext-77");
+    served.post("/v1/events?tenant=acme", &personal).is(201);
+    let list = served.get("/v1/records?q=email:ada@example.com").is(200);
+    let record = &list["records"][0];
+    assert_eq!(
+        record["record"]["event"]["actor"]["email"],
+        "ada@example.com"
+    );
+    assert!(!record["leaf"].as_str().unwrap().contains("ada@example.com"));
+    let by_source = served.get("/v1/records/ext-77").is(200);
+    assert_eq!(by_source["record_hash"], record["record_hash"]);
+}

@@ -1,0 +1,157 @@
+//! Thin and end to end: an event in, its receipt, the record, the proof; and what is described is
+//! what is served.
+
+use indelible_api::openapi::ROUTES;
+use indelible_proof::receipt::Receipt;
+use indelible_proof::registry::RecordProof;
+use serde_json::{Value, json};
+
+use crate::support::{Served, event};
+
+#[test]
+fn an_event_goes_in_and_comes_back_with_its_proof() {
+    let served = Served::open();
+    let first = served.post("/v1/events?tenant=acme", &event(1));
+    let receipt = first.is(201)["receipt"].clone();
+    assert_eq!(receipt["tenant_id"], "acme");
+    assert_eq!(receipt["sequence_number"], 1, "log.created is 0");
+    let again = served.post("/v1/events?tenant=acme", &event(1));
+    assert_eq!(again.is(200)["receipt"], receipt, "one receipt for ever");
+    let mut other = event(1);
+    other["outcome"] = json!("failure");
+    let problem = served
+        .post("/v1/events?tenant=acme", &other)
+        .is_problem(409, "conflict");
+    assert_eq!(
+        (&problem["receipt"], &problem["pointer"]),
+        (&receipt, &json!("/audit_id"))
+    );
+    let id = receipt["audit_id"].as_str().unwrap();
+    let record = served.get(&format!("/v1/records/{id}")).is(200);
+    assert_eq!(record["record_hash"], receipt["record_hash"]);
+    let parsed: Receipt = serde_json::from_value(receipt.clone()).unwrap();
+    parsed
+        .check(record["leaf"].as_str().unwrap().as_bytes())
+        .unwrap();
+    let proof = served.get(&format!("/v1/records/{id}/proof"));
+    let proof: RecordProof = serde_json::from_value(proof.is(200)).unwrap();
+    assert_eq!(proof.receipt, parsed);
+    let checkpoints = served.get("/v1/checkpoints").is(200);
+    let registry = checkpoints["registry"]["checkpoint"].as_str().unwrap();
+    assert!(registry.starts_with("indelible.dev/test\n"), "{registry}");
+    assert!(
+        checkpoints["tenants"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .any(|t| t["tenant_id"] == "acme")
+    );
+    served.end().unwrap();
+}
+
+#[test]
+fn whose_an_event_is_follows_url_then_event_then_default() {
+    let served = Served::open();
+    let mut named = event(1);
+    named["tenant_id"] = json!("globex");
+    let receipt = |answer: Value| answer["receipt"]["tenant_id"].as_str().unwrap().to_owned();
+    assert_eq!(receipt(served.post("/v1/events", &named).is(201)), "globex");
+    assert_eq!(
+        receipt(served.post("/v1/events", &event(2)).is(201)),
+        "default"
+    );
+    let problem = served
+        .post("/v1/events?tenant=acme", &named)
+        .is_problem(422, "invalid-event");
+    assert_eq!(problem["problems"][0]["code"], "tenant-mismatch");
+    served
+        .post("/v1/events?tenant=_system", &event(3))
+        .is_problem(404, "not-found");
+    served
+        .post("/v1/events?tenant=a%20b", &event(3))
+        .is_problem(400, "bad-request");
+    served
+        .post("/v1/events?tennant=a", &event(3))
+        .is_problem(400, "bad-request");
+}
+
+#[test]
+fn everything_wrong_with_an_event_is_told_at_once() {
+    let served = Served::open();
+    let wrong = json!({"event_type": "document.viewed", "outcome": "nonsense", "actor": 5});
+    let problem = served
+        .post("/v1/events", &wrong)
+        .is_problem(422, "invalid-event");
+    assert!(
+        problem["problems"].as_array().unwrap().len() >= 2,
+        "{problem}"
+    );
+    let broken = served.send(
+        "POST",
+        "/v1/events",
+        &["Content-Type: application/json"],
+        b"{\"a\":",
+    );
+    broken.is_problem(422, "invalid-event");
+    let deep = "[".repeat(100_000);
+    let deep = served.send(
+        "POST",
+        "/v1/events",
+        &["Content-Type: application/json"],
+        deep.as_bytes(),
+    );
+    deep.is_problem(422, "invalid-event");
+}
+
+#[test]
+fn what_is_described_is_what_is_served() {
+    let served = Served::open();
+    let document = served.get("/openapi.json").is(200);
+    assert_eq!(document["openapi"], "3.1.0");
+    for route in ROUTES {
+        let path = route
+            .path
+            .replace("{audit_id}", "nobody")
+            .replace("{id}", "nobody");
+        let method = route.method.to_uppercase();
+        let answer = served.send(&method, &path, &[], b"");
+        assert_ne!(answer.status, 405, "{method} {path}");
+        if answer.status == 404 {
+            let detail = answer.json()["detail"].clone();
+            assert_ne!(detail, "there is no such path", "{method} {path}");
+        }
+        let described = &document["paths"][route.path][route.method]["responses"];
+        assert!(
+            described[answer.status.to_string()].is_object(),
+            "{method} {path}: {answer:?}"
+        );
+        served
+            .send("PATCH", &path, &[], b"")
+            .is_problem(405, "method-not-allowed");
+    }
+    served.get("/v2/nothing").is_problem(404, "not-found");
+}
+
+#[test]
+fn pages_are_here_and_may_load_nothing_from_elsewhere() {
+    let served = Served::open();
+    for (path, kind) in [
+        ("/", "text/html"),
+        ("/docs", "text/html"),
+        ("/ui/app.js", "text/javascript"),
+        ("/ui/style.css", "text/css"),
+    ] {
+        let page = served.get(path);
+        assert_eq!(page.status, 200, "{path}");
+        assert!(page.header("content-type").unwrap().starts_with(kind));
+        let policy = page.header("content-security-policy").unwrap();
+        assert!(
+            policy.starts_with("default-src 'none'") && !policy.contains("unsafe"),
+            "{policy}"
+        );
+        assert_eq!(page.header("x-content-type-options"), Some("nosniff"));
+    }
+    served
+        .get("/ui/..%2fCargo.toml")
+        .is_problem(404, "not-found");
+}

@@ -1,0 +1,344 @@
+//! A server in this process, and a client that speaks HTTP by hand, so that it can be a bad one.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use indelible_api::{CreateKey, CreatedKey, Role};
+use indelible_event::Micros;
+use indelible_log::verify::Anchors;
+use indelible_log::{
+    Clock, Env, KeySigner, Keyring, Limits, Log, MasterKey, Options, Random, Signer, Stores,
+};
+use indelible_proof::note::SigningKey;
+use indelible_proof::signer::SignerState;
+use indelible_server::{Parts, Server, Settings, Stop, access};
+use indelible_store::memory::{MemoryLedger, MemoryState};
+use indelible_store::{Result, State};
+use serde_json::{Value, json};
+
+const ORIGIN: &str = "indelible.dev/test";
+
+struct Real;
+
+impl Clock for Real {
+    fn now(&self) -> Micros {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+        Micros(i64::try_from(since.as_micros()).unwrap())
+    }
+}
+
+struct Counting(Mutex<u64>);
+
+impl Random for Counting {
+    fn fill(&self, bytes: &mut [u8]) {
+        for chunk in bytes.chunks_mut(8) {
+            let mut state = self.0.lock().unwrap();
+            *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+            let mut z = *state;
+            z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+            z ^= z >> 27;
+            chunk.copy_from_slice(&z.to_le_bytes()[..chunk.len()]);
+        }
+    }
+}
+
+#[derive(Clone, Debug, Default)]
+struct Kept(Arc<Mutex<Option<Vec<u8>>>>);
+
+impl SignerState for Kept {
+    type Error = String;
+
+    fn load(&self) -> std::result::Result<Option<Vec<u8>>, String> {
+        Ok(self.0.lock().unwrap().clone())
+    }
+
+    fn compare_and_swap(
+        &self,
+        old: Option<&[u8]>,
+        new: &[u8],
+    ) -> std::result::Result<bool, String> {
+        let mut kept = self.0.lock().unwrap();
+        let same = kept.as_deref() == old;
+        if same {
+            *kept = Some(new.to_vec());
+        }
+        Ok(same)
+    }
+}
+
+/// A running server; stopped when dropped.
+pub struct Served {
+    pub address: SocketAddr,
+    stop: Stop,
+    thread: Option<JoinHandle<Result<()>>>,
+    pub ledger: Arc<MemoryLedger>,
+    keys: Vec<CreatedKey>,
+}
+
+/// An answer.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: u16,
+    pub headers: Vec<(String, String)>,
+    pub body: Vec<u8>,
+}
+
+pub fn env() -> Env {
+    Env {
+        clock: Arc::new(Real),
+        random: Arc::new(Counting(Mutex::new(7))),
+    }
+}
+
+impl Served {
+    /// One without keys, with the default limits.
+    pub fn open() -> Self {
+        Self::start(&[], |_| {})
+    }
+
+    /// One with keys of these roles and tenants.
+    pub fn closed(keys: &[(Role, Option<&str>)]) -> Self {
+        Self::start(keys, |_| {})
+    }
+
+    pub fn start(keys: &[(Role, Option<&str>)], change: impl FnOnce(&mut Settings)) -> Self {
+        let mut settings = Settings {
+            publish_interval: Duration::from_millis(50),
+            verify_interval: Duration::from_millis(100),
+            ..Settings::default()
+        };
+        change(&mut settings);
+        let ledger = Arc::new(MemoryLedger::new());
+        let state: Arc<dyn State> = Arc::new(MemoryState::new());
+        let env = env();
+        let keys = keys.iter().map(|(role, tenants)| {
+            let wanted = CreateKey {
+                role: *role,
+                tenants: tenants.map(|names| names.split(' ').map(str::to_owned).collect()),
+                name: None,
+            };
+            access::create(state.as_ref(), &wanted, &env).unwrap()
+        });
+        let keys = keys.collect();
+        let stores = Stores {
+            ledger: ledger.clone(),
+            state,
+        };
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let server = Server::new(parts(stores, &ledger, env), settings, listener).unwrap();
+        let stop = server.stop();
+        let thread = Some(std::thread::spawn(move || server.run()));
+        Self {
+            address,
+            stop,
+            thread,
+            ledger,
+            keys,
+        }
+    }
+
+    /// The bearer text of the n-th key.
+    pub fn key(&self, n: usize) -> &str {
+        &self.keys[n].bearer
+    }
+
+    pub fn connect(&self) -> TcpStream {
+        let stream = TcpStream::connect(self.address).unwrap();
+        stream
+            .set_read_timeout(Some(Duration::from_secs(20)))
+            .unwrap();
+        stream
+    }
+
+    /// Sends a request with these header lines and gives the answer.
+    pub fn send(&self, method: &str, path: &str, headers: &[&str], body: &[u8]) -> Answer {
+        let mut stream = self.connect();
+        let mut head = format!("{method} {path} HTTP/1.1\r\nHost: {}\r\n", self.address);
+        for header in headers {
+            head.push_str(header);
+            head.push_str("\r\n");
+        }
+        head.push_str(&format!("Content-Length: {}\r\n\r\n", body.len()));
+        // The server may answer and close before it has read everything.
+        let _ = stream
+            .write_all(head.as_bytes())
+            .and_then(|()| stream.write_all(body));
+        answer(&mut stream).unwrap()
+    }
+
+    pub fn get(&self, path: &str) -> Answer {
+        self.send("GET", path, &[], b"")
+    }
+
+    /// As `get`, with the n-th key.
+    pub fn get_as(&self, n: usize, path: &str) -> Answer {
+        let header = format!("Authorization: Bearer {}", self.key(n));
+        self.send("GET", path, &[&header], b"")
+    }
+
+    pub fn post(&self, path: &str, body: &Value) -> Answer {
+        self.send(
+            "POST",
+            path,
+            &["Content-Type: application/json"],
+            body.to_string().as_bytes(),
+        )
+    }
+
+    pub fn post_as(&self, n: usize, path: &str, body: &Value) -> Answer {
+        let header = format!("Authorization: Bearer {}", self.key(n));
+        let headers = ["Content-Type: application/json", header.as_str()];
+        self.send("POST", path, &headers, body.to_string().as_bytes())
+    }
+
+    /// Stops it and gives how it ended.
+    pub fn end(mut self) -> Result<()> {
+        self.stop.stop();
+        self.thread.take().unwrap().join().unwrap()
+    }
+
+    pub fn tell_to_stop(&self) {
+        self.stop.stop();
+    }
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        self.stop.stop();
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+pub fn parts(stores: Stores, ledger: &Arc<MemoryLedger>, env: Env) -> Parts {
+    let key = SigningKey::from_seed(ORIGIN, &[3; 32]).unwrap();
+    let kept = Kept::default();
+    let signer: Arc<dyn Signer> = Arc::new(KeySigner::new(&key, ORIGIN, kept).unwrap());
+    let master = MasterKey::from_bytes([9; 32]);
+    let rows: Arc<dyn State> = Arc::new(MemoryState::new());
+    let keyring = Keyring::open(rows, Some(master), env.random.clone()).unwrap();
+    let options = Options {
+        origin: ORIGIN.to_owned(),
+        verifier_key: key.verifier_key().to_string(),
+        create_tenants: true,
+        limits: Limits::default(),
+    };
+    let log = Log::open(
+        stores.clone(),
+        keyring.clone(),
+        Some(signer),
+        options,
+        env.clone(),
+    );
+    let anchors = Anchors {
+        key: Some(key.verifier_key()),
+        kept: None,
+        values: true,
+    };
+    Parts {
+        log: log.unwrap(),
+        stores,
+        index: ledger.clone(),
+        keyring,
+        env,
+        anchors: Arc::new(move || anchors.clone()),
+    }
+}
+
+/// Reads one answer.
+pub fn answer(stream: &mut TcpStream) -> std::io::Result<Answer> {
+    let mut reader = BufReader::new(stream);
+    let mut line = String::new();
+    reader.read_line(&mut line)?;
+    let ended = || std::io::Error::from(std::io::ErrorKind::UnexpectedEof);
+    let status = line
+        .split(' ')
+        .nth(1)
+        .and_then(|s| s.parse().ok())
+        .ok_or_else(ended)?;
+    let mut headers = Vec::new();
+    loop {
+        let mut line = String::new();
+        reader.read_line(&mut line)?;
+        let line = line.trim_end();
+        if line.is_empty() {
+            break;
+        }
+        let (name, value) = line.split_once(':').ok_or_else(ended)?;
+        headers.push((name.to_ascii_lowercase(), value.trim().to_owned()));
+    }
+    let length = headers.iter().find(|(name, _)| name == "content-length");
+    let length = length.map_or(0, |(_, value)| value.parse().unwrap());
+    let mut body = vec![0; length];
+    reader.read_exact(&mut body)?;
+    Ok(Answer {
+        status,
+        headers,
+        body,
+    })
+}
+
+impl Answer {
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers
+            .iter()
+            .find(|(n, _)| n == name)
+            .map(|(_, value)| value.as_str())
+    }
+
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+
+    pub fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap_or_else(|e| panic!("{e}: {self:?}"))
+    }
+
+    /// The JSON of an answer that must have this status.
+    #[track_caller]
+    pub fn is(&self, status: u16) -> Value {
+        assert_eq!(self.status, status, "{}", self.text());
+        self.json()
+    }
+
+    /// A problem document of this status and kind.
+    #[track_caller]
+    pub fn is_problem(&self, status: u16, kind: &str) -> Value {
+        let problem = self.is(status);
+        assert_eq!(
+            self.header("content-type"),
+            Some("application/problem+json")
+        );
+        let expected = format!("https://indelible.dev/problems/{kind}");
+        assert_eq!(problem["type"], expected, "{problem}");
+        assert_eq!(problem["status"], status);
+        for member in ["title", "detail", "next", "request_id"] {
+            assert!(
+                problem[member].as_str().is_some_and(|t| !t.is_empty()),
+                "{member}: {problem}"
+            );
+        }
+        if status == 503 {
+            assert!(self.header("retry-after").is_some());
+        }
+        problem
+    }
+}
+
+/// Event `n`, with an id of its own.
+pub fn event(n: usize) -> Value {
+    json!({
+        "actor": {"id": "ada", "type": "user"},
+        "audit_id": format!("019a9b00-0000-7000-8000-{n:012x}"),
+        "data": {"n": n},
+        "event_type": "document.viewed",
+        "occurred_at": "2026-01-20T09:00:00Z",
+        "outcome": "success",
+        "target": {"id": format!("doc-{n}"), "type": "document"},
+    })
+}
