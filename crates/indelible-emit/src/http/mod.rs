@@ -1,0 +1,1 @@
+//! Delivery over HTTP: `POST /v1/events:batch`, one event per line.
