@@ -112,7 +112,11 @@ impl Part for Vec<String> {
         Json::List(self.into_iter().map(Json::Text).collect())
     }
     fn weight(&self, _depth: usize) -> Option<usize> {
-        Some(self.iter().map(|text| size_of::<String>() + text.len()).sum())
+        Some(
+            self.iter()
+                .map(|text| size_of::<String>() + text.len())
+                .sum(),
+        )
     }
 }
 
