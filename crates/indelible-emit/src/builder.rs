@@ -229,7 +229,7 @@ impl EventBuilder<'_> {
         self
     }
 
-    /// Any other field of the event model. What the builder has a step for is overwritten by it.
+    /// Any other field of the event model; where the builder has a step for it, the step wins.
     pub fn with(mut self, set: impl FnOnce(&mut Event)) -> Self {
         set(self.more().rest.get_or_insert_default());
         self

@@ -140,7 +140,10 @@ impl More {
     }
 }
 
-fn actor(actor: Actor, rest: Option<indelible_event::event::Actor>) -> indelible_event::event::Actor {
+fn actor(
+    actor: Actor,
+    rest: Option<indelible_event::event::Actor>,
+) -> indelible_event::event::Actor {
     let mut rest = rest.unwrap_or_default();
     rest.kind = Some(actor.kind.as_str().to_owned());
     rest.id = Some(actor.id.into());
@@ -161,7 +164,10 @@ fn actor(actor: Actor, rest: Option<indelible_event::event::Actor>) -> indelible
 fn proof_of(proof: proof::Proof, occurred_at: Micros) -> Proof {
     Proof {
         kind: Some(proof.kind.to_owned()),
-        data: proof.data.map(Payload::into_json).filter(|json| *json != Json::Null),
+        data: proof
+            .data
+            .map(Payload::into_json)
+            .filter(|json| *json != Json::Null),
         url: proof.url,
         hash: proof.hash,
         captured_at: Some(proof.captured_at.unwrap_or(occurred_at).to_rfc3339()),

@@ -13,7 +13,11 @@ impl Retry {
         }
         let doubled = self
             .delay_first
-            .saturating_mul(1_u32.checked_shl(attempts.saturating_sub(1)).unwrap_or(u32::MAX))
+            .saturating_mul(
+                1_u32
+                    .checked_shl(attempts.saturating_sub(1))
+                    .unwrap_or(u32::MAX),
+            )
             .min(self.delay_max);
         doubled - doubled / 4 * u32::from(random) / 255
     }
@@ -31,9 +35,10 @@ mod tests {
             delay_max: Duration::from_secs(2),
         };
         let ms = |attempts, random| retry.delay(attempts, None, random).as_millis();
-        assert_eq!([1, 2, 3, 4, 5, 6, 60].map(|n| ms(n, 0)), [
-            100, 200, 400, 800, 1_600, 2_000, 2_000
-        ]);
+        assert_eq!(
+            [1, 2, 3, 4, 5, 6, 60].map(|n| ms(n, 0)),
+            [100, 200, 400, 800, 1_600, 2_000, 2_000]
+        );
         assert_eq!([1, 6].map(|n| ms(n, 255)), [75, 1_500]);
         let asked = |s| retry.delay(1, Some(Duration::from_secs(s)), 255);
         assert_eq!([asked(1), asked(60)].map(|d| d.as_secs()), [1, 2]);

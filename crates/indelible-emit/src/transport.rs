@@ -50,6 +50,10 @@ pub trait Transport: Send {
     /// It must return within a bounded time. A panic counts as [`Verdict::Again`] for all.
     fn deliver(&mut self, batch: &[Outgoing]) -> Vec<Verdict>;
 
+    /// Called after every batch and, about once per interval, when there is none: for what need not
+    /// keep anybody waiting.
+    fn rest(&mut self) {}
+
     /// Called once, after the last batch of an emitter that was closed.
     fn finish(&mut self) {}
 }
@@ -61,6 +65,10 @@ impl<T: Transport + ?Sized> Transport for Box<T> {
 
     fn deliver(&mut self, batch: &[Outgoing]) -> Vec<Verdict> {
         (**self).deliver(batch)
+    }
+
+    fn rest(&mut self) {
+        (**self).rest();
     }
 
     fn finish(&mut self) {

@@ -56,6 +56,7 @@ impl<T: Transport> Worker<T> {
             if let Some(flush) = batch.flushed {
                 shared.fulfil(flush);
             }
+            let _ = guarded(|| self.transport.rest());
         }
         // What it does at its end must not keep the end from being told.
         let _ = guarded(|| self.transport.finish());
@@ -87,7 +88,9 @@ impl<T: Transport> Worker<T> {
             add(&self.end.0.counters.retried, open.entries.len());
             let mut random = [0];
             self.end.0.surroundings.fill(&mut random);
-            self.end.0.pause(retry.delay(attempts, after, random[0]), epoch);
+            self.end
+                .0
+                .pause(retry.delay(attempts, after, random[0]), epoch);
         }
         subtract(&self.end.0.counters.under_way, taken);
     }
