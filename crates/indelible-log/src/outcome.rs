@@ -52,10 +52,28 @@ pub(crate) struct Job {
     done: Condvar,
 }
 
-#[derive(Debug)]
+/// Called once with all outcomes.
+type Then = Box<dyn FnOnce(Vec<Outcome>) + Send>;
+
 struct JobState {
     outcomes: Vec<Option<Outcome>>,
     open: usize,
+    then: Option<Then>,
+}
+
+impl std::fmt::Debug for JobState {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} of {} open", self.open, self.outcomes.len())
+    }
+}
+
+impl JobState {
+    fn take(&mut self) -> Vec<Outcome> {
+        std::mem::take(&mut self.outcomes)
+            .into_iter()
+            .flatten()
+            .collect()
+    }
 }
 
 impl Job {
@@ -66,6 +84,7 @@ impl Job {
             state: Mutex::new(JobState {
                 outcomes,
                 open: events,
+                then: None,
             }),
             done: Condvar::new(),
         })
@@ -80,9 +99,26 @@ impl Job {
                 state.open -= 1;
             }
         }
-        if state.open == 0 {
-            self.done.notify_all();
+        if state.open > 0 {
+            return;
         }
+        self.done.notify_all();
+        if let Some(then) = state.then.take() {
+            let outcomes = state.take();
+            drop(state);
+            then(outcomes);
+        }
+    }
+
+    fn then(&self, then: Then) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if state.open > 0 {
+            state.then = Some(then);
+            return;
+        }
+        let outcomes = state.take();
+        drop(state);
+        then(outcomes);
     }
 
     fn wait(&self) -> Vec<Outcome> {
@@ -93,10 +129,7 @@ impl Job {
                 .wait(state)
                 .unwrap_or_else(PoisonError::into_inner);
         }
-        std::mem::take(&mut state.outcomes)
-            .into_iter()
-            .flatten()
-            .collect()
+        state.take()
     }
 }
 
@@ -110,6 +143,15 @@ impl Pending {
     /// submission, in order.
     pub fn wait(self) -> Vec<Outcome> {
         self.0.wait()
+    }
+
+    /// Calls `then` with what [`Pending::wait`] would give, as soon as it is there: for callers that
+    /// have no thread to wait with.
+    ///
+    /// It is called on the thread that acknowledges, or at once on this one, so it must be quick and
+    /// must not wait; handing the outcomes on is what it is for.
+    pub fn then(self, then: impl FnOnce(Vec<Outcome>) + Send + 'static) {
+        self.0.then(Box::new(then));
     }
 }
 
@@ -129,5 +171,45 @@ pub(crate) fn settle_all(outcomes: impl IntoIterator<Item = (Ticket, Outcome)>) 
             Some((next.index, outcome))
         });
         job.settle(std::iter::once((index, outcome)).chain(more));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use std::sync::mpsc::channel;
+
+    use super::*;
+
+    fn refused(index: usize) -> (usize, Outcome) {
+        (index, Outcome::Refused(Vec::new()))
+    }
+
+    #[test]
+    fn what_is_to_follow_is_called_once_with_all_outcomes() {
+        let job = Job::new(2);
+        let (sender, receiver) = channel();
+        Pending(Arc::clone(&job)).then(move |outcomes| sender.send(outcomes.len()).unwrap());
+        job.settle([refused(1)].into_iter());
+        assert!(receiver.try_recv().is_err());
+        job.settle([refused(0)].into_iter());
+        assert_eq!(receiver.recv(), Ok(2));
+        assert!(receiver.recv().is_err(), "it is called once and dropped");
+    }
+
+    #[test]
+    fn what_follows_something_settled_is_called_at_once() {
+        let job = Job::new(1);
+        job.settle([refused(0)].into_iter());
+        let (sender, receiver) = channel();
+        Pending(job).then(move |outcomes| sender.send(outcomes.len()).unwrap());
+        assert_eq!(receiver.try_recv(), Ok(1));
+        let (sender, receiver) = channel();
+        Pending(Job::new(0)).then(move |outcomes| sender.send(outcomes.len()).unwrap());
+        assert_eq!(
+            receiver.try_recv(),
+            Ok(0),
+            "an empty batch has nothing to wait for"
+        );
     }
 }

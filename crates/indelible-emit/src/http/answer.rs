@@ -6,48 +6,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use indelible_api::{BatchResponse, Defect, ItemResult, Problem as Document};
 use indelible_event::{Problem, ProblemCode};
-use indelible_proof::receipt::Receipt;
-use serde::Deserialize;
 
 use super::again;
 use crate::transport::Verdict;
-
-#[derive(Deserialize)]
-struct Batch {
-    results: Vec<Item>,
-}
-
-#[derive(Deserialize)]
-struct Item {
-    index: usize,
-    status: u16,
-    receipt: Option<Receipt>,
-    problem: Option<Document>,
-}
-
-#[derive(Deserialize, Default)]
-struct Document {
-    #[serde(default)]
-    title: String,
-    #[serde(default)]
-    detail: String,
-    pointer: Option<String>,
-    #[serde(default)]
-    problems: Vec<Defect>,
-    receipt: Option<Box<Receipt>>,
-}
-
-#[derive(Deserialize)]
-struct Defect {
-    #[serde(default)]
-    pointer: String,
-    #[serde(default)]
-    code: String,
-    #[serde(default)]
-    message: String,
-    offset: Option<usize>,
-}
 
 /// One verdict per event of the batch.
 pub(super) fn verdicts(
@@ -57,78 +20,59 @@ pub(super) fn verdicts(
     events: usize,
 ) -> Vec<Verdict> {
     if status != 200 {
-        let document: Document = serde_json::from_slice(body).unwrap_or_default();
-        return vec![verdict(status, after, None, document); events];
+        let document = serde_json::from_slice::<Document>(body).ok();
+        return vec![verdict(status, after, document); events];
     }
-    let Ok(batch) = serde_json::from_slice::<Batch>(body) else {
+    let Ok(batch) = serde_json::from_slice::<BatchResponse>(body) else {
         return again(events, after, "the server's answer cannot be read");
     };
     let mut verdicts = again(events, after, "the server said nothing of the event");
     for item in batch.results {
-        if let Some(place) = verdicts.get_mut(item.index) {
-            let document = item.problem.unwrap_or_default();
-            *place = verdict(item.status, after, item.receipt, document);
+        let index = usize::try_from(item.index).ok();
+        if let Some(place) = index.and_then(|index| verdicts.get_mut(index)) {
+            *place = match item.result {
+                ItemResult::Receipt(receipt) => Verdict::Committed(receipt),
+                ItemResult::Problem(document) => verdict(item.status, after, Some(*document)),
+            };
         }
     }
     verdicts
 }
 
-fn verdict(
-    status: u16,
-    after: Option<Duration>,
-    receipt: Option<Receipt>,
-    document: Document,
-) -> Verdict {
-    let reason = || -> Arc<str> { document.in_words(status).into() };
-    match (status, receipt) {
-        (200 | 201, Some(receipt)) => Verdict::Committed(receipt),
-        (409, _) => Verdict::Conflict(document.receipt),
-        (400 | 413 | 422, _) if !document.problems.is_empty() => {
-            Verdict::Refused(document.into_problems())
+fn verdict(status: u16, after: Option<Duration>, document: Option<Document>) -> Verdict {
+    let reason: Arc<str> = match &document {
+        Some(document) => document.to_string().into(),
+        None => format!("the server answered {status}").into(),
+    };
+    match (status, document) {
+        (409, document) => Verdict::Conflict(document.and_then(|document| document.receipt)),
+        (400 | 413 | 422, Some(document)) if !document.problems.is_empty() => {
+            Verdict::Refused(document.problems.into_iter().map(problem).collect())
         }
-        (404 | 408 | 425 | 429 | 500.., _) => Verdict::Again {
-            after,
-            reason: reason(),
-        },
-        _ => Verdict::Failed(reason()),
+        (404 | 408 | 425 | 429 | 500.., _) => Verdict::Again { after, reason },
+        _ => Verdict::Failed(reason),
     }
 }
 
-impl Document {
-    fn in_words(&self, status: u16) -> String {
-        let Self { title, detail, .. } = self;
-        let place = self.pointer.as_deref().unwrap_or_default();
-        match (title.is_empty(), detail.is_empty()) {
-            (true, true) => format!("the server answered {status}"),
-            (false, true) => format!("{title} ({status})"),
-            _ => format!("{title} ({status}): {place} {detail}").replace(":  ", ": "),
+fn problem(defect: Defect) -> Problem {
+    let known = ProblemCode::ALL
+        .iter()
+        .find(|code| code.as_str() == defect.code);
+    let (code, message) = match known {
+        Some(code) => (*code, defect.message),
+        // A newer server; its word stands in the message.
+        None => {
+            let message = format!("{} [{}]", defect.message, defect.code);
+            (ProblemCode::Contradiction, message)
         }
-    }
-
-    fn into_problems(self) -> Vec<Problem> {
-        let problems = self.problems.into_iter();
-        problems.map(Defect::into_problem).collect()
-    }
-}
-
-impl Defect {
-    fn into_problem(self) -> Problem {
-        let known = ProblemCode::ALL
-            .iter()
-            .find(|code| code.as_str() == self.code);
-        let (code, message) = match known {
-            Some(code) => (*code, self.message),
-            // A newer server; its word stands in the message.
-            None => {
-                let message = format!("{} [{}]", self.message, self.code);
-                (ProblemCode::Contradiction, message)
-            }
-        };
-        let problem = Problem::at(self.pointer, code, message);
-        match self.offset {
-            Some(offset) => problem.with_offset(offset),
-            None => problem,
-        }
+    };
+    let problem = Problem::at(defect.pointer, code, message);
+    let offset = defect
+        .offset
+        .and_then(|offset| usize::try_from(offset).ok());
+    match offset {
+        Some(offset) => problem.with_offset(offset),
+        None => problem,
     }
 }
 
@@ -141,19 +85,22 @@ pub(super) fn retry_after(value: &str) -> Option<Duration> {
 mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
     use super::*;
+    use indelible_proof::receipt::Receipt;
 
     const RECEIPT: &str = r#"{"tenant_id":"acme","audit_id":"019a9b00-0000-7000-8000-000000000001","sequence_number":7,"record_hash":"0000000000000000000000000000000000000000000000000000000000000000","ingested_at":"2026-11-20T09:00:00.000000Z"}"#;
+
+    const P: &str = r#""type":"t","title":"T","detail":"d","next":"n""#;
 
     #[test]
     fn every_event_gets_its_own_verdict_and_neighbours_are_unharmed() {
         let body = format!(
             r#"{{"results":[
             {{"index":0,"status":201,"receipt":{RECEIPT}}},
-            {{"index":2,"status":422,"problem":{{"type":"t","title":"T","status":422,"detail":"d",
-              "next":"n","problems":[{{"pointer":"/outcome","code":"unknown-word","message":"m"}},
+            {{"index":2,"status":422,"problem":{{{P},"status":422,
+              "problems":[{{"pointer":"/outcome","code":"unknown-word","message":"m"}},
               {{"pointer":"/x","code":"new-code","message":"m","offset":3}}]}}}},
-            {{"index":3,"status":409,"problem":{{"title":"T","detail":"d","receipt":{RECEIPT}}}}},
-            {{"index":4,"status":503,"problem":{{"title":"T","detail":"d"}}}},
+            {{"index":3,"status":409,"problem":{{{P},"status":409,"receipt":{RECEIPT}}}}},
+            {{"index":4,"status":503,"problem":{{{P},"status":503}}}},
             {{"index":9,"status":201,"receipt":{RECEIPT}}}
             ],"accepted":1,"repeated":0,"rejected":3}}"#
         );
@@ -170,7 +117,9 @@ mod tests {
             ("m [new-code]", Some(3))
         );
         assert_eq!(verdicts[3], Verdict::Conflict(Some(Box::new(receipt))));
-        assert!(matches!(&verdicts[4], Verdict::Again { reason, .. } if &**reason == "T (503): d"));
+        assert!(
+            matches!(&verdicts[4], Verdict::Again { reason, .. } if &**reason == "T (503): d; n")
+        );
     }
 
     #[test]

@@ -11,12 +11,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ureq::Agent;
-use ureq::tls::{RootCerts, TlsConfig};
+use ureq::tls::{Certificate, RootCerts, TlsConfig};
 
 use crate::transport::{Outgoing, Transport, Verdict};
 
 const PATH: &str = "/v1/events:batch";
-const NDJSON: &str = "application/x-ndjson";
 /// Below this many bytes a body is sent as it is.
 const COMPRESS_BYTES_MIN: usize = 1_024;
 /// The fastest level; it takes a fifth of the time that a server needs for an event.
@@ -44,6 +43,9 @@ pub enum AddressError {
     /// The key cannot be sent.
     #[error("the api key has characters that cannot be sent")]
     Key,
+    /// This machine trusts no certificates, so no server can prove to be the one that is meant.
+    #[error("no trusted certificates were found; install them, or name a file in SSL_CERT_FILE")]
+    NothingTrusted,
 }
 
 /// The transport to a server.
@@ -104,9 +106,13 @@ impl Http {
             }
             key => key.map(|key| format!("Bearer {key}")),
         };
+        let roots = match scheme {
+            Some("https") => trusted().ok_or(AddressError::NothingTrusted)?,
+            _ => RootCerts::new_with_certs(&[]),
+        };
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let tls = TlsConfig::builder()
-            .root_certs(RootCerts::PlatformVerifier)
+            .root_certs(roots)
             .unversioned_rustls_crypto_provider(provider)
             .build();
         let config = Agent::config_builder()
@@ -131,8 +137,8 @@ impl Http {
         let mut request = self
             .agent
             .post(&self.url)
-            .header("content-type", NDJSON)
-            .header("accept", "application/json");
+            .header("content-type", indelible_api::NDJSON)
+            .header("accept", indelible_api::JSON);
         if let Some(encoding) = encoding {
             request = request.header("content-encoding", encoding);
         }
@@ -185,6 +191,17 @@ impl Transport for Http {
             )],
         }
     }
+}
+
+/// The certificates that this machine trusts (on Linux also those named by `SSL_CERT_FILE`); `None`
+/// when there are none.
+fn trusted() -> Option<RootCerts> {
+    let found = rustls_native_certs::load_native_certs().certs;
+    let roots: Vec<_> = found
+        .iter()
+        .map(|der| Certificate::from_der(der).to_owned())
+        .collect();
+    (!roots.is_empty()).then(|| RootCerts::new_with_certs(&roots))
 }
 
 fn body(batch: &[Outgoing]) -> (Vec<u8>, Option<&'static str>) {

@@ -1,0 +1,31 @@
+//! The wire of Indelible: what a request and a response look like, problem documents (RFC 9457),
+//! the limits that both sides keep, and the OpenAPI description made from the table of routes.
+//!
+//! What it is not: HTTP. Nothing here opens a socket, and nothing decides who may. The server and
+//! every client of it share these types, so that a field has one name. Source: `docs/server.md`.
+
+pub mod events;
+pub mod keys;
+pub mod ledger;
+pub mod limits;
+pub mod openapi;
+pub mod problem;
+pub mod records;
+mod schemas;
+
+pub use events::{BatchItem, BatchResponse, ItemResult, Submitted};
+pub use keys::{CreateKey, CreatedKey, Key, Keys, Role};
+pub use ledger::{
+    Checkpoints, Completeness, CreateTenant, Health, Integrity, RegistryCheckpoint, Tenant,
+    TenantCheckpoint, Tenants, Verdict,
+};
+pub use problem::{CONTENT_TYPE as PROBLEM_CONTENT_TYPE, Defect, Problem, ProblemKind};
+pub use records::{Record, RecordList, Unreadable};
+
+/// Content type of one event, a JSON array of events, and every answer that is not a problem.
+pub const JSON: &str = "application/json";
+/// Content type of one event, or one record, per line.
+pub const NDJSON: &str = "application/x-ndjson";
+/// Names one request in telemetry and problem documents; taken over when it is `[A-Za-z0-9._-]`, at
+/// most 64 characters.
+pub const REQUEST_ID: &str = "x-request-id";

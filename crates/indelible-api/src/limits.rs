@@ -1,0 +1,34 @@
+//! Every limit of the wire, in one place, units last in the name.
+//!
+//! What a single event may be is said in `indelible_event::limits`. Source: `docs/server.md`.
+
+use indelible_event::limits::EVENT_RAW_BYTES_MAX;
+
+/// Events of one batch.
+pub const BATCH_EVENTS_MAX: usize = 100_000;
+/// A request's body as it is sent, compressed or not, in bytes.
+pub const BODY_BYTES_MAX: usize = 64 << 20;
+/// A batch after decompression, in bytes.
+pub const DECODED_BYTES_MAX: u64 = 256 << 20;
+/// The body of a request that carries one event, in bytes, before and after decompression.
+pub const EVENT_BODY_BYTES_MAX: usize = EVENT_RAW_BYTES_MAX;
+/// The body of any other request, in bytes.
+pub const SMALL_BODY_BYTES_MAX: usize = 16 << 10;
+/// Records of one page.
+pub const PAGE_RECORDS_MAX: usize = 1_000;
+/// Records of a page when nobody says.
+pub const PAGE_RECORDS_DEFAULT: usize = 100;
+/// A query text, in bytes.
+pub const QUERY_BYTES_MAX: usize = 4_096;
+/// A cursor, in bytes.
+pub const CURSOR_BYTES_MAX: usize = 1_024;
+/// A request id that is taken over, in characters.
+pub const REQUEST_ID_CHARS_MAX: usize = 64;
+/// Tenants that one key is bound to.
+pub const KEY_TENANTS_MAX: usize = 1_000;
+/// The name of a key, in characters.
+pub const KEY_NAME_CHARS_MAX: usize = 128;
+
+const _: () = assert!(EVENT_BODY_BYTES_MAX < BODY_BYTES_MAX);
+const _: () = assert!((BODY_BYTES_MAX as u64) < DECODED_BYTES_MAX);
+const _: () = assert!(PAGE_RECORDS_DEFAULT <= PAGE_RECORDS_MAX);

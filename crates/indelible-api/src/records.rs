@@ -1,0 +1,50 @@
+//! Records as they are read: the leaf, byte for byte, and what a program wants without parsing it.
+
+use indelible_merkle::Hash;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+/// One record.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Record {
+    /// The record as JSON, with the personal values that may be shown put back in their places. Raw,
+    /// so that numbers keep every digit.
+    pub record: Box<RawValue>,
+    /// RFC 6962 leaf hash of `leaf`.
+    pub record_hash: Hash,
+    /// The exact bytes that were hashed.
+    pub leaf: String,
+}
+
+/// One page of an answer.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct RecordList {
+    /// The records, in order.
+    pub records: Vec<Record>,
+    /// Give it as `cursor` for the next page; null when there is none.
+    pub next_cursor: Option<String>,
+    /// The mark of the index that all pages of this answer are as of.
+    pub indexed_up_to: u64,
+    /// Records that the answer may lack because they cannot be read.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unreadable: Vec<Unreadable>,
+    /// Tenants whose personal values were not searched, since their keys are not at hand.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unsearched: Vec<String>,
+}
+
+/// Records that cannot be read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unreadable {
+    /// Whose they are, if that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tenant_id: Option<String>,
+    /// Sequence number of the first of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first: Option<u64>,
+    /// Sequence number of the last of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last: Option<u64>,
+    /// Where the damage is.
+    pub place: String,
+}

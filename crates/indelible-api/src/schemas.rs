@@ -1,0 +1,306 @@
+//! JSON Schemas of the shapes, by hand, and the test that real values have exactly these members.
+
+use serde_json::{Map, Value, json};
+
+/// Every schema by name.
+pub(crate) fn schemas() -> Value {
+    let mut all = Map::new();
+    for group in [events(), records(), ledger(), keys()] {
+        if let Value::Object(group) = group {
+            all.extend(group);
+        }
+    }
+    Value::Object(all)
+}
+
+fn text() -> Value {
+    json!({"type": "string"})
+}
+
+fn count() -> Value {
+    json!({"type": "integer", "minimum": 0})
+}
+
+fn hash() -> Value {
+    json!({"type": "string", "pattern": "^[0-9a-f]{64}$"})
+}
+
+fn time() -> Value {
+    json!({"type": "string", "format": "date-time"})
+}
+
+fn or_null(of: &str) -> Value {
+    json!({"type": [of, "null"]})
+}
+
+fn list(of: &str) -> Value {
+    json!({"type": "array", "items": reference(of)})
+}
+
+fn reference(name: &str) -> Value {
+    json!({"$ref": format!("#/components/schemas/{name}")})
+}
+
+/// An object of these members, of which the first `required` must be there.
+fn object(required: usize, members: &[(&str, Value)]) -> Value {
+    let properties: Map<String, Value> = members
+        .iter()
+        .map(|(name, schema)| ((*name).to_owned(), schema.clone()))
+        .collect();
+    let names: Vec<_> = members
+        .iter()
+        .take(required)
+        .map(|(name, _)| *name)
+        .collect();
+    json!({"type": "object", "properties": properties, "required": names})
+}
+
+fn events() -> Value {
+    json!({
+        "Event": {
+            "type": "object",
+            "description": "An event as spec/event.md has it; unknown keys are kept.",
+            "properties": {
+                "audit_id": text(),
+                "tenant_id": text(),
+                "event_type": text(),
+                "occurred_at": text(),
+                "outcome": text(),
+                "actor": {"type": "object"},
+                "target": {"type": "object"},
+            },
+            "required": ["event_type", "actor", "outcome"],
+            "additionalProperties": true,
+        },
+        "Receipt": object(5, &[
+            ("tenant_id", text()),
+            ("audit_id", json!({"type": "string", "format": "uuid"})),
+            ("sequence_number", count()),
+            ("record_hash", hash()),
+            ("ingested_at", time()),
+        ]),
+        "Submitted": object(1, &[("receipt", reference("Receipt"))]),
+        "BatchItem": object(2, &[
+            ("index", count()),
+            ("status", json!({"type": "integer"})),
+            ("receipt", reference("Receipt")),
+            ("problem", reference("Problem")),
+        ]),
+        "BatchResponse": object(4, &[
+            ("results", list("BatchItem")),
+            ("accepted", count()),
+            ("repeated", count()),
+            ("rejected", count()),
+        ]),
+        "Defect": object(3, &[
+            ("pointer", text()), ("code", text()), ("message", text()), ("offset", count()),
+        ]),
+        "Problem": object(5, &[
+            ("type", json!({"type": "string", "format": "uri"})),
+            ("title", text()),
+            ("status", json!({"type": "integer", "minimum": 400, "maximum": 599})),
+            ("detail", text()),
+            ("next", text()),
+            ("pointer", text()),
+            ("problems", list("Defect")),
+            ("receipt", reference("Receipt")),
+            ("request_id", text()),
+        ]),
+    })
+}
+
+fn records() -> Value {
+    json!({
+        "Record": object(3, &[
+            ("record", json!({"type": "object"})),
+            ("record_hash", hash()),
+            ("leaf", text()),
+        ]),
+        "RecordList": object(3, &[
+            ("records", list("Record")),
+            ("next_cursor", or_null("string")),
+            ("indexed_up_to", count()),
+            ("unreadable", list("Unreadable")),
+            ("unsearched", json!({"type": "array", "items": text()})),
+        ]),
+        "Unreadable": object(1, &[
+            ("place", text()), ("tenant_id", text()), ("first", count()), ("last", count()),
+        ]),
+        "RecordProof": {
+            "type": "object",
+            "description": "A proof as spec/receipt.md has it: what indelible verify takes.",
+        },
+    })
+}
+
+fn ledger() -> Value {
+    json!({
+        "Checkpoints": object(2, &[
+            ("registry", json!({"anyOf": [reference("RegistryCheckpoint"), {"type": "null"}]})),
+            ("tenants", list("TenantCheckpoint")),
+        ]),
+        "RegistryCheckpoint": object(3, &[
+            ("size", count()), ("snapshot", text()), ("checkpoint", text()),
+        ]),
+        "TenantCheckpoint": object(5, &[
+            ("tenant_id", text()),
+            ("log_id", text()),
+            ("size", count()),
+            ("root", hash()),
+            ("checkpoint", text()),
+        ]),
+        "Tenants": object(1, &[("tenants", list("Tenant"))]),
+        "CreateTenant": object(1, &[("tenant_id", text())]),
+        "Tenant": object(6, &[
+            ("tenant_id", text()),
+            ("log_id", or_null("string")),
+            ("records", or_null("integer")),
+            ("published", count()),
+            ("last_ingested_at", or_null("string")),
+            ("verdict", json!({"anyOf": [reference("Verdict"), {"type": "null"}]})),
+        ]),
+        "Verdict": object(6, &[
+            ("verified_at", time()),
+            ("records", count()),
+            ("integrity", json!({"enum": ["anchored", "consistent_not_anchored", "broken"]})),
+            ("findings", json!({"type": "array", "items": text()})),
+            ("completeness", list("Completeness")),
+            ("unnumbered", count()),
+        ]),
+        "Completeness": object(3, &[
+            ("stream", text()), ("verdict", text()), ("clean", json!({"type": "boolean"})),
+        ]),
+        "Health": object(1, &[
+            ("status", json!({"enum": ["ok", "failing"]})),
+            ("reasons", json!({"type": "array", "items": text()})),
+        ]),
+    })
+}
+
+fn keys() -> Value {
+    let role = json!({"enum": crate::Role::ALL.map(crate::Role::word)});
+    let tenants = json!({"type": ["array", "null"], "items": text()});
+    json!({
+        "Key": object(6, &[
+            ("id", text()),
+            ("role", role.clone()),
+            ("tenants", tenants.clone()),
+            ("name", or_null("string")),
+            ("created_at", time()),
+            ("revoked_at", or_null("string")),
+        ]),
+        "Keys": object(1, &[("keys", list("Key"))]),
+        "CreateKey": object(1, &[
+            ("role", role),
+            ("tenants", tenants),
+            ("name", or_null("string")),
+        ]),
+        "CreatedKey": object(2, &[("key", reference("Key")), ("bearer", text())]),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use std::collections::BTreeSet;
+
+    use serde::Serialize;
+    use serde::de::DeserializeOwned;
+
+    use super::*;
+
+    /// A value of the schema with every member, made from the schema alone.
+    fn example(schema: &Value, all: &Value) -> Value {
+        if let Some(name) = schema["$ref"].as_str() {
+            let name = name.rsplit('/').next().unwrap();
+            return match name {
+                "Event" | "RecordProof" => json!({}),
+                _ => example(&all[name], all),
+            };
+        }
+        if let Some(first) = schema["anyOf"].get(0) {
+            return example(first, all);
+        }
+        if let Some(first) = schema["enum"].get(0) {
+            return first.clone();
+        }
+        let kind = schema["type"].get(0).unwrap_or(&schema["type"]);
+        match kind.as_str().unwrap() {
+            "object" => {
+                let empty = Map::new();
+                let members = schema["properties"].as_object().unwrap_or(&empty);
+                let members = members.iter().map(|(k, v)| (k.clone(), example(v, all)));
+                Value::Object(members.collect())
+            }
+            "array" => json!([example(&schema["items"], all)]),
+            "integer" => json!(schema["minimum"].as_u64().unwrap_or(0)),
+            "boolean" => json!(true),
+            _ if schema["format"] == "uuid" => json!("019a9b00-0000-7000-8000-000000000001"),
+            _ if schema["format"] == "date-time" => json!("2026-11-20T09:00:00.000000Z"),
+            _ if schema["pattern"].is_string() => json!("0".repeat(64)),
+            _ => json!("acme"),
+        }
+    }
+
+    fn agrees<T: Serialize + DeserializeOwned>(name: &str) {
+        let all = schemas();
+        let mut full = example(&all[name], &all);
+        if name == "BatchItem" {
+            full.as_object_mut().unwrap().remove("problem");
+        }
+        let read: T = serde_json::from_value(full.clone())
+            .unwrap_or_else(|error| panic!("{name}: {error}: {full}"));
+        let written = serde_json::to_value(read).unwrap();
+        let names = |value: &Value| -> BTreeSet<String> {
+            value.as_object().unwrap().keys().cloned().collect()
+        };
+        assert_eq!(names(&written), names(&full), "{name}");
+        // What the schema calls required is what cannot be left out, and is always written.
+        let required = all[name]["required"].as_array().unwrap();
+        for member in names(&full) {
+            let mut less = full.clone();
+            less.as_object_mut().unwrap().remove(&member);
+            let needed = required.contains(&json!(member));
+            let may_be_null = all[name]["properties"][&member]["type"]
+                .as_array()
+                .is_some_and(|kinds| kinds.contains(&json!("null")))
+                || all[name]["properties"][&member]["anyOf"].is_array();
+            if needed && !may_be_null && name != "BatchItem" {
+                assert!(
+                    serde_json::from_value::<T>(less).is_err(),
+                    "{name}.{member}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn shapes_are_as_their_schemas_say() {
+        agrees::<indelible_proof::receipt::Receipt>("Receipt");
+        agrees::<crate::Submitted>("Submitted");
+        agrees::<crate::BatchItem>("BatchItem");
+        agrees::<crate::Problem>("Problem");
+        agrees::<crate::Defect>("Defect");
+        agrees::<crate::Unreadable>("Unreadable");
+        agrees::<crate::Checkpoints>("Checkpoints");
+        agrees::<crate::RegistryCheckpoint>("RegistryCheckpoint");
+        agrees::<crate::TenantCheckpoint>("TenantCheckpoint");
+        agrees::<crate::Tenants>("Tenants");
+        agrees::<crate::CreateTenant>("CreateTenant");
+        agrees::<crate::Tenant>("Tenant");
+        agrees::<crate::Verdict>("Verdict");
+        agrees::<crate::Completeness>("Completeness");
+        agrees::<crate::Health>("Health");
+        agrees::<crate::Key>("Key");
+        agrees::<crate::Keys>("Keys");
+        agrees::<crate::CreateKey>("CreateKey");
+        agrees::<crate::CreatedKey>("CreatedKey");
+        // A batch: its items are either of two, which the example cannot choose.
+        let batch = crate::BatchResponse::default();
+        let names = serde_json::to_value(batch).unwrap();
+        let properties = schemas()["BatchResponse"]["properties"].clone();
+        let of =
+            |v: &Value| -> BTreeSet<String> { v.as_object().unwrap().keys().cloned().collect() };
+        assert_eq!(of(&names), of(&properties));
+    }
+}
