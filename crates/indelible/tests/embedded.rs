@@ -70,7 +70,7 @@ fn what_the_ledger_refuses_says_so_in_its_ticket() {
         panic!("{bad:?}")
     };
     let pointers: Vec<_> = problems.iter().map(|p| p.pointer.as_str()).collect();
-    assert_eq!(pointers, ["/actor/id", "/event_type"]);
+    assert_eq!(pointers, ["/event_type", "/actor/id"]);
     assert!(
         good.committed_blocking(SOON).is_ok(),
         "neighbours are unharmed"
