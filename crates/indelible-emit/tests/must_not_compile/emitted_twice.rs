@@ -1,4 +1,5 @@
 //! One builder emits one event.
+//~ use of moved value: `event`
 
 use indelible_emit::{Actor, Emitter};
 

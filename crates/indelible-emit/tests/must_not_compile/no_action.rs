@@ -1,4 +1,5 @@
 //! An event without its action does not compile.
+//~ no method named `actor` found for struct `NeedsAction
 
 use indelible_emit::{Actor, Emitter};
 

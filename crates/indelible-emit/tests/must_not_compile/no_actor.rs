@@ -1,4 +1,5 @@
 //! An event without its actor does not compile.
+//~ no method named `target` found for struct `NeedsActor
 
 use indelible_emit::{Actor, Emitter};
 

@@ -1,4 +1,5 @@
 //! An event without its outcome does not compile.
+//~ no method named `emit` found for struct `NeedsOutcome
 
 use indelible_emit::{Actor, Emitter};
 

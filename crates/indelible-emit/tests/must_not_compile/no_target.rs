@@ -1,4 +1,5 @@
 //! An event without its target does not compile.
+//~ no method named `succeeded` found for struct `NeedsTarget
 
 use indelible_emit::{Actor, Emitter};
 

@@ -1,4 +1,5 @@
 //! An event without its tenant does not compile.
+//~ no method named `action` found for reference `&Emitter`
 
 use indelible_emit::{Actor, Emitter};
 
