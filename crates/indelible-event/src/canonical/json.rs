@@ -124,6 +124,17 @@ impl Object {
         self.0.is_empty()
     }
 
+    /// About how many bytes of memory the members take; `None` when they are nested so that this
+    /// object has more than `depth` levels, itself the first.
+    pub fn weight_within(&self, depth: usize) -> Option<usize> {
+        let depth = depth.checked_sub(1)?;
+        let mut sum = 0;
+        for (key, value) in &self.0 {
+            sum += size_of::<(String, Json)>() + key.len() + value.weight_within(depth)?;
+        }
+        Some(sum)
+    }
+
     /// Takes members that are in order already and have no key twice.
     pub(crate) fn from_sorted(members: Vec<(String, Json)>) -> Self {
         Self(members)
@@ -200,6 +211,25 @@ impl Json {
         let mut out = Vec::new();
         self.write(&mut out);
         out
+    }
+
+    /// About how many bytes of memory are behind the value; `None` when it is nested deeper than
+    /// `depth` levels.
+    pub fn weight_within(&self, depth: usize) -> Option<usize> {
+        match self {
+            Self::Null | Self::Bool(_) => Some(0),
+            Self::Number(number) => Some(number.token().len()),
+            Self::Text(text) => Some(text.len()),
+            Self::List(items) => {
+                let depth = depth.checked_sub(1)?;
+                let mut sum = 0;
+                for item in items {
+                    sum += size_of::<Self>() + item.weight_within(depth)?;
+                }
+                Some(sum)
+            }
+            Self::Object(object) => object.weight_within(depth),
+        }
     }
 
     /// The text, if this is a string.

@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::canonical::{Json, Number, Object};
+use crate::limits::DEPTH_MAX;
 use crate::problem::{Problem, ProblemCode};
 use crate::words::{ActorType, Outcome};
 use part::{Part, give_member, take_member};
@@ -39,6 +40,15 @@ macro_rules! model {
                     let mut members = self.more;
                     $(give_member(&mut members, $key, self.$field);)+
                     Json::Object(members)
+                }
+
+                fn weight(&self, depth: usize) -> Option<usize> {
+                    let mut sum = self.more.weight_within(depth)?;
+                    let depth = depth.checked_sub(1)?;
+                    $(if let Some(part) = &self.$field {
+                        sum += part.weight(depth)?;
+                    })+
+                    Some(sum)
                 }
             }
         )+
@@ -271,6 +281,12 @@ impl Event {
         })
     }
 
+    /// About how many bytes of memory it takes; `None` when it is nested deeper than an event may
+    /// be ([`DEPTH_MAX`]).
+    pub fn weight(&self) -> Option<usize> {
+        Some(size_of::<Self>() + Part::weight(self, DEPTH_MAX)?)
+    }
+
     /// The event as a JSON value.
     pub fn into_json(self) -> Json {
         self.give()
@@ -334,6 +350,16 @@ mod tests {
             String::from_utf8(event.to_canonical()).unwrap(),
             r#"{"actor":{"id":"publisher","type":"agent"},"data":{"n":1},"event_type":"content.publish","outcome":"success","target":{"id":"456","type":"post"}}"#
         );
+    }
+
+    #[test]
+    fn what_is_nested_too_deep_has_no_weight() {
+        let nested = |depth| (0..depth).fold(Json::Null, |inner, _| Json::List(vec![inner]));
+        let weight = |depth| Event::default().with_data(nested(depth)).weight();
+        assert!(weight(1) > Event::default().weight());
+        assert!(weight(DEPTH_MAX - 1).is_some());
+        assert_eq!(weight(DEPTH_MAX), None);
+        assert_eq!(weight(1_000), None);
     }
 
     #[test]

@@ -14,6 +14,8 @@ pub(super) trait Part: Sized {
     fn take(json: Json) -> Result<Self, Json>;
     /// Writes the value.
     fn give(self) -> Json;
+    /// The bytes behind the value; `None` when it is nested deeper than `depth`.
+    fn weight(&self, depth: usize) -> Option<usize>;
 }
 
 impl Part for String {
@@ -26,6 +28,9 @@ impl Part for String {
     }
     fn give(self) -> Json {
         Json::Text(self)
+    }
+    fn weight(&self, _depth: usize) -> Option<usize> {
+        Some(self.len())
     }
 }
 
@@ -40,6 +45,9 @@ impl Part for bool {
     fn give(self) -> Json {
         Json::Bool(self)
     }
+    fn weight(&self, _depth: usize) -> Option<usize> {
+        Some(0)
+    }
 }
 
 impl Part for Number {
@@ -52,6 +60,9 @@ impl Part for Number {
     }
     fn give(self) -> Json {
         Json::Number(self)
+    }
+    fn weight(&self, _depth: usize) -> Option<usize> {
+        Some(self.token().len())
     }
 }
 
@@ -66,6 +77,9 @@ impl Part for Json {
     fn give(self) -> Json {
         self
     }
+    fn weight(&self, depth: usize) -> Option<usize> {
+        self.weight_within(depth)
+    }
 }
 
 impl Part for Object {
@@ -78,6 +92,9 @@ impl Part for Object {
     }
     fn give(self) -> Json {
         Json::Object(self)
+    }
+    fn weight(&self, depth: usize) -> Option<usize> {
+        self.weight_within(depth)
     }
 }
 
@@ -93,6 +110,13 @@ impl Part for Vec<String> {
     }
     fn give(self) -> Json {
         Json::List(self.into_iter().map(Json::Text).collect())
+    }
+    fn weight(&self, _depth: usize) -> Option<usize> {
+        Some(
+            self.iter()
+                .map(|text| size_of::<String>() + text.len())
+                .sum(),
+        )
     }
 }
 
@@ -110,6 +134,10 @@ impl Part for BTreeMap<String, String> {
     }
     fn give(self) -> Json {
         Json::Object(self.into_iter().collect())
+    }
+    fn weight(&self, _depth: usize) -> Option<usize> {
+        let texts = self.iter().flat_map(|(key, value)| [key, value]);
+        Some(texts.map(|text| size_of::<String>() + text.len()).sum())
     }
 }
 

@@ -1,0 +1,114 @@
+//! Benchmark of `emit` on the caller's thread, beside a boxed push into a bounded queue in the same
+//! run: the floor that any hand-over to another thread has.
+//!
+//! Events are made beforehand and moved in; the builder's own work is measured apart. Every
+//! operation is timed by itself for the percentiles, and bursts as a whole for the means. What
+//! reading the clock costs is told and not taken off. Behind the emitter is a transport that
+//! answers at once, so that what is measured is the caller's part and not a ledger.
+
+mod measure;
+mod subjects;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use indelible_bench::machine::Machine;
+use indelible_bench::report::{Figure, Report, Target};
+
+use crate::measure::Times;
+
+/// Whatever stops a benchmark.
+pub type Fault = Box<dyn std::error::Error + Send + Sync>;
+
+/// The allocator of the command that is shipped.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+const PART: &str = "emit";
+const FLOOR: &str = "boxed push";
+const EMIT: &str = "emit, event moved in";
+
+/// Benchmark of emit on the caller's thread, beside a boxed push.
+#[derive(Clone, Debug, Parser)]
+#[command(name = "emit")]
+pub struct Settings {
+    /// Operations of each kind and round
+    #[arg(long, default_value_t = 400_000)]
+    pub events: usize,
+    /// Operations between pauses that let the reader catch up
+    #[arg(long, default_value_t = 2_000)]
+    pub burst: usize,
+    /// Rounds; the median round counts
+    #[arg(long, default_value_t = 5)]
+    rounds: usize,
+    /// Print one JSON document instead of the table
+    #[arg(long)]
+    json: bool,
+}
+
+#[expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "this is where a run is told"
+)]
+fn main() -> ExitCode {
+    let settings = Settings::parse();
+    match run(&settings) {
+        Ok(report) if settings.json => println!("{:#}", report.json()),
+        Ok(report) => print!("{}", report.table()),
+        Err(fault) => {
+            eprintln!("the benchmark stopped: {fault}");
+            return ExitCode::from(3);
+        }
+    }
+    ExitCode::SUCCESS
+}
+
+fn run(settings: &Settings) -> Result<Report, Fault> {
+    let machine = Machine::look(std::path::Path::new("."));
+    let said = serde_json::json!({"events": settings.events, "burst": settings.burst});
+    let mut report = Report::new(machine, said);
+    let mut rounds: [Vec<Times>; 4] = Default::default();
+    for _ in 0..settings.rounds.max(1) {
+        rounds[0].push(subjects::clock(settings));
+        rounds[1].push(subjects::boxed_push(settings));
+        rounds[2].push(subjects::emit(settings)?);
+        rounds[3].push(subjects::builder_and_emit(settings)?);
+    }
+    let none = [None; 3];
+    let targets = [Some(150.0), Some(600.0), None];
+    let [clock, floor, emit, whole] = rounds.map(Times::median);
+    tell(&mut report, "clock, read once", &clock, none);
+    tell(&mut report, FLOOR, &floor, none);
+    tell(&mut report, EMIT, &emit, targets);
+    tell(&mut report, "builder and emit", &whole, none);
+    report.figure(Figure {
+        part: PART,
+        name: format!("{EMIT}, mean, against a {FLOOR}"),
+        value: emit.mean / floor.mean,
+        unit: "times",
+        target: Some(Target::AtMost(5.0)),
+        ratio: None,
+    });
+    let said = "percentiles hold one reading of the clock each; means hold none";
+    report.note(PART, said.to_owned());
+    Ok(report)
+}
+
+fn tell(report: &mut Report, name: &str, times: &Times, targets: [Option<f64>; 3]) {
+    report.plain(PART, &format!("{name}, mean"), times.mean, "ns");
+    for ((percentile, value), target) in ["p50", "p99", "p99.9"]
+        .into_iter()
+        .zip(times.percentiles)
+        .zip(targets)
+    {
+        report.figure(Figure {
+            part: PART,
+            name: format!("{name}, {percentile}"),
+            value,
+            unit: "ns",
+            target: target.map(Target::AtMost),
+            ratio: None,
+        });
+    }
+}

@@ -1,0 +1,176 @@
+//! From a draft to the bytes that are delivered; on the worker.
+//!
+//! Not here: whether the event may be committed, which the ledger decides. What leaves this machine
+//! has its secrets replaced here, by the same rules as the ledger's.
+
+use indelible_event::canonical::{Json, Number};
+use indelible_event::event::{Context, Event, Failure, Performance, Proof, Target};
+use indelible_event::limits::EVENT_RAW_BYTES_MAX;
+use indelible_event::redact::redact;
+use indelible_event::{EventView, Micros, Problem, ProblemCode};
+
+use crate::actor::Actor;
+use crate::draft::{Built, Draft, More, Said};
+use crate::emitter::tenant;
+use crate::options::Options;
+use crate::payload::Payload;
+use crate::proof;
+use crate::transport::Outgoing;
+
+/// Makes the bytes of events.
+pub(crate) struct Encoder {
+    service: Option<String>,
+    travels: bool,
+}
+
+impl Encoder {
+    /// An encoder of events that travel to another machine, or do not.
+    pub(crate) fn new(options: &Options, travels: bool) -> Self {
+        Self {
+            service: options.service.clone(),
+            travels,
+        }
+    }
+
+    /// The bytes of an event.
+    pub(crate) fn encode(&self, draft: Draft) -> Result<Outgoing, Vec<Problem>> {
+        let tenant = tenant(&draft.tenant)?;
+        let audit_id = draft.audit_id;
+        let mut event = match draft.said {
+            Said::Built(built) => built.into_event(draft.occurred_at),
+            Said::Whole(event) => *event,
+        };
+        event.audit_id.get_or_insert_with(|| audit_id.to_string());
+        event
+            .occurred_at
+            .get_or_insert_with(|| draft.occurred_at.to_rfc3339());
+        if let Some(service) = &self.service {
+            let source = event.source.get_or_insert_default();
+            source.service.get_or_insert_with(|| service.clone());
+        }
+        if self.travels && event.more.get("tenant_id").is_none() {
+            event.more.insert("tenant_id", tenant.as_str());
+        }
+        let mut bytes = event.into_json().to_canonical();
+        if bytes.len() > EVENT_RAW_BYTES_MAX {
+            let text = format!(
+                "the event is {} bytes long and may have {EVENT_RAW_BYTES_MAX}",
+                bytes.len()
+            );
+            return Err(vec![Problem::at("", ProblemCode::TooLarge, text)]);
+        }
+        if self.travels {
+            let view = EventView::parse(&bytes).ok();
+            if let Some(redacted) = view.and_then(|view| redact(&view)) {
+                bytes = redacted.bytes;
+            }
+        }
+        Ok(Outgoing {
+            tenant,
+            audit_id,
+            event: bytes,
+        })
+    }
+}
+
+impl Built {
+    fn into_event(self, occurred_at: Micros) -> Event {
+        let more = self.more.map(|more| *more).unwrap_or_default();
+        let (mut event, target_name) = more.into_event(occurred_at);
+        event.event_type = Some(self.event_type.into());
+        event.outcome = Some(self.outcome.as_str().to_owned());
+        event.actor = Some(actor(self.actor, event.actor.take()));
+        let [kind, id] = self.target;
+        let target = event.target.take().unwrap_or_default();
+        event.target = Some(Target {
+            kind: Some(kind.into()),
+            id: Some(id.into()),
+            name: target_name.or(target.name),
+            ..target
+        });
+        event
+    }
+}
+
+impl More {
+    /// The event without what every event has, and the target's name.
+    fn into_event(self, occurred_at: Micros) -> (Event, Option<String>) {
+        let mut event = self.rest.map(|event| *event).unwrap_or_default();
+        let set = |place: &mut Option<String>, value: Option<String>| {
+            if value.is_some() {
+                *place = value;
+            }
+        };
+        set(&mut event.description, self.description);
+        set(&mut event.category, self.category);
+        set(&mut event.severity, self.severity);
+        set(&mut event.platform, self.platform);
+        set(&mut event.lane, self.lane);
+        set(&mut event.idempotency_key, self.idempotency_key);
+        let context = [
+            &self.correlation_id,
+            &self.request_id,
+            &self.trace_id,
+            &self.span_id,
+            &self.parent_id,
+        ];
+        if context.into_iter().any(Option::is_some) {
+            let context: &mut Context = event.context.get_or_insert_default();
+            set(&mut context.correlation_id, self.correlation_id);
+            set(&mut context.request_id, self.request_id);
+            set(&mut context.trace_id, self.trace_id);
+            set(&mut context.span_id, self.span_id);
+            set(&mut context.parent_id, self.parent_id);
+        }
+        if self.error_code.is_some() || self.error_message.is_some() {
+            let error: &mut Failure = event.error.get_or_insert_default();
+            set(&mut error.code, self.error_code);
+            set(&mut error.message, self.error_message);
+        }
+        if let Some(ms) = self.duration_ms.and_then(Number::from_f64) {
+            let performance: &mut Performance = event.performance.get_or_insert_default();
+            performance.duration_ms = Some(ms);
+        }
+        if let Some(proof) = self.proof {
+            event.proof = Some(proof_of(proof, occurred_at));
+        }
+        event.data = self.data.map(Payload::into_json).or(event.data);
+        event.metadata = self.metadata.map(Payload::into_json).or(event.metadata);
+        (event, self.target_name)
+    }
+}
+
+fn actor(
+    actor: Actor,
+    rest: Option<indelible_event::event::Actor>,
+) -> indelible_event::event::Actor {
+    let mut rest = rest.unwrap_or_default();
+    rest.kind = Some(actor.kind.as_str().to_owned());
+    rest.id = Some(actor.id.into());
+    let Some(more) = actor.more else {
+        return rest;
+    };
+    indelible_event::event::Actor {
+        name: more.name.or(rest.name),
+        email: more.email.or(rest.email),
+        role: more.role.or(rest.role),
+        ip: more.ip.or(rest.ip),
+        user_agent: more.user_agent.or(rest.user_agent),
+        session_id: more.session_id.or(rest.session_id),
+        ..rest
+    }
+}
+
+fn proof_of(proof: proof::Proof, occurred_at: Micros) -> Proof {
+    Proof {
+        kind: Some(proof.kind.to_owned()),
+        data: proof
+            .data
+            .map(Payload::into_json)
+            .filter(|json| *json != Json::Null),
+        url: proof.url,
+        hash: proof.hash,
+        captured_at: Some(proof.captured_at.unwrap_or(occurred_at).to_rfc3339()),
+        ..Proof::default()
+    }
+}

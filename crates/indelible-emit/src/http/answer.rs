@@ -1,0 +1,155 @@
+//! What the server's answer means for each event.
+//!
+//! What may pass by itself is tried again: no room, a store out of reach, an address behind which
+//! nothing listens yet. What a person must correct is not: a key, an event.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use indelible_api::{BatchResponse, Defect, ItemResult, Problem as Document};
+use indelible_event::{Problem, ProblemCode};
+
+use super::again;
+use crate::transport::Verdict;
+
+/// One verdict per event of the batch.
+pub(super) fn verdicts(
+    status: u16,
+    after: Option<Duration>,
+    body: &[u8],
+    events: usize,
+) -> Vec<Verdict> {
+    if status != 200 {
+        let document = serde_json::from_slice::<Document>(body).ok();
+        return vec![verdict(status, after, document); events];
+    }
+    let Ok(batch) = serde_json::from_slice::<BatchResponse>(body) else {
+        return again(events, after, "the server's answer cannot be read");
+    };
+    let mut verdicts = again(events, after, "the server said nothing of the event");
+    for item in batch.results {
+        let index = usize::try_from(item.index).ok();
+        if let Some(place) = index.and_then(|index| verdicts.get_mut(index)) {
+            *place = match item.result {
+                ItemResult::Receipt(receipt) => Verdict::Committed(receipt),
+                ItemResult::Problem(document) => verdict(item.status, after, Some(*document)),
+            };
+        }
+    }
+    verdicts
+}
+
+fn verdict(status: u16, after: Option<Duration>, document: Option<Document>) -> Verdict {
+    let reason: Arc<str> = match &document {
+        Some(document) => document.to_string().into(),
+        None => format!("the server answered {status}").into(),
+    };
+    match (status, document) {
+        (409, document) => Verdict::Conflict(document.and_then(|document| document.receipt)),
+        (400 | 413 | 422, Some(document)) if !document.problems.is_empty() => {
+            Verdict::Refused(document.problems.into_iter().map(problem).collect())
+        }
+        (404 | 408 | 425 | 429 | 500.., _) => Verdict::Again { after, reason },
+        _ => Verdict::Failed(reason),
+    }
+}
+
+fn problem(defect: Defect) -> Problem {
+    let known = ProblemCode::ALL
+        .iter()
+        .find(|code| code.as_str() == defect.code);
+    let (code, message) = match known {
+        Some(code) => (*code, defect.message),
+        // A newer server; its word stands in the message.
+        None => {
+            let message = format!("{} [{}]", defect.message, defect.code);
+            (ProblemCode::Contradiction, message)
+        }
+    };
+    let problem = Problem::at(defect.pointer, code, message);
+    let offset = defect
+        .offset
+        .and_then(|offset| usize::try_from(offset).ok());
+    match offset {
+        Some(offset) => problem.with_offset(offset),
+        None => problem,
+    }
+}
+
+/// `Retry-After` in seconds; dates are not read, the back-off does for them.
+pub(super) fn retry_after(value: &str) -> Option<Duration> {
+    value.trim().parse().ok().map(Duration::from_secs)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+    use indelible_proof::receipt::Receipt;
+
+    const RECEIPT: &str = r#"{"tenant_id":"acme","audit_id":"019a9b00-0000-7000-8000-000000000001","sequence_number":7,"record_hash":"0000000000000000000000000000000000000000000000000000000000000000","ingested_at":"2026-11-20T09:00:00.000000Z"}"#;
+
+    const P: &str = r#""type":"t","title":"T","detail":"d","next":"n""#;
+
+    #[test]
+    fn every_event_gets_its_own_verdict_and_neighbours_are_unharmed() {
+        let body = format!(
+            r#"{{"results":[
+            {{"index":0,"status":201,"receipt":{RECEIPT}}},
+            {{"index":2,"status":422,"problem":{{{P},"status":422,
+              "problems":[{{"pointer":"/outcome","code":"unknown-word","message":"m"}},
+              {{"pointer":"/x","code":"new-code","message":"m","offset":3}}]}}}},
+            {{"index":3,"status":409,"problem":{{{P},"status":409,"receipt":{RECEIPT}}}}},
+            {{"index":4,"status":503,"problem":{{{P},"status":503}}}},
+            {{"index":9,"status":201,"receipt":{RECEIPT}}}
+            ],"accepted":1,"repeated":0,"rejected":3}}"#
+        );
+        let verdicts = verdicts(200, None, body.as_bytes(), 5);
+        let receipt: Receipt = serde_json::from_str(RECEIPT).unwrap();
+        assert_eq!(verdicts[0], Verdict::Committed(receipt.clone()));
+        assert!(matches!(verdicts[1], Verdict::Again { .. }));
+        let Verdict::Refused(problems) = &verdicts[2] else {
+            panic!("{:?}", verdicts[2])
+        };
+        assert_eq!(problems[0].code, ProblemCode::UnknownWord);
+        assert_eq!(
+            (problems[1].message.as_str(), problems[1].offset),
+            ("m [new-code]", Some(3))
+        );
+        assert_eq!(verdicts[3], Verdict::Conflict(Some(Box::new(receipt))));
+        assert!(
+            matches!(&verdicts[4], Verdict::Again { reason, .. } if &**reason == "T (503): d; n")
+        );
+    }
+
+    #[test]
+    fn what_may_pass_is_tried_again_and_what_a_person_must_correct_is_not() {
+        let after = Some(Duration::from_secs(3));
+        for status in [404, 408, 429, 500, 502, 503, 504] {
+            let verdicts = verdicts(status, after, b"<html>", 2);
+            let again = |v: &Verdict| matches!(v, Verdict::Again { after: a, .. } if *a == after);
+            assert!(
+                verdicts.len() == 2 && verdicts.iter().all(again),
+                "{status}"
+            );
+        }
+        for status in [301, 400, 401, 403, 405, 415, 422] {
+            let verdicts = verdicts(status, after, b"", 1);
+            assert!(matches!(verdicts[..], [Verdict::Failed(_)]), "{status}");
+        }
+        for body in [
+            &b"{}"[..],
+            b"",
+            b"{\"results\":[{\"index\":0,\"status\":201}]",
+        ] {
+            let verdicts = verdicts(200, None, body, 1);
+            assert!(matches!(verdicts[..], [Verdict::Again { .. }]));
+        }
+    }
+
+    #[test]
+    fn retry_after_is_read_in_seconds() {
+        assert_eq!(retry_after(" 7 "), Some(Duration::from_secs(7)));
+        assert_eq!(retry_after("Wed, 21 Oct 2026 07:28:00 GMT"), None);
+    }
+}

@@ -1,0 +1,226 @@
+//! Delivery over HTTP: `POST /v1/events:batch`, one event per line, zstd.
+//!
+//! A batch whose outcome is unknown is sent again with the same ids, which the ledger answers with
+//! the receipts it gave before; so a broken connection is no failure. Not here: when to try again
+//! (`retry`). TLS is rustls with ring, and trusts what the operating system trusts. Redirects are
+//! not followed: the key is for the server that was named. Source: `docs/sdk.md`, "Over HTTP".
+
+mod answer;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use ureq::Agent;
+use ureq::tls::{Certificate, RootCerts, TlsConfig};
+
+use crate::transport::{Outgoing, Transport, Verdict};
+
+const PATH: &str = "/v1/events:batch";
+/// Below this many bytes a body is sent as it is.
+const COMPRESS_BYTES_MIN: usize = 1_024;
+/// The fastest level; it takes a fifth of the time that a server needs for an event.
+const COMPRESS_LEVEL: i32 = 1;
+/// The longest answer that is read, in bytes.
+const ANSWER_BYTES_MAX: u64 = 64 << 20;
+
+/// What a connection can be told.
+#[derive(Clone)]
+pub struct HttpOptions {
+    /// The key that is sent as a bearer token.
+    pub api_key: Option<String>,
+    /// How long one request may take, from connecting to the last byte of the answer.
+    pub timeout: Duration,
+    /// How long connecting may take.
+    pub connect_timeout: Duration,
+}
+
+/// Why an address cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum AddressError {
+    /// It is no address of a server.
+    #[error("`{0}` is no address like http://127.0.0.1:8080")]
+    Address(String),
+    /// The key cannot be sent.
+    #[error("the api key has characters that cannot be sent")]
+    Key,
+    /// This machine trusts no certificates, so no server can prove to be the one that is meant.
+    #[error("no trusted certificates were found; install them, or name a file in SSL_CERT_FILE")]
+    NothingTrusted,
+}
+
+/// The transport to a server.
+pub struct Http {
+    agent: Agent,
+    url: String,
+    authorization: Option<String>,
+}
+
+impl Default for HttpOptions {
+    fn default() -> Self {
+        Self {
+            api_key: None,
+            timeout: Duration::from_secs(30),
+            connect_timeout: Duration::from_secs(5),
+        }
+    }
+}
+
+impl std::fmt::Debug for HttpOptions {
+    /// Without the key.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("HttpOptions")
+            .field("timeout", &self.timeout)
+            .field("connect_timeout", &self.connect_timeout)
+            .finish_non_exhaustive()
+    }
+}
+
+impl std::fmt::Debug for Http {
+    /// Without the key.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Http")
+            .field("url", &self.url)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Http {
+    /// A transport to the server at `address`, like `http://127.0.0.1:8080`; nothing is connected
+    /// yet.
+    ///
+    /// # Errors
+    /// [`AddressError`] when the address or the key is none.
+    pub fn new(address: &str, options: HttpOptions) -> Result<Self, AddressError> {
+        let wrong = || AddressError::Address(address.to_owned());
+        let uri: ureq::http::Uri = address.parse().map_err(|_| wrong())?;
+        let scheme = uri.scheme_str();
+        if !matches!(scheme, Some("http" | "https")) || uri.host().is_none_or(str::is_empty) {
+            return Err(wrong());
+        }
+        if uri.query().is_some() {
+            return Err(wrong());
+        }
+        let authorization = match options.api_key {
+            Some(key) if key.is_empty() || !key.bytes().all(|b| b.is_ascii_graphic()) => {
+                return Err(AddressError::Key);
+            }
+            key => key.map(|key| format!("Bearer {key}")),
+        };
+        let roots = match scheme {
+            Some("https") => trusted().ok_or(AddressError::NothingTrusted)?,
+            _ => RootCerts::new_with_certs(&[]),
+        };
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let tls = TlsConfig::builder()
+            .root_certs(roots)
+            .unversioned_rustls_crypto_provider(provider)
+            .build();
+        let config = Agent::config_builder()
+            .tls_config(tls)
+            .http_status_as_error(false)
+            .max_redirects(0)
+            .max_redirects_will_error(false)
+            .timeout_global(Some(options.timeout))
+            .timeout_connect(Some(options.connect_timeout))
+            .user_agent(concat!("indelible-emit/", env!("CARGO_PKG_VERSION")))
+            .build();
+        Ok(Self {
+            agent: Agent::new_with_config(config),
+            url: format!("{}{PATH}", address.trim_end_matches('/')),
+            authorization,
+        })
+    }
+
+    /// One request; `Err` says that the batch is to be halved.
+    fn post(&self, batch: &[Outgoing]) -> Result<Vec<Verdict>, TooLarge> {
+        let (body, encoding) = body(batch);
+        let mut request = self
+            .agent
+            .post(&self.url)
+            .header("content-type", indelible_api::NDJSON)
+            .header("accept", indelible_api::JSON);
+        if let Some(encoding) = encoding {
+            request = request.header("content-encoding", encoding);
+        }
+        if let Some(authorization) = &self.authorization {
+            request = request.header("authorization", authorization);
+        }
+        let mut response = match request.send(&body[..]) {
+            Ok(response) => response,
+            Err(error) => return Ok(again(batch.len(), None, &error.to_string())),
+        };
+        let status = response.status().as_u16();
+        if status == 413 {
+            return Err(TooLarge);
+        }
+        let after = response.headers().get("retry-after");
+        let after = after.and_then(|value| value.to_str().ok());
+        let after = after.and_then(answer::retry_after);
+        let text = response
+            .body_mut()
+            .with_config()
+            .limit(ANSWER_BYTES_MAX)
+            .read_to_vec();
+        let text = match text {
+            Ok(text) => text,
+            Err(error) => return Ok(again(batch.len(), after, &error.to_string())),
+        };
+        Ok(answer::verdicts(status, after, &text, batch.len()))
+    }
+}
+
+/// The server, or something before it, takes less at once.
+struct TooLarge;
+
+impl Transport for Http {
+    fn names_tenant(&self) -> bool {
+        true
+    }
+
+    fn deliver(&mut self, batch: &[Outgoing]) -> Vec<Verdict> {
+        match self.post(batch) {
+            Ok(verdicts) => verdicts,
+            Err(TooLarge) if batch.len() > 1 => {
+                let (first, second) = batch.split_at(batch.len() / 2);
+                let mut verdicts = self.deliver(first);
+                verdicts.extend(self.deliver(second));
+                verdicts
+            }
+            Err(TooLarge) => vec![Verdict::Failed(
+                "the server takes no event this long".into(),
+            )],
+        }
+    }
+}
+
+/// The certificates that this machine trusts (on Linux also those named by `SSL_CERT_FILE`); `None`
+/// when there are none.
+fn trusted() -> Option<RootCerts> {
+    let found = rustls_native_certs::load_native_certs().certs;
+    let roots: Vec<_> = found
+        .iter()
+        .map(|der| Certificate::from_der(der).to_owned())
+        .collect();
+    (!roots.is_empty()).then(|| RootCerts::new_with_certs(&roots))
+}
+
+fn body(batch: &[Outgoing]) -> (Vec<u8>, Option<&'static str>) {
+    let bytes = batch.iter().map(|outgoing| outgoing.event.len() + 1).sum();
+    let mut body = Vec::with_capacity(bytes);
+    for outgoing in batch {
+        body.extend_from_slice(&outgoing.event);
+        body.push(b'\n');
+    }
+    if body.len() >= COMPRESS_BYTES_MIN {
+        // It cannot fail in memory; if it did, the plain body would do.
+        if let Ok(compressed) = zstd::bulk::compress(&body, COMPRESS_LEVEL) {
+            return (compressed, Some("zstd"));
+        }
+    }
+    (body, None)
+}
+
+fn again(events: usize, after: Option<Duration>, reason: &str) -> Vec<Verdict> {
+    let reason: Arc<str> = reason.into();
+    vec![Verdict::Again { after, reason }; events]
+}

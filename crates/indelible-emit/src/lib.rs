@@ -1,0 +1,40 @@
+//! The emitter: the builder that says an event, the queue it waits in, the one worker that delivers
+//! it, and the ticket that becomes a receipt.
+//!
+//! `emit` takes an id, the time and a place in the queue, and returns: it never waits, never panics
+//! and never fails its caller. Everything else, from JSON to retries, is done by one worker thread.
+//! A full queue drops the event, counts it and says so in its ticket.
+//!
+//! Not here: numbers per stream, spools and dead letters, the embedded ledger (crate `indelible`),
+//! clocks and random numbers, which arrive by parameter ([`Surroundings`]).
+
+mod actor;
+mod builder;
+mod draft;
+mod emitter;
+mod encode;
+pub mod http;
+mod id;
+mod metrics;
+mod options;
+mod payload;
+mod proof;
+mod retry;
+mod surroundings;
+mod ticket;
+mod transport;
+mod worker;
+
+pub use actor::Actor;
+pub use builder::{EventBuilder, NeedsAction, NeedsActor, NeedsOutcome, NeedsTarget};
+pub use emitter::{CloseReport, Emitter, StartError};
+pub use metrics::Metrics;
+pub use options::{Options, OptionsError, Retry};
+pub use payload::Payload;
+pub use proof::Proof;
+pub use surroundings::Surroundings;
+pub use ticket::{Committed, EmitError, Ticket};
+pub use transport::{Outgoing, Transport, Verdict};
+
+/// Builds a JSON value for a payload.
+pub use serde_json::json;

@@ -1,0 +1,236 @@
+//! Tickets: what `emit` returns, to be dropped or awaited.
+//!
+//! An event and its ticket share one allocation. Its state goes one way: queued (the draft is in
+//! it), under way, settled. Nothing here needs a runtime; whoever waits is woken by the worker.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use indelible_event::{AuditId, Problem};
+use indelible_proof::receipt::Receipt;
+
+use crate::draft::Draft;
+use crate::emitter::Shared;
+
+/// Why an event has no receipt.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum EmitError {
+    /// The queue was full; the event was dropped and counted.
+    #[error("the queue was full, the event was dropped")]
+    Dropped,
+    /// The event cannot be taken as it is; correct it.
+    #[error("the event was refused: {}", in_words(.0))]
+    Refused(Vec<Problem>),
+    /// The id is taken by other content; the receipt, if it is known, is of the record that has it.
+    #[error("the id is taken by other content")]
+    Conflict(Option<Box<Receipt>>),
+    /// It was tried as often as the emitter may, or what failed does not pass by trying. It may
+    /// have been committed; it can be submitted again under the same id.
+    #[error("the event was not committed: {0}")]
+    Failed(Arc<str>),
+    /// The emitter was closed before the event was delivered. One that was under way may have been
+    /// committed.
+    #[error("the emitter was closed")]
+    Closed,
+    /// It is not settled yet; ask again.
+    #[error("there is no receipt yet")]
+    TimedOut,
+}
+
+/// An event's place in line, for whoever wants its receipt. Dropping it costs nothing and changes
+/// nothing.
+#[derive(Debug, Clone)]
+pub struct Ticket {
+    id: AuditId,
+    entry: Arc<Entry>,
+    shared: Arc<Shared>,
+}
+
+/// The receipt to come; needs no runtime.
+#[derive(Debug)]
+#[must_use = "a future does nothing until it is awaited"]
+pub struct Committed {
+    ticket: Ticket,
+    asked: bool,
+}
+
+/// What became of an event.
+pub(crate) type Settled = Result<Receipt, EmitError>;
+
+/// An event and what becomes of it.
+#[derive(Debug)]
+pub(crate) struct Entry {
+    state: Mutex<State>,
+    settled: Condvar,
+}
+
+#[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "nearly every entry is made with the large one, and in one allocation"
+)]
+enum State {
+    Queued(Draft),
+    UnderWay,
+    /// Somebody waits; for a future also how to wake it.
+    Awaited(Option<Draft>, Vec<Waker>),
+    Settled(Settled),
+}
+
+impl Ticket {
+    pub(crate) fn new(id: AuditId, entry: Arc<Entry>, shared: Arc<Shared>) -> Self {
+        Self { id, entry, shared }
+    }
+
+    /// The event's id, which it has from the moment it was emitted.
+    pub fn audit_id(&self) -> AuditId {
+        self.id
+    }
+
+    /// What became of the event, if that is known by now; asks for nothing.
+    pub fn settled(&self) -> Option<Result<Receipt, EmitError>> {
+        self.entry.outcome()
+    }
+
+    /// The receipt, once the event is committed; without waiting for a batch to fill.
+    pub fn committed(self) -> Committed {
+        Committed {
+            ticket: self,
+            asked: false,
+        }
+    }
+
+    /// Waits for the receipt, without waiting for a batch to fill.
+    ///
+    /// # Errors
+    /// [`EmitError::TimedOut`] when it is not there within `timeout`; the ticket can be asked
+    /// again. The others are final.
+    pub fn committed_blocking(&self, timeout: Duration) -> Result<Receipt, EmitError> {
+        let mut state = self.entry.lock();
+        if let State::Settled(settled) = &*state {
+            return settled.clone();
+        }
+        state.await_with(None);
+        drop(state);
+        self.shared.hurry();
+        let state = self.entry.lock();
+        let (state, _) = self
+            .entry
+            .settled
+            .wait_timeout_while(state, timeout, |state| !matches!(state, State::Settled(_)))
+            .unwrap_or_else(PoisonError::into_inner);
+        match &*state {
+            State::Settled(settled) => settled.clone(),
+            _ => Err(EmitError::TimedOut),
+        }
+    }
+}
+
+impl Future for Committed {
+    type Output = Result<Receipt, EmitError>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut state = self.ticket.entry.lock();
+        if let State::Settled(settled) = &*state {
+            return Poll::Ready(settled.clone());
+        }
+        state.await_with(Some(context.waker()));
+        drop(state);
+        if !std::mem::replace(&mut self.asked, true) {
+            self.ticket.shared.hurry();
+        }
+        Poll::Pending
+    }
+}
+
+impl Entry {
+    /// An event in line.
+    pub(crate) fn queued(draft: Draft) -> Self {
+        Self::of(State::Queued(draft))
+    }
+
+    /// An event that never was in line.
+    pub(crate) fn settled(settled: Settled) -> Self {
+        Self::of(State::Settled(settled))
+    }
+
+    fn of(state: State) -> Self {
+        Self {
+            state: Mutex::new(state),
+            settled: Condvar::new(),
+        }
+    }
+
+    /// Takes the draft out; nothing when it was taken or the event is settled.
+    pub(crate) fn take(&self) -> Option<Draft> {
+        let mut state = self.lock();
+        match &mut *state {
+            State::Queued(_) => match std::mem::replace(&mut *state, State::UnderWay) {
+                State::Queued(draft) => Some(draft),
+                _ => None,
+            },
+            State::Awaited(draft, _) => draft.take(),
+            State::UnderWay | State::Settled(_) => None,
+        }
+    }
+
+    /// Says what became of it; the first word stands. Whether this was it.
+    pub(crate) fn settle(&self, settled: Settled) -> bool {
+        let mut state = self.lock();
+        if matches!(*state, State::Settled(_)) {
+            return false;
+        }
+        let before = std::mem::replace(&mut *state, State::Settled(settled));
+        drop(state);
+        if let State::Awaited(_, wakers) = before {
+            self.settled.notify_all();
+            for waker in wakers {
+                waker.wake();
+            }
+        }
+        true
+    }
+
+    fn outcome(&self) -> Option<Settled> {
+        match &*self.lock() {
+            State::Settled(settled) => Some(settled.clone()),
+            _ => None,
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// Notes that somebody waits.
+    fn await_with(&mut self, waker: Option<&Waker>) {
+        let before = std::mem::replace(self, Self::UnderWay);
+        let (draft, mut wakers) = match before {
+            Self::Queued(draft) => (Some(draft), Vec::new()),
+            Self::UnderWay => (None, Vec::new()),
+            Self::Awaited(draft, wakers) => (draft, wakers),
+            Self::Settled(settled) => {
+                *self = Self::Settled(settled);
+                return;
+            }
+        };
+        if let Some(waker) = waker {
+            match wakers.iter_mut().find(|known| known.will_wake(waker)) {
+                Some(known) => known.clone_from(waker),
+                None => wakers.push(waker.clone()),
+            }
+        }
+        *self = Self::Awaited(draft, wakers);
+    }
+}
+
+fn in_words(problems: &[Problem]) -> String {
+    let words: Vec<_> = problems.iter().map(ToString::to_string).collect();
+    words.join("; ")
+}

@@ -1,0 +1,77 @@
+//! The way to the ledger, as the worker sees it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use indelible_event::{AuditId, Problem, TenantId};
+use indelible_proof::receipt::Receipt;
+
+/// An event on its way: JSON by now, and the same bytes at every attempt.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outgoing {
+    /// Whose log.
+    pub tenant: TenantId,
+    /// Its id, which is in the bytes too.
+    pub audit_id: AuditId,
+    /// The event in canonical form.
+    pub event: Vec<u8>,
+}
+
+/// What became of one event.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Verdict {
+    /// It is in the log, now or since an earlier attempt.
+    Committed(Receipt),
+    /// Its id is taken by other content.
+    Conflict(Option<Box<Receipt>>),
+    /// It cannot be taken as it is.
+    Refused(Vec<Problem>),
+    /// It may or may not be in the log: try again, with the same bytes.
+    Again {
+        /// Not before this long, if the other side said so.
+        after: Option<Duration>,
+        /// Why.
+        reason: Arc<str>,
+    },
+    /// Trying again does not help.
+    Failed(Arc<str>),
+}
+
+/// Delivers events; called by one worker, one batch at a time.
+pub trait Transport: Send {
+    /// Whether the event must say whose it is, in `tenant_id`.
+    fn names_tenant(&self) -> bool {
+        false
+    }
+
+    /// Delivers a batch and waits for what becomes of it: one verdict per event, in order. An event
+    /// without a verdict counts as [`Verdict::Again`].
+    ///
+    /// It must return within a bounded time. A panic counts as [`Verdict::Again`] for all.
+    fn deliver(&mut self, batch: &[Outgoing]) -> Vec<Verdict>;
+
+    /// Called after every batch and, about once per interval, when there is none: for what need not
+    /// keep anybody waiting.
+    fn rest(&mut self) {}
+
+    /// Called once, after the last batch of an emitter that was closed.
+    fn finish(&mut self) {}
+}
+
+impl<T: Transport + ?Sized> Transport for Box<T> {
+    fn names_tenant(&self) -> bool {
+        (**self).names_tenant()
+    }
+
+    fn deliver(&mut self, batch: &[Outgoing]) -> Vec<Verdict> {
+        (**self).deliver(batch)
+    }
+
+    fn rest(&mut self) {
+        (**self).rest();
+    }
+
+    fn finish(&mut self) {
+        (**self).finish();
+    }
+}

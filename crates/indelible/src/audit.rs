@@ -1,0 +1,75 @@
+//! An audit trail that events are emitted into.
+
+use std::path::Path;
+use std::time::Duration;
+
+use indelible_emit::{CloseReport, Emitter, Metrics, NeedsAction, Ticket};
+use indelible_event::Event;
+
+use crate::build::AuditBuilder;
+use crate::error::Error;
+
+/// An audit trail. Share it by reference or in an `Arc`; one worker thread delivers for it.
+///
+/// Dropping it delivers what waits, for at most two seconds; [`close`](Self::close) says what
+/// became of it. After a fork, the child makes its own.
+#[derive(Debug)]
+pub struct Audit {
+    emitter: Emitter,
+}
+
+impl Audit {
+    /// Opens the audit trail in a directory, and makes it, with its keys, when there is none. Its
+    /// keys lie in the user's configuration directory, never beside the data.
+    ///
+    /// # Errors
+    /// [`Error::Locked`] when another process writes to it; the others say what to do.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self, Error> {
+        Self::embedded(path).build()
+    }
+
+    /// As [`open`](Self::open), with something to be said before [`build`](AuditBuilder::build).
+    pub fn embedded(path: impl AsRef<Path>) -> AuditBuilder {
+        AuditBuilder::embedded(path.as_ref())
+    }
+
+    /// An audit trail behind the server at an address, like `http://127.0.0.1:8080`. Nothing is
+    /// connected yet, and a server that is down is no error: events wait for it in the queue.
+    ///
+    /// # Errors
+    /// [`Error::Address`] when it is no address.
+    pub fn connect(address: &str) -> Result<AuditBuilder, Error> {
+        AuditBuilder::connect(address)
+    }
+
+    pub(crate) fn new(emitter: Emitter) -> Self {
+        Self { emitter }
+    }
+
+    /// Begins an event in a tenant's log.
+    pub fn for_tenant(&self, tenant: impl AsRef<str>) -> NeedsAction<'_> {
+        self.emitter.for_tenant(tenant)
+    }
+
+    /// Emits a whole event into a tenant's log; what it lacks of id, time and service is filled in.
+    pub fn emit(&self, tenant: impl AsRef<str>, event: impl Into<Box<Event>>) -> Ticket {
+        self.emitter.emit(tenant, event)
+    }
+
+    /// Delivers what has been emitted so far without waiting for batches to fill; whether all of it
+    /// is settled within `deadline`.
+    pub fn flush(&self, deadline: Duration) -> bool {
+        self.emitter.flush(deadline)
+    }
+
+    /// Takes no more events, delivers what waits, and says what became of all, at the latest after
+    /// `deadline`. Closing again reports again.
+    pub fn close(&self, deadline: Duration) -> CloseReport {
+        self.emitter.close(deadline)
+    }
+
+    /// What was done so far, and what waits.
+    pub fn metrics(&self) -> Metrics {
+        self.emitter.metrics()
+    }
+}

@@ -1,0 +1,159 @@
+//! What can be said before an audit trail is opened or connected to.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use indelible_emit::http::{Http, HttpOptions};
+use indelible_emit::{Emitter, Options, Retry};
+
+use crate::audit::Audit;
+use crate::embedded::{Embedded, KeyFolder};
+use crate::error::{Error, Result};
+use crate::process::Process;
+
+/// The key that is sent when the program names none.
+const API_KEY: &str = "INDELIBLE_API_KEY";
+/// The directory of keys when the program names none.
+const KEYS: &str = "INDELIBLE_KEYS";
+
+/// An audit trail that is not open yet.
+#[derive(Debug)]
+#[must_use = "nothing is opened before `build`"]
+pub struct AuditBuilder {
+    to: To,
+    options: Options,
+}
+
+#[derive(Debug)]
+enum To {
+    Server {
+        address: String,
+        http: HttpOptions,
+    },
+    Directory {
+        path: PathBuf,
+        keys: Option<PathBuf>,
+    },
+}
+
+impl AuditBuilder {
+    pub(crate) fn embedded(path: &Path) -> Self {
+        let path = path.to_path_buf();
+        Self {
+            to: To::Directory { path, keys: None },
+            options: Options::default(),
+        }
+    }
+
+    pub(crate) fn connect(address: &str) -> Result<Self> {
+        Http::new(address, HttpOptions::default())?;
+        let http = HttpOptions {
+            api_key: variable(API_KEY),
+            ..HttpOptions::default()
+        };
+        let address = address.to_owned();
+        Ok(Self {
+            to: To::Server { address, http },
+            options: Options::default(),
+        })
+    }
+
+    /// The emitting system's name, for `source.service` of every event that says none.
+    pub fn service(mut self, name: impl Into<String>) -> Self {
+        self.options.service = Some(name.into());
+        self
+    }
+
+    /// The key to send to the server, instead of that in `INDELIBLE_API_KEY`.
+    pub fn api_key(mut self, key: impl Into<String>) -> Self {
+        if let To::Server { http, .. } = &mut self.to {
+            http.api_key = Some(key.into());
+        }
+        self
+    }
+
+    /// How long one request to the server may take.
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        if let To::Server { http, .. } = &mut self.to {
+            http.timeout = timeout;
+        }
+        self
+    }
+
+    /// The directory that holds the keys of ledgers, instead of that in `INDELIBLE_KEYS` or
+    /// `indelible` in the user's configuration directory.
+    pub fn keys(mut self, directory: impl Into<PathBuf>) -> Self {
+        if let To::Directory { keys, .. } = &mut self.to {
+            *keys = Some(directory.into());
+        }
+        self
+    }
+
+    /// How much may wait: 10,000 events and 32 MiB if nothing is said. What comes beyond it is
+    /// dropped and counted.
+    pub fn queue(mut self, events_max: usize, bytes_max: usize) -> Self {
+        self.options.bounds.items_max = events_max;
+        self.options.bounds.bytes_max = bytes_max;
+        self
+    }
+
+    /// When events are sent: as soon as so many wait, or after this long; 1,000 and a second if
+    /// nothing is said.
+    pub fn batches(mut self, events_max: usize, interval: Duration) -> Self {
+        self.options.batching.items_max = events_max;
+        self.options.batching.interval = interval;
+        self
+    }
+
+    /// How often and how soon a delivery is tried again.
+    pub fn retry(mut self, retry: Retry) -> Self {
+        self.options.retry = retry;
+        self
+    }
+
+    /// How long dropping the audit trail may take to deliver what waits; 2 s if nothing is said.
+    pub fn drop_deadline(mut self, deadline: Duration) -> Self {
+        self.options.drop_deadline.0 = deadline;
+        self
+    }
+
+    /// Opens the audit trail and starts its worker.
+    ///
+    /// # Errors
+    /// [`Error`] says what to do; nothing is left running.
+    pub fn build(mut self) -> Result<Audit> {
+        // A batch is never more than the queue, whichever of the two was said.
+        let (bounds, batching) = (self.options.bounds, &mut self.options.batching);
+        batching.items_max = batching.items_max.min(bounds.items_max);
+        batching.bytes_max = batching.bytes_max.min(bounds.bytes_max);
+        self.options
+            .check()
+            .map_err(indelible_emit::StartError::from)?;
+        let surroundings = Arc::new(Process);
+        let emitter = match self.to {
+            To::Server { address, http } => {
+                Emitter::start(Http::new(&address, http)?, self.options, surroundings)?
+            }
+            To::Directory { path, keys } => {
+                let keys = keys.or_else(key_directory).ok_or(Error::NoKeyDirectory)?;
+                let embedded = Embedded::open(&path, &keys)?;
+                Emitter::start(embedded, self.options, surroundings)?
+            }
+        };
+        Ok(Audit::new(emitter))
+    }
+}
+
+fn key_directory() -> Option<PathBuf> {
+    variable(KEYS).map(PathBuf::from).or_else(|| {
+        let configuration = variable("XDG_CONFIG_HOME").map(PathBuf::from);
+        let configuration =
+            configuration.or_else(|| variable("HOME").map(|home| Path::new(&home).join(".config")));
+        configuration.map(|directory| directory.join(KeyFolder::DIRECTORY))
+    })
+}
+
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}

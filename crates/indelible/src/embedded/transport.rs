@@ -1,0 +1,106 @@
+//! Delivery into a ledger in this process.
+//!
+//! What is committed is published, so that it can be proved: at most once a second while events
+//! come, and when the audit trail is closed.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use indelible_emit::{Outgoing, Transport, Verdict};
+use indelible_event::Mode;
+use indelible_event::catalogue::NATIVE;
+use indelible_log::log::Log;
+use indelible_log::outcome::{Outcome, Submission};
+use indelible_log::policy::SealingPolicy;
+use indelible_log::prepare::Admission;
+use indelible_store::Retry;
+
+use super::open;
+use crate::error::Result;
+
+/// The shortest time between two publications while events come.
+const PUBLISH_INTERVAL: Duration = Duration::from_secs(1);
+
+/// The transport into the ledger of a directory.
+#[derive(Debug)]
+pub(crate) struct Embedded {
+    log: Log,
+    admission: Arc<Admission>,
+    published: Instant,
+    /// Whether something was committed since.
+    unpublished: bool,
+}
+
+impl Embedded {
+    /// Opens the ledger in `path`, whose keys lie under `keys`.
+    pub(crate) fn open(path: &Path, keys: &Path) -> Result<Self> {
+        Ok(Self {
+            log: open::open(path, keys)?,
+            admission: Arc::new(Admission {
+                mode: Mode::Strict,
+                catalogue: &NATIVE,
+                dialect: None,
+                submitted_by: None,
+                via: Some("sdk".to_owned()),
+                sealing: Arc::new(SealingPolicy::default()),
+            }),
+            published: Instant::now(),
+            unpublished: false,
+        })
+    }
+
+    /// What fails here is tried again with the next publication; what was committed stays so.
+    fn publish(&mut self) {
+        self.published = Instant::now();
+        self.unpublished = self.log.publish().is_err();
+    }
+}
+
+impl Transport for Embedded {
+    fn deliver(&mut self, batch: &[Outgoing]) -> Vec<Verdict> {
+        let submission = |outgoing: &Outgoing| Submission {
+            tenant: outgoing.tenant.clone(),
+            event: outgoing.event.clone(),
+            admission: Arc::clone(&self.admission),
+            stream: None,
+        };
+        let submissions = batch.iter().map(submission).collect();
+        let outcomes = self.log.submit(submissions).wait();
+        let verdicts: Vec<_> = outcomes.into_iter().map(verdict).collect();
+        self.unpublished |= verdicts
+            .iter()
+            .any(|verdict| matches!(verdict, Verdict::Committed(_)));
+        verdicts
+    }
+
+    fn rest(&mut self) {
+        if self.unpublished && self.published.elapsed() >= PUBLISH_INTERVAL {
+            self.publish();
+        }
+    }
+
+    fn finish(&mut self) {
+        if self.unpublished {
+            self.publish();
+        }
+    }
+}
+
+fn verdict(outcome: Outcome) -> Verdict {
+    match outcome {
+        Outcome::New(receipt) | Outcome::Repeat(receipt) => Verdict::Committed(receipt),
+        Outcome::Conflict(receipt) => Verdict::Conflict(Some(Box::new(receipt))),
+        Outcome::Refused(problems) => Verdict::Refused(problems),
+        Outcome::Failed(error) => {
+            let reason: Arc<str> = error.to_string().into();
+            match error.retry() {
+                Retry::No => Verdict::Failed(reason),
+                Retry::Later | Retry::AfterReading => Verdict::Again {
+                    after: None,
+                    reason,
+                },
+            }
+        }
+    }
+}

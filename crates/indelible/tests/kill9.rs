@@ -1,0 +1,165 @@
+//! `kill -9` in the middle of emitting: every ticket that said *committed* is in the ledger exactly
+//! once, in order, and the directory opens again.
+//!
+//! The child is this test program, told by a variable to emit until it is killed and to print each
+//! receipt when its ticket has it. Rounds from `INDELIBLE_KILL_ROUNDS`; the seed is printed and
+//! comes from `INDELIBLE_SEED`.
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "tests; the seed is for people"
+)]
+
+use std::collections::{BTreeMap, HashSet};
+use std::io::{BufRead, BufReader, Write};
+use std::ops::ControlFlow;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use indelible::{Actor, Audit, Receipt};
+use indelible_disk::RealDisk;
+use indelible_embedded::{Embedded, Options};
+use indelible_event::TenantId;
+use indelible_store::{Ledger, Stored};
+
+const CHILD: &str = "INDELIBLE_TEST_CHILD";
+const RECEIPTS_MAX: u64 = 3_000;
+const TICKETS_MAX: usize = 64;
+
+#[test]
+fn child() {
+    let Ok(dir) = std::env::var(CHILD) else {
+        return;
+    };
+    let dir = Path::new(&dir);
+    let audit = Audit::embedded(dir.join("data")).keys(dir.join("keys"));
+    let audit = audit
+        .batches(100, Duration::from_millis(2))
+        .build()
+        .unwrap();
+    let mut out = std::io::stdout().lock();
+    loop {
+        let tickets: Vec<_> = (0..TICKETS_MAX)
+            .map(|n| {
+                let event = audit.for_tenant("acme").action("a.b");
+                let event = event.actor(Actor::user("ada")).target("x", n.to_string());
+                event.succeeded().emit()
+            })
+            .collect();
+        for ticket in tickets {
+            let receipt = ticket.committed_blocking(Duration::from_secs(60)).unwrap();
+            let receipt = serde_json::to_string(&receipt).unwrap();
+            writeln!(out, "receipt {receipt}").unwrap();
+        }
+        out.flush().unwrap();
+    }
+}
+
+#[test]
+fn no_receipt_is_lost() {
+    let rounds = indelible_testing::rounds("INDELIBLE_KILL_ROUNDS", 5, 100);
+    let mut random = seed();
+    let dir = tempfile::tempdir().unwrap();
+    let mut receipts = BTreeMap::new();
+    for _ in 0..rounds {
+        let (sent, wanted) = (receipts.len(), below(&mut random, RECEIPTS_MAX));
+        emit_and_kill(dir.path(), wanted, &mut receipts);
+        assert!(receipts.len() as u64 >= sent as u64 + wanted);
+        if !receipts.is_empty() {
+            check(dir.path(), &receipts);
+        }
+    }
+    eprintln!("{rounds} rounds, {} receipts", receipts.len());
+    let audit = Audit::embedded(dir.path().join("data")).keys(dir.path().join("keys"));
+    assert!(
+        audit
+            .build()
+            .unwrap()
+            .close(Duration::from_secs(20))
+            .is_clean()
+    );
+}
+
+/// One life of the child, killed when it has printed so many receipts.
+fn emit_and_kill(dir: &Path, wanted: u64, receipts: &mut BTreeMap<u64, Receipt>) {
+    let mut child = Command::new(std::env::current_exe().unwrap())
+        .args(["child", "--exact", "--nocapture"])
+        .env(CHILD, dir)
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut output = BufReader::new(child.stdout.take().unwrap());
+    let mut read = 0;
+    let mut killed = false;
+    loop {
+        if read >= wanted && !killed {
+            child.kill().unwrap();
+            killed = true;
+        }
+        let mut line = String::new();
+        let bytes = output.read_line(&mut line).unwrap();
+        assert!(bytes > 0 || killed, "the child ended by itself");
+        if bytes == 0 || !line.ends_with('\n') {
+            break;
+        }
+        let Some(receipt) = line.strip_prefix("receipt ") else {
+            continue;
+        };
+        let receipt: Receipt = serde_json::from_str(receipt).unwrap();
+        let before = receipts.insert(receipt.sequence_number, receipt);
+        assert_eq!(before, None, "a number is given once");
+        read += 1;
+    }
+    child.wait().unwrap();
+}
+
+/// Every receipt is of the leaf that stands at its number, and no id stands twice.
+fn check(dir: &Path, receipts: &BTreeMap<u64, Receipt>) {
+    let disk = Arc::new(RealDisk::new(dir.join("data")));
+    let options = Options {
+        read_only: true,
+        ..Options::default()
+    };
+    let ledger = Embedded::open(disk, None, options, &mut |_| ()).unwrap();
+    let tenant = TenantId::parse("acme").unwrap();
+    let (mut ids, mut checked) = (HashSet::new(), 0);
+    let visit = &mut |stored: Stored<'_>| {
+        let Stored::Record(record) = stored else {
+            panic!("a damaged record")
+        };
+        let number = ids.len() as u64;
+        assert_eq!(record.sequence_number, number, "contiguous");
+        let leaf: serde_json::Value = serde_json::from_slice(record.leaf).unwrap();
+        let id = leaf["event"]["audit_id"].as_str().unwrap().to_owned();
+        assert!(ids.insert(id), "an event stands twice");
+        if let Some(receipt) = receipts.get(&number) {
+            receipt.check(record.leaf).unwrap();
+            checked += 1;
+        }
+        ControlFlow::Continue(())
+    };
+    ledger.read(&tenant, 0..u64::MAX, visit).unwrap();
+    assert_eq!(checked, receipts.len(), "a receipt was lost");
+}
+
+fn seed() -> u64 {
+    let given = std::env::var("INDELIBLE_SEED").ok();
+    let seed = given.and_then(|seed| seed.parse().ok()).unwrap_or_else(|| {
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+        u64::from(now.unwrap().subsec_nanos())
+    });
+    eprintln!("INDELIBLE_SEED={seed}");
+    seed
+}
+
+/// `SplitMix64`.
+fn below(state: &mut u64, bound: u64) -> u64 {
+    *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    let mut z = *state;
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    (z ^ (z >> 31)) % bound
+}
