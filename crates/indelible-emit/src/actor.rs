@@ -1,4 +1,4 @@
-//! Who acts.
+//! Who acts: the actor of an event as a program names it. Not here: what else an event says.
 
 use compact_str::CompactString;
 use indelible_event::ActorType;

@@ -217,7 +217,10 @@ fn a_broken_answer_is_no_failure_and_no_repeat() {
 
 #[test]
 fn what_a_person_must_correct_is_not_tried_again() {
-    const BODY: &str = r#"{"type":"t","title":"A key is needed","status":401,"detail":"none was sent","next":"send one"}"#;
+    const BODY: &str = concat!(
+        r#"{"type":"t","title":"A key is needed","status":401,"#,
+        r#""detail":"none was sent","next":"send one"}"#,
+    );
     for status in [401, 403, 422] {
         let replies = Box::leak(Box::new([Reply::Status(status, "", BODY)]));
         let (server, address) = Server::start(replies);
