@@ -162,7 +162,7 @@ impl Served {
             head.push_str(header);
             head.push_str("\r\n");
         }
-        head.push_str(&format!("Content-Length: {}\r\n\r\n", body.len()));
+        head += &format!("Content-Length: {}\r\n\r\n", body.len());
         // The server may answer and close before it has read everything.
         let _ = stream
             .write_all(head.as_bytes())
