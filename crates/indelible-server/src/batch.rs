@@ -212,15 +212,14 @@ async fn results(sent: Sent) -> Result<BatchResponse, Refusal> {
     let mut response = BatchResponse::default();
     response.results.reserve(sent.places.len());
     for place in sent.places {
-        let (status, result) = match place {
-            Some(problem) => (problem.status, ItemResult::Problem(problem)),
-            None => {
-                let lost = || {
-                    let text = "it is not known what became of this event";
-                    refuse(ProblemKind::Unavailable, text)
-                };
-                of_outcome(outcomes.next().ok_or_else(lost)?)
-            }
+        let (status, result) = if let Some(problem) = place {
+            (problem.status, ItemResult::Problem(problem))
+        } else {
+            let lost = || {
+                let text = "it is not known what became of this event";
+                refuse(ProblemKind::Unavailable, text)
+            };
+            of_outcome(outcomes.next().ok_or_else(lost)?)
         };
         response.push(status, result);
     }
