@@ -168,7 +168,7 @@ impl Slices<'_> {
             Piece::TooLong => {
                 let max = indelible_event::limits::EVENT_RAW_BYTES_MAX;
                 let text = format!("an event may have {max} bytes");
-                return self.refuse(Problem::new(ProblemKind::TooLarge, text));
+                return self.refuse(Box::new(Problem::new(ProblemKind::TooLarge, text)));
             }
         };
         let tenant = match self.addressing.tenant(&event) {
@@ -188,8 +188,8 @@ impl Slices<'_> {
         }
     }
 
-    fn refuse(&mut self, problem: Problem) {
-        self.sent.places.push(Some(Box::new(problem)));
+    fn refuse(&mut self, problem: Box<Problem>) {
+        self.sent.places.push(Some(problem));
     }
 
     /// Waits while the log's queue is full: this is where a batch feels the disk.
@@ -212,15 +212,14 @@ async fn results(sent: Sent) -> Result<BatchResponse, Refusal> {
     let mut response = BatchResponse::default();
     response.results.reserve(sent.places.len());
     for place in sent.places {
-        let (status, result) = match place {
-            Some(problem) => (problem.status, ItemResult::Problem(problem)),
-            None => match outcomes.next() {
-                Some(outcome) => of_outcome(outcome),
-                None => {
-                    let text = "it is not known what became of this event";
-                    return Err(refuse(ProblemKind::Unavailable, text));
-                }
-            },
+        let (status, result) = if let Some(problem) = place {
+            (problem.status, ItemResult::Problem(problem))
+        } else {
+            let lost = || {
+                let text = "it is not known what became of this event";
+                refuse(ProblemKind::Unavailable, text)
+            };
+            of_outcome(outcomes.next().ok_or_else(lost)?)
         };
         response.push(status, result);
     }

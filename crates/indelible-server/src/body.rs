@@ -158,7 +158,7 @@ async fn drain(body: &mut Body) {
     let reading = async {
         let mut left = DRAINED_BYTES_MAX;
         while let Some(Ok(frame)) = body.frame().await {
-            left = left.saturating_sub(frame.data_ref().map_or(0, |data| data.len()));
+            left = left.saturating_sub(frame.data_ref().map_or(0, axum::body::Bytes::len));
             if left == 0 {
                 break;
             }

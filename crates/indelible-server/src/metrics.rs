@@ -237,6 +237,11 @@ impl Metrics {
             head(&mut out, name, "counter", help);
             let _ = writeln!(out, "{name} {}", value.load(Relaxed));
         }
+        self.gauges(tenants, &mut out);
+        out
+    }
+
+    fn gauges(&self, tenants: usize, out: &mut String) {
         let seconds = |at: Option<Micros>| at.map_or(0, |at| at.0 / 1_000_000);
         let count = |value: &AtomicU64| i64::try_from(value.load(Relaxed)).unwrap_or(i64::MAX);
         let gauges: [(&str, &str, i64); 7] = [
@@ -277,10 +282,9 @@ impl Metrics {
             ),
         ];
         for (name, help, value) in gauges {
-            head(&mut out, name, "gauge", help);
+            head(out, name, "gauge", help);
             let _ = writeln!(out, "{name} {value}");
         }
-        out
     }
 
     fn requests(&self, out: &mut String) {

@@ -50,7 +50,7 @@ impl Default for Settings {
             reads_waiting_max: 512,
             header_timeout: Duration::from_secs(30),
             pause_timeout: Duration::from_secs(15),
-            body_timeout: Duration::from_secs(120),
+            body_timeout: Duration::from_mins(2),
             write_timeout: Duration::from_secs(30),
             stop_timeout: Duration::from_secs(20),
             header_bytes_max: 32 << 10,

@@ -56,7 +56,7 @@ pub(crate) async fn one(
         refuse(ProblemKind::TooLarge, text)
     })?;
     let addressing = Addressing::new(&app, &principal, target);
-    let tenant = addressing.tenant(&event).map_err(Refusal::from)?;
+    let tenant = addressing.tenant(&event).map_err(Refusal)?;
     let submission = Submission {
         tenant,
         event,
@@ -124,7 +124,7 @@ impl<'a> Addressing<'a> {
 
     /// The tenant of this event: the URL's, else the event's own, else the key's only one, else
     /// `default` on an open server.
-    pub(crate) fn tenant(&self, event: &[u8]) -> Result<TenantId, Problem> {
+    pub(crate) fn tenant(&self, event: &[u8]) -> Result<TenantId, Box<Problem>> {
         let tenant = match &self.named {
             Some(named) => named.clone(),
             None => match named_in(event)? {
@@ -140,7 +140,7 @@ impl<'a> Addressing<'a> {
         Ok(tenant)
     }
 
-    fn implied(&self) -> Result<TenantId, Problem> {
+    fn implied(&self) -> Result<TenantId, Box<Problem>> {
         if let Some(only) = self.principal.only_tenant() {
             return Ok(only.clone());
         }
@@ -149,14 +149,12 @@ impl<'a> Addressing<'a> {
         {
             return Ok(default);
         }
-        Err(Problem::new(
-            ProblemKind::TenantNeeded,
-            "neither the URL nor the event names a tenant, and the key is not bound to one",
-        ))
+        let text = "neither the URL nor the event names a tenant, and the key is not bound to one";
+        Err(Box::new(Problem::new(ProblemKind::TenantNeeded, text)))
     }
 
-    fn check(&self, tenant: &TenantId) -> Result<(), Problem> {
-        let missing = || Err(no_tenant(tenant));
+    fn check(&self, tenant: &TenantId) -> Result<(), Box<Problem>> {
+        let missing = || Err(Box::new(no_tenant(tenant)));
         if tenant.is_ours() || !self.principal.may_see(tenant) {
             return missing();
         }
@@ -168,7 +166,7 @@ impl<'a> Addressing<'a> {
         match self.app.has_tenant(tenant) {
             Ok(true) => Ok(()),
             Ok(false) => missing(),
-            Err(error) => Err(of_store(&error)),
+            Err(error) => Err(Box::new(of_store(&error))),
         }
     }
 }
@@ -182,7 +180,7 @@ pub(crate) fn no_tenant(tenant: &TenantId) -> Problem {
 }
 
 /// The tenant that the event names. Whether the event is one is asked later.
-fn named_in(event: &[u8]) -> Result<Option<TenantId>, Problem> {
+fn named_in(event: &[u8]) -> Result<Option<TenantId>, Box<Problem>> {
     #[derive(Deserialize)]
     struct Named {
         tenant_id: Option<String>,
@@ -197,6 +195,7 @@ fn named_in(event: &[u8]) -> Result<Option<TenantId>, Problem> {
         return Ok(None);
     };
     TenantId::parse(&name).map(Some).map_err(|error| {
-        Problem::new(ProblemKind::InvalidEvent, format!("the tenant: {error}")).at("/tenant_id")
+        let text = format!("the tenant: {error}");
+        Box::new(Problem::new(ProblemKind::InvalidEvent, text).at("/tenant_id"))
     })
 }

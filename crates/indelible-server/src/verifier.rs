@@ -106,7 +106,7 @@ fn pass(app: &Arc<App>, anchors: &dyn Fn() -> Anchors, stop: &Stop) {
         let alive = || app.metrics.verifier_alive(app.env.clock.now());
         alive();
         let verified = verify_log(&app.stores, &app.keyring, &tenant, &anchors, &mut |_| {
-            alive()
+            alive();
         });
         match verified {
             Ok(verdict) => {
@@ -121,7 +121,9 @@ fn pass(app: &Arc<App>, anchors: &dyn Fn() -> Anchors, stop: &Stop) {
                 }
                 app.verdicts.put(&tenant, verdict);
             }
-            Err(error) => tracing::error!(%error, "the verifier cannot read a log"),
+            Err(error) => {
+                tracing::error!(%error, "the verifier cannot read a log");
+            }
         }
     }
 }

@@ -22,7 +22,7 @@ fn ready_means_that_work_gets_done() {
     let served = Served::start(&[], |settings| {
         settings.ready_within = Duration::from_millis(300);
         // Nothing is published, so what is committed stays without a checkpoint.
-        settings.publish_interval = Duration::from_secs(60);
+        settings.publish_interval = Duration::from_mins(1);
     });
     served.get("/health/live").is(200);
     until("it is ready at first", || {

@@ -118,8 +118,7 @@ fn after_a_receipt_its_record_is_found() {
     let receipt = served.post("/v1/events?tenant=acme", &event(7)).is(201)["receipt"].clone();
     let encode = |text: &str| {
         text.bytes()
-            .map(|b| format!("%{b:02X}"))
-            .collect::<String>()
+            .fold(String::new(), |all, b| format!("{all}%{b:02X}"))
     };
     let path = format!("/v1/records?q=doc-7&after={}", encode(&receipt.to_string()));
     assert_eq!(numbers(&served.get(&path).is(200)), [2]);

@@ -162,7 +162,8 @@ impl Served {
             head.push_str(header);
             head.push_str("\r\n");
         }
-        head.push_str(&format!("Content-Length: {}\r\n\r\n", body.len()));
+        let length = body.len().to_string();
+        head.push_str(&["Content-Length: ", &length, "\r\n\r\n"].concat());
         // The server may answer and close before it has read everything.
         let _ = stream
             .write_all(head.as_bytes())
