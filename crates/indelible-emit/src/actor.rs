@@ -1,4 +1,6 @@
-//! Who acts.
+//! Who acts: what the builder is told of an actor.
+//!
+//! Not here: which of it is personal data, which the ledger decides when it seals.
 
 use compact_str::CompactString;
 use indelible_event::ActorType;
