@@ -90,6 +90,13 @@ fn run(settings: &Settings) -> Result<Report, Fault> {
         target: Some(Target::AtMost(5.0)),
         ratio: None,
     });
+    let medians = format!("{EMIT}, p50, against a {FLOOR}");
+    report.plain(
+        PART,
+        &medians,
+        emit.percentiles[0] / floor.percentiles[0],
+        "times",
+    );
     let said = "percentiles hold one reading of the clock each; means hold none";
     report.note(PART, said.to_owned());
     Ok(report)

@@ -20,7 +20,10 @@ const SOON: Duration = Duration::from_secs(30);
 
 /// Nothing but the clock.
 pub fn clock(settings: &Settings) -> Times {
-    Times::of(settings, |_| (), |()| drop(std::hint::black_box(now())), || ())
+    let read = |()| {
+        std::hint::black_box(now());
+    };
+    Times::of(settings, |_| (), read, || ())
 }
 
 /// Box, and push into a bounded queue that another thread empties.
@@ -56,7 +59,12 @@ pub fn boxed_push(settings: &Settings) -> Times {
 pub fn emit(settings: &Settings) -> Result<Times, Fault> {
     let emitter = start()?;
     let settle = || assert!(emitter.flush(SOON), "the worker must keep up");
-    let times = Times::of(settings, |n| say(&emitter, n), |event| drop(event.emit()), settle);
+    let times = Times::of(
+        settings,
+        |n| say(&emitter, n),
+        |event| drop(event.emit()),
+        settle,
+    );
     check(&emitter);
     Ok(times)
 }
@@ -79,7 +87,11 @@ fn say(emitter: &Emitter, n: usize) -> EventBuilder<'_> {
 }
 
 fn start() -> Result<Emitter, Fault> {
-    Ok(Emitter::start(AtOnce, Options::default(), Arc::new(Process))?)
+    Ok(Emitter::start(
+        AtOnce,
+        Options::default(),
+        Arc::new(Process),
+    )?)
 }
 
 /// A run that drops measures something else.

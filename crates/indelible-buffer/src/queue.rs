@@ -187,10 +187,6 @@ impl<T> Queue<T> {
     }
 }
 
-#[expect(
-    clippy::cast_possible_truncation,
-    reason = "23 and 40 bits; usize has 64 wherever this many bytes fit"
-)]
 fn usage(word: u64) -> Usage {
     Usage {
         items: ((word & !CLOSED) / ITEM) as usize,
@@ -226,7 +222,7 @@ mod tests {
             bytes_max: 1 << 20,
         });
         let (threads, each) = (4_u64, 20_000_u64);
-        let mut seen = vec![0_u64; 4];
+        let mut seen = [0_u64; 4];
         std::thread::scope(|scope| {
             for thread in 0..threads {
                 let queue = &queue;

@@ -139,7 +139,7 @@ proptest! {
 
 #[test]
 fn a_full_batch_wakes_the_reader_and_a_partial_one_waits() {
-    let interval = Duration::from_secs(3600);
+    let interval = Duration::from_hours(1);
     let batching = Batching {
         items_max: 10,
         interval,

@@ -1,4 +1,6 @@
-//! Who acts: the actor of an event as a program names it. Not here: what else an event says.
+//! Who acts: what the builder is told of an actor.
+//!
+//! Not here: which of it is personal data, which the ledger decides when it seals.
 
 use compact_str::CompactString;
 use indelible_event::ActorType;

@@ -78,7 +78,7 @@ impl Draft {
 
 impl Built {
     fn weight(&self) -> Option<usize> {
-        let target: usize = self.target.iter().map(|text| text.len()).sum();
+        let target: usize = self.target.iter().map(CompactString::len).sum();
         let more = match &self.more {
             Some(more) => more.weight()?,
             None => 0,

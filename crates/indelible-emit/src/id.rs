@@ -1,9 +1,10 @@
 //! Ids of events, made on the caller's thread in a few nanoseconds.
 //!
 //! A `UUIDv7` (RFC 9562 §6.2, method 3): milliseconds, then twelve bits of the rest of the time, so
-//! that ids of one thread order finer than a millisecond, then 62 fresh bits of a ChaCha generator.
-//! Each thread has a generator of its own; each emitter lays a secret over what it gives, so that a
-//! process that was forked and makes a new emitter does not repeat its parent's ids.
+//! that ids of one thread order finer than a millisecond, then 62 fresh bits of a `ChaCha`
+//! generator. Each thread has a generator of its own; each emitter lays a secret over what it
+//! gives, so that a process that was forked and makes a new emitter does not repeat its parent's
+//! ids.
 
 use std::cell::RefCell;
 
@@ -60,15 +61,13 @@ fn next(surroundings: &dyn Surroundings) -> u64 {
         });
         Some(generator.next_u64())
     });
-    match drawn {
-        Ok(Some(bits)) => bits,
-        // The thread is ending, or its surroundings emit.
-        _ => {
-            let mut bytes = [0; 8];
-            surroundings.fill(&mut bytes);
-            u64::from_le_bytes(bytes)
-        }
+    if let Ok(Some(bits)) = drawn {
+        return bits;
     }
+    // The thread is ending, or its surroundings emit.
+    let mut bytes = [0; 8];
+    surroundings.fill(&mut bytes);
+    u64::from_le_bytes(bytes)
 }
 
 #[cfg(test)]

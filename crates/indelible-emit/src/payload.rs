@@ -139,7 +139,7 @@ mod tests {
     #[test]
     fn values_become_the_json_they_are() {
         let payload = Payload::from(
-            value!({"b":[1,-2,0.1,null,true,"é"],"a":{"x":18446744073709551615_u64}}),
+            value!({"b":[1,-2,0.1,null,true,"é"],"a":{"x":18_446_744_073_709_551_615_u64}}),
         );
         assert!(payload.weight().unwrap() > 100);
         let json = payload.into_json();

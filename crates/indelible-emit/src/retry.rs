@@ -19,7 +19,7 @@ impl Retry {
                     .unwrap_or(u32::MAX),
             )
             .min(self.delay_max);
-        doubled - doubled / 4 * u32::from(random) / 255
+        doubled.saturating_sub((doubled / 4).saturating_mul(u32::from(random)) / 255)
     }
 }
 

@@ -69,10 +69,6 @@ pub(crate) struct Entry {
 }
 
 #[derive(Debug)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "nearly every entry is made with the large one, and in one allocation"
-)]
 enum State {
     Queued(Draft),
     UnderWay,

@@ -192,7 +192,7 @@ fn dropping_the_emitter_delivers_what_waits() {
 #[test]
 fn flush_settles_what_was_emitted_before_it() {
     let mut options = quick();
-    options.batching.interval = Duration::from_secs(3_600);
+    options.batching.interval = Duration::from_hours(1);
     let emitter = start(Memory::default(), options);
     let tickets: Vec<_> = (0..1_500)
         .map(|n| publish(&emitter, &n.to_string()))
@@ -258,8 +258,8 @@ fn attempts_end_and_say_why() {
 #[test]
 fn a_close_during_the_back_off_tries_once_more_and_gives_up_in_time() {
     let mut options = quick();
-    options.retry.delay_first = Duration::from_secs(3_600);
-    options.retry.delay_max = Duration::from_secs(3_600);
+    options.retry.delay_first = Duration::from_hours(1);
+    options.retry.delay_max = Duration::from_hours(1);
     let attempts = Arc::new(AtomicU32::new(0));
     let counter = Arc::clone(&attempts);
     let emitter = start(

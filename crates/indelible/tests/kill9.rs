@@ -50,7 +50,7 @@ fn child() {
             })
             .collect();
         for ticket in tickets {
-            let receipt = ticket.committed_blocking(Duration::from_secs(60)).unwrap();
+            let receipt = ticket.committed_blocking(Duration::from_mins(1)).unwrap();
             let receipt = serde_json::to_string(&receipt).unwrap();
             writeln!(out, "receipt {receipt}").unwrap();
         }

@@ -58,13 +58,12 @@ fn problem(defect: Defect) -> Problem {
     let known = ProblemCode::ALL
         .iter()
         .find(|code| code.as_str() == defect.code);
-    let (code, message) = match known {
-        Some(code) => (*code, defect.message),
+    let (code, message) = if let Some(code) = known {
+        (*code, defect.message)
+    } else {
         // A newer server; its word stands in the message.
-        None => {
-            let message = format!("{} [{}]", defect.message, defect.code);
-            (ProblemCode::Contradiction, message)
-        }
+        let message = format!("{} [{}]", defect.message, defect.code);
+        (ProblemCode::Contradiction, message)
     };
     let problem = Problem::at(defect.pointer, code, message);
     let offset = defect

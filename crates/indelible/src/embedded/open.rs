@@ -125,5 +125,5 @@ fn origin(ledger_id: &str) -> String {
 }
 
 fn hex(bytes: &[u8; 16]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    format!("{:032x}", u128::from_be_bytes(*bytes))
 }
