@@ -2,8 +2,9 @@
 //!
 //! A `UUIDv7` (RFC 9562 §6.2, method 3): milliseconds, then twelve bits of the rest of the time, so
 //! that ids of one thread order finer than a millisecond, then 62 fresh bits of a `ChaCha`
-//! generator. Each thread has a generator of its own; each emitter lays a secret over what it gives, so that a
-//! process that was forked and makes a new emitter does not repeat its parent's ids.
+//! generator. Each thread has a generator of its own; each emitter lays a secret over what it
+//! gives, so that a process that was forked and makes a new emitter does not repeat its parent's
+//! ids.
 
 use std::cell::RefCell;
 
