@@ -213,12 +213,14 @@ pub fn check(config: &Config, progress: &Progress) -> Result<Vec<Finding>> {
     let (disk, format) = find(config)?.ok_or_else(|| none(config))?;
     let disk: Arc<dyn Disk> = Arc::new(disk);
     let keyring = keyring(config, &disk, &format, true)?;
+    // Before the records, as when reading.
+    let state = small_state(&disk, STATE, true);
     let embedded = open_embedded(&disk, keyring, true, progress)?;
     let mut findings = files(&embedded, &disk, progress)?;
     let in_state = |finding: &Finding| finding.place.as_ref().is_some_and(|p| p.file == STATE);
     if !findings.iter().any(in_state) {
         let stores = Stores {
-            state: small_state(&disk, STATE, true)?,
+            state: state?,
             ledger: Arc::new(embedded),
         };
         // Files that are gone leave no damaged bytes: the published heads tell.
@@ -315,6 +317,8 @@ fn create(config: &Config, env: &Env) -> Result<(RealDisk, Format)> {
     let disk = RealDisk::new(&config.data);
     let doing = || format!("make a ledger in {}", config.data.shown());
     disk.create_dir_all("").or_could(doing())?;
+    // Before the keys, so that none are left over.
+    Embedded::may_create(&disk).or_could(doing())?;
     let id = env.random_bytes::<16>();
     let ledger_id = hex(&id);
     let folder = KeyFolder::of(config, &ledger_id)?;
@@ -341,11 +345,19 @@ fn open(
 ) -> Result<Access> {
     let shared: Arc<dyn Disk> = Arc::new(disk.clone());
     let keyring = keyring(config, &shared, format, read_only)?;
+    // A reader's before the records: what a writer publishes meanwhile would else speak of records
+    // that the reader does not have. A writer's under the lock, which comes with the records.
+    let before = read_only
+        .then(|| small_state(&shared, STATE, true))
+        .transpose()?;
     let progress = output.progress();
     let embedded = open_embedded(&shared, Arc::clone(&keyring), read_only, &progress)?;
     progress.clear();
     let embedded = Arc::new(embedded);
-    let state = small_state(&shared, STATE, read_only)?;
+    let state = match before {
+        Some(state) => state,
+        None => small_state(&shared, STATE, false)?,
+    };
     Ok(Access {
         path: config.data.clone(),
         disk: Arc::new(disk),

@@ -49,3 +49,43 @@ fn readers_work_beside_a_writer_and_a_second_writer_is_told_who_it_is() {
     assert!(writer.wait().unwrap().success());
     place.ok("emit --actor user:x --action a.b --outcome success");
 }
+
+#[test]
+fn checks_beside_a_writer_that_publishes_find_nothing() {
+    const IMPORTS: usize = 6;
+    const EVENTS: usize = 1_000;
+    let place = Place::new();
+    for n in 0..IMPORTS {
+        let events = (n * EVENTS..(n + 1) * EVENTS).map(support::event);
+        place.file(&format!("{n}.ndjson"), support::ndjson(events));
+    }
+    let import = |n| {
+        place.ok(&format!("import --format ndjson {n}.ndjson --tenant acme"));
+    };
+    import(0);
+    std::thread::scope(|scope| {
+        let writer = scope.spawn(|| (1..IMPORTS).for_each(import));
+        while !writer.is_finished() {
+            // Records that were published before they were read would be called cut off.
+            place.ok("verify");
+            place.ok("fsck");
+        }
+    });
+}
+
+#[test]
+fn what_is_left_of_a_ledger_is_not_written_over() {
+    let place = Place::new();
+    place.file("e.ndjson", support::ndjson((0..20).map(support::event)));
+    place.ok("import --format ndjson e.ndjson --tenant acme");
+    let format = place.at("indelible-data/FORMAT");
+    let kept = std::fs::read(&format).unwrap();
+    std::fs::remove_file(&format).unwrap();
+    let keys = support::files_below(&place.at("home"));
+    let emit = place.ends(3, "emit --actor user:x --action a.b --outcome success");
+    assert!(emit.err.contains("no FORMAT"), "{}", emit.err);
+    assert!(!format.exists());
+    assert_eq!(support::files_below(&place.at("home")), keys);
+    std::fs::write(&format, kept).unwrap();
+    place.ok("verify");
+}

@@ -3,7 +3,7 @@
 use std::ops::{ControlFlow, Range};
 use std::sync::Arc;
 
-use indelible_disk::{Disk, Lock};
+use indelible_disk::{Disk, DiskErrorKind, Lock};
 use indelible_event::ids::{AuditId, Micros, TenantId};
 use indelible_merkle::Hash;
 use indelible_proof::finding::Finding;
@@ -47,15 +47,38 @@ impl Embedded {
         now: Micros,
     ) -> Result<()> {
         disk.create_dir_all("").map_err(from_disk)?;
-        if disk.len(crate::format::PATH).map_err(from_disk)?.is_some() {
-            let said = "there is a ledger in this directory already: open it, or name another";
-            return Err(Error::new(Kind::Invalid, said));
-        }
+        Self::may_create(disk)?;
         for dir in ["journal", "segments", "personal"] {
             disk.create_dir_all(dir).map_err(from_disk)?;
         }
         // If we die before FORMAT is there, there is no ledger yet and creating it works again.
         Format::new(ledger_id, hash_key, now).store(disk)
+    }
+
+    /// Whether a ledger may be made in the directory: there is none, and nothing is left of one.
+    ///
+    /// # Errors
+    /// [`Kind::Invalid`] when there is a ledger already; [`Kind::Corrupt`] when `FORMAT` is gone
+    /// from one: with another, nothing of the old one could be read any more.
+    pub fn may_create(disk: &dyn Disk) -> Result<()> {
+        if disk.len(crate::format::PATH).map_err(from_disk)?.is_some() {
+            let said = "there is a ledger in this directory already: open it, or name another";
+            return Err(Error::new(Kind::Invalid, said));
+        }
+        for dir in ["journal", "segments"] {
+            let left = match disk.list(dir) {
+                Err(error) if error.kind() == DiskErrorKind::NotFound => continue,
+                left => left.map_err(from_disk)?,
+            };
+            if !left.is_empty() {
+                let said = format!(
+                    "the directory has {dir}/ of a ledger and no FORMAT: restore that file from a \
+                     backup, or name another directory"
+                );
+                return Err(Error::new(Kind::Corrupt, said));
+            }
+        }
+        Ok(())
     }
 
     /// Opens a data directory.

@@ -129,7 +129,13 @@ fn to_output(
 
 /// Writes beside the names first, and puts the files in their places when all is there.
 fn to_files(args: &Export, reading: &Reading, tenant: &TenantId, out: &Path) -> Result<Summary> {
-    let with_disclosures = !args.joined && !args.without_disclosures;
+    // Without keys there would be none to write, and a file without them says that they are gone.
+    let keys = reading.keyring.has_master();
+    let with_disclosures = !args.joined && !args.without_disclosures && keys;
+    if args.force && !keys {
+        // Those of an earlier export are not of this one.
+        let _ = std::fs::remove_file(beside(out, "disclosures"));
+    }
     // Before the first file is there, so that what is unfinished is always taken away.
     let _gently = cancel::gently();
     let mut leaves = Part::create(out, args.force)?;

@@ -74,6 +74,7 @@ fn create(path: &Path, keys: &Path, env: &Env) -> Result<(RealDisk, Format)> {
     let doing = "make a ledger in";
     let disk = RealDisk::new(path);
     disk.create_dir_all("").doing(doing, path)?;
+    Embedded::may_create(&disk).doing(doing, path)?;
     let id = env.random_bytes::<16>();
     let ledger_id = hex(&id);
     KeyFolder::of(keys, &ledger_id).create(&origin(&ledger_id), env.random.as_ref())?;
