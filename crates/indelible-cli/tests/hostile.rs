@@ -148,7 +148,7 @@ fn every_command_that_takes_json_gives_json() {
         "tenants list",
         "tenants create other",
         "keys show",
-        "keys list",
+        "keys files",
         "keys files",
         "config show",
         "config check",
