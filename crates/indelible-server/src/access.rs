@@ -2,7 +2,7 @@
 //!
 //! A key is `ind_<id>_<secret>`: 16 hex digits that name it and 64 that prove it. The secret has
 //! 256 random bits, so its SHA-256 is enough to keep; it is shown once. Rows lie in the state store
-//! under [`SPACE`], so the command makes keys while no server runs, and the server while it does.
+//! under `SPACE`, so the command makes keys while no server runs, and the server while it does.
 //!
 //! A server without any key row is open; revoking the last key does not open it again.
 
