@@ -77,7 +77,7 @@ fn run(settings: &Settings) -> Result<Report, Fault> {
     }
     let none = [None; 3];
     let targets = [Some(150.0), Some(600.0), None];
-    let [clock, floor, emit, whole] = rounds.map(Times::median);
+    let [clock, floor, emit, whole] = rounds.map(|rounds| Times::median(&rounds));
     tell(&mut report, "clock, read once", &clock, none);
     tell(&mut report, FLOOR, &floor, none);
     tell(&mut report, EMIT, &emit, targets);

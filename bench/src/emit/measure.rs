@@ -59,7 +59,7 @@ impl Times {
     }
 
     /// The median of each figure over rounds.
-    pub fn median(rounds: Vec<Self>) -> Self {
+    pub fn median(rounds: &[Self]) -> Self {
         let middle = |figure: &dyn Fn(&Self) -> f64| {
             let mut values: Vec<f64> = rounds.iter().map(figure).collect();
             values.sort_unstable_by(f64::total_cmp);
