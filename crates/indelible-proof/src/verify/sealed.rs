@@ -26,7 +26,7 @@ pub(super) struct Fit {
 }
 
 impl Fit {
-    /// The commitment without a line that `line`, which fits none, is meant for; it is owed no more.
+    /// The commitment without a line that `line`, fitting none, is meant for; owed no more then.
     pub(super) fn take_meant(&mut self, line: &DisclosureLine) -> Option<Commitment> {
         let root = line.root().ok();
         let meant = |owed: &Commitment| owed.subject == line.subject || Some(owed.root) == root;

@@ -145,7 +145,7 @@ fn lines_that_cannot_be_read_explain_the_values_that_are_missing() {
     }
 }
 
-/// Lines that are no records, as a line feed changed to something else or put somewhere leaves them.
+/// Lines that are no records, as a line feed that was changed or put somewhere leaves them.
 #[test]
 fn lines_that_are_no_records_are_one_finding() {
     let leaves = log(COUNT as u64);
