@@ -261,7 +261,7 @@ impl LogVerifier {
         true
     }
 
-    /// Takes disclosures, which should come before their record. `false` when too many wait.
+    /// Says that lines of disclosures cannot be read and where they stand: behind that of record
     /// `between.first` and before that of `between.last` (the most there can be at the end).
     pub fn unreadable_disclosures(&mut self, between: Span, place: Place, message: &str) {
         self.disclosures.get_or_insert_default();

@@ -136,7 +136,9 @@ fn lines_that_cannot_be_read_explain_the_values_that_are_missing() {
                 assert!(verifier.disclosures(line));
             }
         }
-        leaves.iter().for_each(|leaf| verifier.push(leaf));
+        for leaf in &leaves {
+            verifier.push(leaf);
+        }
         verifier.unreadable_disclosures(between, place(), "these lines are none");
         let verdict = verifier.finish();
         only(&verdict, FindingKind::Corrupt, span);
