@@ -61,7 +61,7 @@ pub fn run(
     }
     let mean = as_f64(load.bytes) / as_f64(load.events);
     let text = format!(
-        "{} events of {mean:.0} bytes for {} tenants, batches of {BATCH_EVENTS} over {} connections",
+        "{} events of {mean:.0} bytes for {} tenants, batches of {BATCH_EVENTS}, {} connections",
         load.events, aim.shape.tenants, settings.connections
     );
     report.note(aim.part, text);

@@ -203,8 +203,8 @@ fn report_on(settings: &Settings, mut found: Found, report: &mut Report) {
         "ms",
     );
     let text = format!(
-        "{} records; {} searches, {} of them found nothing; {} writes of {WRITTEN_TOGETHER} events, \
-         {WRITTEN_PER_SECOND} events/s",
+        "{} records; {} searches, {} of them found nothing; {} writes of {WRITTEN_TOGETHER} \
+         events, {WRITTEN_PER_SECOND} events/s",
         settings.records,
         all.count(),
         found.empty,
