@@ -22,7 +22,7 @@ const CLEAN: u8 = 0;
 const FAILED: u8 = 1;
 const COULD_NOT: u8 = 3;
 
-/// Rounds of the kill test when it runs among all other tests, before its own step.
+/// Rounds of the kill tests when they run among all other tests, before their own steps.
 const KILL_ROUNDS_IN_PASSING: &str = "2";
 
 /// What `cargo xtask test` was asked for.
@@ -113,6 +113,7 @@ fn steps(options: Options) -> Vec<Step> {
         tests = tests.with("INDELIBLE_LONG", "1");
     }
     let rounds = if options.long { "1000" } else { "200" };
+    let served_rounds = if options.long { "1000" } else { "100" };
     let cargo = Invocation::cargo;
     let mut steps = vec![
         Step {
@@ -135,13 +136,16 @@ fn steps(options: Options) -> Vec<Step> {
             name: "tests",
             work: Work::Tests(tests),
         },
-        Step {
-            name: "kill -9",
-            work: Work::Tests(
-                cargo("test -p indelible-cli --test kill9 -- --nocapture")
-                    .with("INDELIBLE_KILL_ROUNDS", rounds),
-            ),
-        },
+        kill(
+            "kill -9",
+            "test -p indelible-cli --test kill9 -- --nocapture",
+            rounds,
+        ),
+        kill(
+            "kill -9 serve",
+            "test -p indelible-cli --test serve_kill9 -- --nocapture",
+            served_rounds,
+        ),
         Step {
             name: "documentation",
             work: Work::Run(cargo("doc --workspace --no-deps").with("RUSTDOCFLAGS", "-D warnings")),
@@ -172,6 +176,15 @@ fn steps(options: Options) -> Vec<Step> {
         }
     }
     steps
+}
+
+/// A kill test with its rounds.
+fn kill(name: &'static str, arguments: &'static str, rounds: &str) -> Step {
+    let test = Invocation::cargo(arguments).with("INDELIBLE_KILL_ROUNDS", rounds);
+    Step {
+        name,
+        work: Work::Tests(test),
+    }
 }
 
 /// Runs everything; the exit code.
@@ -426,14 +439,21 @@ mod tests {
                 .collect::<Vec<_>>()
                 .join("\n")
         };
+        let rounds = |typed: &str, rounds: &str, test: &str| {
+            let step =
+                format!("INDELIBLE_KILL_ROUNDS={rounds} cargo test -p indelible-cli --test ");
+            assert!(typed.contains(&(step + test + " ")), "{typed}");
+        };
         let short = typed(Options::default());
-        assert!(short.contains("INDELIBLE_KILL_ROUNDS=200 cargo test"));
+        rounds(&short, "200", "kill9");
+        rounds(&short, "100", "serve_kill9");
         assert!(!short.contains("cargo test --manifest-path bench/Cargo.toml"));
         let long = typed(Options {
             long: true,
             require_all: false,
         });
-        assert!(long.contains("INDELIBLE_KILL_ROUNDS=1000 cargo test"));
+        rounds(&long, "1000", "kill9");
+        rounds(&long, "1000", "serve_kill9");
         assert!(long.contains("INDELIBLE_LONG=1"));
         assert!(long.contains("RUSTDOCFLAGS='-D warnings' cargo doc"));
         assert!(long.contains("cargo test --manifest-path bench/Cargo.toml"));
