@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::Fault;
 
 /// What a server may take for an answer before the run is given up.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 /// Bytes read at a time.
 const CHUNK_BYTES: usize = 256 << 10;
 

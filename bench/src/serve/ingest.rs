@@ -92,7 +92,7 @@ impl Run<'_> {
         let (used, client) = (meter.used(), own.used());
         settle(server.process())?;
         let settled = meter.used();
-        self.full(&used, &settled, &client, receipts, report);
+        self.full([&used, &settled, &client], receipts, report);
         let rate = used.per_second(self.events);
         if self.aim.reach.is_some() && !paced.is_empty() {
             let step = Duration::from_secs_f64(as_f64(BATCH_EVENTS as u64) / (rate / 2.0));
@@ -129,9 +129,7 @@ impl Run<'_> {
 
     fn full(
         &self,
-        used: &Used,
-        settled: &Used,
-        client: &Used,
+        [used, settled, client]: [&Used; 3],
         mut receipts: Sample,
         report: &mut Report,
     ) {
