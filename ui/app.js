@@ -18,7 +18,7 @@ async function page(cursor, show) {
     if (turn === state.turn) throw error;
   });
   if (!found || turn !== state.turn) return;
-  show(found.records);
+  show(found.records, !found.next_cursor);
   // A live page leaves the older ones where they are.
   if (show !== list.arrive || list.count() <= PAGE) state.cursor = found.next_cursor;
   after(found);
@@ -52,7 +52,7 @@ function problem(error) {
   state.failed = error?.status ?? null;
   // A query that is wrong stays wrong: nothing is asked again until it is another.
   if (error?.status === 400) setLive(false);
-  byId('q').toggleAttribute('aria-invalid', error?.status === 400);
+  byId('q').setAttribute('aria-invalid', String(error?.status === 400));
   if (error?.status === 401) byId('login').hidden = false;
   if (error) byId('records').removeAttribute('aria-busy');
 }

@@ -23,15 +23,15 @@ export function start(records) {
   insert(records, null, false);
 }
 
-/** Puts a newer first page on top; what it has and what is here already is one row. */
-export function arrive(records) {
-  // Without an overlap some records would be missing between the two.
-  if (rows.size && !records.some((row) => rows.has(name(row)))) {
-    start(records);
-    return;
-  }
-  insert(records, body.firstElementChild, true);
-  while (rows.size > ROWS_MAX) drop(body.lastElementChild);
+/**
+ * Puts a newer first page on top; `whole` when nothing is older than its records. Where its oldest is
+ * not here yet, or there are too many, the list starts anew: otherwise records would be missing.
+ */
+export function arrive(records, whole) {
+  const joins = whole || rows.has(name(records.at(-1)));
+  const fresh = records.filter((row) => !rows.has(name(row))).length;
+  if (joins && rows.size + fresh <= ROWS_MAX) insert(records, body.firstElementChild, rows.size > 0);
+  else start(records);
 }
 
 /** Adds an older page at the end; the newest make room for it. */
