@@ -55,19 +55,69 @@ fn object(required: usize, members: &[(&str, Value)]) -> Value {
     json!({"type": "object", "properties": properties, "required": names})
 }
 
+/// A tenant's name that a producer may send.
+const TENANT: &str = "^[A-Za-z0-9][A-Za-z0-9._:@-]{0,127}$";
+const UUID_V7: &str = "^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$";
+
+/// The words of an outcome; some others are taken and made one of these.
+const OUTCOMES: [&str; 10] = [
+    "success",
+    "failure",
+    "partial",
+    "pending",
+    "in_progress",
+    "denied",
+    "blocked",
+    "timed_out",
+    "rolled_back",
+    "unknown",
+];
+
+/// The words of an actor's type, likewise.
+const ACTORS: [&str; 7] = [
+    "user",
+    "agent",
+    "system",
+    "service",
+    "webhook",
+    "scheduler",
+    "anonymous",
+];
+
+/// An actor or target; further members are kept.
+fn party(kind: Value, required: &[&str]) -> Value {
+    json!({
+        "type": "object",
+        "properties": {
+            "type": kind,
+            "id": {"type": "string", "minLength": 1, "maxLength": 1024},
+            "name": {"type": "string", "maxLength": 4096},
+        },
+        "required": required,
+        "additionalProperties": true,
+    })
+}
+
+/// The same of a request that takes no other members; an answer may get more later.
+fn closed(mut object: Value) -> Value {
+    object["additionalProperties"] = json!(false);
+    object
+}
+
 fn events() -> Value {
     json!({
         "Event": {
             "type": "object",
             "description": "An event as spec/event.md has it; unknown keys are kept.",
             "properties": {
-                "audit_id": text(),
-                "tenant_id": text(),
-                "event_type": text(),
-                "occurred_at": text(),
-                "outcome": text(),
-                "actor": {"type": "object"},
-                "target": {"type": "object"},
+                "audit_id": {"type": "string", "format": "uuid", "pattern": UUID_V7},
+                "tenant_id": {"type": "string", "pattern": TENANT},
+                "event_type": {"type": "string", "minLength": 1, "maxLength": 256},
+                "occurred_at": time(),
+                "outcome": {"enum": OUTCOMES},
+                "description": {"type": "string", "maxLength": 32_768},
+                "actor": party(json!({"enum": ACTORS}), &["type", "id"]),
+                "target": party(text(), &[]),
             },
             "required": ["event_type", "actor", "outcome"],
             "additionalProperties": true,
@@ -109,6 +159,15 @@ fn events() -> Value {
     })
 }
 
+/// A part of a proof: hashes that lead from one root to the next.
+fn path() -> Value {
+    json!({
+        "type": "object",
+        "properties": {"path": {"type": "array", "items": hash()}},
+        "required": ["path"],
+    })
+}
+
 fn records() -> Value {
     json!({
         "Record": object(3, &[
@@ -129,6 +188,11 @@ fn records() -> Value {
         "RecordProof": {
             "type": "object",
             "description": "A proof as spec/receipt.md has it, for indelible verify --proof.",
+            "properties": {
+                "log": path(), "proof_version": {"const": 1}, "receipt": reference("Receipt"),
+                "registry": path(), "snapshot": path(),
+            },
+            "required": ["log", "proof_version", "receipt", "registry", "snapshot"],
         },
     })
 }
@@ -150,7 +214,9 @@ fn ledger() -> Value {
             ("checkpoint", text()),
         ]),
         "Tenants": object(1, &[("tenants", list("Tenant"))]),
-        "CreateTenant": object(1, &[("tenant_id", text())]),
+        "CreateTenant": closed(object(1, &[
+            ("tenant_id", json!({"type": "string", "pattern": TENANT})),
+        ])),
         "Tenant": object(6, &[
             ("tenant_id", text()),
             ("log_id", or_null("string")),
@@ -191,11 +257,11 @@ fn keys() -> Value {
             ("revoked_at", or_null("string")),
         ]),
         "Keys": object(1, &[("keys", list("Key"))]),
-        "CreateKey": object(1, &[
+        "CreateKey": closed(object(1, &[
             ("role", role),
             ("tenants", tenants),
             ("name", or_null("string")),
-        ]),
+        ])),
         "CreatedKey": object(2, &[("key", reference("Key")), ("bearer", text())]),
     })
 }
