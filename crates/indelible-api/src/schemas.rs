@@ -2,6 +2,8 @@
 
 use serde_json::{Map, Value, json};
 
+use crate::limits::{KEY_NAME_CHARS_MAX, KEY_TENANTS_MAX};
+
 /// Every schema by name.
 pub(crate) fn schemas() -> Value {
     let mut all = Map::new();
@@ -57,9 +59,14 @@ fn object(required: usize, members: &[(&str, Value)]) -> Value {
 
 /// A tenant's name that a producer may send.
 const TENANT: &str = "^[A-Za-z0-9][A-Za-z0-9._:@-]{0,127}$";
+/// The same, and the names of the ledger's own logs.
+const ANY_TENANT: &str = "^[A-Za-z0-9_][A-Za-z0-9._:@-]{0,127}$";
 const UUID_V7: &str = "^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$";
 
-/// The words of an outcome; some others are taken and made one of these.
+/// The forms of an event's type (spec/event.md §6).
+const EVENT_TYPE: &str = r"^(api\.[a-z]+\./[!-~]*|[a-z0-9_]+(\.[a-z0-9_]+)+)$";
+
+/// The words of an outcome.
 const OUTCOMES: [&str; 10] = [
     "success",
     "failure",
@@ -73,7 +80,7 @@ const OUTCOMES: [&str; 10] = [
     "unknown",
 ];
 
-/// The words of an actor's type, likewise.
+/// The words of an actor's type.
 const ACTORS: [&str; 7] = [
     "user",
     "agent",
@@ -84,20 +91,6 @@ const ACTORS: [&str; 7] = [
     "anonymous",
 ];
 
-/// An actor or target; further members are kept.
-fn party(kind: Value, required: &[&str]) -> Value {
-    json!({
-        "type": "object",
-        "properties": {
-            "type": kind,
-            "id": {"type": "string", "minLength": 1, "maxLength": 1024},
-            "name": {"type": "string", "maxLength": 4096},
-        },
-        "required": required,
-        "additionalProperties": true,
-    })
-}
-
 /// The same of a request that takes no other members; an answer may get more later.
 fn closed(mut object: Value) -> Value {
     object["additionalProperties"] = json!(false);
@@ -105,19 +98,35 @@ fn closed(mut object: Value) -> Value {
 }
 
 fn events() -> Value {
+    let name = json!({"type": ["string", "null"], "maxLength": 4096});
     json!({
         "Event": {
             "type": "object",
             "description": "An event as spec/event.md has it; unknown keys are kept.",
             "properties": {
-                "audit_id": {"type": "string", "format": "uuid", "pattern": UUID_V7},
-                "tenant_id": {"type": "string", "pattern": TENANT},
-                "event_type": {"type": "string", "minLength": 1, "maxLength": 256},
-                "occurred_at": time(),
+                "audit_id": {"type": ["string", "null"], "pattern": UUID_V7},
+                "tenant_id": {"type": ["string", "null"], "pattern": TENANT},
+                "event_type": {"type": "string", "maxLength": 256, "pattern": EVENT_TYPE},
+                "occurred_at": {"type": ["string", "null"], "format": "date-time"},
                 "outcome": {"enum": OUTCOMES},
-                "description": {"type": "string", "maxLength": 32_768},
-                "actor": party(json!({"enum": ACTORS}), &["type", "id"]),
-                "target": party(text(), &[]),
+                "description": {"type": ["string", "null"], "maxLength": 32_768},
+                "actor": {
+                    "type": "object",
+                    "properties": {
+                        "type": {"enum": ACTORS},
+                        "id": {"type": "string", "minLength": 1, "maxLength": 1024},
+                        "name": name,
+                    },
+                    "required": ["type", "id"],
+                },
+                "target": {
+                    "type": ["object", "null"],
+                    "properties": {
+                        "type": {"type": ["string", "null"], "maxLength": 256},
+                        "id": {"type": ["string", "null"], "maxLength": 1024},
+                        "name": name,
+                    },
+                },
             },
             "required": ["event_type", "actor", "outcome"],
             "additionalProperties": true,
@@ -247,6 +256,17 @@ fn ledger() -> Value {
 fn keys() -> Value {
     let role = json!({"enum": crate::Role::ALL.map(crate::Role::word)});
     let tenants = json!({"type": ["array", "null"], "items": text()});
+    let bound_to = json!({
+        "type": ["array", "null"],
+        "items": {"type": "string", "pattern": ANY_TENANT},
+        "minItems": 1,
+        "maxItems": KEY_TENANTS_MAX,
+    });
+    let name = json!({
+        "type": ["string", "null"],
+        "maxLength": KEY_NAME_CHARS_MAX,
+        "pattern": r"^[^\x00-\x1f\x7f-\x9f]*$",
+    });
     json!({
         "Key": object(6, &[
             ("id", text()),
@@ -259,8 +279,8 @@ fn keys() -> Value {
         "Keys": object(1, &[("keys", list("Key"))]),
         "CreateKey": closed(object(1, &[
             ("role", role),
-            ("tenants", tenants),
-            ("name", or_null("string")),
+            ("tenants", bound_to),
+            ("name", name),
         ])),
         "CreatedKey": object(2, &[("key", reference("Key")), ("bearer", text())]),
     })
