@@ -3,7 +3,9 @@
 //!
 //! Exit codes: 0 done and clean, 1 something failed, 2 usage, 3 could not run.
 
+mod browser;
 mod layers;
+mod openapi;
 mod readme;
 mod source;
 mod steps;
@@ -22,10 +24,13 @@ usage: cargo xtask <task>
   tidy                            layers, style and documents
   deny                            licences, sources and banned crates of the dependencies
   readme                          the commands of README.md, in an empty directory
+  browser                         the pages in Chromium; needs node, npm and chromium
+  openapi                         what is served against its description; needs python3
   bench <name> [arguments]        a benchmark of the workspace bench/, in release mode
 
 environment:
   INDELIBLE_TEST_DATA=DIR         real data for tests; without it those tests are skipped by name
+  INDELIBLE_CHROMIUM=PATH         the browser, where it is not /usr/bin/chromium
 ";
 
 fn main() -> ExitCode {
@@ -39,6 +44,7 @@ fn main() -> ExitCode {
         ["tidy"] => steps::tidy(),
         ["deny"] => steps::deny(),
         ["readme"] => steps::readme(),
+        [step @ ("browser" | "openapi")] => steps::alone(step),
         ["bench", name, rest @ ..] => steps::bench(name, rest),
         _ => return usage(),
     };

@@ -16,7 +16,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::{readme, source, tally::Tally, tidy, tools};
+use crate::tools::{Stop, succeed};
+use crate::{browser, openapi, readme, source, tally::Tally, tidy, tools};
 
 const CLEAN: u8 = 0;
 const FAILED: u8 = 1;
@@ -64,6 +65,10 @@ enum Work {
     Tidy,
     /// The commands of the README.
     Readme,
+    /// The pages in a browser.
+    Browser,
+    /// What is served, held against its description.
+    OpenApi,
 }
 
 /// A cargo command with its environment, as a person would type it.
@@ -155,6 +160,7 @@ fn steps(options: Options) -> Vec<Step> {
             work: Work::Readme,
         },
     ];
+    steps.extend(against_the_server());
     if source::root().join("bench/Cargo.toml").exists() {
         let check = "clippy --manifest-path bench/Cargo.toml --all-targets -- -D warnings";
         let format = "fmt --manifest-path bench/Cargo.toml --check";
@@ -185,6 +191,20 @@ fn kill(name: &'static str, arguments: &'static str, rounds: &str) -> Step {
         name,
         work: Work::Tests(test),
     }
+}
+
+/// What runs against the server from outside, with tools that are not Rust.
+fn against_the_server() -> [Step; 2] {
+    [
+        Step {
+            name: "browser",
+            work: Work::Browser,
+        },
+        Step {
+            name: "openapi",
+            work: Work::OpenApi,
+        },
+    ]
 }
 
 /// Runs everything; the exit code.
@@ -243,6 +263,24 @@ pub fn readme() -> u8 {
     exit(check_readme())
 }
 
+/// Runs one of the steps that may lack something; here that is an error.
+pub fn alone(name: &str) -> u8 {
+    let all = steps(Options::default());
+    let Some(step) = all.iter().find(|step| step.name == name) else {
+        return COULD_NOT;
+    };
+    let mut run = Run {
+        skipped: PathBuf::new(),
+        tally: Tally::default(),
+    };
+    let outcome = run.step(step);
+    println!("{}", run.tally);
+    if run.tally.skipped().next().is_some() {
+        return COULD_NOT;
+    }
+    exit(outcome)
+}
+
 /// Runs a benchmark; its exit code.
 pub fn bench(name: &str, arguments: &[&str]) -> u8 {
     let mut command = Command::new(env!("CARGO"));
@@ -290,6 +328,8 @@ impl Step {
             Work::Deny => "cargo xtask deny".to_owned(),
             Work::Tidy => "cargo xtask tidy".to_owned(),
             Work::Readme => "cargo xtask readme".to_owned(),
+            Work::Browser => "cargo xtask browser".to_owned(),
+            Work::OpenApi => "cargo xtask openapi".to_owned(),
         }
     }
 }
@@ -304,22 +344,45 @@ impl Run {
     fn step(&mut self, step: &Step) -> Result<(), String> {
         match &step.work {
             Work::Run(invocation) => succeed(&mut invocation.command()),
-            Work::Tests(invocation) => self.tests(invocation),
+            Work::Tests(invocation) => self.tests(&mut invocation.command()),
             Work::Deny => check_deny(),
             Work::Tidy => check_tidy(),
             Work::Readme => check_readme(),
+            Work::Browser => self.may_lack(step.name, |run| {
+                Ok(run.tests(&mut browser::tests(&source::root())?)?)
+            }),
+            Work::OpenApi => self.may_lack(step.name, |run| {
+                run.tally.passed(openapi::run(&source::root())?);
+                Ok(())
+            }),
+        }
+    }
+
+    /// A step that is skipped by name where the machine lacks what it needs.
+    fn may_lack(
+        &mut self,
+        name: &str,
+        work: impl FnOnce(&mut Self) -> Result<(), Stop>,
+    ) -> Result<(), String> {
+        match work(self) {
+            Ok(()) => Ok(()),
+            Err(Stop::Failed(failure)) => Err(failure),
+            Err(Stop::Missing(reason)) => {
+                println!("skipped: {reason}");
+                self.tally.step_skipped(name, &reason);
+                Ok(())
+            }
         }
     }
 
     /// Runs tests, passing their output through and counting it.
-    fn tests(&mut self, invocation: &Invocation) -> Result<(), String> {
-        let mut command = invocation.command();
+    fn tests(&mut self, command: &mut Command) -> Result<(), String> {
         command
             .env("INDELIBLE_SKIPPED_TESTS", &self.skipped)
             .stdout(Stdio::piped());
         let mut child = command
             .spawn()
-            .map_err(|error| format!("cannot run cargo: {error}"))?;
+            .map_err(|error| format!("cannot run the tests: {error}"))?;
         if let Some(output) = child.stdout.take() {
             for line in BufReader::new(output).split(b'\n') {
                 let line = line.map_err(|error| format!("cannot read test output: {error}"))?;
@@ -330,7 +393,7 @@ impl Run {
         }
         let status = child
             .wait()
-            .map_err(|error| format!("cannot wait for cargo: {error}"))?;
+            .map_err(|error| format!("cannot wait for the tests: {error}"))?;
         if status.success() {
             Ok(())
         } else {
@@ -361,17 +424,6 @@ impl Run {
         }
         println!("{}", self.tally);
         code
-    }
-}
-
-fn succeed(command: &mut Command) -> Result<(), String> {
-    match command.status() {
-        Ok(status) if status.success() => Ok(()),
-        Ok(status) => Err(status.to_string()),
-        Err(error) => Err(format!(
-            "cannot run {}: {error}",
-            command.get_program().display()
-        )),
     }
 }
 
@@ -457,12 +509,5 @@ mod tests {
         assert!(long.contains("INDELIBLE_LONG=1"));
         assert!(long.contains("RUSTDOCFLAGS='-D warnings' cargo doc"));
         assert!(long.contains("cargo test --manifest-path bench/Cargo.toml"));
-    }
-
-    #[test]
-    fn a_command_that_fails_fails_its_step() {
-        assert!(succeed(&mut Command::new("false")).is_err());
-        assert!(succeed(&mut Command::new("no-such-program-anywhere")).is_err());
-        assert_eq!(succeed(&mut Command::new("true")), Ok(()));
     }
 }
