@@ -41,7 +41,7 @@ fn open(disk: &FaultyDisk, world: &World) -> Fallible<Opened> {
     let keys: Arc<dyn State> = Arc::new(open_state(
         Arc::clone(&shared),
         "keys/keys.redb",
-        StateMode::Write,
+        StateMode::Create,
     )?);
     let master = Some(MasterKey::from_bytes([9; 32]));
     let keyring = Keyring::open(keys, master, world.random.clone())?;
@@ -53,7 +53,7 @@ fn open(disk: &FaultyDisk, world: &World) -> Fallible<Opened> {
     };
     let opener = Some(Arc::clone(&keyring) as Arc<dyn indelible_store::RowOpener>);
     let ledger = Embedded::open(Arc::clone(&shared), opener, options, &mut |_| {})?;
-    let state = open_state(shared, "state.redb", StateMode::Write)?;
+    let state = open_state(shared, "state.redb", StateMode::Create)?;
     let stores = Stores {
         ledger: Arc::new(ledger),
         state: Arc::new(state),

@@ -111,7 +111,7 @@ fn stores(
 }
 
 fn small_state(disk: &Arc<dyn Disk>, name: &str, path: &Path) -> Result<Arc<dyn State>> {
-    match open_state(Arc::clone(disk), name, StateMode::Write) {
+    match open_state(Arc::clone(disk), name, StateMode::Create) {
         Ok(state) => Ok(Arc::new(state)),
         // The key store is opened before the lock is taken.
         Err(error) if error.kind() == Kind::Locked => {
