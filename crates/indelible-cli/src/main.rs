@@ -13,7 +13,6 @@ mod exit;
 mod export_names;
 mod hex;
 mod import;
-mod keys;
 mod ledger;
 mod output;
 mod process;

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use indelible_disk::{Disk, Fault, FaultyDisk, Operation};
 use indelible_embedded::{Embedded, StateMode, open_state};
 use indelible_event::Micros;
-use indelible_log::verify::{Anchors, verify_log, verify_registry};
+use indelible_log::verify::{Anchors, Kept, verify_log, verify_registry};
 use indelible_log::{Keyring, Limits, Log, MasterKey, Options, Outcome, Stores};
 use indelible_merkle::{Hash, leaf_hash};
 use indelible_store::{Kind, Ledger, State, Stored};
@@ -126,7 +126,7 @@ fn live(disk: &FaultyDisk, world: &World, acknowledged: &mut Acknowledged) {
 fn check(opened: &Opened, acknowledged: &Acknowledged, context: &str) {
     let anchors = Anchors {
         key: Some(World::key().verifier_key()),
-        kept: None,
+        kept: Kept::Elsewhere,
         values: true,
     };
     assert_eq!(

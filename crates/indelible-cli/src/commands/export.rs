@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 
 use indelible_event::ids::TenantId;
 use indelible_event::leaf::LeafView;
-use indelible_log::export::{Exported, Summary, export};
+use indelible_log::export::{Exported, Summary, export, published_head};
+use indelible_log::registry::PublishedHead;
 use serde_json::json;
 
 use crate::args::Export;
@@ -28,25 +29,45 @@ pub fn run(args: &Export, config: &Config, output: &mut Output) -> Result {
         Some(tenant) => tenant,
         None => only_tenant(&reading)?,
     };
-    let summary = match &args.out {
-        None => to_output(args, &reading, &tenant, output)?,
-        Some(out) => to_files(args, &reading, &tenant, out)?,
+    let head = if reading.has_state() {
+        Some(published_head(&reading.stores, &tenant).or_could("export")?)
+    } else {
+        None
     };
+    let of = Of {
+        args,
+        reading: &reading,
+        tenant: &tenant,
+        head: head.as_ref(),
+    };
+    let summary = match &args.out {
+        None => of.to_output(output)?,
+        Some(out) => of.to_files(out)?,
+    };
+    tell(&of, &summary, output)
+}
+
+/// Says what was exported and what of it is not as it should be.
+fn tell(of: &Of<'_>, summary: &Summary, output: &mut Output) -> Result {
+    let Of {
+        args, tenant, head, ..
+    } = of;
     if args.out.is_some() && output.json {
         output.json_line(&json!({
             "damaged": summary.damaged,
             "damaged_values": summary.damaged_values,
             "disclosures": summary.disclosures,
             "records": summary.records,
-            "root": summary.head.root,
+            "root": head.map(|head| head.root),
             "sealed": summary.closed,
-            "size": summary.head.size,
+            "size": summary.size,
             "tenant_id": tenant,
         }))?;
     } else {
+        let published = head.map_or("", |_| "published ");
         output.note(format_args!(
-            "{} records of {tenant}, up to the published head at {}",
-            summary.records, summary.head.size
+            "{} records of {tenant}, up to the {published}head at {}",
+            summary.records, summary.size
         ));
     }
     if summary.closed > 0 && !args.without_disclosures {
@@ -71,7 +92,10 @@ pub fn run(args: &Export, config: &Config, output: &mut Output) -> Result {
             summary.damaged
         ));
     }
-    if summary.damaged + values > 0 {
+    if head.is_none() {
+        output.error("without a checkpoint: what was published cannot be read; see verify");
+    }
+    if summary.damaged + values > 0 || head.is_none() {
         return Err(Failure::No);
     }
     Ok(())
@@ -98,19 +122,23 @@ fn only_tenant(reading: &Reading) -> Result<TenantId> {
     }
 }
 
-fn to_output(
-    args: &Export,
-    reading: &Reading,
-    tenant: &TenantId,
-    output: &mut Output,
-) -> Result<Summary> {
+/// What is exported: a log, up to its published head, or all that is stored when that is unknown.
+struct Of<'a> {
+    args: &'a Export,
+    reading: &'a Reading,
+    tenant: &'a TenantId,
+    head: Option<&'a PublishedHead>,
+}
+
+impl Of<'_> {
+fn to_output(&self, output: &mut Output) -> Result<Summary> {
     let mut written = Ok(());
     let _gently = cancel::gently();
-    let summary = export(&reading.stores, &reading.keyring, tenant, &mut |exported| {
+    let summary = self.export(&mut |exported| {
         if cancel::wanted() {
             written = Err(cancelled("what was written ends with a whole record"));
         } else if let Exported::Record { leaf, joined, .. } = exported {
-            let line = if args.joined {
+            let line = if self.args.joined {
                 &join(leaf, joined)
             } else {
                 leaf
@@ -122,19 +150,22 @@ fn to_output(
         } else {
             ControlFlow::Continue(())
         }
-    })
-    .or_could("export")?;
+    })?;
     written.map(|()| summary)
 }
 
 /// Writes beside the names first, and puts the files in their places when all is there.
-fn to_files(args: &Export, reading: &Reading, tenant: &TenantId, out: &Path) -> Result<Summary> {
+fn to_files(&self, out: &Path) -> Result<Summary> {
+    let args = self.args;
     // Without keys there would be none to write, and a file without them says that they are gone.
-    let keys = reading.keyring.has_master();
+    let keys = self.reading.keyring.has_master();
     let with_disclosures = !args.joined && !args.without_disclosures && keys;
     if args.force && !keys {
         // Those of an earlier export are not of this one.
         let _ = std::fs::remove_file(beside(out, "disclosures"));
+    }
+    if args.force && self.head.is_none() {
+        let _ = std::fs::remove_file(beside(out, "checkpoint"));
     }
     // Before the first file is there, so that what is unfinished is always taken away.
     let _gently = cancel::gently();
@@ -142,11 +173,13 @@ fn to_files(args: &Export, reading: &Reading, tenant: &TenantId, out: &Path) -> 
     let mut disclosures = with_disclosures
         .then(|| Part::create(&beside(out, "disclosures"), args.force))
         .transpose()?;
-    let mut checkpoint = (!args.joined)
-        .then(|| Part::create(&beside(out, "checkpoint"), args.force))
+    let mut checkpoint = self
+        .head
+        .filter(|_| !args.joined)
+        .map(|head| Part::create(&beside(out, "checkpoint"), args.force).map(|part| (part, head)))
         .transpose()?;
     let mut written = Ok(());
-    let summary = export(&reading.stores, &reading.keyring, tenant, &mut |exported| {
+    let summary = self.export(&mut |exported| {
         if cancel::wanted() {
             written = Err(cancelled("nothing was written"));
         } else if let Exported::Record {
@@ -156,7 +189,7 @@ fn to_files(args: &Export, reading: &Reading, tenant: &TenantId, out: &Path) -> 
             ..
         } = exported
         {
-            let line = if args.joined {
+            let line = if self.args.joined {
                 &join(leaf, joined)
             } else {
                 leaf
@@ -175,19 +208,24 @@ fn to_files(args: &Export, reading: &Reading, tenant: &TenantId, out: &Path) -> 
         } else {
             ControlFlow::Continue(())
         }
-    })
-    .or_could("export")?;
+    })?;
     written?;
-    if let Some(part) = &mut checkpoint {
-        part.bytes(summary.head.checkpoint.as_bytes())?;
+    if let Some((part, head)) = &mut checkpoint {
+        part.bytes(head.checkpoint.as_bytes())?;
     }
-    for part in [checkpoint, disclosures, Some(leaves)]
+    for part in [checkpoint.map(|(part, _)| part), disclosures, Some(leaves)]
         .into_iter()
         .flatten()
     {
         part.finish()?;
     }
     Ok(summary)
+}
+
+fn export(&self, give: &mut dyn FnMut(Exported<'_>) -> ControlFlow<()>) -> Result<Summary> {
+    let Self { reading, tenant, head, .. } = self;
+    export(&reading.stores, &reading.keyring, tenant, *head, give).or_could("export")
+}
 }
 
 fn cancelled(what: &str) -> Failure {
