@@ -235,3 +235,153 @@ fn without_keys_values_stay_sealed_and_verify_works() {
         "a writer needs its keys"
     );
 }
+
+const FILES: [&str; 3] = [
+    "acme.ndjson",
+    "acme.ndjson.disclosures",
+    "acme.ndjson.checkpoint",
+];
+
+/// Numbers that are the same in every run with one seed (splitmix64).
+struct Numbers(u64);
+
+impl Numbers {
+    fn below(&mut self, end: usize) -> usize {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        usize::try_from((z ^ (z >> 31)) % end as u64).unwrap()
+    }
+}
+
+/// One act of tampering with a file of lines, and its name.
+fn tamper(whole: &[u8], act: usize, numbers: &mut Numbers) -> (Vec<u8>, String) {
+    let mut bytes = whole.to_vec();
+    let mut lines: Vec<_> = whole.split_inclusive(|byte| *byte == b'\n').collect();
+    let (a, b) = (numbers.below(lines.len()), numbers.below(lines.len()));
+    let name = match act {
+        0 => {
+            let (at, bit) = (numbers.below(bytes.len()), numbers.below(8));
+            bytes[at] ^= 1 << bit;
+            return (bytes, format!("bit {bit} of byte {at} flipped"));
+        }
+        1 => {
+            bytes.truncate(numbers.below(bytes.len()));
+            let name = format!("cut at byte {}", bytes.len());
+            return (bytes, name);
+        }
+        2 => return (Vec::new(), "emptied".to_owned()),
+        3 => {
+            let text = String::from_utf8(bytes).unwrap();
+            let text = text.replace('\n', "\r\n");
+            return (text.into_bytes(), "line endings".to_owned());
+        }
+        4 => {
+            lines.swap(a, b);
+            format!("lines {a} and {b} swapped")
+        }
+        5 => {
+            lines.remove(a);
+            format!("line {a} removed")
+        }
+        6 => {
+            lines.insert(b, lines[a]);
+            format!("line {a} again at {b}")
+        }
+        _ => {
+            lines.insert(a, b"\n");
+            format!("blank line at {a}")
+        }
+    };
+    (lines.concat(), name)
+}
+
+/// One random act on one of the three files: one finding, never none and never its consequences.
+#[test]
+fn one_act_of_tampering_with_a_file_is_one_finding() {
+    let place = exported();
+    let whole = FILES.map(|name| place.read(name));
+    let seed = 0x1DE1_1B1E;
+    let rounds = indelible_testing::rounds("INDELIBLE_EXPORT_ROUNDS", 12, 500);
+    let mut numbers = Numbers(seed);
+    assert_eq!(findings(&place), []);
+    for round in 0..rounds {
+        for (name, whole) in FILES.iter().zip(&whole) {
+            for act in 0..8 {
+                let (changed, what) = tamper(whole, act, &mut numbers);
+                place.file(name, &changed);
+                let found = findings(&place);
+                let expected = usize::from(changed != *whole);
+                let why = format!("seed {seed}, round {round}, {name}: {what}");
+                assert_eq!(found.len(), expected, "{why}: {found:?}");
+            }
+            place.file(name, whole);
+        }
+    }
+    assert_eq!(findings(&place), []);
+}
+
+#[test]
+fn the_finding_names_the_file_and_the_range() {
+    let place = exported();
+    let whole = FILES.map(|name| place.read(name));
+    let [leaves, disclosures, checkpoint] = &whole;
+    let crlf = |bytes: &[u8]| {
+        String::from_utf8(bytes.to_vec())
+            .unwrap()
+            .replace('\n', "\r\n")
+    };
+    let cases = [
+        (
+            0,
+            String::new(),
+            "truncated-tail",
+            Some((0, 100)),
+            "101 records",
+        ),
+        (0, crlf(leaves), "corrupt", Some((0, 100)), "line endings"),
+        (
+            1,
+            String::new(),
+            "corrupt",
+            Some((1, 100)),
+            "no disclosures in the file",
+        ),
+        (
+            1,
+            "x\n".repeat(50),
+            "corrupt",
+            Some((1, 100)),
+            "lines 1 to 50",
+        ),
+        (2, String::new(), "corrupt", None, "no checkpoint"),
+        (2, crlf(checkpoint), "corrupt", None, "no checkpoint"),
+    ];
+    for (file, content, code, records, words) in cases {
+        place.file(FILES[file], &content);
+        let ran = place.ends(1, "verify acme.ndjson --key vkey --json");
+        let findings = ran.json()[0]["findings"].as_array().unwrap().clone();
+        assert_eq!(findings.len(), 1, "{}", ran.out);
+        let finding = &findings[0];
+        assert_eq!(finding["finding"], code, "{finding}");
+        assert_eq!(finding["tenant_id"], "acme", "{finding}");
+        let span = finding["first"].as_u64().zip(finding["last"].as_u64());
+        assert_eq!(span, records, "{finding}");
+        assert!(
+            finding["message"].as_str().unwrap().contains(words),
+            "{finding}"
+        );
+        if code == "corrupt" {
+            assert_eq!(finding["file"], FILES[file], "{finding}");
+        }
+        place.file(FILES[file], &whole[file]);
+    }
+    // Cut where a record ends, the file of disclosures lacks what comes behind it.
+    let half: Vec<_> = disclosures
+        .split_inclusive(|byte| *byte == b'\n')
+        .take(20)
+        .collect();
+    place.file(FILES[1], half.concat());
+    assert_eq!(findings(&place)[0].0, "sealed-value-missing");
+}

@@ -206,14 +206,16 @@ impl Store {
     pub(crate) fn repair(&self, tell: Tell<'_>) -> Result<Vec<Finding>> {
         let _held = self.maintenance.lock();
         let found = self.check(tell)?;
+        // Files that stay damaged, since their records are.
+        let mut kept = Vec::new();
         let segments = self.manifest.lock().segments.clone();
         for segment in &segments {
             let mut damaged = self.damaged_files(segment)?;
             if !damaged.contains(&"personal") && self.is_openable(segment)? {
                 damaged.push("personal");
             }
-            if !damaged.is_empty() {
-                self.rebuild(segment, &damaged, tell)?;
+            if !damaged.is_empty() && !self.rebuild(segment, &damaged, tell)? {
+                kept.extend(damaged.iter().map(|name| path_of(segment, name)));
             }
         }
         let manifest = self.manifest.lock();
@@ -234,6 +236,7 @@ impl Store {
         Ok(found
             .into_iter()
             .filter(|finding| finding.kind.repairable())
+            .filter(|finding| !kept.iter().any(|path| is_at(finding, path)))
             .collect())
     }
 }

@@ -8,6 +8,7 @@ use std::ops::Range;
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 use indelible_event::ids::TenantId;
+use roaring::RoaringBitmap;
 
 use crate::bytes::{Reader, put_chunk, put_varint, unzigzag, zigzag};
 
@@ -135,6 +136,17 @@ impl Directory {
             .checked_sub(1)?;
         let run = self.runs.get(at)?;
         (row < self.rows && run.tenant != HOLE).then_some((at, run))
+    }
+
+    /// Rows that are there but cannot be read.
+    pub(crate) fn holes(&self) -> RoaringBitmap {
+        let mut holes = RoaringBitmap::new();
+        for (number, run) in (0_u32..).zip(&self.runs) {
+            if run.tenant == HOLE {
+                holes.insert_range(self.rows_of(number));
+            }
+        }
+        holes
     }
 
     /// The tenant's number and sequence number of a row.

@@ -292,8 +292,8 @@ impl Index for Embedded {
     }
 
     fn unread(&self, query: &Query) -> Result<Vec<Unread>> {
-        let unread = self.store.unread()?.iter();
-        let wanted = unread.filter(|unread| match &unread.log {
+        let unread = self.store.unread()?;
+        let wanted = unread.iter().filter(|unread| match &unread.log {
             Some((tenant, _)) => query.wants_tenant(tenant),
             None => true,
         });

@@ -14,7 +14,7 @@ use parking_lot::{Mutex, RwLock};
 
 use crate::failure::{corrupt, from_disk};
 use crate::format::Format;
-use crate::frame::FILE_HEADER_BYTES;
+use crate::frame::{Arrangement, FILE_HEADER_BYTES};
 use crate::hashing::Hashing;
 use crate::heads::{HeadState, Heads};
 use crate::manifest::Manifest;
@@ -66,7 +66,7 @@ impl Opening {
             mending: Mutex::new(()),
             trouble: Mutex::default(),
             unmergeable: Mutex::default(),
-            unread: std::sync::OnceLock::new(),
+            unread: Mutex::default(),
             stopping: AtomicBool::new(false),
         };
         store.show(&manifest.segments);
@@ -341,6 +341,7 @@ impl Store {
             opener: self.opener.as_deref(),
             limit_bytes: None,
             limit_row,
+            arrangement: Arrangement::Committed,
             progress: &mut |done| {
                 tell(Progress {
                     what: "reading the journal".to_owned(),

@@ -38,6 +38,8 @@ pub(crate) trait Part {
     fn ingested(&self, chunk: usize, out: &mut Vec<i64>) -> Result<()>;
     /// The position of a row.
     fn position(&self, row: u32) -> Result<u64>;
+    /// Rows that an index made again from damaged records lacks: anything may hold for them.
+    fn unfiled(&self) -> Option<&RoaringBitmap>;
 }
 
 impl Part for Segment {
@@ -66,7 +68,8 @@ impl Part for Segment {
         }
         let mut candidates = Vec::new();
         self.ids()?.candidates(key.hash, &mut candidates)?;
-        for row in candidates {
+        let unfiled = self.unfiled.iter().map(|row| (row, false));
+        for (row, filed) in candidates.into_iter().map(|row| (row, true)).chain(unfiled) {
             let Some((_, place)) = self.directory()?.block_of(row) else {
                 continue;
             };
@@ -76,7 +79,7 @@ impl Part for Segment {
             let is_it = match block {
                 Ok(block) => block.audit_id((row - place.row) as usize) == Some(key.id),
                 // So that whoever reads it is told what cannot be read.
-                Err(error) if is_lost(&error) => true,
+                Err(error) if is_lost(&error) => filed,
                 Err(error) => return Err(error),
             };
             if is_it {
@@ -105,6 +108,10 @@ impl Part for Segment {
 
     fn position(&self, row: u32) -> Result<u64> {
         self.columns()?.position(self.facts.first, row)
+    }
+
+    fn unfiled(&self) -> Option<&RoaringBitmap> {
+        Some(&self.unfiled).filter(|rows| !rows.is_empty())
     }
 }
 
@@ -162,6 +169,10 @@ impl Part for TailPart<'_> {
 
     fn position(&self, row: u32) -> Result<u64> {
         Ok(self.first + u64::from(row))
+    }
+
+    fn unfiled(&self) -> Option<&RoaringBitmap> {
+        None
     }
 }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use indelible_disk::{Disk, FaultyDisk, Open};
 use indelible_event::ids::TenantId;
 use indelible_store::{Error, Kind, Result};
+use roaring::RoaringBitmap;
 
 use crate::container::facts_of;
 use crate::failure::{derived_of, from_disk};
@@ -69,6 +70,7 @@ fn read_facts(disk: &dyn Disk, range: std::ops::Range<u64>) -> Result<SegmentFac
         opener: None,
         limit_bytes: None,
         limit_row,
+        arrangement: Arrangement::Committed,
         progress: &mut |_| {},
     }
     .run(
@@ -93,6 +95,14 @@ fn read_facts(disk: &dyn Disk, range: std::ops::Range<u64>) -> Result<SegmentFac
         files.push(FileLine::new("personal", facts_of(disk, &personal, None)?));
     }
     Ok(facts(&replayed.tail, range.start, clustered, files))
+}
+
+fn arrangement(clustered: bool) -> Arrangement {
+    if clustered {
+        Arrangement::Clustered
+    } else {
+        Arrangement::Committed
+    }
 }
 
 /// The names of all files of a segment but its records.
@@ -148,6 +158,7 @@ impl Store {
             opener: self.opener.as_deref(),
             limit_bytes: segment.file("records").map(|file| file.bytes),
             limit_row: u32::try_from(segment.end - segment.first).ok(),
+            arrangement: arrangement(segment.clustered),
             progress,
         };
         let mut before =
@@ -155,13 +166,27 @@ impl Store {
         replay.run(file, Trees::At(&mut before))
     }
 
-    /// Makes derived files of a segment again; a directory opened for reading makes them in memory.
+    /// Rows that the records read back lack, and what the segment's directory has on the disk.
+    fn lost(&self, segment: &SegmentFacts, replayed: &Replayed) -> RoaringBitmap {
+        let holes = replayed.tail.directory.holes();
+        match self.shown(segment) {
+            Some(shown) if !holes.is_empty() && !shown.is_made("columns") => {
+                let known = shown.columns().map(|columns| columns.directory.holes());
+                known.map_or_else(|_| RoaringBitmap::new(), |known| holes - known)
+            }
+            _ => holes,
+        }
+    }
+
+    /// Makes derived files of a segment again, and says whether they were written. They are made in
+    /// memory by a directory opened for reading, and from records of which some are damaged: what is
+    /// known of these would be lost.
     pub(crate) fn rebuild(
         &self,
         segment: &SegmentFacts,
         names: &[&str],
         tell: Tell<'_>,
-    ) -> Result<()> {
+    ) -> Result<bool> {
         let what = format!(
             "rebuilding {} of {}",
             names.join(", "),
@@ -175,8 +200,10 @@ impl Store {
                 total,
             });
         })?;
-        if self.options.read_only {
-            return self.rebuild_in_memory(segment, names, &replayed.tail);
+        let lost = self.lost(segment, &replayed);
+        if self.options.read_only || !lost.is_empty() {
+            self.rebuild_in_memory(segment, names, &replayed.tail, &lost)?;
+            return Ok(false);
         }
         let disk = &*self.disk;
         let dir = dir_of(&segment.range());
@@ -211,10 +238,17 @@ impl Store {
         manifest.store(disk)?;
         drop(manifest);
         self.show(&[next]);
-        Ok(())
+        *self.unread.lock() = None;
+        Ok(true)
     }
 
-    fn rebuild_in_memory(&self, segment: &SegmentFacts, names: &[&str], tail: &Tail) -> Result<()> {
+    fn rebuild_in_memory(
+        &self,
+        segment: &SegmentFacts,
+        names: &[&str],
+        tail: &Tail,
+        lost: &RoaringBitmap,
+    ) -> Result<()> {
         let shown = self.shown(segment);
         let made = shown.and_then(|shown| shown.made());
         let memory = made.unwrap_or_else(|| Arc::new(FaultyDisk::new(0)));
@@ -235,12 +269,14 @@ impl Store {
                 if let PartRef::Segment(shown) = part
                     && shown.range() == segment.range()
                 {
-                    let made = shown.with_made(Arc::clone(&memory), name);
+                    let made = shown.with_made(Arc::clone(&memory), name, lost);
                     *part = PartRef::Segment(Arc::new(made));
                 }
             }
         }
         *view = Arc::new(View { parts });
+        drop(view);
+        *self.unread.lock() = None;
         Ok(())
     }
 
@@ -274,7 +310,8 @@ impl Store {
         let Ok(replayed) = self.replay_segment(&segment.facts, &mut |_| {}) else {
             return Err(error);
         };
-        self.rebuild_in_memory(&segment.facts, &[name], &replayed.tail)
+        let lost = self.lost(&segment.facts, &replayed);
+        self.rebuild_in_memory(&segment.facts, &[name], &replayed.tail, &lost)
     }
 
     /// The segment as it is shown.

@@ -44,6 +44,8 @@ pub(crate) struct Replay<'a> {
     pub(crate) limit_bytes: Option<u64>,
     /// Read no row from here on: a later file begins there.
     pub(crate) limit_row: Option<u32>,
+    /// How the file is arranged, if its header cannot be read.
+    pub(crate) arrangement: Arrangement,
     /// Told the number of records read so far.
     pub(crate) progress: &'a mut dyn FnMut(u64),
 }
@@ -61,7 +63,7 @@ impl Replay<'_> {
     pub(crate) fn run(&mut self, file: &RecordFile, mut trees: Trees<'_>) -> Result<Replayed> {
         let mut scanner = Scanner::new(std::sync::Arc::clone(&file.file), self.limit_bytes)?;
         let header = scanner.header;
-        let arrangement = header.map_or(Arrangement::Committed, |header| header.arrangement);
+        let arrangement = header.map_or(self.arrangement, |header| header.arrangement);
         let mut tail = Tail::new(self.hashing);
         let (mut torn, mut damaged) = (None, Vec::new());
         let mut end = scanner.at();
@@ -96,6 +98,9 @@ impl Replay<'_> {
         }
         if let Some(limit) = self.limit_row {
             tail.hole(limit);
+        }
+        if arrangement == Arrangement::Clustered {
+            tail.positions.resize(tail.rows() as usize, 0);
         }
         Ok(Replayed {
             tail,
@@ -142,9 +147,16 @@ impl Replay<'_> {
         let mut records = Records::new(&blocks);
         for run in &frame.runs {
             run_of(tail, trees, run, &mut records)?;
+            let mut positions = Vec::with_capacity(run.count as usize);
             for &(count, first) in &run.positions {
-                let first = first.cast_signed();
-                tail.positions.extend(first..first + i64::from(count));
+                positions
+                    .extend(first.cast_signed()..first.saturating_add(count.into()).cast_signed());
+            }
+            // Rows before them that cannot be read have none that anybody asks for.
+            if !run.positions.is_empty() {
+                let from = tail.rows().saturating_sub(run.count) as usize;
+                tail.positions.resize(from, 0);
+                tail.positions.append(&mut positions);
             }
         }
         Ok(())

@@ -1,9 +1,9 @@
 //! What the parts of an open data directory share, and the writer's state.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::sync::mpsc::SyncSender;
-use std::sync::{Arc, OnceLock};
 
 use indelible_disk::{Disk, Open};
 use indelible_store::{Result, RowOpener, Unread};
@@ -72,8 +72,8 @@ pub(crate) struct Store {
     pub(crate) trouble: Mutex<Trouble>,
     /// First positions of segments that are damaged and therefore not merged.
     pub(crate) unmergeable: Mutex<BTreeSet<u64>>,
-    /// What could not be read on opening, once somebody asked.
-    pub(crate) unread: OnceLock<Vec<Unread>>,
+    /// What could not be read on opening, or when an index was made again, once somebody asked.
+    pub(crate) unread: Mutex<Option<Arc<[Unread]>>>,
     /// Whether a merge is to end where it stands.
     pub(crate) stopping: AtomicBool,
 }

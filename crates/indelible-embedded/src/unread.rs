@@ -6,12 +6,13 @@
 
 use std::collections::BTreeMap;
 use std::ops::Range;
+use std::sync::Arc;
 
 use indelible_event::ids::TenantId;
 use indelible_proof::finding::Place as Damage;
 use indelible_store::{Result, Unread};
 
-use crate::directory::{Directory, HOLE};
+use crate::directory::Directory;
 use crate::part::PartRef;
 use crate::store::Store;
 
@@ -56,11 +57,7 @@ impl Walk {
                 self.meet(&part.tenant, &(first..end), place);
             }
         }
-        let holes = (0_u32..).zip(&directory.runs);
-        let rows = holes
-            .filter(|(_, run)| run.tenant == HOLE)
-            .map(|(number, _)| directory.rows_of(number).len() as u64);
-        let rows: u64 = rows.sum();
+        let rows = directory.holes().len();
         if rows > 0 {
             self.holes += rows;
             self.places.push(place.clone());
@@ -70,12 +67,20 @@ impl Walk {
 
 impl Store {
     /// All records that were not read on opening, as closely as it is known which they are.
-    pub(crate) fn unread(&self) -> Result<&[Unread]> {
-        if let Some(known) = self.unread.get() {
+    ///
+    /// What is found is kept until a file is made again, whose records may be damaged by then.
+    pub(crate) fn unread(&self) -> Result<Arc<[Unread]>> {
+        let known = self.unread.lock().clone();
+        if let Some(known) = known {
             return Ok(known);
         }
-        let found = self.mending(|| self.find_unread())?;
-        Ok(self.unread.get_or_init(|| found))
+        let view = self.view();
+        let found: Arc<[Unread]> = self.mending(|| self.find_unread())?.into();
+        let mut kept = self.unread.lock();
+        if Arc::ptr_eq(&view, &self.view()) {
+            *kept = Some(Arc::clone(&found));
+        }
+        Ok(found)
     }
 
     fn find_unread(&self) -> Result<Vec<Unread>> {

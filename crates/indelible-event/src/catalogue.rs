@@ -217,6 +217,11 @@ pub static RESERVED: &[Entry] = &[
         "sequence number 0 of every log: its id, origin, key and slot",
     ),
     entry(
+        "log.recovered",
+        &[],
+        "the ledger was rolled back and goes on: what is missing",
+    ),
+    entry(
         "privacy.erased",
         &[],
         "the keys of a data subject were destroyed",
@@ -336,6 +341,7 @@ mod tests {
             ("order.paid", "open", "open"),
             ("order.line_2.paid", "open", "open"),
             ("stream.lost", "reserved", "reserved"),
+            ("log.recovered", "reserved", "reserved"),
             ("order", "unlisted", "unlisted"),
             ("Order.paid", "unlisted", "unlisted"),
             ("order..paid", "unlisted", "open"),

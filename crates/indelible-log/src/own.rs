@@ -45,14 +45,13 @@ impl OwnEvent {
     }
 }
 
-/// The event `event_type` about `target`, with `data`.
+/// The event `event_type` about `target`, with `data`, which occurs now.
 pub(crate) fn own_event(
-    env: &Env,
+    (env, occurred_at): (&Env, Micros),
     event_type: &str,
     target: (&str, &str),
     data: &Value,
 ) -> OwnEvent {
-    let occurred_at = env.clock.now();
     let audit_id = mint(env, occurred_at);
     let (target_type, target_id) = target;
     // serde_json's maps are ordered and its escapes are those of RFC 8785, so with ASCII keys this
@@ -76,14 +75,18 @@ pub(crate) fn own_event(
 }
 
 /// `log.created`, the first record of every log.
-pub(crate) fn log_created(env: &Env, tenant: &TenantId, facts: &LogFacts<'_>) -> OwnEvent {
+pub(crate) fn log_created(
+    now: (&Env, Micros),
+    tenant: &TenantId,
+    facts: &LogFacts<'_>,
+) -> OwnEvent {
     let data = json!({
         "log_id": facts.log_id,
         "origin": facts.origin,
         "slot": facts.slot,
         "verifier_key": facts.verifier_key,
     });
-    own_event(env, "log.created", ("tenant", tenant.as_str()), &data)
+    own_event(now, "log.created", ("tenant", tenant.as_str()), &data)
 }
 
 /// What `log.created` states about a log.
@@ -95,14 +98,19 @@ pub(crate) struct LogFacts<'a> {
 }
 
 /// `tenant.created`, in the system log.
-pub(crate) fn tenant_created(env: &Env, tenant: &TenantId, log_id: &str) -> OwnEvent {
+pub(crate) fn tenant_created(now: (&Env, Micros), tenant: &TenantId, log_id: &str) -> OwnEvent {
     let data = json!({"log_id": log_id});
-    own_event(env, "tenant.created", ("tenant", tenant.as_str()), &data)
+    own_event(now, "tenant.created", ("tenant", tenant.as_str()), &data)
 }
 
 /// `event.conflicted`: an id came again with other content, `count` times since the last such
 /// record.
-pub(crate) fn event_conflicted(env: &Env, id: &AuditId, kept: &str, count: u64) -> OwnEvent {
+pub(crate) fn event_conflicted(
+    now: (&Env, Micros),
+    id: &AuditId,
+    kept: &str,
+    count: u64,
+) -> OwnEvent {
     let data = json!({"audit_id": id.to_string(), "count": count, "record_hash": kept});
-    own_event(env, "event.conflicted", ("event", &id.to_string()), &data)
+    own_event(now, "event.conflicted", ("event", &id.to_string()), &data)
 }

@@ -160,7 +160,12 @@ fn lost(head: &PublishedHead, size: u64, incarnation: u64) -> Value {
 }
 
 fn event(env: &Env, tenant: TenantId, about: &str, data: &Value) -> Result<OutstandingEvent> {
-    let own = own_event(env, "log.recovered", ("log", about), data);
+    let own = own_event(
+        (env, env.clock.now()),
+        "log.recovered",
+        ("log", about),
+        data,
+    );
     let event = String::from_utf8(own.bytes)
         .map_err(|e| Error::new(Kind::Invalid, "a record of the ledger's own").caused_by(e))?;
     Ok(OutstandingEvent { tenant, event })

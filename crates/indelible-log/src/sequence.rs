@@ -206,7 +206,12 @@ impl Sequencer {
             (Ok(()), Some(Ok((false, receipt)))) => {
                 if let Some(count) = self.conflicts.note(&new.tenant, new.audit_id, building.now) {
                     let kept = receipt.record_hash.to_string();
-                    let own = event_conflicted(&self.shared.env, &new.audit_id, &kept, count);
+                    let own = event_conflicted(
+                        (&self.shared.env, building.now),
+                        &new.audit_id,
+                        &kept,
+                        count,
+                    );
                     // Conflicts are told to the submitter in any case; the record of them is lost
                     // only when the log cannot be appended to at all.
                     let _ = self.place_own(building, &new.tenant, own, None);
@@ -261,7 +266,7 @@ impl Sequencer {
             self.heads.insert(tenant.clone(), head);
             return Ok(());
         }
-        let (created, row) = create_log(&self.shared, tenant)?;
+        let (created, row) = create_log(&self.shared, tenant, building.now)?;
         let empty = Head {
             frontier: Frontier::new(),
             last_hash: Hash::ZERO,
@@ -274,7 +279,8 @@ impl Sequencer {
         }
         if tenant.as_str() != SYSTEM_TENANT {
             let system = self.shared.system.clone();
-            let own = crate::own::tenant_created(&self.shared.env, tenant, &row.log_id);
+            let own =
+                crate::own::tenant_created((&self.shared.env, building.now), tenant, &row.log_id);
             self.head_for(building, &system)?;
             self.place_own(building, &system, own, None)?;
         }

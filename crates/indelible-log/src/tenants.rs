@@ -1,6 +1,6 @@
 //! Giving a tenant its log: a log id and a permanent slot, durable before its first record.
 
-use indelible_event::ids::TenantId;
+use indelible_event::ids::{Micros, TenantId};
 use indelible_store::{Error, Kind, Result};
 
 use crate::log::Shared;
@@ -13,7 +13,11 @@ const ATTEMPTS_MAX: u32 = 8;
 ///
 /// If we die between the row and the record, the tenant has a slot and no log; the next attempt
 /// finds the row and goes on from there.
-pub(crate) fn create_log(shared: &Shared, tenant: &TenantId) -> Result<(OwnEvent, LogRow)> {
+pub(crate) fn create_log(
+    shared: &Shared,
+    tenant: &TenantId,
+    now: Micros,
+) -> Result<(OwnEvent, LogRow)> {
     if !shared.options.create_tenants && tenant.as_str() != SYSTEM_TENANT {
         let context = format!("there is no tenant {tenant}; create it first");
         return Err(Error::new(Kind::NotFound, context));
@@ -25,7 +29,7 @@ pub(crate) fn create_log(shared: &Shared, tenant: &TenantId) -> Result<(OwnEvent
         slot: row.slot,
         verifier_key: &shared.options.verifier_key,
     };
-    Ok((log_created(&shared.env, tenant, &facts), row))
+    Ok((log_created((&shared.env, now), tenant, &facts), row))
 }
 
 fn ensure_row(shared: &Shared, tenant: &TenantId) -> Result<(LogRow, String)> {

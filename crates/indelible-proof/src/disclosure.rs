@@ -104,7 +104,11 @@ impl DisclosureLine {
     /// # Errors
     /// [`DisclosureError::Form`].
     pub fn parse(line: &[u8]) -> Result<Self, DisclosureError> {
-        serde_json::from_slice(line).map_err(|_| DisclosureError::Form("the disclosure line"))
+        let form = || DisclosureError::Form("a line of disclosures");
+        // White space around it is not of the form.
+        let whole = line.starts_with(b"{") && line.ends_with(b"}");
+        let line = Some(line).filter(|_| whole).ok_or_else(form)?;
+        serde_json::from_slice(line).map_err(|_| form())
     }
 
     /// The root its disclosures lead to, if every one is of the form and they are sorted.

@@ -38,7 +38,8 @@ pub enum FindingKind {
     /// What is there is older than what was signed before: a backup was restored or a disk went
     /// back. Bring back the newer state, or run `indelible recover` to say what is lost.
     RolledBack,
-    /// Stored bytes cannot be read, with the file and place. Restore that file from a backup.
+    /// Bytes of a file are not those that were written, with the file and place. Restore that file
+    /// from a backup, or get it again.
     Corrupt,
     /// Something that can be computed again is damaged: index, ids or tiles. Run `fsck --repair`.
     DerivedDamaged,
@@ -53,9 +54,10 @@ pub enum FindingKind {
     /// Numbers of a stream are missing and nobody declared them lost. Look for spools and dead
     /// letters of that producer.
     UndeclaredGap,
-    /// The same record stands twice. Remove the second copy.
+    /// The same record stands twice, or the line of its disclosures. Remove the second copy.
     DuplicateRecord,
-    /// All records are there, but not in their order. Sort them by sequence number.
+    /// All records are there, or all lines of their disclosures, but not in their order. Sort them
+    /// by sequence number.
     OutOfOrder,
     /// A record belongs to another tenant's log. Find out how it came here; check the other log.
     WrongTenant,
@@ -64,7 +66,7 @@ pub enum FindingKind {
     /// A record says it was committed before the record before it. The clock was moved or the
     /// record was made elsewhere; the links still hold.
     TimeRegression,
-    /// Bytes stand in the place of a record that are no record. They were committed so.
+    /// Bytes that are no record stand in the place of one, committed so, or between records.
     BadLeaf,
     /// Two records have the same `audit_id`. The second should have been answered as a repeat.
     DuplicateAuditId,
@@ -257,10 +259,11 @@ impl Finding {
         self
     }
 
-    /// Adds a consequence or a circumstance; beyond the bound they are left out.
+    /// Adds a consequence or a circumstance, once; beyond the bound they are left out.
     pub fn note(&mut self, note: impl Into<String>) {
-        if self.notes.len() < NOTES_MAX {
-            self.notes.push(note.into());
+        let note = note.into();
+        if self.notes.len() < NOTES_MAX && !self.notes.contains(&note) {
+            self.notes.push(note);
         }
     }
 }

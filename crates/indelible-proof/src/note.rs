@@ -104,6 +104,9 @@ impl Note {
                 "it has more signatures than a note may have",
             ));
         }
+        if (1..signatures.len()).any(|at| signatures[..at].contains(&signatures[at])) {
+            return Err(NoteError::Malformed("a signature stands twice"));
+        }
         Ok(Self {
             text: text.to_owned(),
             signatures,

@@ -3,26 +3,30 @@
 //! It streams: a file may be of any size.
 
 use std::fs::File;
-use std::io::{BufRead, BufReader, Read};
+use std::io::BufReader;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use indelible_proof::checkpoint::SignedCheckpoint;
 use indelible_proof::disclosure::DisclosureLine;
-use indelible_proof::finding::{Finding, FindingKind};
+use indelible_proof::finding::{Finding, FindingKind, Place, Span};
 use indelible_proof::note::VerifierKey;
 use indelible_proof::tail::Tail;
-use indelible_proof::verify::{LogVerifier, Trust};
+use indelible_proof::verify::{LogVerifier, Trust, Verdict};
 
+use super::lines::{Form, LINE_ENDINGS, Lines};
 use super::{Given, Report, key_for};
 use crate::exit::{Failure, OrCould, Result};
 use crate::export_names::beside;
 use crate::output::{Output, Show};
 
-/// A line longer than this is no leaf; the verifier says so from its beginning.
-const LINE_BYTES_MAX: usize = 1 << 20;
 /// Lines looked at to learn whose log it is.
 const LINES_LOOKED_AT_MAX: usize = 1_000;
 const BUFFER_BYTES: usize = 256 * 1024;
+/// Records or disclosures asked whose log it is: one of them may have been altered.
+const TENANTS_HEARD: usize = 9;
+/// Stands for the tenant where nothing says it; no tenant is named so.
+const UNKNOWN: &str = "(unknown)";
 
 /// Verifies the export `path`.
 ///
@@ -35,18 +39,12 @@ pub fn file(
     output: &Output,
 ) -> Result<Report> {
     let doing = || format!("read {}", path.shown());
-    let (tenant, named) = who(path)?;
+    let (tenant, named) = who(path, disclosures)?;
     let mut verifier = LogVerifier::new(&tenant);
-    let mut beside_findings = Vec::new();
-    let mut unchecked = Vec::new();
-    for signed in checkpoints(path, given)? {
-        note(
-            &mut verifier,
-            &signed,
-            given,
-            named.as_ref(),
-            &mut unchecked,
-        );
+    let (mut beside, mut unchecked) = (Vec::new(), Vec::new());
+    let signed = checkpoints(path, given, &tenant, &mut beside)?;
+    for signed in &signed {
+        note(&mut verifier, signed, given, named.as_ref(), &mut unchecked);
     }
     let mut values = Disclosures::open(path, disclosures)?;
     match &values {
@@ -59,38 +57,94 @@ pub fn file(
     progress.of_bytes(&path.shown(), Some(length));
     let mut lines = Lines::new(BufReader::with_capacity(BUFFER_BYTES, source));
     let mut position = 0;
-    while let Some(line) = lines.next().or_could(doing())? {
-        let bytes = line.len() as u64 + 1;
+    loop {
+        lines.form.number = position;
+        let Some(line) = lines.next().or_could(doing())? else {
+            break;
+        };
         if let Some(values) = &mut values {
             let number = Tail::scan(line).map_or(position, |tail| tail.sequence_number);
-            values.give(number, &mut verifier, &mut beside_findings)?;
+            values.give(number, &mut verifier)?;
         }
+        progress.add(line.len() as u64 + 1);
         verifier.push(line);
         position += 1;
-        progress.add(bytes);
     }
     if let Some(values) = &mut values {
-        values.give(u64::MAX, &mut verifier, &mut beside_findings)?;
+        values.finish(&mut verifier)?;
     }
     progress.clear();
-    let verdict = verifier.finish();
+    let mut verdict = verifier.finish();
     if position == 0 {
-        return Err(Failure::Could(format!("{} holds no records", path.shown())));
+        beside.extend(nothing_there(path, &signed, &verdict, &beside)?);
+    }
+    let forms = [(path, Some(&lines.form))].into_iter().chain(
+        values
+            .as_ref()
+            .map(|values| (values.path.as_path(), values.form())),
+    );
+    for (path, form) in forms {
+        form_of(path, form, &mut verdict, &mut beside);
     }
     let file = Some(path.display().to_string());
     Ok(Report {
         file,
         verdict,
-        beside: beside_findings,
+        beside,
         unchecked,
     })
 }
 
-/// Whose log it is, and the key that its first record names.
-fn who(path: &Path) -> Result<(String, Option<VerifierKey>)> {
+/// An export without a record is sound for nobody: a checkpoint beside it says what is gone, also
+/// where there is no key to check it with.
+fn nothing_there(
+    path: &Path,
+    signed: &[SignedCheckpoint],
+    verdict: &Verdict,
+    beside: &[Finding],
+) -> Result<Option<Finding>> {
+    let size = signed.iter().map(|signed| signed.unverified().size).max();
+    match size.filter(|size| *size > 0) {
+        _ if !verdict.is_sound() => Ok(None),
+        Some(size) => {
+            let message = format!("the checkpoint is of {size} records, there are none");
+            let mut finding = Finding::new(FindingKind::TruncatedTail, message)
+                .tenant(&verdict.tenant_id)
+                .records(Span::new(0, size - 1));
+            finding.note("the checkpoint's signature was not checked: there is no key for it");
+            Ok(Some(finding))
+        }
+        None if !beside.is_empty() => Ok(None),
+        None => Err(Failure::Could(format!("{} holds no records", path.shown()))),
+    }
+}
+
+/// Says what else of a file is not as an export writes it: under the finding it comes with, or as
+/// one of its own.
+fn form_of(path: &Path, form: Option<&Form>, verdict: &mut Verdict, beside: &mut Vec<Finding>) {
+    let Some((message, span, bytes)) = form.and_then(Form::says) else {
+        return;
+    };
+    let meets = |of: Span| of.first <= span.last && span.first <= of.last;
+    let found = verdict.integrity.iter_mut().chain(beside.iter_mut());
+    for finding in found {
+        if finding.records.is_some_and(meets) {
+            return finding.note(format!("{}: {message}", path.shown()));
+        }
+    }
+    let mut finding = Finding::new(FindingKind::Corrupt, message).tenant(&verdict.tenant_id);
+    if verdict.head.size > 0 {
+        finding = finding.records(Span::new(span.first, span.last.min(verdict.head.size - 1)));
+    }
+    beside.push(finding.place(path.display().to_string(), bytes));
+}
+
+/// Whose log it is, as most of the first records or disclosures say, and the key that its first
+/// record names.
+fn who(path: &Path, disclosures: Option<&Path>) -> Result<(String, Option<VerifierKey>)> {
     let doing = || format!("read {}", path.shown());
     let mut lines = Lines::new(BufReader::new(File::open(path).or_could(doing())?));
-    let mut named = None;
+    let (mut named, mut said) = (None, Vec::new());
     for index in 0..LINES_LOOKED_AT_MAX {
         let Some(line) = lines.next().or_could(doing())? else {
             break;
@@ -105,7 +159,26 @@ fn who(path: &Path) -> Result<(String, Option<VerifierKey>)> {
                 .identity
                 .and_then(|who| who.verifier_key.parse().ok());
         }
-        return Ok((tenant, named));
+        said.push(tenant);
+        if said.len() == TENANTS_HEARD {
+            break;
+        }
+    }
+    if said.is_empty()
+        && let Some(mut values) = Disclosures::open(path, disclosures)?
+    {
+        while said.len() < TENANTS_HEARD
+            && let Some(line) = values.lines.next().or_could(doing())?
+        {
+            said.extend(DisclosureLine::parse(line).ok().map(|line| line.tenant_id));
+        }
+    }
+    let count = |tenant: &String| said.iter().filter(|said| *said == tenant).count();
+    if let Some(tenant) = said.iter().max_by_key(|tenant| count(tenant)) {
+        return Ok((tenant.clone(), named));
+    }
+    if beside(path, "checkpoint").is_file() {
+        return Ok((UNKNOWN.to_owned(), None));
     }
     let text = format!(
         "{} is no export: none of its lines is a record",
@@ -114,13 +187,29 @@ fn who(path: &Path) -> Result<(String, Option<VerifierKey>)> {
     Err(Failure::Could(text))
 }
 
-fn checkpoints(path: &Path, given: &Given) -> Result<Vec<SignedCheckpoint>> {
+/// The checkpoint given, and the one beside the export; that one not being any is a finding.
+fn checkpoints(
+    path: &Path,
+    given: &Given,
+    tenant: &str,
+    findings: &mut Vec<Finding>,
+) -> Result<Vec<SignedCheckpoint>> {
     let mut found: Vec<_> = given.checkpoint.iter().cloned().collect();
     let own = beside(path, "checkpoint");
     if own.is_file() {
-        let doing = || format!("use {}", own.shown());
-        let bytes = std::fs::read(&own).or_could(doing())?;
-        found.push(SignedCheckpoint::parse(&bytes).or_could(doing())?);
+        let bytes = std::fs::read(&own).or_could(format_args!("read {}", own.shown()))?;
+        match SignedCheckpoint::parse(&bytes) {
+            Ok(signed) => found.push(signed),
+            Err(error) => {
+                let message = format!("it is no checkpoint, so nothing is anchored by it: {error}");
+                let mut finding = Finding::new(FindingKind::Corrupt, message).tenant(tenant);
+                if bytes.contains(&b'\r') {
+                    finding.note(LINE_ENDINGS);
+                }
+                let file = own.display().to_string();
+                findings.push(finding.place(file, 0..bytes.len() as u64));
+            }
+        }
     }
     Ok(found)
 }
@@ -163,7 +252,10 @@ struct Disclosures {
     path: PathBuf,
     lines: Lines<BufReader<File>>,
     waiting: Option<DisclosureLine>,
-    number: u64,
+    /// Whether there is any line.
+    any: bool,
+    /// Lines that cannot be read, since the last that could: bytes, first and last line.
+    unread: Option<(Range<u64>, u64, u64)>,
 }
 
 impl Disclosures {
@@ -178,89 +270,90 @@ impl Disclosures {
             path,
             lines,
             waiting: None,
-            number: 0,
+            any: false,
+            unread: None,
         }))
     }
 
     /// Gives the verifier what belongs to records up to `number`.
-    fn give(
-        &mut self,
-        number: u64,
-        verifier: &mut LogVerifier,
-        findings: &mut Vec<Finding>,
-    ) -> Result {
+    fn give(&mut self, number: u64, verifier: &mut LogVerifier) -> Result {
         loop {
             let line = match self.waiting.take() {
                 Some(line) => line,
-                None => match self.next(findings)? {
+                None => match self.next(verifier)? {
                     Some(line) => line,
                     None => return Ok(()),
                 },
             };
-            if line.sequence_number > number {
+            if line.sequence_number > number || !verifier.has_room() {
                 self.waiting = Some(line);
                 return Ok(());
             }
-            if !verifier.disclosures(line) {
-                let text = format!("{} is not sorted by sequence number", self.path.shown());
-                return Err(Failure::Could(text));
-            }
+            verifier.disclosures(line);
         }
     }
 
-    fn next(&mut self, findings: &mut Vec<Finding>) -> Result<Option<DisclosureLine>> {
+    /// Gives what is left.
+    fn finish(&mut self, verifier: &mut LogVerifier) -> Result {
+        self.give(u64::MAX, verifier)?;
+        if !self.any {
+            let place = self.place(0..0);
+            let all = Span::new(0, u64::MAX);
+            verifier.unreadable_disclosures(all, place, "there are no disclosures in the file");
+        }
+        Ok(())
+    }
+
+    fn place(&self, bytes: Range<u64>) -> Place {
+        let file = self.path.display().to_string();
+        Place { file, bytes }
+    }
+
+    /// What is odd about the file beside its lines; nothing where they say enough.
+    fn form(&self) -> Option<&Form> {
+        Some(&self.lines.form).filter(|_| self.any)
+    }
+
+    fn next(&mut self, verifier: &mut LogVerifier) -> Result<Option<DisclosureLine>> {
+        let before = self.lines.form.number;
         loop {
             let doing = || format!("read {}", self.path.shown());
-            let Some(line) = self.lines.next().or_could(doing())? else {
-                return Ok(None);
-            };
-            self.number += 1;
-            match DisclosureLine::parse(line) {
-                Ok(line) => return Ok(Some(line)),
-                Err(error) => {
-                    let message = format!("line {} of {}: {error}", self.number, self.path.shown());
-                    findings.push(Finding::new(FindingKind::SealedValueMismatch, message));
+            let from = self.lines.at;
+            let read = self.lines.next().or_could(doing())?;
+            let line = read.map(DisclosureLine::parse);
+            let (to, number) = (self.lines.at, self.lines.number);
+            self.any |= line.is_some();
+            match line {
+                Some(Err(_)) => {
+                    let (bytes, _, last) = self.unread.get_or_insert((from..to, number, number));
+                    (bytes.end, *last) = (to, number);
+                }
+                Some(Ok(line)) => {
+                    self.lines.form.number = line.sequence_number;
+                    self.tell_unread(before, line.sequence_number, verifier);
+                    return Ok(Some(line));
+                }
+                None => {
+                    self.tell_unread(before, u64::MAX, verifier);
+                    return Ok(None);
                 }
             }
         }
     }
-}
 
-/// Lines of a file into a buffer that is used again; blank lines are passed over.
-struct Lines<R> {
-    input: R,
-    line: Vec<u8>,
-}
-
-impl<R: BufRead> Lines<R> {
-    fn new(input: R) -> Self {
-        Self {
-            input,
-            line: Vec::new(),
+    fn tell_unread(&mut self, before: u64, next: u64, verifier: &mut LogVerifier) {
+        let Some((bytes, first, last)) = self.unread.take() else {
+            return;
+        };
+        let mut message = if first == last {
+            format!("line {first} is no line of disclosures")
+        } else {
+            format!("lines {first} to {last} are no lines of disclosures")
+        };
+        if next == u64::MAX && std::mem::take(&mut self.lines.form.cut) {
+            message.push_str(", and the file ends in the middle of it");
         }
-    }
-
-    fn next(&mut self) -> std::io::Result<Option<&[u8]>> {
-        loop {
-            self.line.clear();
-            let limit = LINE_BYTES_MAX as u64;
-            let read = self
-                .input
-                .by_ref()
-                .take(limit)
-                .read_until(b'\n', &mut self.line)?;
-            if read == 0 {
-                return Ok(None);
-            }
-            if self.line.last() == Some(&b'\n') {
-                self.line.pop();
-            } else if read == LINE_BYTES_MAX {
-                self.input.skip_until(b'\n')?;
-            }
-            if !self.line.is_empty() {
-                break;
-            }
-        }
-        Ok(Some(&self.line))
+        let between = Span::new(before.min(next), next);
+        verifier.unreadable_disclosures(between, self.place(bytes), &message);
     }
 }

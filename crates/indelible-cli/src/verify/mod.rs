@@ -4,6 +4,7 @@
 
 mod data;
 mod file;
+mod lines;
 mod proof;
 mod report;
 

@@ -47,19 +47,21 @@ impl Rows {
     }
 }
 
-/// The rows the condition may hold for; the flag says that it holds for all of them.
+/// The rows the condition may hold for; the flag says that it holds for all of them. What a part has
+/// not filed may match anything that is looked up.
 pub(crate) fn eval(part: &dyn Part, hashing: &Hashing, expr: &Expr) -> Result<(Rows, bool)> {
+    let sure = part.unfiled().is_none();
     Ok(match expr {
         Expr::All => (Rows::All, true),
-        Expr::Is(key, text) => (Rows::Some(term(part, hashing, *key, text)?), true),
+        Expr::Is(key, text) => (Rows::Some(term(part, hashing, *key, text)?), sure),
         Expr::Sealed(finds) => {
-            let mut rows = RoaringBitmap::new();
+            let mut rows = unfiled(part);
             for find in finds {
                 for personal in part.personal_with(find)? {
                     rows |= part.term(hashing.personal(personal))?;
                 }
             }
-            (Rows::Some(rows), true)
+            (Rows::Some(rows), sure)
         }
         Expr::Phrase(words) => {
             let mut rows = Rows::All;
@@ -74,7 +76,10 @@ pub(crate) fn eval(part: &dyn Part, hashing: &Hashing, expr: &Expr) -> Result<(R
         Expr::Id(id) => {
             let mut rows = Vec::new();
             part.with_id(&IdKey::of(hashing, id), &mut rows)?;
-            (Rows::Some(rows.into_iter().collect()), true)
+            (
+                Rows::Some(unfiled(part) | rows.into_iter().collect::<RoaringBitmap>()),
+                sure,
+            )
         }
         Expr::Sequence(range) => {
             let directory = part.directory()?;
@@ -123,5 +128,10 @@ fn term(part: &dyn Part, hashing: &Hashing, key: Key, text: &str) -> Result<Roar
         .iter()
         .next()
         .map(|(key, text)| hashing.term(key, text.as_bytes()));
-    hash.map_or_else(|| Ok(RoaringBitmap::new()), |hash| part.term(hash))
+    let rows = hash.map_or_else(|| Ok(RoaringBitmap::new()), |hash| part.term(hash))?;
+    Ok(rows | unfiled(part))
+}
+
+fn unfiled(part: &dyn Part) -> RoaringBitmap {
+    part.unfiled().cloned().unwrap_or_default()
 }

@@ -16,6 +16,7 @@ use std::sync::{Arc, OnceLock};
 
 use indelible_disk::{Disk, Open};
 use indelible_store::Result;
+use roaring::RoaringBitmap;
 
 use self::columns::Columns;
 use self::ids::Ids;
@@ -56,6 +57,8 @@ pub(crate) struct Segment {
     disk: Arc<dyn Disk>,
     /// Derived files that were made again in memory, and where.
     made: Option<(Arc<dyn Disk>, Vec<String>)>,
+    /// Rows that those lack, since their records could not be read.
+    pub(crate) unfiled: RoaringBitmap,
     pub(super) caches: Arc<Caches>,
     pub(crate) facts: SegmentFacts,
     records: Lazy<RecordFile>,
@@ -90,6 +93,7 @@ impl Segment {
         Self {
             disk,
             made: None,
+            unfiled: RoaringBitmap::new(),
             caches,
             facts,
             records: Lazy::new(),
@@ -101,14 +105,20 @@ impl Segment {
         }
     }
 
-    /// The same segment with the file `name` on the disk [`Segment::made`] names; what else is open
-    /// stays open.
-    pub(crate) fn with_made(&self, disk: Arc<dyn Disk>, name: &str) -> Self {
+    /// The same segment with the file `name` on the disk [`Segment::made`] names, which lacks the
+    /// rows `unfiled`; what else is open stays open.
+    pub(crate) fn with_made(
+        &self,
+        disk: Arc<dyn Disk>,
+        name: &str,
+        unfiled: &RoaringBitmap,
+    ) -> Self {
         let mut names = self.made.as_ref().map_or(Vec::new(), |(_, n)| n.clone());
         names.push(name.to_owned());
         Self {
             disk: Arc::clone(&self.disk),
             made: Some((disk, names)),
+            unfiled: &self.unfiled | unfiled,
             caches: Arc::clone(&self.caches),
             facts: self.facts.clone(),
             records: self.records.keep(false),

@@ -11,7 +11,7 @@ use super::ids::AuditIds;
 use super::readings::Readings;
 use super::record::{Record, Time};
 use super::report::Report;
-use super::sealed::Undisclosed;
+use super::sealed::Sealed;
 use super::{LogIdentity, Start};
 use crate::finding::{Finding, FindingKind, Span};
 use crate::limits::{DOUBTS_SETTLED_MAX, FINDINGS_MAX, NOTES_MAX};
@@ -71,7 +71,7 @@ pub(super) struct Chain {
     /// Records whose number in their stream was taken before.
     repeats: Vec<u64>,
     left_out: u64,
-    pub(super) undisclosed: Undisclosed,
+    pub(super) sealed: Sealed,
 }
 
 impl Chain {
@@ -94,7 +94,7 @@ impl Chain {
             ids: AuditIds::default(),
             repeats: Vec::new(),
             left_out: 0,
-            undisclosed: Undisclosed::default(),
+            sealed: Sealed::default(),
         }
     }
 
@@ -181,7 +181,6 @@ impl Chain {
                 with.report.add(finding.records(Span::one(*number)));
             }
         }
-        self.undisclosed.report(with.report);
         with.report.leave_out(self.left_out);
     }
 
@@ -229,8 +228,7 @@ impl Chain {
                     self.doubt(number, vouched, Vec::new());
                     self.accept(record, with);
                 } else {
-                    let notes = record.defects.into_iter().map(|defect| defect.message);
-                    self.doubt(number, vouched, notes.collect());
+                    self.doubt(number, vouched, record.into_notes().collect());
                 }
             }
         }
@@ -266,11 +264,9 @@ impl Chain {
     fn not_committed(record: Record, report: &mut Report) {
         let message = "the bytes are not those that were committed";
         let mut finding = Finding::new(FindingKind::ContentMismatch, message);
-        record
-            .defects
-            .into_iter()
-            .for_each(|defect| finding.note(defect.message));
-        report.add(finding.records(Span::one(record.number)));
+        finding = finding.records(Span::one(record.number));
+        record.into_notes().for_each(|note| finding.note(note));
+        report.add(finding);
     }
 
     fn regresses(&self, record: &Record) -> bool {
@@ -335,8 +331,7 @@ impl Chain {
         if let Some(identity) = record.identity {
             self.identity = Some(*identity);
         }
-        self.undisclosed
-            .take(record.number, record.undisclosed, record.erased);
+        self.sealed.take(record.number, record.fit, record.erased);
     }
 
     fn repeated(&mut self, number: u64) {

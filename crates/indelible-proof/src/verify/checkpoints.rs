@@ -183,6 +183,11 @@ impl Checkpoints {
         self.anchor.clone()
     }
 
+    /// The largest size that a checkpoint still to be passed vouches for.
+    pub(super) fn vouched(&self) -> Option<u64> {
+        self.known.keys().next_back().copied()
+    }
+
     /// Reports mismatches that nothing reported so far explains, and a tail that is not there.
     pub(super) fn finish(&mut self, start: u64, size: u64, report: &mut Report) {
         for Mismatch {
@@ -207,13 +212,7 @@ impl Checkpoints {
             }
             report.add(unexplained(at, from, self.confirmed_to));
         }
-        if let Some(vouched) = self
-            .known
-            .keys()
-            .next_back()
-            .copied()
-            .filter(|last| *last > size)
-        {
+        if let Some(vouched) = self.vouched().filter(|last| *last > size) {
             let message = format!("a checkpoint vouches for {vouched} records, there are {size}");
             let finding = Finding::new(FindingKind::TruncatedTail, message);
             report.add(finding.records(Span::new(size, vouched - 1)));

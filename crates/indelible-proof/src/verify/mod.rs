@@ -27,7 +27,7 @@ use indelible_merkle::{Frontier, Hash};
 use crate::checkpoint::{Checkpoint, CheckpointError, SignedCheckpoint};
 use crate::disclosure::DisclosureLine;
 use crate::finding::{Finding, FindingKind, Place, Span};
-use crate::limits::DISCLOSURES_MAX;
+use crate::limits::{DISCLOSURES_MAX, FINDINGS_MAX};
 use crate::note::VerifierKey;
 use crate::stream::Streams;
 use chain::{Chain, With};
@@ -58,6 +58,13 @@ impl Start {
     }
 }
 
+/// Leaves one after the other that are no records and say no number.
+#[derive(Debug)]
+struct Unplaced {
+    first: Record,
+    count: u64,
+}
+
 /// Verifies one tenant's log from a stream of leaves.
 #[derive(Debug)]
 pub struct LogVerifier {
@@ -74,7 +81,9 @@ pub struct LogVerifier {
     /// The next record, if no disclosures of it are to be expected.
     excused: Option<u64>,
     /// Bytes that are no record and say no number: in the place of the next record, or before it.
-    unplaced: Option<Record>,
+    unplaced: Option<Unplaced>,
+    /// What of them stands in nobody's place: where, and how many.
+    stretches: Vec<(Span, String)>,
 }
 
 impl LogVerifier {
@@ -98,6 +107,7 @@ impl LogVerifier {
             disclosures: None,
             excused: None,
             unplaced: None,
+            stretches: Vec::new(),
         }
     }
 
@@ -111,25 +121,24 @@ impl LogVerifier {
         let position = self.order.next();
         let with = (self.report.tenant_id(), &mut self.streams);
         let mut record = Record::read(leaf, expected, position, with);
-        if record.number != position
-            && record.previous.is_some()
-            && record.previous == self.chain.last_hash()
-        {
-            // It links to the last record, so it is the next one, whatever number it says.
-            record.misnumbered(position);
+        if record.number != position {
+            if record.previous.is_some() && record.previous == self.chain.last_hash() {
+                // It links to the last record, so it is the next one, whatever number it says.
+                record.misnumbered(position);
+            } else if expected.sequence_number.is_none() {
+                record.doubt_form(leaf);
+            }
         }
         let excused = self.excused.take() == Some(record.number);
-        if let Some(lines) = self.disclosures.as_mut().filter(|_| !excused) {
+        let expected = record.placed && !excused;
+        if let Some(lines) = self.disclosures.as_mut().filter(|_| expected) {
             let lines = lines.remove(&record.number).unwrap_or_default();
             record.check_disclosures(leaf, self.report.tenant_id(), lines);
         }
         self.records_checked += 1;
-        self.place(if record.placed {
-            record.number
+        if record.placed {
+            self.place(record.number);
         } else {
-            u64::MAX
-        });
-        if !record.placed {
             record.number = self.order.next();
         }
         let number = record.number;
@@ -137,15 +146,20 @@ impl LogVerifier {
         *span = Span::new(span.first.min(number), span.last.max(number));
         if record.placed {
             self.take(record);
+        } else if let Some(unplaced) = &mut self.unplaced {
+            unplaced.count += 1;
         } else {
-            self.unplaced = Some(record);
+            self.unplaced = Some(Unplaced {
+                first: record,
+                count: 1,
+            });
         }
     }
 
     /// Takes the next record as a stub: pruned, only its hash is there.
     pub fn push_stub(&mut self, record_hash: Hash) {
         self.stubs += 1;
-        self.place(u64::MAX);
+        self.place(self.order.next() + 1);
         self.take(Record::stub(self.order.next(), record_hash));
     }
 
@@ -231,7 +245,13 @@ impl LogVerifier {
         self.disclosures.get_or_insert_default();
     }
 
-    /// Takes disclosures; they must come before their record. `false` when too many are waiting.
+    /// Whether [`LogVerifier::disclosures`] takes more of them before records come.
+    pub fn has_room(&self) -> bool {
+        let waiting = self.disclosures.as_ref();
+        waiting.is_none_or(|waiting| waiting.len() < DISCLOSURES_MAX)
+    }
+
+    /// Takes disclosures; they should come before their record. `false` when too many are waiting.
     pub fn disclosures(&mut self, line: DisclosureLine) -> bool {
         let waiting = self.disclosures.get_or_insert_default();
         if waiting.len() >= DISCLOSURES_MAX {
@@ -241,9 +261,18 @@ impl LogVerifier {
         true
     }
 
+    /// Says that lines of disclosures cannot be read and where they stand: behind that of record
+    /// `between.first` and before that of `between.last` (the most there can be at the end).
+    pub fn unreadable_disclosures(&mut self, between: Span, place: Place, message: &str) {
+        self.disclosures.get_or_insert_default();
+        self.chain.sealed.unread(between, place, message);
+    }
+
     /// Ends verification.
     pub fn finish(mut self) -> Verdict {
-        self.place(u64::MAX);
+        let next = self.order.next();
+        // What a checkpoint says to follow decides whether they stand for one record or several.
+        self.place(self.checkpoints.vouched().unwrap_or(0).max(next + 1));
         self.order.finish();
         self.drain();
         let Self {
@@ -262,13 +291,14 @@ impl LogVerifier {
         chain.finish(&mut with);
         order.report(&mut report);
         checkpoints.finish(self.start, chain.size, &mut report);
-        for number in self.disclosures.unwrap_or_default().into_keys() {
-            let message = "values were disclosed for a record that is not there";
-            let finding = Finding::new(FindingKind::SealedValueMismatch, message);
-            if !report.note_within(Span::one(number), message) {
-                report.add(finding.records(Span::one(number)));
+        for (span, message) in self.stretches {
+            if !report.note_within(span, &message) {
+                report.add(Finding::new(FindingKind::BadLeaf, message).records(span));
             }
         }
+        let waiting = self.disclosures.unwrap_or_default().into_values();
+        waiting.flatten().for_each(|line| chain.sealed.stray(line));
+        std::mem::take(&mut chain.sealed).report(chain.size, &mut report);
         let tenant_id = report.tenant_id().to_owned();
         let (integrity, findings_left_out) = report.finish();
         Verdict {
@@ -290,19 +320,34 @@ impl LogVerifier {
         }
     }
 
-    /// Decides about bytes that are no record, now that the next record is known: when that has the
-    /// number they would have had, they stood before it and in nobody's place.
+    /// Decides about bytes that are no record, now that the next record is known. When that has the
+    /// number they would have had, they stood before it and in nobody's place; when just one is
+    /// left out, they are what became of it.
     fn place(&mut self, next: u64) {
-        let Some(record) = self.unplaced.take() else {
+        let awaited = |unplaced: &mut Unplaced| unplaced.first.number <= next;
+        let Some(Unplaced { first, count }) = self.unplaced.take_if(awaited) else {
             return;
         };
-        if record.number == next {
-            for defect in record.defects {
+        let number = first.number;
+        if number == next {
+            for defect in first.defects {
                 let finding = Finding::new(defect.kind, defect.message);
                 self.report.add(finding.records(Span::one(next)));
             }
-        } else {
-            self.take(record);
+            return;
+        }
+        let span = Span::new(number, next - 1);
+        if count > 1 || span.count() > 1 {
+            let lines = if count == 1 { "line" } else { "lines" };
+            let note = format!("{count} {lines} there that are no records");
+            if self.stretches.len() < FINDINGS_MAX {
+                self.stretches.push((span, note));
+            } else {
+                self.report.leave_out(1);
+            }
+        }
+        if span.count() == 1 {
+            self.take(first);
         }
     }
 

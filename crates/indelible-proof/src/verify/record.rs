@@ -3,7 +3,8 @@
 use indelible_merkle::{Hash, leaf_hash};
 
 use super::LogIdentity;
-use crate::disclosure::{DisclosureError, DisclosureLine, commitments};
+use super::sealed::{Fit, not_committed};
+use crate::disclosure::{Commitment, DisclosureError, DisclosureLine, commitments};
 use crate::finding::FindingKind;
 use crate::stream::{EpochId, Statement, Streams};
 use crate::tail::{RECORD_VERSION, Tail};
@@ -44,7 +45,7 @@ pub(super) struct Record {
     pub(super) ours: bool,
     pub(super) identity: Option<Box<LogIdentity>>,
     pub(super) erased: Vec<String>,
-    pub(super) undisclosed: Vec<String>,
+    pub(super) fit: Fit,
     pub(super) defects: Vec<Defect>,
 }
 
@@ -64,7 +65,7 @@ impl Record {
             ours: false,
             identity: None,
             erased: Vec::new(),
-            undisclosed: Vec::new(),
+            fit: Fit::default(),
             defects: Vec::new(),
         }
     }
@@ -157,6 +158,18 @@ impl Record {
         }
     }
 
+    /// Takes it for bytes that say no number if its event is no JSON: what two lines that became
+    /// one look like, the tail being that of the second.
+    pub(super) fn doubt_form(&mut self, leaf: &[u8]) {
+        let event = Tail::scan(leaf).ok().and_then(|tail| leaf.get(tail.event));
+        let is_json = |bytes| serde_json::from_slice::<serde::de::IgnoredAny>(bytes).is_ok();
+        if !event.is_some_and(is_json) {
+            self.placed = false;
+            self.previous = None;
+            self.defect(FindingKind::BadLeaf, "these bytes are no record");
+        }
+    }
+
     /// Notes that the number in the bytes is not the place, which is what counts from here on.
     pub(super) fn misnumbered(&mut self, place: u64) {
         let message = format!("its sequence number says {}", self.number);
@@ -176,29 +189,49 @@ impl Record {
             Err(DisclosureError::Leaf(_)) => return,
             Err(why) => return self.defect(FindingKind::BadLeaf, why.to_string()),
         };
-        for commitment in commitments {
-            let given = lines
-                .iter()
-                .position(|line| line.subject == commitment.subject);
-            let Some(line) = given.map(|at| lines.swap_remove(at)) else {
-                self.undisclosed.push(commitment.subject);
-                continue;
-            };
-            let fits = line.root().is_ok_and(|root| root == commitment.root);
-            let id = self.audit_id.map(|id| format_uuid(&id));
-            let of_another = line.tenant_id != tenant_id;
-            if !fits || of_another || id.is_some_and(|id| id != line.audit_id) {
-                let message = format!(
-                    "the values disclosed for {} are not those the record committed to",
-                    line.subject
-                );
-                self.defect(FindingKind::SealedValueMismatch, message);
+        let id = self.audit_id.map(|id| format_uuid(&id));
+        let fits = |line: &DisclosureLine, commitment: &Commitment| {
+            line.subject == commitment.subject
+                && line.tenant_id == tenant_id
+                && id.as_ref().is_none_or(|id| *id == line.audit_id)
+                && line.root().is_ok_and(|root| root == commitment.root)
+        };
+        let (mut from, mut swapped) = (0, false);
+        for commitment in &commitments {
+            let given = lines.iter().position(|line| fits(line, commitment));
+            if let Some(at) = given {
+                lines.remove(at);
+                swapped |= at < from;
+                from = at;
             }
+            let owed = given.is_none().then(|| commitment.clone());
+            self.fit.owed.push(owed);
         }
         for line in lines {
-            let message = format!("the record has no commitment for {}", line.subject);
-            self.defect(FindingKind::SealedValueMismatch, message);
+            if commitments.iter().any(|commitment| fits(&line, commitment)) {
+                self.fit.repeated = true;
+                let message = format!("the values disclosed for {} stand twice", line.subject);
+                self.defect(FindingKind::DuplicateRecord, message);
+            } else if let Some(owed) = self.fit.take_meant(&line) {
+                self.defect(
+                    FindingKind::SealedValueMismatch,
+                    not_committed(&owed.subject),
+                );
+            } else {
+                self.fit.strays.push(line);
+            }
         }
+        if swapped && !self.fit.repeated {
+            let message = "the lines of its disclosures are there, but not in their order";
+            self.defect(FindingKind::OutOfOrder, message);
+        }
+    }
+
+    /// What is wrong with it, as notes for a finding about the record as a whole.
+    pub(super) fn into_notes(self) -> impl Iterator<Item = String> {
+        let strays = self.fit.strays.into_iter();
+        let defects = self.defects.into_iter().map(|defect| defect.message);
+        defects.chain(strays.map(|line| not_committed(&line.subject)))
     }
 }
 

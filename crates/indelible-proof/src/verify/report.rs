@@ -49,6 +49,11 @@ impl Report {
         }
     }
 
+    /// Adds findings, if there are any.
+    pub(super) fn add_all(&mut self, findings: impl IntoIterator<Item = Finding>) {
+        findings.into_iter().for_each(|finding| self.add(finding));
+    }
+
     /// Counts findings that a bound kept from being listed.
     pub(super) fn leave_out(&mut self, count: u64) {
         self.left_out += count;

@@ -4,6 +4,7 @@
 mod damage;
 mod forge;
 mod histories;
+mod lines;
 mod rules;
 mod signing;
 mod soundness;
