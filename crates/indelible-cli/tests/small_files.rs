@@ -212,7 +212,13 @@ fn a_damaged_signing_key_or_memory_of_the_signer_stops_writers_only() {
         // Cut, a digit of its last line, no text at all.
         for damage in [
             cut as fn(&Path),
-            |path| flip(path, std::fs::metadata(path).unwrap().len() as usize - 12, 0x01),
+            |path| {
+                flip(
+                    path,
+                    std::fs::metadata(path).unwrap().len() as usize - 12,
+                    0x01,
+                )
+            },
             |path| flip(path, 3, 0x80),
         ] {
             damage(&path);
@@ -290,17 +296,47 @@ fn keys_that_others_can_read_are_warned_of() {
     assert!(!place.ok(EMIT).err.contains("chmod"));
 }
 
-/// The key store is opened before the records; it must not be touched before the lock is had, or
-/// the keys that the first writer makes from then on are lost.
+/// A second writer must have the lock before it opens anything: what the first writes from then on
+/// would else go into files that are no longer there.
 #[test]
 fn a_second_writer_does_not_touch_the_files_of_the_first() {
     let place = ledger();
     let mut serving = Serving::start(&place, "");
-    let store = place.at("indelible-data/keys/keys.redb");
-    let state = place.at("indelible-data/state.redb");
-    let inodes = || [&store, &state].map(|path| std::fs::metadata(path).unwrap().ino());
-    let before = inodes();
-    place.ends(3, EMIT);
-    assert_eq!(inodes(), before);
+    let all = || {
+        let inode = |path: &PathBuf| std::fs::metadata(path).unwrap().ino();
+        let files = files(&place).into_iter();
+        files
+            .map(|(path, bytes)| (inode(&path), path, bytes))
+            .collect::<Vec<_>>()
+    };
+    let before = all();
+    let names: Vec<_> = before.iter().map(|(_, path, _)| path).collect();
+    for name in ["keys.redb", "state.redb"] {
+        assert!(names.iter().any(|path| path.ends_with(name)), "{names:?}");
+    }
+    for second in [
+        EMIT,
+        "import --format cloudtrail a.json --tenant acme",
+        "serve --listen 127.0.0.1:0",
+        "tenants create other",
+        "fsck --repair",
+        "recover --yes",
+    ] {
+        let refused = place.ends(3, second);
+        assert!(
+            refused.err.contains("process "),
+            "{second}: {}",
+            refused.err
+        );
+        assert!(all() == before, "{second}");
+    }
+    // A key that is made now is there after the end.
+    let mut event = support::event(1);
+    event["actor"]["display_name"] = "Zebedee Quill".into();
+    let sent = serving.send("POST", "/v1/events?tenant=acme", &[], &event.to_string());
+    assert_eq!(sent.unwrap().0, 201);
     assert_eq!(serving.signal("TERM"), Some(0));
+    let found = place.ok(QUERY);
+    assert!(found.out.contains("Zebedee Quill"), "{}", found.out);
+    place.ok("verify");
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use indelible_disk::{Disk, RealDisk};
 use indelible_embedded::{
-    Embedded, Format, Options as EmbeddedOptions, Progress, StateMode, open_state,
+    Embedded, Format, Options as EmbeddedOptions, Progress, StateMode, WriteLock, open_state,
 };
 use indelible_log::env::Env;
 use indelible_log::keyring::{Keyring, MasterKey};
@@ -133,12 +133,13 @@ impl Directory {
     /// [`Kind::Locked`] when another process writes, saying which; [`Kind::Corrupt`] and
     /// [`Kind::NotFound`] when a file is damaged or missing, naming it.
     pub fn write(names: &Names, origin: Option<&str>, env: Env, tell: Tell<'_>) -> Result<Self> {
+        let lock = lock(names, &env)?;
+        // Under the lock: two that make a ledger in one directory would replace each other's files.
         let found = match Found::look(names)? {
             Some(found) => found,
             None => Found::create(names, origin, &env)?,
         };
         let disk = found.shared();
-        let lock = Embedded::lock(&*disk, Some(env.clock.now()))?;
         let keyring = found.keyring(&env)?;
         let state = Arc::new(open_state(found.shared(), STATE, StateMode::Write)?);
         let opener = Some(Arc::clone(&keyring) as Arc<dyn RowOpener>);
@@ -166,7 +167,8 @@ impl Directory {
             });
         }
         let named = signing.renamed(&origin);
-        let named = named.map_err(|e| Error::new(Kind::Invalid, "cannot name the key").caused_by(e));
+        let named =
+            named.map_err(|e| Error::new(Kind::Invalid, "cannot name the key").caused_by(e));
         let signer = KeySigner::new(&signing, &origin, self.folder.signer_state())?;
         let signer: Arc<dyn Signer> = Arc::new(signer);
         let options = Options {
@@ -286,15 +288,11 @@ impl Found {
         }
     }
 
-    /// Makes the directory, then the keys, then the state stores, then the ledger: it is there with
-    /// its `FORMAT`, and from then on nothing of it is made anew. If we die before, the keys are of
-    /// no ledger and harm nobody, and the empty stores are used by the next attempt.
+    /// Makes the keys, then the state stores, then the ledger: it is there with its `FORMAT`, and
+    /// from then on nothing of it is made anew. If we die before, the keys are of no ledger and harm
+    /// nobody, and the empty stores are used by the next attempt.
     fn create(names: &Names, origin: Option<&str>, env: &Env) -> Result<Self> {
         let disk = RealDisk::new(&names.data);
-        let made = disk.create_dir_all("");
-        made.map_err(|e| Error::new(Kind::Unavailable, "the disk failed").caused_by(e))?;
-        // Before the keys, so that none are left over.
-        Embedded::may_create(&disk)?;
         let id = env.random_bytes::<16>();
         let ledger_id = hex(&id);
         let folder = KeyFolder::of(&names.keys, &ledger_id);
@@ -393,6 +391,18 @@ impl Found {
             unusable: Vec::new(),
         }
     }
+}
+
+/// The lock of the data directory, which is made when there is none.
+fn lock(names: &Names, env: &Env) -> Result<WriteLock> {
+    let disk = RealDisk::new(&names.data);
+    if Found::look(names)?.is_none() {
+        let made = disk.create_dir_all("");
+        made.map_err(|e| Error::new(Kind::Unavailable, "the disk failed").caused_by(e))?;
+        // Before the keys, so that none are left over.
+        Embedded::may_create(&disk)?;
+    }
+    Embedded::lock(&disk, Some(env.clock.now()))
 }
 
 fn options(env: &Env) -> EmbeddedOptions {

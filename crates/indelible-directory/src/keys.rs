@@ -400,7 +400,11 @@ mod tests {
                     noticed += 1;
                     let place = findings[0].place.as_ref().unwrap();
                     assert!(place.file.ends_with(name), "{}", findings[0]);
-                    assert!(findings[0].message.contains("restore it"), "{}", findings[0]);
+                    assert!(
+                        findings[0].message.contains("restore it"),
+                        "{}",
+                        findings[0]
+                    );
                 }
             }
             let least = if name == MASTER { 20 } else { whole.len() };

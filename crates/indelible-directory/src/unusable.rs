@@ -26,13 +26,7 @@ impl State for Unusable {
         Err(self.error())
     }
 
-    fn scan(
-        &self,
-        _: &'static str,
-        _: &[u8],
-        _: Option<&[u8]>,
-        _: usize,
-    ) -> Result<Vec<Entry>> {
+    fn scan(&self, _: &'static str, _: &[u8], _: Option<&[u8]>, _: usize) -> Result<Vec<Entry>> {
         Err(self.error())
     }
 

@@ -29,7 +29,8 @@ use crate::workers::Workers;
 pub struct Embedded {
     store: Arc<Store>,
     workers: Workers,
-    /// Released last.
+    /// Released last: when the other files are closed.
+    #[expect(dead_code, reason = "held, not read")]
     lock: Option<WriteLock>,
 }
 
@@ -100,18 +101,19 @@ impl Embedded {
         let lock = if options.read_only {
             None
         } else {
+            // A directory that is no ledger gets no lock file.
+            Format::load(&*disk)?;
             Some(Self::lock(&*disk, options.now)?)
         };
         Self::open_with(lock, disk, opener, options, progress)
     }
 
-    /// Takes the lock of a data directory: before any of its files is opened for writing, also
-    /// those that are opened before the ledger.
+    /// Takes the lock of a data directory: before any of its files is made or opened for writing,
+    /// also those that are opened before the ledger.
     ///
     /// # Errors
-    /// [`Kind::Locked`] when another process writes, saying which; else as [`Format::load`].
+    /// [`Kind::Locked`] when another process writes, saying which.
     pub fn lock(disk: &dyn Disk, now: Option<Micros>) -> Result<WriteLock> {
-        Format::load(disk)?;
         crate::lock::take(disk, now)
     }
 
@@ -228,10 +230,9 @@ impl Embedded {
 }
 
 impl Drop for Embedded {
-    /// Ends the threads, a merge where it stands, and releases the lock.
+    /// Ends the threads, a merge where it stands; then the fields go, the lock last.
     fn drop(&mut self) {
         self.workers.stop(&self.store, false);
-        self.lock = None;
     }
 }
 

@@ -20,12 +20,15 @@ pub fn run(args: &DeadLetters, config: &Config, output: &mut Output) -> Result {
         DeadLetters::Show { id } => Some(Id::parse(id)?),
     };
     let (disk, folder) = ledger::locate(config)?;
-    let master = folder.master().or_could("open dead letters")?.ok_or_else(|| {
-        let path = folder.path().shown();
-        Failure::Could(format!(
-            "dead letters need the master key, which is not in {path}"
-        ))
-    })?;
+    let master = folder
+        .master()
+        .or_could("open dead letters")?
+        .ok_or_else(|| {
+            let path = folder.path().shown();
+            Failure::Could(format!(
+                "dead letters need the master key, which is not in {path}"
+            ))
+        })?;
     match id {
         None => list(&disk, &master, output),
         Some(id) => show(&id, &disk, &master, output),

@@ -131,101 +131,108 @@ struct Of<'a> {
 }
 
 impl Of<'_> {
-fn to_output(&self, output: &mut Output) -> Result<Summary> {
-    let mut written = Ok(());
-    let _gently = cancel::gently();
-    let summary = self.export(&mut |exported| {
-        if cancel::wanted() {
-            written = Err(cancelled("what was written ends with a whole record"));
-        } else if let Exported::Record { leaf, joined, .. } = exported {
-            let line = if self.args.joined {
-                &join(leaf, joined)
+    fn to_output(&self, output: &mut Output) -> Result<Summary> {
+        let mut written = Ok(());
+        let _gently = cancel::gently();
+        let summary = self.export(&mut |exported| {
+            if cancel::wanted() {
+                written = Err(cancelled("what was written ends with a whole record"));
+            } else if let Exported::Record { leaf, joined, .. } = exported {
+                let line = if self.args.joined {
+                    &join(leaf, joined)
+                } else {
+                    leaf
+                };
+                written = output.bytes(line).and_then(|()| output.bytes(b"\n"));
+            }
+            if written.is_err() {
+                ControlFlow::Break(())
             } else {
-                leaf
-            };
-            written = output.bytes(line).and_then(|()| output.bytes(b"\n"));
-        }
-        if written.is_err() {
-            ControlFlow::Break(())
-        } else {
-            ControlFlow::Continue(())
-        }
-    })?;
-    written.map(|()| summary)
-}
+                ControlFlow::Continue(())
+            }
+        })?;
+        written.map(|()| summary)
+    }
 
-/// Writes beside the names first, and puts the files in their places when all is there.
-fn to_files(&self, out: &Path) -> Result<Summary> {
-    let args = self.args;
-    // Without keys there would be none to write, and a file without them says that they are gone.
-    let keys = self.reading.keyring.has_master();
-    let with_disclosures = !args.joined && !args.without_disclosures && keys;
-    if args.force && !keys {
-        // Those of an earlier export are not of this one.
-        let _ = std::fs::remove_file(beside(out, "disclosures"));
-    }
-    if args.force && self.head.is_none() {
-        let _ = std::fs::remove_file(beside(out, "checkpoint"));
-    }
-    // Before the first file is there, so that what is unfinished is always taken away.
-    let _gently = cancel::gently();
-    let mut leaves = Part::create(out, args.force)?;
-    let mut disclosures = with_disclosures
-        .then(|| Part::create(&beside(out, "disclosures"), args.force))
-        .transpose()?;
-    let mut checkpoint = self
-        .head
-        .filter(|_| !args.joined)
-        .map(|head| Part::create(&beside(out, "checkpoint"), args.force).map(|part| (part, head)))
-        .transpose()?;
-    let mut written = Ok(());
-    let summary = self.export(&mut |exported| {
-        if cancel::wanted() {
-            written = Err(cancelled("nothing was written"));
-        } else if let Exported::Record {
-            leaf,
-            joined,
-            disclosures: lines,
-            ..
-        } = exported
-        {
-            let line = if self.args.joined {
-                &join(leaf, joined)
-            } else {
-                leaf
-            };
-            written = leaves.line(line);
-            for line in lines {
-                if let (Ok(()), Some(part)) = (&written, &mut disclosures) {
-                    written = serde_json::to_vec(line)
-                        .or_could("write a disclosure")
-                        .and_then(|line| part.line(&line));
+    /// Writes beside the names first, and puts the files in their places when all is there.
+    fn to_files(&self, out: &Path) -> Result<Summary> {
+        let args = self.args;
+        // Without keys there would be none to write, and a file without them says that they are gone.
+        let keys = self.reading.keyring.has_master();
+        let with_disclosures = !args.joined && !args.without_disclosures && keys;
+        if args.force && !keys {
+            // Those of an earlier export are not of this one.
+            let _ = std::fs::remove_file(beside(out, "disclosures"));
+        }
+        if args.force && self.head.is_none() {
+            let _ = std::fs::remove_file(beside(out, "checkpoint"));
+        }
+        // Before the first file is there, so that what is unfinished is always taken away.
+        let _gently = cancel::gently();
+        let mut leaves = Part::create(out, args.force)?;
+        let mut disclosures = with_disclosures
+            .then(|| Part::create(&beside(out, "disclosures"), args.force))
+            .transpose()?;
+        let mut checkpoint = self
+            .head
+            .filter(|_| !args.joined)
+            .map(|head| {
+                Part::create(&beside(out, "checkpoint"), args.force).map(|part| (part, head))
+            })
+            .transpose()?;
+        let mut written = Ok(());
+        let summary = self.export(&mut |exported| {
+            if cancel::wanted() {
+                written = Err(cancelled("nothing was written"));
+            } else if let Exported::Record {
+                leaf,
+                joined,
+                disclosures: lines,
+                ..
+            } = exported
+            {
+                let line = if self.args.joined {
+                    &join(leaf, joined)
+                } else {
+                    leaf
+                };
+                written = leaves.line(line);
+                for line in lines {
+                    if let (Ok(()), Some(part)) = (&written, &mut disclosures) {
+                        written = serde_json::to_vec(line)
+                            .or_could("write a disclosure")
+                            .and_then(|line| part.line(&line));
+                    }
                 }
             }
+            if written.is_err() {
+                ControlFlow::Break(())
+            } else {
+                ControlFlow::Continue(())
+            }
+        })?;
+        written?;
+        if let Some((part, head)) = &mut checkpoint {
+            part.bytes(head.checkpoint.as_bytes())?;
         }
-        if written.is_err() {
-            ControlFlow::Break(())
-        } else {
-            ControlFlow::Continue(())
+        for part in [checkpoint.map(|(part, _)| part), disclosures, Some(leaves)]
+            .into_iter()
+            .flatten()
+        {
+            part.finish()?;
         }
-    })?;
-    written?;
-    if let Some((part, head)) = &mut checkpoint {
-        part.bytes(head.checkpoint.as_bytes())?;
+        Ok(summary)
     }
-    for part in [checkpoint.map(|(part, _)| part), disclosures, Some(leaves)]
-        .into_iter()
-        .flatten()
-    {
-        part.finish()?;
-    }
-    Ok(summary)
-}
 
-fn export(&self, give: &mut dyn FnMut(Exported<'_>) -> ControlFlow<()>) -> Result<Summary> {
-    let Self { reading, tenant, head, .. } = self;
-    export(&reading.stores, &reading.keyring, tenant, *head, give).or_could("export")
-}
+    fn export(&self, give: &mut dyn FnMut(Exported<'_>) -> ControlFlow<()>) -> Result<Summary> {
+        let Self {
+            reading,
+            tenant,
+            head,
+            ..
+        } = self;
+        export(&reading.stores, &reading.keyring, tenant, *head, give).or_could("export")
+    }
 }
 
 fn cancelled(what: &str) -> Failure {

@@ -90,7 +90,7 @@ fn import(
     let access = &ledger.access;
     let refusals = Refusals {
         disk: &access.disk,
-        master: access.folder.master()?,
+        master: access.folder.master().or_could("keep dead letters")?,
         env: access.env.clone(),
         writer: None,
     };

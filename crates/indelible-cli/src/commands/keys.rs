@@ -39,10 +39,14 @@ fn show(access: &Access, output: &mut Output) -> Result {
     let identity = identity(access.stores.state.as_ref()).or_could("read who the ledger is")?;
     let (identity, _) = identity
         .ok_or_else(|| Failure::Could("nothing was ever written to this ledger".to_owned()))?;
-    let signing = access.folder.signing().or_could("show the key")?.ok_or_else(|| {
-        let path = access.folder.path().join(SIGNING);
-        Failure::Could(format!("the signing key is not here: {}", path.shown()))
-    })?;
+    let signing = access
+        .folder
+        .signing()
+        .or_could("show the key")?
+        .ok_or_else(|| {
+            let path = access.folder.path().join(SIGNING);
+            Failure::Could(format!("the signing key is not here: {}", path.shown()))
+        })?;
     let origin = identity.origin_in_force();
     let key = signing
         .renamed(&origin)
