@@ -140,6 +140,8 @@ impl Directory {
             None => Found::create(names, origin, &env)?,
         };
         let disk = found.shared();
+        // Before the state files are opened, which changes their headers.
+        found.folder.signing()?;
         let keyring = found.keyring(&env)?;
         let state = Arc::new(open_state(found.shared(), STATE, StateMode::Write)?);
         let opener = Some(Arc::clone(&keyring) as Arc<dyn RowOpener>);

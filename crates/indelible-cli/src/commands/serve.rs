@@ -58,9 +58,10 @@ pub fn run(args: &Serve, config: &Config, output: &mut Output) -> Result {
             Kind::Invalid => Failure::Usage(error.context().to_owned()),
             _ => Failure::Could(format!("cannot serve: {error}")),
         })?;
-    announce(&server, scratch.as_ref(), output)?;
+    // Whoever reads that it listens may stop it at once.
     let gently = cancel::gently();
     stop_on_signal(server.stop())?;
+    announce(&server, scratch.as_ref(), output)?;
     if args.demo {
         demo::play(
             server.feed(),
