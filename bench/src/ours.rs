@@ -71,7 +71,7 @@ pub fn stand(dir: &Path, read_only: bool) -> Result<Stood, Fault> {
     let mode = if read_only {
         StateMode::Read
     } else {
-        StateMode::Write
+        StateMode::Create
     };
     let keys: Arc<dyn State> = Arc::new(open_state(Arc::clone(&disk), KEYS, mode)?);
     let keyring = Keyring::open(keys, Some(master()), Arc::new(SystemRandom))?;

@@ -3,7 +3,7 @@
 use std::ops::{ControlFlow, Range};
 use std::sync::Arc;
 
-use indelible_disk::{Disk, DiskErrorKind, Lock};
+use indelible_disk::{Disk, DiskErrorKind};
 use indelible_event::ids::{AuditId, Micros, TenantId};
 use indelible_merkle::Hash;
 use indelible_proof::finding::Finding;
@@ -13,7 +13,8 @@ use indelible_store::{
 
 use crate::failure::from_disk;
 use crate::format::Format;
-use crate::open::{Opened, Opening};
+use crate::lock::WriteLock;
+use crate::open::Opening;
 use crate::options::{Options, Progress, Stats};
 use crate::part::PartRef;
 use crate::seal::vanished;
@@ -28,8 +29,9 @@ use crate::workers::Workers;
 pub struct Embedded {
     store: Arc<Store>,
     workers: Workers,
-    /// Released last.
-    lock: Option<Box<dyn Lock>>,
+    /// Released last: when the other files are closed.
+    #[expect(dead_code, reason = "held, not read")]
+    lock: Option<WriteLock>,
 }
 
 /// How often opening starts over because files went away meanwhile.
@@ -96,6 +98,47 @@ impl Embedded {
         options: Options,
         progress: &mut dyn FnMut(Progress),
     ) -> Result<Self> {
+        let lock = if options.read_only {
+            None
+        } else {
+            // A directory that is no ledger gets no lock file.
+            Format::load(&*disk)?;
+            Some(Self::lock(&*disk, options.now)?)
+        };
+        Self::open_with(lock, disk, opener, options, progress)
+    }
+
+    /// Takes the lock of a data directory: before any of its files is made or opened for writing,
+    /// also those that are opened before the ledger.
+    ///
+    /// # Errors
+    /// [`Kind::Locked`] when another process writes, saying which.
+    pub fn lock(disk: &dyn Disk, now: Option<Micros>) -> Result<WriteLock> {
+        crate::lock::take(disk, now)
+    }
+
+    /// As [`Embedded::open`], for writing, under a lock that was taken before.
+    ///
+    /// # Errors
+    /// As [`Embedded::open`].
+    pub fn open_under(
+        lock: WriteLock,
+        disk: Arc<dyn Disk>,
+        opener: Option<Arc<dyn RowOpener>>,
+        mut options: Options,
+        progress: &mut dyn FnMut(Progress),
+    ) -> Result<Self> {
+        options.read_only = false;
+        Self::open_with(Some(lock), disk, opener, options, progress)
+    }
+
+    fn open_with(
+        lock: Option<WriteLock>,
+        disk: Arc<dyn Disk>,
+        opener: Option<Arc<dyn RowOpener>>,
+        options: Options,
+        progress: &mut dyn FnMut(Progress),
+    ) -> Result<Self> {
         let opening = Opening {
             disk,
             opener,
@@ -114,15 +157,14 @@ impl Embedded {
                 Err(error) if opening.options.read_only && there && vanished(&error) => {}
                 // Perhaps only something derived: look at every byte of it, and make it again.
                 Err(error) if error.kind() == Kind::Corrupt && !thorough => thorough = true,
-                other => return other.map(Self::start),
+                other => return other.map(|store| Self::start(store, lock)),
             }
         }
         let said = "files of the data directory keep changing: try again";
         Err(Error::new(Kind::Unavailable, said))
     }
 
-    fn start(opened: Opened) -> Self {
-        let Opened { store, lock } = opened;
+    fn start(store: Store, lock: Option<WriteLock>) -> Self {
         let store = Arc::new(store);
         let workers = Workers::start(&store);
         Self {
@@ -188,10 +230,9 @@ impl Embedded {
 }
 
 impl Drop for Embedded {
-    /// Ends the threads, a merge where it stands, and releases the lock.
+    /// Ends the threads, a merge where it stands; then the fields go, the lock last.
     fn drop(&mut self) {
         self.workers.stop(&self.store, false);
-        self.lock = None;
     }
 }
 

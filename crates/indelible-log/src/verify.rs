@@ -23,13 +23,25 @@ use crate::prove::Newest;
 use crate::registry::{PublishedHead, log_row, published_heads, staged};
 use crate::rollback::{head_finding, registry_finding};
 
+/// What the signer keeps, as far as it is known here.
+#[derive(Clone, Debug, Default)]
+pub enum Kept {
+    /// The last checkpoint of the registry that it signed.
+    Checkpoint(Checkpoint),
+    /// Nothing: it has signed nothing, else its memory is gone.
+    Nothing,
+    /// The signer's memory is not here, so that nothing is compared with it.
+    #[default]
+    Elsewhere,
+}
+
 /// What the caller trusts that does not come from the stores.
 #[derive(Clone, Debug, Default)]
 pub struct Anchors {
     /// The registry's verifier key, got from elsewhere.
     pub key: Option<VerifierKey>,
-    /// What the signer keeps: the last checkpoint of the registry that it signed.
-    pub kept: Option<Checkpoint>,
+    /// What the signer keeps.
+    pub kept: Kept,
     /// Whether personal values are opened and compared with their commitments.
     pub values: bool,
 }
@@ -57,7 +69,7 @@ pub fn verify_log(
         Err(e) if e.kind() == Kind::Corrupt => u64::MAX,
         Err(e) => return Err(e),
     };
-    if let Some(published) = published(stores, tenant)? {
+    if let Some(published) = readable(published(stores, tenant))?.flatten() {
         note_published(&mut verifier, stores, tenant, &published, anchors)?;
     }
     let values = anchors.values && keyring.has_master();
@@ -163,6 +175,15 @@ fn give_values(
     Ok(())
 }
 
+/// A state store that is damaged is its opener's to name; the records are verified without it.
+fn readable<T>(read: Result<T>) -> Result<Option<T>> {
+    match read {
+        Ok(value) => Ok(Some(value)),
+        Err(error) if error.kind() == Kind::Corrupt => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
 fn published(stores: &Stores, tenant: &TenantId) -> Result<Option<PublishedHead>> {
     let state = stores.state.as_ref();
     let Some(row) = log_row(state, tenant)? else {
@@ -222,14 +243,19 @@ pub fn verify_registry(stores: &Stores, anchors: &Anchors) -> Result<Vec<Finding
     let state = stores.state.as_ref();
     let mut findings = Vec::new();
     let newest = Newest::read(state)?;
-    if let Some(kept) = &anchors.kept {
-        // A publication that was cut short left the signer ahead by the snapshot that is staged.
-        let staged = staged(state)?;
-        let head = match &staged {
-            Some(staged) if kept.size > newest.registry.size => &staged.head,
-            _ => &newest.registry,
-        };
-        findings.extend(registry_finding(state, Some(kept), head)?);
+    match &anchors.kept {
+        Kept::Checkpoint(kept) => {
+            // A publication that was cut short left the signer ahead by the snapshot that is
+            // staged.
+            let staged = staged(state)?;
+            let head = match &staged {
+                Some(staged) if kept.size > newest.registry.size => &staged.head,
+                _ => &newest.registry,
+            };
+            findings.extend(registry_finding(state, Some(kept), head)?);
+        }
+        Kept::Nothing => findings.extend(registry_finding(state, None, &newest.registry)?),
+        Kept::Elsewhere => {}
     }
     if newest.registry.size == 0 {
         return Ok(findings);

@@ -6,9 +6,9 @@ mod support;
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
-use indelible_log::export::{Exported, export};
+use indelible_log::export::{Exported, export, published_head};
 use indelible_log::prove::prove;
-use indelible_log::verify::{Anchors, verify_log, verify_registry};
+use indelible_log::verify::{Anchors, Kept, verify_log, verify_registry};
 use indelible_log::{Log, Outcome};
 use indelible_proof::note::VerifierKey;
 use indelible_proof::verify::Anchor;
@@ -42,7 +42,7 @@ fn key() -> VerifierKey {
 fn anchors() -> Anchors {
     Anchors {
         key: Some(key()),
-        kept: None,
+        kept: Kept::Elsewhere,
         values: true,
     }
 }
@@ -243,6 +243,7 @@ fn an_export_verifies_alone_and_opens_to_what_was_sent() {
         &world.stores(),
         &world.keyring(),
         &tenant("acme"),
+        Some(&published_head(&world.stores(), &tenant("acme")).unwrap()),
         &mut |item| {
             if let Exported::Record {
                 joined: event,
@@ -415,7 +416,7 @@ fn assert_rolled_back(world: &World) {
     let kept = world.signer(ORIGIN).kept().unwrap().unwrap();
     let anchors = Anchors {
         key: Some(key()),
-        kept,
+        kept: Kept::Checkpoint(kept.unwrap()),
         values: true,
     };
     let mut bare = world.stores();

@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::args::DeadLetters;
 use crate::config::Config;
 use crate::dead_letters::{Letter, files, read};
-use crate::exit::{Failure, Result};
+use crate::exit::{Failure, OrCould, Result};
 use crate::hex::hex;
 use crate::ledger;
 use crate::output::{Column, Output, Show, Table, Tone};
@@ -20,12 +20,15 @@ pub fn run(args: &DeadLetters, config: &Config, output: &mut Output) -> Result {
         DeadLetters::Show { id } => Some(Id::parse(id)?),
     };
     let (disk, folder) = ledger::locate(config)?;
-    let master = folder.master()?.ok_or_else(|| {
-        let path = folder.path().shown();
-        Failure::Could(format!(
-            "dead letters need the master key, which is not in {path}"
-        ))
-    })?;
+    let master = folder
+        .master()
+        .or_could("open dead letters")?
+        .ok_or_else(|| {
+            let path = folder.path().shown();
+            Failure::Could(format!(
+                "dead letters need the master key, which is not in {path}"
+            ))
+        })?;
     match id {
         None => list(&disk, &master, output),
         Some(id) => show(&id, &disk, &master, output),

@@ -42,6 +42,7 @@ pub fn run(args: &Import, config: &Config, output: &mut Output) -> Result {
     let receipts = args.receipts.as_deref().map(receipts_to).transpose()?;
     let receipts_on_stdout = args.receipts.as_deref() == Some(Path::new("-"));
     let ledger = ledger::write(config, output)?;
+    ledger.warn_of_exposed_keys(output);
     let gently = cancel::gently();
     let rules = rules(args, config, tenant);
     let imported = import(&ledger, &rules, plan, output, receipts);
@@ -89,7 +90,7 @@ fn import(
     let access = &ledger.access;
     let refusals = Refusals {
         disk: &access.disk,
-        master: access.folder.master()?,
+        master: access.folder.master().or_could("keep dead letters")?,
         env: access.env.clone(),
         writer: None,
     };

@@ -1,5 +1,7 @@
 //! `tenants`: whose logs there are, and a new one.
 
+use std::collections::BTreeMap;
+
 use indelible_event::ids::TenantId;
 use indelible_log::registry::{log_row, published_heads};
 use serde_json::json;
@@ -23,7 +25,11 @@ fn list(config: &Config, output: &mut Output) -> Result {
     let reading = ledger::read(config, output)?;
     let ledger = reading.stores.ledger.as_ref();
     let state = reading.stores.state.as_ref();
-    let published = published_heads(state).or_could("read the registry")?;
+    let published = if reading.has_state() {
+        published_heads(state).or_could("read the registry")?
+    } else {
+        BTreeMap::new()
+    };
     let mut table = Table::new(vec![
         Column::text("TENANT", 8),
         Column::number("RECORDS"),
@@ -35,7 +41,11 @@ fn list(config: &Config, output: &mut Output) -> Result {
         let doing = || format!("read the log of {tenant}");
         // A log whose tree is damaged has no head; it is listed, and verify says what is wrong.
         let head = ledger.head(&tenant).ok().flatten();
-        let row = log_row(state, &tenant).or_could(doing())?;
+        let row = if reading.has_state() {
+            log_row(state, &tenant).or_could(doing())?
+        } else {
+            None
+        };
         let size = row
             .as_ref()
             .and_then(|row| published.get(&row.slot))

@@ -1,20 +1,19 @@
 //! Verifying a data directory: every tenant's log as it is stored, and the registry over them.
 
+use indelible_directory::KeyFolder;
 use indelible_event::ids::TenantId;
 use indelible_log::registry::{identity, published_heads};
-use indelible_log::verify::{Anchors, verify_log, verify_registry};
+use indelible_log::verify::{Anchors, Kept, verify_log, verify_registry};
 use indelible_merkle::root_at;
 use indelible_proof::checkpoint::SignedCheckpoint;
 use indelible_proof::finding::{Finding, FindingKind, Span};
 use indelible_proof::note::VerifierKey;
-use indelible_proof::signer::SignerState;
-use indelible_store::Ledger;
+use indelible_store::{Kind, Ledger};
 use serde_json::json;
 
 use super::report::print_finding;
 use super::{Given, Report, key_for};
 use crate::config::Config;
-use crate::dead_letters;
 use crate::exit::{Failure, OrCould, Result};
 use crate::ledger::{self, Access};
 use crate::output::{Output, Show, Tone};
@@ -33,17 +32,19 @@ pub fn data(
     let named = tenant_to_read(tenant, config)?;
     // What was signed is read first: the stores read after it are at least as new, also while a
     // writer goes on beside.
-    let (disk, folder) = ledger::locate(config)?;
-    let signed = folder
-        .signer_state()
-        .load()
-        .or_could("read the signer's last checkpoint")?;
-    let access = ledger::read(config, output)?;
+    let (_, folder) = ledger::locate(config)?;
+    let kept = kept(&folder)?;
+    let progress = output.progress();
+    let access = ledger::read_quietly(config, &progress)?;
+    progress.clear();
     let ledger = access.stores.ledger.as_ref();
     let mut all = ledger.tenants().or_could("list the tenants")?;
     // A log that is gone altogether is still in the registry.
-    let published = published_heads(access.stores.state.as_ref()).or_could("read the registry")?;
-    all.extend(published.into_values().map(|head| head.tenant));
+    if access.has_state() {
+        let published = published_heads(access.stores.state.as_ref());
+        let published = published.or_could("read the registry")?;
+        all.extend(published.into_values().map(|head| head.tenant));
+    }
     all.sort();
     all.dedup();
     let tenants = match named {
@@ -54,7 +55,7 @@ pub fn data(
         Some(tenant) => vec![tenant],
         None => all,
     };
-    let anchors = anchors(&access, given, signed.as_deref())?;
+    let anchors = anchors(&access, given, kept)?;
     let mut clean = true;
     let mut told = Vec::new();
     for tenant in &tenants {
@@ -64,17 +65,14 @@ pub fn data(
         clean &= report.is_clean(given);
         told.extend(report.verdict.integrity);
     }
-    let registry = verify_registry(&access.stores, &anchors).or_could("check the registry")?;
-    print_part("registry", &registry, output)?;
+    let (registry, unchecked) = registry(&access, &anchors)?;
+    print_part("registry", &registry, &unchecked, output)?;
     let progress = output.progress();
-    let mut files = access.check(&progress)?;
+    let mut files = ledger::files(&access, &progress)?;
     progress.clear();
-    if let Some(master) = folder.master()? {
-        files.extend(dead_letters::check(&disk, &master)?);
-    }
     // Damage that a log has been told of is not told again.
     files.retain(|finding| finding.kind.repairable() || !told.iter().any(|f| same(f, finding)));
-    print_part("files", &files, output)?;
+    print_part("files", &files, &[], output)?;
     Ok(clean && registry.is_empty() && files.is_empty())
 }
 
@@ -89,32 +87,73 @@ fn same(one: &Finding, other: &Finding) -> bool {
     same_place || (records && one.tenant_id == other.tenant_id)
 }
 
-/// One line for what lies beside the logs, and its findings.
-fn print_part(name: &str, findings: &[Finding], output: &mut Output) -> Result {
-    if output.json {
-        return output.json_line(&json!({"findings": findings, "part": name}));
+/// The findings of the registry, and what of it was not checked.
+fn registry(access: &Access, anchors: &Anchors) -> Result<(Vec<Finding>, Vec<String>)> {
+    if !access.has_state() {
+        let unchecked = "what was published: the state store cannot be read";
+        return Ok((Vec::new(), vec![unchecked.to_owned()]));
     }
-    let word = if findings.is_empty() {
+    let findings = verify_registry(&access.stores, anchors).or_could("check the registry")?;
+    let unchecked = match anchors.kept {
+        Kept::Elsewhere => vec![format!(
+            "what was signed: the signer's last checkpoint is not in {}",
+            access.folder.path().shown()
+        )],
+        Kept::Nothing | Kept::Checkpoint(_) => Vec::new(),
+    };
+    Ok((findings, unchecked))
+}
+
+/// One line for what lies beside the logs, its findings, and what was not checked.
+fn print_part(
+    name: &str,
+    findings: &[Finding],
+    unchecked: &[String],
+    output: &mut Output,
+) -> Result {
+    if output.json {
+        let part = json!({"findings": findings, "part": name, "unchecked": unchecked});
+        return output.json_line(&part);
+    }
+    let word = if !findings.is_empty() {
+        output.paint("NOT SOUND", Tone::Bad)
+    } else if unchecked.is_empty() {
         output.paint("sound", Tone::Good)
     } else {
-        output.paint("NOT SOUND", Tone::Bad)
+        output.paint("sound as far as it was checked", Tone::Warn)
     };
     output.line(format_args!("{name}: {word}"))?;
     for finding in findings {
         print_finding(finding, output)?;
     }
+    for text in unchecked {
+        let text = output.paint(text, Tone::Warn);
+        output.line(format_args!("  not checked   {text}"))?;
+    }
     Ok(())
+}
+
+/// What the signer keeps. A damaged file is a finding among those of the files.
+fn kept(folder: &KeyFolder) -> Result<Kept> {
+    match folder.kept() {
+        Err(error) if error.kind() == Kind::Corrupt => Ok(Kept::Elsewhere),
+        kept => kept.or_could("read the signer's last checkpoint"),
+    }
 }
 
 /// The trusted key: the one given, else our own signing key's; and what was signed last, or the
 /// registry's checkpoint that was given.
-fn anchors(access: &Access, given: &Given, signed: Option<&[u8]>) -> Result<Anchors> {
-    let own = access.folder.signing()?.map(|key| key.verifier_key());
+fn anchors(access: &Access, given: &Given, kept: Kept) -> Result<Anchors> {
+    // A damaged key is a finding among those of the files.
+    let own = access.folder.signing().ok().flatten();
+    let own = own.map(|key| key.verifier_key());
     let key = given.key.clone().or(own);
-    let kept = signed.map(SignedCheckpoint::parse).transpose();
-    let kept = kept.or_could("read the signer's last checkpoint")?;
-    let identity = identity(access.stores.state.as_ref()).or_could("read who the ledger is")?;
-    let origin = identity.map(|(who, _)| who.origin_in_force());
+    let origin = if access.has_state() {
+        let identity = identity(access.stores.state.as_ref()).or_could("read who the ledger is")?;
+        identity.map(|(who, _)| who.origin_in_force())
+    } else {
+        None
+    };
     let about_registry =
         |signed: &&SignedCheckpoint| Some(&signed.unverified().origin) == origin.as_ref();
     let given = given.checkpoint.as_ref().filter(about_registry);
@@ -126,10 +165,14 @@ fn anchors(access: &Access, given: &Given, signed: Option<&[u8]>) -> Result<Anch
                     "the given checkpoint is not by the trusted key: {error}"
                 ))
             })?;
-            Some(checkpoint.clone())
+            Kept::Checkpoint(checkpoint.clone())
         }
-        (Some(signed), None) => Some(signed.unverified().clone()),
-        (None, _) => kept.map(|signed| signed.unverified().clone()),
+        (Some(signed), None) => Kept::Checkpoint(signed.unverified().clone()),
+        (None, _) => match kept {
+            // Read before the registry: a first publication may have come between.
+            Kept::Nothing if !matches!(access.folder.kept(), Ok(Kept::Nothing)) => Kept::Elsewhere,
+            kept => kept,
+        },
     };
     Ok(Anchors {
         key,
