@@ -16,7 +16,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::{readme, source, tally::Tally, tidy, tools};
+use crate::{fuzz, readme, source, tally::Tally, tidy, tools};
 
 const CLEAN: u8 = 0;
 const FAILED: u8 = 1;
@@ -64,19 +64,21 @@ enum Work {
     Tidy,
     /// The commands of the README.
     Readme,
+    /// Every fuzz target for a time.
+    Fuzz,
 }
 
 /// A cargo command with its environment, as a person would type it.
 struct Invocation {
     environment: Vec<(&'static str, String)>,
-    arguments: &'static str,
+    arguments: String,
 }
 
 impl Invocation {
-    fn cargo(arguments: &'static str) -> Self {
+    fn cargo(arguments: impl Into<String>) -> Self {
         Self {
             environment: Vec::new(),
-            arguments,
+            arguments: arguments.into(),
         }
     }
 
@@ -102,7 +104,7 @@ impl Invocation {
             let quote = if value.contains(' ') { "'" } else { "" };
             let _ = write!(typed, "{name}={quote}{value}{quote} ");
         }
-        typed + "cargo " + self.arguments
+        typed + "cargo " + &self.arguments
     }
 }
 
@@ -113,7 +115,7 @@ fn steps(options: Options) -> Vec<Step> {
         tests = tests.with("INDELIBLE_LONG", "1");
     }
     let rounds = if options.long { "1000" } else { "200" };
-    let cargo = Invocation::cargo;
+    let cargo = |arguments: &str| Invocation::cargo(arguments);
     let mut steps = vec![
         Step {
             name: "format",
@@ -151,27 +153,39 @@ fn steps(options: Options) -> Vec<Step> {
             work: Work::Readme,
         },
     ];
-    if source::root().join("bench/Cargo.toml").exists() {
-        let check = "clippy --manifest-path bench/Cargo.toml --all-targets -- -D warnings";
-        let format = "fmt --manifest-path bench/Cargo.toml --check";
+    steps.extend(beside("bench"));
+    steps.extend(beside("fuzz"));
+    if options.long {
         steps.push(Step {
-            name: "bench format",
-            work: Work::Run(cargo(format)),
+            name: "fuzz",
+            work: Work::Fuzz,
         });
-        steps.push(Step {
-            name: "bench clippy",
-            work: Work::Run(cargo(check)),
-        });
-        // SQLite and all of ours are built once more for them.
-        if options.long {
-            let tests = "test --manifest-path bench/Cargo.toml --no-fail-fast";
-            steps.push(Step {
-                name: "bench tests",
-                work: Work::Tests(cargo(tests)),
-            });
-        }
     }
     steps
+}
+
+/// The steps of a workspace beside the product's. They build into the product's own directory, for
+/// most of what they depend on is there already.
+fn beside(workspace: &'static str) -> [Step; 3] {
+    let shared = format!("--manifest-path {workspace}/Cargo.toml --target-dir target");
+    [
+        Step {
+            name: workspace,
+            work: Work::Run(Invocation::cargo(format!(
+                "fmt --manifest-path {workspace}/Cargo.toml --check"
+            ))),
+        },
+        Step {
+            name: workspace,
+            work: Work::Run(Invocation::cargo(format!(
+                "clippy {shared} --all-targets -- -D warnings"
+            ))),
+        },
+        Step {
+            name: workspace,
+            work: Work::Tests(Invocation::cargo(format!("test {shared} --no-fail-fast"))),
+        },
+    ]
 }
 
 /// Runs everything; the exit code.
@@ -230,6 +244,11 @@ pub fn readme() -> u8 {
     exit(check_readme())
 }
 
+/// Fuzzes a target, or all of them, for so many seconds each; the exit code.
+pub fn fuzz(target: &str, seconds: &str) -> u8 {
+    exit(run_fuzz(target, seconds))
+}
+
 /// Runs a benchmark; its exit code.
 pub fn bench(name: &str, arguments: &[&str]) -> u8 {
     let mut command = Command::new(env!("CARGO"));
@@ -277,6 +296,7 @@ impl Step {
             Work::Deny => "cargo xtask deny".to_owned(),
             Work::Tidy => "cargo xtask tidy".to_owned(),
             Work::Readme => "cargo xtask readme".to_owned(),
+            Work::Fuzz => format!("cargo xtask fuzz all {}", fuzz::SECONDS),
         }
     }
 }
@@ -295,6 +315,7 @@ impl Run {
             Work::Deny => check_deny(),
             Work::Tidy => check_tidy(),
             Work::Readme => check_readme(),
+            Work::Fuzz => run_fuzz("all", fuzz::SECONDS),
         }
     }
 
@@ -402,6 +423,17 @@ fn check_readme() -> Result<(), String> {
     Ok(())
 }
 
+fn run_fuzz(word: &str, seconds: &str) -> Result<(), String> {
+    let root = source::root();
+    for target in fuzz::targets(&root, word)? {
+        println!("fuzz target {target}, {seconds} s");
+        for mut command in fuzz::commands(&root, &target, seconds)? {
+            succeed(&mut command).map_err(|failure| format!("{target}: {failure}"))?;
+        }
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -428,7 +460,9 @@ mod tests {
         };
         let short = typed(Options::default());
         assert!(short.contains("INDELIBLE_KILL_ROUNDS=200 cargo test"));
-        assert!(!short.contains("cargo test --manifest-path bench/Cargo.toml"));
+        assert!(short.contains("cargo test --manifest-path bench/Cargo.toml"));
+        assert!(short.contains("cargo test --manifest-path fuzz/Cargo.toml"));
+        assert!(!short.contains("cargo xtask fuzz"));
         let long = typed(Options {
             long: true,
             require_all: false,
@@ -436,7 +470,7 @@ mod tests {
         assert!(long.contains("INDELIBLE_KILL_ROUNDS=1000 cargo test"));
         assert!(long.contains("INDELIBLE_LONG=1"));
         assert!(long.contains("RUSTDOCFLAGS='-D warnings' cargo doc"));
-        assert!(long.contains("cargo test --manifest-path bench/Cargo.toml"));
+        assert!(long.contains("cargo xtask fuzz all 60"));
     }
 
     #[test]
