@@ -18,8 +18,8 @@ static VALUES: LazyLock<Vec<String>> = LazyLock::new(|| {
     values.map(|value| value.get().to_owned()).collect()
 });
 
-/// Whether it is a line or a choice; panics where one changes by being written, where what is chosen
-/// has another root, or where values are shown to be in a leaf that are not.
+/// Whether it is a line or a choice; panics where one changes by being written, where what is
+/// chosen has another root, or where values are shown to be in a leaf that are not.
 ///
 /// # Panics
 /// See above.

@@ -1,7 +1,7 @@
 //! A ledger in which one file has other bytes.
 //!
-//! An input is a byte that names the file, a byte that says what happens to it, a place as two bytes
-//! and the bytes that are put there.
+//! An input is a byte that names the file, a byte that says what happens to it, a place as two
+//! bytes and the bytes that are put there.
 
 use crate::files::{FILES, named, read_with};
 

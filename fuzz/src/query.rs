@@ -1,4 +1,5 @@
-//! The query language.
+//! The query language: texts are read or refused with a place, and written as they are read.
+//! Not here: what a query finds.
 
 use indelible_event::ids::{Micros, TenantId};
 use indelible_query::{ParseContext, parse, resolve};

@@ -1,9 +1,9 @@
-//! Coverage-guided fuzzing: builds a target of the workspace `fuzz/` with libFuzzer and the counters
-//! it steers by, and runs it for a time.
+//! Coverage-guided fuzzing: builds a target of the workspace `fuzz/` with libFuzzer and the
+//! counters it steers by, and runs it for a time.
 //!
 //! Works with the pinned toolchain. What cargo-fuzz needs a nightly one for are sanitizers, which
-//! look for mistakes of unsafe code, and the project has none. Inputs that reached new code are kept
-//! in `fuzz/corpus`, one that failed is written to `fuzz/artifacts`.
+//! look for mistakes of unsafe code, and the project has none. Inputs that reached new code are
+//! kept in `fuzz/corpus`, one that failed is written to `fuzz/artifacts`.
 
 use std::{fs, path::Path, process::Command};
 
