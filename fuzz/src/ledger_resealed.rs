@@ -5,6 +5,11 @@
 //! bytes that are put there. Where checksums stand is read of the untouched file, by
 //! `spec/segment.md`; that of a whole file in the manifest is only looked at by a check and stays.
 
+#![expect(
+    clippy::single_range_in_vec_init,
+    reason = "most checksums are over one piece, and a piece is a range"
+)]
+
 use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::LazyLock;

@@ -18,7 +18,7 @@ const USAGE: &str = "\
 usage: cargo xtask <task>
 
   test [--long] [--require-all]   everything CI runs, in order; stops at the first failure
-         --long                   chaos rounds and large sizes in full, every fuzz target
+         --long                   chaos rounds and large sizes in full, tests of bench/, fuzzing
          --require-all            a skipped test is a failure
   tidy                            layers, style and documents
   deny                            licences, sources and banned crates of the dependencies
