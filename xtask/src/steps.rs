@@ -17,7 +17,7 @@ use std::{
 };
 
 use crate::tools::{Stop, succeed};
-use crate::{browser, openapi, readme, source, tally::Tally, tidy, tools};
+use crate::{browser, fuzz, openapi, readme, source, tally::Tally, tidy, tools};
 
 const CLEAN: u8 = 0;
 const FAILED: u8 = 1;
@@ -69,19 +69,21 @@ enum Work {
     Browser,
     /// What is served, held against its description.
     OpenApi,
+    /// Every fuzz target for a time.
+    Fuzz,
 }
 
 /// A cargo command with its environment, as a person would type it.
 struct Invocation {
     environment: Vec<(&'static str, String)>,
-    arguments: &'static str,
+    arguments: String,
 }
 
 impl Invocation {
-    fn cargo(arguments: &'static str) -> Self {
+    fn cargo(arguments: impl Into<String>) -> Self {
         Self {
             environment: Vec::new(),
-            arguments,
+            arguments: arguments.into(),
         }
     }
 
@@ -107,7 +109,7 @@ impl Invocation {
             let quote = if value.contains(' ') { "'" } else { "" };
             let _ = write!(typed, "{name}={quote}{value}{quote} ");
         }
-        typed + "cargo " + self.arguments
+        typed + "cargo " + &self.arguments
     }
 }
 
@@ -119,7 +121,7 @@ fn steps(options: Options) -> Vec<Step> {
     }
     let rounds = if options.long { "1000" } else { "200" };
     let served_rounds = if options.long { "1000" } else { "100" };
-    let cargo = Invocation::cargo;
+    let cargo = |arguments: &str| Invocation::cargo(arguments);
     let mut steps = vec![
         Step {
             name: "format",
@@ -161,25 +163,15 @@ fn steps(options: Options) -> Vec<Step> {
         },
     ];
     steps.extend(against_the_server());
-    if source::root().join("bench/Cargo.toml").exists() {
-        let check = "clippy --manifest-path bench/Cargo.toml --all-targets -- -D warnings";
-        let format = "fmt --manifest-path bench/Cargo.toml --check";
+    // The last are its tests, which build SQLite.
+    let quick = if options.long { 3 } else { 2 };
+    steps.extend(beside("bench").into_iter().take(quick));
+    steps.extend(beside("fuzz"));
+    if options.long {
         steps.push(Step {
-            name: "bench format",
-            work: Work::Run(cargo(format)),
+            name: "fuzz",
+            work: Work::Fuzz,
         });
-        steps.push(Step {
-            name: "bench clippy",
-            work: Work::Run(cargo(check)),
-        });
-        // SQLite and all of ours are built once more for them.
-        if options.long {
-            let tests = "test --manifest-path bench/Cargo.toml --no-fail-fast";
-            steps.push(Step {
-                name: "bench tests",
-                work: Work::Tests(cargo(tests)),
-            });
-        }
     }
     steps
 }
@@ -203,6 +195,30 @@ fn against_the_server() -> [Step; 2] {
         Step {
             name: "openapi",
             work: Work::OpenApi,
+        },
+    ]
+}
+
+/// The steps of a workspace beside the product's. They build into the product's own directory, for
+/// most of what they depend on is there already.
+fn beside(workspace: &'static str) -> [Step; 3] {
+    let shared = format!("--manifest-path {workspace}/Cargo.toml --target-dir target");
+    [
+        Step {
+            name: workspace,
+            work: Work::Run(Invocation::cargo(format!(
+                "fmt --manifest-path {workspace}/Cargo.toml --check"
+            ))),
+        },
+        Step {
+            name: workspace,
+            work: Work::Run(Invocation::cargo(format!(
+                "clippy {shared} --all-targets -- -D warnings"
+            ))),
+        },
+        Step {
+            name: workspace,
+            work: Work::Tests(Invocation::cargo(format!("test {shared} --no-fail-fast"))),
         },
     ]
 }
@@ -281,6 +297,11 @@ pub fn alone(name: &str) -> u8 {
     exit(outcome)
 }
 
+/// Fuzzes a target, or all of them, for so many seconds each; the exit code.
+pub fn fuzz(target: &str, seconds: &str) -> u8 {
+    exit(run_fuzz(target, seconds))
+}
+
 /// Runs a benchmark; its exit code.
 pub fn bench(name: &str, arguments: &[&str]) -> u8 {
     let mut command = Command::new(env!("CARGO"));
@@ -330,6 +351,7 @@ impl Step {
             Work::Readme => "cargo xtask readme".to_owned(),
             Work::Browser => "cargo xtask browser".to_owned(),
             Work::OpenApi => "cargo xtask openapi".to_owned(),
+            Work::Fuzz => format!("cargo xtask fuzz all {}", fuzz::SECONDS),
         }
     }
 }
@@ -355,6 +377,7 @@ impl Run {
                 run.tally.passed(openapi::run(&source::root())?);
                 Ok(())
             }),
+            Work::Fuzz => run_fuzz("all", fuzz::SECONDS),
         }
     }
 
@@ -467,6 +490,17 @@ fn check_readme() -> Result<(), String> {
     Ok(())
 }
 
+fn run_fuzz(word: &str, seconds: &str) -> Result<(), String> {
+    let root = source::root();
+    for target in fuzz::targets(&root, word)? {
+        println!("fuzz target {target}, {seconds} s");
+        for mut command in fuzz::commands(&root, &target, seconds)? {
+            succeed(&mut command).map_err(|failure| format!("{target}: {failure}"))?;
+        }
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -500,6 +534,8 @@ mod tests {
         rounds(&short, "200", "kill9");
         rounds(&short, "100", "serve_kill9");
         assert!(!short.contains("cargo test --manifest-path bench/Cargo.toml"));
+        assert!(short.contains("cargo test --manifest-path fuzz/Cargo.toml"));
+        assert!(!short.contains("cargo xtask fuzz"));
         let long = typed(Options {
             long: true,
             require_all: false,
@@ -509,5 +545,6 @@ mod tests {
         assert!(long.contains("INDELIBLE_LONG=1"));
         assert!(long.contains("RUSTDOCFLAGS='-D warnings' cargo doc"));
         assert!(long.contains("cargo test --manifest-path bench/Cargo.toml"));
+        assert!(long.contains("cargo xtask fuzz all 60"));
     }
 }
