@@ -224,7 +224,11 @@ pub fn check(config: &Config, progress: &Progress) -> Result<Vec<Finding>> {
             ledger: Arc::new(embedded),
         };
         // Files that are gone leave no damaged bytes: the published heads tell.
-        findings.extend(verify_heads(&stores).or_could("compare the published heads")?);
+        let heads = verify_heads(&stores).or_could("compare the published heads")?;
+        // The same bytes are named once: with the records that are in them, where those are known.
+        let is_named = |finding: &Finding| heads.iter().any(|head| same_bytes(finding, head));
+        findings.retain(|finding| finding.records.is_some() || !is_named(finding));
+        findings.extend(heads);
     }
     let folder = KeyFolder::of(config, &hex(&format.ledger_id()))?;
     if let Some(master) = folder.master()? {
@@ -233,18 +237,15 @@ pub fn check(config: &Config, progress: &Progress) -> Result<Vec<Finding>> {
     Ok(findings)
 }
 
+/// Whether two findings are of bytes that overlap.
+pub fn same_bytes(one: &Finding, other: &Finding) -> bool {
+    matches!((&one.place, &other.place), (Some(a), Some(b)) if a.overlaps(b))
+}
+
 fn files(embedded: &Embedded, disk: &Arc<dyn Disk>, progress: &Progress) -> Result<Vec<Finding>> {
     let mut findings = embedded
         .check(&mut |done| show(progress, &done))
         .or_could("check the files")?;
-    // The same bytes are named once: with the records that are in them, where those are known.
-    let named: Vec<_> = findings
-        .iter()
-        .filter(|finding| finding.records.is_some())
-        .filter_map(|finding| finding.place.clone())
-        .collect();
-    let is_named = |finding: &Finding| finding.place.as_ref().is_some_and(|p| named.contains(p));
-    findings.retain(|finding| finding.records.is_some() || !is_named(finding));
     // Every commit leaves something in both, so with records neither can be missing.
     let records = embedded.stats().or_could("count the records")?.records;
     for path in [STATE, KEYS] {
