@@ -162,9 +162,18 @@ pub fn check(config: &Config, progress: &Progress) -> Result<Vec<Finding>> {
     let mut findings = files(&access, progress)?;
     if access.has_state() {
         // Files that are gone leave no damaged bytes: the published heads tell.
-        findings.extend(verify_heads(&access.stores).or_could("compare the published heads")?);
+        let heads = verify_heads(&access.stores).or_could("compare the published heads")?;
+        // The same bytes are named once: with the records that are in them, where those are known.
+        let is_named = |finding: &Finding| heads.iter().any(|head| same_bytes(finding, head));
+        findings.retain(|finding| finding.records.is_some() || !is_named(finding));
+        findings.extend(heads);
     }
     Ok(findings)
+}
+
+/// Whether two findings are of bytes that overlap.
+pub fn same_bytes(one: &Finding, other: &Finding) -> bool {
+    matches!((&one.place, &other.place), (Some(a), Some(b)) if a.overlaps(b))
 }
 
 /// Every finding in the files, beside those that only the records tell.

@@ -7,6 +7,7 @@ mod args;
 mod cancel;
 mod commands;
 mod config;
+mod damage;
 mod dead_letters;
 mod demo;
 mod exit;

@@ -243,15 +243,6 @@ impl Directory {
     /// When they cannot be read at all.
     pub fn check(&self, tell: Tell<'_>) -> Result<Vec<Finding>> {
         let mut findings = self.embedded.check(tell)?;
-        // The same bytes are named once: with the records that are in them, where those are known.
-        let named: Vec<_> = findings
-            .iter()
-            .filter(|finding| finding.records.is_some())
-            .filter_map(|finding| finding.place.clone())
-            .collect();
-        let is_named =
-            |finding: &Finding| finding.place.as_ref().is_some_and(|p| named.contains(p));
-        findings.retain(|finding| finding.records.is_some() || !is_named(finding));
         findings.extend(self.unusable.iter().cloned());
         for finding in self.folder.findings()? {
             if !findings.contains(&finding) {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use indelible_disk::{Disk, DiskErrorKind};
 use indelible_event::ids::{AuditId, Micros, TenantId};
 use indelible_merkle::Hash;
-use indelible_proof::finding::Finding;
+use indelible_proof::finding::{Finding, Place as Damage};
 use indelible_store::{
     Commit, Error, Head, Hits, Index, Kind, Ledger, Place, Query, Result, RowOpener, Stored, Unread,
 };
@@ -262,6 +262,12 @@ impl Ledger for Embedded {
         visit: &mut dyn FnMut(Stored<'_>) -> ControlFlow<()>,
     ) -> Result<()> {
         self.store.read(tenant, range, visit)
+    }
+
+    fn unplaced(&self) -> Result<Vec<Damage>> {
+        let unread = self.store.unread()?;
+        let unplaced = unread.iter().filter(|unread| unread.log.is_none());
+        Ok(unplaced.map(|unread| unread.place.clone()).collect())
     }
 
     fn subtree(&self, tenant: &TenantId, level: u32, index: u64) -> Result<Hash> {

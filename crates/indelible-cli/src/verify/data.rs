@@ -15,7 +15,7 @@ use super::report::print_finding;
 use super::{Given, Report, key_for};
 use crate::config::Config;
 use crate::exit::{Failure, OrCould, Result};
-use crate::ledger::{self, Access};
+use crate::ledger::{self, Access, same_bytes};
 use crate::output::{Output, Show, Tone};
 use crate::process::tenant_to_read;
 
@@ -71,20 +71,11 @@ pub fn data(
     let mut files = ledger::files(&access, &progress)?;
     progress.clear();
     // Damage that a log has been told of is not told again.
-    files.retain(|finding| finding.kind.repairable() || !told.iter().any(|f| same(f, finding)));
+    files.retain(|finding| {
+        finding.kind.repairable() || !told.iter().any(|f| same_bytes(f, finding))
+    });
     print_part("files", &files, &[], output)?;
     Ok(clean && registry.is_empty() && files.is_empty())
-}
-
-/// Whether two findings are of the same bytes, or of records of the same log that overlap.
-fn same(one: &Finding, other: &Finding) -> bool {
-    let place = |finding: &Finding| finding.place.clone();
-    let records = match (one.records, other.records) {
-        (Some(a), Some(b)) => a.first <= b.last && b.first <= a.last,
-        _ => false,
-    };
-    let same_place = place(one).is_some() && place(one) == place(other);
-    same_place || (records && one.tenant_id == other.tenant_id)
 }
 
 /// The findings of the registry, and what of it was not checked.
@@ -194,7 +185,7 @@ fn log(
     let size = head.map(|head| head.frontier.size());
     let progress = output.progress();
     progress.of_things(tenant.as_str(), size);
-    let mut verdict = verify_log(
+    let verdict = verify_log(
         &access.stores,
         &access.keyring,
         tenant,
@@ -205,7 +196,6 @@ fn log(
     )
     .or_could(format_args!("verify the log of {tenant}"))?;
     progress.clear();
-    verdict.integrity = one_per_place(verdict.integrity);
     let (mut beside, mut unchecked) = (Vec::new(), Vec::new());
     if let Some(signed) = &given.checkpoint {
         let log_id = verdict.identity.as_ref().map(|who| who.log_id.clone());
@@ -231,44 +221,6 @@ fn log(
         beside,
         unchecked,
     })
-}
-
-/// Damage of one place is one finding, though records here and there lean on what stood in it.
-fn one_per_place(findings: Vec<Finding>) -> Vec<Finding> {
-    let mut kept: Vec<Finding> = Vec::new();
-    let mut more: Vec<(usize, u64, u64)> = Vec::new();
-    for finding in findings {
-        let same = |known: &Finding| {
-            finding.kind == FindingKind::Corrupt
-                && known.kind == FindingKind::Corrupt
-                && known.place == finding.place
-                && known.tenant_id == finding.tenant_id
-        };
-        let Some(at) = kept.iter().position(same) else {
-            kept.push(finding);
-            continue;
-        };
-        let (count, last) = finding
-            .records
-            .map_or((0, 0), |span| (span.count(), span.last));
-        match more.iter_mut().find(|(of, _, _)| *of == at) {
-            Some((_, sum, end)) => (*sum, *end) = (*sum + count, last.max(*end)),
-            None => more.push((at, count, last)),
-        }
-        if let Some(first) = kept.get_mut(at) {
-            for note in finding.notes {
-                first.note(note);
-            }
-        }
-    }
-    for (at, count, last) in more {
-        if let Some(finding) = kept.get_mut(at) {
-            finding.note(format!(
-                "{count} more records, up to {last}, have personal values that stood there"
-            ));
-        }
-    }
-    kept
 }
 
 /// Compares the stored log with a checkpoint of it that somebody kept.
