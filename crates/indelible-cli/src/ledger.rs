@@ -17,6 +17,7 @@ use crate::args::Switch;
 use crate::config::Config;
 use crate::dead_letters;
 use crate::exit::{Failure, OrCould, Result};
+use crate::key_files;
 use crate::output::{Output, Progress, Show};
 use crate::process::environment;
 
@@ -57,15 +58,10 @@ impl Writing {
 
     /// Warns of keys that others than their owner may read.
     pub fn warn_of_exposed_keys(&self, output: &Output) {
-        for run in self.access.folder.exposed() {
-            output.warn(exposed(&run));
+        for exposed in key_files::exposed(&self.access.folder) {
+            output.warn(exposed);
         }
     }
-}
-
-/// The warning of a key that others may read.
-pub fn exposed(run: &str) -> String {
-    format!("others can read a key of this ledger: {run}")
 }
 
 /// The sealing policy in force.

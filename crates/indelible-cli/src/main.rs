@@ -14,6 +14,7 @@ mod exit;
 mod export_names;
 mod hex;
 mod import;
+mod key_files;
 mod ledger;
 mod output;
 mod process;

@@ -282,8 +282,8 @@ impl Found {
     }
 
     /// Makes the keys, then the state stores, then the ledger: it is there with its `FORMAT`, and
-    /// from then on nothing of it is made anew. If we die before, the keys are of no ledger and harm
-    /// nobody, and the empty stores are used by the next attempt.
+    /// from then on nothing of it is made anew. If we die before, the keys are of no ledger and
+    /// harm nobody, and the empty stores are used by the next attempt.
     fn create(names: &Names, origin: Option<&str>, env: &Env) -> Result<Self> {
         let disk = RealDisk::new(&names.data);
         let id = env.random_bytes::<16>();

@@ -7,8 +7,6 @@
 //! A lost signing key means nothing new can be published; a lost master key means personal data
 //! stays sealed for ever. Both are to be backed up apart from the data.
 
-use std::fs;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use indelible_disk::{Disk, DiskError, Open, RealDisk};
@@ -29,8 +27,6 @@ pub const MASTER: &str = "master.key";
 /// What was signed last.
 pub const SIGNED: &str = "signer.checkpoint";
 const LOCK: &str = "signer.lock";
-/// Permissions that others must not have on a file of keys.
-const OTHERS: u32 = 0o077;
 
 /// The keys of one ledger.
 #[derive(Clone, Debug)]
@@ -172,36 +168,6 @@ impl KeyFolder {
         Finding::new(FindingKind::Corrupt, error.context()).place(path, 0..bytes)
     }
 
-    /// What to run, for each key that others than its owner may read.
-    pub fn exposed(&self) -> Vec<String> {
-        let exposed = |name: &&str| {
-            let meta = fs::metadata(self.path.join(name));
-            meta.is_ok_and(|meta| meta.permissions().mode() & OTHERS != 0)
-        };
-        let said = |name| format!("chmod 600 {}", self.path.join(name).display());
-        [SIGNING, MASTER]
-            .into_iter()
-            .filter(exposed)
-            .map(said)
-            .collect()
-    }
-
-    /// What is wrong with the files, in words; nothing when all is well.
-    pub fn problems(&self) -> Vec<String> {
-        let missing = [SIGNING, MASTER].into_iter().filter_map(|name| {
-            let error = fs::metadata(self.path.join(name)).err()?;
-            Some(format!("{name}: {error}"))
-        });
-        let exposed = self.exposed().into_iter();
-        let exposed = exposed.map(|run| format!("others can read a key: {run}"));
-        let mut problems: Vec<_> = missing.chain(exposed).collect();
-        match self.findings() {
-            Ok(findings) => problems.extend(findings.into_iter().map(|finding| finding.message)),
-            Err(error) => problems.push(error.to_string()),
-        }
-        problems
-    }
-
     fn text(&self, name: &str) -> Result<Option<Zeroizing<String>>> {
         let Some(bytes) = self.read(name)? else {
             return Ok(None);
@@ -211,14 +177,15 @@ impl KeyFolder {
     }
 
     fn read(&self, name: &str) -> Result<Option<Zeroizing<Vec<u8>>>> {
-        match fs::read(self.path.join(name)) {
-            Ok(bytes) => Ok(Some(Zeroizing::new(bytes))),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-            Err(error) => {
-                let said = format!("cannot read {}", self.path.join(name).display());
-                Err(Error::new(Kind::Unavailable, said).caused_by(error))
-            }
-        }
+        let bytes = match self.disk.len(name) {
+            Ok(None) => return Ok(None),
+            Ok(Some(_)) => self.disk.read(name),
+            Err(error) => Err(error),
+        };
+        bytes.map(|bytes| Some(Zeroizing::new(bytes))).map_err(|e| {
+            let said = format!("cannot read {}", self.path.join(name).display());
+            Error::new(Kind::Unavailable, said).caused_by(e)
+        })
     }
 
     fn damaged(&self, name: &str) -> Error {
@@ -273,6 +240,9 @@ impl SignerState for FileState {
 mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
     use super::*;
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt;
+
     use indelible_merkle::empty_root;
     use indelible_proof::checkpoint::Checkpoint;
 
@@ -284,10 +254,6 @@ mod tests {
         fn fill(&self, bytes: &mut [u8]) {
             bytes.fill(1);
         }
-    }
-
-    fn mode(keys: &KeyFolder, name: &str, mode: u32) {
-        fs::set_permissions(keys.path().join(name), fs::Permissions::from_mode(mode)).unwrap();
     }
 
     #[test]
@@ -302,7 +268,7 @@ mod tests {
             let meta = fs::metadata(keys.path().join(name)).unwrap();
             assert_eq!(meta.permissions().mode() & 0o777, 0o600);
         }
-        assert_eq!(keys.problems(), Vec::<String>::new());
+        assert_eq!(keys.findings().unwrap(), Vec::new());
         assert!(
             keys.create(ORIGIN, &Ones).is_err(),
             "keys are never written over"
@@ -315,8 +281,8 @@ mod tests {
             serde_json::from_str(include_str!("../../../spec/vectors/key-files.json")).unwrap();
         let vector = &vector["signing_key"];
         let seed: [u8; 32] = std::array::from_fn(|n| u8::try_from(n).unwrap());
-        let digits: String = seed.iter().map(|byte| format!("{byte:02x}")).collect();
-        assert_eq!(vector["seed"], digits);
+        let digits: Vec<_> = seed.iter().map(|byte| format!("{byte:02x}")).collect();
+        assert_eq!(vector["seed"], digits.concat());
         let key = SigningKey::from_seed(vector["name"].as_str().unwrap(), &seed).unwrap();
         assert_eq!(vector["file"], format!("{}\n", key.to_private()));
         assert_eq!(vector["verifier_key"], key.verifier_key().to_string());
@@ -328,22 +294,6 @@ mod tests {
             read.verifier_key().to_string(),
             key.verifier_key().to_string()
         );
-    }
-
-    #[test]
-    fn what_is_wrong_with_keys_is_said_without_showing_them() {
-        let dir = tempfile::tempdir().unwrap();
-        let keys = KeyFolder::at(dir.path().to_path_buf());
-        keys.create("o", &Ones).unwrap();
-        assert_eq!(keys.exposed(), Vec::<String>::new());
-        mode(&keys, SIGNING, 0o644);
-        let chmod = format!("chmod 600 {}", dir.path().join(SIGNING).display());
-        assert_eq!(keys.exposed(), [chmod.as_str()]);
-        fs::write(keys.path().join(MASTER), "secret-looking").unwrap();
-        let problems = keys.problems().join("\n");
-        assert!(problems.contains(&chmod), "{problems}");
-        assert!(problems.contains("master.key is damaged"), "{problems}");
-        assert!(!problems.contains("secret-looking"), "{problems}");
     }
 
     #[test]

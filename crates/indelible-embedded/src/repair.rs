@@ -179,8 +179,8 @@ impl Store {
     }
 
     /// Makes derived files of a segment again, and says whether they were written. They are made in
-    /// memory by a directory opened for reading, and from records of which some are damaged: what is
-    /// known of these would be lost.
+    /// memory by a directory opened for reading, and from records of which some are damaged: what
+    /// is known of these would be lost.
     pub(crate) fn rebuild(
         &self,
         segment: &SegmentFacts,

@@ -157,7 +157,8 @@ impl Of<'_> {
     /// Writes beside the names first, and puts the files in their places when all is there.
     fn to_files(&self, out: &Path) -> Result<Summary> {
         let args = self.args;
-        // Without keys there would be none to write, and a file without them says that they are gone.
+        // Without keys there would be none to write, and a file without them says that they are
+        // gone.
         let keys = self.reading.keyring.has_master();
         let with_disclosures = !args.joined && !args.without_disclosures && keys;
         if args.force && !keys {

@@ -12,6 +12,7 @@ use serde_json::json;
 use crate::args::{KeyRole, Keys, KeysCreate};
 use crate::config::Config;
 use crate::exit::{Failure, OrCould, Result};
+use crate::key_files;
 use crate::ledger::{self, Access};
 use crate::output::{Column, Output, Show, Table, Tone};
 
@@ -72,7 +73,7 @@ fn files(config: &Config, output: &mut Output) -> Result {
     let mut sound = true;
     for ledger_id in ledgers(base)? {
         let folder = KeyFolder::of(base, &ledger_id);
-        let problems = folder.problems();
+        let problems = key_files::problems(&folder);
         sound &= problems.is_empty();
         let origin = folder
             .signing()

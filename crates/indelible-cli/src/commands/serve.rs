@@ -20,6 +20,7 @@ use crate::cancel;
 use crate::config::{Config, Source};
 use crate::demo::{self, Scratch};
 use crate::exit::{Failure, OrCould, Result};
+use crate::key_files;
 use crate::ledger::{self, Writing};
 use crate::output::{Output, Show};
 
@@ -41,8 +42,8 @@ pub fn run(args: &Serve, config: &Config, output: &mut Output) -> Result {
         .map_or_else(|| config.clone(), |scratch| scratch.config(config));
     let Writing { log, access } = ledger::write(&config, output)?;
     let folder = access.folder.clone();
-    for run in folder.exposed() {
-        tracing::warn!("{}", ledger::exposed(&run));
+    for exposed in key_files::exposed(&folder) {
+        tracing::warn!("{exposed}");
     }
     let state = Arc::clone(&access.stores.state);
     let parts = Parts {
