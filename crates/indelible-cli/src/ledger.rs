@@ -353,6 +353,17 @@ fn open(
     let progress = output.progress();
     let embedded = open_embedded(&shared, Arc::clone(&keyring), read_only, &progress)?;
     progress.clear();
+    let made = if read_only {
+        embedded.made_in_memory()
+    } else {
+        Vec::new()
+    };
+    if !made.is_empty() {
+        let files = made.join(", ");
+        output.note(format_args!(
+            "made again in memory, as every read will: {files}; see indelible fsck --repair"
+        ));
+    }
     let embedded = Arc::new(embedded);
     let state = match before {
         Some(state) => state,

@@ -79,8 +79,8 @@ impl Embedded {
     ///
     /// # Errors
     /// [`Kind::Invalid`] when there is a ledger already, or the directory is used for something
-    /// else; [`Kind::Corrupt`] when `FORMAT` is gone from a ledger: with another, nothing of the old
-    /// one could be read any more.
+    /// else; [`Kind::Corrupt`] when `FORMAT` is gone from a ledger: with another, nothing of the
+    /// old one could be read any more.
     pub fn may_create(disk: &dyn Disk) -> Result<()> {
         if disk.len(crate::format::PATH).map_err(from_disk)?.is_some() {
             let said = "there is a ledger in this directory already: open it, or name another";
@@ -207,6 +207,13 @@ impl Embedded {
             return Err(Error::new(Kind::ReadOnly, said));
         }
         self.store.repair(progress)
+    }
+
+    /// Paths of derived files that are missing or damaged and were made again in memory, which
+    /// [`Embedded::repair`] of a directory opened for writing makes for good. Those of records that
+    /// are damaged are not among them: they stay as they are.
+    pub fn made_in_memory(&self) -> Vec<String> {
+        self.store.made_in_memory()
     }
 
     /// Bytes on disk by kind of file.

@@ -8,8 +8,11 @@ use crate::failure::from_disk;
 
 const PATH: &str = "LOCK";
 
-/// Takes the lock.
-pub(crate) fn take(disk: &dyn Disk, now: Option<Micros>) -> Result<Box<dyn Lock>> {
+/// Takes the lock of a data directory without opening it. It ends with the value.
+///
+/// # Errors
+/// [`indelible_store::Kind::Locked`] when another process writes, saying which.
+pub fn take(disk: &dyn Disk, now: Option<Micros>) -> Result<Box<dyn Lock>> {
     disk.try_lock(PATH, &holder(now)).map_err(from_disk)
 }
 

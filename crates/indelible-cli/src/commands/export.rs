@@ -18,7 +18,7 @@ use crate::exit::{Failure, OrCould, Result};
 use crate::export_names::beside;
 use crate::ledger::{self, Reading};
 use crate::output::{Output, Show};
-use crate::process::tenant_to_read;
+use crate::process::{file_named, tenant_to_read};
 
 /// Writes the files, or the leaves to standard output.
 pub fn run(args: &Export, config: &Config, output: &mut Output) -> Result {
@@ -28,12 +28,13 @@ pub fn run(args: &Export, config: &Config, output: &mut Output) -> Result {
         Some(tenant) => tenant,
         None => only_tenant(&reading)?,
     };
-    let summary = match &args.out {
+    let out = file_named(args.out.as_deref());
+    let summary = match out {
         None => to_output(args, &reading, &tenant, output)?,
         Some(out) => to_files(args, &reading, &tenant, out)?,
     };
-    if args.out.is_some() && output.json {
-        output.json_line(&json!({
+    if output.json {
+        let line = json!({
             "damaged": summary.damaged,
             "damaged_values": summary.damaged_values,
             "disclosures": summary.disclosures,
@@ -42,7 +43,12 @@ pub fn run(args: &Export, config: &Config, output: &mut Output) -> Result {
             "sealed": summary.closed,
             "size": summary.head.size,
             "tenant_id": tenant,
-        }))?;
+        });
+        match out {
+            Some(_) => output.json_line(&line)?,
+            // The leaves are there.
+            None => output.note(line),
+        }
     } else {
         output.note(format_args!(
             "{} records of {tenant}, up to the published head at {}",
