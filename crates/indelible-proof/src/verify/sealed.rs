@@ -237,8 +237,8 @@ impl Sealed {
         }
     }
 
-    /// The finding for lines that cannot be read; none when there are no bytes, and none are missed:
-    /// in a log without personal values.
+    /// The finding for lines that cannot be read; none when there are no bytes and none are
+    /// missed: in a log without personal values.
     fn unreadable(&mut self, unread: Unread, size: u64) -> Option<Finding> {
         let Unread {
             between,
