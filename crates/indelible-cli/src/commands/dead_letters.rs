@@ -16,7 +16,7 @@ use crate::config::Config;
 use crate::dead_letters::{Letter, files, read, remove};
 use crate::exit::{Failure, OrCould, Result};
 use crate::hex::hex;
-use crate::import::{Fault, Fed, Feed, Imported, Input, Position};
+use crate::import::{Fault, Fed, Feed, Imported, Input, Position, Rules};
 use crate::keys::KeyFolder;
 use crate::ledger::{self, Writing};
 use crate::output::{Column, Output, Show, Table, Tone};
@@ -86,9 +86,10 @@ impl<'a> File<'a> {
 
     /// Imports the letters again, as from the files they came from.
     fn retry(self, master: MasterKey, mode: Mode, config: &Config, output: &mut Output) -> Result {
+        let rules = self.rules(&master, mode, config)?;
         let ledger = ledger::write(config, output)?;
         let gently = cancel::gently();
-        let imported = self.import(&ledger, master, mode, config, output);
+        let imported = self.import(&ledger, master, &rules, output);
         // As long as not all of it is in the log or in another file, it stays.
         let whole = |imported: &Imported| !imported.cancelled && !imported.unreadable;
         let removed = match &imported {
@@ -108,16 +109,10 @@ impl<'a> File<'a> {
         }
     }
 
-    fn import(
-        &self,
-        ledger: &Writing,
-        master: MasterKey,
-        mode: Mode,
-        config: &Config,
-        output: &Output,
-    ) -> Result<Imported> {
+    /// How the letters are taken: as by the import that refused them, but for the mode.
+    fn rules(&self, master: &MasterKey, mode: Mode, config: &Config) -> Result<Rules> {
         let mut first = None;
-        read(self.disk, &master, self.name, &mut |_, letter, _| {
+        read(self.disk, master, self.name, &mut |_, letter, _| {
             first = Some(letter);
             false
         })?;
@@ -131,11 +126,20 @@ impl<'a> File<'a> {
             // It has none, and nothing is imported.
             None => (Format::Ndjson, tenant_to_write(None, config)?),
         };
-        let rules = rules(format, mode, config.sealing, tenant, config);
+        Ok(rules(format, mode, config.sealing, tenant, config))
+    }
+
+    fn import(
+        &self,
+        ledger: &Writing,
+        master: MasterKey,
+        rules: &Rules,
+        output: &Output,
+    ) -> Result<Imported> {
         let (disk, name) = (self.disk.clone(), self.name.to_owned());
         let feed = Feed::of(move |sender, _| feed(&disk, &master, &name, &sender));
         let feed = feed.or_could("start reading")?;
-        import(ledger, &rules, (feed, None), output, None)
+        import(ledger, rules, (feed, None), output, None)
     }
 }
 
