@@ -92,6 +92,13 @@ pub fn read(config: &Config, output: &Output) -> Result<Reading> {
     for finding in reading.unusable() {
         output.warn(format_args!("reading goes on without: {}", finding.message));
     }
+    let made = reading.made_in_memory();
+    if !made.is_empty() {
+        let files = made.join(", ");
+        output.note(format_args!(
+            "made again in memory, as every read will: {files}; see indelible fsck --repair"
+        ));
+    }
     Ok(reading)
 }
 

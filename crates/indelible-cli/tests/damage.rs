@@ -189,6 +189,33 @@ fn seal(place: &Place) {
 }
 
 #[test]
+fn what_is_made_again_for_every_read_is_said() {
+    let place = ledger();
+    seal(&place);
+    let says = |text: &str| {
+        let ran = place.ok("query --tenant acme --limit 0");
+        assert_eq!(ran.err, text);
+    };
+    says("");
+    let made = support::files_below(&place.at("indelible-data/segments"));
+    let postings = made.iter().find(|path| path.ends_with("postings")).unwrap();
+    std::fs::remove_file(postings).unwrap();
+    let name = postings.strip_prefix(place.at("indelible-data")).unwrap();
+    let name = name.to_str().unwrap();
+    says(&format!(
+        "made again in memory, as every read will: {name}; see indelible fsck --repair\n"
+    ));
+    place.ok("fsck --repair");
+    says("");
+    // What is not to be made again for good is not promised to be.
+    let records = made.iter().find(|path| path.ends_with("records")).unwrap();
+    flip(records, std::fs::read(records).unwrap().len() / 2);
+    std::fs::remove_file(postings).unwrap();
+    let ran = place.run("query --tenant acme --limit 0");
+    assert!(!ran.err.contains("fsck --repair"), "{}", ran.err);
+}
+
+#[test]
 fn a_query_that_may_lack_records_says_which_and_exits_1() {
     let place = ledger();
     let query = "query --json --limit 0 tenant:acme,beta";

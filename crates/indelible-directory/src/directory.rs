@@ -217,6 +217,11 @@ impl Directory {
         &self.unusable
     }
 
+    /// Derived files that every reading makes again in memory until they are mended.
+    pub fn made_in_memory(&self) -> Vec<String> {
+        self.embedded.made_in_memory()
+    }
+
     /// Whether the small state can be read: what was published, callers' keys. Otherwise every call
     /// of it says what is wrong.
     pub fn has_state(&self) -> bool {

@@ -34,6 +34,25 @@ pub struct Embedded {
     lock: Option<WriteLock>,
 }
 
+/// What may lie where a ledger is made: what a ledger has there itself, and what every new file
+/// system does.
+const MAY_LIE_THERE: [&str; 10] = [
+    "FORMAT.new",
+    "LOCK",
+    "attachments",
+    "dead-letters",
+    "journal",
+    "keys",
+    "lost+found",
+    "personal",
+    "segments",
+    "state.redb",
+];
+
+fn may_lie_there(name: &str) -> bool {
+    MAY_LIE_THERE.contains(&name)
+}
+
 /// How often opening starts over because files went away meanwhile.
 const REOPENS_MAX: usize = 16;
 
@@ -57,11 +76,13 @@ impl Embedded {
         Format::new(ledger_id, hash_key, now).store(disk)
     }
 
-    /// Whether a ledger may be made in the directory: there is none, and nothing is left of one.
+    /// Whether a ledger may be made in the directory: there is none, nothing is left of one, and
+    /// nothing of anybody else's is there.
     ///
     /// # Errors
-    /// [`Kind::Invalid`] when there is a ledger already; [`Kind::Corrupt`] when `FORMAT` is gone
-    /// from one: with another, nothing of the old one could be read any more.
+    /// [`Kind::Invalid`] when there is a ledger already, or the directory is used for something
+    /// else; [`Kind::Corrupt`] when `FORMAT` is gone from a ledger: with another, nothing of the
+    /// old one could be read any more.
     pub fn may_create(disk: &dyn Disk) -> Result<()> {
         if disk.len(crate::format::PATH).map_err(from_disk)?.is_some() {
             let said = "there is a ledger in this directory already: open it, or name another";
@@ -80,7 +101,17 @@ impl Embedded {
                 return Err(Error::new(Kind::Corrupt, said));
             }
         }
-        Ok(())
+        let names = disk.list("").map_err(from_disk)?;
+        match names.iter().find(|name| !may_lie_there(name)) {
+            None => Ok(()),
+            Some(name) => {
+                let said = format!(
+                    "the directory is used for something else, {name} is in it: name one that is \
+                     empty or not there"
+                );
+                Err(Error::new(Kind::Invalid, said))
+            }
+        }
     }
 
     /// Opens a data directory.
@@ -218,6 +249,13 @@ impl Embedded {
             return Err(Error::new(Kind::ReadOnly, said));
         }
         self.store.repair(progress)
+    }
+
+    /// Paths of derived files that are missing or damaged and were made again in memory, which
+    /// [`Embedded::repair`] of a directory opened for writing makes for good. Those of records that
+    /// are damaged are not among them: they stay as they are.
+    pub fn made_in_memory(&self) -> Vec<String> {
+        self.store.made_in_memory()
     }
 
     /// Bytes on disk by kind of file.

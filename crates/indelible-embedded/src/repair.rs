@@ -314,6 +314,18 @@ impl Store {
         self.rebuild_in_memory(&segment.facts, &[name], &replayed.tail, &lost)
     }
 
+    /// Paths of the derived files that were made again in memory and can be made again for good.
+    pub(crate) fn made_in_memory(&self) -> Vec<String> {
+        let segments = self.segments().into_iter();
+        let mendable = segments.filter(|segment| segment.unfiled.is_empty());
+        let paths = mendable.flat_map(|segment| {
+            let made = MADE.into_iter().filter(|name| segment.is_made(name));
+            let paths: Vec<_> = made.map(|name| path_of(&segment.facts, name)).collect();
+            paths
+        });
+        paths.collect()
+    }
+
     /// The segment as it is shown.
     fn shown(&self, facts: &SegmentFacts) -> Option<Arc<Segment>> {
         let mut segments = self.segments().into_iter();

@@ -456,7 +456,7 @@ fn assert_rolled_back(world: &World) {
     for stores in [world.stores(), bare] {
         let findings = verify_registry(&stores, &anchors).unwrap();
         let kinds: Vec<_> = findings.iter().map(|finding| finding.kind).collect();
-        assert_eq!(kinds, [indelible_proof::finding::FindingKind::RolledBack]);
+        assert_eq!(kinds, [FindingKind::RolledBack]);
     }
 }
 

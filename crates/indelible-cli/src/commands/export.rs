@@ -19,7 +19,7 @@ use crate::exit::{Failure, OrCould, Result};
 use crate::export_names::beside;
 use crate::ledger::{self, Reading};
 use crate::output::{Output, Show};
-use crate::process::tenant_to_read;
+use crate::process::{file_named, tenant_to_read};
 
 /// Writes the files, or the leaves to standard output.
 pub fn run(args: &Export, config: &Config, output: &mut Output) -> Result {
@@ -40,20 +40,21 @@ pub fn run(args: &Export, config: &Config, output: &mut Output) -> Result {
         tenant: &tenant,
         head: head.as_ref(),
     };
-    let summary = match &args.out {
+    let out = file_named(args.out.as_deref());
+    let summary = match out {
         None => of.to_output(output)?,
         Some(out) => of.to_files(out)?,
     };
-    tell(&of, &summary, output)
+    tell(&of, out, &summary, output)
 }
 
 /// Says what was exported and what of it is not as it should be.
-fn tell(of: &Of<'_>, summary: &Summary, output: &mut Output) -> Result {
+fn tell(of: &Of<'_>, out: Option<&Path>, summary: &Summary, output: &mut Output) -> Result {
     let Of {
         args, tenant, head, ..
     } = of;
-    if args.out.is_some() && output.json {
-        output.json_line(&json!({
+    if output.json {
+        let line = json!({
             "damaged": summary.damaged,
             "damaged_values": summary.damaged_values,
             "disclosures": summary.disclosures,
@@ -62,7 +63,12 @@ fn tell(of: &Of<'_>, summary: &Summary, output: &mut Output) -> Result {
             "sealed": summary.closed,
             "size": summary.size,
             "tenant_id": tenant,
-        }))?;
+        });
+        match out {
+            Some(_) => output.json_line(&line)?,
+            // The leaves are there.
+            None => output.note(line),
+        }
     } else {
         let published = head.map_or("", |_| "published ");
         output.note(format_args!(
