@@ -396,7 +396,10 @@ fn lock(names: &Names, env: &Env) -> Result<WriteLock> {
     let disk = RealDisk::new(&names.data);
     if Found::look(names)?.is_none() {
         let made = disk.create_dir_all("");
-        made.map_err(|e| Error::new(Kind::Unavailable, "the disk failed").caused_by(e))?;
+        made.map_err(|e| {
+            let said = format!("cannot make a ledger in {}", names.data.display());
+            Error::new(Kind::Unavailable, said).caused_by(e)
+        })?;
         // Before the keys, so that none are left over.
         Embedded::may_create(&disk)?;
     }
