@@ -1,8 +1,8 @@
 //! Adds up what test binaries say about themselves.
 //!
-//! Reads the lines that libtest and Node's test runner print; a line it does not know is not an error, since tests may
-//! print what they like. A test that returned early after declaring its skip is counted by libtest
-//! as passed and by us as skipped, never as both.
+//! Reads the lines that libtest and Node's test runner print; a line it does not know is not an
+//! error, since tests may print what they like. A test that returned early after declaring its skip
+//! is counted by libtest as passed and by us as skipped, never as both.
 
 use std::{collections::BTreeMap, fmt};
 

@@ -1,7 +1,8 @@
 //! Tools that the checks need and a fresh machine lacks.
 //!
-//! What cargo, npm and pip can bring is built once, into `target/tools` or beside its lock file, never
-//! into the user's own directories. What a machine must have is asked for, and named where it lacks.
+//! What cargo, npm and pip can bring is built once, into `target/tools` or beside its lock file,
+//! never into the user's own directories. What a machine must have is asked for, and named where it
+//! lacks.
 
 use std::{
     path::{Path, PathBuf},

@@ -329,7 +329,8 @@ fn operation_id(route: &Route) -> String {
 fn parameters(route: &Route) -> Value {
     let in_path = route.path.split('/').filter_map(|part| {
         let name = part.strip_prefix('{')?.strip_suffix('}')?;
-        Some(json!({"name": name, "in": "path", "required": true, "schema": {"type": "string", "minLength": 1}}))
+        let schema = json!({"type": "string", "minLength": 1});
+        Some(json!({"name": name, "in": "path", "required": true, "schema": schema}))
     });
     let in_query = route.query.iter().map(|parameter| {
         let schema: Value = serde_json::from_str(parameter.schema).unwrap_or_default();
