@@ -19,7 +19,7 @@ const FOLDER: &str = "crates/indelible-server/tests/openapi";
 const SCHEMATHESIS: &str = "4.32.5";
 const SEED: &str = "20260115";
 /// Generated cases of an operation in a phase, at most.
-const EXAMPLES_MAX: &str = "20";
+const EXAMPLES_MAX: &str = "12";
 /// Operations that make and revoke keys, as the description names them.
 const MAKE_KEY: &str = "post_keys";
 const REVOKE_KEY: &str = "delete_keys_id";
