@@ -69,8 +69,7 @@ impl Told {
         Err(Failure::No)
     }
 
-    /// Names whose records stood where the index cannot tell it: what was published of the logs
-    /// does.
+    /// Names whose records stood where the index cannot tell it: by what was published of the logs.
     fn name_owners(&mut self, stores: &Stores, query: &Query) -> Result {
         if self.places.keys().all(|(_, tenant, _)| tenant.is_some()) {
             return Ok(());
