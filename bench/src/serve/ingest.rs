@@ -127,12 +127,7 @@ impl Run<'_> {
         format!("{}: {what}", self.packing.name())
     }
 
-    fn full(
-        &self,
-        [used, settled, client]: [&Used; 3],
-        mut receipts: Sample,
-        report: &mut Report,
-    ) {
+    fn full(&self, [used, settled, client]: [&Used; 3], mut receipts: Sample, report: &mut Report) {
         let (part, events) = (self.aim.part, self.events);
         let rate = (used.per_second(events), "events/s");
         let cpu = (used.cpu_micros_each(events), "µs/event");
