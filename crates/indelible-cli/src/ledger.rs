@@ -205,6 +205,18 @@ pub fn try_write(config: &Config, output: &Output) -> Result<Opening> {
     }
 }
 
+/// The ledger's incarnation, if its small state can be read.
+///
+/// # Errors
+/// [`Failure::Could`] when there is no ledger.
+pub fn incarnation(config: &Config) -> Result<Option<u64>> {
+    let (disk, _) = find(config)?.ok_or_else(|| none(config))?;
+    let disk: Arc<dyn Disk> = Arc::new(disk);
+    let state = small_state(&disk, STATE, true).ok();
+    let who = state.and_then(|state| identity(state.as_ref()).ok().flatten());
+    Ok(who.map(|(who, _)| who.incarnation))
+}
+
 /// Every finding in the files of the data directory.
 ///
 /// # Errors

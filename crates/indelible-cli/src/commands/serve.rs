@@ -149,6 +149,7 @@ fn anchors(folder: &KeyFolder, state: &dyn indelible_store::State) -> Anchors {
             .flatten()
             .map(|key| key.verifier_key()),
         kept: kept.filter(|kept| Some(&kept.origin) == origin.as_ref()),
+        checkpoint: None,
         values: true,
     }
 }

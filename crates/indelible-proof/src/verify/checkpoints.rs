@@ -273,8 +273,8 @@ impl Checkpoints {
                 report.add(Finding::new(FindingKind::RolledBack, message));
             } else if let Some((from, declared)) = self.lineage.left(n).filter(|l| size > l.0) {
                 let message = format!(
-                    "a checkpoint vouches for {size} records of incarnation {n}; from record {from} \
-                     on they are not those that are here"
+                    "a checkpoint vouches for {size} records of incarnation {n}; from record \
+                     {from} on they are not those that are here"
                 );
                 let mut finding = Finding::new(FindingKind::RolledBack, message);
                 if let Some(recovery) = declared {
