@@ -65,8 +65,8 @@ fn print(
     }
     if let Some(number) = incarnation.filter(|number| *number > 1) {
         output.line(format_args!(
-            "incarnation {number}: the ledger was recovered from a roll-back; indelible verify tells \
-             what each log declares as lost"
+            "incarnation {number}: the ledger was recovered from a roll-back; indelible verify \
+             tells what each log declares as lost"
         ))?;
     }
     if findings.is_empty() {
