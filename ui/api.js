@@ -1,14 +1,14 @@
-// Calls to the server this page came from.
+// Calls to the server this page came from, and to nothing else.
 
 const KEY = 'indelible-key';
 
 export const key = () => sessionStorage.getItem(KEY);
 export const setKey = (text) => sessionStorage.setItem(KEY, text);
 
-/** A problem document as an error. */
+/** A problem document as an error; status 0 when the server could not be reached. */
 export class Problem extends Error {
   constructor(status, document) {
-    super(document.detail ?? `status ${status}`);
+    super(document.detail ?? `The server answered ${status}.`);
     this.status = status;
     this.next = document.next;
   }
@@ -20,13 +20,10 @@ export async function get(path, query = {}) {
   const search = new URLSearchParams(set).toString();
   const headers = { accept: 'application/json' };
   if (key()) headers.authorization = `Bearer ${key()}`;
-  const response = await fetch(search ? `${path}?${search}` : path, { headers });
+  const response = await fetch(search ? `${path}?${search}` : path, { headers }).catch(() => {
+    throw new Problem(0, { detail: 'The server cannot be reached.' });
+  });
   const body = await response.json().catch(() => ({}));
   if (!response.ok) throw new Problem(response.status, body);
   return body;
-}
-
-/** Where one record is. */
-export function recordPath(row) {
-  return `/v1/records/${encodeURIComponent(row.record.event.audit_id)}`;
 }

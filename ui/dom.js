@@ -1,4 +1,4 @@
-// Elements made from data: text is only ever text.
+// Elements made from data: text is only ever text, and what a reader could not see is shown.
 
 /** An element with attributes and children; strings become text nodes, nothing is parsed. */
 export function el(name, attributes = {}, ...children) {
@@ -14,7 +14,7 @@ export function el(name, attributes = {}, ...children) {
 }
 
 function add(element, children) {
-  for (const child of children.flat()) {
+  for (const child of children.flat(Infinity)) {
     if (child === undefined || child === null || child === false) continue;
     element.append(child instanceof Node ? child : String(child));
   }
@@ -28,14 +28,51 @@ export function fill(element, ...children) {
 
 export const byId = (id) => document.getElementById(id);
 
-/** A time in the reader's zone, to the second; the date only when it is not today's. */
+// Controls, marks that turn the direction of text, spaces without width, line separators, a byte
+// order mark, halves of a character. Joiners stay: scripts and emoji need them.
+const UNSEEN = /[\p{Cc}\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff\p{Cs}]+/gu;
+
+/** Text from an event as nodes: what cannot be seen stands as an escape, set apart. */
+export function shown(value) {
+  const text = String(value);
+  const nodes = [];
+  let from = 0;
+  for (const found of text.matchAll(UNSEEN)) {
+    nodes.push(text.slice(from, found.index), el('span', { class: 'unseen' }, escaped(found[0])));
+    from = found.index + found[0].length;
+  }
+  nodes.push(text.slice(from));
+  return nodes;
+}
+
+function escaped(text) {
+  const escape = (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`;
+  return text.split('').map(escape).join('');
+}
+
+/** The same, cut to a length, in a place of its own where its direction turns nothing else. */
+export function cut(value, chars) {
+  const text = String(value ?? '–');
+  const short = text.length > chars ? `${text.slice(0, chars)}…` : text;
+  return el('bdi', {}, shown(short));
+}
+
+const CLOCK = new Intl.DateTimeFormat('en-GB', { timeStyle: 'medium' });
+const DAY = new Intl.DateTimeFormat('en-GB', { day: '2-digit', month: 'short' });
+const DATE = new Intl.DateTimeFormat('en-GB', { dateStyle: 'medium' });
+
+/** A time in the reader's zone: the day, set apart, and the clock to the second. */
 export function when(text) {
   const time = new Date(text);
-  if (Number.isNaN(time.getTime())) return String(text);
-  const clock = time.toLocaleTimeString('en-GB');
-  if (time.toDateString() === new Date().toDateString()) return clock;
-  const month = time.toLocaleDateString('en-GB', { day: '2-digit', month: 'short' });
-  return `${month} ${clock}`;
+  if (Number.isNaN(time.getTime())) return el('span', {}, shown(text));
+  const near = Math.abs(Date.now() - time) < 300 * 86_400_000;
+  return el('time', { datetime: text, title: text },
+    el('span', { class: 'day' }, (near ? DAY : DATE).format(time)), ' ', CLOCK.format(time));
+}
+
+/** The clock alone, of what happened just now. */
+export function clock(text) {
+  return el('time', { datetime: text, title: text }, CLOCK.format(new Date(text)));
 }
 
 const TONES = {
@@ -43,12 +80,18 @@ const TONES = {
   failure: 'bad',
   denied: 'bad',
   blocked: 'bad',
-  timed_out: 'bad',
+  timed_out: 'warn',
   partial: 'warn',
   rolled_back: 'warn',
 };
 
 /** An outcome as a word with a tone; the word stays, so that colour alone says nothing. */
 export function outcome(word) {
-  return el('span', { class: `pill ${TONES[word] ?? 'plain'}` }, word ?? '–');
+  const text = String(word ?? 'none').slice(0, 40).replaceAll('_', ' ');
+  return el('span', { class: `pill ${TONES[word] ?? 'plain'}` }, shown(text));
+}
+
+/** A number with its thousands set apart, and the word for what it counts. */
+export function counted(number, one, many = `${one}s`) {
+  return `${Number(number).toLocaleString('en')} ${number === 1 ? one : many}`;
 }

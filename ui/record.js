@@ -1,68 +1,132 @@
 // One record: its fields, its proof and the exact bytes that were hashed.
 
-import { get, recordPath } from '/ui/api.js';
-import { byId, el, fill, outcome } from '/ui/dom.js';
+import { get } from '/ui/api.js';
+import { byId, counted, el, fill, outcome, shown, when } from '/ui/dom.js';
 
-/** Shows a record of a list. */
-export async function show(row) {
-  const panel = byId('record');
-  panel.hidden = false;
-  const proof = el('div', { class: 'proof' }, el('p', { class: 'hint' }, 'asking for the proof …'));
-  fill(panel, head(row, panel), fields(row), proof, leaf(row));
-  panel.scrollIntoView({ block: 'nearest' });
+const LONG_CHARS = 400;
+const NARROW = matchMedia('(max-width: 70rem)');
+
+const panel = byId('record');
+let turn = 0;
+
+/** Reads a record and shows it; whoever asks again meanwhile wins. */
+export async function show(tenant, id) {
+  const mine = ++turn;
+  const path = `/v1/records/${encodeURIComponent(id)}`;
+  const wanted = (promise) => promise.then((found) => (mine === turn ? found : null));
+  fill(panel, head('Record'), el('p', { class: 'hint' }, 'Reading the record …'));
+  open();
   try {
-    const found = await get(`${recordPath(row)}/proof`, { tenant: row.record.tenant_id });
-    fill(proof, ...proved(row, found));
+    const row = await wanted(get(path, { tenant }));
+    if (!row) return;
+    const proof = el('section', { class: 'proof', 'aria-label': 'Proof' }, el('h3', {}, 'Proof'),
+      el('p', { class: 'hint' }, 'Asking for the proof …'));
+    const { event } = row.record;
+    fill(panel, head(event.event_type, event.outcome), sentence(row), fields(row), proof, leaf(row));
+    panel.querySelector('h2').focus();
+    const found = await wanted(get(`${path}/proof`, { tenant }).catch((problem) => problem));
+    if (!found) return;
+    if (found instanceof Error) fill(proof, el('h3', {}, 'Proof'), failed(found, 'There is no proof.'));
+    else fill(proof, proved(row, found));
   } catch (problem) {
-    fill(proof, el('p', { class: 'hint' }, `No proof: ${problem.message}`));
+    if (mine === turn) fill(panel, head('Record'), failed(problem, 'The record cannot be shown.'));
   }
 }
 
-function head(row, panel) {
-  const { record } = row;
+/** Beside the list where there is room, else over it. */
+function open() {
+  if (panel.open) return;
+  if (NARROW.matches) panel.showModal();
+  else panel.show();
+}
+
+document.addEventListener('keydown', (press) => {
+  if (press.key === 'Escape' && panel.open) panel.close();
+});
+panel.addEventListener('close', () => {
+  turn += 1;
+  document.querySelector('tr[aria-current] .open')?.focus();
+});
+
+function failed(problem, words) {
+  return el('p', { class: 'finding' }, `${words} ${problem.message}`);
+}
+
+function head(title, ended) {
   const close = el('button', { type: 'button', 'aria-label': 'Close', class: 'close',
-    onclick: () => { panel.hidden = true; } }, '×');
+    onclick: () => panel.close() }, '×');
+  return el('div', { class: 'bar' },
+    el('h2', { tabindex: -1, autofocus: true }, el('bdi', {}, shown(title ?? 'Record'))),
+    ended && outcome(ended), close);
+}
+
+function sentence(row) {
+  const { tenant_id: tenant, sequence_number: number, event } = row.record;
   return [
-    el('div', { class: 'bar' },
-      el('h2', {}, record.event.event_type ?? 'record'), outcome(record.event.outcome), close),
-    el('p', { class: 'hint' }, `record ${record.sequence_number} of ${record.tenant_id}`),
+    event.description && el('p', { class: 'said' }, shown(event.description)),
+    el('p', { class: 'hint' }, 'Record ', el('b', {}, Number(number).toLocaleString('en')),
+      ' of ', el('b', {}, tenant)),
   ];
 }
 
+// What stands above the fields already.
+const TOLD = new Set(['event_type', 'outcome', 'description', 'occurred_at']);
+
 function fields(row) {
+  const { event, ingested_at: ingested } = row.record;
+  const inLeaf = new Set(walk(JSON.parse(row.leaf).event).map(([path]) => path));
   const list = el('dl', {});
-  const put = (name, value) => list.append(el('dt', {}, name), el('dd', {}, value));
-  put('ingested_at', row.record.ingested_at);
-  walk(row.record.event, '', put);
+  const put = (name, ...value) => list.append(el('dt', {}, broken(name)), el('dd', {}, ...value));
+  put('happened', when(event.occurred_at));
+  put('committed', when(ingested));
+  for (const [path, value] of walk(event).filter(([path]) => !TOLD.has(path))) {
+    const text = String(value);
+    const inside = text.length > LONG_CHARS
+      ? el('div', { class: 'long', tabindex: 0, role: 'region', 'aria-label': path }, shown(text))
+      : shown(text);
+    put(path, inside, !inLeaf.has(path) && sealed());
+  }
   return list;
 }
 
+/** A path that may be broken where its parts end. */
+function broken(path) {
+  return path.split(/(?<=[._])/).flatMap((part) => [shown(part), el('wbr')]);
+}
+
+function sealed() {
+  return el('span', { class: 'sealed',
+    title: 'A personal value: not in the leaf, where a commitment stands for it' }, 'sealed');
+}
+
 /** Every leaf value with its path. Numbers beyond what JavaScript holds are exact in the leaf. */
-function walk(value, path, put) {
-  if (value !== null && typeof value === 'object') {
-    for (const [name, inner] of Object.entries(value)) {
-      walk(inner, path ? `${path}.${name}` : name, put);
-    }
-  } else if (path !== 'outcome' && path !== 'event_type') {
-    put(path, String(value));
-  }
+function walk(value, path = '') {
+  if (value === null || typeof value !== 'object') return [[path, value]];
+  return Object.entries(value)
+    .flatMap(([name, inner]) => walk(inner, path ? `${path}.${name}` : name));
 }
 
 function proved(row, proof) {
-  const checked = el('span', { class: 'hint' }, 'checking …');
+  const checked = el('span', { class: 'pill plain' }, 'checking …');
   check(row).then((same) => {
     checked.className = `pill ${same ? 'good' : 'bad'}`;
-    checked.textContent = same ? 'this browser computed the same hash' : 'the hash differs';
-  }).catch(() => { checked.textContent = ''; });
-  const lines = proof.registry.checkpoint.split('\n');
+    checked.textContent = same ? 'computed here too' : 'the hash differs';
+  }).catch(() => { checked.textContent = 'this browser cannot compute it'; });
+  const [origin, size] = proof.registry.checkpoint.split('\n');
+  const step = (title, ...text) => el('li', {}, el('b', {}, title), el('p', {}, ...text));
   return [
     el('h3', {}, 'Proof'),
     el('ol', { class: 'steps' },
-      el('li', {}, 'SHA-256(0x00 ‖ leaf) is the record hash ', el('code', {}, row.record_hash), ' ', checked),
-      el('li', {}, `${proof.log.path.length} hashes lead to the root of the log at ${proof.log.size} records`),
-      el('li', {}, `${proof.snapshot.path.length} hashes lead from slot ${proof.snapshot.slot} to the snapshot of all logs`),
-      el('li', {}, `${proof.registry.path.length} hashes lead to the registry of ${lines[1]} snapshots, signed as ${lines[0]}`)),
-    el('p', {}, save('proof.json', JSON.stringify(proof), 'Save the proof'), ' and run ',
+      step('Record hash', 'SHA-256 of a zero byte and the leaf ', checked,
+        el('code', {}, row.record_hash)),
+      step('Log', `${counted(proof.log.path.length, 'hash', 'hashes')} to the root over `
+        + `${counted(proof.log.size, 'record')}`),
+      step('Snapshot', `${counted(proof.snapshot.path.length, 'hash', 'hashes')} from slot `
+        + `${proof.snapshot.slot} to the root over all logs`),
+      step('Checkpoint', `${counted(proof.registry.path.length, 'hash', 'hashes')} to the signed root over `
+        + `${counted(Number(size), 'snapshot')}`, el('code', {}, shown(origin)))),
+    el('p', {}, save('proof.json', JSON.stringify(proof), 'Save the proof')),
+    el('p', { class: 'hint' }, 'It is checked without this server: ',
       el('code', {}, 'indelible verify --proof proof.json --key KEY')),
   ];
 }
@@ -79,9 +143,10 @@ async function check(row) {
 
 function leaf(row) {
   return el('details', {},
-    el('summary', {}, 'The leaf, byte for byte'),
-    el('p', { class: 'hint' }, 'These are the bytes that were hashed. Personal values are not in them.'),
-    el('pre', {}, row.leaf));
+    el('summary', {}, 'The leaf, as it was hashed'),
+    el('p', { class: 'hint' }, 'Personal values are not in it.'),
+    el('pre', { tabindex: 0, 'aria-label': 'The leaf' }, shown(row.leaf)),
+    save('leaf.json', row.leaf, 'Save its bytes'));
 }
 
 function save(name, text, label) {

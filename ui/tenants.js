@@ -1,48 +1,73 @@
 // The tenants and the two verdicts on each, as far as the server's verifier has come.
 
 import { get } from '/ui/api.js';
-import { byId, el, fill, when } from '/ui/dom.js';
+import { byId, clock, counted, el, fill, shown } from '/ui/dom.js';
+
+const CARDS_MAX = 50;
 
 const INTEGRITY = {
-  anchored: ['good', 'intact, anchored'],
-  consistent_not_anchored: ['plain', 'consistent, not anchored'],
-  broken: ['bad', 'broken'],
+  anchored: ['good', 'Intact, anchored'],
+  consistent_not_anchored: ['plain', 'Consistent, not anchored'],
+  broken: ['bad', 'Broken'],
 };
 
-/** Shows all tenants; `choose` is called with the name of one that is clicked. */
+/** Shows the tenants, the worst first; `choose` is called with the name of one that is clicked. */
 export async function refresh(choose) {
   const { tenants } = await get('/v1/tenants');
-  const cards = tenants.map((tenant) => card(tenant, choose));
-  fill(byId('tenants'), cards.length ? cards : el('p', { class: 'hint' }, 'There is no log yet.'));
+  const logs = tenants.sort((a, b) => worth(b) - worth(a) || a.tenant_id.localeCompare(b.tenant_id));
+  fill(byId('summary'), summary(logs));
+  const left = logs.length - CARDS_MAX;
+  // Whoever has the keyboard on a tenant keeps it.
+  const focused = document.activeElement?.dataset?.tenant;
+  const cards = logs.slice(0, CARDS_MAX).map((log) => card(log, choose));
+  fill(byId('tenants'), cards, left > 0 && el('p', { class: 'hint' }, `and ${counted(left, 'log')} more`));
+  if (focused) byId('tenants').querySelector(`[data-tenant="${CSS.escape(focused)}"]`)?.focus();
 }
 
-function card(tenant, choose) {
-  const records = tenant.records ?? 0;
-  const unit = records === 1 ? 'record' : 'records';
-  return el('div', { class: 'card' },
+/** What comes first: broken logs, then logs of tenants, then the ledger's own. */
+function worth(log) {
+  if (log.verdict?.integrity === 'broken') return 2;
+  return log.tenant_id.startsWith('_') ? 0 : 1;
+}
+
+function summary(logs) {
+  if (!logs.length) return pill('plain', 'No log yet');
+  const broken = logs.filter((log) => log.verdict?.integrity === 'broken').length;
+  if (broken) return pill('bad', `${counted(broken, 'log')} of ${logs.length} broken`);
+  const anchored = logs.filter((log) => log.verdict?.integrity === 'anchored').length;
+  if (anchored === logs.length) return pill('good', `${counted(anchored, 'log')} intact`);
+  return pill('plain', `${anchored} of ${counted(logs.length, 'log')} verified`);
+}
+
+function card(log, choose) {
+  const name = log.tenant_id;
+  return el('li', {},
     el('div', { class: 'bar' },
-      el('button', { type: 'button', class: 'link', onclick: () => choose(tenant.tenant_id) }, tenant.tenant_id),
-      el('span', { class: 'hint' }, `${records.toLocaleString('en')} ${unit}`)),
-    tenant.verdict ? verdicts(tenant.verdict) : el('p', { class: 'hint' }, 'not verified yet'));
+      el('button', { type: 'button', class: 'link', 'data-tenant': name,
+        onclick: () => choose(name) }, shown(name)),
+      el('span', { class: 'hint' }, counted(log.records ?? 0, 'record'))),
+    log.verdict ? verdicts(log.verdict) : el('p', { class: 'verdicts hint' }, 'Not verified yet'));
+}
+
+function pill(tone, words, title) {
+  return el('span', { class: `pill ${tone}`, title }, words);
 }
 
 function verdicts(verdict) {
   const [tone, words] = INTEGRITY[verdict.integrity] ?? ['plain', verdict.integrity];
-  const title = `${verdict.records} records checked at ${when(verdict.verified_at)}, `
-    + `${verdict.anchored_records} under a trusted checkpoint`;
-  return el('p', { class: 'verdicts' },
-    el('span', { class: `pill ${tone}`, title }, words),
-    ' ', completeness(verdict),
-    el('span', { class: 'hint' }, ` at ${when(verdict.verified_at)}`),
-    verdict.findings.map((finding) => el('span', { class: 'finding' }, finding)));
+  const title = `${counted(verdict.records, 'record')} checked, `
+    + `${verdict.anchored_records.toLocaleString('en')} of them under a trusted checkpoint`;
+  return [
+    el('p', { class: 'verdicts' }, pill(tone, words, title), completeness(verdict),
+      el('span', { class: 'hint' }, clock(verdict.verified_at))),
+    verdict.findings.map((finding) => el('p', { class: 'finding' }, shown(finding))),
+  ];
 }
 
 function completeness(verdict) {
   const bad = verdict.completeness.filter((stream) => !stream.clean);
   const all = verdict.completeness.length;
-  if (bad.length) {
-    return el('span', { class: 'pill bad', title: bad[0].verdict }, `${bad.length} of ${all} streams with gaps`);
-  }
-  if (all) return el('span', { class: 'pill good' }, `${all} streams without gaps`);
-  return el('span', { class: 'pill plain', title: 'Nobody numbered these events, so there is no claim.' }, 'unnumbered');
+  if (bad.length) return pill('bad', `${bad.length} of ${counted(all, 'stream')} with gaps`, bad[0].verdict);
+  if (all) return pill('good', `${counted(all, 'stream')} complete`, verdict.completeness[0].verdict);
+  return pill('plain', 'Unnumbered', 'Nobody numbered these events, so nothing is claimed.');
 }

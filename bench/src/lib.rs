@@ -1,14 +1,22 @@
-//! What the benchmarks share: events from a seed, a directory that goes away, CPU and memory used,
-//! percentiles, and the report with its targets.
+//! What the benchmarks share: events from a seed, a ledger in process and how it is fed, a
+//! directory that goes away, CPU and memory used, percentiles, and the report with its targets.
 //!
-//! Not here: what is measured; every benchmark is a binary of its own beside this. Nothing in here
-//! runs inside a timed part but [`usage`]'s reading of clocks.
+//! Not here: what is measured; every benchmark is a binary of its own beside this. Inside a timed
+//! part run only [`submit`] and [`usage`]'s reading of clocks.
 
 pub mod event;
+pub mod forgetting;
+pub mod load;
 pub mod machine;
+pub mod ours;
+pub mod question;
 pub mod report;
 pub mod sample;
 pub mod scratch;
 pub mod seed;
+pub mod submit;
 pub mod usage;
 pub mod words;
+
+/// Whatever stops a benchmark.
+pub type Fault = Box<dyn std::error::Error + Send + Sync>;

@@ -81,6 +81,20 @@ impl Report {
         });
     }
 
+    /// Adds a figure with its target.
+    pub fn aimed(
+        &mut self,
+        part: &'static str,
+        name: &str,
+        (value, unit): (f64, &'static str),
+        target: Target,
+    ) {
+        self.plain(part, name, value, unit);
+        if let Some(figure) = self.figures.last_mut() {
+            figure.target = Some(target);
+        }
+    }
+
     /// Adds a remark.
     pub fn note(&mut self, part: &'static str, text: String) {
         self.notes.push((part, text));

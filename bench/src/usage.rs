@@ -1,4 +1,4 @@
-//! What a part of a run used: wall time, CPU of this process by thread, CPU of others, memory.
+//! What a part of a run used: wall time, CPU of a process by thread, CPU of others, memory.
 //!
 //! Time the kernel spends in its own threads (writing pages back) is not this process's and shows
 //! under others.
@@ -8,9 +8,46 @@ use std::time::{Duration, Instant};
 
 use rustix::time::{ClockId, clock_gettime};
 
+/// Whose use is measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Process {
+    /// This one.
+    Own,
+    /// That with this number; its CPU is told in steps of 10 ms.
+    Other(u32),
+}
+
+impl Process {
+    fn dir(self) -> String {
+        match self {
+            Self::Own => "/proc/self".to_owned(),
+            Self::Other(number) => format!("/proc/{number}"),
+        }
+    }
+
+    /// CPU so far, user and system, all threads; zero of a process that is not there.
+    pub fn cpu(self) -> Duration {
+        match self {
+            Self::Own => process_time(),
+            Self::Other(_) => ticks(&self.dir()).unwrap_or_default(),
+        }
+    }
+
+    /// Memory held now that is not mapped from files, in bytes: what is not the page cache's.
+    pub fn memory(self) -> Option<u64> {
+        let status = std::fs::read_to_string(format!("{}/status", self.dir())).ok()?;
+        let kib = |name: &str| {
+            let line = status.lines().find(|line| line.starts_with(name))?;
+            line.split_whitespace().nth(1)?.parse::<u64>().ok()
+        };
+        Some((kib("RssAnon:")? + kib("RssShmem:")?) * 1024)
+    }
+}
+
 /// Readings at the start of a part of a run.
 #[derive(Debug)]
 pub struct Meter {
+    process: Process,
     started: Instant,
     cpu: Duration,
     threads: BTreeMap<String, Duration>,
@@ -22,7 +59,7 @@ pub struct Meter {
 pub struct Used {
     /// How long it took.
     pub wall: Duration,
-    /// CPU of this process, user and system, all threads.
+    /// CPU of the process, user and system, all threads.
     pub cpu: Duration,
     /// The same by name of thread, for threads that are alive at the end.
     pub threads: BTreeMap<String, Duration>,
@@ -31,13 +68,19 @@ pub struct Used {
 }
 
 impl Meter {
-    /// Starts.
+    /// Starts measuring this process.
     pub fn start() -> Self {
-        let threads = thread_times();
+        Self::of(Process::Own)
+    }
+
+    /// Starts measuring a process.
+    pub fn of(process: Process) -> Self {
+        let threads = thread_times(process);
         let busy = busy_time();
         Self {
+            process,
             started: Instant::now(),
-            cpu: process_time(),
+            cpu: process.cpu(),
             threads,
             busy,
         }
@@ -46,8 +89,8 @@ impl Meter {
     /// What was used since the start.
     pub fn used(&self) -> Used {
         let wall = self.started.elapsed();
-        let cpu = process_time().saturating_sub(self.cpu);
-        let mut threads = thread_times();
+        let cpu = self.process.cpu().saturating_sub(self.cpu);
+        let mut threads = thread_times(self.process);
         threads.retain(|name, time| {
             *time = time.saturating_sub(self.threads.get(name).copied().unwrap_or_default());
             !time.is_zero()
@@ -117,9 +160,9 @@ fn clock(id: ClockId) -> Duration {
 }
 
 /// CPU by name of thread, from the scheduler's own account; threads of one name are added up.
-fn thread_times() -> BTreeMap<String, Duration> {
+fn thread_times(process: Process) -> BTreeMap<String, Duration> {
     let mut times = BTreeMap::new();
-    let Ok(tasks) = std::fs::read_dir("/proc/self/task") else {
+    let Ok(tasks) = std::fs::read_dir(process.dir() + "/task") else {
         return times;
     };
     for task in tasks.flatten() {
@@ -133,6 +176,16 @@ fn thread_times() -> BTreeMap<String, Duration> {
             Duration::from_nanos(ran.unwrap_or_default());
     }
     times
+}
+
+/// User and system time of the process with this directory, in the kernel's ticks of 10 ms.
+fn ticks(dir: &str) -> Option<Duration> {
+    let account = std::fs::read_to_string(format!("{dir}/stat")).ok()?;
+    // The name of the program, in brackets, may hold anything.
+    let (_, after) = account.rsplit_once(')')?;
+    let fields = after.split_whitespace().skip(11).take(2);
+    let ticks: u64 = fields.filter_map(|ticks| ticks.parse::<u64>().ok()).sum();
+    Some(Duration::from_millis(ticks * 10))
 }
 
 /// Time that all cores together were busy since the system started.
@@ -179,5 +232,20 @@ mod tests {
         assert!(used.cpu_micros_each(1_000) >= 30.0);
         assert!(!used.threads.is_empty() && used.others.is_some());
         assert!(peak_memory().is_some_and(|bytes| bytes > 1 << 20));
+    }
+
+    #[test]
+    fn a_process_is_seen_from_outside_as_it_sees_itself() {
+        let outside = Process::Other(std::process::id());
+        let before = outside.cpu();
+        let started = thread_time();
+        while thread_time().saturating_sub(started) < Duration::from_millis(50) {}
+        let seen = outside.cpu().saturating_sub(before);
+        assert!(seen >= Duration::from_millis(30), "{seen:?}");
+        let held = vec![1_u8; 8 << 20];
+        let memory = outside.memory().unwrap_or_default();
+        assert!(memory > held.len() as u64, "{memory}");
+        let gone = Process::Other(u32::MAX);
+        assert!(gone.cpu().is_zero() && gone.memory().is_none());
     }
 }

@@ -11,7 +11,7 @@ use serde_json::Value;
 use crate::tidy::Finding;
 
 /// Every crate of the design and its layer.
-const LAYERS: [(&str, u8); 24] = [
+const LAYERS: [(&str, u8); 25] = [
     ("indelible-event", 0),
     ("indelible-merkle", 0),
     ("indelible-disk", 0),
@@ -28,6 +28,7 @@ const LAYERS: [(&str, u8); 24] = [
     ("indelible-siem", 3),
     ("indelible-log", 3),
     ("indelible-emit", 3),
+    ("indelible-directory", 4),
     ("indelible-follow", 4),
     ("indelible-query", 4),
     ("indelible-retention", 4),
@@ -49,8 +50,8 @@ pub const BACK_ENDS: [&str; 7] = [
     "indelible-siem",
 ];
 
-/// Who may depend on a back end: what applications add, and the command.
-const NAME_BACK_ENDS: [&str; 2] = ["indelible", "indelible-cli"];
+/// Who may depend on a back end: what opens a ledger in a directory, and the command.
+const NAME_BACK_ENDS: [&str; 2] = ["indelible-directory", "indelible-cli"];
 
 /// Crates that exist for tests and may only be dev-dependencies.
 const FOR_TESTS: [&str; 1] = ["indelible-testing"];
@@ -206,7 +207,7 @@ mod tests {
             ["indelible-server may know roles, not indelible-embedded"]
         );
         assert_eq!(one("indelible-query", "indelible-search", false).len(), 1);
-        assert!(one("indelible", "indelible-embedded", false).is_empty());
+        assert!(one("indelible-directory", "indelible-embedded", false).is_empty());
     }
 
     #[test]

@@ -1,9 +1,12 @@
 //! Development tasks: `cargo xtask test` runs everything CI runs, `tidy` checks the house style,
-//! `bench` measures.
+//! `bench` measures, `fuzz` looks for inputs that break what must hold.
 //!
 //! Exit codes: 0 done and clean, 1 something failed, 2 usage, 3 could not run.
 
+mod browser;
+mod fuzz;
 mod layers;
+mod openapi;
 mod readme;
 mod source;
 mod steps;
@@ -17,15 +20,19 @@ const USAGE: &str = "\
 usage: cargo xtask <task>
 
   test [--long] [--require-all]   everything CI runs, in order; stops at the first failure
-         --long                   chaos rounds and large sizes in full, the tests of bench/
+         --long                   chaos rounds and large sizes in full, tests of bench/, fuzzing
          --require-all            a skipped test is a failure
   tidy                            layers, style and documents
   deny                            licences, sources and banned crates of the dependencies
   readme                          the commands of README.md, in an empty directory
+  browser                         the pages in Chromium; needs node, npm and chromium
+  openapi                         what is served against its description; needs python3
   bench <name> [arguments]        a benchmark of the workspace bench/, in release mode
+  fuzz <target>|all [seconds]     a target of the workspace fuzz/ under libFuzzer; 60 s
 
 environment:
   INDELIBLE_TEST_DATA=DIR         real data for tests; without it those tests are skipped by name
+  INDELIBLE_CHROMIUM=PATH         the browser, where it is not /usr/bin/chromium
 ";
 
 fn main() -> ExitCode {
@@ -39,7 +46,10 @@ fn main() -> ExitCode {
         ["tidy"] => steps::tidy(),
         ["deny"] => steps::deny(),
         ["readme"] => steps::readme(),
+        [step @ ("browser" | "openapi")] => steps::alone(step),
         ["bench", name, rest @ ..] => steps::bench(name, rest),
+        ["fuzz", target] => steps::fuzz(target, fuzz::SECONDS),
+        ["fuzz", target, seconds] => steps::fuzz(target, seconds),
         _ => return usage(),
     };
     ExitCode::from(outcome)

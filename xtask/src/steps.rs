@@ -16,13 +16,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::{readme, source, tally::Tally, tidy, tools};
+use crate::tools::{Stop, succeed};
+use crate::{browser, fuzz, openapi, readme, source, tally::Tally, tidy, tools};
 
 const CLEAN: u8 = 0;
 const FAILED: u8 = 1;
 const COULD_NOT: u8 = 3;
 
-/// Rounds of the kill test when it runs among all other tests, before its own step.
+/// Rounds of the kill tests when they run among all other tests, before their own steps.
 const KILL_ROUNDS_IN_PASSING: &str = "2";
 
 /// What `cargo xtask test` was asked for.
@@ -64,19 +65,25 @@ enum Work {
     Tidy,
     /// The commands of the README.
     Readme,
+    /// The pages in a browser.
+    Browser,
+    /// What is served, held against its description.
+    OpenApi,
+    /// Every fuzz target for a time.
+    Fuzz,
 }
 
 /// A cargo command with its environment, as a person would type it.
 struct Invocation {
     environment: Vec<(&'static str, String)>,
-    arguments: &'static str,
+    arguments: String,
 }
 
 impl Invocation {
-    fn cargo(arguments: &'static str) -> Self {
+    fn cargo(arguments: impl Into<String>) -> Self {
         Self {
             environment: Vec::new(),
-            arguments,
+            arguments: arguments.into(),
         }
     }
 
@@ -102,7 +109,7 @@ impl Invocation {
             let quote = if value.contains(' ') { "'" } else { "" };
             let _ = write!(typed, "{name}={quote}{value}{quote} ");
         }
-        typed + "cargo " + self.arguments
+        typed + "cargo " + &self.arguments
     }
 }
 
@@ -113,7 +120,8 @@ fn steps(options: Options) -> Vec<Step> {
         tests = tests.with("INDELIBLE_LONG", "1");
     }
     let rounds = if options.long { "1000" } else { "200" };
-    let cargo = Invocation::cargo;
+    let served_rounds = if options.long { "1000" } else { "100" };
+    let cargo = |arguments: &str| Invocation::cargo(arguments);
     let mut steps = vec![
         Step {
             name: "format",
@@ -135,13 +143,16 @@ fn steps(options: Options) -> Vec<Step> {
             name: "tests",
             work: Work::Tests(tests),
         },
-        Step {
-            name: "kill -9",
-            work: Work::Tests(
-                cargo("test -p indelible-cli --test kill9 -- --nocapture")
-                    .with("INDELIBLE_KILL_ROUNDS", rounds),
-            ),
-        },
+        kill(
+            "kill -9",
+            "test -p indelible-cli --test kill9 -- --nocapture",
+            rounds,
+        ),
+        kill(
+            "kill -9 serve",
+            "test -p indelible-cli --test serve_kill9 -- --nocapture",
+            served_rounds,
+        ),
         Step {
             name: "documentation",
             work: Work::Run(cargo("doc --workspace --no-deps").with("RUSTDOCFLAGS", "-D warnings")),
@@ -151,27 +162,65 @@ fn steps(options: Options) -> Vec<Step> {
             work: Work::Readme,
         },
     ];
-    if source::root().join("bench/Cargo.toml").exists() {
-        let check = "clippy --manifest-path bench/Cargo.toml --all-targets -- -D warnings";
-        let format = "fmt --manifest-path bench/Cargo.toml --check";
+    steps.extend(against_the_server());
+    // The last are its tests, which build SQLite.
+    let quick = if options.long { 3 } else { 2 };
+    steps.extend(beside("bench").into_iter().take(quick));
+    steps.extend(beside("fuzz"));
+    if options.long {
         steps.push(Step {
-            name: "bench format",
-            work: Work::Run(cargo(format)),
+            name: "fuzz",
+            work: Work::Fuzz,
         });
-        steps.push(Step {
-            name: "bench clippy",
-            work: Work::Run(cargo(check)),
-        });
-        // SQLite and all of ours are built once more for them.
-        if options.long {
-            let tests = "test --manifest-path bench/Cargo.toml --no-fail-fast";
-            steps.push(Step {
-                name: "bench tests",
-                work: Work::Tests(cargo(tests)),
-            });
-        }
     }
     steps
+}
+
+/// A kill test with its rounds.
+fn kill(name: &'static str, arguments: &'static str, rounds: &str) -> Step {
+    let test = Invocation::cargo(arguments).with("INDELIBLE_KILL_ROUNDS", rounds);
+    Step {
+        name,
+        work: Work::Tests(test),
+    }
+}
+
+/// What runs against the server from outside, with tools that are not Rust.
+fn against_the_server() -> [Step; 2] {
+    [
+        Step {
+            name: "browser",
+            work: Work::Browser,
+        },
+        Step {
+            name: "openapi",
+            work: Work::OpenApi,
+        },
+    ]
+}
+
+/// The steps of a workspace beside the product's. They build into the product's own directory, for
+/// most of what they depend on is there already.
+fn beside(workspace: &'static str) -> [Step; 3] {
+    let shared = format!("--manifest-path {workspace}/Cargo.toml --target-dir target");
+    [
+        Step {
+            name: workspace,
+            work: Work::Run(Invocation::cargo(format!(
+                "fmt --manifest-path {workspace}/Cargo.toml --check"
+            ))),
+        },
+        Step {
+            name: workspace,
+            work: Work::Run(Invocation::cargo(format!(
+                "clippy {shared} --all-targets -- -D warnings"
+            ))),
+        },
+        Step {
+            name: workspace,
+            work: Work::Tests(Invocation::cargo(format!("test {shared} --no-fail-fast"))),
+        },
+    ]
 }
 
 /// Runs everything; the exit code.
@@ -230,6 +279,29 @@ pub fn readme() -> u8 {
     exit(check_readme())
 }
 
+/// Runs one of the steps that may lack something; here that is an error.
+pub fn alone(name: &str) -> u8 {
+    let all = steps(Options::default());
+    let Some(step) = all.iter().find(|step| step.name == name) else {
+        return COULD_NOT;
+    };
+    let mut run = Run {
+        skipped: PathBuf::new(),
+        tally: Tally::default(),
+    };
+    let outcome = run.step(step);
+    println!("{}", run.tally);
+    if run.tally.skipped().next().is_some() {
+        return COULD_NOT;
+    }
+    exit(outcome)
+}
+
+/// Fuzzes a target, or all of them, for so many seconds each; the exit code.
+pub fn fuzz(target: &str, seconds: &str) -> u8 {
+    exit(run_fuzz(target, seconds))
+}
+
 /// Runs a benchmark; its exit code.
 pub fn bench(name: &str, arguments: &[&str]) -> u8 {
     let mut command = Command::new(env!("CARGO"));
@@ -277,6 +349,9 @@ impl Step {
             Work::Deny => "cargo xtask deny".to_owned(),
             Work::Tidy => "cargo xtask tidy".to_owned(),
             Work::Readme => "cargo xtask readme".to_owned(),
+            Work::Browser => "cargo xtask browser".to_owned(),
+            Work::OpenApi => "cargo xtask openapi".to_owned(),
+            Work::Fuzz => format!("cargo xtask fuzz all {}", fuzz::SECONDS),
         }
     }
 }
@@ -291,22 +366,46 @@ impl Run {
     fn step(&mut self, step: &Step) -> Result<(), String> {
         match &step.work {
             Work::Run(invocation) => succeed(&mut invocation.command()),
-            Work::Tests(invocation) => self.tests(invocation),
+            Work::Tests(invocation) => self.tests(&mut invocation.command()),
             Work::Deny => check_deny(),
             Work::Tidy => check_tidy(),
             Work::Readme => check_readme(),
+            Work::Browser => self.may_lack(step.name, |run| {
+                Ok(run.tests(&mut browser::tests(&source::root())?)?)
+            }),
+            Work::OpenApi => self.may_lack(step.name, |run| {
+                run.tally.passed(openapi::run(&source::root())?);
+                Ok(())
+            }),
+            Work::Fuzz => run_fuzz("all", fuzz::SECONDS),
+        }
+    }
+
+    /// A step that is skipped by name where the machine lacks what it needs.
+    fn may_lack(
+        &mut self,
+        name: &str,
+        work: impl FnOnce(&mut Self) -> Result<(), Stop>,
+    ) -> Result<(), String> {
+        match work(self) {
+            Ok(()) => Ok(()),
+            Err(Stop::Failed(failure)) => Err(failure),
+            Err(Stop::Missing(reason)) => {
+                println!("skipped: {reason}");
+                self.tally.step_skipped(name, &reason);
+                Ok(())
+            }
         }
     }
 
     /// Runs tests, passing their output through and counting it.
-    fn tests(&mut self, invocation: &Invocation) -> Result<(), String> {
-        let mut command = invocation.command();
+    fn tests(&mut self, command: &mut Command) -> Result<(), String> {
         command
             .env("INDELIBLE_SKIPPED_TESTS", &self.skipped)
             .stdout(Stdio::piped());
         let mut child = command
             .spawn()
-            .map_err(|error| format!("cannot run cargo: {error}"))?;
+            .map_err(|error| format!("cannot run the tests: {error}"))?;
         if let Some(output) = child.stdout.take() {
             for line in BufReader::new(output).split(b'\n') {
                 let line = line.map_err(|error| format!("cannot read test output: {error}"))?;
@@ -317,7 +416,7 @@ impl Run {
         }
         let status = child
             .wait()
-            .map_err(|error| format!("cannot wait for cargo: {error}"))?;
+            .map_err(|error| format!("cannot wait for the tests: {error}"))?;
         if status.success() {
             Ok(())
         } else {
@@ -348,17 +447,6 @@ impl Run {
         }
         println!("{}", self.tally);
         code
-    }
-}
-
-fn succeed(command: &mut Command) -> Result<(), String> {
-    match command.status() {
-        Ok(status) if status.success() => Ok(()),
-        Ok(status) => Err(status.to_string()),
-        Err(error) => Err(format!(
-            "cannot run {}: {error}",
-            command.get_program().display()
-        )),
     }
 }
 
@@ -402,6 +490,17 @@ fn check_readme() -> Result<(), String> {
     Ok(())
 }
 
+fn run_fuzz(word: &str, seconds: &str) -> Result<(), String> {
+    let root = source::root();
+    for target in fuzz::targets(&root, word)? {
+        println!("fuzz target {target}, {seconds} s");
+        for mut command in fuzz::commands(&root, &target, seconds)? {
+            succeed(&mut command).map_err(|failure| format!("{target}: {failure}"))?;
+        }
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -426,23 +525,26 @@ mod tests {
                 .collect::<Vec<_>>()
                 .join("\n")
         };
+        let rounds = |typed: &str, rounds: &str, test: &str| {
+            let step =
+                format!("INDELIBLE_KILL_ROUNDS={rounds} cargo test -p indelible-cli --test ");
+            assert!(typed.contains(&(step + test + " ")), "{typed}");
+        };
         let short = typed(Options::default());
-        assert!(short.contains("INDELIBLE_KILL_ROUNDS=200 cargo test"));
+        rounds(&short, "200", "kill9");
+        rounds(&short, "100", "serve_kill9");
         assert!(!short.contains("cargo test --manifest-path bench/Cargo.toml"));
+        assert!(short.contains("cargo test --manifest-path fuzz/Cargo.toml"));
+        assert!(!short.contains("cargo xtask fuzz"));
         let long = typed(Options {
             long: true,
             require_all: false,
         });
-        assert!(long.contains("INDELIBLE_KILL_ROUNDS=1000 cargo test"));
+        rounds(&long, "1000", "kill9");
+        rounds(&long, "1000", "serve_kill9");
         assert!(long.contains("INDELIBLE_LONG=1"));
         assert!(long.contains("RUSTDOCFLAGS='-D warnings' cargo doc"));
         assert!(long.contains("cargo test --manifest-path bench/Cargo.toml"));
-    }
-
-    #[test]
-    fn a_command_that_fails_fails_its_step() {
-        assert!(succeed(&mut Command::new("false")).is_err());
-        assert!(succeed(&mut Command::new("no-such-program-anywhere")).is_err());
-        assert_eq!(succeed(&mut Command::new("true")), Ok(()));
+        assert!(long.contains("cargo xtask fuzz all 60"));
     }
 }

@@ -1,8 +1,8 @@
 //! Adds up what test binaries say about themselves.
 //!
-//! Reads the lines that libtest prints; a line it does not know is not an error, since tests may
-//! print what they like. A test that returned early after declaring its skip is counted by libtest
-//! as passed and by us as skipped, never as both.
+//! Reads the lines that libtest and Node's test runner print; a line it does not know is not an
+//! error, since tests may print what they like. A test that returned early after declaring its skip
+//! is counted by libtest as passed and by us as skipped, never as both.
 
 use std::{collections::BTreeMap, fmt};
 
@@ -33,7 +33,29 @@ impl Tally {
             } else if how.starts_with("FAILED") {
                 self.failures.push(name.to_owned());
             }
+        } else if let Some((word, count)) = line
+            .strip_prefix("ℹ ")
+            .and_then(|rest| rest.split_once(' '))
+        {
+            let count = count.parse().unwrap_or(0);
+            match word {
+                "pass" => self.passed += count,
+                "fail" | "cancelled" => self.failed += count,
+                "skipped" | "todo" => self.ignored += count,
+                _ => {}
+            }
         }
+    }
+
+    /// Counts runs of a tool that passed and that does not count tests itself.
+    pub fn passed(&mut self, runs: u64) {
+        self.passed += runs;
+    }
+
+    /// Counts a step that did not run.
+    pub fn step_skipped(&mut self, name: &str, reason: &str) {
+        self.ignored += 1;
+        self.skipped.insert(name.to_owned(), reason.to_owned());
     }
 
     /// Reads what tests declared in the file named by `INDELIBLE_SKIPPED_TESTS`.
@@ -116,6 +138,24 @@ mod tests {
                 ("import::real", "INDELIBLE_TEST_DATA is not set")
             ]
         );
+    }
+
+    #[test]
+    fn node_is_counted_and_so_are_steps() {
+        let mut tally = Tally::default();
+        for line in [
+            "✔ it works (2.5ms)",
+            "ℹ tests 3",
+            "ℹ pass 2",
+            "ℹ fail 1",
+            "ℹ skipped 0",
+        ] {
+            tally.line(line);
+        }
+        tally.passed(3);
+        tally.step_skipped("browser", "no Chromium");
+        assert_eq!(tally.to_string(), "5 passed, 1 failed, 1 skipped");
+        assert_eq!(tally.skipped().next(), Some(("browser", "no Chromium")));
     }
 
     #[test]

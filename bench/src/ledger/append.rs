@@ -6,7 +6,6 @@
 //! but only after everything in the background (sealing, merging) has come to rest, and that time
 //! counts as *settled*.
 
-use std::collections::VecDeque;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -14,25 +13,15 @@ use indelible_bench::event::{Asked, Generator, Shape};
 use indelible_bench::report::{Figure, Report, Target};
 use indelible_bench::sample::Sample;
 use indelible_bench::scratch::bytes_below;
-use indelible_bench::usage::{Meter, Used, as_f64, process_time, thread_time};
-use indelible_log::{Log, Outcome, Pending, Submission};
+use indelible_bench::submit::{QUIET, SUBMITTERS, settle, submit};
+use indelible_bench::usage::{Meter, Process, Used, as_f64};
 
 use crate::load::{BATCH_EVENTS, Load, now};
 use crate::ours::{self, KEYS_DIR, Ours};
 use crate::{Fault, Settings};
 
-/// Threads that submit.
-const SUBMITTERS: usize = 2;
-/// Batches each of them has under way.
-const IN_FLIGHT: usize = 2;
 /// Events made and held at a time.
 const CHUNK_EVENTS: u64 = 1_000_000;
-/// For how long nothing must have been done for all to be settled.
-const QUIET: Duration = Duration::from_millis(300);
-/// How much CPU counts as nothing meanwhile: the waiting itself.
-const QUIET_CPU: Duration = Duration::from_millis(3);
-/// Longest wait for that.
-const SETTLE_MAX: Duration = Duration::from_mins(1);
 
 /// A ledger that was filled, and what to ask it.
 pub struct Filled {
@@ -126,7 +115,7 @@ impl Times {
         let (receipts, submitting) = submit(&ours.log, batches, None)?;
         let mut used = meter.used();
         self.acknowledged += used.wall;
-        settle()?;
+        settle(Process::Own)?;
         let all = meter.used();
         self.settled += all.wall.saturating_sub(QUIET);
         self.cpu += all.cpu;
@@ -200,93 +189,6 @@ impl Times {
             ),
         );
     }
-}
-
-/// Submits everything and waits for it; how long each receipt took, and the submitters' CPU. With a
-/// `pace`, each thread submits a batch every so often and has one under way.
-pub fn submit(
-    log: &Log,
-    batches: Vec<Vec<Submission>>,
-    pace: Option<Duration>,
-) -> Result<(Sample, Duration), Fault> {
-    let mut shares: Vec<Vec<Vec<Submission>>> = (0..SUBMITTERS).map(|_| Vec::new()).collect();
-    for (place, batch) in batches.into_iter().enumerate() {
-        shares[place % SUBMITTERS].push(batch);
-    }
-    std::thread::scope(|scope| {
-        let mut threads = Vec::new();
-        for share in shares {
-            let named = std::thread::Builder::new().name("submit".to_owned());
-            threads.push(named.spawn_scoped(scope, move || submit_share(log, share, pace))?);
-        }
-        let mut all = (Sample::default(), Duration::ZERO);
-        for thread in threads {
-            let (sample, cpu) = thread.join().map_err(|_| "a submitter panicked")??;
-            all.0.extend(sample);
-            all.1 += cpu;
-        }
-        Ok(all)
-    })
-}
-
-fn submit_share(
-    log: &Log,
-    share: Vec<Vec<Submission>>,
-    pace: Option<Duration>,
-) -> Result<(Sample, Duration), Fault> {
-    let before = thread_time();
-    let mut sample = Sample::default();
-    let mut under_way = VecDeque::new();
-    let in_flight = if pace.is_some() { 1 } else { IN_FLIGHT };
-    let started = Instant::now();
-    for (place, batch) in share.into_iter().enumerate() {
-        if under_way.len() == in_flight {
-            wait(&mut under_way, &mut sample)?;
-        }
-        if let Some(pace) = pace {
-            let due = pace * u32::try_from(place)?;
-            std::thread::sleep(due.saturating_sub(started.elapsed()));
-        }
-        let submitted = Instant::now();
-        under_way.push_back((submitted, log.submit(batch)));
-        if pace.is_some() {
-            wait(&mut under_way, &mut sample)?;
-        }
-    }
-    while !under_way.is_empty() {
-        wait(&mut under_way, &mut sample)?;
-    }
-    Ok((sample, thread_time().saturating_sub(before)))
-}
-
-fn wait(under_way: &mut VecDeque<(Instant, Pending)>, sample: &mut Sample) -> Result<(), Fault> {
-    let Some((submitted, pending)) = under_way.pop_front() else {
-        return Ok(());
-    };
-    let outcomes = pending.wait();
-    sample.push(submitted.elapsed());
-    match outcomes
-        .iter()
-        .find(|outcome| !matches!(outcome, Outcome::New(_)))
-    {
-        None => Ok(()),
-        Some(other) => Err(format!("an event was not committed: {other:?}").into()),
-    }
-}
-
-/// Waits until nothing is done any more.
-pub fn settle() -> Result<(), Fault> {
-    let started = Instant::now();
-    let mut quiet_since = (started, process_time());
-    while started.elapsed() < SETTLE_MAX {
-        std::thread::sleep(Duration::from_millis(10));
-        if process_time().saturating_sub(quiet_since.1) > QUIET_CPU {
-            quiet_since = (Instant::now(), process_time());
-        } else if quiet_since.0.elapsed() >= QUIET {
-            return Ok(());
-        }
-    }
-    Err("the background did not come to rest within a minute".into())
 }
 
 /// Receipts at half of the rate that was reached.

@@ -7,11 +7,7 @@
 mod append;
 mod child;
 mod floor;
-mod forgetting;
-mod load;
-mod ours;
 mod query;
-mod question;
 mod reopen;
 mod sqlite;
 mod verify;
@@ -25,11 +21,9 @@ use indelible_bench::machine::Machine;
 use indelible_bench::report::Report;
 use indelible_bench::scratch::Scratch;
 use indelible_bench::usage::as_f64;
+use indelible_bench::{Fault, load, ours, question};
 
 use crate::append::Filled;
-
-/// Whatever stops a benchmark.
-pub type Fault = Box<dyn std::error::Error + Send + Sync>;
 
 /// The allocator of the command that is shipped.
 #[global_allocator]

@@ -3,6 +3,8 @@
 //! A request's body is the event itself, or a JSON array of events, or one per line: there is no
 //! shape around it. Never 202: what has a receipt is durable.
 
+use std::io::Write as _;
+
 use indelible_proof::receipt::Receipt;
 use serde::{Deserialize, Serialize};
 
@@ -67,6 +69,104 @@ impl BatchResponse {
     }
 }
 
+/// Writes a [`BatchResponse`] result by result, without keeping them: a batch has a hundred
+/// thousand.
+#[derive(Debug)]
+pub struct BatchWriter {
+    out: Vec<u8>,
+    index: u64,
+    accepted: u64,
+    repeated: u64,
+    rejected: u64,
+}
+
+/// Bytes of a result, usually.
+const RESULT_BYTES_USUAL: usize = 320;
+
+impl BatchWriter {
+    /// An answer that is to have about so many results.
+    pub fn new(results: usize) -> Self {
+        let mut out = Vec::with_capacity(results * RESULT_BYTES_USUAL + 64);
+        out.extend_from_slice(b"{\"results\":[");
+        Self {
+            out,
+            index: 0,
+            accepted: 0,
+            repeated: 0,
+            rejected: 0,
+        }
+    }
+
+    /// Writes the next result and counts it.
+    pub fn push(&mut self, status: u16, result: &ItemResult) {
+        if self.index > 0 {
+            self.out.push(b',');
+        }
+        self.out.extend_from_slice(b"{\"index\":");
+        number(&mut self.out, self.index);
+        self.out.extend_from_slice(b",\"status\":");
+        number(&mut self.out, u64::from(status));
+        match result {
+            ItemResult::Receipt(receipt) => {
+                self.out.extend_from_slice(b",\"receipt\":");
+                write_receipt(&mut self.out, receipt);
+                if status == 200 {
+                    self.repeated += 1;
+                } else {
+                    self.accepted += 1;
+                }
+            }
+            ItemResult::Problem(problem) => {
+                self.out.extend_from_slice(b",\"problem\":");
+                // A problem is texts and numbers, which always have a form in JSON.
+                let problem = serde_json::to_vec(problem).unwrap_or_else(|_| b"null".to_vec());
+                self.out.extend_from_slice(&problem);
+                self.rejected += 1;
+            }
+        }
+        self.out.push(b'}');
+        self.index += 1;
+    }
+
+    /// The whole answer.
+    pub fn finish(mut self) -> Vec<u8> {
+        for (name, count) in [
+            ("],\"accepted\":", self.accepted),
+            (",\"repeated\":", self.repeated),
+            (",\"rejected\":", self.rejected),
+        ] {
+            self.out.extend_from_slice(name.as_bytes());
+            number(&mut self.out, count);
+        }
+        self.out.push(b'}');
+        self.out
+    }
+}
+
+/// The object of `spec/receipt.md`; nothing in a receipt needs escaping.
+fn write_receipt(out: &mut Vec<u8>, receipt: &Receipt) {
+    const HEX: &[u8; 16] = b"0123456789abcdef";
+    out.extend_from_slice(b"{\"tenant_id\":\"");
+    out.extend_from_slice(receipt.tenant_id.as_str().as_bytes());
+    out.extend_from_slice(b"\",\"audit_id\":\"");
+    out.extend_from_slice(&receipt.audit_id.text());
+    out.extend_from_slice(b"\",\"sequence_number\":");
+    number(out, receipt.sequence_number);
+    out.extend_from_slice(b",\"record_hash\":\"");
+    for byte in receipt.record_hash.as_bytes() {
+        out.push(HEX[usize::from(byte >> 4)]);
+        out.push(HEX[usize::from(byte & 15)]);
+    }
+    out.extend_from_slice(b"\",\"ingested_at\":\"");
+    receipt.ingested_at.write_rfc3339(out);
+    out.extend_from_slice(b"\"}");
+}
+
+fn number(out: &mut Vec<u8>, number: u64) {
+    // Writing to memory does not fail.
+    let _ = write!(out, "{number}");
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
@@ -87,6 +187,13 @@ mod tests {
         let expected = format!(r#"{{"results":[{{"index":0,"status":201,"receipt":{text}}}"#);
         assert!(json.starts_with(&expected), "{json}");
         assert!(json.contains(r#"{"index":2,"status":409,"problem":{"type":"#));
+        let mut writer = BatchWriter::new(batch.results.len());
+        for item in &batch.results {
+            writer.push(item.status, &item.result);
+        }
+        assert_eq!(String::from_utf8(writer.finish()).unwrap(), json);
+        let empty = serde_json::to_vec(&BatchResponse::default()).unwrap();
+        assert_eq!(BatchWriter::new(0).finish(), empty);
         let read: BatchResponse = serde_json::from_str(&json).unwrap();
         assert_eq!(read, batch);
     }

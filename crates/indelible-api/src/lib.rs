@@ -13,7 +13,7 @@ pub mod problem;
 pub mod records;
 mod schemas;
 
-pub use events::{BatchItem, BatchResponse, ItemResult, Submitted};
+pub use events::{BatchItem, BatchResponse, BatchWriter, ItemResult, Submitted};
 pub use keys::{CreateKey, CreatedKey, Key, Keys, Role};
 pub use ledger::{
     Checkpoints, Completeness, CreateTenant, Health, Integrity, RegistryCheckpoint, Tenant,

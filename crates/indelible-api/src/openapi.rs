@@ -67,7 +67,7 @@ pub enum Answer {
 
 const TENANT: Parameter = Parameter {
     name: "tenant",
-    schema: r#"{"type":"string","maxLength":128}"#,
+    schema: r#"{"type":"string","pattern":"^[A-Za-z0-9_][A-Za-z0-9._:@-]{0,127}$"}"#,
     description: "The tenant; may be left out where the key or the event names one.",
 };
 const LIST: [Parameter; 6] = [
@@ -132,7 +132,7 @@ pub const ROUTES: &[Route] = &[
         query: &LIST,
         body: Body::None,
         answers: &[Answer::Records(200, "RecordList")],
-        problems: &[],
+        problems: &[404, 409],
     },
     Route {
         method: "get",
@@ -329,7 +329,8 @@ fn operation_id(route: &Route) -> String {
 fn parameters(route: &Route) -> Value {
     let in_path = route.path.split('/').filter_map(|part| {
         let name = part.strip_prefix('{')?.strip_suffix('}')?;
-        Some(json!({"name": name, "in": "path", "required": true, "schema": {"type": "string"}}))
+        let schema = json!({"type": "string", "minLength": 1});
+        Some(json!({"name": name, "in": "path", "required": true, "schema": schema}))
     });
     let in_query = route.query.iter().map(|parameter| {
         let schema: Value = serde_json::from_str(parameter.schema).unwrap_or_default();
@@ -360,6 +361,20 @@ fn reference(name: &str) -> Value {
     json!({"$ref": format!("#/components/schemas/{name}")})
 }
 
+/// From a receipt to the record and its proof.
+fn links() -> Value {
+    let link = |operation: &str| {
+        json!({
+            "operationId": operation,
+            "parameters": {"audit_id": "$response.body#/receipt/audit_id"},
+        })
+    };
+    json!({
+        "record": link("get_records_audit_id"),
+        "proof": link("get_records_audit_id_proof"),
+    })
+}
+
 fn responses(route: &Route) -> Value {
     let mut responses = Map::new();
     for answer in route.answers {
@@ -375,11 +390,15 @@ fn responses(route: &Route) -> Value {
             Answer::Text(status, content_type) => (status, json!({content_type: {}})),
         };
         let description = if status == 201 { "New." } else { "Done." };
-        responses.insert(
-            status.to_string(),
-            json!({"description": description, "content": content}),
-        );
+        let mut response = json!({"description": description, "content": content});
+        if route.body == Body::Event {
+            response["links"] = links();
+        }
+        responses.insert(status.to_string(), response);
     }
+    // Told before anything of ours sees the request, so without a problem document.
+    let headers = json!({"description": "The request line and headers are over 32 KiB."});
+    responses.insert("431".to_owned(), headers);
     let everywhere: &[u16] = if route.who.is_empty() {
         &[421, 503]
     } else {
@@ -413,6 +432,14 @@ mod tests {
     fn operations_have_names_of_their_own() {
         let names: BTreeSet<_> = ROUTES.iter().map(operation_id).collect();
         assert_eq!(names.len(), ROUTES.len());
+    }
+
+    #[test]
+    fn every_link_leads_to_an_operation() {
+        let names: BTreeSet<_> = ROUTES.iter().map(operation_id).collect();
+        for link in links().as_object().unwrap().values() {
+            assert!(names.contains(link["operationId"].as_str().unwrap()));
+        }
     }
 
     #[test]

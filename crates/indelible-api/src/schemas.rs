@@ -2,6 +2,8 @@
 
 use serde_json::{Map, Value, json};
 
+use crate::limits::{KEY_NAME_CHARS_MAX, KEY_TENANTS_MAX};
+
 /// Every schema by name.
 pub(crate) fn schemas() -> Value {
     let mut all = Map::new();
@@ -55,19 +57,76 @@ fn object(required: usize, members: &[(&str, Value)]) -> Value {
     json!({"type": "object", "properties": properties, "required": names})
 }
 
+/// A tenant's name that a producer may send.
+const TENANT: &str = "^[A-Za-z0-9][A-Za-z0-9._:@-]{0,127}$";
+/// The same, and the names of the ledger's own logs.
+const ANY_TENANT: &str = "^[A-Za-z0-9_][A-Za-z0-9._:@-]{0,127}$";
+const UUID_V7: &str = "^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$";
+
+/// The forms of an event's type (spec/event.md §6).
+const EVENT_TYPE: &str = r"^(api\.[a-z]+\./[!-~]*|[a-z0-9_]+(\.[a-z0-9_]+)+)$";
+
+/// The words of an outcome.
+const OUTCOMES: [&str; 10] = [
+    "success",
+    "failure",
+    "partial",
+    "pending",
+    "in_progress",
+    "denied",
+    "blocked",
+    "timed_out",
+    "rolled_back",
+    "unknown",
+];
+
+/// The words of an actor's type.
+const ACTORS: [&str; 7] = [
+    "user",
+    "agent",
+    "system",
+    "service",
+    "webhook",
+    "scheduler",
+    "anonymous",
+];
+
+/// The same of a request that takes no other members; an answer may get more later.
+fn closed(mut object: Value) -> Value {
+    object["additionalProperties"] = json!(false);
+    object
+}
+
 fn events() -> Value {
+    let name = json!({"type": ["string", "null"], "maxLength": 4096});
     json!({
         "Event": {
             "type": "object",
             "description": "An event as spec/event.md has it; unknown keys are kept.",
             "properties": {
-                "audit_id": text(),
-                "tenant_id": text(),
-                "event_type": text(),
-                "occurred_at": text(),
-                "outcome": text(),
-                "actor": {"type": "object"},
-                "target": {"type": "object"},
+                "audit_id": {"type": ["string", "null"], "pattern": UUID_V7},
+                "tenant_id": {"type": ["string", "null"], "pattern": TENANT},
+                "event_type": {"type": "string", "maxLength": 256, "pattern": EVENT_TYPE},
+                "occurred_at": {"type": ["string", "null"], "format": "date-time"},
+                "outcome": {"enum": OUTCOMES},
+                "description": {"type": ["string", "null"], "maxLength": 32_768},
+                "actor": {
+                    "type": "object",
+                    "properties": {
+                        "type": {"enum": ACTORS},
+                        "id": {"type": "string", "minLength": 1, "maxLength": 1024},
+                        "name": name,
+                    },
+                    "required": ["type", "id"],
+                },
+                "target": {
+                    "type": ["object", "null"],
+                    "properties": {
+                        "type": {"type": ["string", "null"], "maxLength": 256},
+                        "id": {"type": ["string", "null"], "maxLength": 1024},
+                        "name": name,
+                    },
+                },
             },
             "required": ["event_type", "actor", "outcome"],
             "additionalProperties": true,
@@ -109,6 +168,15 @@ fn events() -> Value {
     })
 }
 
+/// A part of a proof: hashes that lead from one root to the next.
+fn path() -> Value {
+    json!({
+        "type": "object",
+        "properties": {"path": {"type": "array", "items": hash()}},
+        "required": ["path"],
+    })
+}
+
 fn records() -> Value {
     json!({
         "Record": object(3, &[
@@ -129,6 +197,11 @@ fn records() -> Value {
         "RecordProof": {
             "type": "object",
             "description": "A proof as spec/receipt.md has it, for indelible verify --proof.",
+            "properties": {
+                "log": path(), "proof_version": {"const": 1}, "receipt": reference("Receipt"),
+                "registry": path(), "snapshot": path(),
+            },
+            "required": ["log", "proof_version", "receipt", "registry", "snapshot"],
         },
     })
 }
@@ -150,7 +223,9 @@ fn ledger() -> Value {
             ("checkpoint", text()),
         ]),
         "Tenants": object(1, &[("tenants", list("Tenant"))]),
-        "CreateTenant": object(1, &[("tenant_id", text())]),
+        "CreateTenant": closed(object(1, &[
+            ("tenant_id", json!({"type": "string", "pattern": TENANT})),
+        ])),
         "Tenant": object(6, &[
             ("tenant_id", text()),
             ("log_id", or_null("string")),
@@ -181,6 +256,17 @@ fn ledger() -> Value {
 fn keys() -> Value {
     let role = json!({"enum": crate::Role::ALL.map(crate::Role::word)});
     let tenants = json!({"type": ["array", "null"], "items": text()});
+    let bound_to = json!({
+        "type": ["array", "null"],
+        "items": {"type": "string", "pattern": ANY_TENANT},
+        "minItems": 1,
+        "maxItems": KEY_TENANTS_MAX,
+    });
+    let name = json!({
+        "type": ["string", "null"],
+        "maxLength": KEY_NAME_CHARS_MAX,
+        "pattern": r"^[^\x00-\x1f\x7f-\x9f]*$",
+    });
     json!({
         "Key": object(6, &[
             ("id", text()),
@@ -191,11 +277,11 @@ fn keys() -> Value {
             ("revoked_at", or_null("string")),
         ]),
         "Keys": object(1, &[("keys", list("Key"))]),
-        "CreateKey": object(1, &[
+        "CreateKey": closed(object(1, &[
             ("role", role),
-            ("tenants", tenants),
-            ("name", or_null("string")),
-        ]),
+            ("tenants", bound_to),
+            ("name", name),
+        ])),
         "CreatedKey": object(2, &[("key", reference("Key")), ("bearer", text())]),
     })
 }

@@ -201,6 +201,20 @@ pub fn read(
     Ok(true)
 }
 
+/// Removes a file, and with it the key of its letters.
+///
+/// # Errors
+/// [`Failure::Could`].
+///
+/// # Durability
+/// It is gone when this returns.
+pub fn remove(disk: &dyn Disk, name: &str) -> Result {
+    let path = path_of(name);
+    let doing = || format!("remove {path}");
+    disk.remove(&path).or_could(doing())?;
+    disk.sync_dir(DIRECTORY).or_could(doing())
+}
+
 /// What is wrong with the files, one finding each.
 ///
 /// # Errors

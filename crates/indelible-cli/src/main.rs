@@ -7,13 +7,14 @@ mod args;
 mod cancel;
 mod commands;
 mod config;
+mod damage;
 mod dead_letters;
 mod demo;
 mod exit;
 mod export_names;
 mod hex;
 mod import;
-mod keys;
+mod key_files;
 mod ledger;
 mod output;
 mod process;
@@ -35,6 +36,13 @@ use output::Output;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
+    let tell = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        // Over damaged bytes of a state file: an error that is told as such.
+        if !indelible_embedded::is_panic_contained() {
+            tell(panic);
+        }
+    }));
     // Usage errors, --help and --version end here, with exit code 2 or 0.
     let cli = Cli::parse();
     let environment = Environment::of_process();

@@ -1,5 +1,6 @@
 //! What the process gives to the libraries: the clock, randomness, the names of tenants.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -61,6 +62,11 @@ pub fn tenant_to_write(named: Option<&str>, config: &Config) -> Result<TenantId>
 /// [`Failure::Usage`] when it is no tenant's name.
 pub fn tenant_to_read(named: Option<&str>, config: &Config) -> Result<Option<TenantId>> {
     named.or(config.tenant.as_deref()).map(parse).transpose()
+}
+
+/// The file to write a result to, if one is named: `-` is standard output.
+pub fn file_named(out: Option<&Path>) -> Option<&Path> {
+    out.filter(|path| *path != Path::new("-"))
 }
 
 fn parse(name: &str) -> Result<TenantId> {

@@ -39,7 +39,14 @@ The data directory holds everything but the keys. The keys lie in the user's con
 directory (`$XDG_CONFIG_HOME/indelible` or `~/.config/indelible`), or where `--keys` says, in one
 folder per ledger: `signing.key` signs checkpoints, `master.key` opens personal data,
 `signer.checkpoint` is the signer's memory. Back them up apart from the data: whoever has both can
-read everything, and without `master.key` sealed values stay sealed for ever.
+read everything, and without `master.key` sealed values stay sealed for ever. `emit`, `import` and
+`serve` warn of a key that others can read.
+
+One process writes at a time; a second one ends with exit code 3 and has touched nothing. When
+`state.redb`, `keys/keys.redb` or one of the files above is damaged, `verify` and `fsck` name it and
+exit 1, and nothing is written before it is restored. Reading goes on: without the keys of persons
+sealed values stay sealed, and without `state.redb` `export` writes all lines, no checkpoint, and
+exits 1. `recover` goes on from a damaged or lost `signer.checkpoint`.
 
 ## Settings
 

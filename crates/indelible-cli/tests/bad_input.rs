@@ -142,6 +142,104 @@ fn numbers_keep_every_digit_up_to_64_characters() {
     between_good_lines(line(&format!("{number}9")).as_bytes(), &["/data/n", "64"]);
 }
 
+/// The dead letters and the one file they are in.
+fn letters(place: &Place) -> (Vec<Value>, String) {
+    let letters = place.ok("dead-letters list --json").json();
+    let files = letters.iter().map(|letter| {
+        let (file, _) = letter["id"].as_str().unwrap().rsplit_once('/').unwrap();
+        file.to_owned()
+    });
+    let mut files: Vec<_> = files.collect();
+    files.dedup();
+    assert_eq!(files.len(), 1);
+    let places = letters.into_iter().map(|mut letter| {
+        letter["letter"].as_object_mut().unwrap().remove("at");
+        letter["letter"].clone()
+    });
+    (places.collect(), files.remove(0))
+}
+
+#[test]
+fn dead_letters_are_imported_again_from_their_places_and_dropped() {
+    let place = Place::new();
+    let future = with(|event| event["occurred_at"] = json!("2099-01-01T00:00:00Z"));
+    let input = [future.as_slice(), b"\n{broken\n"].concat();
+    place.file("in.ndjson", &input);
+    place.ends(1, "import --format ndjson in.ndjson --tenant acme");
+    let (refused, file) = letters(&place);
+    let again = place.ends(1, &format!("dead-letters retry {file}"));
+    assert_eq!(again.out, "0 new, 0 already there, 2 refused\n");
+    assert!(
+        again.err.contains("in.ndjson: record 2, line 2, byte "),
+        "{}",
+        again.err
+    );
+    let (refused_again, next) = letters(&place);
+    assert_eq!(refused_again, refused);
+    assert_ne!(next, file);
+    place.ends(3, &format!("dead-letters retry {file}"));
+    let again = place.ends(1, &format!("dead-letters retry {next} --lenient"));
+    assert_eq!(again.out, "1 new, 0 already there, 1 refused\n");
+    assert_eq!(
+        place
+            .ok("query --tenant acme --json type:content.review")
+            .json()
+            .len(),
+        1
+    );
+    kept(&place, &[b"{broken"]);
+    let (_, last) = letters(&place);
+    place.ends(3, &format!("dead-letters drop {last}/0"));
+    assert_eq!(
+        place
+            .ok(&format!("dead-letters drop {last} --json"))
+            .json()
+            .len(),
+        1
+    );
+    kept(&place, &[]);
+    let left = support::files_below(&place.at("indelible-data/dead-letters"));
+    assert_eq!(left.len(), 0);
+    // All of it taken, nothing is left.
+    place.file("in.ndjson", &future);
+    let said = place
+        .ends(1, "import --format ndjson in.ndjson --tenant beta")
+        .err;
+    let (_, file) = letters(&place);
+    assert!(said.contains(&file), "{said}");
+    let all = place.ok(&format!("dead-letters retry {file} --lenient"));
+    assert_eq!(all.out, "1 new, 0 already there\n");
+    kept(&place, &[]);
+    place.ok("verify");
+}
+
+#[test]
+fn what_is_said_of_inputs_comes_in_their_order_and_is_true() {
+    let place = Place::new();
+    let wrong = with(|event| event["outcome"] = json!(5));
+    place.file("a.ndjson", &wrong);
+    place.file("b.ndjson.gz", b"\x1f\x8bbroken");
+    let ran = place.ends(3, "import --format ndjson a.ndjson b.ndjson.gz");
+    let at = |name: &str| ran.err.find(name).unwrap();
+    assert!(
+        at("a.ndjson: record 1") < at("b.ndjson.gz: cannot be read"),
+        "{}",
+        ran.err
+    );
+    // Too large to be kept whole.
+    let mut large = support::cloudtrail_record(0);
+    large.as_object_mut().unwrap().remove("eventName");
+    large["filler"] = json!("x".repeat(70_000));
+    place.file("large.json", large.to_string());
+    let ran = place.ends(1, "import --format cloudtrail large.json");
+    assert_eq!(
+        ran.out, "0 new, 0 already there, 1 refused\n",
+        "{}",
+        ran.err
+    );
+    assert!(!ran.err.contains("kept whole"), "{}", ran.err);
+}
+
 #[test]
 fn one_id_with_two_contents() {
     let place = Place::new();

@@ -191,6 +191,23 @@ fn joined_records_are_readable_and_part_files_never_stay() {
 }
 
 #[test]
+fn a_dash_is_standard_output() {
+    let place = Place::new();
+    place.file("a.json", support::cloudtrail_file(0..10));
+    place.ok("import --format cloudtrail a.json --tenant acme");
+    let plain = place.ok("export --tenant acme");
+    let dashed = place.ok("export --tenant acme --out -");
+    assert_eq!((&dashed.out, &dashed.err), (&plain.out, &plain.err));
+    let dashed = place.ok("export --tenant acme --out - --json");
+    assert_eq!(dashed.out, plain.out);
+    let told: Value = serde_json::from_str(&dashed.err).unwrap();
+    assert_eq!(told["records"], plain.out.lines().count());
+    let proof = place.ok("prove 1 --tenant acme");
+    assert_eq!(place.ok("prove 1 --tenant acme --out -").out, proof.out);
+    assert!(!place.at("-").exists());
+}
+
+#[test]
 fn without_keys_values_stay_sealed_and_verify_works() {
     let place = Place::new();
     place.file("a.json", support::cloudtrail_file(0..10));

@@ -276,6 +276,23 @@ fn where_no_ledger_can_be_made_no_keys_are_left() {
 }
 
 #[test]
+fn no_ledger_is_made_among_other_peoples_files() {
+    let place = Place::new();
+    place.file("shared/notes.txt", "mine");
+    for line in [EMIT, "keys init", "serve --listen 127.0.0.1:0"] {
+        let ran = place.ends(3, &format!("--data shared {line}"));
+        let said = "the directory is used for something else, notes.txt is in it";
+        assert!(ran.err.contains(said), "{line}: {}", ran.err);
+        let left = support::files_below(&place.at(""));
+        assert_eq!(left, [place.at("shared/notes.txt")], "{line}");
+    }
+    for dir in ["disk/lost+found", "disk/keys"] {
+        std::fs::create_dir_all(place.at(dir)).unwrap();
+    }
+    place.ok(&format!("--data disk --keys disk/keys {EMIT}"));
+}
+
+#[test]
 fn what_cannot_be_proved_is_said() {
     let place = Place::new();
     place.ok("keys init");

@@ -14,19 +14,14 @@ mod support;
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::ops::ControlFlow;
 use std::process::Stdio;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
-use indelible_disk::RealDisk;
-use indelible_embedded::{Embedded, Options};
-use indelible_event::TenantId;
-use indelible_merkle::leaf_hash;
-use indelible_store::{Ledger, Stored};
+use indelible_testing::Dice;
 use serde_json::Value;
-use support::Place;
+use support::{Place, survive};
 
 /// Rounds on one ledger before a new one is begun.
 const ROUNDS_PER_LEDGER: u64 = 20;
@@ -42,15 +37,15 @@ const WAIT_S_MAX: u64 = 20;
 #[test]
 fn every_receipt_survives() {
     let rounds = indelible_testing::rounds("INDELIBLE_KILL_ROUNDS", 20, 1_000);
-    let mut random = Random::seeded();
+    let mut dice = Dice::seeded();
     let (mut killed, mut receipts) = (0, 0);
     let mut done = 0;
     while done < rounds {
         let mut ledger = Fed::default();
         let place = Place::new();
         for _ in 0..ROUNDS_PER_LEDGER.min(rounds - done) {
-            killed += u64::from(ledger.round(&place, &mut random));
-            ledger.check(&place);
+            killed += u64::from(ledger.round(&place, &mut dice));
+            survive::check(&place, ledger.receipts.values());
             done += 1;
         }
         receipts += ledger.receipts.len();
@@ -77,11 +72,11 @@ struct Fed {
 
 impl Fed {
     /// One life of the command; whether it was killed before its end.
-    fn round(&mut self, place: &Place, random: &mut Random) -> bool {
+    fn round(&mut self, place: &Place, dice: &mut Dice) -> bool {
         let again: Vec<u64> = (0..self.made)
             .filter(|n| !self.receipts.contains_key(n))
             .collect();
-        let fresh = random.below(EVENTS_MAX);
+        let fresh = dice.below(EVENTS_MAX);
         let numbers: Vec<u64> = again
             .into_iter()
             .chain(self.made..self.made + fresh)
@@ -98,9 +93,9 @@ impl Fed {
         let mut input = child.stdin.take().unwrap();
         let output = child.stdout.take().unwrap();
         let mut errors = child.stderr.take().unwrap();
-        let burst = usize::try_from(1 + random.below(100)).unwrap();
+        let burst = usize::try_from(1 + dice.below(100)).unwrap();
         // Mostly the pipe stays open until the child is dead, so that it cannot end by itself.
-        let ends_by_itself = random.below(4) == 0;
+        let ends_by_itself = dice.below(4) == 0;
         let feeder = std::thread::spawn(move || {
             for numbers in numbers.chunks(burst) {
                 let lines = support::ndjson(numbers.iter().map(|n| event(*n)));
@@ -127,7 +122,7 @@ impl Fed {
                 counter.fetch_add(1, Ordering::Relaxed);
             }
         });
-        wait(random, &read, count);
+        wait(dice, &read, count);
         child.kill().unwrap();
         let status = child.wait().unwrap();
         drop(feeder.join().unwrap());
@@ -149,91 +144,23 @@ impl Fed {
         }
         !status.success()
     }
-
-    /// Every receipt is a record, every record stands once, in the order that was fed.
-    fn check(&self, place: &Place) {
-        if !place.at("indelible-data/FORMAT").exists() {
-            assert!(
-                self.receipts.is_empty(),
-                "receipts of a ledger that is not there"
-            );
-            return;
-        }
-        let disk = Arc::new(RealDisk::new(place.at("indelible-data")));
-        let options = Options {
-            read_only: true,
-            ..Options::default()
-        };
-        let ledger = Embedded::open(disk, None, options, &mut |_| {}).unwrap();
-        let tenant = TenantId::parse("acme").unwrap();
-        let mut found = BTreeMap::new();
-        ledger
-            .read(&tenant, 0..u64::MAX, &mut |stored| {
-                let Stored::Record(record) = stored else {
-                    panic!("a damaged record")
-                };
-                let leaf: Value = serde_json::from_slice(record.leaf).unwrap();
-                let id = leaf["event"]["audit_id"].as_str().unwrap().to_owned();
-                let hash = leaf_hash(record.leaf).to_string();
-                let twice = found.insert(id, (record.sequence_number, hash));
-                assert!(twice.is_none(), "an event stands twice");
-                ControlFlow::Continue(())
-            })
-            .unwrap();
-        for receipt in self.receipts.values() {
-            let id = receipt["audit_id"].as_str().unwrap();
-            let (number, hash) = found.get(id).unwrap_or_else(|| panic!("lost: {receipt}"));
-            assert_eq!(receipt["sequence_number"], *number);
-            assert_eq!(receipt["record_hash"], hash.as_str());
-        }
-        drop(ledger);
-        let ran = place.run("verify --json");
-        assert_eq!(ran.code, 0, "{}{}", ran.out, ran.err);
-    }
 }
 
 /// Until a random moment: of the child's start, or after some of its receipts; after the last of
 /// them it publishes and closes.
-fn wait(random: &mut Random, read: &AtomicU64, count: u64) {
-    if random.below(4) == 0 {
-        std::thread::sleep(Duration::from_micros(random.below(START_MS_MAX * 1000)));
+fn wait(dice: &mut Dice, read: &AtomicU64, count: u64) {
+    if dice.below(4) == 0 {
+        std::thread::sleep(Duration::from_micros(dice.below(START_MS_MAX * 1000)));
         return;
     }
-    let wanted = random.below(count + 1);
+    let wanted = dice.below(count + 1);
     let start = Instant::now();
     while read.load(Ordering::Relaxed) < wanted && start.elapsed().as_secs() < WAIT_S_MAX {
         std::thread::sleep(Duration::from_micros(200));
     }
-    std::thread::sleep(Duration::from_micros(random.below(AFTER_MS_MAX * 1000)));
+    std::thread::sleep(Duration::from_micros(dice.below(AFTER_MS_MAX * 1000)));
 }
 
 fn event(number: u64) -> Value {
     support::event(usize::try_from(number).unwrap())
-}
-
-/// `SplitMix64`.
-struct Random(u64);
-
-impl Random {
-    fn seeded() -> Self {
-        let given = std::env::var("INDELIBLE_SEED")
-            .ok()
-            .and_then(|seed| seed.parse().ok());
-        let seed = given.unwrap_or_else(|| {
-            let now = SystemTime::now()
-                .duration_since(SystemTime::UNIX_EPOCH)
-                .unwrap();
-            u64::from(now.subsec_nanos()) ^ now.as_secs()
-        });
-        eprintln!("INDELIBLE_SEED={seed}");
-        Self(seed)
-    }
-
-    fn below(&mut self, bound: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (z ^ (z >> 31)) % bound
-    }
 }

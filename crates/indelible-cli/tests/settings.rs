@@ -148,6 +148,30 @@ fn times_are_local_unless_utc_is_wanted() {
 }
 
 #[test]
+fn an_unknown_zone_is_said_once_and_times_are_in_utc() {
+    let place = Place::new();
+    place.file("e.ndjson", support::ndjson([support::event(0)]));
+    place.ok("import --format ndjson e.ndjson");
+    let with_zone = |zone: &str, args: &[&str]| {
+        let ran = place.command(args).env("TZ", zone).output().unwrap();
+        let (out, err) = (String::from_utf8(ran.stdout), String::from_utf8(ran.stderr));
+        let (out, err) = (out.unwrap(), err.unwrap());
+        assert!(out.contains("2023-11-14 22:13:20Z"), "{out}");
+        err
+    };
+    let query = ["query", "type:content.review", "--tenant", "default"];
+    let err = with_zone("Mars/Olympus", &query);
+    let said = "warning: times are in UTC, TZ=Mars/Olympus is no zone: ";
+    assert!(err.starts_with(said), "{err}");
+    assert_eq!(err.matches("TZ=").count(), 1, "{err}");
+    assert_eq!(with_zone("", &query), "");
+    assert_eq!(
+        with_zone("Mars/Olympus", &[&query[..], &["--utc"]].concat()),
+        ""
+    );
+}
+
+#[test]
 fn keys_are_private_and_listed() {
     use std::os::unix::fs::PermissionsExt;
     let place = Place::new();

@@ -168,6 +168,13 @@ fn what_cannot_be_mapped_is_kept_whole_and_named() {
         .json();
     assert_eq!(kept[0]["record"]["event"]["raw"], broken);
     assert_eq!(kept[1]["record"]["event"]["raw"], 7);
+    // What has no time of its own occurred when it was imported first.
+    let (event, ledger) = (&kept[1]["record"]["event"], &kept[1]["record"]);
+    let (occurred, ingested) = (
+        event["occurred_at"].as_str(),
+        ledger["ingested_at"].as_str(),
+    );
+    assert!(occurred > Some("2020") && occurred <= ingested, "{ledger}");
     for row in &kept {
         assert_eq!(
             row["record"]["ledger"]["flags"]

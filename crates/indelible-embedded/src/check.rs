@@ -1,18 +1,18 @@
 //! Checking every byte of a data directory, and mending what is derived.
 //!
-//! Damage to records is named by tenant and sequence numbers as closely as what is left allows: by
-//! block where the directory of the file is whole, else by the gap it leaves.
+//! Damage to records is named by tenant and sequence numbers as whoever reads the logs is told of
+//! it: by block or personal value where the directory of the file is whole, else by the gap it
+//! leaves. Damage around records that can all be read is named by the records of the frame.
 
-use std::collections::BTreeMap;
-use std::ops::Range;
+use std::ops::{ControlFlow, Range};
 use std::sync::Arc;
 
-use indelible_disk::{DiskFile, Open};
+use indelible_disk::Open;
 use indelible_event::ids::TenantId;
-use indelible_proof::finding::{Finding, FindingKind, Span};
-use indelible_store::{Kind, Result};
+use indelible_proof::damage::Damages;
+use indelible_proof::finding::{Finding, FindingKind, Place, Span};
+use indelible_store::{Kind, Result, Stored};
 
-use crate::block::Block;
 use crate::container::facts_of;
 use crate::directory::{Directory, HOLE};
 use crate::failure::from_disk;
@@ -54,20 +54,61 @@ impl Store {
                     let index = tail.index.read();
                     let directory = Some(&index.directory);
                     check_records(&tail.records, limit, directory, &mut findings)?;
-                    let behind = tail
-                        .damaged
-                        .iter()
-                        .filter(|b| limit.is_some_and(|l| b.start >= l));
-                    for bytes in behind {
-                        let said = "these bytes are no records, and may have been";
-                        let finding = Finding::new(FindingKind::Corrupt, said);
-                        findings.push(finding.place(&tail.records.path, bytes.clone()));
-                    }
                 }
             }
         }
-        self.check_gaps(&mut findings);
+        self.name_records(&mut findings)?;
         Ok(findings)
+    }
+
+    /// Puts the records that cannot be read in the place of the bytes they stood in: as whoever
+    /// reads the logs is told of them.
+    fn name_records(&self, findings: &mut Vec<Finding>) -> Result<()> {
+        let unread = self.mending(|| self.find_unread())?;
+        let is_damage = |finding: &Finding| finding.kind == FindingKind::Corrupt;
+        if unread.is_empty() && !findings.iter().any(is_damage) {
+            return Ok(());
+        }
+        // What was damaged since it was read.
+        self.caches.clear();
+        let mut tenants: Vec<_> = self.heads.read().map.keys().cloned().collect();
+        tenants.sort();
+        let mut named = Vec::new();
+        for tenant in tenants {
+            let mut damages = Damages::default();
+            let read = self.read(&tenant, 0..u64::MAX, &mut |stored| {
+                match stored {
+                    Stored::Damaged { range, place } => {
+                        let span = Span::new(range.start, range.end.saturating_sub(1));
+                        damages.records(span, &place);
+                    }
+                    Stored::Record(record) => {
+                        if let Some(place) = record.unread {
+                            damages.values(record.sequence_number, place);
+                        }
+                    }
+                }
+                ControlFlow::Continue(())
+            });
+            match read {
+                // Nothing can be told of it, but what is damaged.
+                Err(error) if error.kind() == Kind::Corrupt => {}
+                read => read?,
+            }
+            let of_it = |finding: Finding| finding.tenant(tenant.as_str());
+            named.extend(damages.findings().map(of_it));
+        }
+        findings.retain(|finding| !is_damage(finding) || !is_named(finding, &named));
+        findings.extend(named);
+        for unread in unread.iter().filter(|unread| unread.log.is_none()) {
+            let Place { file, bytes } = unread.place.clone();
+            let said = "these bytes are no records, and may have been";
+            let finding = Finding::new(FindingKind::Corrupt, said).place(file, bytes);
+            if !is_named(&finding, findings) {
+                findings.push(finding);
+            }
+        }
+        Ok(())
     }
 
     /// The bytes of the file that is appended to that are known to be written.
@@ -125,18 +166,8 @@ impl Store {
         let limit = segment.file("records").map(|file| file.bytes);
         if self.disk.len(&path).map_err(from_disk)?.is_none() {
             let bytes = 0..limit.unwrap_or(0);
-            let finding = || {
-                let said = "the file is not there";
-                Finding::new(FindingKind::Corrupt, said).place(&path, bytes.clone())
-            };
-            part.with(|part| match part.directory() {
-                Ok(directory) => {
-                    for (tenant, span) in places(directory, &(0..directory.rows)) {
-                        findings.push(finding().tenant(tenant.as_str()).records(span));
-                    }
-                }
-                Err(_) => findings.push(finding()),
-            });
+            let finding = Finding::new(FindingKind::Corrupt, "the file is not there");
+            findings.push(finding.place(&path, bytes));
             return Ok(());
         }
         let file = RecordFile::open(&*self.disk, &path, Open::Read, &self.caches)?;
@@ -155,39 +186,6 @@ impl Store {
             }
         }
         Ok(damaged)
-    }
-
-    /// Sequence numbers that no file has.
-    fn check_gaps(&self, findings: &mut Vec<Finding>) {
-        let mut next: BTreeMap<TenantId, u64> = BTreeMap::new();
-        // Behind a part whose directory cannot be read it is not known what comes next.
-        let mut known = true;
-        for part in &self.view().parts {
-            let damage = part.damage();
-            part.with(|part| {
-                let Ok(directory) = part.directory() else {
-                    known = false;
-                    next.clear();
-                    return;
-                };
-                for (number, tenant) in (0_u32..).zip(&directory.tenants) {
-                    let start = directory.sequence(number).map_or(0, |range| range.start);
-                    let start = if known { 0 } else { start };
-                    let next = next.entry(tenant.tenant.clone()).or_insert(start);
-                    for (rows, first) in directory.rows_between(number, 0..u64::MAX) {
-                        if first > *next {
-                            let said = "the records are in no file that can be read";
-                            let finding = Finding::new(FindingKind::Corrupt, said)
-                                .tenant(tenant.tenant.as_str())
-                                .records(Span::new(*next, first - 1))
-                                .place(&damage.file, damage.bytes.clone());
-                            findings.push(finding);
-                        }
-                        *next = first + u64::from(rows.end - rows.start);
-                    }
-                }
-            });
-        }
     }
 
     /// Whether the find index lacks rows though there is an opener now.
@@ -241,6 +239,13 @@ impl Store {
     }
 }
 
+/// Whether bytes of a finding are those of one of the others.
+fn is_named(finding: &Finding, others: &[Finding]) -> bool {
+    let mut places = others.iter().filter_map(|other| other.place.as_ref());
+    let place = finding.place.as_ref();
+    place.is_some_and(|place| places.any(|other| place.overlaps(other)))
+}
+
 fn is_at(finding: &Finding, path: &str) -> bool {
     finding
         .place
@@ -283,7 +288,7 @@ fn check_records(
                         },
                         directory,
                         findings,
-                    )?;
+                    );
                 }
                 row = after;
                 continue;
@@ -317,7 +322,7 @@ fn check_records(
                 },
                 directory,
                 findings,
-            )?;
+            );
         }
         if done {
             return Ok(());
@@ -325,56 +330,23 @@ fn check_records(
     }
 }
 
-/// Names the records of a damaged stretch.
+/// Names a damaged stretch by all records whose frames are in it: those that cannot be read are
+/// named closer by reading them, and where all can it is what holds them that is damaged.
 fn report(
     file: &RecordFile,
     stretch: &Stretch,
     directory: Option<&Directory>,
     findings: &mut Vec<Finding>,
-) -> Result<()> {
+) {
     let said = "stored bytes are not what was written";
     let finding =
         || Finding::new(FindingKind::Corrupt, said).place(&file.path, stretch.bytes.clone());
-    let before = findings.len();
-    if let Some(directory) = directory {
-        for rows in damaged_rows(&*file.file, stretch, directory)? {
-            for (tenant, span) in places(directory, &rows) {
-                findings.push(finding().tenant(tenant.as_str()).records(span));
-            }
-        }
-    }
-    if findings.len() == before {
+    let places = directory.map_or_else(Vec::new, |directory| places(directory, &stretch.rows));
+    if places.is_empty() {
         findings.push(finding());
     }
-    Ok(())
-}
-
-/// The rows of the blocks in a stretch that cannot be unpacked; all its rows when every block can.
-fn damaged_rows(
-    file: &dyn DiskFile,
-    stretch: &Stretch,
-    directory: &Directory,
-) -> Result<Vec<Range<u32>>> {
-    let mut damaged: Vec<Range<u32>> = Vec::new();
-    for (number, block) in directory.blocks.iter().enumerate() {
-        let rows = directory.rows_of_block(number);
-        if block.row < stretch.rows.start || block.row >= stretch.rows.end {
-            continue;
-        }
-        let mut bytes = vec![0; block.bytes as usize];
-        let count = file.read_at(&mut bytes, block.at).map_err(from_disk)?;
-        if count == bytes.len() && Block::parse(&bytes).is_some() {
-            continue;
-        }
-        match damaged.last_mut() {
-            Some(last) if last.end == rows.start => last.end = rows.end,
-            _ => damaged.push(rows),
-        }
-    }
-    if damaged.is_empty() && !stretch.rows.is_empty() {
-        damaged.push(stretch.rows.clone());
-    }
-    Ok(damaged)
+    let named = places.into_iter();
+    findings.extend(named.map(|(tenant, span)| finding().tenant(tenant.as_str()).records(span)));
 }
 
 /// Whose records the rows hold.

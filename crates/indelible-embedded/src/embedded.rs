@@ -3,17 +3,18 @@
 use std::ops::{ControlFlow, Range};
 use std::sync::Arc;
 
-use indelible_disk::{Disk, DiskErrorKind, Lock};
+use indelible_disk::{Disk, DiskErrorKind};
 use indelible_event::ids::{AuditId, Micros, TenantId};
 use indelible_merkle::Hash;
-use indelible_proof::finding::Finding;
+use indelible_proof::finding::{Finding, Place as Damage};
 use indelible_store::{
     Commit, Error, Head, Hits, Index, Kind, Ledger, Place, Query, Result, RowOpener, Stored, Unread,
 };
 
 use crate::failure::from_disk;
 use crate::format::Format;
-use crate::open::{Opened, Opening};
+use crate::lock::WriteLock;
+use crate::open::Opening;
 use crate::options::{Options, Progress, Stats};
 use crate::part::PartRef;
 use crate::seal::vanished;
@@ -28,8 +29,28 @@ use crate::workers::Workers;
 pub struct Embedded {
     store: Arc<Store>,
     workers: Workers,
-    /// Released last.
-    lock: Option<Box<dyn Lock>>,
+    /// Released last: when the other files are closed.
+    #[expect(dead_code, reason = "held, not read")]
+    lock: Option<WriteLock>,
+}
+
+/// What may lie where a ledger is made: what a ledger has there itself, and what every new file
+/// system does.
+const MAY_LIE_THERE: [&str; 10] = [
+    "FORMAT.new",
+    "LOCK",
+    "attachments",
+    "dead-letters",
+    "journal",
+    "keys",
+    "lost+found",
+    "personal",
+    "segments",
+    "state.redb",
+];
+
+fn may_lie_there(name: &str) -> bool {
+    MAY_LIE_THERE.contains(&name)
 }
 
 /// How often opening starts over because files went away meanwhile.
@@ -55,11 +76,13 @@ impl Embedded {
         Format::new(ledger_id, hash_key, now).store(disk)
     }
 
-    /// Whether a ledger may be made in the directory: there is none, and nothing is left of one.
+    /// Whether a ledger may be made in the directory: there is none, nothing is left of one, and
+    /// nothing of anybody else's is there.
     ///
     /// # Errors
-    /// [`Kind::Invalid`] when there is a ledger already; [`Kind::Corrupt`] when `FORMAT` is gone
-    /// from one: with another, nothing of the old one could be read any more.
+    /// [`Kind::Invalid`] when there is a ledger already, or the directory is used for something
+    /// else; [`Kind::Corrupt`] when `FORMAT` is gone from a ledger: with another, nothing of the
+    /// old one could be read any more.
     pub fn may_create(disk: &dyn Disk) -> Result<()> {
         if disk.len(crate::format::PATH).map_err(from_disk)?.is_some() {
             let said = "there is a ledger in this directory already: open it, or name another";
@@ -78,7 +101,17 @@ impl Embedded {
                 return Err(Error::new(Kind::Corrupt, said));
             }
         }
-        Ok(())
+        let names = disk.list("").map_err(from_disk)?;
+        match names.iter().find(|name| !may_lie_there(name)) {
+            None => Ok(()),
+            Some(name) => {
+                let said = format!(
+                    "the directory is used for something else, {name} is in it: name one that is \
+                     empty or not there"
+                );
+                Err(Error::new(Kind::Invalid, said))
+            }
+        }
     }
 
     /// Opens a data directory.
@@ -91,6 +124,47 @@ impl Embedded {
     /// no data directory; [`Kind::Format`] when it has another format, saying what to do;
     /// [`Kind::Corrupt`] when it cannot be read at all.
     pub fn open(
+        disk: Arc<dyn Disk>,
+        opener: Option<Arc<dyn RowOpener>>,
+        options: Options,
+        progress: &mut dyn FnMut(Progress),
+    ) -> Result<Self> {
+        let lock = if options.read_only {
+            None
+        } else {
+            // A directory that is no ledger gets no lock file.
+            Format::load(&*disk)?;
+            Some(Self::lock(&*disk, options.now)?)
+        };
+        Self::open_with(lock, disk, opener, options, progress)
+    }
+
+    /// Takes the lock of a data directory: before any of its files is made or opened for writing,
+    /// also those that are opened before the ledger.
+    ///
+    /// # Errors
+    /// [`Kind::Locked`] when another process writes, saying which.
+    pub fn lock(disk: &dyn Disk, now: Option<Micros>) -> Result<WriteLock> {
+        crate::lock::take(disk, now)
+    }
+
+    /// As [`Embedded::open`], for writing, under a lock that was taken before.
+    ///
+    /// # Errors
+    /// As [`Embedded::open`].
+    pub fn open_under(
+        lock: WriteLock,
+        disk: Arc<dyn Disk>,
+        opener: Option<Arc<dyn RowOpener>>,
+        mut options: Options,
+        progress: &mut dyn FnMut(Progress),
+    ) -> Result<Self> {
+        options.read_only = false;
+        Self::open_with(Some(lock), disk, opener, options, progress)
+    }
+
+    fn open_with(
+        lock: Option<WriteLock>,
         disk: Arc<dyn Disk>,
         opener: Option<Arc<dyn RowOpener>>,
         options: Options,
@@ -114,15 +188,14 @@ impl Embedded {
                 Err(error) if opening.options.read_only && there && vanished(&error) => {}
                 // Perhaps only something derived: look at every byte of it, and make it again.
                 Err(error) if error.kind() == Kind::Corrupt && !thorough => thorough = true,
-                other => return other.map(Self::start),
+                other => return other.map(|store| Self::start(store, lock)),
             }
         }
         let said = "files of the data directory keep changing: try again";
         Err(Error::new(Kind::Unavailable, said))
     }
 
-    fn start(opened: Opened) -> Self {
-        let Opened { store, lock } = opened;
+    fn start(store: Store, lock: Option<WriteLock>) -> Self {
         let store = Arc::new(store);
         let workers = Workers::start(&store);
         Self {
@@ -178,6 +251,13 @@ impl Embedded {
         self.store.repair(progress)
     }
 
+    /// Paths of derived files that are missing or damaged and were made again in memory, which
+    /// [`Embedded::repair`] of a directory opened for writing makes for good. Those of records that
+    /// are damaged are not among them: they stay as they are.
+    pub fn made_in_memory(&self) -> Vec<String> {
+        self.store.made_in_memory()
+    }
+
     /// Bytes on disk by kind of file.
     ///
     /// # Errors
@@ -188,10 +268,9 @@ impl Embedded {
 }
 
 impl Drop for Embedded {
-    /// Ends the threads, a merge where it stands, and releases the lock.
+    /// Ends the threads, a merge where it stands; then the fields go, the lock last.
     fn drop(&mut self) {
         self.workers.stop(&self.store, false);
-        self.lock = None;
     }
 }
 
@@ -221,6 +300,12 @@ impl Ledger for Embedded {
         visit: &mut dyn FnMut(Stored<'_>) -> ControlFlow<()>,
     ) -> Result<()> {
         self.store.read(tenant, range, visit)
+    }
+
+    fn unplaced(&self) -> Result<Vec<Damage>> {
+        let unread = self.store.unread()?;
+        let unplaced = unread.iter().filter(|unread| unread.log.is_none());
+        Ok(unplaced.map(|unread| unread.place.clone()).collect())
     }
 
     fn subtree(&self, tenant: &TenantId, level: u32, index: u64) -> Result<Hash> {

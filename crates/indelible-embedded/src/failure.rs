@@ -15,7 +15,7 @@ pub(crate) fn from_disk(error: DiskError) -> Error {
         DiskErrorKind::Exists | DiskErrorKind::Other => Kind::Unavailable,
     };
     let what = match kind {
-        Kind::NoSpace => "no room is left on the disk",
+        Kind::NoSpace => "make room on the disk",
         Kind::Locked => "the data directory is in use",
         _ => "the disk failed",
     };
@@ -61,4 +61,22 @@ pub(crate) fn is_lost(error: &Error) -> bool {
 /// The role's error for a failed (de)compressor.
 pub(crate) fn from_zstd(error: std::io::Error) -> Error {
     Error::new(Kind::Unavailable, "cannot compress").caused_by(error)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::*;
+
+    #[test]
+    fn a_full_disk_is_said_once() {
+        let source = io::Error::from_raw_os_error(28);
+        let error = from_disk(DiskError::new("write", "journal/0", source));
+        assert_eq!(error.kind(), Kind::NoSpace);
+        let text = error.to_string().to_lowercase();
+        let said = "make room on the disk: cannot write journal/0: no space left";
+        assert!(text.starts_with(said), "{text}");
+        assert_eq!(text.matches(" left").count(), 1, "{text}");
+    }
 }

@@ -98,7 +98,7 @@ fn refuse_other_version(bytes: &[u8]) -> Result<()> {
     let advice = if found > ours {
         "update indelible to read it"
     } else {
-        "bring it up to date with `indelible migrate`"
+        "use the version of indelible that wrote it"
     };
     let said =
         format!("the data directory has format {found}, this program reads {ours}: {advice}");
@@ -160,7 +160,10 @@ mod tests {
 
     #[test]
     fn another_version_says_what_to_do() {
-        for (version, advice) in [(0, "indelible migrate"), (2, "update indelible")] {
+        for (version, advice) in [
+            (0, "use the version of indelible that wrote it"),
+            (2, "update indelible"),
+        ] {
             let disk = FaultyDisk::new(0);
             let mut format = Format::new([7; 16], [0; 16], Micros(0));
             format.format = version;

@@ -45,5 +45,6 @@ mod workers;
 
 pub use embedded::Embedded;
 pub use format::{FORMAT_VERSION, Format};
+pub use lock::WriteLock;
 pub use options::{Options, Progress, Stats};
-pub use state::{RedbState, StateMode, open_state};
+pub use state::{RedbState, StateMode, is_panic_contained, open_state};

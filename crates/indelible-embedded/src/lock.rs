@@ -8,9 +8,13 @@ use crate::failure::from_disk;
 
 const PATH: &str = "LOCK";
 
+/// The lock of a data directory; released when it is dropped.
+pub struct WriteLock(#[expect(dead_code, reason = "held, not read")] Box<dyn Lock>);
+
 /// Takes the lock.
-pub(crate) fn take(disk: &dyn Disk, now: Option<Micros>) -> Result<Box<dyn Lock>> {
-    disk.try_lock(PATH, &holder(now)).map_err(from_disk)
+pub(crate) fn take(disk: &dyn Disk, now: Option<Micros>) -> Result<WriteLock> {
+    let lock = disk.try_lock(PATH, &holder(now)).map_err(from_disk)?;
+    Ok(WriteLock(lock))
 }
 
 /// Process, command and time, for whoever finds it locked.

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use indelible_disk::{Disk, Lock, Open};
+use indelible_disk::{Disk, Open};
 use indelible_event::ids::{Micros, TenantId};
 use indelible_merkle::{Frontier, leaf_hash};
 use indelible_store::{Expected, Head, Kind, Result, RowOpener, Stored};
@@ -35,25 +35,15 @@ pub(crate) struct Opening {
     pub(crate) options: Options,
 }
 
-/// An open directory and its lock.
-pub(crate) struct Opened {
-    pub(crate) store: Store,
-    pub(crate) lock: Option<Box<dyn Lock>>,
-}
-
 impl Opening {
-    /// Opens the directory. `thorough`: with every byte of what is derived compared, and made again
-    /// where it is not what was written.
-    pub(crate) fn run(&self, (last_try, thorough): (bool, bool), tell: Tell<'_>) -> Result<Opened> {
+    /// Opens the directory, under its lock unless only for reading. `thorough`: with every byte of
+    /// what is derived compared, and made again where it is not what was written.
+    pub(crate) fn run(&self, (last_try, thorough): (bool, bool), tell: Tell<'_>) -> Result<Store> {
         let disk = Arc::clone(&self.disk);
         let format = Format::load(&*disk)?;
-        let lock = if self.options.read_only {
-            None
-        } else {
-            let lock = crate::lock::take(&*disk, self.options.now)?;
+        if !self.options.read_only {
             clean(&*disk)?;
-            Some(lock)
-        };
+        }
         let manifest = match Manifest::load(&*disk)? {
             Some(manifest) => manifest,
             None => crate::repair::find_segments(&*disk, &self.options, tell)?,
@@ -94,7 +84,7 @@ impl Opening {
                 }
             }
         }
-        Ok(Opened { store, lock })
+        Ok(store)
     }
 }
 

@@ -10,6 +10,7 @@ use roaring::RoaringBitmap;
 
 use crate::directory::Directory;
 use crate::failure::is_lost;
+use crate::frame::FILE_HEADER_BYTES;
 use crate::records::{Caches, RecordFile};
 use crate::segment::Segment;
 use crate::segment::column::CHUNK_ROWS;
@@ -211,8 +212,7 @@ impl PartRef {
         }
     }
 
-    /// Where records that are missing before a place should be: the file, and bytes of it that
-    /// cannot be read, if those are known.
+    /// Its file of records, and the bytes of it that may be damaged when nothing closer is known.
     pub(crate) fn damage(&self) -> Damage {
         match self {
             Self::Segment(segment) => {
@@ -223,13 +223,48 @@ impl PartRef {
                 }
             }
             Self::Tail(tail) => {
-                let bytes = tail.damaged.first().cloned().unwrap_or(0..0);
+                let all = tail.damaged.iter().cloned();
+                let bytes = all.reduce(|a, b| a.start..b.end).unwrap_or(0..0);
                 Damage {
                     file: tail.records.path.clone(),
                     bytes,
                 }
             }
         }
+    }
+
+    /// Stretches of its file that held records, or may have, and that were not read when it was
+    /// opened, in order. In a segment they reach from block to block.
+    pub(crate) fn unreadable(&self) -> Result<Vec<Range<u64>>> {
+        let segment = match self {
+            Self::Segment(segment) => segment,
+            Self::Tail(tail) => {
+                let bytes = tail.damaged.iter().filter(|bytes| !bytes.is_empty());
+                return Ok(bytes.cloned().collect());
+            }
+        };
+        let kept = segment.facts.file("records").map_or(0, |file| file.bytes);
+        let directory = &segment.columns()?.directory;
+        let holes = directory.holes();
+        let mut stretches = Vec::new();
+        let (mut end, mut row) = (FILE_HEADER_BYTES as u64, 0);
+        for block in &directory.blocks {
+            if holes.range_cardinality(row..block.row) > 0 {
+                stretches.push(end..block.at);
+            }
+            (end, row) = (block.at + u64::from(block.bytes), block.row);
+        }
+        if end < kept {
+            stretches.push(end..kept);
+        }
+        Ok(stretches)
+    }
+
+    /// What of [`PartRef::unreadable`] lies in `range`, from the first to the last.
+    pub(crate) fn unreadable_in(&self, range: Range<u64>) -> Result<Option<Range<u64>>> {
+        let inside = |bytes: &Range<u64>| range.start <= bytes.start && bytes.end <= range.end;
+        let all = self.unreadable()?.into_iter().filter(inside);
+        Ok(all.reduce(|a, b| a.start..b.end))
     }
 
     /// Where the personal rows from `row` on start in the file, and what finds them where that is

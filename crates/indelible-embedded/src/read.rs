@@ -13,12 +13,13 @@ use indelible_store::{Error, Handle, Kind, Result, SealedValue, Stored, StoredRe
 use crate::block::{Block, SealedRef};
 use crate::directory::BlockPlace;
 use crate::failure::{corrupt, is_lost};
-use crate::part::PartRef;
+use crate::part::{PERSONAL_AT_ONCE, PartRef};
 use crate::records::CachedRow;
 use crate::segment::ids::IdKey;
 use crate::segment::tiles::LEVEL_MIN;
 use crate::store::Store;
-use crate::tail::NOWHERE;
+use crate::tail::{NOWHERE, PersonalPlace};
+use crate::unread::place_of;
 
 /// A visitor of records.
 pub(crate) type Visit<'a> = &'a mut dyn FnMut(Stored<'_>) -> ControlFlow<()>;
@@ -79,8 +80,8 @@ impl Store {
             for piece in pieces(part, tenant, *next..end)? {
                 let range = *next..piece.first_seq;
                 if !range.is_empty() {
+                    let place = place_of(&self.view(), tenant, &range)?;
                     *next = piece.first_seq;
-                    let place = part.damage();
                     if visit(Stored::Damaged { range, place }).is_break() {
                         return Ok(());
                     }
@@ -91,13 +92,9 @@ impl Store {
             }
         }
         if *next < end {
-            let file = String::from("journal");
-            let place = self.view().parts.last().map(PartRef::damage);
-            let place = place.unwrap_or(Damage { file, bytes: 0..0 });
-            let _ = visit(Stored::Damaged {
-                range: *next..end,
-                place,
-            });
+            let range = *next..end;
+            let place = place_of(&self.view(), tenant, &range)?;
+            let _ = visit(Stored::Damaged { range, place });
         }
         Ok(())
     }
@@ -110,18 +107,20 @@ impl Store {
         next: &mut u64,
         visit: Visit<'_>,
     ) -> Result<ControlFlow<()>> {
-        let opened = part
-            .records()
-            .and_then(|records| records.block(&self.caches, &piece.place));
+        let from = piece.place.at;
+        let bytes = from..from + u64::from(piece.place.bytes);
+        let file = part.damage().file;
+        // Without the file, all of it is missing.
+        let (opened, place) = match part.records() {
+            Ok(records) => (
+                records.block(&self.caches, &piece.place),
+                Damage { file, bytes },
+            ),
+            Err(error) => (Err(error), part.damage()),
+        };
         let block = match opened {
             Ok(block) => block,
             Err(error) if is_lost(&error) => {
-                let from = piece.place.at;
-                let bytes = from..from + u64::from(piece.place.bytes);
-                let place = Damage {
-                    bytes,
-                    ..part.damage()
-                };
                 *next = piece.end();
                 let range = piece.first_seq..piece.end();
                 return Ok(visit(Stored::Damaged { range, place }));
@@ -145,7 +144,7 @@ impl Store {
             } else {
                 Stored::Damaged {
                     range: sequence_number..sequence_number + 1,
-                    place: part.damage(),
+                    place: place.clone(),
                 }
             };
             *next = sequence_number + 1;
@@ -222,14 +221,15 @@ impl Store {
         for ((read, place), number) in rows.into_iter().zip(places).zip(number..) {
             let handle = read.handle;
             let Some(row) = read.row else {
-                let damage = || match place.at {
-                    NOWHERE => part.damage(),
-                    _ => Damage {
-                        bytes: read.bytes,
-                        ..part.damage()
-                    },
-                };
-                asked.get_or_insert_with(|| Err((handle, damage())));
+                if asked.is_none() {
+                    let bytes = match place.at {
+                        NOWHERE => lost_row(part, number)?,
+                        _ => Some(read.bytes),
+                    };
+                    let mut place = part.damage();
+                    place.bytes = bytes.unwrap_or(place.bytes);
+                    asked = Some(Err((handle, place)));
+                }
                 continue;
             };
             let value = SealedValue {
@@ -371,6 +371,19 @@ impl Store {
         );
         Err(Error::new(Kind::Corrupt, said))
     }
+}
+
+/// The bytes of a file in which the personal row `number` stood, which no frame has that can be
+/// read.
+fn lost_row(part: &PartRef, number: u32) -> Result<Option<Range<u64>>> {
+    let some = u32::try_from(PERSONAL_AT_ONCE).unwrap_or(u32::MAX);
+    let first = number.saturating_sub(some);
+    let known = |place: &PersonalPlace| place.at != NOWHERE;
+    let before = part.personal(first)?.into_iter();
+    let before = before.take((number - first) as usize).rfind(known);
+    let behind = part.personal(number)?.into_iter().find(known);
+    let from = before.map_or(0, |place| place.at);
+    part.unreadable_in(from..behind.map_or(u64::MAX, |place| place.at))
 }
 
 /// Where the records of a range lie in a part, block by block, in order.

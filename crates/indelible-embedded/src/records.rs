@@ -64,6 +64,12 @@ impl Caches {
         self.personal.lock().get(&key).cloned()
     }
 
+    /// Forgets what was read of files of records.
+    pub(crate) fn clear(&self) {
+        self.blocks.lock().clear();
+        self.personal.lock().clear();
+    }
+
     /// Keeps a personal row.
     pub(crate) fn keep_personal(&self, key: (u64, u32), row: CachedRow) {
         let mut kept = self.personal.lock();

@@ -179,8 +179,8 @@ impl Store {
     }
 
     /// Makes derived files of a segment again, and says whether they were written. They are made in
-    /// memory by a directory opened for reading, and from records of which some are damaged: what is
-    /// known of these would be lost.
+    /// memory by a directory opened for reading, and from records of which some are damaged: what
+    /// is known of these would be lost.
     pub(crate) fn rebuild(
         &self,
         segment: &SegmentFacts,
@@ -312,6 +312,18 @@ impl Store {
         };
         let lost = self.lost(&segment.facts, &replayed);
         self.rebuild_in_memory(&segment.facts, &[name], &replayed.tail, &lost)
+    }
+
+    /// Paths of the derived files that were made again in memory and can be made again for good.
+    pub(crate) fn made_in_memory(&self) -> Vec<String> {
+        let segments = self.segments().into_iter();
+        let mendable = segments.filter(|segment| segment.unfiled.is_empty());
+        let paths = mendable.flat_map(|segment| {
+            let made = MADE.into_iter().filter(|name| segment.is_made(name));
+            let paths: Vec<_> = made.map(|name| path_of(&segment.facts, name)).collect();
+            paths
+        });
+        paths.collect()
     }
 
     /// The segment as it is shown.

@@ -189,6 +189,9 @@ impl Store {
             parts.splice(at..end, [PartRef::Segment(Arc::new(segment))]);
         }
         *view = Arc::new(View { parts });
+        drop(view);
+        // Damage that is known is in another file now.
+        drop(self.unread.lock().take_if(|known| !known.is_empty()));
     }
 }
 

@@ -3,7 +3,13 @@
 //! redb does its own journalling and checksums; here are only the adapter to the disk, versions
 //! (eight little-endian bytes before each value) and reading beside a writer: since redb keeps a
 //! file to itself, a reader copies the file into memory while its header stands still.
+//!
+//! redb compares checksums only when it is told to (`Database::check_integrity`) and panics over
+//! bytes that are not its own. So every opening, for reading or writing, first checks a copy in
+//! memory, and all calls go through [`contained`]: damage is an error, and a damaged file is never
+//! written to.
 
+use std::cell::Cell;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -38,7 +44,9 @@ type Table = TableDefinition<'static, &'static [u8], &'static [u8]>;
 /// How the file is opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StateMode {
-    /// For reading and writing, by one process; made when it is missing.
+    /// As [`StateMode::Write`], and made when it is missing: with its ledger, never later.
+    Create,
+    /// For reading and writing, by one process.
     Write,
     /// A copy of it as it is now, for reading only, beside a writer or not.
     Read,
@@ -53,10 +61,10 @@ pub struct RedbState {
     database: Mutex<Option<Arc<Database>>>,
 }
 
-/// Opens the state file at `path`.
+/// Opens the state file at `path`, having compared every page in use with its checksum.
 ///
 /// # Errors
-/// [`Kind::NotFound`] for a missing file opened for reading; [`Kind::Corrupt`] when it is none.
+/// [`Kind::NotFound`] for a missing file; [`Kind::Corrupt`] when it is not what was written.
 pub fn open_state(disk: Arc<dyn Disk>, path: &str, mode: StateMode) -> Result<RedbState> {
     let state = RedbState {
         disk,
@@ -76,7 +84,7 @@ impl RedbState {
             return Ok(Arc::clone(database));
         }
         let database = match self.mode {
-            StateMode::Write => self.open_file()?,
+            StateMode::Create | StateMode::Write => self.open_file()?,
             StateMode::Read => self.open_copy()?,
         };
         let database = Arc::new(database);
@@ -95,46 +103,47 @@ impl RedbState {
     fn open_file(&self) -> Result<Database> {
         let disk = &*self.disk;
         if disk.len(&self.path).map_err(from_disk)?.is_none() {
-            let dir = indelible_disk::parent(&self.path);
-            if !dir.is_empty() {
-                disk.create_dir_all(dir).map_err(from_disk)?;
-                disk.sync_dir(indelible_disk::parent(dir))
-                    .map_err(from_disk)?;
+            if self.mode != StateMode::Create {
+                return Err(self.missing());
             }
-            let fresh = format!("{}.new", self.path);
-            crate::seal::remove_file(disk, &fresh)?;
-            let file = disk.open(&fresh, Open::New).map_err(from_disk)?;
-            drop(self.build(FileBackend(file))?);
-            // If we die here the file has no name that is looked for, and is made again.
-            disk.rename(&fresh, &self.path).map_err(from_disk)?;
-            disk.sync_dir(dir).map_err(from_disk)?;
-        }
-        self.rewrite_after_failure()?;
-        let file = disk.open(&self.path, Open::Write).map_err(from_disk)?;
-        self.build(FileBackend(file))
-    }
-
-    /// Writes a file that was not closed properly anew. After a failed sync the system may go on to
-    /// show pages that are not on the disk and that no later sync brings there; what is built on
-    /// them would be lost with the power. A copy is on the disk as a whole.
-    fn rewrite_after_failure(&self) -> Result<()> {
-        let disk = &*self.disk;
-        let file = disk.open(&self.path, Open::Read).map_err(from_disk)?;
-        let flags = header(&*file)?
-            .get(FLAGS_AT)
-            .copied()
-            .unwrap_or(RECOVERY_REQUIRED);
-        drop(file);
-        if flags & RECOVERY_REQUIRED == 0 {
-            return Ok(());
+            self.make()?;
         }
         let bytes = disk.read(&self.path).map_err(from_disk)?;
-        // If we die here or in it, the old file is still there and this is done again.
-        disk.replace(&self.path, &bytes).map_err(from_disk)
+        self.guarded(|| self.verified(&bytes).map(drop))?;
+        // A file that was not closed properly is written anew. After a failed sync the system may
+        // go on to show pages that are not on the disk and that no later sync brings there; what is
+        // built on them would be lost with the power. A copy is on the disk as a whole.
+        let flags = bytes.get(FLAGS_AT).copied().unwrap_or(RECOVERY_REQUIRED);
+        if flags & RECOVERY_REQUIRED != 0 {
+            // If we die here or in it, the old file is still there and this is done again.
+            disk.replace(&self.path, &bytes).map_err(from_disk)?;
+        }
+        let file = disk.open(&self.path, Open::Write).map_err(from_disk)?;
+        self.guarded(|| self.build(FileBackend(file)))
+    }
+
+    fn make(&self) -> Result<()> {
+        let disk = &*self.disk;
+        let dir = indelible_disk::parent(&self.path);
+        if !dir.is_empty() {
+            disk.create_dir_all(dir).map_err(from_disk)?;
+            disk.sync_dir(indelible_disk::parent(dir))
+                .map_err(from_disk)?;
+        }
+        let fresh = format!("{}.new", self.path);
+        crate::seal::remove_file(disk, &fresh)?;
+        let file = disk.open(&fresh, Open::New).map_err(from_disk)?;
+        self.guarded(|| self.build(FileBackend(file)).map(drop))?;
+        // If we die here the file has no name that is looked for, and is made again.
+        disk.rename(&fresh, &self.path).map_err(from_disk)?;
+        disk.sync_dir(dir).map_err(from_disk)
     }
 
     /// A copy in memory, taken while the header did not change.
     fn open_copy(&self) -> Result<Database> {
+        if self.disk.len(&self.path).map_err(from_disk)?.is_none() {
+            return Err(self.missing());
+        }
         let file = self.disk.open(&self.path, Open::Read).map_err(from_disk)?;
         for _ in 0..COPIES_MAX {
             let before = header(&*file)?;
@@ -142,33 +151,53 @@ impl RedbState {
             if bytes.get(..before.len()) != Some(&before) || header(&*file)? != before {
                 continue;
             }
-            let memory = InMemoryBackend::new();
-            let copied = memory
-                .set_len(bytes.len() as u64)
-                .and_then(|()| memory.write(0, &bytes));
-            copied.map_err(|e| self.failed("copy", redb::Error::Io(e)))?;
-            return self.build(memory);
+            return self.guarded(|| self.verified(&bytes));
         }
         let said = format!("{} keeps changing: try again", self.path);
         Err(Error::new(Kind::Unavailable, said))
     }
 
-    fn build(&self, backend: impl StorageBackend) -> Result<Database> {
-        self.guarded(|| {
-            Builder::new()
-                .set_cache_size(CACHE_BYTES)
-                .create_with_backend(backend)
-                .map_err(|e| self.failed("open", e))
-        })
+    /// A database in memory of these bytes, every page of which is what was written. Nothing else
+    /// can go wrong in memory, so every error is damage.
+    fn verified(&self, bytes: &[u8]) -> Result<Database> {
+        // redb takes an empty file for a new one.
+        if bytes.is_empty() {
+            return Err(self.damaged());
+        }
+        let memory = InMemoryBackend::new();
+        let copied = memory
+            .set_len(bytes.len() as u64)
+            .and_then(|()| memory.write(0, bytes));
+        copied.map_err(|e| self.failed("copy", redb::Error::Io(e)))?;
+        let mut database = builder()
+            .create_with_backend(memory)
+            .map_err(|e| self.damaged().caused_by(e))?;
+        match database.check_integrity() {
+            Ok(true) => Ok(database),
+            Ok(false) => Err(self.damaged()),
+            Err(error) => Err(self.damaged().caused_by(error)),
+        }
     }
 
-    /// Runs what reads pages of the file. redb takes some of them at their word and panics over
-    /// bytes that are not what it wrote; to a caller that is damage like any other.
+    fn build(&self, backend: impl StorageBackend) -> Result<Database> {
+        builder()
+            .create_with_backend(backend)
+            .map_err(|e| self.failed("open", e))
+    }
+
+    /// Runs what calls redb: a panic of its is damage like any other.
     fn guarded<T>(&self, act: impl FnOnce() -> Result<T>) -> Result<T> {
-        catch_unwind(AssertUnwindSafe(act)).unwrap_or_else(|_| {
-            let said = format!("{} is damaged: restore it from a backup", self.path);
-            Err(Error::new(Kind::Corrupt, said))
-        })
+        contained(act).unwrap_or_else(|| Err(self.damaged()))
+    }
+
+    fn damaged(&self) -> Error {
+        let said = format!("{} is damaged: restore it from a backup", self.path);
+        Error::new(Kind::Corrupt, said)
+    }
+
+    fn missing(&self) -> Error {
+        let said = format!("{} is missing: restore it from a backup", self.path);
+        Error::new(Kind::NotFound, said)
     }
 
     fn failed(&self, doing: &str, error: impl Into<redb::Error>) -> Error {
@@ -192,32 +221,16 @@ impl RedbState {
     /// Lets the next use open the file again: after an error of the disk redb takes no more calls.
     fn reset(&self, error: Error) -> Error {
         if error.kind() != Kind::Conflict {
-            *self.database.lock() = None;
+            self.let_go();
         }
         error
     }
 
-    /// Checks every page; `false` when something was not as it was written, and was put right as
-    /// far as that goes.
-    ///
-    /// # Errors
-    /// [`Kind::Corrupt`] when it cannot be put right; [`Kind::Unavailable`] while calls are under
-    /// way.
-    pub fn check(&self) -> Result<bool> {
-        drop(self.database()?);
-        let mut slot = self.database.lock();
-        let Some(database) = slot.as_mut().and_then(Arc::get_mut) else {
-            let said = format!("{} is in use: check it when it is not", self.path);
-            return Err(Error::new(Kind::Unavailable, said));
-        };
-        let checked = self.guarded(|| {
-            let checked = database.check_integrity();
-            checked.map_err(|e| self.failed("check", e))
-        });
-        if checked.is_err() {
-            *slot = None;
-        }
-        checked
+    /// Closes the file, which redb writes to.
+    fn let_go(&self) {
+        let database = self.database.lock().take();
+        // What is lost by a panic here is found by the next opening.
+        let _ = contained(|| drop(database));
     }
 
     fn try_get(&self, space: &'static str, key: &[u8]) -> Result<Option<(Vec<u8>, Version)>> {
@@ -319,6 +332,37 @@ impl RedbState {
             Error::new(Kind::UnknownOutcome, said).caused_by(error)
         })
     }
+}
+
+impl Drop for RedbState {
+    fn drop(&mut self) {
+        self.let_go();
+    }
+}
+
+thread_local! {
+    /// How many calls of [`contained`] this thread is in.
+    static DEPTH: Cell<u32> = const { Cell::new(0) };
+}
+
+/// Runs `act`; `None` when it panicked.
+fn contained<T>(act: impl FnOnce() -> T) -> Option<T> {
+    DEPTH.set(DEPTH.get() + 1);
+    let result = catch_unwind(AssertUnwindSafe(act));
+    DEPTH.set(DEPTH.get() - 1);
+    result.ok()
+}
+
+/// Whether a panic of this thread now is one over damaged bytes of a state file, which becomes an
+/// error: for a program's panic hook, which need not tell it.
+pub fn is_panic_contained() -> bool {
+    DEPTH.get() > 0
+}
+
+fn builder() -> Builder {
+    let mut builder = Builder::new();
+    builder.set_cache_size(CACHE_BYTES);
+    builder
 }
 
 fn header(file: &dyn DiskFile) -> Result<Vec<u8>> {

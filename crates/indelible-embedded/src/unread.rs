@@ -13,55 +13,44 @@ use indelible_proof::finding::Place as Damage;
 use indelible_store::{Result, Unread};
 
 use crate::directory::Directory;
-use crate::part::PartRef;
+use crate::part::{PartRef, View};
 use crate::store::Store;
 
 /// What is found out going through the parts in order.
 #[derive(Default)]
 struct Walk {
     next: BTreeMap<TenantId, u64>,
-    unread: Vec<Unread>,
-    /// Records that are missing in logs, and rows that cannot be read.
-    missing: u64,
+    gaps: Vec<(TenantId, Range<u64>)>,
+    /// Rows that cannot be read.
     holes: u64,
-    /// Where rows are that cannot be read.
-    places: Vec<Damage>,
 }
 
 impl Walk {
     /// The log goes on at `range`.
-    fn meet(&mut self, tenant: &TenantId, range: &Range<u64>, place: &Damage) {
+    fn meet(&mut self, tenant: &TenantId, range: &Range<u64>) {
         let next = self.next.entry(tenant.clone()).or_insert(0);
         let gap = *next..range.start;
         *next = range.end.max(*next);
         if !gap.is_empty() {
-            self.missing += gap.end - gap.start;
-            self.unread.push(Unread {
-                log: Some((tenant.clone(), gap)),
-                place: place.clone(),
-            });
+            self.gaps.push((tenant.clone(), gap));
         }
     }
 
-    fn part(&mut self, directory: &Directory, place: &Damage) {
+    fn part(&mut self, directory: &Directory) {
         for (number, part) in (0_u32..).zip(&directory.tenants) {
             let Some(range) = directory.sequence(number) else {
                 continue;
             };
             if range.end - range.start == u64::from(part.rows) {
-                self.meet(&part.tenant, &range, place);
+                self.meet(&part.tenant, &range);
                 continue;
             }
             for (rows, first) in directory.rows_between(number, range) {
                 let end = first + u64::from(rows.end - rows.start);
-                self.meet(&part.tenant, &(first..end), place);
+                self.meet(&part.tenant, &(first..end));
             }
         }
-        let rows = directory.holes().len();
-        if rows > 0 {
-            self.holes += rows;
-            self.places.push(place.clone());
-        }
+        self.holes += directory.holes().len();
     }
 }
 
@@ -83,7 +72,7 @@ impl Store {
         Ok(found)
     }
 
-    fn find_unread(&self) -> Result<Vec<Unread>> {
+    pub(crate) fn find_unread(&self) -> Result<Vec<Unread>> {
         // Before the parts: what is appended meanwhile is in these first.
         let heads: Vec<_> = {
             let heads = self.heads.read();
@@ -93,40 +82,76 @@ impl Store {
         let mut walk = Walk::default();
         let view = self.view();
         for part in &view.parts {
-            let place = part.damage();
-            part.with(|part| part.directory().map(|d| walk.part(d, &place)))?;
+            part.with(|part| part.directory().map(|directory| walk.part(directory)))?;
         }
-        let file = String::from("journal");
-        let last = view.parts.last().map(PartRef::damage);
-        let last = last.unwrap_or(Damage { file, bytes: 0..0 });
         for (tenant, size) in heads {
-            walk.meet(&tenant, &(size..size), &last);
+            walk.meet(&tenant, &(size..size));
         }
-        let mut unread = walk.unread;
+        let (mut unread, mut missing) = (Vec::new(), 0);
+        for (tenant, gap) in walk.gaps {
+            missing += gap.end - gap.start;
+            let place = place_of(&view, &tenant, &gap)?;
+            let log = Some((tenant, gap));
+            unread.push(Unread { log, place });
+        }
         // The logs that the rest belongs to end in it, or before.
-        if walk.holes > walk.missing {
-            unread.extend(walk.places.into_iter().map(Unread::somewhere));
-        }
+        let holes = walk.holes > missing;
         for part in &view.parts {
-            unread.extend(behind(part)?.map(Unread::somewhere));
+            let end = part.with(|part| part.directory().map(end_of))?;
+            for bytes in part.unreadable()? {
+                if holes || bytes.start >= end {
+                    let file = part.damage().file;
+                    unread.push(Unread::somewhere(Damage { file, bytes }));
+                }
+            }
         }
         Ok(unread)
     }
 }
 
-/// Bytes behind the last record that may have been records, in a tail or what it was sealed as.
-fn behind(part: &PartRef) -> Result<Option<Damage>> {
-    let file = part.damage().file;
-    let end = part.with(|part| -> Result<u64> {
-        let end = part.directory()?.blocks.last();
-        Ok(end.map_or(0, |block| block.at + u64::from(block.bytes)))
-    })?;
-    let bytes = match part {
-        PartRef::Segment(segment) => {
-            let kept = segment.facts.file("records").map_or(0, |file| file.bytes);
-            Some(end..kept).filter(|bytes| !bytes.is_empty())
+/// The byte after the last block.
+fn end_of(directory: &Directory) -> u64 {
+    let last = directory.blocks.last();
+    last.map_or(0, |block| block.at + u64::from(block.bytes))
+}
+
+/// Where records stood that no file has: what cannot be read between those of their log before and
+/// behind them. Where there are several such stretches of a file, from the first to the last.
+pub(crate) fn place_of(view: &View, tenant: &TenantId, gap: &Range<u64>) -> Result<Damage> {
+    let (mut from, mut to) = ((0, 0), (view.parts.len().saturating_sub(1), u64::MAX));
+    for (at, part) in view.parts.iter().enumerate() {
+        let (before, behind) = part.with(|part| -> Result<_> {
+            let directory = part.directory()?;
+            let Some(number) = directory.find(tenant) else {
+                return Ok((None, None));
+            };
+            let block = |row| directory.block_of(row).map(|(_, block)| block);
+            let before = directory.rows_between(number, 0..gap.start).next_back();
+            let before = before.and_then(|(rows, _)| block(rows.end.saturating_sub(1)));
+            let behind = directory.rows_between(number, gap.end..u64::MAX).next();
+            let behind = behind.and_then(|(rows, _)| block(rows.start));
+            Ok((
+                before.map(|block| block.at + u64::from(block.bytes)),
+                behind.map(|block| block.at),
+            ))
+        })?;
+        from = before.map_or(from, |byte| (at, byte));
+        if let Some(byte) = behind {
+            to = (at, byte);
+            break;
         }
-        PartRef::Tail(tail) => tail.damaged.last().cloned().filter(|b| b.start >= end),
-    };
-    Ok(bytes.map(|bytes| Damage { file, bytes }))
+    }
+    for (at, part) in view.parts.iter().enumerate() {
+        if (from.0..=to.0).contains(&at) {
+            let start = if at == from.0 { from.1 } else { 0 };
+            let end = if at == to.0 { to.1 } else { u64::MAX };
+            if let Some(bytes) = part.unreadable_in(start..end)? {
+                let file = part.damage().file;
+                return Ok(Damage { file, bytes });
+            }
+        }
+    }
+    let (file, bytes) = (String::from("journal"), 0..0);
+    let part = view.parts.get(to.0);
+    Ok(part.map_or(Damage { file, bytes }, PartRef::damage))
 }

@@ -248,6 +248,11 @@ fn a_locked_directory_says_who_holds_it() {
 fn other_directories_are_refused_with_advice() {
     let disk = FaultyDisk::new(0);
     assert_eq!(open_as(&disk, false).err().unwrap().kind(), Kind::NotFound);
+    disk.replace("notes.txt", b"somebody's").unwrap();
+    let used = Embedded::create(&disk, [1; 16], [2; 16], Micros(0)).unwrap_err();
+    assert_eq!(used.kind(), Kind::Invalid);
+    assert!(used.to_string().contains("notes.txt"), "{used}");
+    disk.remove("notes.txt").unwrap();
     Embedded::create(&disk, [1; 16], [2; 16], Micros(0)).unwrap();
     let again = Embedded::create(&disk, [3; 16], [4; 16], Micros(0)).unwrap_err();
     assert_eq!(again.kind(), Kind::Invalid);

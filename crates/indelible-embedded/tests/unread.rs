@@ -176,7 +176,7 @@ fn an_index_made_again_from_damaged_records_passes_over_none_of_them() {
                             for unread in ledger.unread(query).unwrap() {
                                 match unread.log {
                                     Some((log, range)) => {
-                                        lacks.retain(|(t, seq)| *t != log || !range.contains(seq))
+                                        lacks.retain(|(t, seq)| *t != log || !range.contains(seq));
                                     }
                                     None => lacks.clear(),
                                 }

@@ -51,8 +51,8 @@ pub struct Summary {
     pub damaged: u64,
     /// Records with values whose stored bytes changed: given without any disclosures.
     pub damaged_values: u64,
-    /// The published head it ends at, with its signed checkpoint.
-    pub head: PublishedHead,
+    /// How many records of the log it is about: it ends before this number.
+    pub size: u64,
 }
 
 /// The newest published head of a tenant's log.
@@ -71,28 +71,32 @@ pub fn published_head(stores: &Stores, tenant: &TenantId) -> Result<PublishedHea
     })
 }
 
-/// Gives everything up to the newest published head to `give`, until it breaks off.
+/// Gives everything up to a published head to `give`, until it breaks off; without one, up to the
+/// head that is stored.
 ///
 /// # Errors
-/// As [`published_head`] and the stores.
+/// [`Kind::NotFound`] when there is no such tenant; else as the stores.
 pub fn export(
     stores: &Stores,
     keyring: &Keyring,
     tenant: &TenantId,
+    head: Option<&PublishedHead>,
     give: &mut dyn FnMut(Exported<'_>) -> ControlFlow<()>,
 ) -> Result<Summary> {
-    let head = published_head(stores, tenant)?;
-    let end = head.size;
+    let size = match head {
+        Some(head) => head.size,
+        None => stored_size(stores, tenant)?,
+    };
     let mut summary = Summary {
         records: 0,
         disclosures: 0,
         closed: 0,
         damaged: 0,
         damaged_values: 0,
-        head,
+        size,
     };
     let mut failed = None;
-    stores.ledger.read(tenant, 0..end, &mut |stored| {
+    stores.ledger.read(tenant, 0..size, &mut |stored| {
         let record = match stored {
             Stored::Record(record) => record,
             Stored::Damaged { range, place } => {
@@ -122,6 +126,13 @@ pub fn export(
         }
     })?;
     failed.map_or(Ok(summary), Err)
+}
+
+fn stored_size(stores: &Stores, tenant: &TenantId) -> Result<u64> {
+    let head = stores.ledger.head(tenant)?;
+    let head =
+        head.ok_or_else(|| Error::new(Kind::NotFound, format!("there is no tenant {tenant}")))?;
+    Ok(head.frontier.size())
 }
 
 type Joined = (Vec<DisclosureLine>, bool, Vec<u8>);

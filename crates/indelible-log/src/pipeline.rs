@@ -21,6 +21,9 @@ use crate::sequence::Sequencer;
 
 /// Groups between the sequencer and the disk.
 const PIPELINE_DEPTH: usize = 2;
+/// Work that is worth a group of its own while another is being committed. What is less waits for
+/// it: it could not be durable earlier, and what arrives meanwhile shares its sync.
+const GROUP_WORTH: usize = 128;
 /// Attempts of an event whose commit conflicts or has an unknown outcome.
 const ATTEMPTS_MAX: u32 = 5;
 
@@ -197,11 +200,17 @@ impl Run {
         let mut failed: Vec<Done> = Vec::new();
         let mut blocked = false;
         loop {
-            let Some(done) = self.receive(blocked || !failed.is_empty()) else {
+            let least = if blocked || !failed.is_empty() {
+                usize::MAX
+            } else {
+                self.least()
+            };
+            let Some(done) = self.receive(least) else {
                 return;
             };
             for done in done {
                 self.in_flight -= 1;
+                blocked = false;
                 match done {
                     Done::Committed => self.sequencer.committed(),
                     other => failed.push(other),
@@ -210,12 +219,10 @@ impl Run {
             if !failed.is_empty() {
                 if self.in_flight == 0 {
                     self.rebuild(std::mem::take(&mut failed));
-                    blocked = false;
                 }
                 continue;
             }
-            if self.in_flight >= PIPELINE_DEPTH {
-                blocked = true;
+            if self.waiting.len() < self.least() {
                 continue;
             }
             let before = self.waiting.len();
@@ -225,7 +232,6 @@ impl Run {
                 blocked = self.waiting.len() == before && self.in_flight > 0;
                 continue;
             }
-            blocked = false;
             self.in_flight += 1;
             if self.groups.send(group).is_err() {
                 return;
@@ -233,15 +239,20 @@ impl Run {
         }
     }
 
-    /// Waits for something to do. `blocked`: only a finished group can help. `None`: all is done.
-    fn receive(&mut self, blocked: bool) -> Option<Vec<Done>> {
+    /// How much has to wait for the next group to be built.
+    fn least(&self) -> usize {
+        match self.in_flight {
+            0 => 1,
+            PIPELINE_DEPTH.. => usize::MAX,
+            _ => GROUP_WORTH,
+        }
+    }
+
+    /// Waits for a finished group, or until `least` is waiting. `None`: all is done.
+    fn receive(&mut self, least: usize) -> Option<Vec<Done>> {
         let mut inbox = self.mailbox.lock();
         loop {
-            if !inbox.done.is_empty() {
-                break;
-            }
-            let nothing = inbox.items.is_empty() && self.waiting.is_empty();
-            if !(blocked || nothing) {
+            if !inbox.done.is_empty() || self.waiting.len() + inbox.items.len() >= least {
                 break;
             }
             if inbox.closed
@@ -258,8 +269,8 @@ impl Run {
                 .unwrap_or_else(PoisonError::into_inner);
         }
         // The queue counts until its items are taken, so what waits here is bounded by it too.
-        if self.waiting.is_empty() {
-            std::mem::swap(&mut self.waiting, &mut inbox.items);
+        if self.waiting.len() < GROUP_WORTH {
+            self.waiting.append(&mut inbox.items);
             inbox.bytes = 0;
             self.mailbox.room.notify_all();
         }

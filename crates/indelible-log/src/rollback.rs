@@ -3,9 +3,10 @@
 //! Cutting the tail off a chain leaves a valid chain; only what was kept elsewhere shows it. The
 //! published heads stand in the state store, the signer's last checkpoint outside of it.
 
+use indelible_event::TenantId;
 use indelible_merkle::root_at;
 use indelible_proof::checkpoint::Checkpoint;
-use indelible_proof::finding::{Finding, FindingKind, Span};
+use indelible_proof::finding::{Finding, FindingKind, Place, Span};
 use indelible_store::{Kind, Ledger, Result, State};
 
 use crate::extend::registry_root;
@@ -48,6 +49,35 @@ pub(crate) fn registry_finding(
     }))
 }
 
+/// Records at the end of a log that cannot be read any more.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lost {
+    /// Whose log.
+    pub tenant: TenantId,
+    /// Which were published and are not there.
+    pub records: Span,
+    /// The bytes in which they stood.
+    pub place: Place,
+}
+
+/// Where the records stood that were published and are not among the first `size`, if there are
+/// bytes that may have held them: that damage is why the log is short.
+pub(crate) fn lost_tail(
+    ledger: &dyn Ledger,
+    size: u64,
+    published: &PublishedHead,
+) -> Result<Option<Lost>> {
+    if size >= published.size {
+        return Ok(None);
+    }
+    let place = ledger.unplaced()?.pop();
+    Ok(place.map(|place| Lost {
+        tenant: published.tenant.clone(),
+        records: Span::new(size, published.size - 1),
+        place,
+    }))
+}
+
 /// Compares a tenant's stored log with its published head.
 pub(crate) fn head_finding(
     ledger: &dyn Ledger,
@@ -61,6 +91,14 @@ pub(crate) fn head_finding(
         Err(e) => return Err(e),
     };
     let size = head.as_ref().map_or(0, |head| head.frontier.size());
+    if let Some(Lost { records, place, .. }) = lost_tail(ledger, size, published)? {
+        let message = "the stored bytes are not those that were written";
+        let finding = Finding::new(FindingKind::Corrupt, message)
+            .tenant(tenant.as_str())
+            .records(records)
+            .place(place.file, place.bytes);
+        return Ok(Some(finding));
+    }
     if size < published.size {
         let message = format!(
             "{} records were published and {size} are here",

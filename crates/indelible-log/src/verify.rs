@@ -4,17 +4,16 @@
 //! The verifier itself is `indelible-proof`'s and is the one that checks an export elsewhere; here
 //! it is fed from the stores.
 
-use std::collections::BTreeMap;
-use std::ops::ControlFlow;
+use std::ops::{ControlFlow, Range};
 
 use indelible_event::{EventView, LeafView, TenantId};
 use indelible_merkle::{Frontier, leaf_hash};
 use indelible_proof::checkpoint::{Checkpoint, SignedCheckpoint};
-use indelible_proof::finding::{Finding, FindingKind, Place, Span};
+use indelible_proof::finding::{Finding, FindingKind, Span};
 use indelible_proof::note::VerifierKey;
 use indelible_proof::registry::Snapshot;
 use indelible_proof::verify::{Expected, LogIdentity, LogVerifier, Trust, Verdict};
-use indelible_store::{Error, Kind, Result, Stored, StoredRecord};
+use indelible_store::{Kind, Result, Stored, StoredRecord};
 
 use crate::disclose::disclose;
 use crate::keyring::Keyring;
@@ -23,15 +22,29 @@ use crate::prove::Newest;
 use crate::registry::{
     Identity, PublishedHead, SNAPSHOTS, log_row, published_heads, row, snapshot_key, staged,
 };
-use crate::rollback::{head_finding, registry_finding};
+use crate::rollback::{head_finding, lost_tail, registry_finding};
+
+pub use crate::rollback::Lost;
+
+/// What the signer keeps, as far as it is known here.
+#[derive(Clone, Debug, Default)]
+pub enum Kept {
+    /// The last checkpoint of the registry that it signed.
+    Checkpoint(Checkpoint),
+    /// Nothing: it has signed nothing, else its memory is gone.
+    Nothing,
+    /// The signer's memory is not here, so that nothing is compared with it.
+    #[default]
+    Elsewhere,
+}
 
 /// What the caller trusts that does not come from the stores.
 #[derive(Clone, Debug, Default)]
 pub struct Anchors {
     /// The registry's verifier key, got from elsewhere.
     pub key: Option<VerifierKey>,
-    /// What the signer keeps: the last checkpoint of the registry that it signed.
-    pub kept: Option<Checkpoint>,
+    /// What the signer keeps.
+    pub kept: Kept,
     /// A checkpoint of a log that somebody kept; compared with the log whose id it names.
     pub checkpoint: Option<SignedCheckpoint>,
     /// Whether personal values are opened and compared with their commitments.
@@ -61,8 +74,10 @@ pub fn verify_log(
         Err(e) if e.kind() == Kind::Corrupt => u64::MAX,
         Err(e) => return Err(e),
     };
-    if let Some(published) = published(stores, tenant)? {
-        note_published(&mut verifier, stores, tenant, &published, anchors)?;
+    let published = readable(published(stores, tenant))?.flatten();
+    let mut unread = None;
+    if let Some(published) = &published {
+        unread = note_published(&mut verifier, stores, tenant, published, anchors)?;
     }
     if let Some(signed) = &anchors.checkpoint {
         note_given(&mut verifier, stores, tenant, signed, anchors)?;
@@ -72,80 +87,46 @@ pub fn verify_log(
         verifier.expect_disclosures();
     }
     let mut failed = None;
-    let mut damage = None;
-    let mut unread = UnreadValues::default();
+    let mut end = 0;
     stores.ledger.read(tenant, 0..size, &mut |stored| {
         match stored {
             Stored::Record(record) => {
-                tell_damage(&mut verifier, damage.take());
+                let number = record.sequence_number;
                 if let Some(place) = record.unread {
-                    unread.meet(&mut verifier, record.sequence_number, place);
+                    verifier.damaged_value(number, place);
                 } else if values
                     && let Err(e) = give_values(&mut verifier, keyring, tenant, &record)
                 {
                     failed = Some(e);
                     return ControlFlow::Break(());
                 }
-                let number = record.sequence_number;
                 let expected = Expected {
                     sequence_number: Some(number),
                     record_hash: None,
                 };
                 verifier.push_expecting(record.leaf, expected);
-                progress(number + 1);
+                end = number + 1;
+                progress(end);
             }
             Stored::Damaged { range, place } => {
-                let span = Span::new(range.start, range.end.saturating_sub(1));
-                damage = match damage.take() {
-                    Some((before, at)) if at == place => {
-                        Some((Span::new(before.first, span.last), at))
-                    }
-                    before => {
-                        tell_damage(&mut verifier, before);
-                        Some((span, place))
-                    }
-                };
+                end = range.end;
+                verifier.unreadable(span_of(&range), &place);
             }
         }
         ControlFlow::Continue(())
     })?;
-    tell_damage(&mut verifier, damage);
-    unread.tell(&mut verifier);
-    failed.map_or_else(|| Ok(verifier.finish()), Err)
-}
-
-/// Names records that cannot be read, neighbours of one place together.
-fn tell_damage(verifier: &mut LogVerifier, damage: Option<(Span, Place)>) {
-    if let Some((span, place)) = damage {
-        let message = "the stored bytes are not those that were written";
-        verifier.unreadable(span, place, message);
+    if let Some(e) = failed {
+        return Err(e);
     }
-}
-
-/// Records whose personal values cannot be read, by where these stand: one row holds the value of
-/// many records.
-#[derive(Default)]
-struct UnreadValues(BTreeMap<(String, u64), (Place, Span, u64)>);
-
-impl UnreadValues {
-    fn meet(&mut self, verifier: &mut LogVerifier, number: u64, place: &Place) {
-        verifier.excuse_values(number);
-        let key = (place.file.clone(), place.bytes.start);
-        let one = || (place.clone(), Span::one(number), 0);
-        let (_, span, count) = self.0.entry(key).or_insert_with(one);
-        span.last = number;
-        *count += 1;
+    let ledger = stores.ledger.as_ref();
+    if let Some(published) = &published
+        && let Some(lost) = lost_tail(ledger, end, published)?
+    {
+        verifier.unreadable(lost.records, &lost.place);
     }
-
-    fn tell(self, verifier: &mut LogVerifier) {
-        for (place, span, count) in self.0.into_values() {
-            let mut message = "stored personal values are not those that were written".to_owned();
-            if count < span.count() {
-                message = format!("{message}: of {count} of these records");
-            }
-            verifier.damaged_values(span, place, &message);
-        }
-    }
+    let mut verdict = verifier.finish();
+    verdict.integrity.extend(unread);
+    Ok(verdict)
 }
 
 fn give_values(
@@ -170,6 +151,15 @@ fn give_values(
     Ok(())
 }
 
+/// A state store that is damaged is its opener's to name; the records are verified without it.
+fn readable<T>(read: Result<T>) -> Result<Option<T>> {
+    match read {
+        Ok(value) => Ok(Some(value)),
+        Err(error) if error.kind() == Kind::Corrupt => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
 fn published(stores: &Stores, tenant: &TenantId) -> Result<Option<PublishedHead>> {
     let state = stores.state.as_ref();
     let Some(row) = log_row(state, tenant)? else {
@@ -178,29 +168,40 @@ fn published(stores: &Stores, tenant: &TenantId) -> Result<Option<PublishedHead>
     Ok(published_heads(state)?.remove(&row.slot))
 }
 
+/// Sequence numbers that are not empty, as a finding says them.
+fn span_of(range: &Range<u64>) -> Span {
+    Span::new(range.start, range.end.saturating_sub(1))
+}
+
 /// Compares with the tenant's signed checkpoint: under the key from elsewhere, else under the one
-/// that the log itself names.
+/// that the log itself names. The finding when that checkpoint cannot be read.
 fn note_published(
     verifier: &mut LogVerifier,
     stores: &Stores,
     tenant: &TenantId,
     published: &PublishedHead,
     anchors: &Anchors,
-) -> Result<()> {
+) -> Result<Option<Finding>> {
+    let signed = match SignedCheckpoint::parse(published.checkpoint.as_bytes()) {
+        Ok(signed) => signed,
+        Err(e) => {
+            let message = format!("the published checkpoint of the log cannot be read: {e}");
+            let finding = Finding::new(FindingKind::BadSignature, message);
+            return Ok(Some(finding.tenant(tenant.as_str())));
+        }
+    };
     let (key, trust) = match &anchors.key {
         Some(key) => (Some(key.clone()), Trust::Key),
         None => (named_key(stores, tenant)?, Trust::Named),
     };
-    let signed = SignedCheckpoint::parse(published.checkpoint.as_bytes())
-        .map_err(|e| Error::new(Kind::Corrupt, format!("the checkpoint of {tenant}")).caused_by(e));
-    let (Some(key), Ok(signed)) = (key, signed) else {
-        return Ok(());
+    let Some(key) = key else {
+        return Ok(None);
     };
     let origin = signed.unverified().origin.clone();
     if let Ok(key) = key.renamed(&origin) {
         verifier.checkpoint(&signed, &key, trust);
     }
-    Ok(())
+    Ok(None)
 }
 
 /// Compares with a checkpoint that somebody kept, if it is of this log.
@@ -211,7 +212,7 @@ fn note_given(
     signed: &SignedCheckpoint,
     anchors: &Anchors,
 ) -> Result<()> {
-    let id = match log_row(stores.state.as_ref(), tenant)? {
+    let id = match readable(log_row(stores.state.as_ref(), tenant))?.flatten() {
         Some(row) => Some(row.log_id),
         None => who_it_says(stores, tenant)?.map(|who| who.log_id),
     };
@@ -258,14 +259,19 @@ pub fn verify_registry(stores: &Stores, anchors: &Anchors) -> Result<Vec<Finding
     let state = stores.state.as_ref();
     let mut findings = Vec::new();
     let newest = Newest::read(state)?;
-    if let Some(kept) = &anchors.kept {
-        // A publication that was cut short left the signer ahead by the snapshot that is staged.
-        let staged = staged(state)?;
-        let head = match &staged {
-            Some(staged) if kept.size > newest.registry.size => &staged.head,
-            _ => &newest.registry,
-        };
-        findings.extend(registry_finding(state, Some(kept), head)?);
+    match &anchors.kept {
+        Kept::Checkpoint(kept) => {
+            // A publication that was cut short left the signer ahead by the snapshot that is
+            // staged.
+            let staged = staged(state)?;
+            let head = match &staged {
+                Some(staged) if kept.size > newest.registry.size => &staged.head,
+                _ => &newest.registry,
+            };
+            findings.extend(registry_finding(state, Some(kept), head)?);
+        }
+        Kept::Nothing => findings.extend(registry_finding(state, None, &newest.registry)?),
+        Kept::Elsewhere => {}
     }
     if newest.registry.size == 0 {
         return Ok(findings);
@@ -347,6 +353,26 @@ pub fn verify_left(
         );
         Finding::new(FindingKind::Forked, message)
     }))
+}
+
+/// Records that were published and stood, as far as can be told, in bytes that cannot be read and
+/// of which only what was published says whose they are.
+///
+/// # Errors
+/// Only when a store cannot be asked.
+pub fn lost_tails(stores: &Stores) -> Result<Vec<Lost>> {
+    let ledger = stores.ledger.as_ref();
+    let mut lost = Vec::new();
+    for published in published_heads(stores.state.as_ref())?.values() {
+        let size = match ledger.head(&published.tenant) {
+            Ok(head) => head.map_or(0, |head| head.frontier.size()),
+            // Its records are named by what is left of it.
+            Err(e) if e.kind() == Kind::Corrupt => continue,
+            Err(e) => return Err(e),
+        };
+        lost.extend(lost_tail(ledger, size, published)?);
+    }
+    Ok(lost)
 }
 
 /// Whether every log still reaches and leads to the head that was published of it: what cutting

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use indelible_disk::{Disk, Fault, FaultyDisk, Operation};
 use indelible_embedded::{Embedded, StateMode, open_state};
 use indelible_event::Micros;
-use indelible_log::verify::{Anchors, verify_log, verify_registry};
+use indelible_log::verify::{Anchors, Kept, verify_log, verify_registry};
 use indelible_log::{Keyring, Limits, Log, MasterKey, Options, Outcome, Stores};
 use indelible_merkle::{Hash, leaf_hash};
 use indelible_store::{Kind, Ledger, State, Stored};
@@ -41,7 +41,7 @@ fn open(disk: &FaultyDisk, world: &World) -> Fallible<Opened> {
     let keys: Arc<dyn State> = Arc::new(open_state(
         Arc::clone(&shared),
         "keys/keys.redb",
-        StateMode::Write,
+        StateMode::Create,
     )?);
     let master = Some(MasterKey::from_bytes([9; 32]));
     let keyring = Keyring::open(keys, master, world.random.clone())?;
@@ -53,7 +53,7 @@ fn open(disk: &FaultyDisk, world: &World) -> Fallible<Opened> {
     };
     let opener = Some(Arc::clone(&keyring) as Arc<dyn indelible_store::RowOpener>);
     let ledger = Embedded::open(Arc::clone(&shared), opener, options, &mut |_| {})?;
-    let state = open_state(shared, "state.redb", StateMode::Write)?;
+    let state = open_state(shared, "state.redb", StateMode::Create)?;
     let stores = Stores {
         ledger: Arc::new(ledger),
         state: Arc::new(state),
@@ -126,7 +126,7 @@ fn live(disk: &FaultyDisk, world: &World, acknowledged: &mut Acknowledged) {
 fn check(opened: &Opened, acknowledged: &Acknowledged, context: &str) {
     let anchors = Anchors {
         key: Some(World::key().verifier_key()),
-        kept: None,
+        kept: Kept::Elsewhere,
         checkpoint: None,
         values: true,
     };

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use indelible_event::LeafView;
 use indelible_log::prove::prove;
 use indelible_log::recover::{Recovered, recover};
-use indelible_log::verify::{Anchors, verify_log};
+use indelible_log::verify::{Anchors, Kept, verify_log};
 use indelible_log::{Log, Outcome};
 use indelible_proof::finding::Span;
 use indelible_proof::verify::{Anchor, Verdict};
@@ -32,7 +32,7 @@ fn recovered(world: &World) -> Recovered {
 fn verdict(world: &World, name: &str) -> Verdict {
     let anchors = Anchors {
         key: Some(World::key().verifier_key()),
-        kept: None,
+        kept: Kept::Elsewhere,
         checkpoint: None,
         values: true,
     };

@@ -6,13 +6,14 @@ mod support;
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
-use indelible_log::export::{Exported, export};
+use indelible_log::export::{Exported, export, published_head};
 use indelible_log::prove::prove;
-use indelible_log::verify::{Anchors, verify_log, verify_registry};
+use indelible_log::verify::{Anchors, Kept, verify_log, verify_registry};
 use indelible_log::{Log, Outcome};
+use indelible_proof::finding::FindingKind;
 use indelible_proof::note::VerifierKey;
 use indelible_proof::verify::Anchor;
-use indelible_store::{Kind, Ledger, Stored};
+use indelible_store::{Kind, Ledger, State, Stored};
 use support::{Failure, ORIGIN, World, event, submission, tenant};
 
 fn submit(log: &Log, name: &str, numbers: impl IntoIterator<Item = u64>) -> Vec<Outcome> {
@@ -42,7 +43,7 @@ fn key() -> VerifierKey {
 fn anchors() -> Anchors {
     Anchors {
         key: Some(key()),
-        kept: None,
+        kept: Kept::Elsewhere,
         checkpoint: None,
         values: true,
     }
@@ -244,6 +245,7 @@ fn an_export_verifies_alone_and_opens_to_what_was_sent() {
         &world.stores(),
         &world.keyring(),
         &tenant("acme"),
+        Some(&published_head(&world.stores(), &tenant("acme")).unwrap()),
         &mut |item| {
             if let Exported::Record {
                 joined: event,
@@ -272,6 +274,37 @@ fn an_export_verifies_alone_and_opens_to_what_was_sent() {
         verdict.unwrap().anchored,
         Anchor::Checkpoint { size: 21, .. }
     ));
+}
+
+#[test]
+fn a_published_checkpoint_that_cannot_be_read_is_a_finding() {
+    let world = World::new(7);
+    let log = world.open();
+    submit(&log, "acme", 0..20);
+    log.publish().unwrap();
+    assert_clean(&world, "acme", 21);
+    for (key, bytes, version) in world.state.scan("published", b"", None, 100).unwrap() {
+        let mut head: serde_json::Value = serde_json::from_slice(&bytes).unwrap();
+        head["checkpoint"] = "no checkpoint".into();
+        let change = indelible_store::Change {
+            space: "published",
+            key,
+            expected: Some(version),
+            value: Some(head.to_string().into_bytes()),
+        };
+        world.state.apply(&[change]).unwrap();
+    }
+    let acme = tenant("acme");
+    let (stores, keyring) = (world.stores(), world.keyring());
+    let verdict = verify_log(&stores, &keyring, &acme, &anchors(), &mut |_| {}).unwrap();
+    let kinds: Vec<_> = verdict.integrity.iter().map(|f| f.kind).collect();
+    assert_eq!(
+        kinds,
+        [FindingKind::BadSignature],
+        "{:?}",
+        verdict.integrity
+    );
+    assert_eq!(verdict.integrity[0].tenant_id.as_deref(), Some("acme"));
 }
 
 #[test]
@@ -416,7 +449,7 @@ fn assert_rolled_back(world: &World) {
     let kept = world.signer(ORIGIN).kept().unwrap().unwrap();
     let anchors = Anchors {
         key: Some(key()),
-        kept,
+        kept: Kept::Checkpoint(kept.unwrap()),
         checkpoint: None,
         values: true,
     };
@@ -425,7 +458,7 @@ fn assert_rolled_back(world: &World) {
     for stores in [world.stores(), bare] {
         let findings = verify_registry(&stores, &anchors).unwrap();
         let kinds: Vec<_> = findings.iter().map(|finding| finding.kind).collect();
-        assert_eq!(kinds, [indelible_proof::finding::FindingKind::RolledBack]);
+        assert_eq!(kinds, [FindingKind::RolledBack]);
     }
 }
 

@@ -194,6 +194,16 @@ pub struct Place {
     pub bytes: std::ops::Range<u64>,
 }
 
+impl Place {
+    /// Whether there are bytes that are in both.
+    pub fn overlaps(&self, other: &Self) -> bool {
+        let (one, other_bytes) = (&self.bytes, &other.bytes);
+        self.file == other.file
+            && (one == other_bytes
+                || one.start.max(other_bytes.start) < one.end.min(other_bytes.end))
+    }
+}
+
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(

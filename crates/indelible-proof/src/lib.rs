@@ -3,11 +3,13 @@
 //! What it is: everything that lets somebody without our storage, and without trust in us, check a
 //! log: keys and signed checkpoints ([`note`], [`checkpoint`]), what a signer may sign
 //! ([`signer`]), proofs of single records ([`receipt`], [`registry`], [`disclosure`]), and the
-//! verifier of whole logs ([`verify`], [`stream`], [`finding`]). What it is not: input or output,
+//! verifier of whole logs ([`verify`], [`stream`], [`damage`],
+//! [`finding`]). What it is not: input or output,
 //! clocks, randomness, storage. Normative pages: `spec/chain.md`, `spec/stream.md`,
 //! `spec/checkpoint.md`, `spec/receipt.md`, `spec/sealing.md`.
 
 pub mod checkpoint;
+pub mod damage;
 pub mod disclosure;
 pub mod finding;
 mod key;

@@ -10,13 +10,13 @@ use axum::extract::rejection::QueryRejection;
 use axum::extract::{Extension, Query, Request, State};
 use axum::http::{HeaderMap, StatusCode};
 use indelible_api::limits::{BATCH_EVENTS_MAX, BODY_BYTES_MAX, DECODED_BYTES_MAX};
-use indelible_api::{BatchResponse, ItemResult, JSON, NDJSON, Problem, ProblemKind};
+use indelible_api::{BatchWriter, ItemResult, JSON, NDJSON, Problem, ProblemKind};
 use indelible_event::ids::TenantId;
 use indelible_log::{Admission, Outcome, Submission};
 use tokio::sync::oneshot;
 
 use crate::access::Principal;
-use crate::answer::{Answer, Refusal, json, of_outcome, refuse};
+use crate::answer::{Answer, Refusal, of_outcome, refuse, typed};
 use crate::app::App;
 use crate::body::{Read, content_type, read};
 use crate::decode::{self, Encoding, is_over_limit};
@@ -64,9 +64,9 @@ pub(crate) async fn batch(
         sent.map(|sent| (sent, read.granted))
     });
     let (sent, granted) = reading.await.map_err(|_| stopping())??;
-    let response = results(sent).await?;
+    let body = results(sent).await?;
     drop(granted);
-    json(StatusCode::OK, &response)
+    Ok(typed(StatusCode::OK, JSON, body))
 }
 
 fn form(headers: &HeaderMap) -> Result<Form, Refusal> {
@@ -105,7 +105,7 @@ fn submit(
         Some(kept) => (kept.as_slice(), Encoding::Identity),
         None => (bytes, encoding),
     };
-    let pieces = |visit: &mut dyn FnMut(Piece) -> bool| {
+    let pieces = |visit: &mut dyn FnMut(Piece<'_>) -> bool| {
         let mut reader = decode::reader(bytes, encoding)?;
         split(reader.as_mut(), form, visit)
     };
@@ -162,7 +162,7 @@ struct Slices<'a> {
 }
 
 impl Slices<'_> {
-    fn take(&mut self, piece: Piece) {
+    fn take(&mut self, piece: Piece<'_>) {
         let event = match piece {
             Piece::Event(event) => event,
             Piece::TooLong => {
@@ -171,14 +171,14 @@ impl Slices<'_> {
                 return self.refuse(Box::new(Problem::new(ProblemKind::TooLarge, text)));
             }
         };
-        let tenant = match self.addressing.tenant(&event) {
+        let tenant = match self.addressing.tenant(event) {
             Ok(tenant) => tenant,
             Err(problem) => return self.refuse(problem),
         };
         self.slice_bytes += event.len();
         self.slice.push(Submission {
             tenant,
-            event,
+            event: event.to_vec(),
             admission: Arc::clone(&self.admission),
             stream: None,
         });
@@ -202,15 +202,15 @@ impl Slices<'_> {
     }
 }
 
-async fn results(sent: Sent) -> Result<BatchResponse, Refusal> {
+/// The answer's body, written result by result.
+async fn results(sent: Sent) -> Result<Vec<u8>, Refusal> {
     let mut outcomes = Vec::with_capacity(sent.places.len());
     for slice in sent.outcomes {
         let lost = |_| refuse(ProblemKind::Unavailable, "the server is stopping");
         outcomes.extend(slice.await.map_err(lost)?);
     }
     let mut outcomes = outcomes.into_iter();
-    let mut response = BatchResponse::default();
-    response.results.reserve(sent.places.len());
+    let mut response = BatchWriter::new(sent.places.len());
     for place in sent.places {
         let (status, result) = if let Some(problem) = place {
             (problem.status, ItemResult::Problem(problem))
@@ -221,7 +221,7 @@ async fn results(sent: Sent) -> Result<BatchResponse, Refusal> {
             };
             of_outcome(outcomes.next().ok_or_else(lost)?)
         };
-        response.push(status, result);
+        response.push(status, &result);
     }
-    Ok(response)
+    Ok(response.finish())
 }

@@ -1,4 +1,5 @@
-//! A body into events: lines, or the elements of a JSON array, one at a time in bounded memory.
+//! A body into events: lines, or the elements of a JSON array, one at a time in bounded memory. An
+//! event that stands in the reader's buffer as a whole is given out from there, without a copy.
 //!
 //! What it is not: a JSON parser. It finds where each event ends, by strings and brackets; whether
 //! what stands there is an event is asked later, so that a broken one is a problem of its own and
@@ -18,10 +19,10 @@ pub(crate) enum Form {
 }
 
 /// What is found.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Piece {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Piece<'a> {
     /// The bytes of one event, or of what stands in its place.
-    Event(Vec<u8>),
+    Event(&'a [u8]),
     /// More bytes than an event may have.
     TooLong,
 }
@@ -47,7 +48,7 @@ impl From<io::Error> for SplitError {
 pub(crate) fn split(
     reader: &mut dyn BufRead,
     form: Form,
-    visit: &mut dyn FnMut(Piece) -> bool,
+    visit: &mut dyn FnMut(Piece<'_>) -> bool,
 ) -> Result<(), SplitError> {
     match form {
         Form::Lines => lines(reader, visit),
@@ -55,7 +56,10 @@ pub(crate) fn split(
     }
 }
 
-fn lines(reader: &mut dyn BufRead, visit: &mut dyn FnMut(Piece) -> bool) -> Result<(), SplitError> {
+fn lines(
+    reader: &mut dyn BufRead,
+    visit: &mut dyn FnMut(Piece<'_>) -> bool,
+) -> Result<(), SplitError> {
     let mut piece = Collected::default();
     loop {
         let bytes = reader.fill_buf()?;
@@ -65,22 +69,34 @@ fn lines(reader: &mut dyn BufRead, visit: &mut dyn FnMut(Piece) -> bool) -> Resu
             None => (bytes, bytes.len()),
         };
         let line_ends = used > part.len() || at_end;
-        piece.extend(part);
+        let found = if line_ends {
+            piece.end(part, visit)
+        } else {
+            piece.extend(part);
+            Found::Nothing
+        };
         reader.consume(used);
-        if line_ends {
-            if let Some(piece) = piece.take()
-                && !visit(piece)
-            {
-                return Err(SplitError::Stopped);
-            }
-            if at_end {
-                return Ok(());
-            }
+        if found == Found::Unwanted {
+            return Err(SplitError::Stopped);
+        }
+        if at_end {
+            return Ok(());
         }
     }
 }
 
-/// The bytes of a piece, or that there are too many.
+/// What came of the end of a piece.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Found {
+    /// White space alone.
+    Nothing,
+    /// A piece, and more of them are wanted.
+    Wanted,
+    /// A piece, and no more of them are wanted.
+    Unwanted,
+}
+
+/// The beginning of a piece whose end is not read yet, or that there are too many bytes of it.
 #[derive(Default)]
 struct Collected {
     bytes: Vec<u8>,
@@ -97,14 +113,25 @@ impl Collected {
         }
     }
 
-    /// What was collected, if it was more than white space.
-    fn take(&mut self) -> Option<Piece> {
-        if std::mem::take(&mut self.too_long) {
-            self.bytes.clear();
-            return Some(Piece::TooLong);
+    /// The piece ends with this part. One that stands in it as a whole is not copied.
+    fn end(&mut self, part: &[u8], visit: &mut dyn FnMut(Piece<'_>) -> bool) -> Found {
+        let begun = self.too_long || !self.bytes.is_empty();
+        if begun || part.len() > EVENT_RAW_BYTES_MAX {
+            self.extend(part);
         }
-        let bytes = std::mem::take(&mut self.bytes);
-        (!bytes.trim_ascii().is_empty()).then_some(Piece::Event(bytes))
+        let piece = match (self.too_long, self.bytes.as_slice()) {
+            (true, _) => Piece::TooLong,
+            (false, []) => Piece::Event(part),
+            (false, all) => Piece::Event(all),
+        };
+        let found = match piece {
+            Piece::Event(bytes) if bytes.trim_ascii().is_empty() => Found::Nothing,
+            piece if visit(piece) => Found::Wanted,
+            _ => Found::Unwanted,
+        };
+        self.too_long = false;
+        self.bytes.clear();
+        found
     }
 }
 
@@ -134,7 +161,7 @@ impl Array {
     fn run(
         mut self,
         reader: &mut dyn BufRead,
-        visit: &mut dyn FnMut(Piece) -> bool,
+        visit: &mut dyn FnMut(Piece<'_>) -> bool,
     ) -> Result<(), SplitError> {
         loop {
             let bytes = reader.fill_buf()?;
@@ -155,10 +182,16 @@ impl Array {
     fn feed(
         &mut self,
         bytes: &[u8],
-        visit: &mut dyn FnMut(Piece) -> bool,
+        visit: &mut dyn FnMut(Piece<'_>) -> bool,
     ) -> Result<(), SplitError> {
         let mut start = 0;
-        for (index, byte) in bytes.iter().copied().enumerate() {
+        let mut next = 0;
+        loop {
+            let index = self.pass_over(bytes, next);
+            let Some(byte) = bytes.get(index).copied() else {
+                break;
+            };
+            next = index + 1;
             let place = self.read + index as u64;
             let wrong = |what| Err(SplitError::Broken(place, what));
             match self.at {
@@ -173,19 +206,16 @@ impl Array {
                     if !self.ends_at(byte) {
                         continue;
                     }
-                    self.piece
-                        .extend(bytes.get(start..index).unwrap_or_default());
+                    if byte == b'}' {
+                        return wrong("a bracket closes nothing");
+                    }
+                    let part = bytes.get(start..index).unwrap_or_default();
                     start = index + 1;
-                    match (byte, self.piece.take()) {
-                        (b'}', _) => return wrong("a bracket closes nothing"),
-                        (_, Some(piece)) => {
-                            if !visit(piece) {
-                                return Err(SplitError::Stopped);
-                            }
-                            self.owed = byte == b',';
-                        }
-                        (b']', None) if !self.owed => {}
-                        (_, None) => return wrong("there is a comma and no event"),
+                    match (byte, self.piece.end(part, visit)) {
+                        (_, Found::Unwanted) => return Err(SplitError::Stopped),
+                        (_, Found::Wanted) => self.owed = byte == b',',
+                        (b']', Found::Nothing) if !self.owed => {}
+                        (_, Found::Nothing) => return wrong("there is a comma and no event"),
                     }
                     if byte == b']' {
                         self.at = At::After;
@@ -198,6 +228,15 @@ impl Array {
         }
         self.read += bytes.len() as u64;
         Ok(())
+    }
+
+    /// Where the next byte is that matters: in a string, most do not.
+    fn pass_over(&self, bytes: &[u8], at: usize) -> usize {
+        if !self.in_string || self.escaped {
+            return at;
+        }
+        let rest = bytes.get(at..).unwrap_or_default();
+        memchr::memchr2(b'"', b'\\', rest).map_or(bytes.len(), |found| at + found)
     }
 
     /// Whether this byte stands behind an element; follows strings and brackets.
@@ -234,7 +273,7 @@ mod tests {
         let mut reader = BufReader::with_capacity(capacity, text.as_bytes());
         split(&mut reader, form, &mut |piece| {
             found.push(match piece {
-                Piece::Event(bytes) => String::from_utf8(bytes).unwrap().trim().to_owned(),
+                Piece::Event(bytes) => std::str::from_utf8(bytes).unwrap().trim().to_owned(),
                 Piece::TooLong => "too long".to_owned(),
             });
             true

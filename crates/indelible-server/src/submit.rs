@@ -1,5 +1,8 @@
 //! `POST /v1/events`: one event, its receipt; and whose an event is.
 
+use std::borrow::Cow;
+use std::cell::RefCell;
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use axum::extract::rejection::QueryRejection;
@@ -108,8 +111,8 @@ pub(crate) struct Addressing<'a> {
     app: &'a App,
     principal: &'a Principal,
     named: Option<TenantId>,
-    /// The last tenant that was allowed: events of a batch mostly have the same.
-    last: std::cell::RefCell<Option<TenantId>>,
+    /// The tenants that were allowed, by name: a batch names few of them, again and again.
+    allowed: RefCell<HashMap<String, TenantId>>,
 }
 
 impl<'a> Addressing<'a> {
@@ -118,25 +121,33 @@ impl<'a> Addressing<'a> {
             app,
             principal,
             named,
-            last: std::cell::RefCell::default(),
+            allowed: RefCell::default(),
         }
     }
 
     /// The tenant of this event: the URL's, else the event's own, else the key's only one, else
     /// `default` on an open server.
     pub(crate) fn tenant(&self, event: &[u8]) -> Result<TenantId, Box<Problem>> {
-        let tenant = match &self.named {
-            Some(named) => named.clone(),
-            None => match named_in(event)? {
-                Some(named) => named,
-                None => self.implied()?,
-            },
-        };
-        let mut last = self.last.borrow_mut();
-        if last.as_ref() != Some(&tenant) {
-            self.check(&tenant)?;
-            *last = Some(tenant.clone());
+        if let Some(named) = &self.named {
+            return self.allow(named.as_str());
         }
+        match named_in(event) {
+            Some(name) => self.allow(&name),
+            None => self.allow(self.implied()?.as_str()),
+        }
+    }
+
+    fn allow(&self, name: &str) -> Result<TenantId, Box<Problem>> {
+        let mut allowed = self.allowed.borrow_mut();
+        if let Some(tenant) = allowed.get(name) {
+            return Ok(tenant.clone());
+        }
+        let tenant = TenantId::parse(name).map_err(|error| {
+            let text = format!("the tenant: {error}");
+            Box::new(Problem::new(ProblemKind::InvalidEvent, text).at("/tenant_id"))
+        })?;
+        self.check(&tenant)?;
+        allowed.insert(name.to_owned(), tenant.clone());
         Ok(tenant)
     }
 
@@ -180,22 +191,50 @@ pub(crate) fn no_tenant(tenant: &TenantId) -> Problem {
 }
 
 /// The tenant that the event names. Whether the event is one is asked later.
-fn named_in(event: &[u8]) -> Result<Option<TenantId>, Box<Problem>> {
+fn named_in(event: &[u8]) -> Option<Cow<'_, str>> {
     #[derive(Deserialize)]
-    struct Named {
-        tenant_id: Option<String>,
+    struct Named<'a> {
+        #[serde(borrow)]
+        tenant_id: Option<Cow<'a, str>>,
     }
-    if memchr::memmem::find(event, b"\"tenant_id\"").is_none() {
-        return Ok(None);
+    const KEY: &[u8] = b",\"tenant_id\":\"";
+    let at = memchr::memmem::rfind(event, b"\"tenant_id\"")?;
+    // Mostly it is the last member, as our own clients write it. What stands before the brace that
+    // ends the event is at its top level, and a quote behind a comma begins a key, or else the
+    // event is not JSON and refused by whoever reads it next.
+    let last = event.get(at.saturating_sub(1)..).unwrap_or_default();
+    let name = last
+        .strip_prefix(KEY)
+        .and_then(|rest| rest.strip_suffix(b"\"}"));
+    let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"._:@-".contains(byte);
+    if let Some(name) = name.filter(|name| name.iter().all(plain)) {
+        return std::str::from_utf8(name).ok().map(Cow::Borrowed);
     }
-    let Ok(Named {
-        tenant_id: Some(name),
-    }) = serde_json::from_slice(event)
-    else {
-        return Ok(None);
-    };
-    TenantId::parse(&name).map(Some).map_err(|error| {
-        let text = format!("the tenant: {error}");
-        Box::new(Problem::new(ProblemKind::InvalidEvent, text).at("/tenant_id"))
-    })
+    serde_json::from_slice::<Named<'_>>(event).ok()?.tenant_id
+}
+
+#[cfg(test)]
+mod tests {
+    use super::named_in;
+
+    #[test]
+    fn a_tenant_is_named_at_the_top_level_wherever_it_stands() {
+        for (event, name) in [
+            (r#"{"a":1,"tenant_id":"acme"}"#, Some("acme")),
+            (
+                r#"{"tenant_id":"acme","z":{"tenant_id":"other"}}"#,
+                Some("acme"),
+            ),
+            (r#"{"tenant_id":"acme"}"#, Some("acme")),
+            (r#"{"a":1, "tenant_id" : "ac\u006de" }"#, Some("acme")),
+            (r#"{"a":{"b":1,"tenant_id":"other"}}"#, None),
+            (r#"{"a":"\",\"tenant_id\":\"other\"}"}"#, None),
+            (r#"{"a":1,"tenant_id":null}"#, None),
+            (r#"{"a":1}"#, None),
+            ("nonsense", None),
+        ] {
+            let found = named_in(event.as_bytes());
+            assert_eq!(found.as_deref(), name, "{event}");
+        }
+    }
 }

@@ -177,6 +177,15 @@ pub trait Ledger: Send + Sync {
         visit: &mut dyn FnMut(Stored<'_>) -> ControlFlow<()>,
     ) -> Result<()>;
 
+    /// Damaged places that may have held records behind the end of some log: nothing that is left
+    /// says of which. The last is the one written last.
+    ///
+    /// # Errors
+    /// [`crate::Kind::Unavailable`].
+    fn unplaced(&self) -> Result<Vec<Place>> {
+        Ok(Vec::new())
+    }
+
     /// Root of the complete subtree of `2^level` leaves that starts at leaf `index << level`.
     ///
     /// # Errors

@@ -1,5 +1,6 @@
-//! What tests may ask of their surroundings: where the real data lies, how many rounds to run, and
-//! how to say that they were skipped. A dev-dependency only; the layer test refuses anything else.
+//! What tests may ask of their surroundings: where the real data lies, how many rounds to run, from
+//! which seed, and how to say that they were skipped. A dev-dependency only; the layer test refuses
+//! anything else.
 //!
 //! What it is not: fixtures, generators or assertions, which live beside what they test.
 //!
@@ -11,12 +12,15 @@ use std::{
     fs::OpenOptions,
     io::Write as _,
     path::{Path, PathBuf},
+    time::SystemTime,
 };
 
 /// Names the directory of real data; a relative path starts at the root of the workspace.
 pub const TEST_DATA: &str = "INDELIBLE_TEST_DATA";
 /// Names the file that skipped tests add a line to, `<test name>: <reason>`.
 pub const SKIPPED_TESTS: &str = "INDELIBLE_SKIPPED_TESTS";
+/// Names the seed of tests that play dice.
+pub const SEED: &str = "INDELIBLE_SEED";
 /// Set to `1`, long tests run at full size.
 pub const LONG: &str = "INDELIBLE_LONG";
 
@@ -44,6 +48,50 @@ pub fn rounds(variable: &str, ordinary: u64, long: u64) -> u64 {
 /// Whether this is a run of `cargo xtask test --long`.
 pub fn is_long() -> bool {
     is_long_from(&environment)
+}
+
+/// Dice for tests (`SplitMix64`), from a seed that is printed so that a run can be repeated.
+#[derive(Debug)]
+pub struct Dice(u64);
+
+impl Dice {
+    /// Dice from the seed in `INDELIBLE_SEED`, else from one of their own.
+    ///
+    /// # Panics
+    /// When `INDELIBLE_SEED` is set to something that is not a number.
+    pub fn seeded() -> Self {
+        Self::seeded_from(&environment)
+    }
+
+    /// A number below `bound`.
+    ///
+    /// # Panics
+    /// When `bound` is 0.
+    pub fn below(&mut self, bound: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (z ^ (z >> 31)) % bound
+    }
+
+    #[expect(clippy::print_stderr, reason = "the seed is for people")]
+    fn seeded_from(lookup: Lookup<'_>) -> Self {
+        let seed = match lookup(SEED) {
+            Some(text) => match text.parse() {
+                Ok(seed) => seed,
+                Err(error) => panic!("{SEED}={text} is not a seed: {error}"),
+            },
+            None => now(),
+        };
+        eprintln!("{SEED}={seed}");
+        Self(seed)
+    }
+}
+
+fn now() -> u64 {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    since.map_or(0, |since| since.as_secs() ^ u64::from(since.subsec_nanos()))
 }
 
 /// Declares that the test `test` returns early, and why.
@@ -154,6 +202,24 @@ mod tests {
         assert_eq!(rounds_from("ROUNDS", 200, 1_000, &nothing), 200);
         assert_eq!(rounds_from("ROUNDS", 200, 1_000, &long), 1_000);
         assert_eq!(rounds_from("ROUNDS", 200, 1_000, &named), 7);
+    }
+
+    #[test]
+    fn one_seed_throws_the_same_dice() {
+        let lookup = |name: &str| (name == SEED).then(|| "42".to_owned());
+        let throw = || {
+            let mut dice = Dice::seeded_from(&lookup);
+            [dice.below(6), dice.below(1_000), dice.below(u64::MAX)]
+        };
+        assert_eq!(throw(), throw());
+        assert!(throw()[0] < 6 && throw()[1] < 1_000);
+    }
+
+    #[test]
+    #[should_panic(expected = "is not a seed")]
+    fn a_seed_that_is_no_number_is_refused() {
+        let lookup = |name: &str| (name == SEED).then(|| "lucky".to_owned());
+        Dice::seeded_from(&lookup);
     }
 
     #[test]

@@ -8,7 +8,7 @@ use indelible_emit::http::{Http, HttpOptions};
 use indelible_emit::{Emitter, Options, Retry};
 
 use crate::audit::Audit;
-use crate::embedded::{Embedded, KeyFolder};
+use crate::embedded::Embedded;
 use crate::error::{Error, Result};
 use crate::process::Process;
 
@@ -16,6 +16,8 @@ use crate::process::Process;
 const API_KEY: &str = "INDELIBLE_API_KEY";
 /// The directory of keys when the program names none.
 const KEYS: &str = "INDELIBLE_KEYS";
+/// The directory of all ledgers' keys, in the user's configuration directory.
+const KEYS_BELOW: &str = "indelible";
 
 /// An audit trail that is not open yet.
 #[derive(Debug)]
@@ -150,7 +152,7 @@ fn key_directory() -> Option<PathBuf> {
         let configuration = variable("XDG_CONFIG_HOME").map(PathBuf::from);
         let configuration =
             configuration.or_else(|| variable("HOME").map(|home| Path::new(&home).join(".config")));
-        configuration.map(|directory| directory.join(KeyFolder::DIRECTORY))
+        configuration.map(|directory| directory.join(KEYS_BELOW))
     })
 }
 

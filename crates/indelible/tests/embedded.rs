@@ -1,6 +1,7 @@
 //! An audit trail in a directory, from the first event to what another program reads of it.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
@@ -83,8 +84,17 @@ fn what_the_ledger_refuses_says_so_in_its_ticket() {
 fn a_directory_has_one_writer() {
     let dir = tempfile::tempdir().unwrap();
     let audit = open(dir.path()).unwrap();
+    let files = || {
+        ["state.redb", "keys/keys.redb"].map(|name| {
+            let path = dir.path().join("data").join(name);
+            let inode = std::fs::metadata(&path).unwrap().ino();
+            (inode, std::fs::read(path).unwrap())
+        })
+    };
+    let before = files();
     let second = open(dir.path());
     assert!(matches!(second, Err(Error::Locked(..))), "{second:?}");
+    assert!(files() == before, "the first goes on writing to them");
     assert!(publish(&audit, "1").committed_blocking(SOON).is_ok());
     drop(audit);
     assert!(open(dir.path()).is_ok());

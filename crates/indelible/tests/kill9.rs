@@ -17,13 +17,14 @@ use std::ops::ControlFlow;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use indelible::{Actor, Audit, Receipt};
 use indelible_disk::RealDisk;
 use indelible_embedded::{Embedded, Options};
 use indelible_event::TenantId;
 use indelible_store::{Ledger, Stored};
+use indelible_testing::Dice;
 
 const CHILD: &str = "INDELIBLE_TEST_CHILD";
 const RECEIPTS_MAX: u64 = 3_000;
@@ -61,11 +62,11 @@ fn child() {
 #[test]
 fn no_receipt_is_lost() {
     let rounds = indelible_testing::rounds("INDELIBLE_KILL_ROUNDS", 5, 100);
-    let mut random = seed();
+    let mut dice = Dice::seeded();
     let dir = tempfile::tempdir().unwrap();
     let mut receipts = BTreeMap::new();
     for _ in 0..rounds {
-        let (sent, wanted) = (receipts.len(), below(&mut random, RECEIPTS_MAX));
+        let (sent, wanted) = (receipts.len(), dice.below(RECEIPTS_MAX));
         emit_and_kill(dir.path(), wanted, &mut receipts);
         assert!(receipts.len() as u64 >= sent as u64 + wanted);
         if !receipts.is_empty() {
@@ -143,23 +144,4 @@ fn check(dir: &Path, receipts: &BTreeMap<u64, Receipt>) {
     };
     ledger.read(&tenant, 0..u64::MAX, visit).unwrap();
     assert_eq!(checked, receipts.len(), "a receipt was lost");
-}
-
-fn seed() -> u64 {
-    let given = std::env::var("INDELIBLE_SEED").ok();
-    let seed = given.and_then(|seed| seed.parse().ok()).unwrap_or_else(|| {
-        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-        u64::from(now.unwrap().subsec_nanos())
-    });
-    eprintln!("INDELIBLE_SEED={seed}");
-    seed
-}
-
-/// `SplitMix64`.
-fn below(state: &mut u64, bound: u64) -> u64 {
-    *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    let mut z = *state;
-    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    (z ^ (z >> 31)) % bound
 }

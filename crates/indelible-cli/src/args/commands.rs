@@ -189,7 +189,7 @@ pub struct Export {
     /// Whose log
     #[arg(long)]
     pub tenant: Option<String>,
-    /// Where to write [default: standard output, leaves only]
+    /// Where to write [default: -, standard output, leaves only]
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,
     /// Readable records with the sealed values in their places; they verify only with their leaves
@@ -216,17 +216,28 @@ pub struct Prove {
     /// Whose log
     #[arg(long)]
     pub tenant: Option<String>,
-    /// Where to write [default: standard output]
+    /// Where to write [default: -, standard output]
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,
 }
 
 /// `tenants`.
 #[derive(Debug, Subcommand)]
+#[command(after_help = "\
+Examples:
+  indelible tenants list
+  indelible tenants create acme")]
 pub enum Tenants {
     /// List the tenants, the size of their logs and their last records
+    #[command(after_help = "\
+Examples:
+  indelible tenants list
+  indelible tenants list --data ./d --json")]
     List,
     /// Create a tenant's log
+    #[command(after_help = "\
+Examples:
+  indelible tenants create acme")]
     Create {
         /// Its name: letters, digits and . _ : @ -
         name: String,
@@ -235,21 +246,43 @@ pub enum Tenants {
 
 /// `keys`.
 #[derive(Debug, Subcommand)]
+#[command(after_help = "\
+Examples:
+  indelible keys create --role admin
+  indelible keys show > acme.vkey")]
 pub enum Keys {
     /// Make a key for a caller of the server; it is printed once
     Create(KeysCreate),
     /// List the keys of the server's callers
+    #[command(after_help = "\
+Examples:
+  indelible keys list
+  indelible keys list --json")]
     List,
     /// Revoke a key, for good
+    #[command(after_help = "\
+Examples:
+  indelible keys revoke 00112233445566aa")]
     Revoke {
         /// The key's id, the middle of `ind_<id>_<secret>`
         id: String,
     },
     /// Print the verifier key, to be given to those who verify
+    #[command(after_help = "\
+Examples:
+  indelible keys show > acme.vkey
+  indelible verify acme.ndjson --key acme.vkey")]
     Show,
     /// List the key files of all ledgers, and whether they are whole and private
+    #[command(after_help = "\
+Examples:
+  indelible keys files
+  indelible keys files --keys ./k --json")]
     Files,
     /// Make a ledger with its keys, if it is not there
+    #[command(after_help = "\
+Examples:
+  indelible keys init --data ./d --keys ./k")]
     Init,
 }
 
@@ -310,10 +343,22 @@ pub struct Serve {
 
 /// `config`.
 #[derive(Debug, Subcommand)]
+#[command(after_help = "\
+Examples:
+  indelible config show
+  indelible config check --config ./indelible.toml")]
 pub enum ConfigCommand {
     /// Show every setting, its value and where it comes from
+    #[command(after_help = "\
+Examples:
+  indelible config show
+  indelible config show --data ./d --json")]
     Show,
     /// Check the configuration file and the environment
+    #[command(after_help = "\
+Examples:
+  indelible config check
+  indelible config check --config ./indelible.toml")]
     Check,
 }
 
@@ -347,13 +392,48 @@ pub struct Recover {
 
 /// `dead-letters`.
 #[derive(Debug, Subcommand)]
+#[command(after_help = "\
+Examples:
+  indelible dead-letters list
+  indelible dead-letters show 20261121T040506Z-00010203/0
+  indelible dead-letters retry 20261121T040506Z-00010203 --lenient
+  indelible dead-letters drop 20261121T040506Z-00010203")]
 pub enum DeadLetters {
     /// List what was refused: file, position and reason
+    #[command(after_help = "\
+Examples:
+  indelible dead-letters list
+  indelible dead-letters list --json")]
     List,
     /// Print one refused input, byte for byte
+    #[command(after_help = "\
+Examples:
+  indelible dead-letters show 20261121T040506Z-00010203/0
+  indelible dead-letters show 20261121T040506Z-00010203/0 > refused.json")]
     Show {
         /// The id from the list
         id: String,
+    },
+    /// Import again what was refused; what is refused once more is kept in a new file, and the old
+    /// one is removed when all of it was taken or refused
+    #[command(after_help = "\
+Examples:
+  indelible dead-letters retry 20261121T040506Z-00010203
+  indelible dead-letters retry 20261121T040506Z-00010203 --lenient")]
+    Retry {
+        /// The file: what stands before the / in the ids of the list
+        file: String,
+        /// Take events that are not quite right and flag them as lenient (ndjson)
+        #[arg(long)]
+        lenient: bool,
+    },
+    /// Remove a file of refused inputs and the key they are encrypted under, for good
+    #[command(after_help = "\
+Examples:
+  indelible dead-letters drop 20261121T040506Z-00010203")]
+    Drop {
+        /// The file: what stands before the / in the ids of the list
+        file: String,
     },
 }
 

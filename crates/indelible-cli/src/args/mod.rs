@@ -139,7 +139,7 @@ pub enum Command {
     Fsck(Fsck),
     /// Go on after the ledger was rolled back, saying in the log what is missing
     Recover(Recover),
-    /// Show what imports refused
+    /// Show what imports refused, import it again or remove it
     #[command(subcommand)]
     DeadLetters(DeadLetters),
     /// Print a completion script for a shell
@@ -148,9 +148,64 @@ pub enum Command {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
     use clap::CommandFactory;
 
     use super::*;
+
+    /// The command lines of a command's examples, continued ones joined.
+    fn examples(command: &mut clap::Command) -> Vec<String> {
+        let help = command.render_long_help().to_string();
+        let (_, after) = help.split_once("\nExamples:\n").unwrap_or_default();
+        let lines = after.replace("\\\n", " ");
+        let lines = lines.lines().map_while(|line| line.strip_prefix("  "));
+        lines.map(str::to_owned).collect()
+    }
+
+    /// Each `indelible …` of a line as a shell splits it, up to a pipe, a redirection or a comment.
+    fn commands(line: &str) -> Vec<Vec<String>> {
+        let (mut commands, mut words) = (Vec::new(), vec![String::new()]);
+        let mut quote = None;
+        for c in line.chars().chain(['\n']) {
+            let last = words.last_mut().unwrap();
+            match c {
+                _ if quote == Some(c) => quote = None,
+                '\'' | '"' if quote.is_none() => quote = Some(c),
+                ' ' | '\n' if quote.is_none() && last.is_empty() => {}
+                ' ' if quote.is_none() => words.push(String::new()),
+                '|' | '>' | '#' | '\n' if quote.is_none() => {
+                    words.retain(|word| !word.is_empty());
+                    commands.push(std::mem::replace(&mut words, vec![String::new()]));
+                }
+                c => last.push(c),
+            }
+        }
+        commands.retain(|words| words.first().is_some_and(|word| word == "indelible"));
+        commands
+    }
+
+    fn check(command: &mut clap::Command, name: &[String]) {
+        let lines = examples(command);
+        let commands: Vec<_> = lines.iter().flat_map(|line| commands(line)).collect();
+        let own = commands.iter().filter(|words| words.starts_with(name));
+        assert!(own.count() > 0, "no example in the help of {name:?}");
+        for words in commands {
+            let parsed = Cli::try_parse_from(&words);
+            assert!(parsed.is_ok(), "{words:?}: {}", parsed.unwrap_err());
+        }
+        let inner = command.get_subcommands_mut();
+        for inner in inner.filter(|inner| inner.get_name() != "help") {
+            let name = [name, &[inner.get_name().to_owned()]].concat();
+            check(inner, &name);
+        }
+    }
+
+    #[test]
+    fn every_help_has_examples_and_they_are_commands() {
+        let mut cli = Cli::command();
+        cli.build();
+        check(&mut cli, &["indelible".to_owned()]);
+    }
 
     #[test]
     fn no_option_means_two_things() {

@@ -1,35 +1,181 @@
 //! `dead-letters`: what imports refused.
 
+use std::sync::mpsc::SyncSender;
+
+use clap::ValueEnum;
+use indelible_directory::KeyFolder;
 use indelible_disk::RealDisk;
-use indelible_event::ids::Micros;
+use indelible_embedded::Embedded;
+use indelible_event::Mode;
+use indelible_event::ids::{Micros, TenantId};
 use indelible_log::keyring::MasterKey;
 use serde_json::json;
 
-use crate::args::DeadLetters;
+use crate::args::{DeadLetters, Format};
+use crate::cancel;
+use crate::commands::import::{import, rules, told};
 use crate::config::Config;
-use crate::dead_letters::{Letter, files, read};
-use crate::exit::{Failure, Result};
+use crate::dead_letters::{Letter, files, read, remove};
+use crate::exit::{Failure, OrCould, Result};
 use crate::hex::hex;
-use crate::ledger;
+use crate::import::{Fault, Fed, Feed, Imported, Input, Position, Rules};
+use crate::ledger::{self, Writing};
 use crate::output::{Column, Output, Show, Table, Tone};
+use crate::process::{environment, tenant_to_write};
 
-/// Lists or shows.
+/// Lists, shows, imports again or removes.
 pub fn run(args: &DeadLetters, config: &Config, output: &mut Output) -> Result {
-    let id = match args {
-        DeadLetters::List => None,
-        DeadLetters::Show { id } => Some(Id::parse(id)?),
-    };
-    let (disk, folder) = ledger::locate(config)?;
-    let master = folder.master()?.ok_or_else(|| {
-        let path = folder.path().shown();
-        Failure::Could(format!(
-            "dead letters need the master key, which is not in {path}"
-        ))
-    })?;
-    match id {
-        None => list(&disk, &master, output),
-        Some(id) => show(&id, &disk, &master, output),
+    // Before anything is looked for.
+    if let DeadLetters::Show { id } = args {
+        Id::parse(id)?;
     }
+    let (disk, folder) = ledger::locate(config)?;
+    match args {
+        DeadLetters::List => list(&disk, &master(&folder)?, output),
+        DeadLetters::Show { id } => show(&Id::parse(id)?, &disk, &master(&folder)?, output),
+        DeadLetters::Retry { file, lenient } => {
+            let mode = if *lenient {
+                Mode::Lenient
+            } else {
+                Mode::Strict
+            };
+            let file = File::find(&disk, file)?;
+            file.retry(master(&folder)?, mode, config, output)
+        }
+        DeadLetters::Drop { file } => {
+            let now = environment().clock.now();
+            // An import may be writing to it.
+            let _lock = Embedded::lock(&disk, Some(now)).or_could("remove it")?;
+            File::find(&disk, file)?.drop(output)
+        }
+    }
+}
+
+fn master(folder: &KeyFolder) -> Result<MasterKey> {
+    folder
+        .master()
+        .or_could("open dead letters")?
+        .ok_or_else(|| {
+            let path = folder.path().shown();
+            Failure::Could(format!(
+                "dead letters need the master key, which is not in {path}"
+            ))
+        })
+}
+
+/// A file of letters that is there.
+struct File<'a> {
+    disk: &'a RealDisk,
+    name: &'a str,
+}
+
+impl<'a> File<'a> {
+    fn find(disk: &'a RealDisk, name: &'a str) -> Result<Self> {
+        if files(disk)?.iter().any(|file| file == name) {
+            return Ok(Self { disk, name });
+        }
+        Err(Failure::Could(format!(
+            "there is no file {name} of dead letters; see indelible dead-letters list"
+        )))
+    }
+
+    fn drop(self, output: &mut Output) -> Result {
+        remove(self.disk, self.name)?;
+        if output.json {
+            return output.json_line(&json!({"dropped": self.name}));
+        }
+        output.note(format_args!("{} is gone, and its key", self.name));
+        Ok(())
+    }
+
+    /// Imports the letters again, as from the files they came from.
+    fn retry(self, master: MasterKey, mode: Mode, config: &Config, output: &mut Output) -> Result {
+        let rules = self.rules(&master, mode, config)?;
+        let ledger = ledger::write(config, output)?;
+        let gently = cancel::gently();
+        let imported = self.import(&ledger, master, &rules, output);
+        // As long as not all of it is in the log or in another file, it stays.
+        let whole = |imported: &Imported| !imported.cancelled && !imported.unreadable;
+        let removed = match &imported {
+            Ok(imported) if whole(imported) => remove(self.disk, self.name),
+            _ => Ok(()),
+        };
+        let published = ledger.publish_and_close();
+        let imported = imported?;
+        published?;
+        removed?;
+        drop(gently);
+        let counts = told(&imported, false, output)?;
+        if counts.all_in() {
+            Ok(())
+        } else {
+            Err(Failure::No)
+        }
+    }
+
+    /// How the letters are taken: as by the import that refused them, but for the mode.
+    fn rules(&self, master: &MasterKey, mode: Mode, config: &Config) -> Result<Rules> {
+        let mut first = None;
+        read(self.disk, master, self.name, &mut |_, letter, _| {
+            first = Some(letter);
+            false
+        })?;
+        // All letters of a file are of one import.
+        let (format, tenant) = match first {
+            Some(letter) => {
+                let format = Format::from_str(&letter.format, false).or_could("read a letter")?;
+                let tenant = TenantId::parse(&letter.tenant).or_could("read a letter")?;
+                (format, tenant)
+            }
+            // It has none, and nothing is imported.
+            None => (Format::Ndjson, tenant_to_write(None, config)?),
+        };
+        Ok(rules(format, mode, config.sealing, tenant, config))
+    }
+
+    fn import(
+        &self,
+        ledger: &Writing,
+        master: MasterKey,
+        rules: &Rules,
+        output: &Output,
+    ) -> Result<Imported> {
+        let (disk, name) = (self.disk.clone(), self.name.to_owned());
+        let feed = Feed::of(move |sender, _| feed(&disk, &master, &name, &sender));
+        let feed = feed.or_could("start reading")?;
+        import(ledger, rules, (feed, None), output, None)
+    }
+}
+
+/// Sends the letters of a file, each with its own place.
+fn feed(disk: &RealDisk, master: &MasterKey, name: &str, sender: &SyncSender<Fed>) {
+    let whole = read(disk, master, name, &mut |_, letter, input| {
+        let input = Input {
+            file: letter.file.into(),
+            position: Position {
+                number: letter.number,
+                line: letter.line,
+                offset: letter.offset,
+            },
+            bytes: input.to_vec(),
+            fault: Fault::of(&letter.reason),
+        };
+        sender.send(Fed::Input(input)).is_ok()
+    });
+    // Nobody listens any more when it was cancelled.
+    let _ = match whole {
+        Ok(true) => Ok(()),
+        Ok(false) => sender.send(Fed::Note(cut(name))),
+        Err(failure) => {
+            let text = failure.message().unwrap_or_default().to_owned();
+            sender.send(Fed::Unreadable(text))
+        }
+    };
+}
+
+/// What is said of a file that ends within a letter.
+fn cut(name: &str) -> String {
+    format!("{name}: its last letter was being written; it is not whole")
 }
 
 /// The id of a letter, as the list has it.
@@ -76,9 +222,7 @@ fn list(disk: &RealDisk, master: &MasterKey, output: &mut Output) -> Result {
         })?;
         result?;
         if !whole {
-            output.warn(format_args!(
-                "{name}: its last letter was being written; it is not whole"
-            ));
+            output.warn(cut(&name));
         }
     }
     if output.json {

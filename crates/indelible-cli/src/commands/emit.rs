@@ -35,6 +35,7 @@ pub fn run(args: &Emit, config: &Config, output: &mut Output) -> Result {
     let event = event(args)?;
     check(&event)?;
     let ledger = ledger::write(config, output)?;
+    ledger.warn_of_exposed_keys(output);
     let admission = Arc::new(Admission {
         mode: Mode::Strict,
         catalogue: &NATIVE,

@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 
 use indelible_event::ids::TenantId;
 use indelible_event::leaf::LeafView;
-use indelible_log::export::{Exported, Summary, export};
+use indelible_log::export::{Exported, Summary, export, published_head};
+use indelible_log::registry::PublishedHead;
 use serde_json::json;
 
 use crate::args::Export;
@@ -18,7 +19,7 @@ use crate::exit::{Failure, OrCould, Result};
 use crate::export_names::beside;
 use crate::ledger::{self, Reading};
 use crate::output::{Output, Show};
-use crate::process::tenant_to_read;
+use crate::process::{file_named, tenant_to_read};
 
 /// Writes the files, or the leaves to standard output.
 pub fn run(args: &Export, config: &Config, output: &mut Output) -> Result {
@@ -28,25 +29,51 @@ pub fn run(args: &Export, config: &Config, output: &mut Output) -> Result {
         Some(tenant) => tenant,
         None => only_tenant(&reading)?,
     };
-    let summary = match &args.out {
-        None => to_output(args, &reading, &tenant, output)?,
-        Some(out) => to_files(args, &reading, &tenant, out)?,
+    let head = if reading.has_state() {
+        Some(published_head(&reading.stores, &tenant).or_could("export")?)
+    } else {
+        None
     };
-    if args.out.is_some() && output.json {
-        output.json_line(&json!({
+    let of = Of {
+        args,
+        reading: &reading,
+        tenant: &tenant,
+        head: head.as_ref(),
+    };
+    let out = file_named(args.out.as_deref());
+    let summary = match out {
+        None => of.to_output(output)?,
+        Some(out) => of.to_files(out)?,
+    };
+    tell(&of, out, &summary, output)
+}
+
+/// Says what was exported and what of it is not as it should be.
+fn tell(of: &Of<'_>, out: Option<&Path>, summary: &Summary, output: &mut Output) -> Result {
+    let Of {
+        args, tenant, head, ..
+    } = of;
+    if output.json {
+        let line = json!({
             "damaged": summary.damaged,
             "damaged_values": summary.damaged_values,
             "disclosures": summary.disclosures,
             "records": summary.records,
-            "root": summary.head.root,
+            "root": head.map(|head| head.root),
             "sealed": summary.closed,
-            "size": summary.head.size,
+            "size": summary.size,
             "tenant_id": tenant,
-        }))?;
+        });
+        match out {
+            Some(_) => output.json_line(&line)?,
+            // The leaves are there.
+            None => output.note(line),
+        }
     } else {
+        let published = head.map_or("", |_| "published ");
         output.note(format_args!(
-            "{} records of {tenant}, up to the published head at {}",
-            summary.records, summary.head.size
+            "{} records of {tenant}, up to the {published}head at {}",
+            summary.records, summary.size
         ));
     }
     if summary.closed > 0 && !args.without_disclosures {
@@ -71,7 +98,10 @@ pub fn run(args: &Export, config: &Config, output: &mut Output) -> Result {
             summary.damaged
         ));
     }
-    if summary.damaged + values > 0 {
+    if head.is_none() {
+        output.error("without a checkpoint: what was published cannot be read; see verify");
+    }
+    if summary.damaged + values > 0 || head.is_none() {
         return Err(Failure::No);
     }
     Ok(())
@@ -98,96 +128,118 @@ fn only_tenant(reading: &Reading) -> Result<TenantId> {
     }
 }
 
-fn to_output(
-    args: &Export,
-    reading: &Reading,
-    tenant: &TenantId,
-    output: &mut Output,
-) -> Result<Summary> {
-    let mut written = Ok(());
-    let _gently = cancel::gently();
-    let summary = export(&reading.stores, &reading.keyring, tenant, &mut |exported| {
-        if cancel::wanted() {
-            written = Err(cancelled("what was written ends with a whole record"));
-        } else if let Exported::Record { leaf, joined, .. } = exported {
-            let line = if args.joined {
-                &join(leaf, joined)
-            } else {
-                leaf
-            };
-            written = output.bytes(line).and_then(|()| output.bytes(b"\n"));
-        }
-        if written.is_err() {
-            ControlFlow::Break(())
-        } else {
-            ControlFlow::Continue(())
-        }
-    })
-    .or_could("export")?;
-    written.map(|()| summary)
+/// What is exported: a log, up to its published head, or all that is stored when that is unknown.
+struct Of<'a> {
+    args: &'a Export,
+    reading: &'a Reading,
+    tenant: &'a TenantId,
+    head: Option<&'a PublishedHead>,
 }
 
-/// Writes beside the names first, and puts the files in their places when all is there.
-fn to_files(args: &Export, reading: &Reading, tenant: &TenantId, out: &Path) -> Result<Summary> {
-    // Without keys there would be none to write, and a file without them says that they are gone.
-    let keys = reading.keyring.has_master();
-    let with_disclosures = !args.joined && !args.without_disclosures && keys;
-    if args.force && !keys {
-        // Those of an earlier export are not of this one.
-        let _ = std::fs::remove_file(beside(out, "disclosures"));
-    }
-    // Before the first file is there, so that what is unfinished is always taken away.
-    let _gently = cancel::gently();
-    let mut leaves = Part::create(out, args.force)?;
-    let mut disclosures = with_disclosures
-        .then(|| Part::create(&beside(out, "disclosures"), args.force))
-        .transpose()?;
-    let mut checkpoint = (!args.joined)
-        .then(|| Part::create(&beside(out, "checkpoint"), args.force))
-        .transpose()?;
-    let mut written = Ok(());
-    let summary = export(&reading.stores, &reading.keyring, tenant, &mut |exported| {
-        if cancel::wanted() {
-            written = Err(cancelled("nothing was written"));
-        } else if let Exported::Record {
-            leaf,
-            joined,
-            disclosures: lines,
-            ..
-        } = exported
-        {
-            let line = if args.joined {
-                &join(leaf, joined)
+impl Of<'_> {
+    fn to_output(&self, output: &mut Output) -> Result<Summary> {
+        let mut written = Ok(());
+        let _gently = cancel::gently();
+        let summary = self.export(&mut |exported| {
+            if cancel::wanted() {
+                written = Err(cancelled("what was written ends with a whole record"));
+            } else if let Exported::Record { leaf, joined, .. } = exported {
+                let line = if self.args.joined {
+                    &join(leaf, joined)
+                } else {
+                    leaf
+                };
+                written = output.bytes(line).and_then(|()| output.bytes(b"\n"));
+            }
+            if written.is_err() {
+                ControlFlow::Break(())
             } else {
-                leaf
-            };
-            written = leaves.line(line);
-            for line in lines {
-                if let (Ok(()), Some(part)) = (&written, &mut disclosures) {
-                    written = serde_json::to_vec(line)
-                        .or_could("write a disclosure")
-                        .and_then(|line| part.line(&line));
+                ControlFlow::Continue(())
+            }
+        })?;
+        written.map(|()| summary)
+    }
+
+    /// Writes beside the names first, and puts the files in their places when all is there.
+    fn to_files(&self, out: &Path) -> Result<Summary> {
+        let args = self.args;
+        // Without keys there would be none to write, and a file without them says that they are
+        // gone.
+        let keys = self.reading.keyring.has_master();
+        let with_disclosures = !args.joined && !args.without_disclosures && keys;
+        if args.force && !keys {
+            // Those of an earlier export are not of this one.
+            let _ = std::fs::remove_file(beside(out, "disclosures"));
+        }
+        if args.force && self.head.is_none() {
+            let _ = std::fs::remove_file(beside(out, "checkpoint"));
+        }
+        // Before the first file is there, so that what is unfinished is always taken away.
+        let _gently = cancel::gently();
+        let mut leaves = Part::create(out, args.force)?;
+        let mut disclosures = with_disclosures
+            .then(|| Part::create(&beside(out, "disclosures"), args.force))
+            .transpose()?;
+        let mut checkpoint = self
+            .head
+            .filter(|_| !args.joined)
+            .map(|head| {
+                Part::create(&beside(out, "checkpoint"), args.force).map(|part| (part, head))
+            })
+            .transpose()?;
+        let mut written = Ok(());
+        let summary = self.export(&mut |exported| {
+            if cancel::wanted() {
+                written = Err(cancelled("nothing was written"));
+            } else if let Exported::Record {
+                leaf,
+                joined,
+                disclosures: lines,
+                ..
+            } = exported
+            {
+                let line = if self.args.joined {
+                    &join(leaf, joined)
+                } else {
+                    leaf
+                };
+                written = leaves.line(line);
+                for line in lines {
+                    if let (Ok(()), Some(part)) = (&written, &mut disclosures) {
+                        written = serde_json::to_vec(line)
+                            .or_could("write a disclosure")
+                            .and_then(|line| part.line(&line));
+                    }
                 }
             }
+            if written.is_err() {
+                ControlFlow::Break(())
+            } else {
+                ControlFlow::Continue(())
+            }
+        })?;
+        written?;
+        if let Some((part, head)) = &mut checkpoint {
+            part.bytes(head.checkpoint.as_bytes())?;
         }
-        if written.is_err() {
-            ControlFlow::Break(())
-        } else {
-            ControlFlow::Continue(())
+        for part in [checkpoint.map(|(part, _)| part), disclosures, Some(leaves)]
+            .into_iter()
+            .flatten()
+        {
+            part.finish()?;
         }
-    })
-    .or_could("export")?;
-    written?;
-    if let Some(part) = &mut checkpoint {
-        part.bytes(summary.head.checkpoint.as_bytes())?;
+        Ok(summary)
     }
-    for part in [checkpoint, disclosures, Some(leaves)]
-        .into_iter()
-        .flatten()
-    {
-        part.finish()?;
+
+    fn export(&self, give: &mut dyn FnMut(Exported<'_>) -> ControlFlow<()>) -> Result<Summary> {
+        let Self {
+            reading,
+            tenant,
+            head,
+            ..
+        } = self;
+        export(&reading.stores, &reading.keyring, tenant, *head, give).or_could("export")
     }
-    Ok(summary)
 }
 
 fn cancelled(what: &str) -> Failure {

@@ -12,17 +12,16 @@ use crate::verify::print_finding;
 
 /// Checks, mends when asked, and checks again.
 pub fn run(args: &Fsck, config: &Config, output: &mut Output) -> Result {
-    let mut findings = check(config, output)?;
+    let (mut findings, mut incarnation) = check(config, output)?;
     let mut mended = 0;
     if args.repair && findings.iter().any(|finding| finding.kind.repairable()) {
         let before = findings.len();
         let progress = output.progress();
         ledger::repair(config, &progress)?;
         progress.clear();
-        findings = check(config, output)?;
+        (findings, incarnation) = check(config, output)?;
         mended = before.saturating_sub(findings.len());
     }
-    let incarnation = ledger::incarnation(config)?;
     print(&findings, mended, incarnation, output)?;
     if !output.json && !args.repair {
         hint(&findings, output);
@@ -34,11 +33,11 @@ pub fn run(args: &Fsck, config: &Config, output: &mut Output) -> Result {
     }
 }
 
-fn check(config: &Config, output: &Output) -> Result<Vec<Finding>> {
+fn check(config: &Config, output: &Output) -> Result<(Vec<Finding>, Option<u64>)> {
     let progress = output.progress();
-    let findings = ledger::check(config, &progress);
+    let checked = ledger::check(config, &progress);
     progress.clear();
-    findings
+    checked
 }
 
 fn print(

@@ -5,16 +5,16 @@ use std::io::{self, BufWriter, Write};
 use std::path::Path;
 use std::sync::Arc;
 
-use indelible_event::Mode;
 use indelible_event::catalogue::{CLOUDTRAIL, Catalogue, NATIVE, Open};
+use indelible_event::{Mode, TenantId};
 use indelible_log::prepare::Admission;
 use serde_json::json;
 
-use crate::args::{Format, Import};
+use crate::args::{Format, Import, Switch};
 use crate::cancel;
 use crate::config::Config;
 use crate::exit::{Failure, OrCould, Result};
-use crate::import::{Feed, Imported, Plan, Refusals, Rules, Run, plan};
+use crate::import::{Counts, Feed, Imported, Refusals, Rules, Run, plan};
 use crate::ledger::{self, Writing};
 use crate::output::{Output, Show};
 use crate::process::tenant_to_write;
@@ -42,14 +42,34 @@ pub fn run(args: &Import, config: &Config, output: &mut Output) -> Result {
     let receipts = args.receipts.as_deref().map(receipts_to).transpose()?;
     let receipts_on_stdout = args.receipts.as_deref() == Some(Path::new("-"));
     let ledger = ledger::write(config, output)?;
+    ledger.warn_of_exposed_keys(output);
     let gently = cancel::gently();
-    let rules = rules(args, config, tenant);
-    let imported = import(&ledger, &rules, plan, output, receipts);
+    let mode = if args.lenient {
+        Mode::Lenient
+    } else {
+        Mode::Strict
+    };
+    let sealing = args.sealing.unwrap_or(config.sealing);
+    let rules = rules(args.format, mode, sealing, tenant, config);
+    let bytes = plan.bytes;
+    let imported = Feed::start(plan, args.format)
+        .or_could("start reading")
+        .and_then(|feed| import(&ledger, &rules, (feed, bytes), output, receipts));
     // Whatever ended it, what is durable is published.
     let published = ledger.publish_and_close();
     let imported = imported?;
     published?;
     drop(gently);
+    let counts = told(&imported, receipts_on_stdout, output)?;
+    let clean = counts.all_in() && !(args.strict && counts.unmapped > 0);
+    if clean { Ok(()) } else { Err(Failure::No) }
+}
+
+/// Says what came of it.
+///
+/// # Errors
+/// When it was cancelled, or not all was read.
+pub fn told(imported: &Imported, receipts_on_stdout: bool, output: &mut Output) -> Result<Counts> {
     let counts = imported.counts;
     let cancelled = imported.cancelled;
     if output.json {
@@ -67,7 +87,7 @@ pub fn run(args: &Import, config: &Config, output: &mut Output) -> Result {
     }
     if cancelled {
         return Err(Failure::Cancelled(format!(
-            "{counts} so far; import again to go on"
+            "{counts} so far; run it again to go on"
         )));
     }
     if imported.unreadable {
@@ -75,27 +95,28 @@ pub fn run(args: &Import, config: &Config, output: &mut Output) -> Result {
             "not every file could be read to its end".to_owned(),
         ));
     }
-    let clean = counts.all_in() && !(args.strict && counts.unmapped > 0);
-    if clean { Ok(()) } else { Err(Failure::No) }
+    Ok(counts)
 }
 
-fn import(
+/// Imports what `feed` gives, of about as many bytes.
+///
+/// # Errors
+/// As [`Run::all`].
+pub fn import(
     ledger: &Writing,
     rules: &Rules,
-    plan: Plan,
+    (feed, bytes): (Feed, Option<u64>),
     output: &Output,
     receipts: Option<Box<dyn Write>>,
 ) -> Result<Imported> {
     let access = &ledger.access;
     let refusals = Refusals {
         disk: &access.disk,
-        master: access.folder.master()?,
+        master: access.folder.master().or_could("keep dead letters")?,
         env: access.env.clone(),
         writer: None,
     };
-    let bytes = plan.bytes;
-    let feed = Feed::start(plan, rules.format).or_could("start reading")?;
-    let imported = Run::new(&ledger.log, rules, refusals, output, receipts).all(&feed, bytes)?;
+    let imported = Run::new(ledger, rules, refusals, output, receipts).all(&feed, bytes)?;
     // Cancelled, its thread may be waiting for input that never comes.
     if !imported.cancelled {
         feed.finish();
@@ -103,9 +124,16 @@ fn import(
     Ok(imported)
 }
 
-fn rules(args: &Import, config: &Config, tenant: indelible_event::TenantId) -> Rules {
-    let sealing = ledger::sealing(args.sealing.unwrap_or(config.sealing));
-    let (catalogue, dialect) = match args.format {
+/// How events of `format` are taken into the tenant's log.
+pub fn rules(
+    format: Format,
+    mode: Mode,
+    sealing: Switch,
+    tenant: TenantId,
+    config: &Config,
+) -> Rules {
+    let sealing = ledger::sealing(sealing);
+    let (catalogue, dialect) = match format {
         Format::Cloudtrail => (&CLOUDTRAIL, Some("cloudtrail".to_owned())),
         Format::Ndjson => (&NATIVE, None),
     };
@@ -119,13 +147,8 @@ fn rules(args: &Import, config: &Config, tenant: indelible_event::TenantId) -> R
             sealing: Arc::clone(&sealing),
         })
     };
-    let mode = if args.lenient {
-        Mode::Lenient
-    } else {
-        Mode::Strict
-    };
     Rules {
-        format: args.format,
+        format,
         tenant,
         mapped: admission(mode, catalogue),
         unmapped: admission(Mode::Lenient, &UNMAPPED),

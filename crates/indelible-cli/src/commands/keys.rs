@@ -3,6 +3,7 @@
 use std::fs;
 
 use indelible_api::{CreateKey, Role};
+use indelible_directory::{KeyFolder, SIGNING};
 use indelible_log::registry::identity;
 use indelible_server::access;
 use indelible_store::Kind;
@@ -11,7 +12,7 @@ use serde_json::json;
 use crate::args::{KeyRole, Keys, KeysCreate};
 use crate::config::Config;
 use crate::exit::{Failure, OrCould, Result};
-use crate::keys::{self, KeyFolder};
+use crate::key_files;
 use crate::ledger::{self, Access};
 use crate::output::{Column, Output, Show, Table, Tone};
 
@@ -39,10 +40,14 @@ fn show(access: &Access, output: &mut Output) -> Result {
     let identity = identity(access.stores.state.as_ref()).or_could("read who the ledger is")?;
     let (identity, _) = identity
         .ok_or_else(|| Failure::Could("nothing was ever written to this ledger".to_owned()))?;
-    let signing = access.folder.signing()?.ok_or_else(|| {
-        let path = access.folder.path().join(keys::SIGNING);
-        Failure::Could(format!("the signing key is not here: {}", path.shown()))
-    })?;
+    let signing = access
+        .folder
+        .signing()
+        .or_could("show the key")?
+        .ok_or_else(|| {
+            let path = access.folder.path().join(SIGNING);
+            Failure::Could(format!("the signing key is not here: {}", path.shown()))
+        })?;
     let origin = identity.origin_in_force();
     let key = signing
         .renamed(&origin)
@@ -59,7 +64,7 @@ fn show(access: &Access, output: &mut Output) -> Result {
 }
 
 fn files(config: &Config, output: &mut Output) -> Result {
-    let base = keys::base(config)?;
+    let base = ledger::keys(config)?;
     let mut table = Table::new(vec![
         Column::whole("LEDGER"),
         Column::text("ORIGIN", 12),
@@ -67,8 +72,8 @@ fn files(config: &Config, output: &mut Output) -> Result {
     ]);
     let mut sound = true;
     for ledger_id in ledgers(base)? {
-        let folder = KeyFolder::of(config, &ledger_id)?;
-        let problems = folder.problems();
+        let folder = KeyFolder::of(base, &ledger_id);
+        let problems = key_files::problems(&folder);
         sound &= problems.is_empty();
         let origin = folder
             .signing()

@@ -11,7 +11,7 @@ use crate::config::Config;
 use crate::exit::{Failure, OrCould, Result};
 use crate::ledger::{self, Reading};
 use crate::output::{Output, Show};
-use crate::process::tenant_to_read;
+use crate::process::{file_named, tenant_to_read};
 
 /// Makes the proof and writes it.
 pub fn run(args: &Prove, config: &Config, output: &mut Output) -> Result {
@@ -22,7 +22,7 @@ pub fn run(args: &Prove, config: &Config, output: &mut Output) -> Result {
     let proof = prove(&reading.stores, &tenant, number).or_could("prove the record")?;
     let mut text = serde_json::to_string(&proof).or_could("write the proof")?;
     text.push('\n');
-    let Some(path) = &args.out else {
+    let Some(path) = file_named(args.out.as_deref()) else {
         return output.bytes(text.as_bytes());
     };
     fs::write(path, text).or_could(format_args!("write {}", path.shown()))?;

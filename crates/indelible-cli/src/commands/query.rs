@@ -9,7 +9,7 @@ use indelible_event::view::EventView;
 use indelible_log::export::joined;
 use indelible_merkle::Hash;
 use indelible_query::{
-    Asked, Cursor, Damage, Lost, ParseContext, Parsed, Row, Seen, for_each, page, parse, resolve,
+    Asked, Cursor, ParseContext, Parsed, Row, Seen, for_each, page, parse, resolve,
 };
 use indelible_store::{Direction, Order, Place, terms::last_segment};
 use serde::Serialize;
@@ -18,6 +18,7 @@ use serde_json::value::RawValue;
 use crate::args::{Query, SortOrder};
 use crate::cancel;
 use crate::config::Config;
+use crate::damage::Told;
 use crate::exit::{Failure, OrCould, Result};
 use crate::ledger::{self, Reading};
 use crate::output::{Column, Output, Show, Table, Tone};
@@ -25,8 +26,6 @@ use crate::process::{environment, tenant_to_read};
 
 /// Rows of one table; a longer answer is shown in several.
 const TABLE_ROWS_MAX: usize = 1_000;
-/// Damaged places that are named one by one.
-const DAMAGES_MAX: usize = 50;
 
 /// Finds and prints.
 pub fn run(args: &Query, config: &Config, output: &mut Output) -> Result {
@@ -146,15 +145,15 @@ impl Answer<'_> {
             output.note("no records match");
         }
         let mut told = Told::default();
-        for damage in &page.damaged {
-            told.damage(damage, output);
-        }
+        page.damaged
+            .into_iter()
+            .for_each(|damage| told.damage(damage));
         if let Some(next) = page.next {
             let cursor = Cursor::new(&self.asked(), next, page.as_of, self.now);
             output.flush()?;
             output.note(format_args!("there are more: --after {}", cursor.encode()));
         }
-        told.finish(output)
+        told.finish(&self.reading.stores, query, output)
     }
 
     /// All records, as they come.
@@ -181,7 +180,7 @@ impl Answer<'_> {
                         result = lines.print(output);
                     }
                 }
-                Seen::Damaged(damage) => told.damage(&damage, output),
+                Seen::Damaged(damage) => told.damage(damage),
             }
             if result.is_err() {
                 ControlFlow::Break(())
@@ -192,7 +191,7 @@ impl Answer<'_> {
         .or_could("read the answer")?;
         lines.print(output)?;
         result?;
-        told.finish(output)
+        told.finish(&self.reading.stores, query, output)
     }
 
     fn row(&self, row: &Row, lines: &mut Lines, output: &mut Output) -> Result {
@@ -218,45 +217,6 @@ impl Answer<'_> {
         let view = EventView::parse(&event).or_could(doing())?;
         lines.0.push(Line::of(&view, place.clone()));
         Ok(())
-    }
-}
-
-/// Damage that was told of, on standard error.
-#[derive(Default)]
-struct Told(usize);
-
-impl Told {
-    fn damage(&mut self, damage: &Damage, output: &Output) {
-        self.0 += 1;
-        if self.0 > DAMAGES_MAX {
-            return;
-        }
-        let place = &damage.place;
-        let what = match damage.lost {
-            Lost::Records => "records",
-            Lost::Values => "personal values of records",
-        };
-        match &damage.log {
-            Some((tenant, range)) => {
-                let (first, last) = (range.start, range.end.saturating_sub(1));
-                output.error(format_args!(
-                    "{what} {first} to {last} of {tenant} cannot be read: {place}"
-                ));
-            }
-            None => output.error(format_args!("{what} cannot be read: {place}")),
-        }
-    }
-
-    /// What the command ends with.
-    fn finish(self, output: &Output) -> Result {
-        if self.0 == 0 {
-            return Ok(());
-        }
-        if self.0 > DAMAGES_MAX {
-            output.error(format_args!("and {} more places", self.0 - DAMAGES_MAX));
-        }
-        output.warn("the answer may lack records: run `indelible verify`");
-        Err(Failure::No)
     }
 }
 

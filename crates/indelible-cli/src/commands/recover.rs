@@ -1,5 +1,6 @@
 //! `recover`: going on after the ledger was rolled back, with a record of what is missing.
 
+use indelible_directory::SIGNING;
 use indelible_log::recover::{Recovered, recover};
 use indelible_proof::finding::Finding;
 use serde_json::json;
@@ -7,7 +8,6 @@ use serde_json::json;
 use crate::args::Recover;
 use crate::config::Config;
 use crate::exit::{Failure, OrCould, Result};
-use crate::keys;
 use crate::ledger::{self, Opening};
 use crate::output::{Output, Show};
 use crate::verify::print_finding;
@@ -46,8 +46,8 @@ pub fn run(args: &Recover, config: &Config, output: &mut Output) -> Result {
         );
         return Err(Failure::No);
     }
-    let signing = access.folder.signing()?.ok_or_else(|| {
-        let path = access.folder.path().join(keys::SIGNING);
+    let signing = access.folder.signing().or_could("sign")?.ok_or_else(|| {
+        let path = access.folder.path().join(SIGNING);
         Failure::Could(format!(
             "recovery is signed, and there is no {}",
             path.shown()

@@ -8,10 +8,9 @@ use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
 
+use indelible_directory::KeyFolder;
 use indelible_log::registry::identity;
-use indelible_log::verify::Anchors;
-use indelible_proof::checkpoint::SignedCheckpoint;
-use indelible_proof::signer::SignerState as _;
+use indelible_log::verify::{Anchors, Kept};
 use indelible_server::{Parts, Server, Settings, Stop};
 use indelible_store::Kind;
 use serde_json::json;
@@ -21,7 +20,7 @@ use crate::cancel;
 use crate::config::{Config, Source};
 use crate::demo::{self, Scratch};
 use crate::exit::{Failure, OrCould, Result};
-use crate::keys::KeyFolder;
+use crate::key_files;
 use crate::ledger::{self, Writing};
 use crate::output::{Output, Show};
 
@@ -43,6 +42,9 @@ pub fn run(args: &Serve, config: &Config, output: &mut Output) -> Result {
         .map_or_else(|| config.clone(), |scratch| scratch.config(config));
     let Writing { log, access } = ledger::write(&config, output)?;
     let folder = access.folder.clone();
+    for exposed in key_files::exposed(&folder) {
+        tracing::warn!("{exposed}");
+    }
     let state = Arc::clone(&access.stores.state);
     let parts = Parts {
         log,
@@ -57,9 +59,10 @@ pub fn run(args: &Serve, config: &Config, output: &mut Output) -> Result {
             Kind::Invalid => Failure::Usage(error.context().to_owned()),
             _ => Failure::Could(format!("cannot serve: {error}")),
         })?;
-    announce(&server, scratch.as_ref(), output)?;
+    // Whoever reads that it listens may stop it at once.
     let gently = cancel::gently();
     stop_on_signal(server.stop())?;
+    announce(&server, scratch.as_ref(), output)?;
     if args.demo {
         demo::play(
             server.feed(),
@@ -135,20 +138,21 @@ fn announce(server: &Server, scratch: Option<&Scratch>, output: &mut Output) -> 
 
 /// The trusted key and what was signed last, as `verify` has them.
 fn anchors(folder: &KeyFolder, state: &dyn indelible_store::State) -> Anchors {
-    let kept = folder.signer_state().load().ok().flatten();
-    let kept = kept.and_then(|bytes| SignedCheckpoint::parse(&bytes).ok());
     let origin = identity(state)
         .ok()
         .flatten()
         .map(|(who, _)| who.origin_in_force());
-    let kept = kept.map(|signed| signed.unverified().clone());
+    let kept = match folder.kept().unwrap_or_default() {
+        Kept::Checkpoint(kept) if Some(&kept.origin) != origin.as_ref() => Kept::Elsewhere,
+        kept => kept,
+    };
     Anchors {
         key: folder
             .signing()
             .ok()
             .flatten()
             .map(|key| key.verifier_key()),
-        kept: kept.filter(|kept| Some(&kept.origin) == origin.as_ref()),
+        kept,
         checkpoint: None,
         values: true,
     }

@@ -23,7 +23,9 @@ fn list(config: &Config, output: &mut Output) -> Result {
     let reading = ledger::read(config, output)?;
     let ledger = reading.stores.ledger.as_ref();
     let state = reading.stores.state.as_ref();
-    let published = published_heads(state).or_could("read the registry")?;
+    // Without the state store it is not known what was published; reading has said so.
+    let published = reading.has_state().then(|| published_heads(state));
+    let published = published.transpose().or_could("read the registry")?;
     let mut table = Table::new(vec![
         Column::text("TENANT", 8),
         Column::number("RECORDS"),
@@ -35,11 +37,12 @@ fn list(config: &Config, output: &mut Output) -> Result {
         let doing = || format!("read the log of {tenant}");
         // A log whose tree is damaged has no head; it is listed, and verify says what is wrong.
         let head = ledger.head(&tenant).ok().flatten();
-        let row = log_row(state, &tenant).or_could(doing())?;
-        let size = row
-            .as_ref()
-            .and_then(|row| published.get(&row.slot))
-            .map_or(0, |p| p.size);
+        let row = published.as_ref().map(|_| log_row(state, &tenant));
+        let row = row.transpose().or_could(doing())?.flatten();
+        let size = published.as_ref().map(|published| {
+            let head = row.as_ref().and_then(|row| published.get(&row.slot));
+            head.map_or(0, |head| head.size)
+        });
         let log_id = row.map(|row| row.log_id);
         let records = head.as_ref().map(|head| head.frontier.size());
         if output.json {
@@ -53,29 +56,20 @@ fn list(config: &Config, output: &mut Output) -> Result {
             continue;
         }
         let last = head.map(|head| output.zone.seconds(head.last_ingested_at));
-        let behind = records.is_some_and(|records| size < records);
-        let damaged = || "damaged".to_owned();
+        let ours = if tenant.is_ours() {
+            Tone::Dim
+        } else {
+            Tone::Plain
+        };
+        // What of it is published is behind while a writer goes on.
+        let behind = match (size, records) {
+            (Some(size), Some(records)) if size < records => Tone::Warn,
+            _ => Tone::Plain,
+        };
         table.row(vec![
-            (
-                tenant.to_string(),
-                if tenant.is_ours() {
-                    Tone::Dim
-                } else {
-                    Tone::Plain
-                },
-            ),
-            (
-                records.map_or_else(damaged, |records| records.to_string()),
-                if records.is_some() {
-                    Tone::Plain
-                } else {
-                    Tone::Bad
-                },
-            ),
-            (
-                size.to_string(),
-                if behind { Tone::Warn } else { Tone::Plain },
-            ),
+            (tenant.to_string(), ours),
+            number(records, Tone::Plain),
+            number(size, behind),
             (last.unwrap_or_default(), Tone::Plain),
             (log_id.unwrap_or_default(), Tone::Dim),
         ]);
@@ -85,6 +79,14 @@ fn list(config: &Config, output: &mut Output) -> Result {
     } else {
         output.table(&table)
     }
+}
+
+/// A number, or that it cannot be read.
+fn number(number: Option<u64>, tone: Tone) -> (String, Tone) {
+    number.map_or_else(
+        || ("damaged".to_owned(), Tone::Bad),
+        |number| (number.to_string(), tone),
+    )
 }
 
 fn create(name: &str, config: &Config, output: &mut Output) -> Result {

@@ -22,19 +22,20 @@ pub struct Mapped {
     pub event: String,
     /// Why the record has no place in the event model, if it has none.
     pub unmapped: Option<&'static str>,
+    /// The id of the event, if the record has no time of its own.
+    pub undated: Option<AuditId>,
 }
 
-/// Makes the event of `record`, which is canonical JSON.
-pub fn map(record: &str) -> Mapped {
+/// Makes the event of `record`, which is canonical JSON. A record without a time of its own
+/// occurred at `seen`.
+pub fn map(record: &str, seen: &str) -> Mapped {
     match map_whole(record) {
         Ok(event) => Mapped {
             event,
             unmapped: None,
+            undated: None,
         },
-        Err(reason) => Mapped {
-            event: unmapped(record, reason),
-            unmapped: Some(reason),
-        },
+        Err(reason) => unmapped(record, reason, seen),
     }
 }
 
@@ -83,16 +84,14 @@ fn map_whole(record: &str) -> Result<String, &'static str> {
 }
 
 /// The event that keeps a record whole.
-fn unmapped(record: &str, reason: &str) -> String {
+fn unmapped(record: &str, reason: &'static str, seen: &str) -> Mapped {
     let members = Members::of(record).unwrap_or_default();
-    let time = members
-        .text("eventTime")
-        .filter(|time| Micros::parse(time).is_ok());
-    // A record without a time of its own stands at the epoch: every other time would differ from
-    // import to import, and the record would be taken for a new one each time.
-    let time = time.unwrap_or_else(|| "1970-01-01T00:00:00Z".to_owned());
-    let micros = Micros::parse(&time).unwrap_or(Micros(0));
+    let time = members.text("eventTime");
+    let micros = time.as_deref().and_then(|time| Micros::parse(time).ok());
+    let time = time.filter(|_| micros.is_some());
     let id = members.text("eventID").unwrap_or_else(|| digest(record));
+    // Without a time of its own an id is of the epoch, so that the record is known again.
+    let audit_id = audit_id(&id, "unmapped", micros.unwrap_or(Micros(0)));
     let mut actor = Writer::default();
     actor.text("id", "indelible").text("type", "system");
     let mut data = Writer::default();
@@ -100,14 +99,18 @@ fn unmapped(record: &str, reason: &str) -> String {
     let mut event = Writer::default();
     event
         .raw("actor", &actor.finish())
-        .text("audit_id", &audit_id(&id, "unmapped", micros).to_string())
+        .text("audit_id", &audit_id.to_string())
         .raw("data", &data.finish())
         .text("event_type", "import.unmapped")
-        .text("occurred_at", &time)
+        .text("occurred_at", time.as_deref().unwrap_or(seen))
         .text("outcome", "unknown")
         .raw("raw", record)
         .text("source_event_id", &id);
-    event.finish()
+    Mapped {
+        event: event.finish(),
+        unmapped: Some(reason),
+        undated: micros.is_none().then_some(audit_id),
+    }
 }
 
 fn audit_id(id: &str, stage: &str, time: Micros) -> AuditId {
@@ -282,10 +285,12 @@ mod tests {
         })
     }
 
+    const SEEN: &str = "2026-11-21T04:05:06.000000Z";
+
     fn mapped(record: &Value) -> (Value, Option<&'static str>) {
         let raw = record.to_string();
         let canonical = canonicalize(raw.as_bytes()).unwrap();
-        let mapped = map(std::str::from_utf8(&canonical).unwrap());
+        let mapped = map(std::str::from_utf8(&canonical).unwrap(), SEEN);
         assert!(is_canonical(mapped.event.as_bytes()), "{}", mapped.event);
         (
             serde_json::from_str(&mapped.event).unwrap(),
@@ -426,7 +431,10 @@ mod tests {
             Some("eventTime is not a time")
         );
         let event = with(&[("eventTime", json!(5))]);
-        assert_eq!(event["occurred_at"], "1970-01-01T00:00:00Z");
+        assert_eq!(event["occurred_at"], SEEN);
+        let later = map(r#"{"eventTime":5}"#, "2027-01-01T00:00:00Z");
+        let sooner = map(r#"{"eventTime":5}"#, SEEN);
+        assert!(later.undated.is_some() && later.undated == sooner.undated);
     }
 
     #[test]

@@ -62,22 +62,34 @@ impl Feed {
     /// # Errors
     /// When no thread can be started.
     pub fn start(plan: Plan, format: Format) -> io::Result<Self> {
+        Self::of(move |sender, read| {
+            let reading = Reading {
+                sender,
+                read,
+                format,
+            };
+            for origin in &plan.origins {
+                if !reading.origin(origin) {
+                    return;
+                }
+            }
+        })
+    }
+
+    /// What `reading` sends; it counts the bytes it has read.
+    ///
+    /// # Errors
+    /// When no thread can be started.
+    pub fn of<F>(reading: F) -> io::Result<Self>
+    where
+        F: FnOnce(SyncSender<Fed>, Arc<AtomicU64>) + Send + 'static,
+    {
         let (sender, inputs) = sync_channel(WAITING_MAX);
         let read = Arc::new(AtomicU64::new(0));
-        let reading = Reading {
-            sender,
-            read: Arc::clone(&read),
-            format,
-        };
+        let counted = Arc::clone(&read);
         let thread = std::thread::Builder::new()
             .name("import-feed".to_owned())
-            .spawn(move || {
-                for origin in &plan.origins {
-                    if !reading.origin(origin) {
-                        return;
-                    }
-                }
-            })?;
+            .spawn(move || reading(sender, counted))?;
         Ok(Self {
             inputs,
             read,

@@ -14,7 +14,9 @@ mod piece;
 mod run;
 mod walk;
 
-pub use feed::Feed;
+pub use counts::Counts;
+pub use feed::{Fed, Feed, Input};
 pub use members::Writer;
+pub use piece::{Fault, Position};
 pub use run::{Imported, Refusals, Rules, Run, in_words};
-pub use walk::{Plan, plan};
+pub use walk::plan;

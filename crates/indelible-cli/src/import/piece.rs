@@ -40,6 +40,14 @@ pub enum Fault {
     TooLong,
 }
 
+impl Fault {
+    /// The fault that was given as the reason of a refusal.
+    pub fn of(reason: &str) -> Option<Self> {
+        let all = [Self::Unfinished, Self::TooLong];
+        all.into_iter().find(|fault| fault.to_string() == reason)
+    }
+}
+
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -123,7 +131,7 @@ mod tests {
                 let piece = Piece { bytes, position, fault };
                 prop_assert!(is_there(&piece), "{:?}", piece);
                 if let Ok(text) = str::from_utf8(&piece.bytes) {
-                    let _ = map(text);
+                    let _ = map(text, "2026-11-21T04:05:06Z");
                 }
             }
             let mut all = true;

@@ -5,6 +5,7 @@
 
 use std::collections::VecDeque;
 use std::io::Write;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::mpsc::RecvTimeoutError;
 use std::time::Duration;
@@ -12,21 +13,25 @@ use std::time::Duration;
 use indelible_disk::RealDisk;
 use indelible_event::Problem;
 use indelible_event::canonical::canonicalize;
-use indelible_event::ids::TenantId;
+use indelible_event::ids::{AuditId, TenantId};
+use indelible_event::leaf::LeafView;
 use indelible_log::env::Env;
 use indelible_log::keyring::MasterKey;
 use indelible_log::log::Log;
 use indelible_log::outcome::{Outcome, Pending, Submission};
 use indelible_log::prepare::Admission;
 use indelible_proof::receipt::Receipt;
+use indelible_store::{Ledger, Stored};
 
 use super::cloudtrail;
 use super::counts::Counts;
 use super::feed::{Fed, Feed, Input};
+use super::members::Members;
 use crate::args::Format;
 use crate::cancel;
 use crate::dead_letters::{Letter, Writer};
 use crate::exit::{Failure, OrCould, Result};
+use crate::ledger::Writing;
 use crate::output::{Output, Progress};
 
 /// Batches that may be on their way to the disk.
@@ -69,6 +74,9 @@ pub struct Refusals<'a> {
 /// An import under way.
 pub struct Run<'a> {
     log: &'a Log,
+    ledger: &'a dyn Ledger,
+    /// When it began.
+    seen: String,
     rules: &'a Rules,
     refusals: Refusals<'a>,
     output: &'a Output,
@@ -79,10 +87,14 @@ pub struct Run<'a> {
     unreadable: bool,
 }
 
+/// The bytes of an event, and why it keeps an input whole, if it does.
+type Event = (Vec<u8>, Option<&'static str>);
+
 /// An input that was submitted.
 struct Sent {
     input: Input,
-    unmapped: bool,
+    /// Why it is kept whole, if it is.
+    unmapped: Option<&'static str>,
 }
 
 /// A batch being filled.
@@ -106,16 +118,18 @@ pub struct Imported {
 }
 
 impl<'a> Run<'a> {
-    /// An import into `log`; receipts go to `receipts` as events become durable.
+    /// An import into `ledger`; receipts go to `receipts` as events become durable.
     pub fn new(
-        log: &'a Log,
+        ledger: &'a Writing,
         rules: &'a Rules,
         refusals: Refusals<'a>,
         output: &'a Output,
         receipts: Option<Box<dyn Write>>,
     ) -> Self {
         Self {
-            log,
+            log: &ledger.log,
+            ledger: ledger.access.stores.ledger.as_ref(),
+            seen: refusals.env.clock.now().to_rfc3339(),
             rules,
             refusals,
             output,
@@ -143,6 +157,7 @@ impl<'a> Run<'a> {
         self.progress.clear();
         let cancelled = result?;
         if let Some(writer) = &self.refusals.writer {
+            writer.sync()?;
             let named = self.counts.refused + self.counts.conflicts;
             if named > NAMED_MAX {
                 self.output
@@ -199,15 +214,21 @@ impl<'a> Run<'a> {
 
     fn take(&mut self, fed: Fed, batch: &mut Batch) -> Result {
         match fed {
-            Fed::Note(text) => self.progress.suspend(|| self.output.note(text)),
+            // What was before goes first, so that all is told in order.
+            Fed::Note(text) => {
+                self.submit(batch);
+                self.settle(0)?;
+                self.progress.suspend(|| self.output.note(text));
+            }
             Fed::Unreadable(text) => {
                 self.unreadable = true;
+                self.submit(batch);
+                self.settle(0)?;
                 self.progress.suspend(|| self.output.error(text));
             }
-            Fed::Input(input) => match self.event(&input) {
+            Fed::Input(input) => match self.event(&input)? {
                 Ok((event, unmapped)) => self.add(input, event, unmapped, batch),
                 Err(reason) => {
-                    // What was before it goes first, so that all is told in order.
                     self.submit(batch);
                     self.settle(0)?;
                     self.counts.refused += 1;
@@ -218,11 +239,10 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
-    fn add(&self, input: Input, event: Vec<u8>, unmapped: bool, batch: &mut Batch) {
-        let admission = if unmapped {
-            &self.rules.unmapped
-        } else {
-            &self.rules.mapped
+    fn add(&self, input: Input, event: Vec<u8>, unmapped: Option<&'static str>, batch: &mut Batch) {
+        let admission = match unmapped {
+            Some(_) => &self.rules.unmapped,
+            None => &self.rules.mapped,
         };
         batch.bytes += event.len();
         batch.submissions.push(Submission {
@@ -234,25 +254,50 @@ impl<'a> Run<'a> {
         batch.sent.push(Sent { input, unmapped });
     }
 
-    /// The event of an input and whether it is kept whole, or why it is refused.
-    fn event(&self, input: &Input) -> std::result::Result<(Vec<u8>, bool), String> {
+    /// The event of an input and why it is kept whole, if it is; or why it is refused.
+    fn event(&self, input: &Input) -> Result<std::result::Result<Event, String>> {
         if let Some(fault) = input.fault {
-            return Err(fault.to_string());
+            return Ok(Err(fault.to_string()));
         }
         if self.rules.format == Format::Ndjson {
-            return Ok((input.bytes.clone(), false));
+            return Ok(Ok((input.bytes.clone(), None)));
         }
-        let canonical = canonicalize(&input.bytes).map_err(|problems| in_words(&problems))?;
-        let record = str::from_utf8(&canonical).map_err(|error| error.to_string())?;
-        let mapped = cloudtrail::map(record);
-        if let Some(reason) = mapped.unmapped {
-            let place = format!(
-                "{}: {}: unmapped, kept whole: {reason}",
-                input.file, input.position
-            );
-            self.progress.suspend(|| self.output.note(place));
+        let canonical = match canonicalize(&input.bytes) {
+            Ok(canonical) => canonical,
+            Err(problems) => return Ok(Err(in_words(&problems))),
+        };
+        let record = str::from_utf8(&canonical).or_could("read a record")?;
+        let mut mapped = cloudtrail::map(record, &self.seen);
+        if let Some(id) = mapped.undated
+            && let Some(seen) = self.occurred_at(id)?
+        {
+            // It was imported before: as it was then, so that it is no other record.
+            mapped = cloudtrail::map(record, &seen);
         }
-        Ok((mapped.event.into_bytes(), mapped.unmapped.is_some()))
+        Ok(Ok((mapped.event.into_bytes(), mapped.unmapped)))
+    }
+
+    /// When the event with this id occurred, if it is in the log.
+    fn occurred_at(&self, id: AuditId) -> Result<Option<String>> {
+        let tenant = &self.rules.tenant;
+        let found = self.ledger.find(tenant, &[id]);
+        let found = found.or_could("look an id up")?;
+        let Some(number) = found.into_iter().next().flatten() else {
+            return Ok(None);
+        };
+        let mut time = None;
+        let mut visit = |stored: Stored<'_>| {
+            if let Stored::Record(record) = stored {
+                time = LeafView::locate(record.leaf)
+                    .ok()
+                    .and_then(|leaf| Members::of(str::from_utf8(leaf.event()).ok()?))
+                    .and_then(|event| event.text("occurred_at"));
+            }
+            ControlFlow::Continue(())
+        };
+        let read = self.ledger.read(tenant, number..number + 1, &mut visit);
+        read.or_could("read a record")?;
+        Ok(time)
     }
 
     fn submit(&mut self, batch: &mut Batch) {
@@ -288,13 +333,11 @@ impl<'a> Run<'a> {
         match outcome {
             Outcome::New(receipt) => {
                 self.counts.new += 1;
-                self.counts.unmapped += u64::from(sent.unmapped);
-                self.receipt(&receipt)
+                self.is_in(sent, &receipt)
             }
             Outcome::Repeat(receipt) => {
                 self.counts.repeated += 1;
-                self.counts.unmapped += u64::from(sent.unmapped);
-                self.receipt(&receipt)
+                self.is_in(sent, &receipt)
             }
             Outcome::Conflict(receipt) => {
                 self.counts.conflicts += 1;
@@ -311,11 +354,22 @@ impl<'a> Run<'a> {
             Outcome::Failed(error) => {
                 self.progress.clear();
                 Err(Failure::Could(format!(
-                    "stopped at {}: {}: {error}; {} so far; import again to go on",
+                    "stopped at {}: {}: {error}; {} so far; run it again to go on",
                     sent.input.file, sent.input.position, self.counts
                 )))
             }
         }
+    }
+
+    /// It is in the log.
+    fn is_in(&mut self, sent: &Sent, receipt: &Receipt) -> Result {
+        if let Some(reason) = sent.unmapped {
+            self.counts.unmapped += 1;
+            let Input { file, position, .. } = &sent.input;
+            let text = format!("{file}: {position}: unmapped, kept whole: {reason}");
+            self.progress.suspend(|| self.output.note(text));
+        }
+        self.receipt(receipt)
     }
 
     fn receipt(&mut self, receipt: &Receipt) -> Result {

@@ -84,11 +84,17 @@ impl Output {
         let terminal_out = io::stdout().is_terminal();
         let terminal_err = io::stderr().is_terminal();
         let columns = set("COLUMNS").and_then(|columns| columns.parse().ok());
-        Self {
+        let (zone, unknown_zone) = match (!config.utc).then(Zone::local) {
+            None => (Zone::UTC, None),
+            Some(Ok(zone)) => (zone, None),
+            // Without TZ it is UTC because nobody said anything else.
+            Some(Err(error)) => (Zone::UTC, set("TZ").map(|name| (name, error))),
+        };
+        let output = Self {
             out: Box::new(BufWriter::with_capacity(64 * 1024, io::stdout())),
             json,
             quiet,
-            zone: Zone::of_process(config.utc),
+            zone,
             reader: if terminal_out {
                 Reader::Terminal
             } else {
@@ -100,7 +106,13 @@ impl Output {
                 out: coloured(terminal_out),
                 err: coloured(terminal_err),
             },
+        };
+        if let Some((name, error)) = unknown_zone {
+            output.warn(format_args!(
+                "times are in UTC, TZ={name} is no zone: {error}"
+            ));
         }
+        output
     }
 
     /// Output that knows nothing of the configuration, for saying what is wrong with it.
@@ -109,7 +121,7 @@ impl Output {
             out: Box::new(io::stdout()),
             json: false,
             quiet: false,
-            zone: Zone::of_process(true),
+            zone: Zone::UTC,
             reader: Reader::Program,
             width: None,
             progress: false,

@@ -9,13 +9,15 @@ use jiff::tz::TimeZone;
 pub struct Zone(TimeZone);
 
 impl Zone {
-    /// The local zone, or UTC when that is wanted or the local one is not known.
-    pub fn of_process(utc: bool) -> Self {
-        Self(if utc {
-            TimeZone::UTC
-        } else {
-            TimeZone::system()
-        })
+    /// UTC.
+    pub const UTC: Self = Self(TimeZone::UTC);
+
+    /// The local zone.
+    ///
+    /// # Errors
+    /// Why it is not known.
+    pub fn local() -> Result<Self, jiff::Error> {
+        TimeZone::try_system().map(Self)
     }
 
     /// The zone itself.

@@ -7,6 +7,7 @@
 )]
 
 pub mod served;
+pub mod survive;
 
 use std::ffi::OsStr;
 use std::io::Write;

@@ -47,8 +47,8 @@ impl Rows {
     }
 }
 
-/// The rows the condition may hold for; the flag says that it holds for all of them. What a part has
-/// not filed may match anything that is looked up.
+/// The rows the condition may hold for; the flag says that it holds for all of them. What a part
+/// has not filed may match anything that is looked up.
 pub(crate) fn eval(part: &dyn Part, hashing: &Hashing, expr: &Expr) -> Result<(Rows, bool)> {
     let sure = part.unfiled().is_none();
     Ok(match expr {

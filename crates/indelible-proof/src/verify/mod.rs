@@ -27,6 +27,7 @@ use std::collections::BTreeMap;
 use indelible_merkle::{Frontier, Hash};
 
 use crate::checkpoint::{Checkpoint, CheckpointError, SignedCheckpoint};
+use crate::damage::Damages;
 use crate::disclosure::DisclosureLine;
 use crate::finding::{Finding, FindingKind, Place, Span};
 use crate::limits::{DISCLOSURES_MAX, FINDINGS_MAX};
@@ -84,6 +85,8 @@ pub struct LogVerifier {
     excused: Option<u64>,
     /// Bytes that are no record and say no number: in the place of the next record, or before it.
     unplaced: Option<Unplaced>,
+    /// What cannot be read, by where it stood.
+    damages: Damages,
     /// What of them stands in nobody's place: where, and how many.
     stretches: Vec<(Span, String)>,
 }
@@ -109,6 +112,7 @@ impl LogVerifier {
             disclosures: None,
             excused: None,
             unplaced: None,
+            damages: Damages::default(),
             stretches: Vec::new(),
         }
     }
@@ -166,25 +170,28 @@ impl LogVerifier {
     }
 
     /// Says that these records are there but cannot be read, and where the damage is.
-    pub fn unreadable(&mut self, records: Span, place: Place, message: &str) {
-        let finding = Finding::new(FindingKind::Corrupt, message).records(records);
-        self.report.add(finding.place(place.file, place.bytes));
+    pub fn unreadable(&mut self, records: Span, place: &Place) {
+        if self.has_room_for_damage() {
+            self.damages.records(records, place);
+        }
         self.place(records.first);
         self.order.skip(records);
         self.drain();
     }
 
-    /// Says that disclosures of the next record, `number`, are not to be expected: its values
-    /// cannot be read, which [`LogVerifier::damaged_values`] is told of.
-    pub fn excuse_values(&mut self, number: u64) {
+    /// Says that a personal value of the next record, `number`, cannot be read, and where it stood.
+    /// Disclosures of that record are not expected then; the record itself is not concerned.
+    pub fn damaged_value(&mut self, number: u64, place: &Place) {
         self.excused = Some(number);
+        if self.has_room_for_damage() {
+            self.damages.values(number, place);
+        }
     }
 
-    /// Says that personal values of these records, or of some of them, cannot be read, and where
-    /// the damage is. The records themselves are not concerned.
-    pub fn damaged_values(&mut self, records: Span, place: Place, message: &str) {
-        let finding = Finding::new(FindingKind::Corrupt, message).records(records);
-        self.report.add(finding.place(place.file, place.bytes));
+    fn has_room_for_damage(&mut self) -> bool {
+        let room = self.damages.len() < FINDINGS_MAX;
+        self.report.leave_out(u64::from(!room));
+        room
     }
 
     /// Notes a signed checkpoint of this log, to be compared when its size passes. Must be given
@@ -285,6 +292,8 @@ impl LogVerifier {
             mut report,
             ..
         } = self;
+        // Before all that may follow from it.
+        report.add_all(self.damages.findings());
         let mut with = With {
             streams: &mut streams,
             checkpoints: &mut checkpoints,

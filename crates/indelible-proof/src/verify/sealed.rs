@@ -136,7 +136,9 @@ impl Sealed {
     pub(super) fn report(mut self, size: u64, report: &mut Report) {
         let moved = self.settle_strays(size, report);
         for unread in std::mem::take(&mut self.unread) {
-            report.add(self.unreadable(unread, size));
+            if let Some(finding) = self.unreadable(unread, size) {
+                report.add(finding);
+            }
         }
         let mut holes: BTreeMap<u64, Vec<&Owed>> = BTreeMap::new();
         for owed in &self.owed {
@@ -235,7 +237,9 @@ impl Sealed {
         }
     }
 
-    fn unreadable(&mut self, unread: Unread, size: u64) -> Finding {
+    /// The finding for lines that cannot be read; none when there are no bytes and none are
+    /// missed: in a log without personal values.
+    fn unreadable(&mut self, unread: Unread, size: u64) -> Option<Finding> {
         let Unread {
             between,
             place,
@@ -252,6 +256,9 @@ impl Sealed {
             let from = span.map_or(owed.records.first, |span| span.first);
             span = Some(Span::new(from, owed.records.last));
         }
+        if count == 0 && place.bytes.is_empty() {
+            return None;
+        }
         if count > 0 {
             finding.note(format!(
                 "sealed values that could not be compared because of it: {count} commitments"
@@ -260,7 +267,7 @@ impl Sealed {
         if size > 0 {
             finding = finding.records(span.unwrap_or(between));
         }
-        finding.place(place.file, place.bytes)
+        Some(finding.place(place.file, place.bytes))
     }
 }
 

@@ -116,7 +116,7 @@ fn what_cannot_be_read_is_corrupt_with_its_place() {
                 bytes: 10..20,
             };
             let records = span(lost.start, lost.end - 1);
-            verifier.unreadable(records, place.clone(), "the checksum does not fit");
+            verifier.unreadable(records, &place);
             for leaf in &truth[lost.end..] {
                 verifier.push(leaf);
             }

@@ -192,7 +192,7 @@ fn wrong_content_types_are_told() {
 }
 
 #[test]
-fn a_thousand_idle_connections_harm_nobody() {
+fn four_hundred_idle_connections_harm_nobody() {
     let served = Served::open();
     let idle: Vec<TcpStream> = (0..400).map(|_| served.connect()).collect();
     // Half of them have begun a request and say no more; descriptors are shared by all tests.

@@ -238,7 +238,7 @@ pub fn parts(stores: Stores, ledger: &Arc<MemoryLedger>, env: Env) -> Parts {
     );
     let anchors = Anchors {
         key: Some(key.verifier_key()),
-        kept: None,
+        kept: indelible_log::verify::Kept::Elsewhere,
         checkpoint: None,
         values: true,
     };

@@ -1,11 +1,8 @@
 //! The audit trail in a directory of this machine.
 //!
-//! Not here: what is written there, which is `indelible-embedded` and `indelible-log`; the same
+//! Not here: what is written there and how it is opened, which is `indelible-directory`'s; the same
 //! directory is read by the command `indelible` beside a program that writes.
 
-mod keys;
-mod open;
 mod transport;
 
-pub(crate) use keys::KeyFolder;
 pub(crate) use transport::Embedded;

@@ -7,6 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use indelible_directory::{Directory, Names, OpenError};
 use indelible_emit::{Outgoing, Transport, Verdict};
 use indelible_event::Mode;
 use indelible_event::catalogue::NATIVE;
@@ -14,10 +15,10 @@ use indelible_log::log::Log;
 use indelible_log::outcome::{Outcome, Submission};
 use indelible_log::policy::SealingPolicy;
 use indelible_log::prepare::Admission;
-use indelible_store::Retry;
+use indelible_store::{Kind, Retry};
 
-use super::open;
-use crate::error::Result;
+use crate::error::{Doing, Error, Result};
+use crate::process::env;
 
 /// The shortest time between two publications while events come.
 const PUBLISH_INTERVAL: Duration = Duration::from_secs(1);
@@ -36,7 +37,7 @@ impl Embedded {
     /// Opens the ledger in `path`, whose keys lie under `keys`.
     pub(crate) fn open(path: &Path, keys: &Path) -> Result<Self> {
         Ok(Self {
-            log: open::open(path, keys)?,
+            log: open(path, keys)?,
             admission: Arc::new(Admission {
                 mode: Mode::Strict,
                 catalogue: &NATIVE,
@@ -84,6 +85,29 @@ impl Transport for Embedded {
         if self.unpublished {
             self.publish();
         }
+    }
+}
+
+/// The writer of the ledger in `path`, made with its keys when there is none.
+fn open(path: &Path, keys: &Path) -> Result<Log> {
+    let names = Names {
+        data: path.to_path_buf(),
+        keys: keys.to_path_buf(),
+    };
+    let directory = match Directory::write(&names, None, env(), &mut |_| ()) {
+        Err(error) if error.kind() == Kind::Locked => {
+            return Err(Error::Locked(path.to_path_buf(), error.to_string()));
+        }
+        other => other.doing("open", path)?,
+    };
+    match directory.log(None) {
+        Ok(log) => Ok(log),
+        Err(OpenError::NoSigningKey(folder)) => Err(Error::NoSigningKey(folder)),
+        Err(OpenError::NotExtending(findings)) => {
+            let findings: Vec<_> = findings.iter().map(ToString::to_string).collect();
+            Err(Error::NotExtending(findings.join("; ")))
+        }
+        Err(OpenError::Store(error)) => Err(error).doing("open", path),
     }
 }
 

@@ -48,6 +48,9 @@ pub struct Stood {
 }
 
 /// Makes a data directory.
+///
+/// # Errors
+/// When it is there already or cannot be made.
 pub fn create(dir: &Path) -> Result<(), Fault> {
     let disk: Arc<dyn Disk> = Arc::new(RealDisk::new(dir));
     disk.create_dir_all("keys")?;
@@ -60,12 +63,15 @@ pub fn create(dir: &Path) -> Result<(), Fault> {
 }
 
 /// Opens the stores of a data directory.
+///
+/// # Errors
+/// As the stores'.
 pub fn stand(dir: &Path, read_only: bool) -> Result<Stood, Fault> {
     let disk: Arc<dyn Disk> = Arc::new(RealDisk::new(dir));
     let mode = if read_only {
         StateMode::Read
     } else {
-        StateMode::Write
+        StateMode::Create
     };
     let keys: Arc<dyn State> = Arc::new(open_state(Arc::clone(&disk), KEYS, mode)?);
     let keyring = Keyring::open(keys, Some(master()), Arc::new(SystemRandom))?;
@@ -95,11 +101,17 @@ pub fn stand(dir: &Path, read_only: bool) -> Result<Stood, Fault> {
 
 impl Ours {
     /// Opens a data directory for writing.
+    ///
+    /// # Errors
+    /// As the stores'.
     pub fn open(dir: &Path, tenant_count: u32) -> Result<Self, Fault> {
         Self::on(stand(dir, false)?, tenant_count)
     }
 
     /// Starts the writer on opened stores.
+    ///
+    /// # Errors
+    /// As the writer's.
     pub fn on(stood: Stood, tenant_count: u32) -> Result<Self, Fault> {
         Self::start(
             stood.stores,
@@ -110,6 +122,9 @@ impl Ours {
     }
 
     /// A ledger that forgets: what everything but the store costs.
+    ///
+    /// # Errors
+    /// As the writer's.
     pub fn forgetting(tenant_count: u32) -> Result<Self, Fault> {
         let stores = Stores {
             ledger: Arc::new(Forgetting::default()),
@@ -160,6 +175,9 @@ impl Ours {
     }
 
     /// A batch as it is submitted.
+    ///
+    /// # Errors
+    /// When an event is of a tenant that is not there.
     pub fn submissions(&self, batch: Vec<Made>) -> Result<Vec<Submission>, Fault> {
         batch
             .into_iter()

@@ -1,6 +1,6 @@
 //! The events of a run, made before anything is timed and held in memory.
 
-use indelible_bench::event::{Asked, Generator, tenant_name};
+use crate::event::{Asked, Generator, tenant_name};
 use indelible_event::{Micros, TenantId};
 
 use crate::Fault;
@@ -84,6 +84,9 @@ pub fn now() -> Micros {
 }
 
 /// The names of the tenants of a shape, by number.
+///
+/// # Errors
+/// Never: the names are ours.
 pub fn tenants(count: u32) -> Result<Vec<TenantId>, Fault> {
     (0..count)
         .map(|tenant| Ok(TenantId::parse(&tenant_name(tenant))?))

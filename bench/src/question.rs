@@ -1,6 +1,6 @@
 //! The six questions that are asked again and again, and how each is put to us.
 
-use indelible_bench::event::Asked;
+use crate::event::Asked;
 
 /// Records of a page.
 pub const PAGE_RECORDS: usize = 100;

@@ -1,0 +1,14 @@
+//! A ledger in a directory: its data and its keys, made, opened for reading, opened for writing.
+//!
+//! This is where the embedded back end, the key files and the log meet, once for the command, its
+//! server and programs that keep a ledger of their own. Readers go on without a small file that is
+//! damaged and say what they could not use; writers refuse, naming the file.
+//!
+//! Not here: what stands in the files, settings, words for people. Source: `spec/key-files.md`.
+
+mod directory;
+mod keys;
+mod unusable;
+
+pub use directory::{Directory, Names, OpenError, Tell, find, repair};
+pub use keys::{FileState, KeyFolder, MASTER, SIGNED, SIGNING};

@@ -1,0 +1,7 @@
+//! `event` under libFuzzer.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|input: &[u8]| {
+    indelible_fuzz::event::run(input);
+});

@@ -1,0 +1,7 @@
+//! `ledger_resealed` under libFuzzer.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|input: &[u8]| {
+    indelible_fuzz::ledger_resealed::run(input);
+});

@@ -1,0 +1,180 @@
+// What a newcomer sees: the page of `serve --demo`.
+
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import { readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { Place, browser, until, visit } from './support.js';
+
+const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
+
+let place;
+let chrome;
+before(async () => {
+  place = new Place();
+  chrome = await browser();
+  await place.serve({ demo: true });
+  const records = async () => {
+    const { tenants } = await (await fetch(`${place.url}/v1/tenants`)).json();
+    return tenants.reduce((sum, tenant) => sum + tenant.records, 0);
+  };
+  await until(async () => await records() > 3000, 'the events of the last days');
+});
+after(async () => {
+  await chrome?.close();
+  await place?.remove();
+});
+
+const names = (page) => page.locator('#rows tr').evaluateAll((rows) => rows.map((row) => row.dataset.name));
+const rowsAre = (page, test) => until(async () => test(await names(page)), 'the rows');
+
+test('events arrive by themselves, newest on top, each once', async () => {
+  await visit(chrome, place, {}, async (page) => {
+    await rowsAre(page, (rows) => rows.length >= 50);
+    const before = await names(page);
+    await rowsAre(page, (rows) => rows.length > before.length && rows[0] !== before[0]);
+    const now = await names(page);
+    assert.equal(new Set(now).size, now.length, 'each once');
+    assert.deepEqual(now.slice(now.indexOf(before[0])), before, 'what was there stays in its order');
+    const times = await page.locator('#rows time').evaluateAll((all) => all.map((time) => time.dateTime));
+    assert.deepEqual(times, times.toSorted().reverse(), 'newest on top');
+    await page.getByRole('button', { name: 'Live' }).click();
+    const paused = await names(page);
+    await page.waitForTimeout(4500);
+    assert.deepEqual(await names(page), paused, 'paused is paused');
+  });
+});
+
+test('a search finds, stands in the address, and shows older pages', async () => {
+  await visit(chrome, place, {}, async (page) => {
+    await page.getByRole('searchbox').fill('outcome:denied tenant:acme');
+    await page.getByRole('button', { name: 'Search' }).click();
+    const cells = (kind) => page.locator(`#rows td.${kind}`).allTextContents();
+    await until(async () => new Set(await cells('outcome')).size === 1, 'only one outcome');
+    assert.deepEqual([...new Set(await cells('outcome'))], ['denied']);
+    assert.deepEqual([...new Set(await cells('tenant'))], ['acme']);
+    assert.equal(new URL(page.url()).searchParams.get('q'), 'outcome:denied tenant:acme');
+    await page.goto(`${place.url}/?q=tenant%3Aacme`);
+    await rowsAre(page, (rows) => rows.length >= 50);
+    await page.getByRole('button', { name: 'Older records' }).click();
+    await rowsAre(page, (rows) => rows.length >= 100 && new Set(rows).size === rows.length);
+    assert.equal(await page.locator('#live').getAttribute('aria-pressed'), 'false');
+  });
+});
+
+test('a query that is wrong is told at its column, and another one helps', async () => {
+  await visit(chrome, place, { expected: ['400 (Bad Request)'] }, async (page) => {
+    await page.getByRole('searchbox').fill('actor:dana outcom:denied');
+    await page.keyboard.press('Enter');
+    const alert = page.getByRole('alert');
+    await alert.waitFor();
+    const [line, drawn, carets] = (await alert.locator('pre').textContent()).split('\n');
+    assert.match(line, /^column 12: .*`outcom`/);
+    assert.equal(carets.indexOf('^'), drawn.indexOf('outcom:'), `${drawn}\n${carets}`);
+    assert.equal(await page.getByRole('searchbox').getAttribute('aria-invalid'), 'true');
+    await page.getByRole('searchbox').fill('actor:dana outcome:success');
+    await page.keyboard.press('Enter');
+    await alert.waitFor({ state: 'hidden' });
+    await rowsAre(page, (rows) => rows.length > 0);
+  });
+});
+
+test('every tenant has two verdicts, and its name shows its records', async () => {
+  await visit(chrome, place, {}, async (page) => {
+    const acme = page.locator('.tenants li', { has: page.getByRole('button', { name: 'acme', exact: true }) });
+    await until(async () => (await acme.locator('.pill').allTextContents()).length === 2, 'both verdicts');
+    assert.deepEqual(await acme.locator('.pill').allTextContents(), ['Intact, anchored', 'Unnumbered']);
+    assert.match(await acme.textContent(), /[\d,]+ records/);
+    await until(async () => /^1[0-9] logs intact$/.test(await page.locator('#summary').textContent()), 'the sum');
+    await acme.getByRole('button').click();
+    const tenants = page.locator('#rows td.tenant');
+    await until(async () => new Set(await tenants.allTextContents()).size === 1, 'one tenant');
+    assert.equal(await page.getByRole('searchbox').inputValue(), 'tenant:acme');
+  });
+});
+
+test('the keyboard alone reaches everything', async () => {
+  await visit(chrome, place, {}, async (page) => {
+    await rowsAre(page, (rows) => rows.length >= 50);
+    await page.getByRole('button', { name: 'Live' }).click();
+    await page.keyboard.press('/');
+    assert.equal(await page.evaluate(() => document.activeElement.id), 'q');
+    const focused = () => page.evaluate(() => document.activeElement.closest('tr')?.dataset.name);
+    for (let tabs = 0; !(await focused()) && tabs < 12; tabs += 1) await page.keyboard.press('Tab');
+    const all = await names(page);
+    assert.equal(await focused(), all[0], 'Tab reaches the first row');
+    await page.keyboard.press('ArrowDown');
+    await page.keyboard.press('ArrowDown');
+    assert.equal(await focused(), all[2]);
+    await page.keyboard.press('Tab');
+    assert.equal(await focused(), undefined, 'the list is one stop');
+    await page.keyboard.press('Shift+Tab');
+    assert.equal(await focused(), all[2]);
+    await page.keyboard.press('Enter');
+    await page.locator('.steps').waitFor();
+    assert.equal(await page.evaluate(() => document.activeElement.tagName), 'H2');
+    await page.keyboard.press('Escape');
+    await page.locator('#record').waitFor({ state: 'hidden' });
+    assert.equal(await focused(), all[2], 'the focus comes back');
+  });
+});
+
+for (const width of [1440, 1200, 800, 390]) {
+  test(`nothing is cut off at ${width} pixels`, async () => {
+    await visit(chrome, place, { width }, async (page) => {
+      await rowsAre(page, (rows) => rows.length >= 50);
+      const over = () => page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth);
+      assert.ok(await over() <= 0, 'the page is no wider than the window');
+      const cut = await page.locator('#rows td.outcome, #rows td.time').evaluateAll((cells) => cells
+        .filter((cell) => cell.scrollWidth > cell.clientWidth
+          || cell.getBoundingClientRect().right > window.innerWidth
+          || cell.getBoundingClientRect().width === 0)
+        .map((cell) => cell.textContent));
+      assert.deepEqual(cut, []);
+      await page.locator('#rows tr').nth(1).click();
+      await page.locator('.steps').waitFor();
+      assert.ok(await over() <= 0, 'nor with a record open');
+      const box = await page.locator('#record').boundingBox();
+      assert.ok(box.x >= 0 && box.x + box.width <= width, JSON.stringify(box));
+    });
+  });
+}
+
+for (const [scheme, width] of [['light', 1440], ['dark', 1440], ['light', 390]]) {
+  test(`axe finds no fault: ${scheme}, ${width} pixels`, async () => {
+    await visit(chrome, place, { scheme, width }, async (page) => {
+      const faults = async () => {
+        // Fading colours have no contrast of their own.
+        await page.emulateMedia({ reducedMotion: 'reduce' });
+        await page.evaluate(AXE);
+        const { violations } = await page.evaluate(() => window.axe.run());
+        return violations.map((one) => `${one.id}: ${one.nodes.map((node) => node.html).join(' ')}`);
+      };
+      await rowsAre(page, (rows) => rows.length >= 50);
+      await until(() => page.locator('.tenants .pill').count(), 'verdicts');
+      assert.deepEqual(await faults(), []);
+      await page.locator('#rows tr').nth(1).click();
+      await page.locator('.steps').waitFor();
+      await page.locator('#record summary').click();
+      assert.deepEqual(await faults(), [], 'with a record open');
+      await page.goto(`${place.url}/docs`);
+      await page.locator('.routes summary').first().click();
+      assert.deepEqual(await faults(), [], 'the page of the API');
+    });
+  });
+}
+
+test('the page of the API has every operation', async () => {
+  const { paths } = await (await fetch(`${place.url}/openapi.json`)).json();
+  const wanted = Object.entries(paths).flatMap(([path, methods]) =>
+    Object.keys(methods).map((method) => `${method.toUpperCase()} ${path}`));
+  await visit(chrome, place, { path: '/docs' }, async (page) => {
+    await page.locator('.routes summary').first().waitFor();
+    const lines = page.locator('.routes summary:has(.method)');
+    const shown = await lines.evaluateAll((all) => all.map((one) =>
+      `${one.querySelector('.method').textContent} ${one.querySelector('code').textContent}`));
+    assert.deepEqual(shown, wanted);
+    await lines.first().click();
+    await page.getByText('application/problem+json').first().waitFor();
+  });
+});

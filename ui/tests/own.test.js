@@ -1,0 +1,198 @@
+// A ledger of one's own: empty, with what others wrote, damaged lines of communication, keys.
+
+import assert from 'node:assert/strict';
+import { after, before, beforeEach, afterEach, test } from 'node:test';
+import { join } from 'node:path';
+import { Place, browser, until, visit } from './support.js';
+
+let place;
+let chrome;
+before(async () => { chrome = await browser(); });
+after(async () => { await chrome?.close(); });
+beforeEach(async () => {
+  place = new Place();
+  await place.serve();
+});
+afterEach(async () => { await place.remove(); });
+
+const count = (page) => page.locator('#rows tr').count();
+
+test('an empty ledger says so, and the first record appears', async () => {
+  await visit(chrome, place, {}, async (page) => {
+    await page.getByText('No records yet').waitFor();
+    assert.equal(await page.locator('#summary').textContent(), 'No log yet');
+    await place.send([{ description: 'the first one' }]);
+    await page.getByText('document.viewed').waitFor();
+    await page.getByRole('searchbox').fill('outcome:denied');
+    await page.keyboard.press('Enter');
+    await page.getByText('Nothing was found').waitFor();
+    await page.getByRole('button', { name: 'Show all records' }).click();
+    await page.getByText('document.viewed').waitFor();
+  });
+});
+
+test('a record shows its fields and a proof that the command accepts', async () => {
+  const actor = { type: 'user', id: 'dana', name: 'Dana Petrov', email: 'dana@acme.example' };
+  const [receipt] = await place.send([{ actor, description: 'looked at it', data: { pages: 3 } }]);
+  await visit(chrome, place, {}, async (page) => {
+    await page.locator('#rows tr', { hasText: 'document.viewed' }).click();
+    await page.locator('.steps').waitFor();
+    const panel = page.locator('#record');
+    await panel.getByText('computed here too').waitFor();
+    const field = async (name) => panel.locator('dt', { hasText: new RegExp(`^${name}$`) })
+      .locator('xpath=following-sibling::dd[1]').textContent();
+    assert.equal(await field('actor.name'), 'Dana Petrovsealed');
+    assert.equal(await field('actor.id'), 'dana');
+    assert.equal(await field('data.pages'), '3');
+    assert.equal(await field('audit_id'), receipt.audit_id);
+    assert.ok((await panel.textContent()).includes(receipt.record_hash));
+    await panel.locator('summary').click();
+    const leaf = await panel.locator('pre').textContent();
+    assert.ok(leaf.includes(receipt.audit_id) && !leaf.includes('Petrov'), leaf);
+    const saved = async (label) => {
+      const download = page.waitForEvent('download');
+      await panel.getByRole('button', { name: label }).click();
+      const path = join(place.path, label);
+      await (await download).saveAs(path);
+      return path;
+    };
+    const proof = await saved('Save the proof');
+    const key = place.run('keys', 'show', '--data', 'data').trim();
+    place.run('verify', '--proof', proof, '--key', key);
+    await saved('Save its bytes');
+  });
+});
+
+const MARKUP = '<img src=x onerror=alert(1)><script>alert(2)</script>';
+const TURNED = 'invoice\u202efdp.exe';
+
+test('hostile contents are text, and what hides is shown', async () => {
+  await place.send([
+    { actor: { type: 'user', id: MARKUP }, target: { type: 'file', id: TURNED }, description: MARKUP,
+      data: { [MARKUP]: 'javascript:alert(3)', none: 'a\u0000b', long: 'x'.repeat(58_000) } },
+    { actor: { type: 'user', id: 'y'.repeat(200) }, description: 'z'.repeat(8_000) },
+    { actor: { type: 'user', id: '__proto__', name: 'constructor' }, data: { constructor: { toString: 'x' } } },
+  ]);
+  await visit(chrome, place, {}, async (page) => {
+    const row = page.locator('#rows tr', { hasText: '<img' });
+    await row.waitFor();
+    assert.ok((await row.locator('td.actor').textContent()).startsWith('<img src=x onerror=alert(1)>'));
+    assert.equal(await row.locator('td.target').textContent(), 'invoice\\u202efdp.exe');
+    assert.equal(await row.locator('.unseen').textContent(), '\\u202e');
+    await row.click();
+    const panel = page.locator('#record');
+    await panel.locator('.steps').waitFor();
+    await panel.getByText('computed here too').waitFor();
+    const text = await panel.textContent();
+    for (const part of [MARKUP, 'javascript:alert(3)', 'a\\u0000b', TURNED.replace('\u202e', '\\u202e')]) {
+      assert.ok(text.includes(part), part);
+    }
+    assert.ok(!text.includes('\u202e') && !text.includes('\u0000'));
+    assert.equal((await panel.locator('.long').first().textContent()).length, 58_000);
+    assert.ok((await panel.locator('.long').first().boundingBox()).height < 300, 'a long value scrolls');
+    await panel.locator('summary').click();
+    for (const part of ['img[src="x"]', 'script:not([src])', '[onerror]', 'a[href^="javascript"]']) {
+      assert.equal(await page.locator(part).count(), 0, part);
+    }
+    const over = await page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth);
+    assert.ok(over <= 0, 'the page is no wider than the window');
+    await page.keyboard.press('Escape');
+    await page.locator('#rows tr', { hasText: 'constructor' }).click();
+    await panel.getByText('computed here too').waitFor();
+  });
+});
+
+test('the list is bounded in rows and in bytes', async () => {
+  const long = 'x'.repeat(55_000);
+  const events = (at) => Array.from({ length: 50 }, (_, n) => ({
+    occurred_at: new Date(Date.now() - 3_600_000 + (at * 50 + n) * 1000).toISOString(),
+    actor: { type: 'user', id: `user-${at}` }, description: `number ${n}`, data: { long },
+  }));
+  for (let at = 0; at < 12; at += 1) await place.send(events(at));
+  await visit(chrome, place, {}, async (page) => {
+    await until(async () => await count(page) === 50, 'the first page');
+    for (let pages = 2; pages <= 12; pages += 1) {
+      const oldest = await page.locator('#rows tr').last().getAttribute('data-name');
+      await page.getByRole('button', { name: 'Older records' }).click();
+      await until(async () => await page.locator('#rows tr').last().getAttribute('data-name') !== oldest, 'older');
+      assert.ok(await count(page) <= 500);
+    }
+    assert.equal(await count(page), 500);
+    const chars = await page.locator('#rows').evaluate((rows) => rows.outerHTML.length);
+    assert.ok(chars < 500 * 1_500, `${chars} characters of markup`);
+    const cdp = await page.context().newCDPSession(page);
+    await cdp.send('HeapProfiler.collectGarbage');
+    const { usedSize } = await cdp.send('Runtime.getHeapUsage');
+    assert.ok(usedSize < 24 << 20, `${usedSize} bytes are held; the records have ${600 * long.length}`);
+    // Live again: the newest page, and what bursts in between two looks leaves no hole.
+    await page.locator('#live').click();
+    await until(async () => await count(page) === 50, 'the newest page');
+    const actor = { type: 'user', id: 'ahead' };
+    await place.send([{ occurred_at: new Date(Date.now() + 1_800_000).toISOString(), actor }]);
+    const actors = () => page.locator('#rows td.actor').allTextContents();
+    await until(async () => (await actors())[0] === 'ahead', 'one that stays on top');
+    const burst = Array.from({ length: 120 }, () => ({ actor: { type: 'user', id: 'burst' } }));
+    await place.send(burst);
+    await until(async () => (await actors())[1] === 'burst', 'the burst');
+    const numbers = (await page.locator('#rows td.number').allTextContents()).slice(1);
+    numbers.map(Number).forEach((number, n, all) => {
+      if (n) assert.equal(number, all[n - 1] - 1, 'no record is missing between two rows');
+    });
+  });
+});
+
+test('loading is seen, errors are told, and it goes on when the server is back', async () => {
+  await place.send([{ description: 'one' }]);
+  const expected = ['Failed to load resource'];
+  await visit(chrome, place, { expected }, async (page) => {
+    await page.getByText('document.viewed').waitFor();
+    let release;
+    const held = new Promise((done) => { release = done; });
+    await page.route('**/v1/records?*', async (route) => { await held; await route.continue(); });
+    await page.goto(place.url);
+    await page.getByText('Reading the records').waitFor();
+    assert.equal(await page.locator('#records').getAttribute('aria-busy'), 'true');
+    release();
+    await page.getByText('document.viewed').waitFor();
+    assert.equal(await page.getByText('Reading the records').isVisible(), false);
+    await page.unroute('**/v1/records?*');
+    const problem = { status: 503, detail: 'too many searches are waiting', next: 'send it again' };
+    const refused = { status: 503, contentType: 'application/problem+json', body: JSON.stringify(problem) };
+    await page.route('**/v1/records?*', (route) => route.fulfill(refused));
+    const alert = page.getByRole('alert');
+    await alert.getByText('too many searches are waiting').waitFor();
+    await page.unroute('**/v1/records?*');
+    await alert.waitFor({ state: 'hidden' });
+    await page.route('**/v1/records/*', (route) => route.fulfill(refused));
+    await page.locator('#rows tr').first().click();
+    await page.locator('#record').getByText('The record cannot be shown.').waitFor();
+    await page.keyboard.press('Escape');
+    const { port } = new URL(place.url);
+    await place.stop();
+    await alert.getByText('The server cannot be reached').waitFor();
+    assert.ok(await count(page) > 0, 'what was read stays');
+    await place.serve({ port });
+    await alert.waitFor({ state: 'hidden' });
+  });
+});
+
+test('a server with keys asks for one', async () => {
+  await place.send([{ description: 'one' }]);
+  await place.stop();
+  const key = place.run('keys', 'create', '--role', 'reader', '--data', 'data').trim();
+  await place.serve();
+  await visit(chrome, place, { expected: ['401 (Unauthorized)'] }, async (page) => {
+    const field = page.getByLabel('This server asks for a key');
+    await field.fill(`${key.slice(0, -1)}${key.endsWith('0') ? '1' : '0'}`);
+    await field.press('Enter');
+    await page.getByRole('alert').getByText('no key that is in force').waitFor();
+    assert.equal(await count(page), 0);
+    await field.fill(key);
+    await field.press('Enter');
+    await page.getByText('document.viewed').waitFor();
+    assert.equal(await field.isVisible(), false);
+    assert.equal(await page.locator('#banner').isVisible(), false);
+    await page.reload();
+    await page.getByText('document.viewed').waitFor();
+  });
+});

@@ -1,0 +1,195 @@
+//! Schemathesis against the real server: every operation that `/openapi.json` describes is called
+//! with what the description allows and with what it does not, from a fixed seed, and every answer
+//! is held against the description. In the end the product's own `verify` reads the ledger.
+//!
+//! On the open server first. Then with a key: without the operation that revokes keys, since it
+//! finds the key in use as well, and last the operations of keys alone.
+
+#![expect(clippy::print_stdout, reason = "a command line speaks to its user")]
+
+use std::io::{BufRead as _, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::{env, fs};
+
+use crate::tools::{Stop, needed, said, succeed};
+
+/// Settings and pinned versions.
+const FOLDER: &str = "crates/indelible-server/tests/openapi";
+const SCHEMATHESIS: &str = "4.32.5";
+const SEED: &str = "20260115";
+/// Generated cases of an operation in a phase, at most.
+const EXAMPLES_MAX: &str = "12";
+/// Operations that make and revoke keys, as the description names them.
+const MAKE_KEY: &str = "post_keys";
+const REVOKE_KEY: &str = "delete_keys_id";
+
+/// Runs it; returns how many runs there were.
+///
+/// # Errors
+/// When the machine lacks Python, or anything did not go as described.
+pub fn run(root: &Path) -> Result<u64, Stop> {
+    let tool = schemathesis(root)?;
+    let build = ["build", "-p", "indelible-cli"];
+    succeed(Command::new(env!("CARGO")).args(build).current_dir(root))?;
+    let place = Place::make(root)?;
+    // The first key would close the server.
+    place.exercise(&tool, None, &["--exclude-operation-id", MAKE_KEY])?;
+    let made = ["keys", "create", "--role", "admin", "--data", "data"];
+    let key = said(&mut place.indelible(&made))?;
+    place.exercise(&tool, Some(&key), &["--exclude-operation-id", REVOKE_KEY])?;
+    let keys = ["--include-path-regex", "^/v1/keys"];
+    place.exercise(&tool, Some(&key), &keys)?;
+    place.was_exercised()?;
+    Ok(3)
+}
+
+/// A program of the right version in an environment of its own below `target/tools`.
+fn schemathesis(root: &Path) -> Result<PathBuf, Stop> {
+    needed("python3", "apt-get install python3-venv")?;
+    let home = root.join("target/tools/schemathesis");
+    let program = home.join("bin/schemathesis");
+    let version = || said(Command::new(&program).arg("--version")).unwrap_or_default();
+    if !version().ends_with(SCHEMATHESIS) {
+        println!("schemathesis {SCHEMATHESIS} is missing: installing it into target/tools");
+        let mut venv = Command::new("python3");
+        succeed(venv.args(["-m", "venv", "--clear"]).arg(&home))?;
+        let mut install = Command::new(home.join("bin/pip"));
+        install.args(["install", "--quiet", "--disable-pip-version-check", "-r"]);
+        succeed(install.arg(root.join(FOLDER).join("requirements.txt")))?;
+    }
+    if version().ends_with(SCHEMATHESIS) {
+        Ok(program)
+    } else {
+        let text = format!("{FOLDER}/requirements.txt does not bring schemathesis {SCHEMATHESIS}");
+        Err(Stop::Failed(text))
+    }
+}
+
+/// A ledger in `target/openapi`, made anew.
+struct Place {
+    binary: PathBuf,
+    settings: PathBuf,
+    path: PathBuf,
+}
+
+impl Place {
+    fn make(root: &Path) -> Result<Self, Stop> {
+        let path = root.join("target/openapi");
+        let cannot = |error| Stop::Failed(format!("cannot prepare {}: {error}", path.display()));
+        if path.exists() {
+            fs::remove_dir_all(&path).map_err(cannot)?;
+        }
+        fs::create_dir_all(&path).map_err(cannot)?;
+        Ok(Self {
+            binary: root.join("target/debug/indelible"),
+            settings: root.join(FOLDER).join("schemathesis.toml"),
+            path,
+        })
+    }
+
+    /// The command, with nothing of the surroundings.
+    fn indelible(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(&self.binary);
+        for (name, _) in env::vars_os() {
+            if name.to_string_lossy().starts_with("INDELIBLE_") {
+                command.env_remove(name);
+            }
+        }
+        command
+            .args(arguments)
+            .current_dir(&self.path)
+            .env("HOME", &self.path)
+            .env("XDG_CONFIG_HOME", &self.path);
+        command
+    }
+
+    /// Serves, and lets the tool at it.
+    fn exercise(&self, tool: &Path, key: Option<&str>, which: &[&str]) -> Result<(), Stop> {
+        let mut serving = Serving::start(self)?;
+        let mut exercise = Command::new(tool);
+        exercise.arg("--config-file").arg(&self.settings);
+        exercise.args(["run", &format!("{}/openapi.json", serving.url)]);
+        exercise.args(["--seed", SEED, "--max-examples", EXAMPLES_MAX, "--no-color"]);
+        exercise.args(which).current_dir(&self.path);
+        if let Some(key) = key {
+            exercise.args(["--header", &format!("Authorization: Bearer {key}")]);
+        }
+        let how = key.map_or("without keys", |_| "with a key");
+        println!("\nschemathesis, {how}, {}", which.join(" "));
+        succeed(&mut exercise)?;
+        serving.stop()
+    }
+
+    /// Events and keys were taken, so that it was not all refusals, and the ledger is whole.
+    fn was_exercised(&self) -> Result<(), Stop> {
+        let records = ["query", "--data", "data", "--json", "--limit", "0"];
+        let records = said(&mut self.indelible(&records))?;
+        let keys = ["keys", "list", "--data", "data", "--json"];
+        let keys = said(&mut self.indelible(&keys))?;
+        let taken = |text: &str| text.lines().count();
+        if taken(&records) < 10 || taken(&keys) < 3 {
+            let text = format!(
+                "only {} records and {} keys were made: nearly all was refused",
+                taken(&records),
+                taken(&keys)
+            );
+            return Err(Stop::Failed(text));
+        }
+        said(&mut self.indelible(&["verify", "--data", "data"]))?;
+        Ok(())
+    }
+}
+
+/// A server that ends with its owner.
+struct Serving {
+    child: Child,
+    url: String,
+}
+
+impl Serving {
+    fn start(place: &Place) -> Result<Self, Stop> {
+        let failed = |text: String| Stop::Failed(format!("cannot serve: {text}"));
+        let telemetry = fs::File::create(place.path.join("telemetry.ndjson"));
+        let arguments = ["serve", "--data", "data", "--listen", "127.0.0.1:0"];
+        let mut child = place
+            .indelible(&arguments)
+            .stdout(Stdio::piped())
+            .stderr(telemetry.map_err(|error| failed(error.to_string()))?)
+            .spawn()
+            .map_err(|error| failed(error.to_string()))?;
+        let mut line = String::new();
+        if let Some(output) = child.stdout.take() {
+            let read = BufReader::new(output).read_line(&mut line);
+            read.map_err(|error| failed(error.to_string()))?;
+        }
+        let mut serving = Self {
+            child,
+            url: String::new(),
+        };
+        match line.trim().strip_prefix("listening on ") {
+            Some(url) => url.clone_into(&mut serving.url),
+            None => return Err(failed(format!("it said {line:?}"))),
+        }
+        Ok(serving)
+    }
+
+    /// Ends it as Ctrl-C does, which it must do well.
+    fn stop(&mut self) -> Result<(), Stop> {
+        let pid = self.child.id().to_string();
+        succeed(Command::new("kill").args(["-INT", &pid]))?;
+        match self.child.wait() {
+            Ok(status) if status.success() => Ok(()),
+            Ok(status) => Err(Stop::Failed(format!("the server ended with {status}"))),
+            Err(error) => Err(Stop::Failed(format!("the server: {error}"))),
+        }
+    }
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        // After `stop` there is nobody left to kill.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
