@@ -25,6 +25,10 @@ use statement::Said;
 
 /// What is known of one epoch of one stream.
 #[derive(Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "facts that are heard apart from each other, each in its own record"
+)]
 struct Epoch {
     stream: String,
     epoch: u64,
