@@ -10,6 +10,7 @@ use indelible_disk::RealDisk;
 use indelible_embedded::Progress as Done;
 use indelible_log::log::Log;
 use indelible_log::policy::SealingPolicy;
+use indelible_log::registry::identity;
 use indelible_log::verify::verify_heads;
 use indelible_proof::finding::Finding;
 
@@ -156,11 +157,12 @@ pub fn try_write(config: &Config, output: &Output) -> Result<Opening> {
     }
 }
 
-/// Every finding in the files of the data directory and of its keys.
+/// Every finding in the files of the data directory and of its keys; and the ledger's incarnation,
+/// where its small state can be read.
 ///
 /// # Errors
 /// [`Failure::Could`] when they cannot be read at all.
-pub fn check(config: &Config, progress: &Progress) -> Result<Vec<Finding>> {
+pub fn check(config: &Config, progress: &Progress) -> Result<(Vec<Finding>, Option<u64>)> {
     let access = read_quietly(config, progress)?;
     let mut findings = files(&access, progress)?;
     if access.has_state() {
@@ -171,7 +173,8 @@ pub fn check(config: &Config, progress: &Progress) -> Result<Vec<Finding>> {
         findings.retain(|finding| finding.records.is_some() || !is_named(finding));
         findings.extend(heads);
     }
-    Ok(findings)
+    let who = identity(access.stores.state.as_ref()).ok().flatten();
+    Ok((findings, who.map(|(who, _)| who.incarnation)))
 }
 
 /// Whether two findings are of bytes that overlap.

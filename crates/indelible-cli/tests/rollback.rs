@@ -17,9 +17,19 @@ fn rolled_back() -> Place {
     place.ok("import --format ndjson b.ndjson --tenant acme");
     place.ok("export --tenant acme --out before.ndjson");
     place.file("vkey", place.ok("keys show").out);
+    place.file("registry.checkpoint", signed_last(&place));
     std::fs::remove_dir_all(place.at("indelible-data")).unwrap();
     support::copy_dir(&place.at("backup"), &place.at("indelible-data"));
     place
+}
+
+/// What the signer keeps: its last checkpoint of the registry.
+fn signed_last(place: &Place) -> Vec<u8> {
+    let files = support::files_below(&place.at("home"));
+    let kept = files
+        .iter()
+        .find(|path| path.ends_with("signer.checkpoint"));
+    std::fs::read(kept.unwrap()).unwrap()
 }
 
 #[test]
@@ -77,7 +87,87 @@ fn recovery_starts_an_incarnation_that_says_what_is_missing() {
     place.ok("verify after.ndjson --key vkey2 --require-anchor");
     let kept = "verify after.ndjson --key vkey --checkpoint before.ndjson.checkpoint --json";
     let ran = place.ends(1, kept);
-    assert!(ran.out.contains("\"finding\":"), "{}", ran.out);
+    assert!(
+        ran.out.contains("\"finding\":\"rolled-back\""),
+        "{}",
+        ran.out
+    );
+    assert!(ran.out.contains("declared loss"), "{}", ran.out);
+}
+
+#[test]
+fn every_verifier_tells_the_recovery() {
+    let place = rolled_back();
+    place.ok("recover --yes");
+    place.ok(EMIT);
+    place.ok("export --tenant acme --out after.ndjson");
+    for line in ["verify", "verify after.ndjson"] {
+        let told = place.ok(line);
+        assert!(told.out.contains("incarnation   2"), "{}", told.out);
+        assert!(told.out.contains("declared loss"), "{}", told.out);
+        let told = place.ok(&format!("{line} --json")).json();
+        let of_acme = told.iter().find(|log| log["tenant_id"] == "acme").unwrap();
+        assert_eq!(of_acme["incarnation"], 2);
+        assert_eq!(of_acme["recoveries"][0]["incarnation"], 2);
+        assert_eq!(of_acme["recoveries"][0]["record"], 31);
+    }
+    let told = place.ok("fsck");
+    assert!(told.out.contains("incarnation 2"), "{}", told.out);
+    let told = place.ok("fsck --json").json();
+    assert_eq!(told.last().unwrap()["incarnation"], 2);
+    // An export of before says nothing of it, being whole.
+    let told = place.ok("verify before.ndjson --json").json();
+    assert_eq!(told[0]["incarnation"], 1);
+    assert_eq!(told[0]["recoveries"], serde_json::json!([]));
+}
+
+#[test]
+fn a_checkpoint_of_before_is_held_against_what_is_left() {
+    let place = rolled_back();
+    place.ok("recover --yes");
+    place.ok(EMIT);
+    // Of the tenant's log, of the registry, and either by the key of before.
+    for (kept, says) in [
+        ("before.ndjson.checkpoint", "declared loss"),
+        ("registry.checkpoint", "each log declares its loss"),
+    ] {
+        for key in ["", " --key vkey"] {
+            let told = place.ends(1, &format!("verify --checkpoint {kept}{key}"));
+            assert!(told.out.contains("rolled-back"), "{}", told.out);
+            assert!(told.out.contains(says), "{}", told.out);
+        }
+    }
+    // What nothing here is compared with is not passed over.
+    let told = place.ends(
+        1,
+        "verify --tenant _system --checkpoint before.ndjson.checkpoint",
+    );
+    assert!(told.out.contains("unknown-checkpoint"), "{}", told.out);
+    // A checkpoint of now is fine.
+    place.ok("export --tenant acme --out after.ndjson");
+    place.ok("verify --checkpoint after.ndjson.checkpoint");
+    place.file("now.checkpoint", signed_last(&place));
+    place.ok("verify --checkpoint now.checkpoint");
+}
+
+#[test]
+fn a_second_recovery_is_told_beside_the_first() {
+    let place = rolled_back();
+    place.ok("recover --yes");
+    support::copy_dir(&place.at("indelible-data"), &place.at("backup2"));
+    place.ok(EMIT);
+    place.ok("export --tenant acme --out second.ndjson");
+    std::fs::remove_dir_all(place.at("indelible-data")).unwrap();
+    support::copy_dir(&place.at("backup2"), &place.at("indelible-data"));
+    place.ok("recover --yes");
+    place.ok(EMIT);
+    let told = place.ok("verify --tenant acme --json").json();
+    assert_eq!(told[0]["incarnation"], 3);
+    assert_eq!(told[0]["recoveries"].as_array().unwrap().len(), 2);
+    for kept in ["before.ndjson.checkpoint", "second.ndjson.checkpoint"] {
+        let told = place.ends(1, &format!("verify --checkpoint {kept}"));
+        assert!(told.out.contains("rolled-back"), "{}", told.out);
+    }
 }
 
 #[test]

@@ -14,7 +14,7 @@ use crate::own::{OwnEvent, SYSTEM_TENANT};
 use crate::pipeline::Pipeline;
 use crate::prepare::{Prepared, Preparer};
 use crate::publish::{Published, Publisher, Signer};
-use crate::recover::{self, OutstandingEvent};
+use crate::recover::{self, Outstanding, OutstandingEvent};
 use crate::registry::{Identity, identity, put_identity};
 
 /// Events of a batch that are handed on together.
@@ -226,9 +226,11 @@ impl Log {
         let Some(outstanding) = recover::pending(state)? else {
             return Ok(());
         };
-        for OutstandingEvent { tenant, event } in outstanding.events {
-            let own = OwnEvent::from_bytes(event.into_bytes())?;
-            let prepared = Prepared::own(&tenant, own, self.shared.incarnation)?;
+        let mut asked = Vec::new();
+        for written in outstanding.events {
+            let OutstandingEvent { tenant, event } = &written;
+            let own = OwnEvent::from_bytes(event.clone().into_bytes())?;
+            let prepared = Prepared::own(tenant, own, self.shared.incarnation)?;
             let job = Job::new(1);
             let ticket = Some(Ticket {
                 job: Arc::clone(&job),
@@ -239,11 +241,21 @@ impl Log {
             if self.pipeline.enqueue(vec![item]).is_err() {
                 return Err(Error::new(Kind::Unavailable, "the ledger is closing"));
             }
-            if let Some(Outcome::Failed(e)) = Pending(job).wait().pop() {
-                return Err(Error::new(e.kind(), e.context()));
+            asked.push((written, Pending(job)));
+        }
+        let mut left = Outstanding::default();
+        for (event, pending) in asked {
+            match pending.wait().pop() {
+                // A damaged log does not keep the others from going on; it is asked again.
+                Some(Outcome::Failed(e)) if matches!(e.kind(), Kind::Corrupt | Kind::NotFound) => {
+                    left.events.push(event);
+                }
+                Some(Outcome::Failed(e)) => return Err(Error::new(e.kind(), e.context())),
+                Some(Outcome::Refused(_) | Outcome::Conflict(_)) => left.events.push(event),
+                _ => {}
             }
         }
-        recover::written(state)
+        recover::written(state, &left)
     }
 
     fn finish_publication(&self) -> Result<()> {

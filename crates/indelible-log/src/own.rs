@@ -80,12 +80,17 @@ pub(crate) fn log_created(
     tenant: &TenantId,
     facts: &LogFacts<'_>,
 ) -> OwnEvent {
-    let data = json!({
+    let mut data = json!({
         "log_id": facts.log_id,
         "origin": facts.origin,
         "slot": facts.slot,
         "verifier_key": facts.verifier_key,
     });
+    if facts.incarnation > 1
+        && let Some(data) = data.as_object_mut()
+    {
+        data.insert("incarnation".to_owned(), json!(facts.incarnation));
+    }
     own_event(now, "log.created", ("tenant", tenant.as_str()), &data)
 }
 
@@ -93,6 +98,7 @@ pub(crate) fn log_created(
 pub(crate) struct LogFacts<'a> {
     pub(crate) log_id: &'a str,
     pub(crate) origin: &'a str,
+    pub(crate) incarnation: u64,
     pub(crate) slot: u64,
     pub(crate) verifier_key: &'a str,
 }

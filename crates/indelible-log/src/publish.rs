@@ -21,6 +21,7 @@ use indelible_store::{Error, Kind, Result};
 use crate::env::Env;
 use crate::extend::extension;
 use crate::log::Stores;
+use crate::recover::pending;
 use crate::registry::{
     Identity, LogRow, PUBLISHED, PublishedHead, RegistryHead, SNAPSHOTS, Staged, TENANTS, all_rows,
     identity, published_heads, put, put_registry_head, put_staged, registry_head, remove_staged,
@@ -152,11 +153,16 @@ impl Publisher {
     /// Durable heads that are not published yet, by slot.
     fn moved(&self, stores: &Stores) -> Result<BTreeMap<u64, PublishedHead>> {
         let mut moved = BTreeMap::new();
+        // A log that has still to say that it was recovered is not vouched for before.
+        let outstanding = pending(stores.state.as_ref())?.unwrap_or_default().events;
         for (key, row) in all_rows::<LogRow>(stores.state.as_ref(), TENANTS)? {
             let name = String::from_utf8_lossy(&key);
             let tenant = TenantId::parse(&name).map_err(|e| {
                 Error::new(Kind::Corrupt, format!("tenant {name:?} in the registry")).caused_by(e)
             })?;
+            if outstanding.iter().any(|event| event.tenant == tenant) {
+                continue;
+            }
             let head = match stores.ledger.head(&tenant) {
                 Ok(Some(head)) => head,
                 // A log whose tree is damaged stays published as it was.

@@ -1,13 +1,16 @@
 //! Going on after a roll-back: a new incarnation, whose first records say what is missing.
 //!
 //! Nothing is repaired and nothing is hidden. The registry starts anew under an origin of its own,
-//! so that no two checkpoints of one origin conflict; the tenants' logs go on from what is there,
-//! and each log that lost published records says so in its next record. Somebody has to decide on
-//! it.
+//! so that no two checkpoints of one origin conflict; the logs go on from what is there, and each
+//! says so in its next record, with what is known to be missing of it (`spec/checkpoint.md` §5). A
+//! log that cannot be written to says it as soon as it can, and is not published before. Somebody
+//! has to decide on it.
 //!
 //! Order of outside writes: the new identity with the records still to be written, in one change
 //! set; then the signer; the records at the next opening. If we die between the first two, opening
 //! finds a signer of another origin, and recovery runs again.
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use indelible_event::ids::TenantId;
 use indelible_proof::checkpoint::SignedCheckpoint;
@@ -23,10 +26,11 @@ use crate::log::{Stores, system_tenant};
 use crate::own::own_event;
 use crate::publish::Publisher;
 use crate::registry::{
-    PUBLISHED, PublishedHead, REGISTRY, identity, published_heads, put, put_identity,
-    remove_registry_head, remove_staged, row,
+    Identity, LogRow, PUBLISHED, PublishedHead, REGISTRY, TENANTS, identity, log_row,
+    published_heads, put, put_identity, remove_registry_head, remove_staged, row, staged,
 };
 use crate::sign::KeySigner;
+use crate::verify::who_it_says;
 
 const RECOVERY: &[u8] = b"recovery";
 
@@ -74,6 +78,7 @@ where
     }
     let signed = signed_incarnation(&kept, &who.origin)?;
     who.incarnation = who.incarnation.max(signed) + 1;
+    let rows = forgotten(stores, &mut who)?;
     let origin = who.origin_in_force();
     let recovered = Recovered {
         incarnation: who.incarnation,
@@ -91,6 +96,7 @@ where
         remove_registry_head(),
         remove_staged(),
     ];
+    changes.extend(rows);
     for slot in published_heads(state)?.keys() {
         let key = slot.to_be_bytes().to_vec();
         changes.push(Change {
@@ -124,39 +130,88 @@ where
     Ok(number.unwrap_or(1))
 }
 
+/// What each log is to say: `log.recovered`, after what an earlier recovery left to be written.
 fn outstanding(stores: &Stores, env: &Env, recovered: &Recovered) -> Result<Outstanding> {
     let state = stores.state.as_ref();
-    let mut events = row::<Outstanding>(state, REGISTRY, RECOVERY)?
-        .map(|(outstanding, _)| outstanding.events)
-        .unwrap_or_default();
-    let findings = serde_json::to_value(&recovered.findings)
-        .map_err(|e| Error::new(Kind::Invalid, "the findings").caused_by(e))?;
-    let data = json!({
-        "findings": findings,
-        "incarnation": recovered.incarnation,
-        "origin": recovered.origin,
-    });
-    events.push(event(env, system_tenant()?, &recovered.origin, &data)?);
-    for head in published_heads(state)?.into_values() {
-        let size = stores
-            .ledger
-            .head(&head.tenant)?
-            .map_or(0, |here| here.frontier.size());
-        if size < head.size {
-            let data = lost(&head, size, recovered.incarnation);
-            events.push(event(env, head.tenant, &head.log_id, &data)?);
+    let mut events = pending(state)?.unwrap_or_default().events;
+    let mut signed = published_heads(state)?;
+    signed.extend(staged(state)?.into_iter().flat_map(|staged| staged.heads));
+    let signed: BTreeMap<TenantId, PublishedHead> = signed
+        .into_values()
+        .map(|head| (head.tenant.clone(), head))
+        .collect();
+    let system = system_tenant()?;
+    let mut logs: BTreeSet<TenantId> = stores.ledger.tenants()?.into_iter().collect();
+    logs.extend(signed.keys().cloned());
+    logs.insert(system.clone());
+    let count = logs.len();
+    for tenant in logs {
+        let head = signed.get(&tenant);
+        let size = match stores.ledger.head(&tenant) {
+            Ok(here) => Some(here.map_or(0, |here| here.frontier.size())),
+            // How much of a damaged log is there is not known.
+            Err(e) if e.kind() == Kind::Corrupt => None,
+            Err(e) => return Err(e),
+        };
+        let mut data = lost(head, size, recovered, tenant.as_str())?;
+        if tenant == system
+            && let Some(data) = data.as_object_mut()
+        {
+            data.insert("logs".to_owned(), json!(count));
         }
+        events.push(event(env, tenant, &recovered.origin, &data)?);
     }
     Ok(Outstanding { events })
 }
 
-fn lost(head: &PublishedHead, size: u64, incarnation: u64) -> Value {
-    json!({
-        "first_missing": size,
-        "incarnation": incarnation,
-        "last_missing": head.size - 1,
-        "published_root": head.root.to_string(),
-    })
+/// What a log says about its recovery: nothing of other tenants' logs.
+fn lost(
+    head: Option<&PublishedHead>,
+    size: Option<u64>,
+    recovered: &Recovered,
+    tenant: &str,
+) -> Result<Value> {
+    let concerns = |finding: &&Finding| finding.tenant_id.as_deref().is_none_or(|of| of == tenant);
+    let findings: Vec<_> = recovered.findings.iter().filter(concerns).collect();
+    let findings = serde_json::to_value(findings)
+        .map_err(|e| Error::new(Kind::Invalid, "the findings").caused_by(e))?;
+    let missing = head
+        .zip(size)
+        .filter(|(head, size)| *size < head.size)
+        .map(|(head, size)| [size, head.size - 1]);
+    let last_signed = head.map(|head| json!({"root": head.root.to_string(), "size": head.size}));
+    Ok(json!({
+        "findings": findings,
+        "incarnation": recovered.incarnation,
+        "last_signed": last_signed,
+        "missing": missing,
+        "origin": recovered.origin,
+    }))
+}
+
+/// Rows for logs that the registry knows nothing of, since it went back further than they did:
+/// without one a log is never published again. Each takes the next slot, in the order of the slots
+/// that they had.
+fn forgotten(stores: &Stores, who: &mut Identity) -> Result<Vec<Change>> {
+    let state = stores.state.as_ref();
+    let mut logs = Vec::new();
+    for tenant in stores.ledger.tenants()? {
+        // A log whose first record cannot be read stays as it is.
+        if log_row(state, &tenant)?.is_none()
+            && let Some(said) = who_it_says(stores, &tenant)?
+        {
+            logs.push((said.slot, said.log_id, tenant));
+        }
+    }
+    logs.sort();
+    let mut changes = Vec::new();
+    for (_, log_id, tenant) in logs {
+        let slot = who.slots;
+        who.slots += 1;
+        let row = LogRow { log_id, slot };
+        changes.push(put(TENANTS, tenant.as_str().as_bytes(), Some(0), &row)?);
+    }
+    Ok(changes)
 }
 
 fn event(env: &Env, tenant: TenantId, about: &str, data: &Value) -> Result<OutstandingEvent> {
@@ -176,12 +231,17 @@ pub(crate) fn pending(state: &dyn State) -> Result<Option<Outstanding>> {
     Ok(row(state, REGISTRY, RECOVERY)?.map(|(outstanding, _)| outstanding))
 }
 
-/// Everything outstanding has been written.
-pub(crate) fn written(state: &dyn State) -> Result<()> {
-    state.apply(&[Change {
-        space: REGISTRY,
-        key: RECOVERY.to_vec(),
-        expected: None,
-        value: None,
-    }])
+/// What of it could not be written stays outstanding.
+pub(crate) fn written(state: &dyn State, left: &Outstanding) -> Result<()> {
+    let change = if left.events.is_empty() {
+        Change {
+            space: REGISTRY,
+            key: RECOVERY.to_vec(),
+            expected: None,
+            value: None,
+        }
+    } else {
+        put(REGISTRY, RECOVERY, None, left)?
+    };
+    state.apply(&[change])
 }

@@ -44,6 +44,17 @@ impl Identity {
             n => format!("{}/{n}", self.origin),
         }
     }
+
+    /// The incarnation whose registry has this origin, if it is this ledger's.
+    pub fn incarnation_of(&self, origin: &str) -> Option<u64> {
+        let rest = origin.strip_prefix(self.origin.as_str())?;
+        if rest.is_empty() {
+            return Some(1);
+        }
+        let text = rest.strip_prefix('/')?;
+        let number: u64 = text.parse().ok()?;
+        (number > 1 && number.to_string() == text).then_some(number)
+    }
 }
 
 /// One tenant's log.

@@ -5,7 +5,7 @@ use indelible_store::{Error, Kind, Result};
 
 use crate::log::Shared;
 use crate::own::{LogFacts, OwnEvent, SYSTEM_TENANT, log_created};
-use crate::registry::{LogRow, TENANTS, identity, log_row, put, put_identity};
+use crate::registry::{Identity, LogRow, TENANTS, identity, log_row, put, put_identity};
 
 const ATTEMPTS_MAX: u32 = 8;
 
@@ -22,24 +22,24 @@ pub(crate) fn create_log(
         let context = format!("there is no tenant {tenant}; create it first");
         return Err(Error::new(Kind::NotFound, context));
     }
-    let (row, origin) = ensure_row(shared, tenant)?;
+    let (row, who) = ensure_row(shared, tenant)?;
     let facts = LogFacts {
         log_id: &row.log_id,
-        origin: &origin,
+        origin: &who.origin,
+        incarnation: who.incarnation,
         slot: row.slot,
         verifier_key: &shared.options.verifier_key,
     };
     Ok((log_created((&shared.env, now), tenant, &facts), row))
 }
 
-fn ensure_row(shared: &Shared, tenant: &TenantId) -> Result<(LogRow, String)> {
+fn ensure_row(shared: &Shared, tenant: &TenantId) -> Result<(LogRow, Identity)> {
     let state = shared.stores.state.as_ref();
     for _ in 0..ATTEMPTS_MAX {
         let (mut who, version) = identity(state)?
             .ok_or_else(|| Error::new(Kind::NotFound, "the ledger has no identity yet"))?;
-        let origin = who.origin_in_force();
         if let Some(row) = log_row(state, tenant)? {
-            return Ok((row, origin));
+            return Ok((row, who));
         }
         let id = shared.env.random_bytes::<16>();
         let row = LogRow {
@@ -52,7 +52,7 @@ fn ensure_row(shared: &Shared, tenant: &TenantId) -> Result<(LogRow, String)> {
             put(TENANTS, tenant.as_str().as_bytes(), Some(0), &row)?,
         ];
         match state.apply(&changes) {
-            Ok(()) => return Ok((row, origin)),
+            Ok(()) => return Ok((row, who)),
             Err(e) if e.kind() == Kind::Conflict => {}
             Err(e) => return Err(e),
         }

@@ -7,19 +7,21 @@
 use std::ops::{ControlFlow, Range};
 
 use indelible_event::{EventView, LeafView, TenantId};
-use indelible_merkle::leaf_hash;
+use indelible_merkle::{Frontier, leaf_hash};
 use indelible_proof::checkpoint::{Checkpoint, SignedCheckpoint};
 use indelible_proof::finding::{Finding, FindingKind, Span};
 use indelible_proof::note::VerifierKey;
 use indelible_proof::registry::Snapshot;
-use indelible_proof::verify::{Expected, LogVerifier, Trust, Verdict};
+use indelible_proof::verify::{Expected, LogIdentity, LogVerifier, Trust, Verdict};
 use indelible_store::{Kind, Result, Stored, StoredRecord};
 
 use crate::disclose::disclose;
 use crate::keyring::Keyring;
 use crate::log::Stores;
 use crate::prove::Newest;
-use crate::registry::{PublishedHead, log_row, published_heads, staged};
+use crate::registry::{
+    Identity, PublishedHead, SNAPSHOTS, log_row, published_heads, row, snapshot_key, staged,
+};
 use crate::rollback::{head_finding, lost_tail, registry_finding};
 
 pub use crate::rollback::Lost;
@@ -43,6 +45,8 @@ pub struct Anchors {
     pub key: Option<VerifierKey>,
     /// What the signer keeps.
     pub kept: Kept,
+    /// A checkpoint of a log that somebody kept; compared with the log whose id it names.
+    pub checkpoint: Option<SignedCheckpoint>,
     /// Whether personal values are opened and compared with their commitments.
     pub values: bool,
 }
@@ -74,6 +78,9 @@ pub fn verify_log(
     let mut unread = None;
     if let Some(published) = &published {
         unread = note_published(&mut verifier, stores, tenant, published, anchors)?;
+    }
+    if let Some(signed) = &anchors.checkpoint {
+        note_given(&mut verifier, stores, tenant, signed, anchors)?;
     }
     let values = anchors.values && keyring.has_master();
     if values {
@@ -197,21 +204,50 @@ fn note_published(
     Ok(None)
 }
 
+/// Compares with a checkpoint that somebody kept, if it is of this log.
+fn note_given(
+    verifier: &mut LogVerifier,
+    stores: &Stores,
+    tenant: &TenantId,
+    signed: &SignedCheckpoint,
+    anchors: &Anchors,
+) -> Result<()> {
+    let id = match readable(log_row(stores.state.as_ref(), tenant))?.flatten() {
+        Some(row) => Some(row.log_id),
+        None => who_it_says(stores, tenant)?.map(|who| who.log_id),
+    };
+    let origin = &signed.unverified().origin;
+    let of = origin.rsplit_once('/').map(|(_, id)| id);
+    if id.is_none() || id.as_deref() != of {
+        return Ok(());
+    }
+    let (key, trust) = match &anchors.key {
+        Some(key) => (Some(key.clone()), Trust::Key),
+        None => (named_key(stores, tenant)?, Trust::Named),
+    };
+    if let Some(key) = key.and_then(|key| key.renamed(origin).ok()) {
+        verifier.checkpoint(signed, &key, trust);
+    }
+    Ok(())
+}
+
 /// The verifier key that the log's first record names.
 fn named_key(stores: &Stores, tenant: &TenantId) -> Result<Option<VerifierKey>> {
-    let mut key = None;
+    Ok(who_it_says(stores, tenant)?.and_then(|who| who.verifier_key.parse().ok()))
+}
+
+/// Who the log's first record says it is.
+pub(crate) fn who_it_says(stores: &Stores, tenant: &TenantId) -> Result<Option<LogIdentity>> {
+    let mut who = None;
     stores.ledger.read(tenant, 0..1, &mut |stored| {
         if let Stored::Record(record) = stored {
             let mut first = LogVerifier::new(tenant.as_str());
             first.push(record.leaf);
-            key = first
-                .finish()
-                .identity
-                .and_then(|who| who.verifier_key.parse().ok());
+            who = first.finish().identity;
         }
         ControlFlow::Break(())
     })?;
-    Ok(key)
+    Ok(who)
 }
 
 /// Checks the registry: the newest snapshot against the published heads, its checkpoint's
@@ -272,6 +308,51 @@ pub fn verify_registry(stores: &Stores, anchors: &Anchors) -> Result<Vec<Finding
         }
     }
     Ok(findings)
+}
+
+/// Compares a checkpoint of the registry of another incarnation than the one in force with the
+/// snapshots that are left of it.
+///
+/// # Errors
+/// Only when the state store cannot be asked.
+pub fn verify_left(
+    stores: &Stores,
+    who: &Identity,
+    incarnation: u64,
+    says: &Checkpoint,
+) -> Result<Option<Finding>> {
+    let now = who.incarnation;
+    if incarnation > now {
+        let message = format!(
+            "the checkpoint given is of incarnation {incarnation}, and the ledger is in its {now}: \
+             it is older than what was signed"
+        );
+        return Ok(Some(Finding::new(FindingKind::RolledBack, message)));
+    }
+    let mut here = Frontier::new();
+    while here.size() < says.size {
+        let key = snapshot_key(incarnation, here.size());
+        let line: Option<(String, u64)> = row(stores.state.as_ref(), SNAPSHOTS, &key)?;
+        let Some((line, _)) = line else {
+            let message = format!(
+                "the checkpoint given vouches for {} snapshots of incarnation {incarnation}, {} of \
+                 them are here: the ledger was recovered from a roll-back and is in incarnation \
+                 {now}; each log declares its loss",
+                says.size,
+                here.size()
+            );
+            return Ok(Some(Finding::new(FindingKind::RolledBack, message)));
+        };
+        here.append(leaf_hash(line.as_bytes()));
+    }
+    Ok((here.root() != says.root).then(|| {
+        let message = format!(
+            "the first {} snapshots of incarnation {incarnation} are not those of the checkpoint \
+             given",
+            says.size
+        );
+        Finding::new(FindingKind::Forked, message)
+    }))
 }
 
 /// Records that were published and stood, as far as can be told, in bytes that cannot be read and

@@ -127,6 +127,7 @@ fn check(opened: &Opened, acknowledged: &Acknowledged, context: &str) {
     let anchors = Anchors {
         key: Some(World::key().verifier_key()),
         kept: Kept::Elsewhere,
+        checkpoint: None,
         values: true,
     };
     assert_eq!(

@@ -44,6 +44,7 @@ fn anchors() -> Anchors {
     Anchors {
         key: Some(key()),
         kept: Kept::Elsewhere,
+        checkpoint: None,
         values: true,
     }
 }
@@ -449,6 +450,7 @@ fn assert_rolled_back(world: &World) {
     let anchors = Anchors {
         key: Some(key()),
         kept: Kept::Checkpoint(kept.unwrap()),
+        checkpoint: None,
         values: true,
     };
     let mut bare = world.stores();
@@ -503,8 +505,8 @@ fn a_rolled_back_ledger_refuses_to_write_and_a_recovery_says_what_is_missing() {
     drop(log);
     // log.created of both, tenant.created, and what was found.
     assert_clean(&world, "_system", 3);
-    assert_clean(&world, "acme", 8);
-    let proof = prove(&world.stores(), &tenant("acme"), 7).unwrap();
+    assert_clean(&world, "acme", 9);
+    let proof = prove(&world.stores(), &tenant("acme"), 8).unwrap();
     let key = key().renamed(&recovered.origin).unwrap();
     proof.verify(&key, None).unwrap();
     assert!(

@@ -21,6 +21,8 @@ pub const EARLY_RECORDS_MAX: usize = 16_384;
 pub const READINGS_MAX: usize = 8;
 /// Checkpoints a log is compared with in one run.
 pub const CHECKPOINTS_MAX: usize = 65_536;
+/// Recoveries of a log that are listed; further ones show in the incarnation's number alone.
+pub const RECOVERIES_MAX: usize = 1_000;
 /// Findings listed; beyond, they are counted.
 pub const FINDINGS_MAX: usize = 1_000;
 /// Notes under one finding; beyond, they are counted in the last.

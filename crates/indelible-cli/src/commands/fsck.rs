@@ -12,17 +12,20 @@ use crate::verify::print_finding;
 
 /// Checks, mends when asked, and checks again.
 pub fn run(args: &Fsck, config: &Config, output: &mut Output) -> Result {
-    let mut findings = check(config, output)?;
+    let (mut findings, mut incarnation) = check(config, output)?;
     let mut mended = 0;
     if args.repair && findings.iter().any(|finding| finding.kind.repairable()) {
         let before = findings.len();
         let progress = output.progress();
         ledger::repair(config, &progress)?;
         progress.clear();
-        findings = check(config, output)?;
+        (findings, incarnation) = check(config, output)?;
         mended = before.saturating_sub(findings.len());
     }
-    print(&findings, mended, args.repair, output)?;
+    print(&findings, mended, incarnation, output)?;
+    if !output.json && !args.repair {
+        hint(&findings, output);
+    }
     if findings.is_empty() {
         Ok(())
     } else {
@@ -30,19 +33,28 @@ pub fn run(args: &Fsck, config: &Config, output: &mut Output) -> Result {
     }
 }
 
-fn check(config: &Config, output: &Output) -> Result<Vec<Finding>> {
+fn check(config: &Config, output: &Output) -> Result<(Vec<Finding>, Option<u64>)> {
     let progress = output.progress();
-    let findings = ledger::check(config, &progress);
+    let checked = ledger::check(config, &progress);
     progress.clear();
-    findings
+    checked
 }
 
-fn print(findings: &[Finding], mended: usize, repair: bool, output: &mut Output) -> Result {
+fn print(
+    findings: &[Finding],
+    mended: usize,
+    incarnation: Option<u64>,
+    output: &mut Output,
+) -> Result {
     if output.json {
         for finding in findings {
             output.json_line(finding)?;
         }
-        return output.json_line(&json!({"findings": findings.len(), "mended": mended}));
+        return output.json_line(&json!({
+            "findings": findings.len(),
+            "incarnation": incarnation,
+            "mended": mended,
+        }));
     }
     for finding in findings {
         print_finding(finding, output)?;
@@ -50,20 +62,30 @@ fn print(findings: &[Finding], mended: usize, repair: bool, output: &mut Output)
     if mended > 0 {
         output.line(format_args!("findings mended: {mended}"))?;
     }
+    if let Some(number) = incarnation.filter(|number| *number > 1) {
+        output.line(format_args!(
+            "incarnation {number}: the ledger was recovered from a roll-back; indelible verify \
+             tells what each log declares as lost"
+        ))?;
+    }
     if findings.is_empty() {
         let word = output.paint("sound", Tone::Good);
         return output.line(format_args!(
             "every byte in use of the data directory is {word}"
         ));
     }
+    Ok(())
+}
+
+/// What can be done about them.
+fn hint(findings: &[Finding], output: &mut Output) {
     let repairable = findings
         .iter()
         .filter(|finding| finding.kind.repairable())
         .count();
-    if repairable > 0 && !repair {
+    if repairable > 0 {
         output.note(format_args!(
             "{repairable} of these can be mended: indelible fsck --repair"
         ));
     }
-    Ok(())
 }

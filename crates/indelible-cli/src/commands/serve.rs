@@ -153,6 +153,7 @@ fn anchors(folder: &KeyFolder, state: &dyn indelible_store::State) -> Anchors {
             .flatten()
             .map(|key| key.verifier_key()),
         kept,
+        checkpoint: None,
         values: true,
     }
 }

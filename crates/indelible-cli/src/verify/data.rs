@@ -2,13 +2,11 @@
 
 use indelible_directory::KeyFolder;
 use indelible_event::ids::TenantId;
-use indelible_log::registry::{identity, published_heads};
-use indelible_log::verify::{Anchors, Kept, verify_log, verify_registry};
-use indelible_merkle::root_at;
+use indelible_log::registry::{identity, log_row, published_heads};
+use indelible_log::verify::{Anchors, Kept, verify_left, verify_log, verify_registry};
 use indelible_proof::checkpoint::SignedCheckpoint;
-use indelible_proof::finding::{Finding, FindingKind, Span};
-use indelible_proof::note::VerifierKey;
-use indelible_store::{Kind, Ledger};
+use indelible_proof::finding::{Finding, FindingKind};
+use indelible_store::Kind;
 use serde_json::json;
 
 use super::report::print_finding;
@@ -55,17 +53,30 @@ pub fn data(
         Some(tenant) => vec![tenant],
         None => all,
     };
-    let anchors = anchors(&access, given, kept)?;
+    let (anchors, found) = anchors(&access, given, kept)?;
+    let mut strange = anchors.checkpoint.clone();
     let mut clean = true;
     let mut told = Vec::new();
     for tenant in &tenants {
-        let report = log(&access, tenant, &anchors, given, output)?;
+        let report = log(&access, tenant, &anchors, output)?;
         report.print(output)?;
         output.flush()?;
         clean &= report.is_clean(given);
+        let concerns = |signed: &SignedCheckpoint| is_about(&access, tenant, &report, signed);
+        if strange.as_ref().map(concerns).transpose()? == Some(true) {
+            strange = None;
+        }
         told.extend(report.verdict.integrity);
     }
-    let (registry, unchecked) = registry(&access, &anchors)?;
+    let (mut registry, unchecked) = registry(&access, &anchors)?;
+    registry.extend(found);
+    if let Some(signed) = strange {
+        let message = format!(
+            "the checkpoint given is of none of the logs checked here: {}",
+            signed.unverified().origin
+        );
+        registry.push(Finding::new(FindingKind::UnknownCheckpoint, message));
+    }
     print_part("registry", &registry, &unchecked, output)?;
     let progress = output.progress();
     let mut files = ledger::files(&access, &progress)?;
@@ -76,6 +87,24 @@ pub fn data(
     });
     print_part("files", &files, &[], output)?;
     Ok(clean && registry.is_empty() && files.is_empty())
+}
+
+/// Whether a checkpoint was compared with this log.
+fn is_about(
+    access: &Access,
+    tenant: &TenantId,
+    report: &Report,
+    signed: &SignedCheckpoint,
+) -> Result<bool> {
+    let row = if access.has_state() {
+        log_row(access.stores.state.as_ref(), tenant).or_could("read the registry")?
+    } else {
+        None
+    };
+    let said = report.verdict.identity.as_ref().map(|who| &who.log_id);
+    let id = row.as_ref().map(|row| &row.log_id).or(said);
+    let of = signed.unverified().origin.rsplit_once('/');
+    Ok(of.is_some_and(|(_, of)| id.is_some_and(|id| id == of)))
 }
 
 /// The findings of the registry, and what of it was not checked.
@@ -132,53 +161,57 @@ fn kept(folder: &KeyFolder) -> Result<Kept> {
     }
 }
 
-/// The trusted key: the one given, else our own signing key's; and what was signed last, or the
-/// registry's checkpoint that was given.
-fn anchors(access: &Access, given: &Given, kept: Kept) -> Result<Anchors> {
+/// The trusted key: the one given, else our own signing key's; what was signed last, or the
+/// registry's checkpoint that was given; and what is found of that one if it is of another
+/// incarnation.
+fn anchors(access: &Access, given: &Given, kept: Kept) -> Result<(Anchors, Option<Finding>)> {
     // A damaged key is a finding among those of the files.
     let own = access.folder.signing().ok().flatten();
     let own = own.map(|key| key.verifier_key());
     let key = given.key.clone().or(own);
-    let origin = if access.has_state() {
+    let kept = match kept {
+        // Read before the registry: a first publication may have come between.
+        Kept::Nothing if !matches!(access.folder.kept(), Ok(Kept::Nothing)) => Kept::Elsewhere,
+        kept => kept,
+    };
+    let mut anchors = Anchors {
+        key,
+        kept,
+        checkpoint: given.checkpoint.clone(),
+        values: true,
+    };
+    let who = if access.has_state() {
         let identity = identity(access.stores.state.as_ref()).or_could("read who the ledger is")?;
-        identity.map(|(who, _)| who.origin_in_force())
+        identity.map(|(who, _)| who)
     } else {
         None
     };
-    let about_registry =
-        |signed: &&SignedCheckpoint| Some(&signed.unverified().origin) == origin.as_ref();
-    let given = given.checkpoint.as_ref().filter(about_registry);
-    let trusted = match (given, &key) {
-        (Some(signed), Some(key)) => {
-            let key = key_for(key, &signed.unverified().origin).unwrap_or_else(|| key.clone());
-            let checkpoint = signed.verify(&key).map_err(|error| {
-                Failure::Could(format!(
-                    "the given checkpoint is not by the trusted key: {error}"
-                ))
-            })?;
-            Kept::Checkpoint(checkpoint.clone())
-        }
-        (Some(signed), None) => Kept::Checkpoint(signed.unverified().clone()),
-        (None, _) => match kept {
-            // Read before the registry: a first publication may have come between.
-            Kept::Nothing if !matches!(access.folder.kept(), Ok(Kept::Nothing)) => Kept::Elsewhere,
-            kept => kept,
-        },
+    let registry = given.checkpoint.as_ref().and_then(|signed| {
+        let number = who.as_ref()?.incarnation_of(&signed.unverified().origin)?;
+        Some((signed, number))
+    });
+    let (Some((signed, number)), Some(who)) = (registry, who) else {
+        return Ok((anchors, None));
     };
-    Ok(Anchors {
-        key,
-        kept: trusted,
-        values: true,
-    })
+    let says = signed.unverified();
+    if let Some(key) = &anchors.key {
+        let key = key_for(key, &says.origin).unwrap_or_else(|| key.clone());
+        signed.verify(&key).map_err(|error| {
+            Failure::Could(format!(
+                "the given checkpoint is not by the trusted key: {error}"
+            ))
+        })?;
+    }
+    anchors.checkpoint = None;
+    if number == who.incarnation {
+        anchors.kept = Kept::Checkpoint(says.clone());
+        return Ok((anchors, None));
+    }
+    let found = verify_left(&access.stores, &who, number, says).or_could("check the registry")?;
+    Ok((anchors, found))
 }
 
-fn log(
-    access: &Access,
-    tenant: &TenantId,
-    anchors: &Anchors,
-    given: &Given,
-    output: &Output,
-) -> Result<Report> {
+fn log(access: &Access, tenant: &TenantId, anchors: &Anchors, output: &Output) -> Result<Report> {
     let ledger = access.stores.ledger.as_ref();
     // A log whose tree is damaged has no head; what can be read of it is verified all the same.
     let head = ledger.head(tenant).ok().flatten();
@@ -196,68 +229,14 @@ fn log(
     )
     .or_could(format_args!("verify the log of {tenant}"))?;
     progress.clear();
-    let (mut beside, mut unchecked) = (Vec::new(), Vec::new());
-    if let Some(signed) = &given.checkpoint {
-        let log_id = verdict.identity.as_ref().map(|who| who.log_id.clone());
-        let about = signed
-            .unverified()
-            .origin
-            .rsplit_once('/')
-            .map(|(_, id)| id.to_owned());
-        match size {
-            Some(size) if log_id.is_some() && log_id == about => {
-                beside.extend(against(signed, ledger, tenant, anchors.key.as_ref(), size)?);
-            }
-            None => unchecked.push("the given checkpoint: the log's tree is damaged".to_owned()),
-            Some(_) => {}
-        }
-    }
+    let mut unchecked = Vec::new();
     if !access.keyring.has_master() {
         unchecked.push("sealed values: the master key is not here".to_owned());
     }
     Ok(Report {
         file: None,
         verdict,
-        beside,
+        beside: Vec::new(),
         unchecked,
     })
-}
-
-/// Compares the stored log with a checkpoint of it that somebody kept.
-fn against(
-    signed: &SignedCheckpoint,
-    ledger: &dyn Ledger,
-    tenant: &TenantId,
-    key: Option<&VerifierKey>,
-    size: u64,
-) -> Result<Option<Finding>> {
-    let says = signed.unverified();
-    if let Some(key) = key {
-        let key = key_for(key, &says.origin).unwrap_or_else(|| key.clone());
-        if let Err(error) = signed.verify(&key) {
-            let finding = Finding::new(FindingKind::BadSignature, error.to_string());
-            return Ok(Some(finding.tenant(tenant.as_str())));
-        }
-    }
-    if says.size > size {
-        let message = format!(
-            "the checkpoint vouches for {} records, {size} are here",
-            says.size
-        );
-        let finding = Finding::new(FindingKind::TruncatedTail, message)
-            .tenant(tenant.as_str())
-            .records(Span::new(size, says.size - 1));
-        return Ok(Some(finding));
-    }
-    let root = root_at(says.size, |level, index| {
-        ledger.subtree(tenant, level, index)
-    })
-    .or_could("compute the log's root")?;
-    Ok((root != says.root).then(|| {
-        let message = format!(
-            "the first {} records are not those of the checkpoint",
-            says.size
-        );
-        Finding::new(FindingKind::Forked, message).tenant(tenant.as_str())
-    }))
 }

@@ -27,10 +27,17 @@ pub struct Given {
     pub require_anchor: bool,
 }
 
-/// The key under the name that a checkpoint of `origin` is signed with: its own, or that of a log
-/// of its ledger, `<name>/<log id>`. `None` when the origin belongs to another ledger.
+/// The key under the name that a checkpoint of `origin` is signed with: that of the ledger in any
+/// of its incarnations, or of one of its logs, `<ledger>[/<incarnation>]/<log id>`. `None` when the
+/// origin belongs to another ledger.
 pub fn key_for(key: &VerifierKey, origin: &str) -> Option<VerifierKey> {
-    let below = origin.strip_prefix(key.name())?;
+    let of_incarnation = key.name().rsplit_once('/').filter(|(_, number)| {
+        number
+            .parse::<u64>()
+            .is_ok_and(|n| n > 1 && n.to_string() == *number)
+    });
+    let ledger = of_incarnation.map_or(key.name(), |(ledger, _)| ledger);
+    let below = origin.strip_prefix(ledger)?;
     if below.is_empty() || below.starts_with('/') {
         key.renamed(origin).ok()
     } else {

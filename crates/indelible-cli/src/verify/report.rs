@@ -84,6 +84,7 @@ impl Report {
         if verdict.findings_left_out > 0 {
             output.line(format_args!("    … and {} more", verdict.findings_left_out))?;
         }
+        self.print_incarnation(output)?;
         self.print_completeness(output)?;
         let (anchor, tone) = self.anchor();
         let anchor = output.paint(&anchor, tone);
@@ -97,6 +98,20 @@ impl Report {
         for text in &self.unchecked {
             let text = output.paint(text, Tone::Warn);
             output.line(format_args!("  not checked   {text}"))?;
+        }
+        Ok(())
+    }
+
+    /// What the log says about recoveries; nothing when there was none.
+    fn print_incarnation(&self, output: &mut Output) -> Result {
+        let verdict = &self.verdict;
+        if verdict.incarnation > 1 {
+            let of = verdict.incarnation;
+            output.line(format_args!("  incarnation   {of}"))?;
+        }
+        for recovery in &verdict.recoveries {
+            let text = output.paint(&recovery.to_string(), Tone::Warn);
+            output.line(format_args!("    {text}"))?;
         }
         Ok(())
     }
@@ -213,9 +228,11 @@ impl Report {
                 "root": verdict.head.root,
                 "size": verdict.head.size,
             },
+            "incarnation": verdict.incarnation,
             "integrity": if self.is_sound() { "sound" } else { "not-sound" },
             "log": verdict.identity,
             "records_checked": verdict.records_checked,
+            "recoveries": verdict.recoveries,
             "stubs": verdict.stubs,
             "tenant_id": verdict.tenant_id,
             "unchecked": self.unchecked,

@@ -25,6 +25,10 @@ use statement::Said;
 
 /// What is known of one epoch of one stream.
 #[derive(Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "facts that are heard apart from each other, each in its own record"
+)]
 struct Epoch {
     stream: String,
     epoch: u64,
@@ -37,6 +41,9 @@ struct Epoch {
     ended: Option<u64>,
     ended_twice: bool,
     limited: bool,
+    /// Whether the log was recovered from a roll-back since its highest number: what came after it
+    /// may be lost.
+    cut: bool,
     last_heard: String,
 }
 
@@ -110,6 +117,9 @@ impl Streams {
         if epoch.seen.contains(number) || epoch.covered.contains(number) {
             return false;
         }
+        if epoch.cut {
+            epoch.cut = epoch.seen.last().is_some_and(|last| number < last);
+        }
         epoch.limited |= !epoch.seen.insert(Span::one(number), STREAM_RANGES_MAX);
         true
     }
@@ -145,6 +155,14 @@ impl Streams {
                     epoch.limited |= !epoch.covered.insert(span, STREAM_RANGES_MAX);
                 }
             }
+        }
+    }
+
+    /// Takes a recovery of the log from a roll-back: the ends of streams may be lost with it, which
+    /// only a higher number disproves.
+    pub fn recovered(&mut self) {
+        for epoch in &mut self.epochs {
+            epoch.cut = true;
         }
     }
 
@@ -191,6 +209,7 @@ impl Epoch {
             ended: None,
             ended_twice: false,
             limited: false,
+            cut: false,
             last_heard: String::new(),
         }
     }
@@ -221,7 +240,7 @@ impl Epoch {
         let clean = self.ended.is_some() && !self.ended_twice && !self.limited && last == end;
         let tail = if clean {
             StreamTail::CleanEnd
-        } else if superseded || self.ended.is_some() {
+        } else if superseded || self.cut || self.ended.is_some() {
             StreamTail::Unclean
         } else {
             StreamTail::Open {

@@ -6,13 +6,13 @@
 
 use indelible_merkle::{Frontier, Hash};
 
+use super::Start;
 use super::checkpoints::{Blame, Checkpoints};
 use super::ids::AuditIds;
 use super::readings::Readings;
 use super::record::{Record, Time};
 use super::report::Report;
 use super::sealed::Sealed;
-use super::{LogIdentity, Start};
 use crate::finding::{Finding, FindingKind, Span};
 use crate::limits::{DOUBTS_SETTLED_MAX, FINDINGS_MAX, NOTES_MAX};
 use crate::stream::Streams;
@@ -66,7 +66,6 @@ pub(super) struct Chain {
     pub(super) readings: Readings,
     doubts: Vec<Doubt>,
     newest_time: Option<Time>,
-    pub(super) identity: Option<LogIdentity>,
     pub(super) ids: AuditIds,
     /// Records whose number in their stream was taken before.
     repeats: Vec<u64>,
@@ -90,7 +89,6 @@ impl Chain {
             ),
             doubts: Vec::new(),
             newest_time: None,
-            identity: None,
             ids: AuditIds::default(),
             repeats: Vec::new(),
             left_out: 0,
@@ -190,6 +188,8 @@ impl Chain {
         match judgement(&record, successor) {
             Judgement::Sound => {
                 self.readings.append(hash);
+                // Whose the checkpoints here are depends on it.
+                with.hear(&record);
                 with.checkpoints.passed(number + 1, &mut self.readings);
                 let unlinked = self
                     .doubts
@@ -198,6 +198,7 @@ impl Chain {
                 let odd = unlinked || !record.defects.is_empty() || self.regresses(&record);
                 match with.checkpoints.blame(number, odd && successor.is_none()) {
                     Blame::Record => {
+                        with.checkpoints.lineage.forget(number);
                         let mut record = record;
                         if unlinked {
                             self.withdraw_doubt(&mut record, with.checkpoints.confirmed_to());
@@ -205,7 +206,9 @@ impl Chain {
                         Self::not_committed(record, with.report);
                     }
                     // Nobody speaks for the last record of a log that does not lead to its root.
-                    Blame::Log if successor.is_none() => {}
+                    Blame::Log if successor.is_none() => {
+                        with.checkpoints.lineage.forget(number);
+                    }
                     Blame::Log | Blame::Nothing => self.accept(record, with),
                 }
                 return;
@@ -302,6 +305,7 @@ impl Chain {
     /// Takes what a record says, once it is believed to be the one that was committed.
     fn accept(&mut self, record: Record, with: &mut With<'_>) {
         let here = Span::one(record.number);
+        with.hear(&record);
         if self.regresses(&record) {
             let message = "it says it was committed before the record before it";
             let finding = Finding::new(FindingKind::TimeRegression, message);
@@ -325,11 +329,11 @@ impl Chain {
                 with.streams.state(*statement, heard);
             }
         }
+        if record.recovery.is_some() {
+            with.streams.recovered();
+        }
         if let Some(id) = record.audit_id {
             self.ids.add(id, record.number);
-        }
-        if let Some(identity) = record.identity {
-            self.identity = Some(*identity);
         }
         self.sealed.take(record.number, record.fit, record.erased);
     }
@@ -391,6 +395,13 @@ pub(super) struct With<'a> {
     pub(super) streams: &'a mut Streams,
     pub(super) checkpoints: &'a mut Checkpoints,
     pub(super) report: &'a mut Report,
+}
+
+impl With<'_> {
+    fn hear(&mut self, record: &Record) {
+        let (identity, recovery) = (record.identity.as_deref(), record.recovery.as_deref());
+        self.checkpoints.lineage.hear(identity, recovery);
+    }
 }
 
 fn unlinked(records: Span, report: &mut Report) {

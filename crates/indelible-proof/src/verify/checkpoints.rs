@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use indelible_merkle::Hash;
 
 use super::readings::{Match, Readings};
+use super::recovery::{Lineage, Whose};
 use super::report::Report;
 use crate::checkpoint::Checkpoint;
 use crate::finding::{Finding, FindingKind, Span};
@@ -65,6 +66,13 @@ struct Mismatch {
     no_tree: bool,
 }
 
+/// A checkpoint that does not hold and that no record here is to blame for.
+#[derive(Debug)]
+struct Apart {
+    size: u64,
+    origin: String,
+}
+
 #[derive(Debug, Default)]
 pub(super) struct Checkpoints {
     known: BTreeMap<u64, Vec<Known>>,
@@ -72,7 +80,11 @@ pub(super) struct Checkpoints {
     next: Option<u64>,
     confirmed_to: u64,
     mismatches: Vec<Mismatch>,
-    anchor: Anchor,
+    apart: Vec<Apart>,
+    /// Origins of signed checkpoints, with the largest size of each.
+    origins: BTreeMap<String, u64>,
+    pub(super) lineage: Lineage,
+    pub(super) anchor: Anchor,
 }
 
 impl Checkpoints {
@@ -93,6 +105,10 @@ impl Checkpoints {
         if trust > Trust::Store && same_size.iter().any(|known| other(&known)) {
             let message = format!("two signed checkpoints of {origin} at size {size} differ");
             report.add(Finding::new(FindingKind::Forked, message));
+        }
+        if trust > Trust::Store {
+            let largest = self.origins.entry(origin.clone()).or_default();
+            *largest = size.max(*largest);
         }
         same_size.push(Known {
             origin,
@@ -129,8 +145,28 @@ impl Checkpoints {
             let holds = |found: Match| matches!(found, Match::AsIs | Match::Altered);
             let best = roots
                 .iter()
-                .filter(|(_, found)| holds(*found))
+                .filter(|(known, found)| {
+                    holds(*found)
+                        && (known.trust == Trust::Store
+                            || self.lineage.whose(&known.origin) != Whose::Another)
+                })
                 .max_by_key(|(k, _)| k.trust);
+            let signed_holds = best.is_some_and(|(known, _)| known.trust > Trust::Store);
+            let (mut open, mut no_tree) = (false, true);
+            for (known, found) in roots.iter().filter(|(_, found)| !holds(*found)) {
+                let signed = known.trust > Trust::Store;
+                if signed && (signed_holds || !self.is_of_here(at, &known.origin)) {
+                    // Two of one origin are named as they come.
+                    if best.is_none_or(|(best, _)| best.origin != known.origin) {
+                        let origin = known.origin.clone();
+                        self.apart.push(Apart { size: at, origin });
+                    }
+                } else if best.is_none() || known.trust > Trust::Store {
+                    open = true;
+                    no_tree &= *found == Match::NoTree;
+                }
+            }
+            let confirmed_before = self.confirmed_to;
             if let Some((known, _)) = best {
                 let old = match &self.anchor {
                     Anchor::None => Trust::Store,
@@ -145,9 +181,8 @@ impl Checkpoints {
                     };
                 }
                 self.confirmed_to = at;
-            } else {
-                let no_tree = roots.iter().all(|(_, found)| *found == Match::NoTree);
-                let confirmed_before = self.confirmed_to;
+            }
+            if open {
                 self.mismatches.push(Mismatch {
                     size: at,
                     confirmed_before,
@@ -179,17 +214,82 @@ impl Checkpoints {
         self.confirmed_to
     }
 
-    pub(super) fn anchor(&self) -> Anchor {
-        self.anchor.clone()
+    /// The largest size that a checkpoint still to be passed vouches for, but for those of other
+    /// logs and other incarnations.
+    pub(super) fn vouched(&self) -> Option<u64> {
+        let mut sizes = self.known.iter().rev();
+        let of_here = |size, known: &Known| {
+            known.trust == Trust::Store || self.is_of_here(size, &known.origin)
+        };
+        sizes
+            .find(|(size, known)| known.iter().any(|known| of_here(**size, known)))
+            .map(|(size, _)| *size)
     }
 
-    /// The largest size that a checkpoint still to be passed vouches for.
-    pub(super) fn vouched(&self) -> Option<u64> {
-        self.known.keys().next_back().copied()
+    /// Whether it is of this log, and of records that by the log's own words should be here.
+    fn is_of_here(&self, size: u64, origin: &str) -> bool {
+        match self.lineage.whose(origin) {
+            Whose::Unknown => true,
+            Whose::Another => false,
+            Whose::Ours(n) => {
+                let left = self.lineage.left(n);
+                n <= self.lineage.incarnation() && left.is_none_or(|(from, _)| size <= from)
+            }
+        }
+    }
+
+    /// Reports checkpoints that do not hold at a size where another does.
+    fn report_apart(&mut self, report: &mut Report) {
+        for Apart { size, origin } in std::mem::take(&mut self.apart) {
+            if self.is_of_here(size, &origin) {
+                let message = format!(
+                    "the checkpoint of {origin} at size {size} is of another history than what is \
+                     here"
+                );
+                report.add(Finding::new(FindingKind::Forked, message));
+            }
+        }
+    }
+
+    /// Reports checkpoints of other logs, of incarnations that were left, and of such that the log
+    /// does not declare.
+    fn report_others(&mut self, report: &mut Report) {
+        let incarnation = self.lineage.incarnation();
+        for (origin, size) in std::mem::take(&mut self.origins) {
+            let n = match self.lineage.whose(&origin) {
+                Whose::Unknown => continue,
+                Whose::Another => {
+                    let message = format!("the checkpoint is of another log: {origin}");
+                    report.add(Finding::new(FindingKind::UnknownCheckpoint, message));
+                    continue;
+                }
+                Whose::Ours(n) => n,
+            };
+            if n > incarnation {
+                let message = format!(
+                    "a checkpoint at size {size} is of incarnation {n}, and the log declares none \
+                     after {incarnation}: it is older than what was signed"
+                );
+                report.add(Finding::new(FindingKind::RolledBack, message));
+            } else if let Some((from, declared)) = self.lineage.left(n).filter(|l| size > l.0) {
+                let message = format!(
+                    "a checkpoint vouches for {size} records of incarnation {n}; from record \
+                     {from} on they are not those that are here"
+                );
+                let mut finding = Finding::new(FindingKind::RolledBack, message);
+                if let Some(recovery) = declared {
+                    finding.note(recovery.to_string());
+                }
+                report.add(finding.records(Span::new(from, size - 1)));
+            }
+        }
     }
 
     /// Reports mismatches that nothing reported so far explains, and a tail that is not there.
     pub(super) fn finish(&mut self, start: u64, size: u64, report: &mut Report) {
+        let vouched = self.vouched();
+        self.report_others(report);
+        self.report_apart(report);
         for Mismatch {
             size: at,
             confirmed_before,
@@ -212,7 +312,7 @@ impl Checkpoints {
             }
             report.add(unexplained(at, from, self.confirmed_to));
         }
-        if let Some(vouched) = self.vouched().filter(|last| *last > size) {
+        if let Some(vouched) = vouched.filter(|last| *last > size) {
             let message = format!("a checkpoint vouches for {vouched} records, there are {size}");
             let finding = Finding::new(FindingKind::TruncatedTail, message);
             report.add(finding.records(Span::new(size, vouched - 1)));

@@ -12,12 +12,14 @@ mod ids;
 mod order;
 mod readings;
 mod record;
+mod recovery;
 mod report;
 mod sealed;
 mod verdict;
 
 pub use checkpoints::{Anchor, Trust};
 pub use record::Expected;
+pub use recovery::Recovery;
 pub use verdict::{LogIdentity, Verdict, VerifiedHead};
 
 use std::collections::BTreeMap;
@@ -310,6 +312,7 @@ impl LogVerifier {
         std::mem::take(&mut chain.sealed).report(chain.size, &mut report);
         let tenant_id = report.tenant_id().to_owned();
         let (integrity, findings_left_out) = report.finish();
+        let lineage = checkpoints.lineage;
         Verdict {
             tenant_id,
             integrity,
@@ -324,8 +327,10 @@ impl LogVerifier {
                 root: chain.readings.root(),
                 last_hash: chain.last_hash(),
             },
-            anchored: checkpoints.anchor(),
-            identity: chain.identity,
+            anchored: checkpoints.anchor,
+            incarnation: lineage.incarnation(),
+            recoveries: lineage.recoveries,
+            identity: lineage.identity,
         }
     }
 

@@ -3,6 +3,7 @@
 use indelible_merkle::{Hash, leaf_hash};
 
 use super::LogIdentity;
+use super::recovery::{Recovery, recovery};
 use super::sealed::{Fit, not_committed};
 use crate::disclosure::{Commitment, DisclosureError, DisclosureLine, commitments};
 use crate::finding::FindingKind;
@@ -44,6 +45,7 @@ pub(super) struct Record {
     /// Whether nothing is to be concluded from its not claiming a number.
     pub(super) ours: bool,
     pub(super) identity: Option<Box<LogIdentity>>,
+    pub(super) recovery: Option<Box<Recovery>>,
     pub(super) erased: Vec<String>,
     pub(super) fit: Fit,
     pub(super) defects: Vec<Defect>,
@@ -64,6 +66,7 @@ impl Record {
             statement: None,
             ours: false,
             identity: None,
+            recovery: None,
             erased: Vec::new(),
             fit: Fit::default(),
             defects: Vec::new(),
@@ -146,7 +149,12 @@ impl Record {
         self.claim = tail
             .claim(leaf)
             .map(|claim| (streams.locate(&claim), claim.number));
-        let ours: &[&[u8]] = &[b"stream.", b"log.created\"", b"privacy.erased\""];
+        let ours: &[&[u8]] = &[
+            b"stream.",
+            b"log.created\"",
+            b"log.recovered\"",
+            b"privacy.erased\"",
+        ];
         self.ours = tail.has_type(leaf, ours);
         if self.ours {
             let event = &leaf[tail.event.clone()];
@@ -154,6 +162,7 @@ impl Record {
                 .then(|| identity(event))
                 .flatten();
             self.statement = Statement::parse(event).map(Box::new);
+            self.recovery = recovery(event, tail.sequence_number, tail.ingested_at);
             self.erased = erased_subjects(event);
         }
     }

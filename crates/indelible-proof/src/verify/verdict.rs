@@ -3,7 +3,7 @@
 use indelible_merkle::Hash;
 use serde::{Deserialize, Serialize};
 
-use super::Anchor;
+use super::{Anchor, Recovery};
 use crate::finding::{Finding, Span};
 use crate::stream::StreamVerdict;
 
@@ -12,12 +12,24 @@ use crate::stream::StreamVerdict;
 pub struct LogIdentity {
     /// The log's id, 32 hex digits.
     pub log_id: String,
-    /// The ledger's origin.
+    /// The ledger's origin in its first incarnation.
     pub origin: String,
+    /// The ledger's incarnation when the log was made.
+    #[serde(default = "first", skip_serializing_if = "is_first")]
+    pub incarnation: u64,
     /// The tenant's permanent slot in every snapshot.
     pub slot: u64,
     /// The ledger's verifier key when the log was made.
     pub verifier_key: String,
+}
+
+const fn first() -> u64 {
+    1
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
+const fn is_first(incarnation: &u64) -> bool {
+    *incarnation == 1
 }
 
 /// The state of a log at its end.
@@ -56,6 +68,10 @@ pub struct Verdict {
     pub anchored: Anchor,
     /// Who the log says it is, when it was read from the beginning.
     pub identity: Option<LogIdentity>,
+    /// The newest incarnation that the log declares; 1 when it was never recovered.
+    pub incarnation: u64,
+    /// The recoveries it declares, and what each says is missing.
+    pub recoveries: Vec<Recovery>,
 }
 
 impl Verdict {

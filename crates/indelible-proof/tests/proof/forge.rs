@@ -46,7 +46,7 @@ pub fn draft(n: u64) -> Draft {
     };
     let event = match n {
         0 => format!(
-            r#"{{"actor":{{"id":"indelible","type":"system"}},"audit_id":"{}","data":{{"log_id":"aa","origin":"indelible.dev/bb","slot":3,"verifier_key":"k"}},"event_type":"log.created","outcome":"success"}}"#,
+            r#"{{"actor":{{"id":"indelible","type":"system"}},"audit_id":"{}","data":{{"log_id":"acme","origin":"indelible.dev/0123456789abcdef0123456789abcdef","slot":3,"verifier_key":"k"}},"event_type":"log.created","outcome":"success"}}"#,
             id(0)
         ),
         n => event(n),

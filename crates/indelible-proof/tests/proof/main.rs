@@ -5,6 +5,7 @@ mod damage;
 mod forge;
 mod histories;
 mod lines;
+mod recovery;
 mod rules;
 mod signing;
 mod soundness;

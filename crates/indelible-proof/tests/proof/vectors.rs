@@ -11,7 +11,10 @@ use indelible_proof::registry::{RecordProof, Snapshot};
 use indelible_proof::verify::{Expected, LogVerifier, Trust};
 use serde_json::Value;
 
-use crate::forge::{anchored_to, key, vkey};
+use crate::forge::{anchored_to, key};
+
+/// The log of the vectors.
+const LOG: &str = "indelible.dev/00112233445566778899aabbccddeeff/ffeeddccbbaa99887766554433221100";
 
 fn read(text: &str) -> Value {
     serde_json::from_str(text).unwrap()
@@ -60,9 +63,10 @@ fn chain() {
         let mut verifier = LogVerifier::new(text(&vectors["tenant_id"]));
         for checkpoint in list(&case["checkpoints"]) {
             let (size, root) = (number(&checkpoint["size"]), hash(&checkpoint["root"]));
-            let origin = key().name().to_owned();
-            let signed = SignedCheckpoint::sign(Checkpoint { origin, size, root }, &key()).unwrap();
-            assert!(verifier.checkpoint(&signed, &vkey(), Trust::Key));
+            let origin = LOG.to_owned();
+            let key = key().renamed(LOG).unwrap();
+            let signed = SignedCheckpoint::sign(Checkpoint { origin, size, root }, &key).unwrap();
+            assert!(verifier.checkpoint(&signed, &key.verifier_key(), Trust::Key));
         }
         for (at, leaf) in leaves(&case["leaves"]).into_iter().enumerate() {
             let record_hash = case.get("stored_hashes").map(|stored| hash(&stored[at]));

@@ -239,6 +239,7 @@ pub fn parts(stores: Stores, ledger: &Arc<MemoryLedger>, env: Env) -> Parts {
     let anchors = Anchors {
         key: Some(key.verifier_key()),
         kept: indelible_log::verify::Kept::Elsewhere,
+        checkpoint: None,
         values: true,
     };
     Parts {
