@@ -405,8 +405,8 @@ fn found(lines: &[Value], why: &str) -> Vec<(Damaged, bool)> {
 fn told(err: &str) -> Vec<(Damaged, bool)> {
     let told = err.lines().filter_map(|line| {
         let (what, place) = line.split_once(" cannot be read: ")?;
-        let (numbers, tenant) = what.rsplit_once(" of ")?;
-        let (first, last) = numbers.rsplit_once(" to ")?;
+        let (dice, tenant) = what.rsplit_once(" of ")?;
+        let (first, last) = dice.rsplit_once(" to ")?;
         let (file, bytes) = place.split_once(", bytes ")?;
         let (from, to) = bytes.split_once(" to ")?;
         let damaged = Damaged {
@@ -419,19 +419,6 @@ fn told(err: &str) -> Vec<(Damaged, bool)> {
         Some((damaged, what.contains("personal values")))
     });
     told.collect()
-}
-
-/// Numbers that are the same in every run with one seed (splitmix64).
-struct Numbers(u64);
-
-impl Numbers {
-    fn below(&mut self, end: usize) -> usize {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        usize::try_from((z ^ (z >> 31)) % end as u64).unwrap()
-    }
 }
 
 /// One flipped bit of byte `at` of a file of records: one cause, whose records are named, and
@@ -498,7 +485,7 @@ fn a_flipped_bit_of_records_is_one_cause_and_everybody_names_the_same() {
     let given = std::env::var("INDELIBLE_SEED").ok();
     let seed = given.map_or(0x000D_A3A6_ED00, |seed| seed.parse().unwrap());
     let rounds = indelible_testing::rounds("INDELIBLE_DAMAGE_ROUNDS", 12, 400);
-    let mut numbers = Numbers(seed);
+    let mut dice = indelible_testing::Dice::of(seed);
     let place = ledger();
     let mut lost = 0;
     for sealed in [false, true] {
@@ -515,16 +502,16 @@ fn a_flipped_bit_of_records_is_one_cause_and_everybody_names_the_same() {
         };
         let files: Vec<_> = checked(&place).into_iter().filter(truth).collect();
         for round in 0..rounds {
-            let file = &files[numbers.below(files.len())];
+            let file = &files[dice.place(files.len())];
             let name = file.strip_prefix(&data).unwrap().display().to_string();
             let mut bytes = std::fs::read(file).unwrap();
             // The last frame is where nothing behind it tells what it was.
             let last = memchr::memmem::rfind(&bytes, b"iFRM").unwrap();
             let at = match round % 4 {
-                0 => last + numbers.below(bytes.len() - last),
-                _ => numbers.below(bytes.len()),
+                0 => last + dice.place(bytes.len() - last),
+                _ => dice.place(bytes.len()),
             };
-            let bit = numbers.below(8);
+            let bit = dice.place(8);
             let why = format!("INDELIBLE_SEED={seed}: round {round}: {name}: byte {at}, bit {bit}");
             bytes[at] ^= 1 << bit;
             std::fs::write(file, &bytes).unwrap();

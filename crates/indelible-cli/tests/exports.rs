@@ -25,7 +25,7 @@ fn exported() -> Place {
     elsewhere
 }
 
-/// The findings of verifying with the key: codes and first record numbers.
+/// The findings of verifying with the key: codes and first record dice.
 fn findings(place: &Place) -> Vec<(String, Option<u64>)> {
     let ran = place.run("verify acme.ndjson --key vkey --json");
     let report = &ran.json()[0];
@@ -259,32 +259,19 @@ const FILES: [&str; 3] = [
     "acme.ndjson.checkpoint",
 ];
 
-/// Numbers that are the same in every run with one seed (splitmix64).
-struct Numbers(u64);
-
-impl Numbers {
-    fn below(&mut self, end: usize) -> usize {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        usize::try_from((z ^ (z >> 31)) % end as u64).unwrap()
-    }
-}
-
 /// One act of tampering with a file of lines, and its name.
-fn tamper(whole: &[u8], act: usize, numbers: &mut Numbers) -> (Vec<u8>, String) {
+fn tamper(whole: &[u8], act: usize, dice: &mut indelible_testing::Dice) -> (Vec<u8>, String) {
     let mut bytes = whole.to_vec();
     let mut lines: Vec<_> = whole.split_inclusive(|byte| *byte == b'\n').collect();
-    let (a, b) = (numbers.below(lines.len()), numbers.below(lines.len()));
+    let (a, b) = (dice.place(lines.len()), dice.place(lines.len()));
     let name = match act {
         0 => {
-            let (at, bit) = (numbers.below(bytes.len()), numbers.below(8));
+            let (at, bit) = (dice.place(bytes.len()), dice.place(8));
             bytes[at] ^= 1 << bit;
             return (bytes, format!("bit {bit} of byte {at} flipped"));
         }
         1 => {
-            bytes.truncate(numbers.below(bytes.len()));
+            bytes.truncate(dice.place(bytes.len()));
             let name = format!("cut at byte {}", bytes.len());
             return (bytes, name);
         }
@@ -321,12 +308,12 @@ fn one_act_of_tampering_with_a_file_is_one_finding() {
     let whole = FILES.map(|name| place.read(name));
     let seed = 0x1DE1_1B1E;
     let rounds = indelible_testing::rounds("INDELIBLE_EXPORT_ROUNDS", 12, 500);
-    let mut numbers = Numbers(seed);
+    let mut dice = indelible_testing::Dice::of(seed);
     assert_eq!(findings(&place), []);
     for round in 0..rounds {
         for (name, whole) in FILES.iter().zip(&whole) {
             for act in 0..8 {
-                let (changed, what) = tamper(whole, act, &mut numbers);
+                let (changed, what) = tamper(whole, act, &mut dice);
                 place.file(name, &changed);
                 let found = findings(&place);
                 let expected = usize::from(changed != *whole);

@@ -55,6 +55,11 @@ pub fn is_long() -> bool {
 pub struct Dice(u64);
 
 impl Dice {
+    /// Dice from this seed.
+    pub const fn of(seed: u64) -> Self {
+        Self(seed)
+    }
+
     /// Dice from the seed in `INDELIBLE_SEED`, else from one of their own.
     ///
     /// # Panics
@@ -73,6 +78,15 @@ impl Dice {
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         (z ^ (z >> 31)) % bound
+    }
+
+    /// A place in something of `length` items.
+    ///
+    /// # Panics
+    /// When `length` is 0.
+    pub fn place(&mut self, length: usize) -> usize {
+        let place = self.below(length as u64);
+        usize::try_from(place).unwrap_or(length - 1)
     }
 
     #[expect(clippy::print_stderr, reason = "the seed is for people")]
