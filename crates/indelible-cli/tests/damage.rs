@@ -405,8 +405,8 @@ fn found(lines: &[Value], why: &str) -> Vec<(Damaged, bool)> {
 fn told(err: &str) -> Vec<(Damaged, bool)> {
     let told = err.lines().filter_map(|line| {
         let (what, place) = line.split_once(" cannot be read: ")?;
-        let (dice, tenant) = what.rsplit_once(" of ")?;
-        let (first, last) = dice.rsplit_once(" to ")?;
+        let (numbers, tenant) = what.rsplit_once(" of ")?;
+        let (first, last) = numbers.rsplit_once(" to ")?;
         let (file, bytes) = place.split_once(", bytes ")?;
         let (from, to) = bytes.split_once(" to ")?;
         let damaged = Damaged {

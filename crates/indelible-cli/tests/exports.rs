@@ -25,7 +25,7 @@ fn exported() -> Place {
     elsewhere
 }
 
-/// The findings of verifying with the key: codes and first record dice.
+/// The findings of verifying with the key: codes and first record numbers.
 fn findings(place: &Place) -> Vec<(String, Option<u64>)> {
     let ran = place.run("verify acme.ndjson --key vkey --json");
     let report = &ran.json()[0];
