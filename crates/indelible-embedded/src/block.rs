@@ -140,6 +140,18 @@ impl Packer {
         );
     }
 
+    /// Adds record `at` of an unpacked block as it stands there, with the personal values it refers
+    /// to now. `None` when the block has no such record.
+    pub(crate) fn copy(&mut self, block: &Block, at: usize, sealed: &[SealedRef]) -> Option<()> {
+        let entry = block.entries.get(at)?;
+        let (text, id) = (block.text.get(entry.text.clone())?, block.audit_id(at)?);
+        let start = self.text.len();
+        self.text.extend_from_slice(text);
+        self.ids.extend_from_slice(id.bytes());
+        self.note(start, block.previous(entry)?, entry.id_cut, sealed);
+        Some(())
+    }
+
     /// Appends the leaf without the two values.
     fn cut(&mut self, leaf: &[u8], audit: Option<usize>, previous: Option<usize>) {
         let mut from = 0;
@@ -369,13 +381,7 @@ impl Block {
     /// Appends the leaf of record `at`.
     pub(crate) fn leaf(&self, at: usize, out: &mut Vec<u8>) -> Option<()> {
         let entry = self.entries.get(at)?;
-        let previous = match entry.previous {
-            Some(n) => {
-                let raw = self.raw.get(n * Hash::BYTES..(n + 1) * Hash::BYTES)?;
-                Some(Hash::from_bytes(raw.try_into().ok()?))
-            }
-            None => None,
-        };
+        let previous = self.previous(entry)?;
         let id = if entry.id_cut {
             self.audit_id(at)
         } else {
@@ -387,6 +393,15 @@ impl Block {
             id.as_ref(),
             out,
         )
+    }
+
+    /// The hash that was cut out of a record, if one was; `None` when it is not there.
+    fn previous(&self, entry: &Entry) -> Option<Option<Hash>> {
+        let Some(n) = entry.previous else {
+            return Some(None);
+        };
+        let raw = self.raw.get(n * Hash::BYTES..(n + 1) * Hash::BYTES)?;
+        Some(Some(Hash::from_bytes(raw.try_into().ok()?)))
     }
 
     /// The audit id of record `at`.

@@ -11,10 +11,17 @@ use super::records::Merged;
 use crate::bytes::to_u32;
 use crate::container::FileFacts;
 use crate::segment::columns::{self, Source};
-use crate::segment::postings::PostingsWriter;
+use crate::segment::postings::{PostingsWriter, Terms};
 use crate::segment::tiles::{self, Tile};
 use crate::segment::{Segment, ids};
 use crate::store::Store;
+
+/// The terms of a source, and the one that comes next with its rows.
+struct Walk<'a> {
+    terms: Terms<'a>,
+    hash: Option<u64>,
+    rows: Vec<u32>,
+}
 
 impl Store {
     /// Writes the derived files of a merged segment into `dir`.
@@ -109,21 +116,19 @@ impl Store {
         let mut walks = Vec::with_capacity(sources.len());
         for source in sources {
             old_personal = old_personal.max(source.columns()?.personal_rows());
-            walks.push(source.postings()?.terms());
+            let (mut terms, mut rows) = (source.postings()?.terms(), Vec::new());
+            let hash = terms.next_term(&mut rows)?;
+            walks.push(Walk { terms, hash, rows });
         }
         let skipped: HashSet<u64, RandomState> = (0..old_personal)
             .map(|row| self.hashing.personal(row))
             .collect();
         let personal = self.personal_terms(merged);
         let mut personal = personal.iter().peekable();
-        let mut ready = Vec::with_capacity(walks.len());
-        for walk in &mut walks {
-            ready.push(walk.next_term()?);
-        }
         let mut writer = PostingsWriter::create(&*self.disk, &format!("{dir}/postings"))?;
         let mut rows: Vec<u32> = Vec::new();
         loop {
-            let term = ready.iter().flatten().map(|(hash, _)| *hash).min();
+            let term = walks.iter().filter_map(|walk| walk.hash).min();
             let until = term.unwrap_or(u64::MAX);
             while let Some((hash, rows)) = personal.next_if(|(hash, _)| *hash <= until) {
                 writer.term(*hash, rows)?;
@@ -132,10 +137,11 @@ impl Store {
                 return writer.finish();
             };
             rows.clear();
-            for (number, (walk, slot)) in walks.iter_mut().zip(&mut ready).enumerate() {
-                if let Some((_, found)) = slot.take_if(|(hash, _)| *hash == term) {
-                    rows.extend(found.iter().filter_map(|row| order.new_row(number, row)));
-                    *slot = walk.next_term()?;
+            for (number, walk) in walks.iter_mut().enumerate() {
+                if walk.hash == Some(term) {
+                    let new = |row: &u32| order.new_row(number, *row);
+                    rows.extend(walk.rows.iter().filter_map(new));
+                    walk.hash = walk.terms.next_term(&mut walk.rows)?;
                 }
             }
             if !skipped.contains(&term) && !rows.is_empty() {

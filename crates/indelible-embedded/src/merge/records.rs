@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
-use indelible_event::ids::AuditId;
+use indelible_event::ids::TenantId;
 use indelible_event::leaf::LeafView;
 use indelible_merkle::{Hash, leaf_hash};
 use indelible_store::{Error, Kind, Result};
@@ -45,19 +45,17 @@ pub(super) struct Merged {
     pub(super) personal_uses: Vec<(u32, u32)>,
 }
 
-/// A record of a source.
-struct Old<'a> {
-    seq: u64,
-    leaf: &'a [u8],
-    id: AuditId,
-    block: &'a Block,
+/// A record of a source: a place in a block.
+struct Old {
+    source: usize,
+    block: Arc<Block>,
     at: usize,
 }
 
 /// A run of the frame being written.
 struct OpenRun {
     run: FrameRun,
-    last_leaf: Vec<u8>,
+    last: Old,
 }
 
 /// Writes the merged file of records.
@@ -189,55 +187,44 @@ impl<'a> Repacker<'a> {
             self.merged.directory.occurred(tenant, part.occurred.0);
             self.merged.directory.occurred(tenant, part.occurred.1);
         }
-        let mut leaf = Vec::new();
-        for (row, seq) in stretch.rows.clone().zip(stretch.first_seq..) {
+        let mut row = stretch.rows.start;
+        while row < stretch.rows.end {
             let found = directory.block_of(row);
             let (number, place) = found.ok_or_else(|| corrupt("a row has no block"))?;
-            let rows = directory.rows_of_block(number);
-            let block = self.block(stretch.source, *place, rows.end - rows.start)?;
-            let at = (row - place.row) as usize;
-            leaf.clear();
-            let id = block.leaf(at, &mut leaf).and_then(|()| block.audit_id(at));
-            let id = id.ok_or_else(|| corrupt("a block cannot be read"));
-            let id = self.store.of_source(source, id)?;
-            self.record(
-                stretch,
-                tenant,
-                &Old {
-                    seq,
-                    leaf: &leaf,
-                    id,
-                    block: &block,
-                    at,
-                },
-            )?;
+            let (rows, place) = (directory.rows_of_block(number), *place);
+            let wanted = row..rows.end.min(stretch.rows.end);
+            let here = self.block(stretch.source, place, rows.end - rows.start, wanted.len())?;
+            for row in wanted.clone() {
+                let old = Old {
+                    source: stretch.source,
+                    block: Arc::clone(&here),
+                    at: (row - place.row) as usize,
+                };
+                let seq = stretch.first_seq + u64::from(row - stretch.rows.start);
+                self.record(&stretch.tenant, (tenant, seq), old)?;
+            }
+            row = wanted.end;
         }
         Ok(())
     }
 
-    /// Repacks a record of the tenant with number `tenant`.
-    fn record(&mut self, stretch: &Stretch, tenant: u32, old: &Old<'_>) -> Result<()> {
-        let Old {
-            seq,
-            leaf,
-            id,
-            block,
-            at,
-        } = *old;
+    /// Repacks a record: the tenant by name and number, and its sequence number.
+    fn record(&mut self, name: &TenantId, (tenant, seq): (u32, u64), old: Old) -> Result<()> {
         let row = self.row();
-        let mut refs = Vec::with_capacity(block.sealed(at).len());
-        for value in block.sealed(at) {
+        let mut refs = Vec::with_capacity(old.block.sealed(old.at).len());
+        for value in old.block.sealed(old.at) {
             refs.push(match value {
                 SealedRef::Row(row_before) => {
-                    let new = self.personal(stretch.source, *row_before)?;
+                    let new = self.personal(old.source, *row_before)?;
                     self.merged.personal_uses.push((new, row));
                     SealedRef::Row(new)
                 }
                 SealedRef::Blob(..) => value.clone(),
             });
         }
-        self.packer.add(leaf, &id, &refs);
-        self.continue_run(stretch, seq, leaf);
+        let copied = self.packer.copy(&old.block, old.at, &refs);
+        self.readable(old.source, copied)?;
+        self.continue_run(name, seq, old)?;
         self.merged.directory.push_run(tenant, seq, 1);
         if self.packer.text_bytes() >= MERGED_BLOCK_FACTOR * self.store.options.block_bytes {
             self.end_block()?;
@@ -248,7 +235,16 @@ impl<'a> Repacker<'a> {
         Ok(())
     }
 
-    fn continue_run(&mut self, stretch: &Stretch, seq: u64, leaf: &[u8]) {
+    /// What was read of a block of a source.
+    fn readable<T>(&self, source: usize, read: Option<T>) -> Result<T> {
+        let read = read.ok_or_else(|| corrupt("a block cannot be read"));
+        match self.sources.get(source) {
+            Some(source) => self.store.of_source(source, read),
+            None => read,
+        }
+    }
+
+    fn continue_run(&mut self, tenant: &TenantId, seq: u64, old: Old) -> Result<()> {
         let position = self
             .merged
             .positions
@@ -256,42 +252,40 @@ impl<'a> Repacker<'a> {
             .copied()
             .unwrap_or(0);
         let position = position.cast_unsigned();
-        let goes_on = self.run.as_ref().is_some_and(|open| {
-            open.run.tenant == stretch.tenant
-                && open.run.first_seq + u64::from(open.run.count) == seq
+        let open = self.run.take_if(|open| {
+            open.run.tenant == *tenant && open.run.first_seq + u64::from(open.run.count) == seq
         });
-        if !goes_on {
-            self.end_run();
-            self.run = Some(OpenRun {
-                run: FrameRun {
-                    tenant: stretch.tenant.clone(),
-                    first_seq: seq,
-                    count: 0,
-                    last_hash: Hash::ZERO,
-                    last_ingested: 0,
-                    positions: Vec::new(),
-                },
-                last_leaf: Vec::new(),
-            });
-        }
-        if let Some(open) = &mut self.run {
-            open.run.count += 1;
-            open.last_leaf.clear();
-            open.last_leaf.extend_from_slice(leaf);
-            match open.run.positions.last_mut() {
-                Some((count, first)) if *first + u64::from(*count) == position => *count += 1,
-                _ => open.run.positions.push((1, position)),
+        let mut run = if let Some(open) = open {
+            open.run
+        } else {
+            self.end_run()?;
+            FrameRun {
+                tenant: tenant.clone(),
+                first_seq: seq,
+                count: 0,
+                last_hash: Hash::ZERO,
+                last_ingested: 0,
+                positions: Vec::new(),
             }
+        };
+        run.count += 1;
+        match run.positions.last_mut() {
+            Some((count, first)) if *first + u64::from(*count) == position => *count += 1,
+            _ => run.positions.push((1, position)),
         }
+        self.run = Some(OpenRun { run, last: old });
+        Ok(())
     }
 
-    fn end_run(&mut self) {
-        if let Some(mut open) = self.run.take() {
-            open.run.last_hash = leaf_hash(&open.last_leaf);
-            open.run.last_ingested =
-                LeafView::locate(&open.last_leaf).map_or(0, |leaf| leaf.ingested_at.0);
-            self.frame.run(&open.run, Arrangement::Clustered);
+    fn end_run(&mut self) -> Result<()> {
+        if let Some(OpenRun { mut run, last }) = self.run.take() {
+            let mut leaf = Vec::new();
+            self.readable(last.source, last.block.leaf(last.at, &mut leaf))?;
+            run.last_hash = leaf_hash(&leaf);
+            run.last_ingested = LeafView::locate(&leaf).map_or(0, |leaf| leaf.ingested_at.0);
+            self.frame.run(&run, Arrangement::Clustered);
         }
+        Ok(())
     }
 
     fn end_block(&mut self) -> Result<()> {
@@ -308,7 +302,7 @@ impl<'a> Repacker<'a> {
         if self.packer.records() > 0 {
             self.end_block()?;
         }
-        self.end_run();
+        self.end_run()?;
         if self.frame.records() == 0 {
             return Ok(());
         }
@@ -380,11 +374,18 @@ impl<'a> Repacker<'a> {
         Ok(new)
     }
 
-    /// The block at `place`, which holds `rows` rows: each asks for it once, the last lets it go.
-    fn block(&mut self, source: usize, place: BlockPlace, rows: u32) -> Result<Arc<Block>> {
-        let key = (source, place.at);
+    /// The block at `place`, which holds `rows` rows: each row is asked for once, `wanted` of them
+    /// now, and the last lets it go.
+    fn block(
+        &mut self,
+        source: usize,
+        place: BlockPlace,
+        rows: u32,
+        wanted: usize,
+    ) -> Result<Arc<Block>> {
+        let (key, wanted) = ((source, place.at), to_u32(wanted));
         if let Some((block, left)) = self.kept.get_mut(&key) {
-            *left = left.saturating_sub(1);
+            *left = left.saturating_sub(wanted);
             let block = Arc::clone(block);
             if *left == 0 {
                 self.kept.remove(&key);
@@ -403,8 +404,8 @@ impl<'a> Repacker<'a> {
         {
             self.kept.remove(&oldest);
         }
-        if rows > 1 {
-            self.kept.insert(key, (Arc::clone(&block), rows - 1));
+        if rows > wanted {
+            self.kept.insert(key, (Arc::clone(&block), rows - wanted));
             self.kept_order.push_back(key);
         }
         Ok(block)

@@ -22,6 +22,8 @@ const PAGE_TERMS: usize = 256;
 const INLINE_BYTES: usize = 48;
 /// The second bit of an entry: its list stands in the page.
 const SHORT: u64 = 2;
+/// The first byte of a list that is a bitmap; that of steps from row to row has 0.
+const BITMAP: u8 = 1;
 /// From this many rows on a list may be a bitmap.
 const BITMAP_ROWS: usize = 256;
 
@@ -126,7 +128,7 @@ fn put_list(out: &mut Vec<u8>, rows: &[u32]) {
         bitmap.optimize();
         if bitmap.serialized_size() < out.len() - start {
             out.truncate(start - 1);
-            out.push(1);
+            out.push(BITMAP);
             if bitmap.serialize_into(&mut *out).is_err() {
                 out.truncate(start - 1);
             }
@@ -135,18 +137,28 @@ fn put_list(out: &mut Vec<u8>, rows: &[u32]) {
 }
 
 fn parse_list(bytes: &[u8]) -> Option<RoaringBitmap> {
+    if let Some((&BITMAP, packed)) = bytes.split_first() {
+        return RoaringBitmap::deserialize_from(packed).ok();
+    }
+    let mut rows = Vec::with_capacity(bytes.len());
+    read_list(bytes, &mut rows)?;
+    RoaringBitmap::from_sorted_iter(rows).ok()
+}
+
+/// Appends the rows of a list, which ascend.
+fn read_list(bytes: &[u8], out: &mut Vec<u32>) -> Option<()> {
     let (&tag, rest) = bytes.split_first()?;
-    if tag == 1 {
-        return RoaringBitmap::deserialize_from(rest).ok();
+    if tag == BITMAP {
+        out.extend(RoaringBitmap::deserialize_from(rest).ok()?);
+        return Some(());
     }
     let mut reader = Reader::new(rest);
-    let mut rows = Vec::with_capacity(rest.len());
     let mut row = 0_u32;
     while !reader.is_done() {
         row = row.checked_add(reader.varint_u32()?)?;
-        rows.push(row);
+        out.push(row);
     }
-    RoaringBitmap::from_sorted_iter(rows).ok()
+    Some(())
 }
 
 /// A list of rows as a dictionary page has it.
@@ -224,38 +236,73 @@ impl Postings {
         Terms {
             postings: self,
             page: 0,
+            rows: Vec::new(),
             ready: Vec::new(),
         }
     }
 }
 
-/// Walks the dictionary in order.
+/// Rows of a term of the page that was read last.
+enum Listed {
+    /// In the rows of the page.
+    Here(Range<usize>),
+    /// In the file.
+    At(Range<u64>),
+}
+
+/// Walks the dictionary in order. Most terms have one row, so none has an allocation of its own.
 pub(crate) struct Terms<'a> {
     postings: &'a Postings,
     page: usize,
-    ready: Vec<(u64, Pending)>,
+    rows: Vec<u32>,
+    /// The terms still to come of the page, the next one last.
+    ready: Vec<(u64, Listed)>,
 }
 
 impl Terms<'_> {
-    /// The next term with its rows.
-    pub(crate) fn next_term(&mut self) -> Result<Option<(u64, RoaringBitmap)>> {
+    /// The next term; `rows` becomes its rows, which ascend.
+    pub(crate) fn next_term(&mut self, rows: &mut Vec<u32>) -> Result<Option<u64>> {
+        rows.clear();
         while self.ready.is_empty() {
             let Some((first, range)) = self.postings.sparse.get(self.page) else {
                 return Ok(None);
             };
             self.page += 1;
+            self.rows.clear();
             let page = self.postings.file.page(range.clone())?;
             visit_page(&page, *first, &mut |term, list| {
-                self.ready.push((term, list.pending()?));
+                let start = self.rows.len();
+                let listed = match list {
+                    Found::At(range) => Listed::At(range),
+                    Found::Row(row) => {
+                        self.rows.push(row);
+                        Listed::Here(start..start + 1)
+                    }
+                    Found::List(bytes) => {
+                        read_list(bytes, &mut self.rows)?;
+                        Listed::Here(start..self.rows.len())
+                    }
+                };
+                self.ready.push((term, listed));
                 Some(true)
             })
             .ok_or_else(|| self.postings.file.corrupt("has a page that cannot be read"))?;
             self.ready.reverse();
         }
-        match self.ready.pop() {
-            Some((hash, found)) => Ok(Some((hash, self.postings.resolve(found)?))),
-            None => Ok(None),
+        let Some((term, listed)) = self.ready.pop() else {
+            return Ok(None);
+        };
+        match listed {
+            Listed::Here(range) => {
+                rows.extend_from_slice(self.rows.get(range).unwrap_or_default());
+            }
+            Listed::At(range) => {
+                let list = self.postings.file.page(range)?;
+                read_list(&list, rows)
+                    .ok_or_else(|| self.postings.file.corrupt("has a list that cannot be read"))?;
+            }
         }
+        Ok(Some(term))
     }
 }
 
@@ -318,23 +365,20 @@ mod tests {
         }
         writer.finish().unwrap();
         let postings = Postings::open(&disk, "f").unwrap();
-        let mut walk = postings.terms();
+        let (mut walk, mut found) = (postings.terms(), Vec::new());
         for (hash, rows) in terms {
             assert_eq!(
                 postings.rows(*hash).unwrap().iter().collect::<Vec<_>>(),
                 *rows
             );
-            let (term, found) = walk.next_term().unwrap().unwrap();
-            assert_eq!(
-                (term, found.iter().collect::<Vec<_>>()),
-                (*hash, rows.clone())
-            );
+            let term = walk.next_term(&mut found).unwrap().unwrap();
+            assert_eq!((term, &found), (*hash, rows));
             let other = hash ^ 1;
             if !terms.contains_key(&other) {
                 assert!(postings.rows(other).unwrap().is_empty());
             }
         }
-        assert!(walk.next_term().unwrap().is_none());
+        assert!(walk.next_term(&mut found).unwrap().is_none());
     }
 
     proptest! {
