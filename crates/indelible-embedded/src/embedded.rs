@@ -36,7 +36,7 @@ pub struct Embedded {
 
 /// What may lie where a ledger is made: what a ledger has there itself, and what every new file
 /// system does.
-const MAY_LIE_THERE: [&str; 10] = [
+const MAY_LIE_THERE: [&str; 11] = [
     "FORMAT.new",
     "LOCK",
     "attachments",
@@ -47,6 +47,7 @@ const MAY_LIE_THERE: [&str; 10] = [
     "personal",
     "segments",
     "state.redb",
+    "state.redb.new",
 ];
 
 fn may_lie_there(name: &str) -> bool {
