@@ -3,7 +3,7 @@
 //! Reading takes no lock and goes on beside a writer. Writing takes the lock before anything is
 //! opened, and makes the ledger and its keys when there is none yet.
 
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
 use indelible_disk::{Disk, RealDisk};
@@ -393,6 +393,14 @@ impl Found {
 
 /// The lock of the data directory, which is made when there is none.
 fn lock(names: &Names, env: &Env) -> Result<WriteLock> {
+    if is_within(&names.keys, &names.data) {
+        let said = format!(
+            "the keys may not lie in the data directory, as {} does: whoever copies the data would \
+             have them",
+            names.keys.display()
+        );
+        return Err(Error::new(Kind::Invalid, said));
+    }
     let disk = RealDisk::new(&names.data);
     if Found::look(names)?.is_none() {
         let made = disk.create_dir_all("");
@@ -404,6 +412,26 @@ fn lock(names: &Names, env: &Env) -> Result<WriteLock> {
         Embedded::may_create(&disk)?;
     }
     Embedded::lock(&disk, Some(env.clock.now()))
+}
+
+/// Whether a path lies in a directory, whichever way either is written; both may still be missing.
+pub fn is_within(path: &Path, dir: &Path) -> bool {
+    resolved(path).starts_with(resolved(dir))
+}
+
+fn resolved(path: &Path) -> PathBuf {
+    let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let mut whole = PathBuf::new();
+    for part in absolute.components() {
+        match part {
+            Component::ParentDir => {
+                whole.pop();
+            }
+            other => whole.push(other),
+        }
+        whole = whole.canonicalize().unwrap_or(whole);
+    }
+    whole
 }
 
 fn options(env: &Env) -> EmbeddedOptions {

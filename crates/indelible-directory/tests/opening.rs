@@ -124,3 +124,25 @@ fn one_writes_and_the_lock_goes_with_it() {
     drop(first);
     assert!(write(&names).is_ok());
 }
+
+#[test]
+fn keys_in_the_data_directory_are_refused_however_they_are_written() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("data");
+    std::fs::create_dir(&data).unwrap();
+    let link = dir.path().join("link");
+    std::os::unix::fs::symlink(&data, &link).unwrap();
+    for keys in [
+        data.clone(),
+        data.join("keys"),
+        dir.path().join("other/../data/keys"),
+        link.join("not/there/yet"),
+    ] {
+        let data = data.clone();
+        let names = Names { data, keys };
+        assert_eq!(write(&names).err(), Some(Kind::Invalid), "{:?}", names.keys);
+        assert_eq!(files(&names.data), Vec::<PathBuf>::new());
+    }
+    let keys = dir.path().join("data-keys");
+    assert!(write(&Names { data, keys }).is_ok());
+}

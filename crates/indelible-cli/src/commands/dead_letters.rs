@@ -208,9 +208,10 @@ fn list(disk: &RealDisk, master: &MasterKey, output: &mut Output) -> Result {
         Column::number("BYTES"),
         Column::text("REASON", 20),
     ]);
+    let mut unread = None;
     for name in files(disk)? {
         let mut result = Ok(());
-        let whole = read(disk, master, &name, &mut |number, letter, input| {
+        let read = read(disk, master, &name, &mut |number, letter, input| {
             let id = format!("{name}/{number}");
             result = if output.json {
                 output.json_line(&json!({"bytes": input.len(), "id": id, "letter": letter}))
@@ -219,20 +220,26 @@ fn list(disk: &RealDisk, master: &MasterKey, output: &mut Output) -> Result {
                 Ok(())
             };
             result.is_ok()
-        })?;
+        });
         result?;
-        if !whole {
-            output.warn(cut(&name));
+        match read {
+            Ok(true) => {}
+            Ok(false) => output.warn(cut(&name)),
+            // The others are listed all the same.
+            Err(failure) => unread = unread.or(Some(failure)),
         }
     }
-    if output.json {
-        return Ok(());
+    if !output.json && !table.is_empty() {
+        output.table(&table)?;
     }
-    if table.is_empty() {
-        output.note("there are no dead letters");
-        return Ok(());
+    match unread {
+        Some(failure) => Err(failure),
+        None if !output.json && table.is_empty() => {
+            output.note("there are no dead letters");
+            Ok(())
+        }
+        None => Ok(()),
     }
-    output.table(&table)
 }
 
 fn row(id: String, letter: &Letter, bytes: usize, output: &Output) -> Vec<(String, Tone)> {

@@ -41,6 +41,12 @@ pub fn run(args: &Export, config: &Config, output: &mut Output) -> Result {
         head: head.as_ref(),
     };
     let out = file_named(args.out.as_deref());
+    if let Some(out) = out.filter(|out| indelible_directory::is_within(out, &reading.path)) {
+        return Err(Failure::Could(format!(
+            "{} lies in the data directory: export to another",
+            out.shown()
+        )));
+    }
     let summary = match out {
         None => of.to_output(output)?,
         Some(out) => of.to_files(out)?,

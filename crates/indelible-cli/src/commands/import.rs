@@ -160,6 +160,13 @@ fn receipts_to(path: &Path) -> Result<Box<dyn Write>> {
     if path == Path::new("-") {
         return Ok(Box::new(BufWriter::new(io::stdout())));
     }
+    // A device or a pipe may be written to.
+    if path.is_file() {
+        return Err(Failure::Could(format!(
+            "{} is there already: name another file for the receipts",
+            path.shown()
+        )));
+    }
     let file = File::create(path).or_could(format_args!("write receipts to {}", path.shown()))?;
     Ok(Box::new(BufWriter::new(file)))
 }

@@ -5,6 +5,7 @@ use std::fs;
 use indelible_api::{CreateKey, Role};
 use indelible_directory::{KeyFolder, SIGNING};
 use indelible_log::registry::identity;
+use indelible_log::verify::Kept;
 use indelible_server::access;
 use indelible_store::Kind;
 use serde_json::json;
@@ -86,11 +87,20 @@ fn files(config: &Config, output: &mut Output) -> Result {
                 "origin": origin,
                 "path": folder.path().display().to_string(),
                 "problems": problems,
+                "signed": matches!(folder.kept(), Ok(Kept::Checkpoint(_))),
             }))?;
             continue;
         }
         let state = if problems.is_empty() {
-            ("whole and private".to_owned(), Tone::Good)
+            match folder.kept() {
+                // Whether that is right, only the ledger's registry tells.
+                Ok(Kept::Nothing) => (
+                    "whole and private; no signer.checkpoint: has signed nothing, or lost it"
+                        .to_owned(),
+                    Tone::Plain,
+                ),
+                _ => ("whole and private".to_owned(), Tone::Good),
+            }
         } else {
             (problems.join("; "), Tone::Bad)
         };
