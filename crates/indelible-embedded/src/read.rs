@@ -108,7 +108,7 @@ impl Store {
         visit: Visit<'_>,
     ) -> Result<ControlFlow<()>> {
         let from = piece.place.at;
-        let bytes = from..from + u64::from(piece.place.bytes);
+        let bytes = from..piece.place.end();
         let file = part.damage().file;
         // Without the file, all of it is missing.
         let (opened, place) = match part.records() {
