@@ -93,13 +93,16 @@ impl Store {
                 heads.check(&append.tenant, &append.expected)?;
             }
         }
-        let rows = {
+        let (rows, personal) = {
             let index = writer.tail.index.read();
-            index.rows().max(to_u32(index.personal.len()))
+            (index.rows(), to_u32(index.personal.len()))
         };
         // With room for one more frame.
-        let full = self.options.seal_records.min(FILE_ROWS_MAX / 2);
-        if rows >= full || writer.end >= self.options.seal_bytes {
+        let most = FILE_ROWS_MAX / 2;
+        if rows >= self.options.seal_records.min(most)
+            || personal >= most
+            || writer.end >= self.options.seal_bytes
+        {
             self.start_file(writer)?;
         }
         let built = self.build(writer, commit).inspect_err(|_| {
