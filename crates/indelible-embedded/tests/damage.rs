@@ -12,7 +12,7 @@ use indelible_embedded::{Embedded, Options};
 use indelible_event::ids::Micros;
 use indelible_proof::finding::FindingKind;
 use indelible_store::conformance::{Generator, Mix, Seals};
-use indelible_store::{Commit, Index, Kind, Ledger, Query};
+use indelible_store::{Commit, Direction, Index, Kind, Ledger, Order, Query};
 use support::*;
 
 #[test]
@@ -183,6 +183,45 @@ fn a_bad_frame_with_a_good_one_behind_it_is_kept_and_never_cut() {
     assert!(!broken.is_empty(), "{bytes} bytes");
     for tenant in broken {
         assert_eq!(ledger.head(&tenant).unwrap_err().kind(), Kind::Corrupt);
+    }
+}
+
+#[test]
+fn a_record_that_stands_twice_is_one_hit() {
+    let (disk, _) = filled();
+    let name = disk.list("journal").unwrap().pop().unwrap();
+    let path = format!("journal/{name}");
+    let mut bytes = disk.read(&path).unwrap();
+    let frames: Vec<usize> = memchr::memmem::find_iter(&bytes, b"iFRM").collect();
+    let number = |at: usize| u32::from_le_bytes(bytes[at..at + 4].try_into().unwrap());
+    let (first, last) = (frames[0], *frames.last().unwrap());
+    // The first frame once more, as one that follows the last.
+    let mut again = bytes[first..frames[1]].to_vec();
+    for (at, value) in [
+        (4, number(last + 4) + 1),
+        (16, number(last + 16) + number(last + 12)),
+        (20, number(last + 20) + 100),
+        (24, number(last + 32)),
+    ] {
+        again[at..at + 4].copy_from_slice(&value.to_le_bytes());
+    }
+    let crc = crc32c::crc32c(&again[..32]);
+    again[32..36].copy_from_slice(&crc.to_le_bytes());
+    bytes.extend(again);
+    disk.replace(&path, &bytes).unwrap();
+    let ledger = open_as(&disk, true).unwrap();
+    for order in [Order::Time, Order::Sequence] {
+        for direction in [Direction::NewestFirst, Direction::OldestFirst] {
+            let query = Query {
+                order,
+                direction,
+                ..Query::default()
+            };
+            let hits = ledger.search(&query, None, 10_000).unwrap().hits;
+            assert!(hits.len() > 50, "{}", hits.len());
+            let mut pairs = hits.iter().zip(hits.iter().skip(1));
+            assert!(pairs.all(|(a, b)| query.compare(a, b).is_lt()), "{order:?}");
+        }
     }
 }
 
