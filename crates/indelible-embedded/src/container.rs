@@ -301,7 +301,7 @@ pub(crate) fn facts_of(disk: &dyn Disk, path: &str, limit: Option<u64>) -> Resul
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
     use super::*;
     use indelible_disk::FaultyDisk;
@@ -309,7 +309,7 @@ mod tests {
     const MAGIC: [u8; 8] = *b"indl-tst";
 
     /// A file of ten bytes that is never asked for more.
-    struct Ten;
+    pub(crate) struct Ten;
 
     impl DiskFile for Ten {
         fn read_at(&self, _: &mut [u8], _: u64) -> indelible_disk::Result<usize> {

@@ -376,6 +376,20 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    #[test]
+    fn no_room_is_made_for_a_block_that_is_longer_than_the_file() {
+        let file = RecordFile {
+            number: 0,
+            path: "f".to_owned(),
+            file: Arc::new(crate::container::tests::Ten),
+        };
+        for (at, bytes) in [(0, 10), (4, 6), (0, 11), (4, u32::MAX), (u64::MAX, 1)] {
+            let place = BlockPlace { row: 0, at, bytes };
+            let read = file.block(&Caches::default(), &place);
+            assert!(read.is_err_and(|error| error.kind() == Kind::Corrupt));
+        }
+    }
+
     proptest! {
         #[test]
         fn rows_of_any_bytes_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..80)) {
