@@ -175,8 +175,8 @@ impl Store {
         replay.run(file, Trees::At(&mut before))
     }
 
-    /// The header of a file of records. Where it is damaged, the ledger and the name of the file say
-    /// what it must have been, and its first frame, which names its checksum, whether that is so.
+    /// The header of a file of records. Where it is damaged, the ledger and the name of the file
+    /// say what it must have been, and its first frame, which names its checksum, whether it was.
     pub(crate) fn header_of(&self, part: &PartRef, file: &RecordFile) -> Result<HeaderState> {
         let mut scanner = Scanner::new(Arc::clone(&file.file), None)?;
         if scanner.header.is_some() {
