@@ -124,9 +124,8 @@ fn rows_before(path: &str, first: u64, next: Option<u64>) -> Result<Option<u32>>
     let rows = next.map(|next| u32::try_from(next.saturating_sub(first)).unwrap_or(u32::MAX));
     // Positions are kept as `i64`.
     if i64::try_from(first).is_err() || rows.is_some_and(|rows| rows > FILE_ROWS_MAX) {
-        let said = format!(
-            "{path} and the file behind it have names that cannot be: give them back their own"
-        );
+        let said =
+            format!("{path} or the file behind it has a name that cannot be: give it back its own");
         return Err(corrupt(said));
     }
     Ok(rows)
