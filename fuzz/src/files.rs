@@ -154,7 +154,8 @@ fn search(ledger: &Embedded) {
         while let Ok(hits) = ledger.search(&query, after.as_ref(), 7) {
             for hit in hits.hits {
                 if let Some(before) = &after {
-                    assert!(query.compare(before, &hit).is_lt(), "hits come in order");
+                    let ordered = query.compare(before, &hit).is_lt();
+                    assert!(ordered, "hits come in order: {before:?}, {hit:?}");
                 }
                 after = Some(hit);
             }

@@ -101,6 +101,25 @@ pub fn seeds() -> Vec<Vec<u8>> {
         .collect()
 }
 
+/// Every file with the largest numbers in every `step`-th place: sizes and places that cannot be.
+pub fn largest(step: usize) -> Vec<Vec<u8>> {
+    // As an integer of four bytes, as one of eight, and as a varint.
+    let numbers: [&[u8]; 3] = [
+        &[0xff; 4],
+        &[0xff; 8],
+        &[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1],
+    ];
+    let mut inputs = Vec::new();
+    for (bytes, file) in FILES.values().zip(0_u8..) {
+        for (at, number) in (0..bytes.len()).step_by(step).zip(numbers.iter().cycle()) {
+            let [low, high] = u16::try_from(at).unwrap_or(u16::MAX).to_le_bytes();
+            let count = u8::try_from(number.len()).unwrap_or(PATCH_BYTES);
+            inputs.push([&[file, low, high, count], *number].concat());
+        }
+    }
+    inputs
+}
+
 fn seals(path: &str, bytes: &[u8], found: &mut Vec<Seal>) -> Option<()> {
     match path.rsplit('/').next()? {
         "FORMAT" | "MANIFEST" => {

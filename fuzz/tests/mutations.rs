@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
-use indelible_fuzz::{Mutator, TARGETS, Target};
+use indelible_fuzz::{Mutator, TARGETS, Target, ledger_resealed};
 
 const MUTATIONS: usize = 400;
 
@@ -55,6 +55,15 @@ fn ledgers() {
 #[test]
 fn ledgers_with_checksums_that_fit() {
     run("ledger_resealed", 4);
+}
+
+#[test]
+fn ledgers_with_sizes_that_cannot_be() {
+    let inputs = ledger_resealed::largest(7);
+    assert!(inputs.len() > 1_000, "{}", inputs.len());
+    for input in inputs {
+        ledger_resealed::run(&input);
+    }
 }
 
 #[test]

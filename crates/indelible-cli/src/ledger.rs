@@ -87,9 +87,38 @@ pub fn locate(config: &Config) -> Result<(RealDisk, KeyFolder)> {
 /// # Errors
 /// [`Failure::Could`] when there is no ledger, or it cannot be read.
 pub fn read(config: &Config, output: &Output) -> Result<Reading> {
+    let reading = opened(config, output)?;
+    warn_of_unusable(&reading, output);
+    Ok(reading)
+}
+
+/// As [`read()`], for what stands in the small state: what was published, the keys of callers.
+/// Without that there is no answer, whatever else is whole; `doing` says what could not be done.
+///
+/// # Errors
+/// As [`read()`], and [`Failure::Could`] when the small state cannot be read.
+pub fn read_with_state(config: &Config, doing: &str, output: &Output) -> Result<Reading> {
+    let reading = opened(config, output)?;
+    if reading.has_state() {
+        warn_of_unusable(&reading, output);
+        return Ok(reading);
+    }
+    let all = reading.unusable().iter();
+    let all: Vec<_> = all.map(|finding| finding.message.as_str()).collect();
+    Err(Failure::Could(format!(
+        "cannot {doing}: {}",
+        all.join("; ")
+    )))
+}
+
+fn opened(config: &Config, output: &Output) -> Result<Reading> {
     let progress = output.progress();
     let reading = read_quietly(config, &progress)?;
     progress.clear();
+    Ok(reading)
+}
+
+fn warn_of_unusable(reading: &Reading, output: &Output) {
     for finding in reading.unusable() {
         output.warn(format_args!("reading goes on without: {}", finding.message));
     }
@@ -100,7 +129,6 @@ pub fn read(config: &Config, output: &Output) -> Result<Reading> {
             "made again in memory, as every read will: {files}; see indelible fsck --repair"
         ));
     }
-    Ok(reading)
 }
 
 /// As [`read()`], for those who tell what cannot be used as findings.

@@ -46,7 +46,8 @@ One process writes at a time; a second one ends with exit code 3 and has touched
 `state.redb`, `keys/keys.redb` or one of the files above is damaged, `verify` and `fsck` name it and
 exit 1, and nothing is written before it is restored. Reading goes on: without the keys of persons
 sealed values stay sealed, and without `state.redb` `export` writes all lines, no checkpoint, and
-exits 1. `recover` goes on from a damaged or lost `signer.checkpoint`.
+exits 1. What stands in `state.redb` alone cannot be told without it: `prove`, `keys show` and
+`keys list` name it and exit 3. `recover` goes on from a damaged or lost `signer.checkpoint`.
 
 ## Settings
 

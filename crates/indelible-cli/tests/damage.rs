@@ -188,6 +188,31 @@ fn seal(place: &Place) {
     place.ok("verify");
 }
 
+/// What was published and cannot be read any more is named before anything is written or served:
+/// by what was published, since nothing that is left says whose it was.
+#[test]
+fn nothing_is_served_or_written_where_published_records_are_lost() {
+    let place = ledger();
+    let journal = place.at("indelible-data/journal/00000000000000000000");
+    let bytes = std::fs::read(&journal).unwrap();
+    let last = memchr::memmem::rfind(&bytes, b"iFRM").unwrap();
+    flip(&journal, last + 60);
+    for line in [
+        "serve --listen 127.0.0.1:0",
+        "emit --tenant gamma --actor user:x --action a.b --outcome success",
+    ] {
+        let refused = place.ends(3, line);
+        assert!(refused.err.contains("corrupt: "), "{}", refused.err);
+        let place = format!("bytes {last} to {}", bytes.len());
+        assert!(refused.err.contains(&place), "{}", refused.err);
+        assert!(
+            refused.err.contains("restore what is missing"),
+            "{}",
+            refused.err
+        );
+    }
+}
+
 #[test]
 fn what_is_made_again_for_every_read_is_said() {
     let place = ledger();

@@ -195,6 +195,47 @@ fn without_the_state_store_all_records_are_found_verified_and_exported() {
     place.ok("verify");
 }
 
+/// What does not stand in the damaged file is told, and what does is refused by its name.
+#[test]
+fn proofs_and_keys_are_told_as_long_as_what_they_stand_in_is_whole() {
+    let place = ledger();
+    let lines = ["prove 7 --tenant acme", "keys show", "keys list"];
+    place.ok("keys create --role reader");
+    let told = lines.map(|line| place.ok(line).out);
+    let state = place.at("indelible-data/state.redb");
+    let store = place.at("indelible-data/keys/keys.redb");
+    let (master, signing) = (
+        key_file(&place, "master.key"),
+        key_file(&place, "signing.key"),
+    );
+    let signed = key_file(&place, "signer.checkpoint");
+    let gone = |path: &Path| std::fs::remove_file(path).unwrap();
+    for damage in [cut as fn(&Path), gone] {
+        for (path, needed) in [
+            (&state, &lines[..]),
+            (&signing, &["keys show"]),
+            (&store, &[]),
+            (&master, &[]),
+            (&signed, &[]),
+        ] {
+            let name = path.file_name().unwrap().to_str().unwrap();
+            let whole = std::fs::read(path).unwrap();
+            damage(path);
+            for (line, told) in lines.iter().zip(&told) {
+                if needed.contains(line) {
+                    let refused = place.ends(3, line);
+                    assert!(refused.err.contains(name), "{line}: {}", refused.err);
+                    assert!(!refused.err.contains("goes on"), "{line}: {}", refused.err);
+                    assert_eq!(refused.out, "", "{line}");
+                } else {
+                    assert_eq!(place.ok(line).out, *told, "{line} without {name}");
+                }
+            }
+            std::fs::write(path, whole).unwrap();
+        }
+    }
+}
+
 #[test]
 fn damaged_keys_of_persons_are_as_absent_ones() {
     let place = ledger();

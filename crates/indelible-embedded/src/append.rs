@@ -18,7 +18,7 @@ use hashbrown::HashMap;
 use crate::block::SealedRef;
 use crate::bytes::to_u32;
 use crate::failure::{from_disk, from_zstd};
-use crate::frame::{Arrangement, FrameRun, FrameWriter, Sealed};
+use crate::frame::{Arrangement, FILE_ROWS_MAX, FrameRun, FrameWriter, Sealed};
 use crate::heads::HeadState;
 use crate::replay::next_header;
 use crate::store::{Store, Writer};
@@ -93,8 +93,16 @@ impl Store {
                 heads.check(&append.tenant, &append.expected)?;
             }
         }
-        let rows = writer.tail.index.read().rows();
-        if rows >= self.options.seal_records || writer.end >= self.options.seal_bytes {
+        let (rows, personal) = {
+            let index = writer.tail.index.read();
+            (index.rows(), to_u32(index.personal.len()))
+        };
+        // With room for one more frame.
+        let most = FILE_ROWS_MAX / 2;
+        if rows >= self.options.seal_records.min(most)
+            || personal >= most
+            || writer.end >= self.options.seal_bytes
+        {
             self.start_file(writer)?;
         }
         let built = self.build(writer, commit).inspect_err(|_| {

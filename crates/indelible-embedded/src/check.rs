@@ -17,13 +17,14 @@ use crate::container::facts_of;
 use crate::directory::{Directory, HOLE};
 use crate::failure::from_disk;
 use crate::format::Format;
+use crate::frame::FILE_HEADER_BYTES;
 use crate::heads::Heads;
 use crate::manifest::{Manifest, SegmentFacts};
 use crate::open::Tell;
 use crate::options::Progress;
 use crate::part::PartRef;
 use crate::records::{RecordFile, Scanner, Step};
-use crate::repair::{MADE, path_of};
+use crate::repair::{HeaderState, MADE, path_of};
 use crate::store::Store;
 
 /// A damaged stretch of a file of records: its bytes and the rows they hold.
@@ -50,6 +51,7 @@ impl Store {
                     self.check_segment(part, &segment.facts, &mut findings)?;
                 }
                 PartRef::Tail(tail) => {
+                    self.check_header(part, &tail.records, &mut findings)?;
                     let limit = self.end_of(tail.first);
                     let index = tail.index.read();
                     let directory = Some(&index.directory);
@@ -171,7 +173,33 @@ impl Store {
             return Ok(());
         }
         let file = RecordFile::open(&*self.disk, &path, Open::Read, &self.caches)?;
+        self.check_header(part, &file, findings)?;
         part.with(|part| check_records(&file, limit, part.directory().ok(), findings))
+    }
+
+    /// The header of a file of records: what is not what was written is made again from what the
+    /// directory says of the file, where its first frame proves that.
+    fn check_header(
+        &self,
+        part: &PartRef,
+        file: &RecordFile,
+        findings: &mut Vec<Finding>,
+    ) -> Result<()> {
+        let (kind, said) = match self.header_of(part, file)? {
+            HeaderState::Whole => return Ok(()),
+            HeaderState::Proved(_) => (
+                FindingKind::DerivedDamaged,
+                "the header of the file is not what was written, and can be made again",
+            ),
+            HeaderState::Lost => (
+                FindingKind::Corrupt,
+                "the header of the file is not what was written",
+            ),
+        };
+        let length = file.file.len().map_err(from_disk)?;
+        let bytes = 0..length.min(FILE_HEADER_BYTES as u64);
+        findings.push(Finding::new(kind, said).place(&file.path, bytes));
+        Ok(())
     }
 
     /// The derived files of a segment that are not what was written.
@@ -215,6 +243,9 @@ impl Store {
             if !damaged.is_empty() && !self.rebuild(segment, &damaged, tell)? {
                 kept.extend(damaged.iter().map(|name| path_of(segment, name)));
             }
+        }
+        for part in &self.view().parts {
+            self.mend_header(part)?;
         }
         let manifest = self.manifest.lock();
         let end = manifest.end();
@@ -266,11 +297,6 @@ fn check_records(
     findings: &mut Vec<Finding>,
 ) -> Result<()> {
     let mut scanner = Scanner::new(Arc::clone(&file.file), limit)?;
-    if scanner.header.is_none() {
-        let said = "the header of the file is not what was written";
-        let finding = Finding::new(FindingKind::Corrupt, said);
-        findings.push(finding.place(&file.path, 0..scanner.at()));
-    }
     let mut row = 0;
     let mut damaged: Option<Range<u64>> = None;
     loop {

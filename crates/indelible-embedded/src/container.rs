@@ -160,6 +160,7 @@ impl Writer {
 pub(crate) struct Container {
     file: Arc<dyn DiskFile>,
     path: String,
+    bytes: u64,
     sections: Vec<(u32, Range<u64>, u32)>,
 }
 
@@ -170,12 +171,13 @@ impl Container {
     /// [`Kind::Corrupt`] when it is not such a file.
     pub(crate) fn open(disk: &dyn Disk, path: &str, magic: [u8; 8]) -> Result<Self> {
         let file: Arc<dyn DiskFile> = disk.open(path, Open::Read).map_err(from_disk)?.into();
+        let length = file.len().map_err(from_disk)?;
         let mut opened = Self {
             file,
             path: path.to_owned(),
+            bytes: length,
             sections: Vec::new(),
         };
-        let length = opened.file.len().map_err(from_disk)?;
         let head = opened.read(0..HEADER_BYTES)?;
         if head.get(..8) != Some(&magic) || head.get(8..) != Some(&VERSION.to_le_bytes()) {
             return Err(opened.corrupt("begins like no such file"));
@@ -208,10 +210,10 @@ impl Container {
 
     /// Reads some bytes of the file, unchecked.
     pub(crate) fn read(&self, range: Range<u64>) -> Result<Vec<u8>> {
-        let count = usize::try_from(range.end.saturating_sub(range.start)).unwrap_or(usize::MAX);
-        if count > 1 << 32 {
-            return Err(self.corrupt("names a range that cannot be"));
+        if range.end > self.bytes {
+            return Err(self.corrupt("is too short"));
         }
+        let count = usize::try_from(range.end.saturating_sub(range.start)).unwrap_or(0);
         let mut bytes = vec![0; count];
         self.file
             .read_exact_at(&mut bytes, range.start)
@@ -299,12 +301,55 @@ pub(crate) fn facts_of(disk: &dyn Disk, path: &str, limit: Option<u64>) -> Resul
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
     use super::*;
     use indelible_disk::FaultyDisk;
 
     const MAGIC: [u8; 8] = *b"indl-tst";
+
+    /// A file of ten bytes that is never asked for more.
+    pub(crate) struct Ten;
+
+    impl DiskFile for Ten {
+        fn read_at(&self, _: &mut [u8], _: u64) -> indelible_disk::Result<usize> {
+            unreachable!("it is read exactly")
+        }
+        fn read_exact_at(&self, into: &mut [u8], at: u64) -> indelible_disk::Result<()> {
+            assert!(
+                at.saturating_add(into.len() as u64) <= 10,
+                "{} bytes",
+                into.len()
+            );
+            Ok(())
+        }
+        fn write_at(&self, _: &[u8], _: u64) -> indelible_disk::Result<()> {
+            unreachable!("it is read")
+        }
+        fn sync_data(&self) -> indelible_disk::Result<()> {
+            unreachable!("it is read")
+        }
+        fn len(&self) -> indelible_disk::Result<u64> {
+            Ok(10)
+        }
+        fn set_len(&self, _: u64) -> indelible_disk::Result<()> {
+            unreachable!("it is read")
+        }
+    }
+
+    #[test]
+    fn no_room_is_made_for_more_than_the_file_has() {
+        let file = Container {
+            file: Arc::new(Ten),
+            path: "f".to_owned(),
+            bytes: 10,
+            sections: Vec::new(),
+        };
+        assert_eq!(file.read(3..10).unwrap().len(), 7);
+        for range in [3..11, 0..1 << 32, 9..u64::MAX, u64::MAX - 1..u64::MAX] {
+            assert!(file.read(range).is_err());
+        }
+    }
 
     #[test]
     fn sections_come_back_and_every_flipped_bit_is_noticed() {

@@ -11,6 +11,7 @@ use indelible_event::ids::TenantId;
 use roaring::RoaringBitmap;
 
 use crate::bytes::{Reader, put_chunk, put_varint, unzigzag, zigzag};
+use crate::frame::FILE_ROWS_MAX;
 
 /// A tenant's part of a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,6 +38,13 @@ pub(crate) struct BlockPlace {
     pub(crate) row: u32,
     pub(crate) at: u64,
     pub(crate) bytes: u32,
+}
+
+impl BlockPlace {
+    /// The byte after its last.
+    pub(crate) fn end(&self) -> u64 {
+        self.at.saturating_add(u64::from(self.bytes))
+    }
 }
 
 /// The tenant number of rows that are there but cannot be read.
@@ -231,7 +239,7 @@ impl Directory {
         let [tenants, runs, blocks] = sections.map(Reader::new);
         let mut directory = Self::default();
         let (mut tenants, mut runs, mut blocks) = (tenants, runs, blocks);
-        let rows = tenants.varint_u32()?;
+        let rows = tenants.varint_u32().filter(|rows| *rows <= FILE_ROWS_MAX)?;
         while !tenants.is_done() {
             let name = TenantId::parse(str::from_utf8(tenants.chunk()?).ok()?).ok()?;
             let number = directory.tenant_number(&name) as usize;
@@ -261,6 +269,8 @@ impl Directory {
             let range = directory.rows_of(number);
             let tenant = directory.runs.get(number as usize)?.tenant as usize;
             let count = range.end.checked_sub(range.start)?;
+            let first_seq = directory.runs.get(number as usize)?.first_seq;
+            first_seq.checked_add(u64::from(count))?;
             if let Some(part) = directory.tenants.get_mut(tenant) {
                 part.rows += count;
             }
@@ -282,6 +292,24 @@ mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn rows_and_numbers_that_cannot_be_are_none() {
+        let parse = |rows: u32, first_seq: u64| {
+            let mut directory = Directory::default();
+            let number = directory.tenant_number(&TenantId::parse("acme").unwrap());
+            directory.push_run(number, 0, rows);
+            directory.runs[0].first_seq = first_seq;
+            let [tenants, runs, blocks] = directory.encode();
+            Directory::parse([&tenants, &runs, &blocks]).map(|_| ())
+        };
+        assert_eq!(
+            parse(FILE_ROWS_MAX, u64::MAX - u64::from(FILE_ROWS_MAX)),
+            Some(())
+        );
+        assert_eq!(parse(FILE_ROWS_MAX + 1, 0), None);
+        assert_eq!(parse(2, u64::MAX - 1), None);
+    }
 
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(48))]

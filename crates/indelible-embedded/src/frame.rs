@@ -19,6 +19,9 @@ pub(crate) const FRAME_MAGIC: [u8; 4] = *b"iFRM";
 pub(crate) const FILE_HEADER_BYTES: usize = 44;
 /// Bytes of a frame's header.
 pub(crate) const FRAME_HEADER_BYTES: usize = 36;
+/// The most records of a file, and the most personal rows: what a file says to hold beyond it is
+/// damage, which is noticed before there is room made for it.
+pub(crate) const FILE_ROWS_MAX: u32 = 1 << 24;
 /// The longest body of a frame.
 pub(crate) const FRAME_BODY_BYTES_MAX: usize = 1 << 30;
 
@@ -132,7 +135,9 @@ impl FrameHeader {
             body_crc: reader.u32()?,
         };
         let crc = reader.u32()?;
-        (crc32c::crc32c(bytes.get(..32)?) == crc).then_some((header, crc))
+        let end = header.first_row.checked_add(header.records)?;
+        let whole = crc32c::crc32c(bytes.get(..32)?) == crc;
+        (whole && end.max(header.first_personal) <= FILE_ROWS_MAX).then_some((header, crc))
     }
 
     /// Whether `body` is what was written under this header.
@@ -313,11 +318,16 @@ impl<'a> FrameBody<'a> {
             let (first_seq, count) = (reader.varint()?, reader.varint_u32()?);
             let last_hash = Hash::from_bytes(reader.array()?);
             let last_ingested = unzigzag(reader.varint()?);
+            first_seq.checked_add(u64::from(count))?;
             let mut positions = Vec::new();
             if arrangement == Arrangement::Clustered {
+                let mut left = count;
                 for _ in 0..reader.varint()? {
-                    positions.push((reader.varint_u32()?, reader.varint()?));
+                    let (count, first) = (reader.varint_u32()?, reader.varint()?);
+                    left = left.checked_sub(count)?;
+                    positions.push((count, first));
                 }
+                (left == 0).then_some(())?;
             }
             records += u64::from(count);
             runs.push(FrameRun {
@@ -431,6 +441,59 @@ mod tests {
             let parsed = FrameHeader::parse(&damaged);
             let fits = parsed.is_some_and(|(h, _)| h.fits(&damaged[FRAME_HEADER_BYTES..]));
             assert!(!fits, "byte {at}");
+        }
+    }
+
+    #[test]
+    fn a_header_that_says_more_than_a_file_holds_is_none() {
+        let most = FrameHeader {
+            records: 1,
+            first_row: FILE_ROWS_MAX - 1,
+            first_personal: FILE_ROWS_MAX,
+            ..crate::replay::next_header(0, 0, 0, 0)
+        };
+        assert!(FrameHeader::parse(&most.encode()).is_some());
+        let one = |change: &dyn Fn(&mut FrameHeader)| {
+            let mut header = most;
+            change(&mut header);
+            FrameHeader::parse(&header.encode())
+        };
+        assert_eq!(one(&|header| header.first_row += 1), None);
+        assert_eq!(one(&|header| header.first_row = u32::MAX), None);
+        assert_eq!(one(&|header| header.records = u32::MAX), None);
+        assert_eq!(one(&|header| header.first_personal += 1), None);
+    }
+
+    #[test]
+    fn runs_whose_numbers_cannot_be_are_none() {
+        let arrangement = Arrangement::Clustered;
+        let parse = |run: &FrameRun| {
+            let bytes = frame(std::slice::from_ref(run), &[], arrangement).0;
+            let (header, _) = FrameHeader::parse(&bytes).unwrap();
+            FrameBody::parse(&header, &bytes[FRAME_HEADER_BYTES..], arrangement).map(|_| ())
+        };
+        let right = run("acme", u64::MAX / 4, 2);
+        assert_eq!(parse(&right), Some(()));
+        // Its last sequence number is beyond what 64 bits hold.
+        let first_seq = u64::MAX - 1;
+        let beyond = FrameRun {
+            first_seq,
+            ..right.clone()
+        };
+        assert_eq!(parse(&beyond), None);
+        // Positions of other records than it has.
+        for pieces in [
+            vec![],
+            vec![(1, 0)],
+            vec![(1, 0), (2, 9)],
+            vec![(u32::MAX, 0)],
+        ] {
+            let positions = pieces.clone();
+            let other = FrameRun {
+                positions,
+                ..right.clone()
+            };
+            assert_eq!(parse(&other), None, "{pieces:?}");
         }
     }
 

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::container::FileFacts;
 use crate::failure::from_disk;
 use crate::format::{lines, parse_lines};
+use crate::frame::FILE_ROWS_MAX;
 
 /// The file below `segments/`.
 pub(crate) const PATH: &str = "segments/MANIFEST";
@@ -98,7 +99,8 @@ impl Manifest {
     fn is_whole(&self) -> bool {
         let mut at = 0;
         self.segments.iter().all(|segment| {
-            let follows = segment.first == at && segment.end > at;
+            let rows = segment.end.saturating_sub(segment.first);
+            let follows = segment.first == at && (1..=FILE_ROWS_MAX.into()).contains(&rows);
             at = segment.end;
             follows
         })

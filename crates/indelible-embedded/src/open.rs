@@ -14,7 +14,7 @@ use parking_lot::{Mutex, RwLock};
 
 use crate::failure::{corrupt, from_disk};
 use crate::format::Format;
-use crate::frame::{Arrangement, FILE_HEADER_BYTES};
+use crate::frame::{Arrangement, FILE_HEADER_BYTES, FILE_ROWS_MAX};
 use crate::hashing::Hashing;
 use crate::heads::{HeadState, Heads};
 use crate::manifest::Manifest;
@@ -114,7 +114,21 @@ fn clean(disk: &dyn Disk) -> Result<()> {
 pub(crate) fn range_of(name: &str) -> Option<std::ops::Range<u64>> {
     let (first, last) = name.split_once('-')?;
     let (first, last): (u64, u64) = (first.parse().ok()?, last.parse().ok()?);
-    (name.len() == 41 && first <= last).then(|| first..last.saturating_add(1))
+    let rows = last.checked_sub(first)?.checked_add(1)?;
+    (name.len() == 41 && rows <= FILE_ROWS_MAX.into()).then(|| first..first.saturating_add(rows))
+}
+
+/// How many records a journal file holds that begins at `first`, when one that begins at `next`
+/// comes behind it.
+fn rows_before(path: &str, first: u64, next: Option<u64>) -> Result<Option<u32>> {
+    let rows = next.map(|next| u32::try_from(next.saturating_sub(first)).unwrap_or(u32::MAX));
+    // Positions are kept as `i64`.
+    if i64::try_from(first).is_err() || rows.is_some_and(|rows| rows > FILE_ROWS_MAX) {
+        let said =
+            format!("{path} or the file behind it has a name that cannot be: give it back its own");
+        return Err(corrupt(said));
+    }
+    Ok(rows)
 }
 
 /// Undoes segments that the manifest does not name: merged-away ones are removed, others go back
@@ -335,7 +349,7 @@ impl Store {
             Open::Write
         };
         let records = RecordFile::open(&*self.disk, path, how, &self.caches)?;
-        let limit_row = next.map(|next| u32::try_from(next - first).unwrap_or(u32::MAX));
+        let limit_row = rows_before(path, first, next)?;
         let mut replay = Replay {
             hashing: self.hashing,
             opener: self.opener.as_deref(),

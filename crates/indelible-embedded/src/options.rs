@@ -7,7 +7,7 @@ use indelible_event::ids::Micros;
 pub struct Options {
     /// Without the lock and without changing anything, beside a writer.
     pub read_only: bool,
-    /// Records after which the open tail is sealed into a segment.
+    /// Records after which the open tail is sealed into a segment; from 2^23 on it always is.
     pub seal_records: u32,
     /// Bytes of a journal file after which the open tail is sealed.
     pub seal_bytes: u64,

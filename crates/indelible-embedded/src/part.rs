@@ -252,7 +252,7 @@ impl PartRef {
             if holes.range_cardinality(row..block.row) > 0 {
                 stretches.push(end..block.at);
             }
-            (end, row) = (block.at + u64::from(block.bytes), block.row);
+            (end, row) = (block.end(), block.row);
         }
         if end < kept {
             stretches.push(end..kept);

@@ -42,6 +42,16 @@ enum Personal {
 type Loaded = std::result::Result<CachedRow, (Handle, Damage)>;
 
 impl Piece {
+    /// Leaves out what is before `next`; whether anything is left. In files that somebody put
+    /// together a record may stand twice, or out of its order.
+    fn begin_at(&mut self, next: u64) -> bool {
+        let before = next.saturating_sub(self.first_seq);
+        let row = u64::from(self.rows.start).saturating_add(before);
+        self.rows.start = u32::try_from(row).unwrap_or(u32::MAX);
+        self.first_seq = self.first_seq.max(next);
+        !self.rows.is_empty()
+    }
+
     /// The sequence number after the last.
     fn end(&self) -> u64 {
         self.first_seq + u64::from(self.rows.end - self.rows.start)
@@ -77,7 +87,10 @@ impl Store {
             if *next >= end {
                 return Ok(());
             }
-            for piece in pieces(part, tenant, *next..end)? {
+            for mut piece in pieces(part, tenant, *next..end)? {
+                if !piece.begin_at(*next) {
+                    continue;
+                }
                 let range = *next..piece.first_seq;
                 if !range.is_empty() {
                     let place = place_of(&self.view(), tenant, &range)?;
@@ -108,7 +121,7 @@ impl Store {
         visit: Visit<'_>,
     ) -> Result<ControlFlow<()>> {
         let from = piece.place.at;
-        let bytes = from..from + u64::from(piece.place.bytes);
+        let bytes = from..piece.place.end();
         let file = part.damage().file;
         // Without the file, all of it is missing.
         let (opened, place) = match part.records() {

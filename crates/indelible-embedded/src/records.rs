@@ -106,16 +106,18 @@ impl RecordFile {
         if let Some((_, block)) = caches.blocks.lock().iter().find(|(k, _)| *k == key) {
             return Ok(Arc::clone(block));
         }
+        let damaged = || {
+            let (path, at) = (&self.path, place.at);
+            corrupt(format!("{path} has a damaged block at byte {at}"))
+        };
+        if place.end() > self.file.len().map_err(from_disk)? {
+            return Err(damaged());
+        }
         let mut bytes = vec![0; place.bytes as usize];
         self.file
             .read_exact_at(&mut bytes, place.at)
             .map_err(from_disk)?;
-        let Some((block, _)) = Block::parse(&bytes) else {
-            return Err(corrupt(format!(
-                "{} has a damaged block at byte {}",
-                self.path, place.at
-            )));
-        };
+        let (block, _) = Block::parse(&bytes).ok_or_else(damaged)?;
         let block = Arc::new(block);
         let mut kept = caches.blocks.lock();
         if kept.len() >= CACHED_BLOCKS {
@@ -337,7 +339,7 @@ impl Scanner {
             if linked && header.number >= self.number && header.first_row >= self.row {
                 self.at = after;
                 self.link = Some(crc);
-                self.number = header.number + 1;
+                self.number = header.number.saturating_add(1);
                 self.row = header.first_row.saturating_add(header.records);
                 return Ok(Step::Frame { at, header, body });
             }
@@ -373,6 +375,20 @@ pub(crate) fn foreign(path: &str) -> Error {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn no_room_is_made_for_a_block_that_is_longer_than_the_file() {
+        let file = RecordFile {
+            number: 0,
+            path: "f".to_owned(),
+            file: Arc::new(crate::container::tests::Ten),
+        };
+        for (at, bytes) in [(0, 10), (4, 6), (0, 11), (4, u32::MAX), (u64::MAX, 1)] {
+            let place = BlockPlace { row: 0, at, bytes };
+            let read = file.block(&Caches::default(), &place);
+            assert!(read.is_err_and(|error| error.kind() == Kind::Corrupt));
+        }
+    }
 
     proptest! {
         #[test]

@@ -8,14 +8,14 @@ use indelible_store::{Error, Kind, Result};
 use roaring::RoaringBitmap;
 
 use crate::container::facts_of;
-use crate::failure::{derived_of, from_disk};
-use crate::frame::Arrangement;
+use crate::failure::{derived_of, from_disk, is_lost};
+use crate::frame::{Arrangement, FILE_HEADER_BYTES, FileHeader};
 use crate::hashing::Hashing;
 use crate::manifest::{FileLine, Manifest, SegmentFacts};
 use crate::open::{Tell, range_of};
 use crate::options::{Options, Progress};
 use crate::part::{PartRef, View};
-use crate::records::{Caches, RecordFile};
+use crate::records::{Caches, RecordFile, Scanner, Step};
 use crate::replay::{Replay, Replayed, Trees};
 use crate::seal::{facts, remove_tree};
 use crate::segment::write::{DERIVED, derived, find_index};
@@ -105,6 +105,15 @@ fn arrangement(clustered: bool) -> Arrangement {
     }
 }
 
+/// What is known of the header of a file of records.
+pub(crate) enum HeaderState {
+    Whole,
+    /// It is not what was written; this was.
+    Proved([u8; FILE_HEADER_BYTES]),
+    /// It is not what was written, and nothing says what was.
+    Lost,
+}
+
 /// The names of all files of a segment but its records.
 pub(crate) const MADE: [&str; 5] = ["postings", "columns", "ids", "tiles", "personal"];
 
@@ -164,6 +173,48 @@ impl Store {
         let mut before =
             |tenant: &TenantId, size: u64| Ok(self.frontier_at(tenant, size).unwrap_or_default());
         replay.run(file, Trees::At(&mut before))
+    }
+
+    /// The header of a file of records. Where it is damaged, the ledger and the name of the file
+    /// say what it must have been, and its first frame, which names its checksum, whether it was.
+    pub(crate) fn header_of(&self, part: &PartRef, file: &RecordFile) -> Result<HeaderState> {
+        let mut scanner = Scanner::new(Arc::clone(&file.file), None)?;
+        if scanner.header.is_some() {
+            return Ok(HeaderState::Whole);
+        }
+        let start = FILE_HEADER_BYTES as u64;
+        let link = match scanner.step()? {
+            Step::Frame { at, header, .. } if at == start && header.number == 0 => header.link,
+            _ => return Ok(HeaderState::Lost),
+        };
+        let (first, ledger_id) = (part.start(), self.format.ledger_id());
+        for arrangement in [Arrangement::Committed, Arrangement::Clustered] {
+            let header = FileHeader {
+                arrangement,
+                first,
+                ledger_id,
+            };
+            let bytes = header.encode();
+            if FileHeader::parse(&bytes).is_some_and(|(_, crc)| crc == link) {
+                return Ok(HeaderState::Proved(bytes));
+            }
+        }
+        Ok(HeaderState::Lost)
+    }
+
+    /// Makes the header of a file of records again, where it is damaged and proved.
+    pub(crate) fn mend_header(&self, part: &PartRef) -> Result<()> {
+        let file = match part.records() {
+            Err(error) if is_lost(&error) => return Ok(()),
+            file => file?,
+        };
+        if let HeaderState::Proved(bytes) = self.header_of(part, file)? {
+            let file = self.disk.open(&file.path, Open::Write).map_err(from_disk)?;
+            // If we die here it is as damaged as before, or whole.
+            file.write_at(&bytes, 0).map_err(from_disk)?;
+            file.sync_data().map_err(from_disk)?;
+        }
+        Ok(())
     }
 
     /// Rows that the records read back lack, and what the segment's directory has on the disk.

@@ -334,3 +334,93 @@ pub(crate) fn next_header(
         body_crc: 0,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+    use crate::block::Packer;
+    use crate::frame::FrameWriter;
+    use crate::records::Caches;
+    use indelible_disk::{Disk as _, FaultyDisk, Open};
+
+    const FIRST: u64 = 100;
+    /// Positions of the records of each frame of a clustered file, in pieces.
+    const FRAMES: [&[(u32, u64)]; 3] = [&[(2, 103), (1, 110)], &[(1, 100), (3, 105)], &[(2, 101)]];
+
+    /// A clustered file of these frames, each with the records of a tenant of its own; and where
+    /// the bodies of the frames begin.
+    fn clustered(disk: &FaultyDisk) -> Vec<u64> {
+        let header = FileHeader {
+            arrangement: Arrangement::Clustered,
+            first: FIRST,
+            ledger_id: [1; 16],
+        };
+        let mut bytes = header.encode().to_vec();
+        let mut link = FileHeader::parse(&bytes).unwrap().1;
+        let (mut writer, mut packer) = (FrameWriter::default(), Packer::new(1).unwrap());
+        let (mut row, mut bodies) = (0, Vec::new());
+        for ((number, pieces), name) in (0..).zip(FRAMES).zip(["a", "b", "c"]) {
+            let count = pieces.iter().map(|(count, _)| count).sum();
+            for n in 0..count {
+                packer.add(&[b'{', n.to_le_bytes()[0]], &AuditId([9; 16]), &[]);
+            }
+            packer.finish(writer.blocks()).unwrap();
+            writer.block_done();
+            let run = FrameRun {
+                tenant: TenantId::parse(name).unwrap(),
+                first_seq: 0,
+                count,
+                last_hash: indelible_merkle::Hash::ZERO,
+                last_ingested: 0,
+                positions: pieces.to_vec(),
+            };
+            writer.run(&run, Arrangement::Clustered);
+            bodies.push((bytes.len() + FRAME_HEADER_BYTES) as u64);
+            link = writer
+                .finish(next_header(number, link, row, 0), &mut bytes)
+                .crc;
+            row += count;
+        }
+        let file = disk.open("f", Open::New).unwrap();
+        file.write_at(&bytes, 0).unwrap();
+        bodies
+    }
+
+    fn positions(disk: &FaultyDisk) -> Vec<i64> {
+        let file = RecordFile::open(disk, "f", Open::Read, &Caches::default()).unwrap();
+        let mut replay = Replay {
+            hashing: Hashing::new(&[0; 16]),
+            opener: None,
+            limit_bytes: None,
+            limit_row: Some(9),
+            arrangement: Arrangement::Clustered,
+            progress: &mut |_| {},
+        };
+        let trees = Trees::At(&mut |_, _| Ok(Frontier::new()));
+        let tail = replay.run(&file, trees).unwrap().tail;
+        assert_eq!(tail.rows(), 9);
+        tail.positions
+    }
+
+    #[test]
+    fn records_behind_those_that_cannot_be_read_keep_their_positions() {
+        let disk = FaultyDisk::new(0);
+        let bodies = clustered(&disk);
+        let whole = [103, 104, 110, 100, 105, 106, 107, 101, 102];
+        assert_eq!(positions(&disk), whole);
+        // Each frame in turn, and two together: what is left has the positions it had.
+        let rows = [0..3, 3..7, 7..9];
+        for damaged in [&[0][..], &[1], &[2], &[0, 1], &[0, 2], &[1, 2]] {
+            let mut left = whole;
+            for &frame in damaged {
+                disk.damage("f", bodies[frame], |byte| *byte ^= 1).unwrap();
+                left[rows[frame].clone()].fill(0);
+            }
+            assert_eq!(positions(&disk), left, "{damaged:?}");
+            for &frame in damaged {
+                disk.damage("f", bodies[frame], |byte| *byte ^= 1).unwrap();
+            }
+        }
+    }
+}

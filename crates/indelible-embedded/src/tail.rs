@@ -98,9 +98,9 @@ impl Tail {
 
     /// Rows up to `row` are there and cannot be read.
     pub(crate) fn hole(&mut self, row: u32) {
-        while self.rows() < row {
-            let at = self.rows() + 1;
-            self.directory.push_hole(at);
+        let from = self.rows();
+        self.directory.push_hole(row);
+        for _ in from..row {
             self.column(0, 0);
             self.hashes.push(Hash::ZERO);
             self.ids.push(AuditId([0; 16]));

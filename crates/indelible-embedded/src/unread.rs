@@ -12,7 +12,7 @@ use indelible_event::ids::TenantId;
 use indelible_proof::finding::Place as Damage;
 use indelible_store::{Result, Unread};
 
-use crate::directory::Directory;
+use crate::directory::{BlockPlace, Directory};
 use crate::part::{PartRef, View};
 use crate::store::Store;
 
@@ -41,7 +41,7 @@ impl Walk {
             let Some(range) = directory.sequence(number) else {
                 continue;
             };
-            if range.end - range.start == u64::from(part.rows) {
+            if range.end.checked_sub(range.start) == Some(u64::from(part.rows)) {
                 self.meet(&part.tenant, &range);
                 continue;
             }
@@ -89,7 +89,7 @@ impl Store {
         }
         let (mut unread, mut missing) = (Vec::new(), 0);
         for (tenant, gap) in walk.gaps {
-            missing += gap.end - gap.start;
+            missing = gap.end.saturating_sub(gap.start).saturating_add(missing);
             let place = place_of(&view, &tenant, &gap)?;
             let log = Some((tenant, gap));
             unread.push(Unread { log, place });
@@ -112,7 +112,7 @@ impl Store {
 /// The byte after the last block.
 fn end_of(directory: &Directory) -> u64 {
     let last = directory.blocks.last();
-    last.map_or(0, |block| block.at + u64::from(block.bytes))
+    last.map_or(0, BlockPlace::end)
 }
 
 /// Where records stood that no file has: what cannot be read between those of their log before and
@@ -130,10 +130,7 @@ pub(crate) fn place_of(view: &View, tenant: &TenantId, gap: &Range<u64>) -> Resu
             let before = before.and_then(|(rows, _)| block(rows.end.saturating_sub(1)));
             let behind = directory.rows_between(number, gap.end..u64::MAX).next();
             let behind = behind.and_then(|(rows, _)| block(rows.start));
-            Ok((
-                before.map(|block| block.at + u64::from(block.bytes)),
-                behind.map(|block| block.at),
-            ))
+            Ok((before.map(BlockPlace::end), behind.map(|block| block.at)))
         })?;
         from = before.map_or(from, |byte| (at, byte));
         if let Some(byte) = behind {

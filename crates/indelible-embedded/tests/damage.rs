@@ -5,6 +5,7 @@
 mod support;
 
 use std::collections::BTreeSet;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use indelible_disk::{Disk, FaultyDisk};
@@ -12,7 +13,7 @@ use indelible_embedded::{Embedded, Options};
 use indelible_event::ids::Micros;
 use indelible_proof::finding::FindingKind;
 use indelible_store::conformance::{Generator, Mix, Seals};
-use indelible_store::{Commit, Index, Kind, Ledger, Query};
+use indelible_store::{Commit, Direction, Index, Kind, Ledger, Order, Query, Stored};
 use support::*;
 
 #[test]
@@ -47,8 +48,9 @@ fn a_flipped_byte_anywhere_is_found_in_the_right_file() {
             let place = first.place.as_ref().unwrap();
             assert_eq!(place.file, path, "byte {at}");
             assert!(place.bytes.contains(&at), "byte {at} of {path}: {place}");
-            let truth =
-                path.starts_with("journal") || path.ends_with("records") || path == "FORMAT";
+            // The header of a file of records is proved by the frame behind it.
+            let records = path.starts_with("journal") || path.ends_with("records");
+            let truth = records && at >= 44 || path == "FORMAT";
             let kind = if truth {
                 FindingKind::Corrupt
             } else {
@@ -63,9 +65,8 @@ fn a_flipped_byte_anywhere_is_found_in_the_right_file() {
                 let named = named(&findings);
                 assert!(named.is_subset(&everything));
                 narrow += usize::from(!named.is_empty() && named.len() < everything.len() / 3);
-                let in_header = at < 44 || path == "FORMAT";
                 assert!(
-                    in_header || !named.is_empty(),
+                    path == "FORMAT" || !named.is_empty(),
                     "byte {at} of {path}: {findings:?}"
                 );
             } else {
@@ -79,6 +80,53 @@ fn a_flipped_byte_anywhere_is_found_in_the_right_file() {
         corrupt > 60 && derived > 200 && narrow > 20,
         "{corrupt} {derived} {narrow}"
     );
+}
+
+#[test]
+fn a_damaged_header_is_made_again_where_the_first_frame_proves_it() {
+    let (disk, commits) = filled();
+    let records: Vec<_> = files(&disk)
+        .into_iter()
+        .map(|(path, _)| path)
+        .filter(|path| path.ends_with("records") || path.starts_with("journal"))
+        .collect();
+    for path in &records {
+        let whole = disk.read(path).unwrap();
+        for at in 0..44 {
+            disk.damage(path, at, |byte| *byte ^= 0x10).unwrap();
+            let ledger = open(&disk);
+            let mended = ledger.repair(&mut |_| {}).unwrap();
+            assert_eq!(mended.len(), 1, "byte {at} of {path}: {mended:?}");
+            assert_eq!(mended[0].kind, FindingKind::DerivedDamaged);
+            assert_eq!(disk.read(path).unwrap(), whole, "byte {at} of {path}");
+            assert_eq!(ledger.check(&mut |_| {}).unwrap(), []);
+            assert_eq!(read(&ledger), (all(&commits), BTreeSet::new()));
+        }
+    }
+    // Where that frame is damaged too, or was written behind another header, nothing is guessed.
+    for path in &records {
+        let whole = disk.read(path).unwrap();
+        for (at, seal) in [(44 + 40, false), (44 + 24, true)] {
+            let mut bytes = whole.clone();
+            bytes[3] ^= 0x10;
+            bytes[at] ^= 0x10;
+            if seal {
+                let crc = crc32c::crc32c(&bytes[44..44 + 32]);
+                bytes[44 + 32..44 + 36].copy_from_slice(&crc.to_le_bytes());
+            }
+            disk.replace(path, &bytes).unwrap();
+            let ledger = open(&disk);
+            ledger.repair(&mut |_| {}).unwrap();
+            assert_eq!(disk.read(path).unwrap(), bytes);
+            let findings = ledger.check(&mut |_| {}).unwrap();
+            let header = findings.iter().find(|finding| {
+                let place = finding.place.as_ref().unwrap();
+                place.file == *path && place.bytes.contains(&3)
+            });
+            assert_eq!(header.unwrap().kind, FindingKind::Corrupt);
+        }
+        disk.replace(path, &whole).unwrap();
+    }
 }
 
 #[test]
@@ -136,6 +184,59 @@ fn a_bad_frame_with_a_good_one_behind_it_is_kept_and_never_cut() {
     assert!(!broken.is_empty(), "{bytes} bytes");
     for tenant in broken {
         assert_eq!(ledger.head(&tenant).unwrap_err().kind(), Kind::Corrupt);
+    }
+}
+
+#[test]
+fn a_record_that_stands_twice_is_met_once() {
+    let (disk, _) = filled();
+    let name = disk.list("journal").unwrap().pop().unwrap();
+    let path = format!("journal/{name}");
+    let mut bytes = disk.read(&path).unwrap();
+    let frames: Vec<usize> = memchr::memmem::find_iter(&bytes, b"iFRM").collect();
+    let number = |at: usize| u32::from_le_bytes(bytes[at..at + 4].try_into().unwrap());
+    let (first, last) = (frames[0], *frames.last().unwrap());
+    // The first frame once more, as one that follows the last.
+    let mut again = bytes[first..frames[1]].to_vec();
+    for (at, value) in [
+        (4, number(last + 4) + 1),
+        (16, number(last + 16) + number(last + 12)),
+        (20, number(last + 20) + 100),
+        (24, number(last + 32)),
+    ] {
+        again[at..at + 4].copy_from_slice(&value.to_le_bytes());
+    }
+    let crc = crc32c::crc32c(&again[..32]);
+    again[32..36].copy_from_slice(&crc.to_le_bytes());
+    bytes.extend(again);
+    disk.replace(&path, &bytes).unwrap();
+    let ledger = open_as(&disk, true).unwrap();
+    for order in [Order::Time, Order::Sequence] {
+        for direction in [Direction::NewestFirst, Direction::OldestFirst] {
+            let query = Query {
+                order,
+                direction,
+                ..Query::default()
+            };
+            let hits = ledger.search(&query, None, 10_000).unwrap().hits;
+            assert!(hits.len() > 50, "{}", hits.len());
+            let mut pairs = hits.iter().zip(hits.iter().skip(1));
+            assert!(pairs.all(|(a, b)| query.compare(a, b).is_lt()), "{order:?}");
+        }
+    }
+    for tenant in ledger.tenants().unwrap() {
+        let mut next = 0;
+        let visit = &mut |stored: Stored<'_>| {
+            let range = match stored {
+                Stored::Record(record) => record.sequence_number..record.sequence_number + 1,
+                Stored::Damaged { range, .. } => range,
+            };
+            assert_eq!(range.start, next, "{tenant}");
+            next = range.end;
+            ControlFlow::Continue(())
+        };
+        ledger.read(&tenant, 0..u64::MAX, visit).unwrap();
+        assert!(next > 10, "{tenant}: {next}");
     }
 }
 

@@ -62,6 +62,14 @@ impl Default for Parsed {
 }
 
 impl Ask {
+    /// Not `inner`; two negations are none.
+    pub(crate) fn not(inner: Self) -> Self {
+        match inner {
+            Self::Not(inner) => *inner,
+            inner => Self::Not(Box::new(inner)),
+        }
+    }
+
     /// All of `parts`, flat.
     pub(crate) fn and(parts: Vec<Self>) -> Self {
         let mut flat = Vec::with_capacity(parts.len());
@@ -135,8 +143,7 @@ impl Ask {
     /// Writes it so that it binds as one.
     fn write_one(&self, out: &mut String) {
         let loose = match self {
-            // A sign on a sign would be read back alike; in parentheses people can read it too.
-            Self::And(_) | Self::Not(_) => true,
+            Self::And(_) => true,
             Self::Or(parts) => list_name(parts).is_none(),
             _ => false,
         };

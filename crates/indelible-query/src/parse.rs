@@ -189,7 +189,7 @@ impl Parser<'_> {
             }
             Node::And(parts) => Some(Ask::and(self.conditions(parts))),
             Node::Or(parts) => Some(Ask::or(self.conditions(parts))),
-            Node::Not(inner) => Some(Ask::Not(Box::new(self.condition(*inner)?))),
+            Node::Not(inner) => Some(Ask::not(self.condition(*inner)?)),
         }
     }
 

@@ -121,7 +121,8 @@ fn lists_negation_and_groups() {
     assert_eq!(ask("(a OR b) c"), Ask::And(vec![or, c]));
     assert_eq!(ask("-a"), not(a.clone()));
     assert_eq!(ask("NOT a"), not(a.clone()));
-    assert_eq!(ask("NOT -a"), not(not(a.clone())));
+    assert_eq!(ask("NOT -a"), a);
+    assert_eq!(ask("-(NOT -a)"), not(a.clone()));
     assert_eq!(ask("-(a b)"), not(Ask::And(vec![a.clone(), b.clone()])));
     assert_eq!(ask("-a b"), Ask::And(vec![not(a.clone()), b]));
     assert_eq!(ask("\"AND\" or"), Ask::And(vec![word("AND"), word("or")]));

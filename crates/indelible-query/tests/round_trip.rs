@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use indelible_event::ids::Micros;
-use indelible_query::{ParseContext, QUALIFIERS, parse};
+use indelible_query::{DEPTH_MAX, ParseContext, QUALIFIERS, parse};
 use jiff::tz::TimeZone;
 use proptest::prelude::*;
 
@@ -121,6 +121,18 @@ fn enough_texts_of_pieces_are_right() {
 }
 
 #[test]
+fn what_is_as_deep_as_it_may_be_is_read_back() {
+    let signs = format!("{}a", "-".repeat(DEPTH_MAX));
+    let half = DEPTH_MAX / 2;
+    let groups = format!("{}a b{}", "-(".repeat(half), ")".repeat(half));
+    for text in [signs, groups] {
+        let parsed = parse(&text, &context()).unwrap();
+        let again = parse(&parsed.to_string(), &context());
+        assert_eq!(again, Ok(parsed), "{text}");
+    }
+}
+
+#[test]
 fn written_as_people_write() {
     for (text, written) in [
         ("actor:a   AND outcome:failure", "actor:a outcome:failure"),
@@ -130,7 +142,7 @@ fn written_as_people_write() {
         ),
         ("-outcome:failure,denied", "-outcome:failure,denied"),
         ("NOT (a b)", "-(a b)"),
-        ("--a", "-(-a)"),
+        ("--a", "a"),
         (
             "(a OR b) since:2026-11-20",
             "(a OR b) since:2026-11-20T00:00:00.000000Z",

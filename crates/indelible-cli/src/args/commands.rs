@@ -377,9 +377,10 @@ pub struct Fsck {
 /// `recover`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Needed only after the finding `rolled back`: the signer has signed records that are not in the data
+Needed only after the finding `rolled-back`: the signer has signed records that are not in the data
 directory any more, as after restoring an old backup. What is missing stays missing; the log says so
 and starts a new incarnation, so that receipts of the missing records can be told from forgeries.
+docs/recovery.md says what to try before, and what the words mean.
 
 Examples:
   indelible recover --data ./d          # says what would be done

@@ -20,7 +20,10 @@ use crate::output::{Column, Output, Show, Table, Tone};
 /// Shows, lists or makes keys.
 pub fn run(args: &Keys, config: &Config, output: &mut Output) -> Result {
     match args {
-        Keys::Show => show(&ledger::read(config, output)?, output),
+        Keys::Show => {
+            let reading = ledger::read_with_state(config, "show the key", output)?;
+            show(&reading, output)
+        }
         Keys::Files => files(config, output),
         Keys::Create(wanted) => create(wanted, config, output),
         Keys::List => list(config, output),
@@ -158,7 +161,7 @@ fn create(wanted: &KeysCreate, config: &Config, output: &mut Output) -> Result {
 
 /// Lists the keys of the server's callers.
 fn list(config: &Config, output: &mut Output) -> Result {
-    let access = ledger::read(config, output)?;
+    let access = ledger::read_with_state(config, "read the keys", output)?;
     let keys = access::list(access.stores.state.as_ref()).or_could("read the keys")?;
     let mut table = Table::new(vec![
         Column::whole("ID"),

@@ -17,7 +17,7 @@ use crate::process::{file_named, tenant_to_read};
 pub fn run(args: &Prove, config: &Config, output: &mut Output) -> Result {
     let tenant = tenant_to_read(args.tenant.as_deref(), config)?;
     let named = Named::parse(&args.record)?;
-    let reading = ledger::read(config, output)?;
+    let reading = ledger::read_with_state(config, "prove the record", output)?;
     let (tenant, number) = find(&named, tenant, &reading)?;
     let proof = prove(&reading.stores, &tenant, number).or_could("prove the record")?;
     let mut text = serde_json::to_string(&proof).or_could("write the proof")?;

@@ -18,8 +18,9 @@ use indelible_store::Result;
 
 use self::order::Order;
 use crate::container::{FileFacts, facts_of};
-use crate::directory::HOLE;
+use crate::directory::{BlockPlace, HOLE};
 use crate::failure::{corrupt, from_disk, is_lost};
+use crate::frame::FILE_ROWS_MAX;
 use crate::manifest::{FileLine, SegmentFacts};
 use crate::repair::path_of;
 use crate::seal::{remove_file, remove_tree};
@@ -69,7 +70,10 @@ impl Store {
         let fit = |sources: &&[Arc<Segment>]| {
             let mut pairs = sources.iter().zip(sources.iter().skip(1));
             let rows: u64 = sources.iter().map(|s| s.facts.end - s.facts.first).sum();
-            pairs.all(|(a, b)| a.facts.end == b.facts.first) && rows < u64::from(u32::MAX)
+            let personal = sources.iter().filter_map(|s| s.columns().ok());
+            let personal: u64 = personal.map(|c| u64::from(c.personal_rows())).sum();
+            let fit = rows.max(personal) <= u64::from(FILE_ROWS_MAX);
+            fit && pairs.all(|(a, b)| a.facts.end == b.facts.first)
         };
         let mut candidates = fresh.windows(width);
         candidates.find(fit).map(<[_]>::to_vec)
@@ -91,7 +95,7 @@ impl Store {
         let path = source.records_path();
         let there = facts_of(&*self.disk, &path, file.map(|file| file.bytes))?;
         let end = directory.blocks.last();
-        let end = end.map_or(0, |block| block.at + u64::from(block.bytes));
+        let end = end.map_or(0, BlockPlace::end);
         let whole = file.is_some_and(|file| file.facts() == there && file.bytes == end);
         if whole && directory.runs.iter().all(|run| run.tenant != HOLE) {
             return Ok(());

@@ -48,6 +48,8 @@ impl Search<'_> {
         };
         let exhausted = hits.len() <= self.limit;
         hits.truncate(self.limit);
+        // In files that somebody put together a record may stand twice, or out of its order.
+        hits.dedup_by(|hit, before| !self.query.compare(before, hit).is_lt());
         Ok(Hits { hits, exhausted })
     }
 

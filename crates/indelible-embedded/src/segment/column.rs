@@ -11,6 +11,7 @@ use indelible_store::Result;
 use crate::bits::{pack, packed_bytes, unpack, width_of};
 use crate::bytes::{Reader, to_u32};
 use crate::container::{Container, Writer};
+use crate::frame::FILE_ROWS_MAX;
 
 /// Rows in a chunk.
 pub(crate) const CHUNK_ROWS: usize = 1024;
@@ -85,8 +86,8 @@ impl Column {
 
     fn parse(bytes: &[u8]) -> Option<Self> {
         let mut reader = Reader::new(bytes);
-        let rows = reader.u32()?;
-        let mut chunks = Vec::with_capacity((rows as usize).div_ceil(CHUNK_ROWS).min(bytes.len()));
+        let rows = reader.u32().filter(|rows| *rows <= FILE_ROWS_MAX)?;
+        let mut chunks = Vec::with_capacity((rows as usize).div_ceil(CHUNK_ROWS));
         while !reader.is_done() {
             chunks.push(Chunk {
                 min: reader.i64()?,
@@ -114,7 +115,7 @@ impl Column {
         };
         let count = self.rows_of(number).len();
         let bytes = packed_bytes(count, chunk.width) as u64;
-        let packed = file.read(chunk.at..chunk.at + bytes)?;
+        let packed = file.read(chunk.at..chunk.at.saturating_add(bytes))?;
         if crc32c::crc32c(&packed) != chunk.crc {
             return Err(file.corrupt("has a damaged column"));
         }
@@ -153,6 +154,40 @@ mod tests {
     use super::*;
     use indelible_disk::FaultyDisk;
     use proptest::prelude::*;
+
+    /// A file whose column is said to be `index`.
+    fn said(index: &[u8]) -> (Container, Result<Column>) {
+        let disk = FaultyDisk::new(0);
+        let mut writer = Writer::create(&disk, "f", *b"indl-tst").unwrap();
+        writer.section(11, index).unwrap();
+        writer.finish().unwrap();
+        let file = Container::open(&disk, "f", *b"indl-tst").unwrap();
+        let column = Column::open(&file, 10);
+        (file, column)
+    }
+
+    #[test]
+    fn a_chunk_that_ends_beyond_every_file_is_damage() {
+        let mut index = 1_u32.to_le_bytes().to_vec();
+        index.extend([0; 16]);
+        index.extend(u64::MAX.to_le_bytes());
+        index.extend(1_u64.to_le_bytes());
+        index.push(64);
+        index.extend([0; 4]);
+        let (file, column) = said(&index);
+        let column = column.unwrap();
+        assert!(column.value(&file, 0).is_err() && column.read_all(&file).is_err());
+    }
+
+    #[test]
+    fn more_rows_than_a_file_has_are_damage() {
+        for rows in [FILE_ROWS_MAX + 1, u32::MAX] {
+            let chunks = (rows as usize).div_ceil(CHUNK_ROWS);
+            let mut index = rows.to_le_bytes().to_vec();
+            index.resize(4 + 37 * chunks, 0);
+            assert!(said(&index).1.is_err());
+        }
+    }
 
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(48))]

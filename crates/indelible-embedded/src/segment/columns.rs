@@ -141,9 +141,13 @@ impl Columns {
         let bytes = self.file.section(NUMBERS + u32::from(number as u8))?;
         let mut reader = Reader::new(&bytes);
         let mut row = 0;
-        while let (Some(step), Some(value)) = (reader.varint_u32(), number_of(&mut reader)) {
-            row += step;
-            visit(row, value);
+        while !reader.is_done() {
+            let step = reader.varint_u32().and_then(|step| step.checked_add(row));
+            let next = step.zip(number_of(&mut reader));
+            let damaged = || self.file.corrupt("has numbers that cannot be read");
+            let (at, value) = next.ok_or_else(damaged)?;
+            visit(at, value);
+            row = at;
         }
         Ok(())
     }
@@ -197,7 +201,32 @@ fn number_of(reader: &mut Reader<'_>) -> Option<f64> {
 mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
     use super::*;
+    use indelible_disk::FaultyDisk;
     use proptest::prelude::*;
+
+    #[test]
+    fn numbers_of_rows_that_cannot_be_are_damage() {
+        let number = Number::ALL[0].0;
+        let mut two = Vec::new();
+        for step in [u32::MAX, 1] {
+            put_varint(&mut two, u64::from(step));
+            put_number(&mut two, 1.0);
+        }
+        for bytes in [&two[..], &[1], &[1, 3]] {
+            let disk = FaultyDisk::new(0);
+            let mut writer = Writer::create(&disk, "f", MAGIC).unwrap();
+            writer.section(TENANTS, &[0]).unwrap();
+            writer
+                .section(NUMBERS + u32::from(number as u8), bytes)
+                .unwrap();
+            writer.finish().unwrap();
+            let columns = Columns::open(&disk, "f").unwrap();
+            assert!(
+                columns.numbers(number, &mut |_, _| {}).is_err(),
+                "{bytes:?}"
+            );
+        }
+    }
 
     proptest! {
         #[test]

@@ -17,6 +17,7 @@ use indelible_store::Result;
 use crate::bits::{number_at, pack, packed_bytes, width_of};
 use crate::bytes::{Reader, put_varint, to_u32};
 use crate::container::{Container, FileFacts, Writer, end_page};
+use crate::frame::FILE_ROWS_MAX;
 use crate::hashing::{Hashing, ID_HASH_BITS};
 use crate::room::{Room, Taken};
 
@@ -82,7 +83,8 @@ impl Shape {
             bucket_bits,
             row_bits,
         };
-        (bucket_bits <= BUCKET_BITS_MAX && row_bits <= 32).then_some(shape)
+        let fits = entries <= FILE_ROWS_MAX && bucket_bits <= BUCKET_BITS_MAX && row_bits <= 32;
+        fits.then_some(shape)
     }
 
     fn encode(self) -> [u8; 6] {
@@ -301,9 +303,12 @@ impl Ids {
                 marks.first = page.first;
             }
             let left = self.shape.buckets() - number * PAGE_BUCKETS;
-            let bytes = self.file.page(page.at..page.at + u64::from(page.bytes))?;
+            let end = page.at.saturating_add(u64::from(page.bytes));
+            let bytes = self.file.page(page.at..end)?;
+            let entries = self.shape.entries.checked_sub(marks.first);
             marks
                 .add(&bytes, left.min(PAGE_BUCKETS))
+                .filter(|()| entries.is_some_and(|left| marks.marks.len() <= left as usize))
                 .ok_or_else(|| self.file.corrupt("has a page that cannot be read"))?;
         }
         Ok(marks)
@@ -343,8 +348,9 @@ impl Ids {
         let whole = packed_bytes(PAGE_ENTRIES, self.shape.entry_bits()) as u64 + 4;
         let left = (self.shape.entries as usize).saturating_sub(number as usize * PAGE_ENTRIES);
         let bytes = packed_bytes(left.min(PAGE_ENTRIES), self.shape.entry_bits()) as u64 + 4;
-        let at = self.entries_at + u64::from(number) * whole;
-        self.file.page(at..at + bytes)
+        let at = u64::from(number) * whole;
+        let at = self.entries_at.saturating_add(at);
+        self.file.page(at..at.saturating_add(bytes))
     }
 }
 
@@ -454,6 +460,49 @@ mod tests {
             assert_eq!(found(&file, id), [n]);
         }
         assert!(matches!(file.held.get(), Some(None)));
+    }
+
+    /// A file of ids with one page of marks that lies and begins as said, and entries as said.
+    fn said(page: Page, entries: u32) -> Result<Ids> {
+        let disk = FaultyDisk::new(0);
+        let mut writer = Writer::create(&disk, "f", MAGIC).unwrap();
+        let mut marks = vec![1, 0, 0];
+        end_page(&mut marks);
+        writer.section(MARKS, &marks).unwrap();
+        let mut sparse = page.at.to_le_bytes().to_vec();
+        sparse.extend(page.bytes.to_le_bytes());
+        sparse.extend(page.first.to_le_bytes());
+        writer.section(SPARSE, &sparse).unwrap();
+        let (bucket_bits, row_bits) = (0, 32);
+        let shape = Shape {
+            entries,
+            bucket_bits,
+            row_bits,
+        };
+        let bytes = packed_bytes(entries.min(1) as usize, shape.entry_bits());
+        let mut packed = vec![0; bytes];
+        end_page(&mut packed);
+        writer.section(ENTRIES, &packed).unwrap();
+        writer.section(SHAPE, &shape.encode()).unwrap();
+        writer.finish().unwrap();
+        Ids::open(&disk, "f", &Arc::new(Room::new(1 << 20)))
+    }
+
+    #[test]
+    fn ids_that_cannot_be_are_damage() {
+        let (at, bytes, first) = (12, 7, 0);
+        let right = Page { at, bytes, first };
+        assert_eq!(said(right, 1).unwrap().all().unwrap(), [(0, 0)]);
+        assert!(said(right, u32::MAX).is_err());
+        let at = u64::MAX;
+        assert!(said(Page { at, ..right }, 1).unwrap().all().is_err());
+        for first in [1, u32::MAX] {
+            let file = said(Page { first, ..right }, 1).unwrap();
+            assert!(file.all().is_err() && file.candidates(0, &mut Vec::new()).is_err());
+        }
+        let mut file = said(right, 1).unwrap();
+        file.entries_at = u64::MAX;
+        assert!(file.all().is_err());
     }
 
     #[test]

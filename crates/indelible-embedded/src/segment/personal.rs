@@ -12,6 +12,7 @@ use indelible_store::{FindHash, Result};
 use crate::bits::{pack, packed_bytes, unpack, width_of};
 use crate::bytes::{Reader, to_u32};
 use crate::container::{Container, FileFacts, Writer, end_page};
+use crate::frame::FILE_ROWS_MAX;
 
 const MAGIC: [u8; 8] = *b"indl-per";
 const PAGES: u32 = 1;
@@ -89,7 +90,9 @@ impl Personal {
         }
         let counts = file.section(COUNTS)?;
         let mut reader = Reader::new(&counts);
-        let (Some(rows), Some(known)) = (reader.u32(), reader.u32()) else {
+        let counts = reader.u32().zip(reader.u32());
+        let fit = |(rows, known): &(u32, u32)| known <= rows && *rows <= FILE_ROWS_MAX;
+        let Some((rows, known)) = counts.filter(fit) else {
             return Err(file.corrupt("does not say how many rows there are"));
         };
         Ok(Self {
@@ -179,6 +182,19 @@ mod tests {
     use super::*;
     use indelible_disk::FaultyDisk;
     use proptest::prelude::*;
+
+    #[test]
+    fn counts_that_cannot_be_are_damage() {
+        for (counts, fit) in [([2, 1], true), ([1, 2], false), ([u32::MAX, 1], false)] {
+            let disk = FaultyDisk::new(0);
+            let mut writer = Writer::create(&disk, "f", MAGIC).unwrap();
+            let counts = counts.map(u32::to_le_bytes);
+            writer.section(COUNTS, counts.as_flattened()).unwrap();
+            writer.finish().unwrap();
+            let all = Personal::open(&disk, "f").and_then(|file| file.all());
+            assert_eq!(all.is_ok(), fit);
+        }
+    }
 
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(48))]
