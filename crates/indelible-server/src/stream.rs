@@ -120,7 +120,8 @@ impl AsyncRead for Patient {
         if head <= HEAD_BYTES_USUAL {
             drop(self.granted.take());
         } else if self.granted.bytes() == 0 {
-            let all = self.head_bytes_max;
+            // What it is read into grows by doubling.
+            let all = 2 * self.head_bytes_max;
             if self.granted.grow(all).is_err() {
                 return Poll::Ready(Err(io::ErrorKind::OutOfMemory.into()));
             }
