@@ -1,7 +1,7 @@
 //! The memory that requests and answers in flight share; what is kept is counted before it is kept.
 //!
-//! It has three parts, so that readers who do not read keep nobody from writing, and headers that do
-//! not end keep nobody from anything. Whoever pauses while a part is nearly all taken is cut off
+//! It has three parts, so that readers who do not read keep nobody from writing, and headers that
+//! do not end keep nobody from anything. Whoever pauses while a part is nearly all taken is cut off
 //! soon.
 
 use std::sync::Arc;

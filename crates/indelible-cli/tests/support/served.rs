@@ -158,7 +158,8 @@ impl Client {
         let headers: String = headers.iter().flat_map(|header| [header, "\r\n"]).collect();
         let address = &self.address;
         format!(
-            "{method} {path} HTTP/1.1\r\nHost: {address}\r\n{headers}Content-Length: {bytes}\r\n\r\n"
+            "{method} {path} HTTP/1.1\r\nHost: {address}\r\n{headers}\
+             Content-Length: {bytes}\r\n\r\n"
         )
     }
 
