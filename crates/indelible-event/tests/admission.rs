@@ -433,7 +433,7 @@ fn a_problem_does_not_repeat_a_long_key() {
     let problems = strict(&twice).unwrap_err();
     let pointers: Vec<_> = problems.iter().map(|p| p.pointer.as_str()).collect();
     assert_eq!(pointers, ["/a", "/a/c"]);
-    assert_eq!(problems[0].offset, twice.rfind("\"b\"").into());
+    assert_eq!(problems[0].offset, twice.rfind("\"b\""));
 }
 
 #[test]

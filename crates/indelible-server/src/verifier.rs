@@ -1,8 +1,8 @@
 //! The verifier's passes in the background, and the two verdicts of the last one per tenant.
 //!
 //! A pass reads every log that grew since the pass before, from its start: only that shows that
-//! what was committed long ago is still there. It rests twenty times as long as it worked, every few
-//! milliseconds, so that a long log takes a twentieth of one core and nobody notices.
+//! what was committed long ago is still there. It rests twenty times as long as it worked, every
+//! few milliseconds, so that a long log takes a twentieth of one core and nobody notices.
 
 use std::collections::BTreeMap;
 use std::fmt;
