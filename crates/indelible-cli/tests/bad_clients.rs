@@ -218,7 +218,7 @@ fn who_does_not_read_pages_is_cut_off_and_keeps_nobody_from_writing() {
     });
     others.were_served();
     // The lists, and what four reads at a time make them of.
-    took_at_most(&serving, before, (64 + 4 * 40) * MIB);
+    took_at_most(&serving, before, (64 + 4 * 64) * MIB);
     for client in &mut unread {
         assert!(client.is_cut_off());
     }
