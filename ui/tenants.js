@@ -13,13 +13,17 @@ const INTEGRITY = {
 
 /** Shows the tenants, the worst first; `choose` is called with the name of one that is clicked. */
 export async function refresh(choose) {
-  const { tenants } = await get('/v1/tenants');
-  const logs = tenants.sort((a, b) => worth(b) - worth(a) || a.tenant_id.localeCompare(b.tenant_id));
+  const limit = CARDS_MAX;
+  const { tenants: first, logs } = await get('/v1/tenants', { limit });
+  const broken = logs.broken ? await get('/v1/tenants', { limit, integrity: 'broken' }) : { tenants: [] };
+  const bad = new Set(broken.tenants.map((log) => log.tenant_id));
+  const tenants = [...broken.tenants, ...first.filter((log) => !bad.has(log.tenant_id))]
+    .sort((a, b) => worth(b) - worth(a) || a.tenant_id.localeCompare(b.tenant_id));
   fill(byId('summary'), summary(logs));
-  const left = logs.length - CARDS_MAX;
+  const left = logs.all - Math.min(tenants.length, CARDS_MAX);
   // Whoever has the keyboard on a tenant keeps it.
   const focused = document.activeElement?.dataset?.tenant;
-  const cards = logs.slice(0, CARDS_MAX).map((log) => card(log, choose));
+  const cards = tenants.slice(0, CARDS_MAX).map((log) => card(log, choose));
   fill(byId('tenants'), cards, left > 0 && el('p', { class: 'hint' }, `and ${counted(left, 'log')} more`));
   if (focused) byId('tenants').querySelector(`[data-tenant="${CSS.escape(focused)}"]`)?.focus();
 }
@@ -31,12 +35,10 @@ function worth(log) {
 }
 
 function summary(logs) {
-  if (!logs.length) return pill('plain', 'No log yet');
-  const broken = logs.filter((log) => log.verdict?.integrity === 'broken').length;
-  if (broken) return pill('bad', `${counted(broken, 'log')} of ${logs.length} broken`);
-  const anchored = logs.filter((log) => log.verdict?.integrity === 'anchored').length;
-  if (anchored === logs.length) return pill('good', `${counted(anchored, 'log')} intact`);
-  return pill('plain', `${anchored} of ${counted(logs.length, 'log')} verified`);
+  if (!logs.all) return pill('plain', 'No log yet');
+  if (logs.broken) return pill('bad', `${counted(logs.broken, 'log')} of ${logs.all} broken`);
+  if (logs.anchored === logs.all) return pill('good', `${counted(logs.anchored, 'log')} intact`);
+  return pill('plain', `${logs.anchored} of ${counted(logs.all, 'log')} verified`);
 }
 
 function card(log, choose) {

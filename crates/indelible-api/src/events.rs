@@ -97,8 +97,29 @@ impl BatchWriter {
         }
     }
 
-    /// Writes the next result and counts it.
-    pub fn push(&mut self, status: u16, result: &ItemResult) {
+    /// Writes the next result, a receipt, and counts it.
+    pub fn receipt(&mut self, status: u16, receipt: &Receipt) {
+        self.begin(status);
+        self.out.extend_from_slice(b",\"receipt\":");
+        write_receipt(&mut self.out, receipt);
+        self.out.push(b'}');
+        if status == 200 {
+            self.repeated += 1;
+        } else {
+            self.accepted += 1;
+        }
+    }
+
+    /// Writes the next result, a problem that is JSON already, and counts it.
+    pub fn problem(&mut self, status: u16, problem: &[u8]) {
+        self.begin(status);
+        self.out.extend_from_slice(b",\"problem\":");
+        self.out.extend_from_slice(problem);
+        self.out.push(b'}');
+        self.rejected += 1;
+    }
+
+    fn begin(&mut self, status: u16) {
         if self.index > 0 {
             self.out.push(b',');
         }
@@ -106,25 +127,6 @@ impl BatchWriter {
         number(&mut self.out, self.index);
         self.out.extend_from_slice(b",\"status\":");
         number(&mut self.out, u64::from(status));
-        match result {
-            ItemResult::Receipt(receipt) => {
-                self.out.extend_from_slice(b",\"receipt\":");
-                write_receipt(&mut self.out, receipt);
-                if status == 200 {
-                    self.repeated += 1;
-                } else {
-                    self.accepted += 1;
-                }
-            }
-            ItemResult::Problem(problem) => {
-                self.out.extend_from_slice(b",\"problem\":");
-                // A problem is texts and numbers, which always have a form in JSON.
-                let problem = serde_json::to_vec(problem).unwrap_or_else(|_| b"null".to_vec());
-                self.out.extend_from_slice(&problem);
-                self.rejected += 1;
-            }
-        }
-        self.out.push(b'}');
         self.index += 1;
     }
 
@@ -189,7 +191,12 @@ mod tests {
         assert!(json.contains(r#"{"index":2,"status":409,"problem":{"type":"#));
         let mut writer = BatchWriter::new(batch.results.len());
         for item in &batch.results {
-            writer.push(item.status, &item.result);
+            match &item.result {
+                ItemResult::Receipt(receipt) => writer.receipt(item.status, receipt),
+                ItemResult::Problem(problem) => {
+                    writer.problem(item.status, &serde_json::to_vec(problem).unwrap());
+                }
+            }
         }
         assert_eq!(String::from_utf8(writer.finish()).unwrap(), json);
         let empty = serde_json::to_vec(&BatchResponse::default()).unwrap();

@@ -8,8 +8,10 @@ use serde::{Deserialize, Serialize};
 pub struct Checkpoints {
     /// The registry's newest checkpoint; null before the first publication.
     pub registry: Option<RegistryCheckpoint>,
-    /// The published heads of the tenants that may be seen.
+    /// The published heads of the tenants that may be seen, by name; one page of them.
     pub tenants: Vec<TenantCheckpoint>,
+    /// Give it as `cursor` for the next page; null on the last.
+    pub next_cursor: Option<String>,
 }
 
 /// The registry's newest checkpoint: what witnesses cosign.
@@ -41,8 +43,23 @@ pub struct TenantCheckpoint {
 /// Answer of `GET /v1/tenants`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tenants {
-    /// The tenants that may be seen, by name.
+    /// The tenants that may be seen and were asked for, by name; one page of them.
     pub tenants: Vec<Tenant>,
+    /// Give it as `cursor` for the next page; null on the last.
+    pub next_cursor: Option<String>,
+    /// What there is beside the page.
+    pub logs: Logs,
+}
+
+/// The logs that may be seen, counted by the last verdict on them.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Logs {
+    /// All of them.
+    pub all: u64,
+    /// Those whose verdict is `anchored`.
+    pub anchored: u64,
+    /// Those whose verdict is `broken`.
+    pub broken: u64,
 }
 
 /// Request of `POST /v1/tenants`.

@@ -16,7 +16,7 @@ mod schemas;
 pub use events::{BatchItem, BatchResponse, BatchWriter, ItemResult, Submitted};
 pub use keys::{CreateKey, CreatedKey, Key, Keys, Role};
 pub use ledger::{
-    Checkpoints, Completeness, CreateTenant, Health, Integrity, RegistryCheckpoint, Tenant,
+    Checkpoints, Completeness, CreateTenant, Health, Integrity, Logs, RegistryCheckpoint, Tenant,
     TenantCheckpoint, Tenants, Verdict,
 };
 pub use problem::{CONTENT_TYPE as PROBLEM_CONTENT_TYPE, Defect, Problem, ProblemKind};

@@ -14,9 +14,12 @@ pub const DECODED_BYTES_MAX: u64 = 256 << 20;
 pub const EVENT_BODY_BYTES_MAX: usize = EVENT_RAW_BYTES_MAX;
 /// The body of any other request, in bytes.
 pub const SMALL_BODY_BYTES_MAX: usize = 16 << 10;
-/// Records of one page.
+/// Records, or tenants, of one page.
 pub const PAGE_RECORDS_MAX: usize = 1_000;
-/// Records of a page when nobody says.
+/// Leaves and personal values of one page of records, in bytes: it ends with the record that comes
+/// to so many.
+pub const PAGE_BYTES_MAX: usize = 4 << 20;
+/// Records, or tenants, of a page when nobody says.
 pub const PAGE_RECORDS_DEFAULT: usize = 100;
 /// A query text, in bytes.
 pub const QUERY_BYTES_MAX: usize = 4_096;

@@ -70,6 +70,21 @@ const TENANT: Parameter = Parameter {
     schema: r#"{"type":"string","pattern":"^[A-Za-z0-9_][A-Za-z0-9._:@-]{0,127}$"}"#,
     description: "The tenant; may be left out where the key or the event names one.",
 };
+const LIMIT: Parameter = Parameter {
+    name: "limit",
+    schema: r#"{"type":"integer","minimum":1,"maximum":1000,"default":100}"#,
+    description: "What a page has at most.",
+};
+const CURSOR: Parameter = Parameter {
+    name: "cursor",
+    schema: r#"{"type":"string","maxLength":1024}"#,
+    description: "The next_cursor of the page before.",
+};
+const INTEGRITY: Parameter = Parameter {
+    name: "integrity",
+    schema: r#"{"enum":["anchored","consistent_not_anchored","broken"]}"#,
+    description: "Only the logs with this verdict.",
+};
 const LIST: [Parameter; 6] = [
     Parameter {
         name: "q",
@@ -77,11 +92,7 @@ const LIST: [Parameter; 6] = [
         description: "A query text (docs/query.md); empty asks for every record.",
     },
     TENANT,
-    Parameter {
-        name: "limit",
-        schema: r#"{"type":"integer","minimum":1,"maximum":1000,"default":100}"#,
-        description: "Records of a page.",
-    },
+    LIMIT,
     Parameter {
         name: "cursor",
         schema: r#"{"type":"string","maxLength":1024}"#,
@@ -159,7 +170,7 @@ pub const ROUTES: &[Route] = &[
         path: "/v1/checkpoints",
         summary: "The newest signed checkpoints, of the registry and of each tenant.",
         who: "auditor, privacy_officer, admin",
-        query: &[TENANT],
+        query: &[TENANT, LIMIT, CURSOR],
         body: Body::None,
         answers: &[Answer::Json(200, "Checkpoints")],
         problems: &[404],
@@ -169,7 +180,7 @@ pub const ROUTES: &[Route] = &[
         path: "/v1/tenants",
         summary: "The tenants, the size of their logs, and the two verdicts on each.",
         who: "reader, auditor, privacy_officer, admin",
-        query: &[],
+        query: &[LIMIT, CURSOR, INTEGRITY],
         body: Body::None,
         answers: &[Answer::Json(200, "Tenants")],
         problems: &[],

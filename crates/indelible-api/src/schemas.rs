@@ -208,9 +208,10 @@ fn records() -> Value {
 
 fn ledger() -> Value {
     json!({
-        "Checkpoints": object(2, &[
+        "Checkpoints": object(3, &[
             ("registry", json!({"anyOf": [reference("RegistryCheckpoint"), {"type": "null"}]})),
             ("tenants", list("TenantCheckpoint")),
+            ("next_cursor", or_null("string")),
         ]),
         "RegistryCheckpoint": object(3, &[
             ("size", count()), ("snapshot", text()), ("checkpoint", text()),
@@ -222,7 +223,12 @@ fn ledger() -> Value {
             ("root", hash()),
             ("checkpoint", text()),
         ]),
-        "Tenants": object(1, &[("tenants", list("Tenant"))]),
+        "Tenants": object(3, &[
+            ("tenants", list("Tenant")),
+            ("next_cursor", or_null("string")),
+            ("logs", reference("Logs")),
+        ]),
+        "Logs": object(3, &[("all", count()), ("anchored", count()), ("broken", count())]),
         "CreateTenant": closed(object(1, &[
             ("tenant_id", json!({"type": "string", "pattern": TENANT})),
         ])),
@@ -373,6 +379,7 @@ mod tests {
         agrees::<crate::RegistryCheckpoint>("RegistryCheckpoint");
         agrees::<crate::TenantCheckpoint>("TenantCheckpoint");
         agrees::<crate::Tenants>("Tenants");
+        agrees::<crate::Logs>("Logs");
         agrees::<crate::CreateTenant>("CreateTenant");
         agrees::<crate::Tenant>("Tenant");
         agrees::<crate::Verdict>("Verdict");

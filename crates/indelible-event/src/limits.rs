@@ -40,8 +40,10 @@ pub const AHEAD_MINUTES_MAX: i64 = 60;
 pub const LATE_AFTER_HOURS: i64 = 24;
 /// The longest retention an event may ask for, in days.
 pub const RETENTION_DAYS_MAX: u64 = 36_500;
+/// The longest pointer of a problem, in bytes; a longer one becomes its nearest parent that fits.
+pub const PROBLEM_POINTER_BYTES_MAX: usize = 256;
 /// The most problems reported for one event; the rest are counted in the last one.
-pub const PROBLEMS_MAX: usize = 64;
+pub const PROBLEMS_MAX: usize = 16;
 /// The most redaction pointers kept in a leaf's ledger object.
 pub const REDACTION_POINTERS_MAX: usize = 24;
 /// The longest redaction pointer kept in a leaf's ledger object, in bytes as a JSON string with its

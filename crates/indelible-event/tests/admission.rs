@@ -3,7 +3,7 @@
 
 use indelible_event::canonical::is_canonical;
 use indelible_event::catalogue::{CLOUDTRAIL, NATIVE};
-use indelible_event::limits::EVENT_BYTES_MAX;
+use indelible_event::limits::{EVENT_BYTES_MAX, PROBLEM_POINTER_BYTES_MAX, PROBLEMS_MAX};
 use indelible_event::{
     Admission, Admitted, AuditId, EventView, Field, LedgerFlag, Micros, Mode, Origin, Problem,
     ProblemCode, TenantId, admit, admit_all,
@@ -427,10 +427,20 @@ fn nothing_but_secrets_is_lost() {
 }
 
 #[test]
+fn a_problem_does_not_repeat_a_long_key() {
+    let long = "k".repeat(PROBLEM_POINTER_BYTES_MAX);
+    let twice = format!("{{\"a\":{{\"{long}\":{{\"b\":1,\"b\":1}},\"c\":2,\"c\":2}}}}");
+    let problems = strict(&twice).unwrap_err();
+    let pointers: Vec<_> = problems.iter().map(|p| p.pointer.as_str()).collect();
+    assert_eq!(pointers, ["/a", "/a/c"]);
+    assert_eq!(problems[0].offset, twice.rfind("\"b\""));
+}
+
+#[test]
 fn problems_are_capped_and_counted() {
     let fields: Vec<String> = (0..200).map(|n| format!("\"k{n}\":\"\\ud800\"")).collect();
     let problems = strict(&format!("{{{}}}", fields.join(","))).unwrap_err();
-    assert_eq!(problems.len(), 64);
+    assert_eq!(problems.len(), PROBLEMS_MAX);
     let shown = problems[0].to_string();
     assert!(
         shown.starts_with("/k0 (byte 7): ") && shown.ends_with("[lone-surrogate]"),

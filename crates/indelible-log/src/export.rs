@@ -12,7 +12,7 @@ use indelible_store::{Error, Kind, Result, Stored};
 use crate::disclose::disclose;
 use crate::keyring::Keyring;
 use crate::log::Stores;
-use crate::registry::{PublishedHead, log_row, published_heads};
+use crate::registry::{PublishedHead, log_row, published_at};
 use crate::seal::unseal;
 
 /// One thing an export gives, in order of sequence numbers.
@@ -63,7 +63,7 @@ pub fn published_head(stores: &Stores, tenant: &TenantId) -> Result<PublishedHea
     let state = stores.state.as_ref();
     let row = log_row(state, tenant)?
         .ok_or_else(|| Error::new(Kind::NotFound, format!("there is no tenant {tenant}")))?;
-    published_heads(state)?.remove(&row.slot).ok_or_else(|| {
+    published_at(state, row.slot)?.ok_or_else(|| {
         Error::new(
             Kind::NotFound,
             format!("nothing of the log of {tenant} is published yet"),

@@ -235,6 +235,14 @@ pub fn published_heads(state: &dyn State) -> Result<BTreeMap<u64, PublishedHead>
     Ok(heads)
 }
 
+/// The published head of the log in a slot.
+///
+/// # Errors
+/// As [`State::get`].
+pub fn published_at(state: &dyn State, slot: u64) -> Result<Option<PublishedHead>> {
+    Ok(row(state, PUBLISHED, &slot.to_be_bytes())?.map(|(head, _)| head))
+}
+
 /// Key of a snapshot's line: the incarnation, then its number, so that lines of an incarnation that
 /// was left stay.
 pub(crate) fn snapshot_key(incarnation: u64, number: u64) -> [u8; 16] {

@@ -13,14 +13,15 @@ use indelible_proof::finding::{Finding, FindingKind, Span};
 use indelible_proof::note::VerifierKey;
 use indelible_proof::registry::Snapshot;
 use indelible_proof::verify::{Expected, LogIdentity, LogVerifier, Trust, Verdict};
-use indelible_store::{Kind, Result, Stored, StoredRecord};
+use indelible_store::{Error, Kind, Result, Stored, StoredRecord};
 
 use crate::disclose::disclose;
 use crate::keyring::Keyring;
 use crate::log::Stores;
 use crate::prove::Newest;
 use crate::registry::{
-    Identity, PublishedHead, SNAPSHOTS, log_row, published_heads, row, snapshot_key, staged,
+    Identity, PublishedHead, SNAPSHOTS, log_row, published_at, published_heads, row, snapshot_key,
+    staged,
 };
 use crate::rollback::{head_finding, lost_tail, registry_finding};
 
@@ -51,16 +52,18 @@ pub struct Anchors {
     pub values: bool,
 }
 
-/// Verifies one tenant's log as it is stored; `progress` is told how many records were checked.
+/// Verifies one tenant's log as it is stored; `progress` is told how many records were checked, and
+/// breaks off by what it says.
 ///
 /// # Errors
-/// Only when a store cannot be asked; what is wrong with the log is in the verdict.
+/// Only when a store cannot be asked, and [`Kind::Unavailable`] when it was broken off; what is
+/// wrong with the log is in the verdict.
 pub fn verify_log(
     stores: &Stores,
     keyring: &Keyring,
     tenant: &TenantId,
     anchors: &Anchors,
-    progress: &mut dyn FnMut(u64),
+    progress: &mut dyn FnMut(u64) -> ControlFlow<()>,
 ) -> Result<Verdict> {
     let mut verifier = LogVerifier::new(tenant.as_str());
     let size = match stores.ledger.head(tenant) {
@@ -106,7 +109,11 @@ pub fn verify_log(
                 };
                 verifier.push_expecting(record.leaf, expected);
                 end = number + 1;
-                progress(end);
+                if progress(end).is_break() {
+                    let text = "the verification was broken off";
+                    failed = Some(Error::new(Kind::Unavailable, text));
+                    return ControlFlow::Break(());
+                }
             }
             Stored::Damaged { range, place } => {
                 end = range.end;
@@ -165,7 +172,7 @@ fn published(stores: &Stores, tenant: &TenantId) -> Result<Option<PublishedHead>
     let Some(row) = log_row(state, tenant)? else {
         return Ok(None);
     };
-    Ok(published_heads(state)?.remove(&row.slot))
+    published_at(state, row.slot)
 }
 
 /// Sequence numbers that are not empty, as a finding says them.

@@ -37,7 +37,10 @@ fn verdict(world: &World, name: &str) -> Verdict {
         values: true,
     };
     let (stores, keyring) = (world.stores(), world.keyring());
-    let verdict = verify_log(&stores, &keyring, &tenant(name), &anchors, &mut |_| {}).unwrap();
+    let verdict = verify_log(&stores, &keyring, &tenant(name), &anchors, &mut |_| {
+        ControlFlow::Continue(())
+    })
+    .unwrap();
     assert_eq!(verdict.integrity, [], "{name}");
     verdict
 }

@@ -55,7 +55,7 @@ fn assert_clean(world: &World, name: &str, records: u64) {
         &world.keyring(),
         &tenant(name),
         &anchors(),
-        &mut |_| {},
+        &mut |_| ControlFlow::Continue(()),
     );
     let verdict = verdict.unwrap();
     assert_eq!(verdict.integrity, vec![], "{name}");
@@ -268,7 +268,7 @@ fn an_export_verifies_alone_and_opens_to_what_was_sent() {
         &world.keyring(),
         &tenant("acme"),
         &anchors(),
-        &mut |_| {},
+        &mut |_| ControlFlow::Continue(()),
     );
     assert!(matches!(
         verdict.unwrap().anchored,
@@ -296,7 +296,10 @@ fn a_published_checkpoint_that_cannot_be_read_is_a_finding() {
     }
     let acme = tenant("acme");
     let (stores, keyring) = (world.stores(), world.keyring());
-    let verdict = verify_log(&stores, &keyring, &acme, &anchors(), &mut |_| {}).unwrap();
+    let verdict = verify_log(&stores, &keyring, &acme, &anchors(), &mut |_| {
+        ControlFlow::Continue(())
+    })
+    .unwrap();
     let kinds: Vec<_> = verdict.integrity.iter().map(|f| f.kind).collect();
     assert_eq!(
         kinds,

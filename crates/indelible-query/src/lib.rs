@@ -24,7 +24,7 @@ mod when;
 pub use ask::{Ask, Parsed};
 pub use cursor::{Asked, Cursor, CursorError};
 pub use error::QueryError;
-pub use page::{Damage, Lost, Page, Row, Seen, for_each, page};
+pub use page::{Damage, Lost, Page, PageLimit, Row, Seen, for_each, page};
 pub use parse::{DEPTH_MAX, TERMS_MAX, TEXT_BYTES_MAX, parse};
 pub use qualifier::{QUALIFIERS, Qualifier};
 pub use resolve::{Resolved, resolve};

@@ -2,8 +2,8 @@
 //!
 //! Nothing that the index says is believed but where to look. Hits that cannot be read, and records
 //! that the index could not read when it was made, are part of the answer as [`Damage`], never left
-//! out in silence. Memory is bounded by [`HITS_MAX`] leaves
-//! beside the rows of a page.
+//! out in silence. Memory is bounded by [`BODIES_MAX`] leaves beside the rows of a page, and by
+//! [`HITS_MAX`] leaves without pages.
 
 use std::collections::HashMap;
 use std::ops::{ControlFlow, Range};
@@ -16,8 +16,10 @@ use indelible_store::{
     terms,
 };
 
-/// The most hits asked for and read at a time.
+/// The most hits asked for at a time.
 const HITS_MAX: usize = 512;
+/// The most hits of a page whose bodies are read at a time.
+const BODIES_MAX: usize = 64;
 /// Records between two hits that are read over rather than starting another read.
 const GAP_RECORDS_MAX: u64 = 8;
 
@@ -67,6 +69,22 @@ pub struct Page {
     pub as_of: u64,
 }
 
+/// Where a page ends, though there is more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PageLimit {
+    /// With so many records (at least one).
+    pub records: usize,
+    /// With the record that brings the leaves and values to so many bytes.
+    pub bytes: usize,
+}
+
+impl From<usize> for PageLimit {
+    fn from(records: usize) -> Self {
+        let bytes = usize::MAX;
+        Self { records, bytes }
+    }
+}
+
 /// What [`for_each`] meets.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Seen {
@@ -76,7 +94,7 @@ pub enum Seen {
     Damaged(Damage),
 }
 
-/// The next page of at most `limit` records (at least one) after `after`.
+/// The next page after `after`, within `limit`: so many records, or a [`PageLimit`].
 ///
 /// # Errors
 /// Those of the index and of the ledger; damage is not an error but [`Page::damaged`].
@@ -85,36 +103,40 @@ pub fn page(
     ledger: &dyn Ledger,
     query: &Query,
     after: Option<&Place>,
-    limit: usize,
+    limit: impl Into<PageLimit>,
 ) -> Result<Page> {
-    let limit = limit.max(1);
-    let mut reading = Reading::start(index, ledger, query, after)?;
+    let limit = limit.into();
+    let records = limit.records.max(1);
+    let mut bytes = 0_usize;
+    let mut reading = Reading::start(index, ledger, query, after, (records, BODIES_MAX))?;
     let mut page = Page {
-        rows: Vec::with_capacity(limit.min(HITS_MAX)),
+        rows: Vec::with_capacity(records.min(HITS_MAX)),
         damaged: reading.unread()?,
         next: None,
         as_of: reading.as_of,
     };
-    let mut wanted = limit;
-    while let Some(batch) = reading.batch(wanted)? {
+    let is_full = |rows: &[Row], bytes| rows.len() == records || bytes >= limit.bytes;
+    while let Some(batch) = reading.batch()? {
         for seen in batch {
             match seen {
-                _ if page.rows.len() == limit => {
+                _ if is_full(&page.rows, bytes) => {
                     page.next = page.rows.last().map(|row| row.place.clone());
                     return Ok(page);
                 }
-                Seen::Row(row) => page.rows.push(row),
+                Seen::Row(row) => {
+                    bytes += row.bytes();
+                    page.rows.push(row);
+                }
                 Seen::Damaged(damage) if page.damaged.contains(&damage) => {}
                 Seen::Damaged(damage) => page.damaged.push(damage),
             }
         }
-        if page.rows.len() == limit {
+        if is_full(&page.rows, bytes) {
             // The last hit read, matching or not, so that the next page does not read it again.
-            page.next = reading.after.filter(|_| !reading.exhausted);
+            let ended = reading.is_at_end();
+            page.next = reading.after.filter(|_| !ended);
             return Ok(page);
         }
-        // Many hits that do not match: look at more at a time.
-        wanted = wanted.saturating_mul(2);
     }
     Ok(page)
 }
@@ -131,14 +153,15 @@ pub fn for_each(
     after: Option<&Place>,
     visit: &mut dyn FnMut(Seen) -> ControlFlow<()>,
 ) -> Result<u64> {
-    let mut reading = Reading::start(index, ledger, query, after)?;
+    let at_a_time = (HITS_MAX, HITS_MAX);
+    let mut reading = Reading::start(index, ledger, query, after, at_a_time)?;
     for damage in reading.unread()? {
         if visit(Seen::Damaged(damage)).is_break() {
             return Ok(reading.as_of);
         }
     }
     let mut last_damage = None;
-    while let Some(batch) = reading.batch(HITS_MAX)? {
+    while let Some(batch) = reading.batch()? {
         for seen in batch {
             if let Seen::Damaged(damage) = &seen {
                 if last_damage.as_ref() == Some(damage) {
@@ -160,8 +183,15 @@ struct Reading<'a> {
     ledger: &'a dyn Ledger,
     query: Query,
     as_of: u64,
+    /// The last hit whose body was read.
     after: Option<Place>,
+    /// Hits whose bodies are not read yet.
+    hits: std::vec::IntoIter<Place>,
+    /// Whether the index has no more.
     exhausted: bool,
+    /// How many hits are asked for next.
+    wanted: usize,
+    bodies_max: usize,
 }
 
 impl<'a> Reading<'a> {
@@ -170,6 +200,7 @@ impl<'a> Reading<'a> {
         ledger: &'a dyn Ledger,
         query: &Query,
         after: Option<&Place>,
+        (wanted, bodies_max): (usize, usize),
     ) -> Result<Self> {
         let as_of = match query.as_of {
             Some(mark) => mark,
@@ -185,7 +216,10 @@ impl<'a> Reading<'a> {
             query,
             as_of,
             after: after.cloned(),
+            hits: Vec::new().into_iter(),
             exhausted: false,
+            wanted,
+            bodies_max,
         })
     }
 
@@ -200,23 +234,42 @@ impl<'a> Reading<'a> {
         Ok(damage.collect())
     }
 
+    /// Whether there are no more hits to read.
+    fn is_at_end(&self) -> bool {
+        self.exhausted && self.hits.len() == 0
+    }
+
     /// What matches among the next hits, in order; `None` when there are no more.
-    fn batch(&mut self, wanted: usize) -> Result<Option<Vec<Seen>>> {
-        if self.exhausted {
+    fn batch(&mut self) -> Result<Option<Vec<Seen>>> {
+        if self.is_at_end() {
             return Ok(None);
         }
-        let limit = wanted.clamp(1, HITS_MAX);
-        let page = self.index.search(&self.query, self.after.as_ref(), limit)?;
-        self.exhausted = page.exhausted || page.hits.is_empty();
-        if let Some(last) = page.hits.last() {
+        if self.hits.len() == 0 {
+            let limit = self.wanted.clamp(1, HITS_MAX);
+            let page = self.index.search(&self.query, self.after.as_ref(), limit)?;
+            self.exhausted = page.exhausted || page.hits.is_empty();
+            self.hits = page.hits.into_iter();
+            // Many hits that do not match: look at more at a time.
+            self.wanted = self.wanted.saturating_mul(2);
+        }
+        let hits: Vec<_> = self.hits.by_ref().take(self.bodies_max).collect();
+        if let Some(last) = hits.last() {
             self.after = Some(last.clone());
         }
-        let mut bodies = Bodies::new(&self.query.expr, &page.hits);
-        for (tenant, range) in runs(&page.hits) {
+        let mut bodies = Bodies::new(&self.query.expr, &hits);
+        for (tenant, range) in runs(&hits) {
             self.ledger
                 .read(tenant, range, &mut |stored| bodies.meet(tenant, stored))?;
         }
         Ok(Some(bodies.finish()))
+    }
+}
+
+impl Row {
+    /// What it takes of a page's bytes.
+    fn bytes(&self) -> usize {
+        let values: usize = self.sealed.iter().map(|value| value.row.len()).sum();
+        self.leaf.len() + values
     }
 }
 

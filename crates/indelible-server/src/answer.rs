@@ -45,9 +45,13 @@ pub(crate) fn refuse(kind: ProblemKind, detail: impl Into<String>) -> Refusal {
 
 /// JSON with this status.
 pub(crate) fn json<T: Serialize>(status: StatusCode, value: &T) -> Answer {
-    let body = serde_json::to_vec(value)
-        .map_err(|error| refuse(ProblemKind::Internal, format!("the answer: {error}")))?;
-    Ok(typed(status, JSON, body))
+    Ok(typed(status, JSON, written(value)?))
+}
+
+/// A value as JSON.
+pub(crate) fn written<T: Serialize>(value: &T) -> Result<Vec<u8>, Refusal> {
+    serde_json::to_vec(value)
+        .map_err(|error| refuse(ProblemKind::Internal, format!("the answer: {error}")))
 }
 
 /// Bytes with a content type.

@@ -14,7 +14,7 @@ use indelible_store::{Index, Result};
 use tokio::sync::Semaphore;
 
 use crate::access::{Access, Principal};
-use crate::body::Budget;
+use crate::budget::Memory;
 use crate::feed::Feed;
 use crate::intake::Intake;
 use crate::list::CursorKey;
@@ -54,7 +54,7 @@ pub(crate) struct App {
     pub(crate) access: Access,
     pub(crate) feed: Feed,
     pub(crate) intake: Intake,
-    pub(crate) budget: Budget,
+    pub(crate) memory: Memory,
     pub(crate) batches: Arc<Semaphore>,
     pub(crate) reads: Arc<Semaphore>,
     pub(crate) cursor_key: CursorKey,
@@ -80,7 +80,7 @@ impl App {
             cursor_key,
             intake,
             feed,
-            budget: Budget::new(settings.in_flight_bytes_max, Arc::clone(&metrics)),
+            memory: Memory::new(&settings, &metrics),
             batches: Arc::new(Semaphore::new(settings.batches_max)),
             reads: Arc::new(Semaphore::new(settings.reads_max)),
             metrics,

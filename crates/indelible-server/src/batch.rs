@@ -1,8 +1,9 @@
 //! `POST /v1/events:batch`: split, submitted in slices while it is read, one result per event.
 //!
 //! Nothing is submitted before the whole body was seen to be within its limits and to be
-//! splittable, so that a 4xx of the batch means that none of it is in the log. A body that is large
-//! when decompressed is therefore decompressed twice rather than kept.
+//! splittable, and before there is room for the answer, so that a 4xx of the batch means that none
+//! of it is in the log. A body that is large when decompressed is therefore decompressed twice
+//! rather than kept.
 
 use std::sync::Arc;
 
@@ -10,17 +11,19 @@ use axum::extract::rejection::QueryRejection;
 use axum::extract::{Extension, Query, Request, State};
 use axum::http::{HeaderMap, StatusCode};
 use indelible_api::limits::{BATCH_EVENTS_MAX, BODY_BYTES_MAX, DECODED_BYTES_MAX};
-use indelible_api::{BatchWriter, ItemResult, JSON, NDJSON, Problem, ProblemKind};
+use indelible_api::{JSON, NDJSON, Problem, ProblemKind};
 use indelible_event::ids::TenantId;
-use indelible_log::{Admission, Outcome, Submission};
+use indelible_log::{Admission, Submission};
+use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio::sync::oneshot;
 
 use crate::access::Principal;
-use crate::answer::{Answer, Refusal, of_outcome, refuse, typed};
+use crate::answer::{Answer, Refusal, refuse, typed};
 use crate::app::App;
-use crate::body::{Read, content_type, read};
+use crate::body::{content_type, read};
 use crate::decode::{self, Encoding, is_over_limit};
 use crate::guard::{Needs, allow};
+use crate::results::{Results, Room, Told, results};
 use crate::split::{Form, Piece, SplitError, split};
 use crate::submit::{Addressing, Target, whose};
 
@@ -46,27 +49,34 @@ pub(crate) async fn batch(
         body,
         &parts.headers,
         BODY_BYTES_MAX,
-        &app.budget,
+        &app.memory,
         &app.settings,
     )
     .await?;
     if read.encoding != Encoding::Identity {
-        app.budget.grow(&mut read.granted, KEPT_BYTES_MAX)?;
+        read.granted.grow(KEPT_BYTES_MAX)?;
     }
     let stopping = || refuse(ProblemKind::Unavailable, "the server is stopping");
     let turn = Arc::clone(&app.batches)
         .acquire_owned()
         .await
         .map_err(|_| stopping())?;
-    let reading = tokio::task::spawn_blocking(move || {
-        let sent = submit(&app, &principal, named, form, &read);
-        drop((turn, read.bytes));
-        sent.map(|sent| (sent, read.granted))
+    let counting = tokio::task::spawn_blocking(move || {
+        let body = Body::decoded(read.bytes, read.encoding, form)?;
+        Ok::<_, Refusal>((body.count()?, body))
     });
-    let (sent, granted) = reading.await.map_err(|_| stopping())??;
-    let body = results(sent).await?;
-    drop(granted);
-    Ok(typed(StatusCode::OK, JSON, body))
+    let (count, body) = counting.await.map_err(|_| stopping())??;
+    let room = Room::new(&app.memory.requests, count)?;
+    let (sender, receiver) = unbounded_channel();
+    let (granted, kept) = (read.granted, Arc::clone(&room));
+    let submitting = tokio::task::spawn_blocking(move || {
+        let sent = submit(&app, &principal, named, &body, (kept, sender));
+        drop((body, granted, turn));
+        sent
+    });
+    let answer = results(receiver, count).await?;
+    submitting.await.map_err(|_| stopping())??;
+    Ok(typed(StatusCode::OK, JSON, room.keep(answer)))
 }
 
 fn form(headers: &HeaderMap) -> Result<Form, Refusal> {
@@ -80,57 +90,73 @@ fn form(headers: &HeaderMap) -> Result<Form, Refusal> {
     }
 }
 
-/// What was sent to the log, in the order of the batch.
-#[derive(Default)]
-struct Sent {
-    /// The problem of an event that was not submitted, or `None` for the next outcome.
-    places: Vec<Option<Box<Problem>>>,
-    outcomes: Vec<oneshot::Receiver<Vec<Outcome>>>,
+/// A body that was read, decompressed when that is not much.
+struct Body {
+    bytes: Vec<u8>,
+    encoding: Encoding,
+    form: Form,
+}
+
+impl Body {
+    fn decoded(bytes: Vec<u8>, encoding: Encoding, form: Form) -> Result<Self, Refusal> {
+        let kept = match encoding {
+            Encoding::Identity => None,
+            _ => decode::whole(&bytes, encoding, KEPT_BYTES_MAX)
+                .map_err(|error| unsplit(&SplitError::Read(error)))?,
+        };
+        let (bytes, encoding) = match kept {
+            Some(kept) => (kept, Encoding::Identity),
+            None => (bytes, encoding),
+        };
+        Ok(Self {
+            bytes,
+            encoding,
+            form,
+        })
+    }
+
+    fn pieces(&self, visit: &mut dyn FnMut(Piece<'_>) -> bool) -> Result<(), Refusal> {
+        let reader = decode::reader(&self.bytes, self.encoding).map_err(SplitError::Read);
+        reader
+            .and_then(|mut reader| split(reader.as_mut(), self.form, visit))
+            .map_err(|error| unsplit(&error))
+    }
+
+    /// How many events there are; refuses what cannot be taken as a whole.
+    fn count(&self) -> Result<usize, Refusal> {
+        let mut count = 0_usize;
+        self.pieces(&mut |_| {
+            count += 1;
+            count <= BATCH_EVENTS_MAX
+        })?;
+        Ok(count)
+    }
 }
 
 fn submit(
     app: &App,
     principal: &Principal,
     named: Option<TenantId>,
-    form: Form,
-    read: &Read,
-) -> Result<Sent, Refusal> {
-    let (bytes, encoding) = (read.bytes.as_slice(), read.encoding);
-    let kept = match encoding {
-        Encoding::Identity => None,
-        _ => decode::whole(bytes, encoding, KEPT_BYTES_MAX)
-            .map_err(|error| unsplit(&SplitError::Read(error)))?,
-    };
-    let (bytes, encoding) = match &kept {
-        Some(kept) => (kept.as_slice(), Encoding::Identity),
-        None => (bytes, encoding),
-    };
-    let pieces = |visit: &mut dyn FnMut(Piece<'_>) -> bool| {
-        let mut reader = decode::reader(bytes, encoding)?;
-        split(reader.as_mut(), form, visit)
-    };
-    let mut count = 0_usize;
-    let counted = pieces(&mut |_| {
-        count += 1;
-        count <= BATCH_EVENTS_MAX
-    });
-    counted.map_err(|error| unsplit(&error))?;
+    body: &Body,
+    (room, results): (Arc<Room>, UnboundedSender<Results>),
+) -> Result<(), Refusal> {
     let mut slices = Slices {
         app,
         addressing: Addressing::new(app, principal, named),
         admission: app.admission(principal),
         slice: Vec::new(),
         slice_bytes: 0,
-        sent: Sent::default(),
+        places: Vec::new(),
+        room,
+        results,
     };
-    let sent = pieces(&mut |piece| {
+    // The same bytes were split once already.
+    body.pieces(&mut |piece| {
         slices.take(piece);
         true
-    });
-    // The same bytes were split once already.
-    sent.map_err(|error| unsplit(&error))?;
+    })?;
     slices.flush();
-    Ok(slices.sent)
+    Ok(())
 }
 
 /// Why a batch cannot be taken as a whole; nothing of it was submitted.
@@ -158,23 +184,31 @@ struct Slices<'a> {
     admission: Arc<Admission>,
     slice: Vec<Submission>,
     slice_bytes: usize,
-    sent: Sent,
+    /// What is told of an event that is not in the slice; `None` for the next of those that are.
+    places: Vec<Option<Told>>,
+    room: Arc<Room>,
+    results: UnboundedSender<Results>,
 }
 
 impl Slices<'_> {
     fn take(&mut self, piece: Piece<'_>) {
-        let event = match piece {
-            Piece::Event(event) => event,
+        let place = match piece {
+            Piece::Event(event) => self.add(event).err(),
             Piece::TooLong => {
                 let max = indelible_event::limits::EVENT_RAW_BYTES_MAX;
                 let text = format!("an event may have {max} bytes");
-                return self.refuse(Box::new(Problem::new(ProblemKind::TooLarge, text)));
+                Some(Box::new(Problem::new(ProblemKind::TooLarge, text)))
             }
         };
-        let tenant = match self.addressing.tenant(event) {
-            Ok(tenant) => tenant,
-            Err(problem) => return self.refuse(problem),
-        };
+        let told = place.map(|problem| self.room.problem(&problem));
+        self.places.push(told);
+        if self.places.len() >= SLICE_EVENTS || self.slice_bytes >= SLICE_BYTES {
+            self.flush();
+        }
+    }
+
+    fn add(&mut self, event: &[u8]) -> Result<(), Box<Problem>> {
+        let tenant = self.addressing.tenant(event)?;
         self.slice_bytes += event.len();
         self.slice.push(Submission {
             tenant,
@@ -182,46 +216,28 @@ impl Slices<'_> {
             admission: Arc::clone(&self.admission),
             stream: None,
         });
-        self.sent.places.push(None);
-        if self.slice.len() >= SLICE_EVENTS || self.slice_bytes >= SLICE_BYTES {
-            self.flush();
-        }
-    }
-
-    fn refuse(&mut self, problem: Box<Problem>) {
-        self.sent.places.push(Some(problem));
+        Ok(())
     }
 
     /// Waits while the log's queue is full: this is where a batch feels the disk.
     fn flush(&mut self) {
         self.slice_bytes = 0;
         let slice = std::mem::take(&mut self.slice);
-        if !slice.is_empty() {
-            self.sent.outcomes.push(self.app.feed.submit_async(slice));
+        let places = std::mem::take(&mut self.places);
+        if places.is_empty() {
+            return;
         }
+        let (sender, told) = oneshot::channel();
+        // Whoever asked may have gone; the events are committed all the same.
+        let _ = self.results.send(Results { places, told });
+        if slice.is_empty() {
+            let _ = sender.send(Vec::new());
+            return;
+        }
+        let room = Arc::clone(&self.room);
+        self.app.feed.submit_then(slice, move |outcomes| {
+            let told = outcomes.into_iter().map(|outcome| room.outcome(outcome));
+            let _ = sender.send(told.collect());
+        });
     }
-}
-
-/// The answer's body, written result by result.
-async fn results(sent: Sent) -> Result<Vec<u8>, Refusal> {
-    let mut outcomes = Vec::with_capacity(sent.places.len());
-    for slice in sent.outcomes {
-        let lost = |_| refuse(ProblemKind::Unavailable, "the server is stopping");
-        outcomes.extend(slice.await.map_err(lost)?);
-    }
-    let mut outcomes = outcomes.into_iter();
-    let mut response = BatchWriter::new(sent.places.len());
-    for place in sent.places {
-        let (status, result) = if let Some(problem) = place {
-            (problem.status, ItemResult::Problem(problem))
-        } else {
-            let lost = || {
-                let text = "it is not known what became of this event";
-                refuse(ProblemKind::Unavailable, text)
-            };
-            of_outcome(outcomes.next().ok_or_else(lost)?)
-        };
-        response.push(status, &result);
-    }
-    Ok(response.finish())
 }

@@ -1,81 +1,23 @@
 //! Bodies: read within a limit of bytes, of time, and of the memory all requests share.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::{HeaderMap, header};
 use http_body_util::BodyExt;
 use indelible_api::{JSON, ProblemKind};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::answer::{Refusal, refuse};
+use crate::budget::{Granted, Memory, UNIT_BYTES};
 use crate::decode::Encoding;
-use crate::metrics::Metrics;
 use crate::settings::Settings;
 
-/// What the budget counts in, bytes.
-const UNIT_BYTES: usize = 1 << 10;
 /// What of a refused body is read on and thrown away, and for how long.
 const DRAINED_BYTES_MAX: usize = 8 << 20;
 const DRAIN_TIME: Duration = Duration::from_millis(300);
-
-/// The memory that requests in flight share; what is kept is counted before it is kept.
-#[derive(Clone)]
-pub(crate) struct Budget {
-    units: Arc<Semaphore>,
-    metrics: Arc<Metrics>,
-}
-
-/// Bytes that were granted; given back when it is dropped.
-pub(crate) struct Granted {
-    permit: Option<OwnedSemaphorePermit>,
-    bytes: usize,
-    metrics: Arc<Metrics>,
-}
-
-impl Budget {
-    pub(crate) fn new(bytes: usize, metrics: Arc<Metrics>) -> Self {
-        let units = (bytes / UNIT_BYTES).clamp(1, Semaphore::MAX_PERMITS);
-        Self {
-            units: Arc::new(Semaphore::new(units)),
-            metrics,
-        }
-    }
-
-    fn empty(&self) -> Granted {
-        Granted {
-            permit: None,
-            bytes: 0,
-            metrics: Arc::clone(&self.metrics),
-        }
-    }
-
-    /// Grows what was granted by so many bytes, or refuses: waiting would keep what is there
-    /// already.
-    pub(crate) fn grow(&self, granted: &mut Granted, bytes: usize) -> Result<(), Refusal> {
-        let units = u32::try_from(bytes.div_ceil(UNIT_BYTES)).unwrap_or(u32::MAX);
-        let Ok(permit) = Arc::clone(&self.units).try_acquire_many_owned(units) else {
-            self.metrics.overloaded();
-            let text = "the requests in flight take all the memory there is for them";
-            return Err(refuse(ProblemKind::Overloaded, text));
-        };
-        match &mut granted.permit {
-            Some(all) => all.merge(permit),
-            none => *none = Some(permit),
-        }
-        granted.bytes += bytes;
-        self.metrics.in_flight_bytes(bytes, true);
-        Ok(())
-    }
-}
-
-impl Drop for Granted {
-    fn drop(&mut self) {
-        self.metrics.in_flight_bytes(self.bytes, false);
-    }
-}
+/// How often it is asked whether a body may still pause.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
 
 /// A body that was read, and the memory it is counted as.
 pub(crate) struct Read {
@@ -89,7 +31,7 @@ pub(crate) async fn read(
     body: Body,
     headers: &HeaderMap,
     max: usize,
-    budget: &Budget,
+    memory: &Memory,
     settings: &Settings,
 ) -> Result<Read, Refusal> {
     let encoding = encoding(headers)?;
@@ -100,12 +42,12 @@ pub(crate) async fn read(
         return Err(too_large(max));
     }
     let mut body = body;
-    let mut granted = budget.empty();
+    let mut granted = memory.requests.empty();
     let mut bytes = Vec::new();
     let collected = collect(
         &mut body,
         max,
-        (budget, settings),
+        (memory, settings),
         (&mut bytes, &mut granted),
     )
     .await;
@@ -124,22 +66,22 @@ pub(crate) async fn read(
 async fn collect(
     body: &mut Body,
     max: usize,
-    (budget, settings): (&Budget, &Settings),
+    (memory, settings): (&Memory, &Settings),
     (bytes, granted): (&mut Vec<u8>, &mut Granted),
 ) -> Result<(), Refusal> {
     let until = Instant::now() + settings.body_timeout;
     loop {
-        let left = until.saturating_duration_since(Instant::now());
-        let Some(frame) = next(body, left.min(settings.pause_timeout)).await? else {
+        let pause = || memory.pause(settings.pause_timeout);
+        let Some(frame) = next(body, until, pause).await? else {
             return Ok(());
         };
         if bytes.len() + frame.len() > max {
             return Err(too_large(max));
         }
-        let needed = (bytes.len() + frame.len()).saturating_sub(granted.bytes);
+        let needed = (bytes.len() + frame.len()).saturating_sub(granted.bytes());
         if needed > 0 {
             // Steps of a whole unit, so that a body in small pieces is not counted as a large one.
-            budget.grow(granted, needed.next_multiple_of(UNIT_BYTES))?;
+            granted.grow(needed.next_multiple_of(UNIT_BYTES))?;
         }
         bytes.extend_from_slice(&frame);
     }
@@ -167,9 +109,18 @@ async fn drain(body: &mut Body) {
     let _ = timeout(DRAIN_TIME, reading).await;
 }
 
-async fn next(body: &mut Body, wait: Duration) -> Result<Option<axum::body::Bytes>, Refusal> {
+/// The next bytes: before `until`, and before a pause that is too long, which is asked for again
+/// and again.
+async fn next(
+    body: &mut Body,
+    until: Instant,
+    pause: impl Fn() -> Duration,
+) -> Result<Option<axum::body::Bytes>, Refusal> {
+    let began = Instant::now();
     loop {
-        let frame = match timeout(wait, body.frame()).await {
+        let end = until.min(began + pause());
+        let frame = match timeout_at(end.min(Instant::now() + LOOK_EVERY), body.frame()).await {
+            Err(_) if Instant::now() < end => continue,
             Err(_) => {
                 let text = "the body paused too long, or took too long as a whole";
                 return Err(refuse(ProblemKind::Timeout, text));

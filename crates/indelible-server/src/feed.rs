@@ -6,7 +6,6 @@ use std::time::Duration;
 use indelible_log::publish::Published;
 use indelible_log::{Env, Log, Outcome, Submission};
 use indelible_store::{Error, Kind, Result};
-use tokio::sync::oneshot;
 
 use crate::metrics::Metrics;
 
@@ -65,14 +64,6 @@ impl Feed {
             metrics.settled(&outcomes, env.clock.now());
             then(outcomes);
         });
-    }
-
-    /// As [`Feed::submit_then`], for somebody who awaits.
-    pub(crate) fn submit_async(&self, batch: Vec<Submission>) -> oneshot::Receiver<Vec<Outcome>> {
-        let (sender, receiver) = oneshot::channel();
-        // Whoever asked may have gone; the events are committed all the same.
-        self.submit_then(batch, move |outcomes| drop(sender.send(outcomes)));
-        receiver
     }
 
     /// Submits events and waits for their outcomes.

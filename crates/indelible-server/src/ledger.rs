@@ -1,6 +1,5 @@
 //! `GET /v1/checkpoints`, `GET /v1/tenants`, `POST /v1/tenants`.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::extract::rejection::QueryRejection;
@@ -8,50 +7,90 @@ use axum::extract::{Extension, Query, Request, State};
 use axum::http::StatusCode;
 use indelible_api::limits::SMALL_BODY_BYTES_MAX;
 use indelible_api::{
-    Checkpoints, CreateTenant, ProblemKind, RegistryCheckpoint, Tenant, TenantCheckpoint, Tenants,
+    Checkpoints, CreateTenant, Integrity, JSON, ProblemKind, RegistryCheckpoint, Tenant,
+    TenantCheckpoint, Tenants,
 };
 use indelible_event::ids::TenantId;
-use indelible_log::registry::{PublishedHead, log_row, published_heads, registry_head};
+use indelible_log::registry::{PublishedHead, log_row, published_at, registry_head};
+
+use serde::Deserialize;
 
 use crate::access::Principal;
-use crate::answer::{Answer, Refusal, json, refuse};
+use crate::answer::{Answer, Refusal, json, refuse, typed, written};
 use crate::app::App;
 use crate::body::{must_be_json, read};
 use crate::guard::{Needs, allow};
+use crate::list::page_limit;
 use crate::read::blocking;
-use crate::submit::{Target, no_tenant, tenant_named, whose};
+use crate::submit::{bad_query, no_tenant, tenant_named};
+
+/// Which checkpoints are asked for.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct WhichHeads {
+    tenant: Option<String>,
+    limit: Option<usize>,
+    cursor: Option<String>,
+}
 
 /// The newest signed checkpoints.
 pub(crate) async fn checkpoints(
     State(app): State<Arc<App>>,
     principal: Option<Extension<Principal>>,
-    query: Result<Query<Target>, QueryRejection>,
+    query: Result<Query<WhichHeads>, QueryRejection>,
 ) -> Answer {
     let principal = allow(principal.as_deref(), Needs::Audit)?.clone();
-    let named = whose(query)?;
-    let checkpoints = blocking(&app, move |app| {
-        if let Some(tenant) = &named
-            && (!principal.may_see(tenant) || !app.has_tenant(tenant)?)
-        {
-            return Err(no_tenant(tenant).into());
-        }
-        let state = app.stores.state.as_ref();
-        let head = registry_head(state)?;
+    let Query(which) = query.map_err(|error| bad_query(&error))?;
+    let body = blocking(&app, move |app| {
+        let tenants = match which.tenant.as_deref().map(tenant_named).transpose()? {
+            None => app.visible(&principal)?,
+            Some(tenant) if principal.may_see(&tenant) && app.has_tenant(&tenant)? => vec![tenant],
+            Some(tenant) => return Err(no_tenant(&tenant).into()),
+        };
+        let (tenants, next_cursor) = paged(tenants, which.limit, which.cursor.as_deref())?;
+        let head = registry_head(app.stores.state.as_ref())?;
         let registry = (head.size > 0).then_some(RegistryCheckpoint {
             size: head.size,
             snapshot: head.line,
             checkpoint: head.checkpoint,
         });
-        let heads = published_heads(state)?.into_values();
-        let tenants = heads
-            .filter(|head| principal.may_see(&head.tenant))
-            .filter(|head| named.as_ref().is_none_or(|named| head.tenant == *named));
-        Ok(Checkpoints {
+        let heads = tenants.iter().map(|tenant| published(app, tenant));
+        let heads: Vec<_> = heads.collect::<Result<_, _>>()?;
+        app.memory.lists.keep(written(&Checkpoints {
             registry,
-            tenants: tenants.map(checkpoint).collect(),
-        })
+            tenants: heads.into_iter().flatten().map(checkpoint).collect(),
+            next_cursor,
+        })?)
     });
-    json(StatusCode::OK, &checkpoints.await?)
+    Ok(typed(StatusCode::OK, JSON, body.await?))
+}
+
+/// The tenants of one page, which are given by name, and the cursor of the next: the last name.
+fn paged(
+    mut tenants: Vec<TenantId>,
+    limit: Option<usize>,
+    cursor: Option<&str>,
+) -> Result<(Vec<TenantId>, Option<String>), Refusal> {
+    let limit = page_limit(limit)?;
+    if let Some(cursor) = cursor {
+        let after = TenantId::parse(cursor).map_err(|_| {
+            let text = "this is not a cursor of this list";
+            refuse(ProblemKind::BadCursor, text)
+        })?;
+        tenants.retain(|tenant| *tenant > after);
+    }
+    let more = tenants.len() > limit;
+    tenants.truncate(limit);
+    let last = tenants.last().filter(|_| more).map(ToString::to_string);
+    Ok((tenants, last))
+}
+
+fn published(app: &App, tenant: &TenantId) -> Result<Option<PublishedHead>, Refusal> {
+    let state = app.stores.state.as_ref();
+    let Some(row) = log_row(state, tenant)? else {
+        return Ok(None);
+    };
+    Ok(published_at(state, row.slot)?)
 }
 
 fn checkpoint(head: PublishedHead) -> TenantCheckpoint {
@@ -64,36 +103,47 @@ fn checkpoint(head: PublishedHead) -> TenantCheckpoint {
     }
 }
 
+/// Which tenants are asked for.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct WhichTenants {
+    limit: Option<usize>,
+    cursor: Option<String>,
+    integrity: Option<Integrity>,
+}
+
 /// The tenants and the two verdicts on each.
 pub(crate) async fn tenants(
     State(app): State<Arc<App>>,
     principal: Option<Extension<Principal>>,
+    query: Result<Query<WhichTenants>, QueryRejection>,
 ) -> Answer {
     let principal = allow(principal.as_deref(), Needs::Read)?.clone();
-    let tenants = blocking(&app, move |app| {
-        let published = published_by_log(app)?;
-        let tenants = app.visible(&principal)?;
-        let tenants = tenants.iter().map(|tenant| one(app, tenant, &published));
-        Ok(Tenants {
+    let Query(which) = query.map_err(|error| bad_query(&error))?;
+    let body = blocking(&app, move |app| {
+        let mut tenants = app.visible(&principal)?;
+        let logs = app.verdicts.count(&tenants);
+        if let Some(wanted) = which.integrity {
+            app.verdicts.retain(&mut tenants, wanted);
+        }
+        let (tenants, next_cursor) = paged(tenants, which.limit, which.cursor.as_deref())?;
+        let tenants = tenants.iter().map(|tenant| one(app, tenant));
+        app.memory.lists.keep(written(&Tenants {
             tenants: tenants.collect::<Result<_, _>>()?,
-        })
+            next_cursor,
+            logs,
+        })?)
     });
-    json(StatusCode::OK, &tenants.await?)
+    Ok(typed(StatusCode::OK, JSON, body.await?))
 }
 
-fn published_by_log(app: &App) -> Result<BTreeMap<String, u64>, Refusal> {
-    let heads = published_heads(app.stores.state.as_ref())?.into_values();
-    Ok(heads.map(|head| (head.log_id, head.size)).collect())
-}
-
-fn one(app: &App, tenant: &TenantId, published: &BTreeMap<String, u64>) -> Result<Tenant, Refusal> {
+fn one(app: &App, tenant: &TenantId) -> Result<Tenant, Refusal> {
     // A log whose tree is damaged has no head; it is listed all the same.
     let head = app.stores.ledger.head(tenant).ok().flatten();
     let log_id = log_row(app.stores.state.as_ref(), tenant)?.map(|row| row.log_id);
-    let size = log_id.as_ref().and_then(|id| published.get(id));
     Ok(Tenant {
         tenant_id: tenant.to_string(),
-        published: size.copied().unwrap_or(0),
+        published: published(app, tenant)?.map_or(0, |head| head.size),
         log_id,
         records: head.as_ref().map(|head| head.frontier.size()),
         last_ingested_at: head.map(|head| head.last_ingested_at.to_rfc3339()),
@@ -122,7 +172,7 @@ pub(crate) async fn create(
         } else {
             StatusCode::CREATED
         };
-        Ok((status, one(app, &tenant, &published_by_log(app)?)?))
+        Ok((status, one(app, &tenant)?))
     })
     .await?;
     json(status, &tenant)
@@ -139,7 +189,7 @@ pub(crate) async fn small<T: serde::de::DeserializeOwned>(
         body,
         &parts.headers,
         SMALL_BODY_BYTES_MAX,
-        &app.budget,
+        &app.memory,
         &app.settings,
     )
     .await?;

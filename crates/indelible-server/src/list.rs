@@ -15,18 +15,20 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hmac::{Hmac, KeyInit, Mac};
 use indelible_api::limits::{
-    CURSOR_BYTES_MAX, PAGE_RECORDS_DEFAULT, PAGE_RECORDS_MAX, QUERY_BYTES_MAX,
+    CURSOR_BYTES_MAX, PAGE_BYTES_MAX, PAGE_RECORDS_DEFAULT, PAGE_RECORDS_MAX, QUERY_BYTES_MAX,
 };
-use indelible_api::{NDJSON, Problem, ProblemKind, RecordList, Unreadable};
+use indelible_api::{JSON, NDJSON, Problem, ProblemKind, RecordList, Unreadable};
 use indelible_event::ids::TenantId;
 use indelible_log::Env;
-use indelible_query::{Asked, Cursor, Damage, ParseContext, Parsed, page, parse, resolve};
+use indelible_query::{
+    Asked, Cursor, Damage, PageLimit, ParseContext, Parsed, page, parse, resolve,
+};
 use indelible_store::{Change, Direction, Error, Kind, Order, State as StateStore};
 use serde::Deserialize;
 use sha2::Sha256;
 
 use crate::access::Principal;
-use crate::answer::{Answer, Refusal, json, refuse, typed};
+use crate::answer::{Answer, Refusal, refuse, typed, written};
 use crate::app::App;
 use crate::guard::{Needs, allow};
 use crate::read::blocking;
@@ -158,31 +160,39 @@ pub(crate) async fn list(
         .get(header::ACCEPT)
         .and_then(|value| value.to_str().ok())
         .is_some_and(|text| text.contains(NDJSON) || text.contains("application/ndjson"));
-    let list = blocking(&app, move |app| find(app, &principal, &wanted)).await?;
-    if lines {
-        ndjson(&list)
-    } else {
-        json(StatusCode::OK, &list)
-    }
-}
-
-/// One record per line; the cursor goes into a header.
-fn ndjson(list: &RecordList) -> Answer {
-    let mut body = Vec::new();
-    for record in &list.records {
-        serde_json::to_writer(&mut body, record)
-            .map_err(|error| refuse(ProblemKind::Internal, format!("the answer: {error}")))?;
-        body.push(b'\n');
+    // Written where it is read, so that no more lists are kept than are read at a time.
+    let (body, cursor) = blocking(&app, move |app| {
+        let list = find(app, &principal, &wanted)?;
+        let body = if lines {
+            ndjson(&list)?
+        } else {
+            written(&list)?
+        };
+        Ok((app.memory.lists.keep(body)?, list.next_cursor))
+    })
+    .await?;
+    if !lines {
+        return Ok(typed(StatusCode::OK, JSON, body));
     }
     let mut response: Response<Body> = typed(StatusCode::OK, NDJSON, body);
-    if let Some(cursor) = &list.next_cursor
-        && let Ok(value) = HeaderValue::from_str(cursor)
+    if let Some(cursor) = cursor
+        && let Ok(value) = HeaderValue::from_str(&cursor)
     {
         response
             .headers_mut()
             .insert(HeaderName::from_static(NEXT_CURSOR), value);
     }
     Ok(response)
+}
+
+/// One record per line.
+fn ndjson(list: &RecordList) -> Result<Vec<u8>, Refusal> {
+    let mut body = Vec::new();
+    for record in &list.records {
+        body.extend(written(record)?);
+        body.push(b'\n');
+    }
+    Ok(body)
 }
 
 /// Waits until the record of a receipt is there: read your own writes, on whichever server.
@@ -208,11 +218,7 @@ fn find(app: &App, principal: &Principal, wanted: &Wanted) -> Result<RecordList,
         .as_deref()
         .map(|text| app.cursor_key.open(text))
         .transpose()?;
-    let limit = wanted.limit.unwrap_or(PAGE_RECORDS_DEFAULT);
-    if !(1..=PAGE_RECORDS_MAX).contains(&limit) {
-        let text = format!("the limit must be from 1 to {PAGE_RECORDS_MAX}");
-        return Err(refuse(ProblemKind::BadRequest, text));
-    }
+    let limit = page_limit(wanted.limit)?;
     let now = cursor
         .as_ref()
         .map_or_else(|| app.env.clock.now(), |cursor| cursor.now);
@@ -239,11 +245,14 @@ fn find(app: &App, principal: &Principal, wanted: &Wanted) -> Result<RecordList,
         app.stores.ledger.as_ref(),
         &query,
         place.as_ref(),
-        limit,
+        PageLimit {
+            records: limit,
+            bytes: PAGE_BYTES_MAX,
+        },
     )?;
     let records = page
         .rows
-        .iter()
+        .into_iter()
         .map(|row| record(&app.keyring, &row.place.tenant, &row.leaf, &row.sealed));
     let next = page
         .next
@@ -259,6 +268,16 @@ fn find(app: &App, principal: &Principal, wanted: &Wanted) -> Result<RecordList,
             .map(ToString::to_string)
             .collect(),
     })
+}
+
+/// What a page has at most.
+pub(crate) fn page_limit(asked: Option<usize>) -> Result<usize, Refusal> {
+    let limit = asked.unwrap_or(PAGE_RECORDS_DEFAULT);
+    if (1..=PAGE_RECORDS_MAX).contains(&limit) {
+        return Ok(limit);
+    }
+    let text = format!("the limit must be from 1 to {PAGE_RECORDS_MAX}");
+    Err(refuse(ProblemKind::BadRequest, text))
 }
 
 /// The logs to look in: without a name, those of the tenants and not the ledger's own.

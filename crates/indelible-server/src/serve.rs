@@ -9,6 +9,7 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
 use hyper::server::conn::http1;
+use hyper::service::{Service as _, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
@@ -21,6 +22,7 @@ use crate::app::{App, Parts};
 use crate::feed::Feed;
 use crate::router::router;
 use crate::settings::Settings;
+use crate::stream::{Head, Patient};
 use crate::{publisher, verifier};
 
 const WORKERS: usize = 2;
@@ -179,7 +181,7 @@ async fn accept(app: &Arc<App>, listener: TcpListener, stop: &Stop) -> Result<()
     let listener = tokio::net::TcpListener::from_std(listener).map_err(io)?;
     let graceful = GracefulShutdown::new();
     let places = Arc::new(Semaphore::new(app.settings.connections_max));
-    let service = TowerToHyperService::new(router(app));
+    let routes = TowerToHyperService::new(router(app));
     loop {
         let stream = tokio::select! {
             () = stop.stopped() => break,
@@ -199,11 +201,20 @@ async fn accept(app: &Arc<App>, listener: TcpListener, stop: &Stop) -> Result<()
         };
         // Answers are small and waited for.
         let _ = stream.set_nodelay(true);
-        let io = TokioIo::new(crate::stream::Patient::new(
-            stream,
-            app.settings.write_timeout,
-        ));
-        let connection = builder(&app.settings).serve_connection(io, service.clone());
+        let head = Head::default();
+        let io = Patient::new(stream, &app.settings, head.clone(), app.memory.clone());
+        let routes = routes.clone();
+        let service = service_fn(move |request| {
+            let head = head.clone();
+            head.ended();
+            let answer = routes.call(request);
+            async move {
+                let answer = answer.await;
+                head.begins();
+                answer
+            }
+        });
+        let connection = builder(&app.settings).serve_connection(TokioIo::new(io), service);
         let connection = graceful.watch(connection);
         let app = Arc::clone(app);
         tokio::spawn(async move {

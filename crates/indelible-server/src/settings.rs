@@ -7,8 +7,14 @@ use std::time::Duration;
 pub struct Settings {
     /// Connections at a time; one more is told so and closed.
     pub connections_max: usize,
-    /// Bytes of requests in flight; beyond it a request is answered 503.
+    /// Bytes of requests in flight, and of the answers to batches; beyond it a request is answered
+    /// 503.
     pub in_flight_bytes_max: usize,
+    /// Bytes of lists on their way to who asked for them; beyond it a list is answered 503.
+    pub lists_bytes_max: usize,
+    /// Bytes of request heads that are longer than usual; beyond it a connection with one is cut
+    /// off.
+    pub heads_bytes_max: usize,
     /// Batches that are read at a time; others wait with their bytes counted.
     pub batches_max: usize,
     /// Searches and reads at a time; others wait.
@@ -23,6 +29,8 @@ pub struct Settings {
     pub body_timeout: Duration,
     /// How long an answer may find no reader.
     pub write_timeout: Duration,
+    /// How long a reader may take for an answer as a whole.
+    pub answer_timeout: Duration,
     /// How long the server waits for requests under way when it stops.
     pub stop_timeout: Duration,
     /// Bytes of a request's line and headers.
@@ -45,6 +53,8 @@ impl Default for Settings {
         Self {
             connections_max: 10_000,
             in_flight_bytes_max: 128 << 20,
+            lists_bytes_max: 64 << 20,
+            heads_bytes_max: 16 << 20,
             batches_max: 4,
             reads_max: 4,
             reads_waiting_max: 512,
@@ -52,6 +62,7 @@ impl Default for Settings {
             pause_timeout: Duration::from_secs(15),
             body_timeout: Duration::from_mins(2),
             write_timeout: Duration::from_secs(30),
+            answer_timeout: Duration::from_mins(2),
             stop_timeout: Duration::from_secs(20),
             header_bytes_max: 32 << 10,
             headers_max: 64,

@@ -1,28 +1,82 @@
-//! A connection that does not wait for ever for somebody to read its answers.
+//! A connection's socket: does not wait for ever for somebody to read its answers, and counts the
+//! heads of requests that are more than usual.
 
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
-use tokio::time::{Instant, Sleep, sleep};
+use tokio::time::{Instant, Sleep, sleep_until};
 
-/// Writes that make no progress for a while end the connection.
+use crate::budget::{Granted, Memory};
+use crate::settings::Settings;
+
+/// What every connection may keep of a head; what one with more keeps is granted first.
+const HEAD_BYTES_USUAL: usize = 8 << 10;
+/// How often it is asked whether a reader may still pause.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+/// In place of a count: the request is under way, and what is read is its body.
+const UNDER_WAY: usize = usize::MAX;
+
+/// How much was read of a request's head, told by the socket and by who handles the request.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Head(Arc<AtomicUsize>);
+
+impl Head {
+    /// The head is read as a whole.
+    pub(crate) fn ended(&self) {
+        self.0.store(UNDER_WAY, Relaxed);
+    }
+
+    /// The request was answered; what comes is another.
+    pub(crate) fn begins(&self) {
+        self.0.store(0, Relaxed);
+    }
+
+    /// Counts what was read; how much there is of a head, if it is one.
+    fn read(&self, bytes: usize) -> Option<usize> {
+        let before = self.0.load(Relaxed);
+        if before == UNDER_WAY {
+            return None;
+        }
+        self.0.store(before + bytes, Relaxed);
+        Some(before + bytes)
+    }
+}
+
+/// A socket whose answers must be taken: without a pause that is too long, and in time as a whole.
+/// Otherwise its writes fail, which ends the connection.
 pub(crate) struct Patient {
     stream: TcpStream,
-    patience: Duration,
-    waiting: Option<Pin<Box<Sleep>>>,
+    pause: Duration,
+    whole: Duration,
+    /// Since when there is an answer that is not taken as a whole.
+    since: Option<Instant>,
+    /// Since when nothing of it is taken, and when to look again.
+    paused: Option<(Instant, Pin<Box<Sleep>>)>,
+    memory: Memory,
+    head: Head,
+    head_bytes_max: usize,
+    granted: Granted,
 }
 
 impl Patient {
-    pub(crate) fn new(stream: TcpStream, patience: Duration) -> Self {
+    pub(crate) fn new(stream: TcpStream, settings: &Settings, head: Head, memory: Memory) -> Self {
         Self {
             stream,
-            patience,
-            waiting: None,
+            pause: settings.write_timeout,
+            whole: settings.answer_timeout,
+            since: None,
+            paused: None,
+            granted: memory.heads.empty(),
+            memory,
+            head,
+            head_bytes_max: settings.header_bytes_max,
         }
     }
 
@@ -33,17 +87,22 @@ impl Patient {
         written: Poll<io::Result<usize>>,
     ) -> Poll<io::Result<usize>> {
         if written.is_ready() {
-            self.waiting = None;
+            self.paused = None;
             return written;
         }
-        let patience = self.patience;
-        let waiting = self.waiting.get_or_insert_with(|| {
-            let mut sleep = Box::pin(sleep(patience));
-            sleep.as_mut().reset(Instant::now() + patience);
-            sleep
-        });
-        ready!(waiting.as_mut().poll(cx));
-        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+        let now = Instant::now();
+        let whole = *self.since.get_or_insert(now) + self.whole;
+        let first = || (now, Box::pin(sleep_until(now)));
+        let (began, look) = self.paused.get_or_insert_with(first);
+        loop {
+            ready!(look.as_mut().poll(cx));
+            let now = Instant::now();
+            let end = whole.min(*began + self.memory.pause(self.pause));
+            if now >= end {
+                return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+            }
+            look.as_mut().reset(end.min(now + LOOK_EVERY));
+        }
     }
 }
 
@@ -53,7 +112,21 @@ impl AsyncRead for Patient {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(cx, buf)
+        let before = buf.filled().len();
+        ready!(Pin::new(&mut self.stream).poll_read(cx, buf))?;
+        let Some(head) = self.head.read(buf.filled().len() - before) else {
+            return Poll::Ready(Ok(()));
+        };
+        if head <= HEAD_BYTES_USUAL {
+            drop(self.granted.take());
+        } else if self.granted.bytes() == 0 {
+            // What it is read into grows by doubling.
+            let all = 2 * self.head_bytes_max;
+            if self.granted.grow(all).is_err() {
+                return Poll::Ready(Err(io::ErrorKind::OutOfMemory.into()));
+            }
+        }
+        Poll::Ready(Ok(()))
     }
 }
 
@@ -81,6 +154,8 @@ impl AsyncWrite for Patient {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        // Flushed only when everything there is was written.
+        self.since = None;
         Pin::new(&mut self.stream).poll_flush(cx)
     }
 

@@ -45,7 +45,7 @@ pub(crate) async fn one(
         body,
         &parts.headers,
         EVENT_BODY_BYTES_MAX,
-        &app.budget,
+        &app.memory,
         &app.settings,
     )
     .await?;

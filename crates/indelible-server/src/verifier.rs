@@ -1,14 +1,16 @@
 //! The verifier's passes in the background, and the two verdicts of the last one per tenant.
 //!
-//! A pass reads every log that grew since the pass before. The pause after it is at least twenty
-//! times as long as it took, so that it takes a twentieth of one core at most.
+//! A pass reads every log that grew since the pass before, from its start: only that shows that
+//! what was committed long ago is still there. It rests twenty times as long as it worked, every
+//! few milliseconds, so that a long log takes a twentieth of one core and nobody notices.
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::ops::ControlFlow;
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use indelible_api::{Completeness, Integrity, Verdict};
+use indelible_api::{Completeness, Integrity, Logs, Verdict};
 use indelible_event::ids::TenantId;
 use indelible_log::verify::{Anchors, verify_log};
 use indelible_proof::stream::Completeness as Claim;
@@ -18,6 +20,8 @@ use crate::app::App;
 use crate::serve::Stop;
 
 const PAUSE_FACTOR: u32 = 20;
+/// How long it works before it rests.
+const WORK_AT_A_TIME: Duration = Duration::from_millis(5);
 /// Findings and streams of one log that are told.
 const TOLD_MAX: usize = 100;
 
@@ -43,6 +47,27 @@ impl Verdicts {
         verdicts.insert(tenant.clone(), verdict);
     }
 
+    /// Counts the logs of these tenants.
+    pub(crate) fn count(&self, tenants: &[TenantId]) -> Logs {
+        let verdicts = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let mut logs = Logs::default();
+        for tenant in tenants {
+            logs.all += 1;
+            match verdicts.get(tenant).map(|verdict| verdict.integrity) {
+                Some(Integrity::Anchored) => logs.anchored += 1,
+                Some(Integrity::Broken) => logs.broken += 1,
+                Some(Integrity::ConsistentNotAnchored) | None => {}
+            }
+        }
+        logs
+    }
+
+    /// Keeps the tenants whose logs have this verdict.
+    pub(crate) fn retain(&self, tenants: &mut Vec<TenantId>, wanted: Integrity) {
+        let verdicts = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        tenants.retain(|tenant| verdicts.get(tenant).is_some_and(|v| v.integrity == wanted));
+    }
+
     fn broken(&self) -> u64 {
         let verdicts = self.0.read().unwrap_or_else(PoisonError::into_inner);
         let broken = verdicts
@@ -54,39 +79,68 @@ impl Verdicts {
 
 /// Verifies until the server stops.
 pub(crate) fn run(app: &Arc<App>, anchors: &dyn Fn() -> Anchors, stop: &Stop) {
+    let mut pace = Pace {
+        app,
+        stop,
+        since: Instant::now(),
+    };
     loop {
-        let began = Instant::now();
-        pass(app, anchors, stop);
+        if pass(app, anchors, &mut pace).is_break() {
+            return;
+        }
         app.metrics.verified(app.verdicts.broken());
-        let pause = app
-            .settings
-            .verify_interval
-            .max(began.elapsed() * PAUSE_FACTOR);
+        if pace.rest(app.settings.verify_interval).is_break() {
+            return;
+        }
+    }
+}
+
+/// How fast it works.
+struct Pace<'a> {
+    app: &'a App,
+    stop: &'a Stop,
+    /// Since when it works.
+    since: Instant,
+}
+
+impl Pace<'_> {
+    /// Rests when it worked for long enough; breaks when the server stops.
+    fn step(&mut self) -> ControlFlow<()> {
+        let worked = self.since.elapsed();
+        if worked < WORK_AT_A_TIME {
+            return ControlFlow::Continue(());
+        }
+        self.rest(worked * PAUSE_FACTOR)
+    }
+
+    /// Rests in short steps, so that a long rest shows signs of life too.
+    fn rest(&mut self, pause: Duration) -> ControlFlow<()> {
         let until = Instant::now() + pause;
-        // In short steps, so that a long pause shows signs of life too.
         loop {
-            app.metrics.verifier_alive(app.env.clock.now());
+            self.app.metrics.verifier_alive(self.app.env.clock.now());
             let left = until.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                break;
+            if self.stop.wait(left.min(self.app.settings.verify_interval)) {
+                return ControlFlow::Break(());
             }
-            if stop.wait(left.min(app.settings.verify_interval)) {
-                return;
+            if left.is_zero() {
+                self.since = Instant::now();
+                return ControlFlow::Continue(());
             }
         }
     }
 }
 
-fn pass(app: &Arc<App>, anchors: &dyn Fn() -> Anchors, stop: &Stop) {
+fn pass(app: &App, anchors: &dyn Fn() -> Anchors, pace: &mut Pace<'_>) -> ControlFlow<()> {
     let tenants = match app.stores.ledger.tenants() {
         Ok(tenants) => tenants,
-        Err(error) => return tracing::error!(%error, "the verifier cannot list the tenants"),
+        Err(error) => {
+            tracing::error!(%error, "the verifier cannot list the tenants");
+            return ControlFlow::Continue(());
+        }
     };
     let anchors = anchors();
     for tenant in tenants {
-        if stop.is_stopped() {
-            return;
-        }
+        pace.step()?;
         let size = app
             .stores
             .ledger
@@ -103,11 +157,12 @@ fn pass(app: &Arc<App>, anchors: &dyn Fn() -> Anchors, stop: &Stop) {
         if before.is_some_and(unchanged) {
             continue;
         }
-        let alive = || app.metrics.verifier_alive(app.env.clock.now());
-        alive();
+        let mut ended = ControlFlow::Continue(());
         let verified = verify_log(&app.stores, &app.keyring, &tenant, &anchors, &mut |_| {
-            alive();
+            ended = pace.step();
+            ended
         });
+        ended?;
         match verified {
             Ok(verdict) => {
                 let verdict = told(&verdict, app.env.clock.now().to_rfc3339());
@@ -126,6 +181,7 @@ fn pass(app: &Arc<App>, anchors: &dyn Fn() -> Anchors, stop: &Stop) {
             }
         }
     }
+    ControlFlow::Continue(())
 }
 
 fn told(verdict: &indelible_proof::verify::Verdict, verified_at: String) -> Verdict {

@@ -1,5 +1,7 @@
 //! Verifying a data directory: every tenant's log as it is stored, and the registry over them.
 
+use std::ops::ControlFlow;
+
 use indelible_directory::KeyFolder;
 use indelible_event::ids::TenantId;
 use indelible_log::registry::{identity, log_row, published_heads};
@@ -225,6 +227,7 @@ fn log(access: &Access, tenant: &TenantId, anchors: &Anchors, output: &Output) -
         anchors,
         &mut |done| {
             progress.set(done);
+            ControlFlow::Continue(())
         },
     )
     .or_could(format_args!("verify the log of {tenant}"))?;

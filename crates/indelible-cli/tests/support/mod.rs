@@ -6,6 +6,7 @@
     reason = "tests; not every test file uses all of it"
 )]
 
+pub mod others;
 pub mod served;
 pub mod survive;
 

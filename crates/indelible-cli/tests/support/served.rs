@@ -1,8 +1,8 @@
 //! The served process, and a client of it that speaks HTTP by hand.
 
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::TcpStream;
-use std::process::{Child, ChildStderr, Stdio};
+use std::net::{Shutdown, TcpStream};
+use std::process::{Child, ChildStderr, Command, Stdio};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -25,9 +25,24 @@ impl Serving {
     pub fn start(place: &Place, more: &str) -> Self {
         let line = format!("serve --listen 127.0.0.1:0 {more}");
         let mut command = place.command(line.split_whitespace());
-        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.stderr(Stdio::piped());
         command.env("INDELIBLE_SERVER__TELEMETRY", "debug");
-        let mut child = command.spawn().unwrap();
+        Self::run(command)
+    }
+
+    /// Starts it with settings of the server, by name, and without telemetry, which nobody reads.
+    pub fn with(place: &Place, settings: &[(&str, &str)]) -> Self {
+        let mut command = place.command(["serve", "--listen", "127.0.0.1:0"]);
+        command.stderr(Stdio::piped());
+        command.env("INDELIBLE_SERVER__TELEMETRY", "off");
+        for (name, value) in settings {
+            command.env(format!("INDELIBLE_SERVER__{name}"), value);
+        }
+        Self::run(command)
+    }
+
+    fn run(mut command: Command) -> Self {
+        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
         let mut out = BufReader::new(child.stdout.take().unwrap());
         let mut said = String::new();
         out.read_line(&mut said).unwrap();
@@ -62,12 +77,36 @@ impl Serving {
     /// Sends a signal by its name and waits for the end; the exit code.
     pub fn signal(&mut self, name: &str) -> Option<i32> {
         let id = self.child.id().to_string();
-        let sent = std::process::Command::new("kill")
+        let sent = Command::new("kill")
             .args(["-s", name, &id])
             .status()
             .unwrap();
         assert!(sent.success());
         self.child.wait().unwrap().code()
+    }
+
+    /// Its memory now, and the most it had, in bytes; files mapped into it count.
+    pub fn memory(&self) -> (usize, usize) {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let of = |name| {
+            let mut lines = status.lines();
+            let line = lines.find_map(|line| line.strip_prefix(name)).unwrap();
+            let kib = line.trim().trim_end_matches(" kB");
+            kib.parse::<usize>().unwrap() << 10
+        };
+        (of("VmRSS:"), of("VmHWM:"))
+    }
+
+    /// A figure of `/metrics`.
+    pub fn figure(&self, name: &str) -> usize {
+        let mut client = Client::connect(&self.address).unwrap();
+        let (status, body) = client.ask("GET", "/metrics", &[], b"").unwrap();
+        assert_eq!(status, 200);
+        let text = String::from_utf8(body).unwrap();
+        let line = text
+            .lines()
+            .find(|line| line.starts_with(&format!("{name} ")));
+        line.unwrap().rsplit(' ').next().unwrap().parse().unwrap()
     }
 
     pub fn get(&self, path: &str) -> (u16, Value) {
@@ -89,6 +128,90 @@ impl Drop for Serving {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+    }
+}
+
+/// A connection that is kept.
+pub struct Client {
+    stream: BufReader<TcpStream>,
+    address: String,
+}
+
+impl Client {
+    pub fn connect(address: &str) -> std::io::Result<Self> {
+        let stream = TcpStream::connect(address)?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        stream.set_nodelay(true)?;
+        Ok(Self {
+            stream: BufReader::new(stream),
+            address: address.to_owned(),
+        })
+    }
+
+    /// The bytes as they are, with no answer waited for.
+    pub fn say(&mut self, bytes: &[u8]) -> std::io::Result<()> {
+        self.stream.get_mut().write_all(bytes)
+    }
+
+    /// A request without its body, which has so many bytes.
+    pub fn head(&self, method: &str, path: &str, headers: &[&str], bytes: usize) -> String {
+        let headers: String = headers.iter().flat_map(|header| [header, "\r\n"]).collect();
+        let address = &self.address;
+        format!(
+            "{method} {path} HTTP/1.1\r\nHost: {address}\r\n{headers}\
+             Content-Length: {bytes}\r\n\r\n"
+        )
+    }
+
+    /// Asks and reads the answer.
+    pub fn ask(
+        &mut self,
+        method: &str,
+        path: &str,
+        headers: &[&str],
+        body: &[u8],
+    ) -> std::io::Result<(u16, Vec<u8>)> {
+        let head = self.head(method, path, headers, body.len());
+        self.say(head.as_bytes())?;
+        // The answer may come before the whole body is taken.
+        let _ = self.say(body);
+        self.answer()
+    }
+
+    /// Reads the next answer.
+    pub fn answer(&mut self) -> std::io::Result<(u16, Vec<u8>)> {
+        let cut = || std::io::Error::from(std::io::ErrorKind::UnexpectedEof);
+        let (mut status, mut length) = (None, 0);
+        loop {
+            let mut line = String::new();
+            if self.stream.read_line(&mut line)? == 0 {
+                return Err(cut());
+            }
+            let line = line.trim_end().to_ascii_lowercase();
+            if status.is_none() {
+                status = line.split(' ').nth(1).and_then(|s| s.parse().ok());
+            } else if let Some(value) = line.strip_prefix("content-length: ") {
+                length = value.parse().map_err(|_| cut())?;
+            } else if line.is_empty() {
+                break;
+            }
+        }
+        let mut body = vec![0; length];
+        self.stream.read_exact(&mut body)?;
+        Ok((status.ok_or_else(cut)?, body))
+    }
+
+    /// Closes its half.
+    pub fn ends(&self) {
+        let _ = self.stream.get_ref().shutdown(Shutdown::Write);
+    }
+
+    /// Whether the server closes the connection; what is still said is passed over.
+    pub fn is_cut_off(&mut self) -> bool {
+        match std::io::copy(&mut self.stream, &mut std::io::sink()) {
+            Ok(_) => true,
+            Err(error) => error.kind() == std::io::ErrorKind::ConnectionReset,
+        }
     }
 }
 

@@ -9,7 +9,7 @@ use std::ops::ControlFlow;
 use super::json::{Json, Number, Object};
 use super::scan::{number_grammar, special, utf16_order};
 use super::string::{resolve, unit};
-use crate::limits::{DEPTH_MAX, NUMBER_BYTES_MAX, PROBLEMS_MAX};
+use crate::limits::{DEPTH_MAX, NUMBER_BYTES_MAX, PROBLEM_POINTER_BYTES_MAX, PROBLEMS_MAX};
 use crate::problem::{Problem, ProblemCode, push_token};
 
 /// Reads one JSON value.
@@ -86,7 +86,11 @@ impl Parser<'_> {
 
     fn note(&mut self, offset: usize, code: ProblemCode, message: &str) {
         if self.problems.len() < PROBLEMS_MAX {
-            let problem = Problem::at(self.path.clone(), code, message).with_offset(offset);
+            let mut place = self.path.as_str();
+            while place.len() > PROBLEM_POINTER_BYTES_MAX {
+                place = place.rsplit_once('/').map_or("", |(parent, _)| parent);
+            }
+            let problem = Problem::at(place, code, message).with_offset(offset);
             self.problems.push(problem);
         }
     }

@@ -1,6 +1,8 @@
 //! Thin and end to end: an event in, its receipt, the record, the proof; and what is described is
 //! what is served.
 
+use std::time::{Duration, Instant};
+
 use indelible_api::openapi::ROUTES;
 use indelible_proof::receipt::Receipt;
 use indelible_proof::registry::RecordProof;
@@ -73,6 +75,49 @@ fn whose_an_event_is_follows_url_then_event_then_default() {
     served
         .post("/v1/events?tennant=a", &event(3))
         .is_problem(400, "bad-request");
+}
+
+#[test]
+fn tenants_and_checkpoints_come_page_by_page() {
+    let served = Served::open();
+    for n in 0..7 {
+        let path = format!("/v1/events?tenant=t{n}");
+        served.post(&path, &event(n)).is(201);
+    }
+    let verified = || served.get("/v1/tenants?limit=1").is(200)["logs"].clone();
+    let end = Instant::now() + Duration::from_secs(30);
+    while verified() != json!({"all": 8, "anchored": 8, "broken": 0}) {
+        assert!(Instant::now() < end, "{}", verified());
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let names = ["_system", "t0", "t1", "t2", "t3", "t4", "t5", "t6"];
+    for path in [
+        "/v1/tenants?",
+        "/v1/tenants?integrity=anchored&",
+        "/v1/checkpoints?",
+    ] {
+        let (mut seen, mut next) = (Vec::new(), String::new());
+        loop {
+            let page = served.get(&format!("{path}limit=3{next}")).is(200);
+            let page_names = page["tenants"].as_array().unwrap().iter();
+            seen.extend(page_names.map(|t| t["tenant_id"].as_str().unwrap().to_owned()));
+            match page["next_cursor"].as_str() {
+                Some(cursor) => next = format!("&cursor={cursor}"),
+                None => break,
+            }
+        }
+        assert_eq!(seen, names, "{path}");
+    }
+    let broken = served.get("/v1/tenants?integrity=broken").is(200);
+    assert_eq!(broken["tenants"], json!([]));
+    for wrong in ["limit=0", "limit=1001", "integrity=bad", "order=seq"] {
+        let answer = served.get(&format!("/v1/tenants?{wrong}"));
+        answer.is_problem(400, "bad-request");
+    }
+    let answer = served.get("/v1/tenants?cursor=a%20b");
+    answer.is_problem(400, "bad-cursor");
+    let one = served.get("/v1/checkpoints?tenant=t3").is(200);
+    assert_eq!(one["tenants"][0]["tenant_id"], "t3");
 }
 
 #[test]
