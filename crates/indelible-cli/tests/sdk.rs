@@ -16,7 +16,7 @@ use serde_json::Value;
 use support::Place;
 use support::served::Serving;
 
-const SOON: Duration = Duration::from_secs(60);
+const SOON: Duration = Duration::from_mins(1);
 
 fn connect(serving: &Serving) -> AuditBuilder<ToServer> {
     let address = format!("http://{}", serving.address);

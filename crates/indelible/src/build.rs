@@ -20,6 +20,12 @@ const KEYS: &str = "INDELIBLE_KEYS";
 const KEYS_BELOW: &str = "indelible";
 
 /// An audit trail that is not open yet: [`ToServer`] or [`ToDirectory`].
+///
+/// What only one of them can be told does not compile with the other:
+///
+/// ```compile_fail,E0599
+/// let audit = indelible::Audit::embedded("./audit").api_key("ind_1_secret");
+/// ```
 #[derive(Debug)]
 #[must_use = "nothing is opened before `build`"]
 pub struct AuditBuilder<To> {
