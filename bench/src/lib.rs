@@ -1,5 +1,6 @@
-//! What the benchmarks share: events from a seed, a ledger in process and how it is fed, a
-//! directory that goes away, CPU and memory used, percentiles, and the report with its targets.
+//! What the benchmarks share: what they are told, events from a seed, a ledger in process and how
+//! it is fed, a directory that goes away, CPU and memory used, percentiles, and the report with its
+//! targets.
 //!
 //! Not here: what is measured; every benchmark is a binary of its own beside this. Inside a timed
 //! part run only [`submit`] and [`usage`]'s reading of clocks.
@@ -11,6 +12,7 @@ pub mod machine;
 pub mod ours;
 pub mod question;
 pub mod report;
+pub mod run;
 pub mod sample;
 pub mod scratch;
 pub mod seed;

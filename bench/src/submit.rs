@@ -7,8 +7,10 @@ use std::time::{Duration, Instant};
 use indelible_log::{Log, Outcome, Pending, Submission};
 
 use crate::Fault;
+use crate::load::Load;
+use crate::ours::Ours;
 use crate::sample::Sample;
-use crate::usage::{Process, thread_time};
+use crate::usage::{Meter, Process, Used, thread_time};
 
 /// Threads that submit.
 pub const SUBMITTERS: usize = 2;
@@ -20,6 +22,41 @@ pub const QUIET: Duration = Duration::from_millis(300);
 const QUIET_CPU: Duration = Duration::from_millis(10);
 /// Longest wait for that.
 const SETTLE_MAX: Duration = Duration::from_mins(1);
+
+/// What it took to append events in this process.
+#[derive(Debug)]
+pub struct Appended {
+    /// Times of the batches.
+    pub receipts: Sample,
+    /// CPU of those who submitted.
+    pub submitting: Duration,
+    /// Until the last receipt.
+    pub acknowledged: Used,
+    /// Until everything behind it had come to rest.
+    pub settled: Used,
+}
+
+/// Appends events.
+///
+/// # Errors
+/// When one was not committed, or the background does not come to rest.
+pub fn append(ours: &Ours, load: &Load) -> Result<Appended, Fault> {
+    let batches = load
+        .batches
+        .iter()
+        .map(|batch| ours.submissions(batch.clone()))
+        .collect::<Result<Vec<_>, _>>()?;
+    let meter = Meter::start();
+    let (receipts, submitting) = submit(&ours.log, batches, None)?;
+    let acknowledged = meter.used();
+    settle(Process::Own)?;
+    Ok(Appended {
+        receipts,
+        submitting,
+        acknowledged,
+        settled: meter.used(),
+    })
+}
 
 /// Submits everything and waits for it; how long each receipt took, and the submitters' CPU. With a
 /// `pace`, each thread submits a batch every so often and has one under way.

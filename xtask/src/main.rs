@@ -8,6 +8,7 @@ mod fuzz;
 mod layers;
 mod openapi;
 mod readme;
+mod run;
 mod source;
 mod steps;
 mod tally;
@@ -40,16 +41,16 @@ fn main() -> ExitCode {
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let outcome = match words.as_slice() {
         ["test", options @ ..] => match steps::Options::parse(options) {
-            Some(options) => steps::test(options),
+            Some(options) => run::test(options),
             None => return usage(),
         },
-        ["tidy"] => steps::tidy(),
-        ["deny"] => steps::deny(),
-        ["readme"] => steps::readme(),
-        [step @ ("browser" | "openapi")] => steps::alone(step),
-        ["bench", name, rest @ ..] => steps::bench(name, rest),
-        ["fuzz", target] => steps::fuzz(target, fuzz::SECONDS),
-        ["fuzz", target, seconds] => steps::fuzz(target, seconds),
+        ["tidy"] => run::tidy(),
+        ["deny"] => run::deny(),
+        ["readme"] => run::readme(),
+        [step @ ("browser" | "openapi")] => run::alone(step),
+        ["bench", name, rest @ ..] => run::bench(name, rest),
+        ["fuzz", target] => run::fuzz(target, fuzz::SECONDS),
+        ["fuzz", target, seconds] => run::fuzz(target, seconds),
         _ => return usage(),
     };
     ExitCode::from(outcome)

@@ -12,13 +12,12 @@ mod subjects;
 use std::process::ExitCode;
 
 use clap::Parser;
+use indelible_bench::Fault;
 use indelible_bench::machine::Machine;
 use indelible_bench::report::{Figure, Report, Target};
+use indelible_bench::run;
 
 use crate::measure::Times;
-
-/// Whatever stops a benchmark.
-pub type Fault = Box<dyn std::error::Error + Send + Sync>;
 
 /// The allocator of the command that is shipped.
 #[global_allocator]
@@ -46,25 +45,13 @@ pub struct Settings {
     json: bool,
 }
 
-#[expect(
-    clippy::print_stdout,
-    clippy::print_stderr,
-    reason = "this is where a run is told"
-)]
 fn main() -> ExitCode {
     let settings = Settings::parse();
-    match run(&settings) {
-        Ok(report) if settings.json => println!("{:#}", report.json()),
-        Ok(report) => print!("{}", report.table()),
-        Err(fault) => {
-            eprintln!("the benchmark stopped: {fault}");
-            return ExitCode::from(3);
-        }
-    }
-    ExitCode::SUCCESS
+    let measured = measure(&settings).map(|report| (report, Ok(())));
+    run::tell(measured, settings.json)
 }
 
-fn run(settings: &Settings) -> Result<Report, Fault> {
+fn measure(settings: &Settings) -> Result<Report, Fault> {
     let machine = Machine::look(std::path::Path::new("."));
     let said = serde_json::json!({"events": settings.events, "burst": settings.burst});
     let mut report = Report::new(machine, said);

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use crossbeam_queue::ArrayQueue;
 use indelible_emit::{
@@ -10,8 +10,11 @@ use indelible_emit::{
 };
 use indelible_event::Micros;
 
+use indelible_bench::Fault;
+use indelible_bench::load::now;
+
+use crate::Settings;
 use crate::measure::Times;
-use crate::{Fault, Settings};
 
 /// About what an event takes in the queue.
 type Payload = [u64; 26];
@@ -120,10 +123,4 @@ impl Surroundings for Process {
         // Seeds of a benchmark that cannot be made are no seeds worth stopping for.
         let _ = getrandom::fill(bytes);
     }
-}
-
-fn now() -> Micros {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH);
-    let micros = since.unwrap_or_default().as_micros();
-    Micros(i64::try_from(micros).unwrap_or(i64::MAX))
 }

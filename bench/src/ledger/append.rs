@@ -13,8 +13,8 @@ use indelible_bench::event::{Asked, Generator, Shape};
 use indelible_bench::report::{Figure, Report, Target};
 use indelible_bench::sample::Sample;
 use indelible_bench::scratch::bytes_below;
-use indelible_bench::submit::{QUIET, SUBMITTERS, settle, submit};
-use indelible_bench::usage::{Meter, Process, Used, as_f64};
+use indelible_bench::submit::{Appended, QUIET, SUBMITTERS, append, submit};
+use indelible_bench::usage::{Used, as_f64};
 
 use crate::load::{BATCH_EVENTS, Load, now};
 use crate::ours::{self, KEYS_DIR, Ours};
@@ -59,7 +59,7 @@ pub fn run(
     ours::create(dir)?;
     let ours = Ours::open(dir, shape.tenants)?;
     let part = part(shape);
-    let mut generator = Generator::new(shape, settings.seed, now());
+    let mut generator = Generator::new(shape, settings.told.seed, now());
     let mut times = Times::default();
     let mut first: Option<Load> = None;
     let mut asked = Vec::new();
@@ -106,19 +106,15 @@ pub fn part(shape: Shape) -> &'static str {
 
 impl Times {
     fn add(&mut self, ours: &Ours, load: &Load) -> Result<(), Fault> {
-        let batches = load
-            .batches
-            .iter()
-            .map(|batch| ours.submissions(batch.clone()))
-            .collect::<Result<Vec<_>, _>>()?;
-        let meter = Meter::start();
-        let (receipts, submitting) = submit(&ours.log, batches, None)?;
-        let mut used = meter.used();
+        let Appended {
+            receipts,
+            submitting,
+            acknowledged: mut used,
+            settled,
+        } = append(ours, load)?;
         self.acknowledged += used.wall;
-        settle(Process::Own)?;
-        let all = meter.used();
-        self.settled += all.wall.saturating_sub(QUIET);
-        self.cpu += all.cpu;
+        self.settled += settled.wall.saturating_sub(QUIET);
+        self.cpu += settled.cpu;
         self.others += used.others.unwrap_or_default();
         used.threads.insert("submitters".to_owned(), submitting);
         self.threads = used.threads_in_words(load.events);
@@ -271,14 +267,7 @@ fn disk(dir: &Path, shape: Shape, events: u64, report: &mut Report) -> Result<()
 /// Everything but the store, and the same floor for plain events: where the time goes.
 pub fn without_store(load: &Load, shape: Shape, report: &mut Report) -> Result<Used, Fault> {
     let ours = Ours::forgetting(shape.tenants)?;
-    let batches = load
-        .batches
-        .iter()
-        .map(|batch| ours.submissions(batch.clone()))
-        .collect::<Result<Vec<_>, _>>()?;
-    let meter = Meter::start();
-    submit(&ours.log, batches, None)?;
-    let used = meter.used();
+    let used = append(&ours, load)?.acknowledged;
     let part = part(shape);
     report.plain(
         part,

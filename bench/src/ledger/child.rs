@@ -138,7 +138,7 @@ fn append(
         ..Shape::default()
     };
     let count = settings.events / SUBMITTERS;
-    let mut generator = Generator::new(shape, settings.seed * SUBMITTERS + which, now());
+    let mut generator = Generator::new(shape, settings.told.seed * SUBMITTERS + which, now());
     let mut under_way: VecDeque<Pending> = VecDeque::new();
     while generator.made() < count {
         let batch = next_batch(&mut generator, count, u64::MAX, &mut Vec::new());

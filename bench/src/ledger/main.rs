@@ -12,13 +12,14 @@ mod reopen;
 mod sqlite;
 mod verify;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::{Parser, ValueEnum};
 use indelible_bench::event::Shape;
 use indelible_bench::machine::Machine;
 use indelible_bench::report::Report;
+use indelible_bench::run::{Outcome, Told, progress, tell};
 use indelible_bench::scratch::Scratch;
 use indelible_bench::usage::as_f64;
 use indelible_bench::{Fault, load, ours, question};
@@ -36,18 +37,12 @@ pub struct Settings {
     /// Events to append; 10000000 for the figures at 10 M
     #[arg(long, default_value_t = 1_000_000)]
     pub events: u64,
-    /// Directory on the disk to be measured; what is made in it is removed
-    #[arg(long)]
-    pub dir: Option<PathBuf>,
     /// Only these parts
     #[arg(long, value_delimiter = ',')]
     only: Vec<Part>,
-    /// Print one JSON document instead of the table
-    #[arg(long)]
-    json: bool,
-    /// Seed of the events
-    #[arg(long, default_value_t = 1)]
-    pub seed: u64,
+    /// What every benchmark of a ledger is told
+    #[command(flatten)]
+    pub told: Told,
     /// Events that SQLite appends durably; it gets the others without a clock
     #[arg(long, default_value_t = 200_000)]
     sqlite_events: u64,
@@ -87,51 +82,26 @@ impl Settings {
     }
 }
 
-#[expect(
-    clippy::print_stdout,
-    clippy::print_stderr,
-    reason = "this is where a run is told"
-)]
 fn main() -> ExitCode {
     let settings = Settings::parse();
-    let outcome = match (&settings.dir, settings.child) {
-        (Some(dir), true) => child::main(&settings, dir).map(|()| None),
-        (None, true) => Err("a child needs its directory".into()),
-        (_, false) => run(&settings).map(Some),
+    let outcome = match (settings.child, &settings.told.dir) {
+        (true, Some(dir)) => match child::main(&settings, dir) {
+            Ok(()) => return ExitCode::SUCCESS,
+            Err(fault) => Err(fault),
+        },
+        (true, None) => Err("a child needs its directory".into()),
+        (false, _) => run(&settings),
     };
-    match outcome {
-        Ok(Some((report, outcome))) => {
-            if settings.json {
-                println!("{:#}", report.json());
-            } else {
-                print!("{}", report.table());
-            }
-            if let Err(fault) = outcome {
-                eprintln!("the benchmark stopped there: {fault}");
-                return ExitCode::from(3);
-            }
-        }
-        Ok(None) => {}
-        Err(fault) => {
-            eprintln!("the benchmark stopped: {fault}");
-            return ExitCode::from(3);
-        }
-    }
-    ExitCode::SUCCESS
+    tell(outcome, settings.told.json)
 }
 
-/// The figures, and what stopped the run before its end, if anything did.
-fn run(settings: &Settings) -> Result<(Report, Result<(), Fault>), Fault> {
-    let base = settings
-        .dir
-        .clone()
-        .unwrap_or_else(|| PathBuf::from("target/bench"));
-    let scratch = Scratch::below(&base)?;
+fn run(settings: &Settings) -> Outcome {
+    let scratch = settings.told.scratch()?;
     let machine = Machine::look(scratch.path());
     let said = serde_json::json!({
         "events": settings.events,
         "tenants": settings.tenants,
-        "seed": settings.seed,
+        "seed": settings.told.seed,
         "sqlite_events": settings.sqlite_events,
     });
     let mut report = Report::new(machine, said);
@@ -296,9 +266,4 @@ fn sqlite_parts(
     }
     std::fs::remove_file(&file)?;
     Ok(())
-}
-
-#[expect(clippy::print_stderr, reason = "this is where a run is told")]
-fn progress(part: &str) {
-    eprintln!("{part} …");
 }

@@ -29,7 +29,7 @@ pub fn run(
     filled: &Filled,
     report: &mut Report,
 ) -> Result<(), Fault> {
-    let asked = choose(&filled.asked, settings.seed)?;
+    let asked = choose(&filled.asked, settings.told.seed)?;
     let stood = stand(dir, true)?;
     let names = tenants(Shape::default().tenants)?;
     let part = part(filled.events);
@@ -71,7 +71,7 @@ pub fn ask_peer(
     filled: &Filled,
     report: &mut Report,
 ) -> Result<(), Fault> {
-    let asked = choose(&filled.load.asked, settings.seed)?;
+    let asked = choose(&filled.load.asked, settings.told.seed)?;
     let part = part(filled.events);
     for bodies in [false, true] {
         let mut all = Answers::default();

@@ -37,7 +37,7 @@ pub fn run(settings: &Settings, dir: &Path, before: u64, report: &mut Report) ->
         dir: dir.to_owned(),
         events: kill_after * 20 + 1_000_000,
         tenants,
-        seed: settings.seed + 1,
+        seed: settings.told.seed + 1,
     };
     let told = Running::start(&order)?.kill_after(kill_after)?;
     let started = Instant::now();
@@ -89,7 +89,7 @@ fn take_one(ours: &Ours, settings: &Settings) -> Result<(), Fault> {
         tenants: settings.tenants,
         ..Default::default()
     };
-    let seed = settings.seed.wrapping_add(0x006f_6e65);
+    let seed = settings.told.seed.wrapping_add(0x006f_6e65);
     let mut generator = indelible_bench::event::Generator::new(shape, seed, crate::load::now());
     let load = Load::next(&mut generator, 1, 1);
     for batch in load.batches {
@@ -111,7 +111,7 @@ pub fn memory(settings: &Settings, dir: &Path, report: &mut Report) -> Result<()
         dir: dir.to_owned(),
         events,
         tenants: MANY_TENANTS,
-        seed: settings.seed + 2,
+        seed: settings.told.seed + 2,
     };
     let bytes = Running::start(&order)?.peak_memory()?;
     report.figure(Figure {

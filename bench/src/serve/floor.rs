@@ -9,9 +9,8 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use indelible_bench::event::Shape;
-use indelible_bench::sample::Sample;
-use indelible_bench::submit::{settle, submit};
-use indelible_bench::usage::{Meter, Process, as_f64};
+use indelible_bench::submit::{Appended, append};
+use indelible_bench::usage::as_f64;
 
 use crate::Fault;
 use crate::load::Load;
@@ -119,39 +118,12 @@ pub fn syncs_per_second(file: &Path) -> Result<f64, Fault> {
     Ok(rate)
 }
 
-/// What the same events took without a server between.
-#[derive(Debug)]
-pub struct InProcess {
-    /// Until the last receipt.
-    pub wall: Duration,
-    /// CPU until then, submitters included.
-    pub cpu: Duration,
-    /// CPU until everything had come to rest.
-    pub cpu_settled: Duration,
-    /// Times of the batches.
-    pub receipts: Sample,
-}
-
-/// Appends the events in this process.
-pub fn in_process(load: &Load, shape: Shape, dir: &Path) -> Result<InProcess, Fault> {
+/// Appends the events in this process: the same without a server between.
+pub fn in_process(load: &Load, shape: Shape, dir: &Path) -> Result<Appended, Fault> {
     ours::create(dir)?;
     let ours = Ours::open(dir, shape.tenants)?;
-    let batches = load
-        .batches
-        .iter()
-        .map(|batch| ours.submissions(batch.clone()))
-        .collect::<Result<Vec<_>, _>>()?;
-    let meter = Meter::start();
-    let (receipts, _) = submit(&ours.log, batches, None)?;
-    let used = meter.used();
-    settle(Process::Own)?;
-    let cpu_settled = meter.used().cpu;
+    let appended = append(&ours, load)?;
     drop(ours);
     std::fs::remove_dir_all(dir)?;
-    Ok(InProcess {
-        wall: used.wall,
-        cpu: used.cpu,
-        cpu_settled,
-        receipts,
-    })
+    Ok(appended)
 }

@@ -38,7 +38,7 @@ pub fn run(
     aim: Aim,
     report: &mut Report,
 ) -> Result<(), Fault> {
-    let mut generator = Generator::new(aim.shape, settings.seed, now());
+    let mut generator = Generator::new(aim.shape, settings.told.seed, now());
     let mut load = Load::next(&mut generator, settings.events, settings.events);
     requests::name_tenants(&mut load)?;
     let mut later = Load::next(&mut generator, settings.events, settings.events / 2);
@@ -187,13 +187,13 @@ impl Run<'_> {
 fn in_process(aim: Aim, load: &Load, dir: &Path, report: &mut Report) -> Result<(), Fault> {
     let part = aim.part;
     let mut floor = floor::in_process(load, aim.shape, dir)?;
-    let events = as_f64(load.events);
-    let micros = |time: Duration| time.as_secs_f64() * 1e6 / events;
-    let rate = events / floor.wall.as_secs_f64();
+    let events = load.events;
+    let rate = floor.acknowledged.per_second(events);
     report.plain(part, "in process", rate, "events/s");
-    report.plain(part, "in process, CPU", micros(floor.cpu), "µs/event");
-    let settled = micros(floor.cpu_settled);
-    report.plain(part, "in process, CPU, settled", settled, "µs/event");
+    let cpu = floor.acknowledged.cpu_micros_each(events);
+    report.plain(part, "in process, CPU", cpu, "µs/event");
+    let cpu = floor.settled.cpu_micros_each(events);
+    report.plain(part, "in process, CPU, settled", cpu, "µs/event");
     let p50 = millis(floor.receipts.percentile(50));
     report.plain(part, "in process, receipt p50, full load", p50, "ms");
     for packing in aim.packings {
@@ -219,7 +219,7 @@ pub fn singles(
     const PART: &str = "single events";
     const CONNECTIONS: usize = 64;
     let shape = Shape::default();
-    let mut generator = Generator::new(shape, settings.seed, now());
+    let mut generator = Generator::new(shape, settings.told.seed, now());
     let mut load = Load::next(&mut generator, settings.events, settings.events / 2);
     requests::name_tenants(&mut load)?;
     let requests = requests::singles(&load);

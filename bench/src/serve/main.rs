@@ -20,6 +20,7 @@ use clap::{Parser, ValueEnum};
 use indelible_bench::event::Shape;
 use indelible_bench::machine::Machine;
 use indelible_bench::report::Report;
+use indelible_bench::run::{Outcome, Told, progress, tell};
 use indelible_bench::scratch::Scratch;
 use indelible_bench::{Fault, load, ours};
 
@@ -46,18 +47,12 @@ pub struct Settings {
     /// Connections that send batches
     #[arg(long, default_value_t = 4)]
     pub connections: usize,
-    /// Directory on the disk to be measured; what is made in it is removed
-    #[arg(long)]
-    dir: Option<PathBuf>,
     /// Only these parts
     #[arg(long, value_delimiter = ',')]
     only: Vec<Part>,
-    /// Print one JSON document instead of the table
-    #[arg(long)]
-    json: bool,
-    /// Seed of the events
-    #[arg(long, default_value_t = 1)]
-    pub seed: u64,
+    /// What every benchmark of a ledger is told
+    #[command(flatten)]
+    pub told: Told,
     /// Cargo's profile of the server; nothing but release is worth measuring
     #[arg(long, default_value = "release")]
     profile: String,
@@ -85,52 +80,26 @@ impl Settings {
     }
 }
 
-#[expect(
-    clippy::print_stdout,
-    clippy::print_stderr,
-    reason = "this is where a run is told"
-)]
 fn main() -> ExitCode {
     let settings = Settings::parse();
     if settings.discard {
         return floor::discard().map_or(ExitCode::from(3), |()| ExitCode::SUCCESS);
     }
-    let (report, outcome) = match run(&settings) {
-        Ok(done) => done,
-        Err(fault) => {
-            eprintln!("the benchmark stopped: {fault}");
-            return ExitCode::from(3);
-        }
-    };
-    if settings.json {
-        println!("{:#}", report.json());
-    } else {
-        print!("{}", report.table());
-    }
-    if let Err(fault) = outcome {
-        eprintln!("the benchmark stopped there: {fault}");
-        return ExitCode::from(3);
-    }
-    ExitCode::SUCCESS
+    tell(run(&settings), settings.told.json)
 }
 
-/// The figures, and what stopped the run before its end, if anything did.
-fn run(settings: &Settings) -> Result<(Report, Result<(), Fault>), Fault> {
+fn run(settings: &Settings) -> Outcome {
     let program = match &settings.server {
         Some(program) => program.clone(),
         None => server::build(&settings.profile)?,
     };
-    let base = settings
-        .dir
-        .clone()
-        .unwrap_or_else(|| PathBuf::from("target/bench"));
-    let scratch = Scratch::below(&base)?;
+    let scratch = settings.told.scratch()?;
     let said = serde_json::json!({
         "events": settings.events,
         "records": settings.records,
         "seconds": settings.seconds,
         "connections": settings.connections,
-        "seed": settings.seed,
+        "seed": settings.told.seed,
         "profile": settings.profile,
     });
     let mut report = Report::new(Machine::look(scratch.path()), said);
@@ -182,9 +151,4 @@ fn parts(
         search::run(settings, program, &dir, report)?;
     }
     Ok(())
-}
-
-#[expect(clippy::print_stderr, reason = "this is where a run is told")]
-fn progress(part: &str) {
-    eprintln!("{part} …");
 }

@@ -41,7 +41,7 @@ pub fn run(
     report: &mut Report,
 ) -> Result<(), Fault> {
     let shape = Shape::default();
-    let mut generator = Generator::new(shape, settings.seed, now());
+    let mut generator = Generator::new(shape, settings.told.seed, now());
     let server = Running::serve(program, dir)?;
     let mut asked = Vec::new();
     let meter = Meter::of(server.process());
@@ -66,7 +66,7 @@ pub fn run(
         .flat_map(|batch| batch.chunks(WRITTEN_TOGETHER))
         .map(|batch| requests::request(batch, Packing::Zstd))
         .collect::<Result<Vec<_>, _>>()?;
-    let questions = choose(&asked, settings.seed)?;
+    let questions = choose(&asked, settings.told.seed)?;
     let found = meanwhile(server.address, &writes, &questions)?;
     report_on(settings, found, report);
     drop(server);

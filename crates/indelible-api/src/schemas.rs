@@ -1,5 +1,6 @@
 //! JSON Schemas of the shapes, by hand, and the test that real values have exactly these members.
 
+use indelible_event::{ActorType, Outcome};
 use serde_json::{Map, Value, json};
 
 use crate::limits::{KEY_NAME_CHARS_MAX, KEY_TENANTS_MAX};
@@ -66,31 +67,6 @@ const UUID_V7: &str = "^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[
 /// The forms of an event's type (spec/event.md §6).
 const EVENT_TYPE: &str = r"^(api\.[a-z]+\./[!-~]*|[a-z0-9_]+(\.[a-z0-9_]+)+)$";
 
-/// The words of an outcome.
-const OUTCOMES: [&str; 10] = [
-    "success",
-    "failure",
-    "partial",
-    "pending",
-    "in_progress",
-    "denied",
-    "blocked",
-    "timed_out",
-    "rolled_back",
-    "unknown",
-];
-
-/// The words of an actor's type.
-const ACTORS: [&str; 7] = [
-    "user",
-    "agent",
-    "system",
-    "service",
-    "webhook",
-    "scheduler",
-    "anonymous",
-];
-
 /// The same of a request that takes no other members; an answer may get more later.
 fn closed(mut object: Value) -> Value {
     object["additionalProperties"] = json!(false);
@@ -108,12 +84,12 @@ fn events() -> Value {
                 "tenant_id": {"type": ["string", "null"], "pattern": TENANT},
                 "event_type": {"type": "string", "maxLength": 256, "pattern": EVENT_TYPE},
                 "occurred_at": {"type": ["string", "null"], "format": "date-time"},
-                "outcome": {"enum": OUTCOMES},
+                "outcome": {"enum": Outcome::WORDS},
                 "description": {"type": ["string", "null"], "maxLength": 32_768},
                 "actor": {
                     "type": "object",
                     "properties": {
-                        "type": {"enum": ACTORS},
+                        "type": {"enum": ActorType::WORDS},
                         "id": {"type": "string", "minLength": 1, "maxLength": 1024},
                         "name": name,
                     },

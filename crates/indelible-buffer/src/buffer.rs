@@ -5,8 +5,8 @@
 //! the sleep itself is the interval. A push wakes the reader only for a full batch, so events that
 //! come one by one cost nobody a call of the operating system.
 
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::Thread;
 
 use crossbeam_utils::CachePadded;
@@ -21,6 +21,8 @@ pub struct Buffer<T> {
     batching: Batching,
     asleep: CachePadded<AtomicBool>,
     flushes: AtomicU64,
+    /// How many items have been taken; held while some are.
+    taken: Mutex<u64>,
     reader: OnceLock<Thread>,
 }
 
@@ -54,6 +56,7 @@ impl<T> Buffer<T> {
             batching,
             asleep: CachePadded::new(AtomicBool::new(false)),
             flushes: AtomicU64::new(0),
+            taken: Mutex::new(0),
             reader: OnceLock::new(),
         }
     }
@@ -101,9 +104,29 @@ impl<T> Buffer<T> {
         self.queue.dropped()
     }
 
-    /// Takes one item past the reader, for whoever gives up on it.
-    pub fn take(&self) -> Option<T> {
-        self.queue.take().map(|(item, _)| item)
+    /// What waits, and how many items have been taken since the buffer was made, at one moment.
+    pub fn tally(&self) -> (Usage, u64) {
+        let taken = self.taken();
+        (self.usage(), *taken)
+    }
+
+    /// Takes what waits, up to a batch, past the reader, for whoever gives up on it; none only when
+    /// nothing waits.
+    pub fn take(&self) -> Vec<T> {
+        let batching = &self.batching;
+        let mut taken = self.taken();
+        let mut items = self.queue.take(batching.items_max, batching.bytes_max);
+        while items.is_empty() && self.usage().items > 0 {
+            // Room was taken and the slot is being filled: a few instructions from now.
+            std::thread::yield_now();
+            items = self.queue.take(batching.items_max, batching.bytes_max);
+        }
+        *taken += items.len() as u64;
+        items
+    }
+
+    fn taken(&self) -> MutexGuard<'_, u64> {
+        self.taken.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn is_full_batch(&self, usage: Usage) -> bool {
@@ -134,7 +157,9 @@ impl Batches {
         if buffer.is_closed() && buffer.usage().items == 0 {
             return None;
         }
-        Some(self.take(buffer))
+        let items = buffer.take();
+        let flushed = self.after(items.len(), buffer);
+        Some(Batch { items, flushed })
     }
 
     fn is_due<T>(&mut self, buffer: &Buffer<T>) -> bool {
@@ -150,26 +175,6 @@ impl Batches {
             // At least one, so that a flush of nothing ends too.
             self.hurried = buffer.usage().items.max(1);
         }
-    }
-
-    fn take<T>(&mut self, buffer: &Buffer<T>) -> Batch<T> {
-        let waiting = buffer.usage();
-        let items_max = buffer.batching.items_max.min(waiting.items);
-        let mut items = Vec::with_capacity(items_max);
-        let mut bytes = 0;
-        while items.len() < items_max && bytes < buffer.batching.bytes_max {
-            if let Some((item, more)) = buffer.queue.take() {
-                items.push(item);
-                bytes += more;
-            } else if items.is_empty() && buffer.usage().items > 0 {
-                // Room was taken and the slot is being filled: a few instructions from now.
-                std::thread::yield_now();
-            } else {
-                break;
-            }
-        }
-        let flushed = self.after(items.len(), buffer);
-        Batch { items, flushed }
     }
 
     /// The flush that is fulfilled when so many items have been taken.

@@ -102,17 +102,27 @@ impl<T> Queue<T> {
         match self.slots.push((item, bytes)) {
             Ok(()) => Ok(usage),
             Err((item, bytes)) => {
-                self.release(bytes);
+                self.release(1, bytes);
                 Err(self.reject(item, bytes, Reason::Full))
             }
         }
     }
 
-    /// Takes the oldest item; nothing when there is none, or a push has not finished.
-    pub fn take(&self) -> Option<(T, usize)> {
-        let (item, bytes) = self.slots.pop()?;
-        self.release(bytes);
-        Some((item, bytes))
+    /// Takes the oldest items, up to so many and until there are so many bytes; none when there are
+    /// none, or a push has not finished. Their room is given back in one step, since it is counted
+    /// in the word that every push writes to.
+    pub fn take(&self, items_max: usize, bytes_max: usize) -> Vec<T> {
+        let mut items = Vec::with_capacity(items_max.min(self.usage().items));
+        let mut bytes = 0;
+        while items.len() < items_max && bytes < bytes_max {
+            let Some((item, more)) = self.slots.pop() else {
+                break;
+            };
+            items.push(item);
+            bytes += more;
+        }
+        self.release(items.len(), bytes);
+        items
     }
 
     /// What waits, pushes under way included.
@@ -169,8 +179,9 @@ impl<T> Queue<T> {
         }
     }
 
-    fn release(&self, bytes: usize) {
-        self.used.fetch_sub(ITEM + bytes as u64, Ordering::SeqCst);
+    fn release(&self, items: usize, bytes: usize) {
+        let room = ITEM * items as u64 + bytes as u64;
+        self.used.fetch_sub(room, Ordering::SeqCst);
     }
 
     #[cold]
@@ -210,7 +221,7 @@ mod tests {
         assert_eq!(queue.usage(), Usage::default());
         queue.push("a", 10).unwrap();
         assert_eq!(queue.push("b", 1).unwrap_err().reason, Reason::Full);
-        assert_eq!(queue.take(), Some(("a", 10)));
+        assert_eq!(queue.take(1, 1), ["a"]);
         queue.push("b", 1).unwrap();
         assert_eq!(queue.dropped().full, 2);
     }
@@ -236,14 +247,16 @@ mod tests {
             }
             let mut left = threads * each;
             while left > 0 {
-                let Some(((thread, n), _)) = queue.take() else {
+                let taken = queue.take(7, 40);
+                if taken.is_empty() {
                     std::thread::yield_now();
-                    continue;
-                };
-                let next = &mut seen[usize::try_from(thread).unwrap()];
-                assert_eq!(*next, n, "in order per thread");
-                *next += 1;
-                left -= 1;
+                }
+                for (thread, n) in taken {
+                    let next = &mut seen[usize::try_from(thread).unwrap()];
+                    assert_eq!(*next, n, "in order per thread");
+                    *next += 1;
+                    left -= 1;
+                }
             }
         });
         assert_eq!(queue.usage(), Usage::default());

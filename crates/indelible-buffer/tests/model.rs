@@ -33,6 +33,7 @@ struct Model {
     waiting: VecDeque<(u64, usize)>,
     closed: bool,
     dropped: [u64; 3],
+    taken: u64,
     asked: Option<Flush>,
     flush: Option<(Flush, usize)>,
 }
@@ -70,14 +71,7 @@ impl Model {
         if self.closed && self.waiting.is_empty() {
             return None;
         }
-        let (mut items, mut bytes) = (Vec::new(), 0);
-        while items.len() < self.batching.items_max && bytes < self.batching.bytes_max {
-            let Some((item, more)) = self.waiting.pop_front() else {
-                break;
-            };
-            items.push(item);
-            bytes += more;
-        }
+        let items = self.take();
         let mut flushed = None;
         if let Some((flush, left)) = &mut self.flush {
             *left = left.saturating_sub(items.len());
@@ -87,6 +81,19 @@ impl Model {
             }
         }
         Some((items, flushed))
+    }
+
+    fn take(&mut self) -> Vec<u64> {
+        let (mut items, mut bytes) = (Vec::new(), 0);
+        while items.len() < self.batching.items_max && bytes < self.batching.bytes_max {
+            let Some((item, more)) = self.waiting.pop_front() else {
+                break;
+            };
+            items.push(item);
+            bytes += more;
+        }
+        self.taken += items.len() as u64;
+        items
     }
 }
 
@@ -107,7 +114,7 @@ proptest! {
         let mut batches = Batches::default();
         let mut model = Model {
             bounds, batching, waiting: VecDeque::new(), closed: false, dropped: [0; 3],
-            asked: None, flush: None,
+            taken: 0, asked: None, flush: None,
         };
         for (n, step) in (0_u64..).zip(steps) {
             match step {
@@ -126,11 +133,11 @@ proptest! {
                     prop_assert_eq!(got, model.next());
                 }
                 Step::Take => {
-                    prop_assert_eq!(buffer.take(), model.waiting.pop_front().map(|(n, _)| n));
+                    prop_assert_eq!(buffer.take(), model.take());
                 }
             }
             let usage = Usage { items: model.waiting.len(), bytes: model.bytes() };
-            prop_assert_eq!(buffer.usage(), usage);
+            prop_assert_eq!(buffer.tally(), (usage, model.taken));
             let dropped = buffer.dropped();
             prop_assert_eq!([dropped.full, dropped.closed, dropped.bytes], model.dropped);
         }

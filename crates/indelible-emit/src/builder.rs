@@ -3,7 +3,6 @@
 //! Tenant, action, actor, target, outcome, in this order; then what else is known; then
 //! [`EventBuilder::emit`]. Every builder is a value of its own: two of them cannot mix.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use compact_str::CompactString;
@@ -20,7 +19,7 @@ use crate::ticket::Ticket;
 #[derive(Debug)]
 #[must_use = "nothing is emitted before `emit`"]
 pub struct NeedsAction<'a> {
-    shared: &'a Arc<Shared>,
+    shared: &'a Shared,
     tenant: CompactString,
 }
 
@@ -28,7 +27,7 @@ pub struct NeedsAction<'a> {
 #[derive(Debug)]
 #[must_use = "nothing is emitted before `emit`"]
 pub struct NeedsActor<'a> {
-    shared: &'a Arc<Shared>,
+    shared: &'a Shared,
     tenant: CompactString,
     event_type: CompactString,
 }
@@ -53,13 +52,13 @@ pub struct NeedsOutcome<'a> {
 #[derive(Debug)]
 #[must_use = "nothing is emitted before `emit`"]
 pub struct EventBuilder<'a> {
-    shared: &'a Arc<Shared>,
+    shared: &'a Shared,
     tenant: CompactString,
     built: Built,
 }
 
 impl<'a> NeedsAction<'a> {
-    pub(crate) fn new(shared: &'a Arc<Shared>, tenant: CompactString) -> Self {
+    pub(crate) fn new(shared: &'a Shared, tenant: CompactString) -> Self {
         Self { shared, tenant }
     }
 

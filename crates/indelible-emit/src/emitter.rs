@@ -19,6 +19,7 @@ use crate::draft::{Draft, Said};
 use crate::id::Ids;
 use crate::metrics::{Counters, Metrics, add, read};
 use crate::options::{Options, OptionsError};
+use crate::roll::Number;
 use crate::surroundings::Surroundings;
 use crate::ticket::{EmitError, Entry, Ticket};
 use crate::transport::Transport;
@@ -60,6 +61,7 @@ pub(crate) struct Shared {
     pub(crate) options: Options,
     pub(crate) surroundings: Arc<dyn Surroundings>,
     pub(crate) counters: Counters,
+    number: Number,
     ids: Ids,
     process: u32,
     control: Mutex<Control>,
@@ -92,6 +94,7 @@ impl Emitter {
         options.check()?;
         let shared = Arc::new(Shared {
             buffer: Buffer::new(options.bounds, options.batching),
+            number: Number::take(),
             ids: Ids::new(surroundings.as_ref()),
             options,
             surroundings,
@@ -104,6 +107,7 @@ impl Emitter {
         std::thread::Builder::new()
             .name("indelible-emit".to_owned())
             .spawn(move || worker.run())?;
+        shared.number.enter(&shared);
         Ok(Self { shared })
     }
 
@@ -170,6 +174,7 @@ impl Emitter {
 impl Drop for Emitter {
     fn drop(&mut self) {
         self.close(self.shared.options.drop_deadline.0);
+        self.shared.number.leave();
     }
 }
 
@@ -198,7 +203,7 @@ impl std::fmt::Display for CloseReport {
 impl Shared {
     /// Puts an event in line.
     pub(crate) fn emit(
-        self: &Arc<Self>,
+        &self,
         tenant: CompactString,
         said: Said,
         id: Option<AuditId>,
@@ -222,20 +227,15 @@ impl Shared {
             }
             None => self.refuse_too_deep(),
         };
-        Ticket::new(audit_id, entry, Arc::clone(self))
+        Ticket::new(audit_id, entry, self.number)
     }
 
     #[cold]
     fn refuse_too_deep(&self) -> Arc<Entry> {
-        add(&self.counters.refused, 1);
+        add(&self.counters.too_deep, 1);
         let text = "arrays and objects are nested deeper than an event may have them";
         let problem = Problem::at("", ProblemCode::TooDeep, text);
         Arc::new(Entry::settled(Err(EmitError::Refused(vec![problem]))))
-    }
-
-    /// Has what waits delivered soon, since somebody waits for it.
-    pub(crate) fn hurry(&self) {
-        self.buffer.flush();
     }
 
     /// Whether this process has the emitter but not its worker.
@@ -289,7 +289,8 @@ impl Shared {
 
     /// Settles what waits in the queue, undelivered.
     fn give_up(&self) {
-        while let Some(entry) = self.buffer.take() {
+        let batches = std::iter::repeat_with(|| self.buffer.take());
+        for entry in batches.take_while(|batch| !batch.is_empty()).flatten() {
             if entry.settle(Err(EmitError::Closed)) {
                 add(&self.counters.abandoned, 1);
             }
@@ -311,21 +312,34 @@ impl Shared {
         }
     }
 
+    /// Every event that was taken in is counted once, whatever the worker does meanwhile: what is
+    /// settled is read first, and what is not is the rest.
     fn metrics(&self) -> Metrics {
         let counters = &self.counters;
-        let (usage, dropped) = (self.buffer.usage(), self.buffer.dropped());
-        Metrics {
-            queued: usage.items as u64,
-            queued_bytes: usage.bytes as u64,
-            under_way: read(&counters.under_way),
+        let mut metrics = Metrics {
             committed: read(&counters.committed),
-            dropped: dropped.full + dropped.closed,
             abandoned: read(&counters.abandoned),
             refused: read(&counters.refused),
             conflicts: read(&counters.conflicts),
             failed: read(&counters.failed),
             retried: read(&counters.retried),
-        }
+            ..Metrics::default()
+        };
+        let ((usage, taken), dropped) = (self.buffer.tally(), self.buffer.dropped());
+        let settled = [
+            metrics.committed,
+            metrics.abandoned,
+            metrics.refused,
+            metrics.conflicts,
+            metrics.failed,
+        ];
+        metrics.queued = usage.items as u64;
+        metrics.queued_bytes = usage.bytes as u64;
+        metrics.under_way = taken.saturating_sub(settled.into_iter().sum());
+        metrics.dropped = dropped.full + dropped.closed;
+        // These never were in the queue.
+        metrics.refused += read(&counters.too_deep);
+        metrics
     }
 
     fn control(&self) -> MutexGuard<'_, Control> {

@@ -20,6 +20,7 @@ mod options;
 mod payload;
 mod proof;
 mod retry;
+mod roll;
 mod surroundings;
 mod ticket;
 mod transport;

@@ -30,10 +30,10 @@ pub struct Metrics {
 /// The counters behind [`Metrics`]; only the worker writes most of them.
 #[derive(Debug, Default)]
 pub(crate) struct Counters {
-    pub(crate) under_way: AtomicU64,
     pub(crate) committed: AtomicU64,
     pub(crate) abandoned: AtomicU64,
     pub(crate) refused: AtomicU64,
+    pub(crate) too_deep: AtomicU64,
     pub(crate) conflicts: AtomicU64,
     pub(crate) failed: AtomicU64,
     pub(crate) retried: AtomicU64,
@@ -41,10 +41,6 @@ pub(crate) struct Counters {
 
 pub(crate) fn add(counter: &AtomicU64, more: usize) {
     counter.fetch_add(more as u64, Ordering::Relaxed);
-}
-
-pub(crate) fn subtract(counter: &AtomicU64, less: usize) {
-    counter.fetch_sub(less as u64, Ordering::Relaxed);
 }
 
 pub(crate) fn read(counter: &AtomicU64) -> u64 {

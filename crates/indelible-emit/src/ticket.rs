@@ -13,7 +13,7 @@ use indelible_event::{AuditId, Problem};
 use indelible_proof::receipt::Receipt;
 
 use crate::draft::Draft;
-use crate::emitter::Shared;
+use crate::roll::Number;
 
 /// Why an event has no receipt.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -47,7 +47,7 @@ pub enum EmitError {
 pub struct Ticket {
     id: AuditId,
     entry: Arc<Entry>,
-    shared: Arc<Shared>,
+    emitter: Number,
 }
 
 /// The receipt to come; needs no runtime.
@@ -78,8 +78,8 @@ enum State {
 }
 
 impl Ticket {
-    pub(crate) fn new(id: AuditId, entry: Arc<Entry>, shared: Arc<Shared>) -> Self {
-        Self { id, entry, shared }
+    pub(crate) fn new(id: AuditId, entry: Arc<Entry>, emitter: Number) -> Self {
+        Self { id, entry, emitter }
     }
 
     /// The event's id, which it has from the moment it was emitted.
@@ -93,9 +93,9 @@ impl Ticket {
     }
 
     /// The receipt, once the event is committed; without waiting for a batch to fill.
-    pub fn committed(self) -> Committed {
+    pub fn committed(&self) -> Committed {
         Committed {
-            ticket: self,
+            ticket: self.clone(),
             asked: false,
         }
     }
@@ -112,7 +112,7 @@ impl Ticket {
         }
         state.await_with(None);
         drop(state);
-        self.shared.hurry();
+        self.hurry();
         let state = self.entry.lock();
         let (state, _) = self
             .entry
@@ -122,6 +122,13 @@ impl Ticket {
         match &*state {
             State::Settled(settled) => settled.clone(),
             _ => Err(EmitError::TimedOut),
+        }
+    }
+
+    /// Has what waits delivered soon, since somebody waits for it.
+    fn hurry(&self) {
+        if let Some(emitter) = self.emitter.find() {
+            emitter.buffer.flush();
         }
     }
 }
@@ -137,7 +144,7 @@ impl Future for Committed {
         state.await_with(Some(context.waker()));
         drop(state);
         if !std::mem::replace(&mut self.asked, true) {
-            self.ticket.shared.hurry();
+            self.ticket.hurry();
         }
         Poll::Pending
     }

@@ -10,7 +10,7 @@ use indelible_buffer::Batches;
 
 use crate::emitter::{Shared, guarded};
 use crate::encode::Encoder;
-use crate::metrics::{add, subtract};
+use crate::metrics::add;
 use crate::ticket::{EmitError, Entry, Settled};
 use crate::transport::{Outgoing, Transport, Verdict};
 
@@ -63,9 +63,6 @@ impl<T: Transport> Worker<T> {
     }
 
     fn settle_batch(&mut self, entries: Vec<Arc<Entry>>, encoder: &Encoder) {
-        let taken = entries.len();
-        let under_way = &self.end.0.counters.under_way;
-        add(under_way, taken);
         let mut open = self.encode(entries, encoder);
         let mut attempts = 0;
         while !open.entries.is_empty() {
@@ -92,7 +89,6 @@ impl<T: Transport> Worker<T> {
                 .0
                 .pause(retry.delay(attempts, after, random[0]), epoch);
         }
-        subtract(&self.end.0.counters.under_way, taken);
     }
 
     /// Makes JSON; what cannot be made is refused here.

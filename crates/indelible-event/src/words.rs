@@ -17,6 +17,9 @@ macro_rules! vocabulary {
             /// Every word, in the order of the table in the specification.
             pub const ALL: &'static [Self] = &[$(Self::$variant,)+];
 
+            /// The same, as they are written.
+            pub const WORDS: &'static [&'static str] = &[$($word,)+];
+
             /// The word.
             pub fn as_str(self) -> &'static str {
                 match self {

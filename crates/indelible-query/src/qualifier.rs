@@ -2,6 +2,7 @@
 //!
 //! One table; the parser, the suggestions, the printer and the test of `docs/query.md` read it.
 
+use indelible_event::{ActorType, Outcome};
 use indelible_store::Key;
 
 /// What a qualifier does.
@@ -42,28 +43,7 @@ pub struct Qualifier {
     pub(crate) meaning: Meaning,
 }
 
-const OUTCOMES: &[&str] = &[
-    "success",
-    "failure",
-    "partial",
-    "pending",
-    "in_progress",
-    "denied",
-    "blocked",
-    "timed_out",
-    "rolled_back",
-    "unknown",
-];
 const SEVERITIES: &[&str] = &["debug", "info", "warning", "error", "critical"];
-const ACTOR_TYPES: &[&str] = &[
-    "user",
-    "agent",
-    "system",
-    "service",
-    "webhook",
-    "scheduler",
-    "anonymous",
-];
 const LIGHTS: &[&str] = &["green", "amber", "red"];
 
 /// Words people write for one of the known values.
@@ -99,7 +79,7 @@ pub const QUALIFIERS: &[Qualifier] = &[
     one_of(
         "actor.type",
         Key::ActorType,
-        ACTOR_TYPES,
+        ActorType::WORDS,
         "what kind of actor",
     ),
     is(
@@ -114,7 +94,7 @@ pub const QUALIFIERS: &[Qualifier] = &[
         Key::Category,
         "the category, else the first segment of the event type",
     ),
-    one_of("outcome", Key::Outcome, OUTCOMES, "how it ended"),
+    one_of("outcome", Key::Outcome, Outcome::WORDS, "how it ended"),
     one_of("severity", Key::Severity, SEVERITIES, "how grave it is"),
     other(
         "tenant",

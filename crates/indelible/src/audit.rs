@@ -6,7 +6,7 @@ use std::time::Duration;
 use indelible_emit::{CloseReport, Emitter, Metrics, NeedsAction, Ticket};
 use indelible_event::Event;
 
-use crate::build::AuditBuilder;
+use crate::build::{AuditBuilder, ToDirectory, ToServer};
 use crate::error::Error;
 
 /// An audit trail. Share it by reference or in an `Arc`; one worker thread delivers for it.
@@ -29,7 +29,7 @@ impl Audit {
     }
 
     /// As [`open`](Self::open), with something to be said before [`build`](AuditBuilder::build).
-    pub fn embedded(path: impl AsRef<Path>) -> AuditBuilder {
+    pub fn embedded(path: impl AsRef<Path>) -> AuditBuilder<ToDirectory> {
         AuditBuilder::embedded(path.as_ref())
     }
 
@@ -38,7 +38,7 @@ impl Audit {
     ///
     /// # Errors
     /// [`Error::Address`] when it is no address.
-    pub fn connect(address: &str) -> Result<AuditBuilder, Error> {
+    pub fn connect(address: &str) -> Result<AuditBuilder<ToServer>, Error> {
         AuditBuilder::connect(address)
     }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use indelible_emit::http::{Http, HttpOptions};
-use indelible_emit::{Emitter, Options, Retry};
+use indelible_emit::{Emitter, Options, Retry, StartError, Transport};
 
 use crate::audit::Audit;
 use crate::embedded::Embedded;
@@ -19,35 +19,63 @@ const KEYS: &str = "INDELIBLE_KEYS";
 /// The directory of all ledgers' keys, in the user's configuration directory.
 const KEYS_BELOW: &str = "indelible";
 
-/// An audit trail that is not open yet.
+/// An audit trail that is not open yet: [`ToServer`] or [`ToDirectory`].
+///
+/// What only one of them can be told does not compile with the other:
+///
+/// ```compile_fail,E0599
+/// let audit = indelible::Audit::embedded("./audit").api_key("ind_1_secret");
+/// ```
 #[derive(Debug)]
 #[must_use = "nothing is opened before `build`"]
-pub struct AuditBuilder {
+pub struct AuditBuilder<To> {
     to: To,
     options: Options,
 }
 
+/// Behind a server; see [`Audit::connect`].
 #[derive(Debug)]
-enum To {
-    Server {
-        address: String,
-        http: HttpOptions,
-    },
-    Directory {
-        path: PathBuf,
-        keys: Option<PathBuf>,
-    },
+pub struct ToServer {
+    address: String,
+    http: HttpOptions,
 }
 
-impl AuditBuilder {
+/// In a directory; see [`Audit::embedded`].
+#[derive(Debug)]
+pub struct ToDirectory {
+    path: PathBuf,
+    keys: Option<PathBuf>,
+}
+
+impl AuditBuilder<ToDirectory> {
     pub(crate) fn embedded(path: &Path) -> Self {
         let path = path.to_path_buf();
         Self {
-            to: To::Directory { path, keys: None },
+            to: ToDirectory { path, keys: None },
             options: Options::default(),
         }
     }
 
+    /// The directory that holds the keys of ledgers, instead of that in `INDELIBLE_KEYS` or
+    /// `indelible` in the user's configuration directory.
+    pub fn keys(mut self, directory: impl Into<PathBuf>) -> Self {
+        self.to.keys = Some(directory.into());
+        self
+    }
+
+    /// Opens the audit trail and starts its worker.
+    ///
+    /// # Errors
+    /// [`Error`] says what to do; nothing is left running.
+    pub fn build(self) -> Result<Audit> {
+        let options = checked(self.options)?;
+        let keys = self.to.keys.or_else(key_directory);
+        let keys = keys.ok_or(Error::NoKeyDirectory)?;
+        start(Embedded::open(&self.to.path, &keys)?, options)
+    }
+}
+
+impl AuditBuilder<ToServer> {
     pub(crate) fn connect(address: &str) -> Result<Self> {
         Http::new(address, HttpOptions::default())?;
         let http = HttpOptions {
@@ -56,39 +84,37 @@ impl AuditBuilder {
         };
         let address = address.to_owned();
         Ok(Self {
-            to: To::Server { address, http },
+            to: ToServer { address, http },
             options: Options::default(),
         })
     }
 
+    /// The key to send to the server, instead of that in `INDELIBLE_API_KEY`.
+    pub fn api_key(mut self, key: impl Into<String>) -> Self {
+        self.to.http.api_key = Some(key.into());
+        self
+    }
+
+    /// How long one request to the server may take; 30 s if nothing is said.
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.to.http.timeout = timeout;
+        self
+    }
+
+    /// Starts the worker of the audit trail; nothing is connected before there is an event.
+    ///
+    /// # Errors
+    /// [`Error`] says what to do; nothing is left running.
+    pub fn build(self) -> Result<Audit> {
+        let options = checked(self.options)?;
+        start(Http::new(&self.to.address, self.to.http)?, options)
+    }
+}
+
+impl<To> AuditBuilder<To> {
     /// The emitting system's name, for `source.service` of every event that says none.
     pub fn service(mut self, name: impl Into<String>) -> Self {
         self.options.service = Some(name.into());
-        self
-    }
-
-    /// The key to send to the server, instead of that in `INDELIBLE_API_KEY`.
-    pub fn api_key(mut self, key: impl Into<String>) -> Self {
-        if let To::Server { http, .. } = &mut self.to {
-            http.api_key = Some(key.into());
-        }
-        self
-    }
-
-    /// How long one request to the server may take.
-    pub fn timeout(mut self, timeout: Duration) -> Self {
-        if let To::Server { http, .. } = &mut self.to {
-            http.timeout = timeout;
-        }
-        self
-    }
-
-    /// The directory that holds the keys of ledgers, instead of that in `INDELIBLE_KEYS` or
-    /// `indelible` in the user's configuration directory.
-    pub fn keys(mut self, directory: impl Into<PathBuf>) -> Self {
-        if let To::Directory { keys, .. } = &mut self.to {
-            *keys = Some(directory.into());
-        }
         self
     }
 
@@ -119,32 +145,20 @@ impl AuditBuilder {
         self.options.drop_deadline.0 = deadline;
         self
     }
+}
 
-    /// Opens the audit trail and starts its worker.
-    ///
-    /// # Errors
-    /// [`Error`] says what to do; nothing is left running.
-    pub fn build(mut self) -> Result<Audit> {
-        // A batch is never more than the queue, whichever of the two was said.
-        let (bounds, batching) = (self.options.bounds, &mut self.options.batching);
-        batching.items_max = batching.items_max.min(bounds.items_max);
-        batching.bytes_max = batching.bytes_max.min(bounds.bytes_max);
-        self.options
-            .check()
-            .map_err(indelible_emit::StartError::from)?;
-        let surroundings = Arc::new(Process);
-        let emitter = match self.to {
-            To::Server { address, http } => {
-                Emitter::start(Http::new(&address, http)?, self.options, surroundings)?
-            }
-            To::Directory { path, keys } => {
-                let keys = keys.or_else(key_directory).ok_or(Error::NoKeyDirectory)?;
-                let embedded = Embedded::open(&path, &keys)?;
-                Emitter::start(embedded, self.options, surroundings)?
-            }
-        };
-        Ok(Audit::new(emitter))
-    }
+/// The options, if they can be kept. A batch is never more than the queue, whichever was said.
+fn checked(mut options: Options) -> Result<Options> {
+    let (bounds, batching) = (options.bounds, &mut options.batching);
+    batching.items_max = batching.items_max.min(bounds.items_max);
+    batching.bytes_max = batching.bytes_max.min(bounds.bytes_max);
+    options.check().map_err(StartError::from)?;
+    Ok(options)
+}
+
+fn start(transport: impl Transport + 'static, options: Options) -> Result<Audit> {
+    let emitter = Emitter::start(transport, options, Arc::new(Process))?;
+    Ok(Audit::new(emitter))
 }
 
 fn key_directory() -> Option<PathBuf> {

@@ -30,7 +30,7 @@ mod error;
 mod process;
 
 pub use audit::Audit;
-pub use build::AuditBuilder;
+pub use build::{AuditBuilder, ToDirectory, ToServer};
 pub use error::Error;
 pub use indelible_emit::{
     Actor, CloseReport, Committed, EmitError, EventBuilder, Metrics, NeedsAction, NeedsActor,

@@ -23,7 +23,12 @@ pub struct Serving {
 impl Serving {
     /// Starts it on a port of its own with more arguments, and waits until it listens.
     pub fn start(place: &Place, more: &str) -> Self {
-        let line = format!("serve --listen 127.0.0.1:0 {more}");
+        Self::start_at(place, "127.0.0.1:0", more)
+    }
+
+    /// Starts it at an address.
+    pub fn start_at(place: &Place, address: &str, more: &str) -> Self {
+        let line = format!("serve --listen {address} {more}");
         let mut command = place.command(line.split_whitespace());
         command.stderr(Stdio::piped());
         command.env("INDELIBLE_SERVER__TELEMETRY", "debug");
@@ -76,13 +81,27 @@ impl Serving {
 
     /// Sends a signal by its name and waits for the end; the exit code.
     pub fn signal(&mut self, name: &str) -> Option<i32> {
+        self.send_signal(name);
+        self.child.wait().unwrap().code()
+    }
+
+    /// Has it hang: connections are taken by the system, and nobody answers.
+    pub fn stop(&self) {
+        self.send_signal("STOP");
+    }
+
+    /// Has it go on after [`stop`](Self::stop).
+    pub fn go_on(&self) {
+        self.send_signal("CONT");
+    }
+
+    fn send_signal(&self, name: &str) {
         let id = self.child.id().to_string();
         let sent = Command::new("kill")
             .args(["-s", name, &id])
             .status()
             .unwrap();
         assert!(sent.success());
-        self.child.wait().unwrap().code()
     }
 
     /// Its memory now, and the most it had, in bytes; files mapped into it count.

@@ -1,7 +1,8 @@
 //! What the server's answer means for each event.
 //!
 //! What may pass by itself is tried again: no room, a store out of reach, an address behind which
-//! nothing listens yet. What a person must correct is not: a key, an event.
+//! nothing listens yet. What a person must correct is not: a key, an event, a tenant that the
+//! server says it has not got for this key.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -49,7 +50,7 @@ fn verdict(status: u16, after: Option<Duration>, document: Option<Document>) -> 
         (400 | 413 | 422, Some(document)) if !document.problems.is_empty() => {
             Verdict::Refused(document.problems.into_iter().map(problem).collect())
         }
-        (404 | 408 | 425 | 429 | 500.., _) => Verdict::Again { after, reason },
+        (404, None) | (408 | 425 | 429 | 500.., _) => Verdict::Again { after, reason },
         _ => Verdict::Failed(reason),
     }
 }
@@ -136,6 +137,9 @@ mod tests {
             let verdicts = verdicts(status, after, b"", 1);
             assert!(matches!(verdicts[..], [Verdict::Failed(_)]), "{status}");
         }
+        let said = format!("{{{P},\"status\":404}}");
+        let of_the_server = verdicts(404, None, said.as_bytes(), 1);
+        assert!(matches!(of_the_server[..], [Verdict::Failed(_)]));
         for body in [
             &b"{}"[..],
             b"",
