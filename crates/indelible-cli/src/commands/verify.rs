@@ -65,8 +65,8 @@ fn key(text: &str) -> Result<VerifierKey> {
             Err(unread) => format!("there is no file `{text}` to read ({unread}), and {error}"),
         };
         Failure::Usage(format!(
-            "--key: {why}; it is a file, or text like example.com+1234abcd+ABC…, as `indelible keys \
-             show` prints it"
+            "--key: {why}; it is a file, or text like example.com+1234abcd+ABC…, as `indelible \
+             keys show` prints it"
         ))
     })
 }
