@@ -48,7 +48,7 @@ pub fn environment() -> Env {
 /// [`Failure::Usage`] when it is no tenant's name, or one of ours.
 pub fn tenant_to_write(named: Option<&str>, config: &Config) -> Result<TenantId> {
     let name = named.or(config.tenant.as_deref()).unwrap_or(DEFAULT_TENANT);
-    let tenant = parse(name)?;
+    let tenant = tenant_named(name)?;
     if tenant.is_ours() {
         let text = format!("the log {name} is the ledger's own; take a name without the leading _");
         return Err(Failure::Usage(text));
@@ -61,7 +61,10 @@ pub fn tenant_to_write(named: Option<&str>, config: &Config) -> Result<TenantId>
 /// # Errors
 /// [`Failure::Usage`] when it is no tenant's name.
 pub fn tenant_to_read(named: Option<&str>, config: &Config) -> Result<Option<TenantId>> {
-    named.or(config.tenant.as_deref()).map(parse).transpose()
+    named
+        .or(config.tenant.as_deref())
+        .map(tenant_named)
+        .transpose()
 }
 
 /// The file to write a result to, if one is named: `-` is standard output.
@@ -69,6 +72,10 @@ pub fn file_named(out: Option<&Path>) -> Option<&Path> {
     out.filter(|path| *path != Path::new("-"))
 }
 
-fn parse(name: &str) -> Result<TenantId> {
+/// A tenant's name.
+///
+/// # Errors
+/// [`Failure::Usage`] when it is none.
+pub fn tenant_named(name: &str) -> Result<TenantId> {
     TenantId::parse(name).map_err(|error| Failure::Usage(format!("`{name}`: {error}")))
 }

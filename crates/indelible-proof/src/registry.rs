@@ -125,13 +125,25 @@ pub enum RecordProofError {
     Registry(ProofError),
 }
 
-/// What a verified proof establishes.
+/// What a verified proof establishes: what it does not say was not checked, whatever the proof says
+/// of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Proved {
     /// The verified registry checkpoint, to ask for cosignatures.
     pub checkpoint: SignedCheckpoint,
     /// The snapshot it went through; its time is the signer's word.
     pub snapshot: Snapshot,
+    /// The log's id.
+    pub log_id: String,
+    /// The slot its head stands in.
+    pub slot: u64,
+    /// The record's place in that log.
+    pub sequence_number: u64,
+    /// The record's hash.
+    pub record_hash: Hash,
+    /// The receipt: only where the record's bytes were given, since nothing else holds its tenant,
+    /// id and time.
+    pub receipt: Option<Receipt>,
 }
 
 impl RecordProof {
@@ -187,6 +199,11 @@ impl RecordProof {
         Ok(Proved {
             checkpoint,
             snapshot,
+            log_id: self.log.log_id.clone(),
+            slot: *slot,
+            sequence_number: *sequence_number,
+            record_hash: *record_hash,
+            receipt: leaf.map(|_| self.receipt.clone()),
         })
     }
 }

@@ -17,7 +17,7 @@ use indelible_merkle::leaf_hash;
 use indelible_proof::receipt::Receipt;
 use indelible_proof::registry::RecordProof;
 use indelible_query::{page, resolve};
-use indelible_store::{Kind, SealedValue, Stored};
+use indelible_store::{Error, Kind, SealedValue, Stored};
 use serde_json::value::RawValue;
 
 use crate::access::Principal;
@@ -84,14 +84,16 @@ pub(crate) async fn proof(
     let found = blocking(&app, move |app| find(app, &principal, named, &id)).await?;
     for _ in 0..PROOF_TRIES {
         let (tenant, number) = found.clone();
-        let proof: Option<RecordProof> =
-            blocking(&app, move |app| match prove(&app.stores, &tenant, number) {
-                Ok(proof) => Ok(Some(proof)),
+        let proof: Option<RecordProof> = blocking(&app, move |app| {
+            match prove(&app.stores, &tenant, number, None) {
+                Ok(Ok(proof)) => Ok(Some(proof)),
+                Ok(Err(finding)) => Err(Error::new(Kind::Corrupt, finding.to_string()).into()),
                 // The record is there, so it is the checkpoint that is not.
                 Err(error) if error.kind() == Kind::NotFound => Ok(None),
                 Err(error) => Err(error.into()),
-            })
-            .await?;
+            }
+        })
+        .await?;
         if let Some(proof) = proof {
             return json(StatusCode::OK, &proof);
         }

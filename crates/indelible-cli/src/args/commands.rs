@@ -156,7 +156,7 @@ pub struct Verify {
     /// Exported logs
     #[arg(value_name = "FILE")]
     pub files: Vec<PathBuf>,
-    /// Only this tenant of the data directory
+    /// Only this tenant of the data directory; of an export, that it is this tenant's
     #[arg(long)]
     pub tenant: Option<String>,
     /// The verifier key you trust, as text or as a file that holds it
@@ -168,7 +168,7 @@ pub struct Verify {
     /// The disclosures of an export [default: FILE.disclosures, when it is there]
     #[arg(long, value_name = "FILE")]
     pub disclosures: Option<PathBuf>,
-    /// Check the proof of one record; with FILE, also that the record is in it
+    /// Check the proof of one record; with FILE, also that it is one of FILE's, whose, and of when
     #[arg(long, value_name = "FILE", conflicts_with_all = ["tenant", "disclosures"])]
     pub proof: Option<PathBuf>,
     /// Exit 1 unless a signature by the trusted key covers the log

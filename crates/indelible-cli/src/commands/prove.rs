@@ -1,4 +1,5 @@
-//! `prove`: the proof that one record stands in the published log, for somebody with the key.
+//! `prove`: the proof that one record stands in the published log, for somebody with the key. It is
+//! checked before it is written.
 
 use std::fs;
 
@@ -19,7 +20,21 @@ pub fn run(args: &Prove, config: &Config, output: &mut Output) -> Result {
     let named = Named::parse(&args.record)?;
     let reading = ledger::read_with_state(config, "prove the record", output)?;
     let (tenant, number) = find(&named, tenant, &reading)?;
-    let proof = prove(&reading.stores, &tenant, number).or_could("prove the record")?;
+    // A damaged key file is not what is asked about; the log names the key too.
+    let key = reading.folder.signing().ok().flatten();
+    let key = key.map(|key| key.verifier_key());
+    let proof = prove(&reading.stores, &tenant, number, key.as_ref());
+    let proof = match proof.or_could("prove the record")? {
+        Ok(proof) => proof,
+        Err(finding) => {
+            if output.json {
+                output.json_line(&json!({"findings": [finding], "proved": false}))?;
+            } else {
+                output.error(format_args!("nothing is written: {finding}"));
+            }
+            return Err(Failure::No);
+        }
+    };
     let mut text = serde_json::to_string(&proof).or_could("write the proof")?;
     text.push('\n');
     let Some(path) = file_named(args.out.as_deref()) else {

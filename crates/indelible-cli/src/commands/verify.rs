@@ -7,13 +7,16 @@
 use std::fs;
 use std::path::Path;
 
+use indelible_event::ids::TenantId;
 use indelible_proof::checkpoint::SignedCheckpoint;
+use indelible_proof::finding::{Finding, FindingKind};
 use indelible_proof::note::VerifierKey;
 
 use crate::args::Verify;
 use crate::config::Config;
 use crate::exit::{Failure, OrCould, Result};
 use crate::output::{Output, Show};
+use crate::process::tenant_named;
 use crate::verify::{self, Given, Report};
 
 /// Verifies what was named, else the data directory.
@@ -30,8 +33,10 @@ pub fn run(args: &Verify, config: &Config, output: &mut Output) -> Result {
     if args.files.is_empty() {
         clean = verify::data(args.tenant.as_deref(), &given, config, output)?;
     }
+    let asked = args.tenant.as_deref().map(tenant_named).transpose()?;
     for file in &args.files {
-        let report = verify::file(file, args.disclosures.as_deref(), &given, output)?;
+        let mut report = verify::file(file, args.disclosures.as_deref(), &given, output)?;
+        report.beside.extend(other_tenant(&report, asked.as_ref()));
         clean &= print(&report, &given, output)?;
     }
     if clean { Ok(()) } else { Err(Failure::No) }
@@ -42,15 +47,25 @@ fn print(report: &Report, given: &Given, output: &mut Output) -> Result<bool> {
     Ok(report.is_clean(given))
 }
 
+/// The finding when an export is of another tenant than the one asked for.
+fn other_tenant(report: &Report, asked: Option<&TenantId>) -> Option<Finding> {
+    let of = &report.verdict.tenant_id;
+    let asked = asked.filter(|asked| asked.as_str() != of)?;
+    let message = format!("the export is of tenant {of}, and {asked} was asked for");
+    Some(Finding::new(FindingKind::WrongTenant, message).tenant(of))
+}
+
 /// A verifier key, as text or in a file.
 fn key(text: &str) -> Result<VerifierKey> {
-    let text = match fs::read_to_string(text) {
-        Ok(content) => content,
-        Err(_) => text.to_owned(),
-    };
-    text.trim().parse().map_err(|error| {
+    let content = fs::read_to_string(text);
+    let key = content.as_deref().unwrap_or(text).trim().parse();
+    key.map_err(|error| {
+        let why = match content {
+            Ok(_) => format!("{text}: {error}"),
+            Err(unread) => format!("there is no file `{text}` to read ({unread}), and {error}"),
+        };
         Failure::Usage(format!(
-            "--key: {error}; it is a file, or text like example.com+1234abcd+ABC…, as `indelible \
+            "--key: {why}; it is a file, or text like example.com+1234abcd+ABC…, as `indelible \
              keys show` prints it"
         ))
     })

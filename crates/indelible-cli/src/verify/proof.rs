@@ -5,12 +5,16 @@ use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 
 use indelible_merkle::leaf_hash;
-use indelible_proof::registry::RecordProof;
+use indelible_proof::registry::{Proved, RecordProof};
 use serde_json::json;
 
 use super::Given;
 use crate::exit::{Failure, OrCould, Result};
 use crate::output::{Output, Show, Tone};
+
+/// What nothing in a proof speaks for.
+const UNCHECKED: &str = "whose record it is, its id and its time: they stand in the record, so say \
+                         FILE with it";
 
 /// Verifies the proof in `path`; with exports, also that the record is one of their lines.
 ///
@@ -27,20 +31,14 @@ pub fn proof(path: &Path, exports: &[PathBuf], given: &Given, output: &mut Outpu
     let leaf = match find(&proof, exports)? {
         Found::Leaf(leaf) => Some(leaf),
         Found::NotAsked => None,
-        Found::Missing => {
-            return tell(
-                &proof,
-                &Err("the record is in none of the files".into()),
-                output,
-            );
-        }
+        Found::Missing => return refuse("the record is in none of the files", output),
     };
     let origin = proof.registry.checkpoint.lines().next().unwrap_or_default();
     let key = super::key_for(key, origin).unwrap_or_else(|| key.clone());
-    let result = proof
-        .verify(&key, leaf.as_deref())
-        .map_err(|error| error.to_string());
-    tell(&proof, &result.map(|proved| proved.snapshot.time), output)
+    match proof.verify(&key, leaf.as_deref()) {
+        Ok(proved) => tell(&proved, output),
+        Err(error) => refuse(&error.to_string(), output),
+    }
 }
 
 enum Found {
@@ -68,41 +66,57 @@ fn find(proof: &RecordProof, exports: &[PathBuf]) -> Result<Found> {
     })
 }
 
-fn tell(
-    proof: &RecordProof,
-    result: &std::result::Result<String, String>,
-    output: &mut Output,
-) -> Result {
-    let receipt = &proof.receipt;
-    let (tenant, number) = (&receipt.tenant_id, receipt.sequence_number);
+fn refuse(error: &str, output: &mut Output) -> Result {
     if output.json {
-        output.json_line(&json!({
-            "error": result.as_ref().err(),
-            "proved": result.is_ok(),
-            "receipt": receipt,
-            "snapshot_time": result.as_ref().ok(),
-        }))?;
+        output.json_line(&json!({"error": error, "proved": false}))?;
     } else {
-        let (word, tone) = if result.is_ok() {
-            ("proved", Tone::Good)
-        } else {
-            ("NOT proved", Tone::Bad)
-        };
-        let word = output.paint(word, tone);
-        output.line(format_args!("record {number} of {tenant} is {word}"))?;
-        match result {
-            Ok(time) => {
-                output.line(format_args!("  record hash  {}", receipt.record_hash))?;
-                output.line(format_args!(
-                    "  in snapshot  of {time}, by the signer's clock"
-                ))?;
-            }
-            Err(error) => output.line(format_args!("  {error}"))?,
+        let word = output.paint("NOT proved", Tone::Bad);
+        output.line(format_args!("the record is {word}"))?;
+        output.line(format_args!("  {error}"))?;
+    }
+    Err(Failure::No)
+}
+
+/// Tells what was proved, and nothing else that the file says.
+fn tell(proved: &Proved, output: &mut Output) -> Result {
+    let origin = &proved.checkpoint.unverified().origin;
+    let (number, log_id, slot) = (proved.sequence_number, &proved.log_id, proved.slot);
+    let (hash, time) = (&proved.record_hash, &proved.snapshot.time);
+    if output.json {
+        return output.json_line(&json!({
+            "error": null,
+            "log_id": log_id,
+            "origin": origin,
+            "proved": true,
+            "receipt": proved.receipt,
+            "record_hash": hash,
+            "sequence_number": number,
+            "slot": slot,
+            "snapshot_time": time,
+            "unchecked": if proved.receipt.is_none() { vec![UNCHECKED] } else { Vec::new() },
+        }));
+    }
+    let word = output.paint("proved", Tone::Good);
+    match &proved.receipt {
+        Some(receipt) => {
+            let tenant = &receipt.tenant_id;
+            output.line(format_args!("record {number} of {tenant} is {word}"))?;
+            output.line(format_args!("  audit id     {}", receipt.audit_id))?;
+            let at = receipt.ingested_at.to_rfc3339();
+            output.line(format_args!("  committed    {at}"))?;
         }
+        None => output.line(format_args!("record {number} of log {log_id} is {word}"))?,
     }
-    if result.is_ok() {
-        Ok(())
-    } else {
-        Err(Failure::No)
+    output.line(format_args!("  record hash  {hash}"))?;
+    output.line(format_args!(
+        "  in log       {log_id}, slot {slot} of {origin}"
+    ))?;
+    output.line(format_args!(
+        "  in snapshot  of {time}, by the signer's clock"
+    ))?;
+    if proved.receipt.is_none() {
+        let text = output.paint(UNCHECKED, Tone::Warn);
+        output.line(format_args!("  not checked  {text}"))?;
     }
+    Ok(())
 }

@@ -243,12 +243,36 @@ fn receipts_and_proofs_of_records() {
         let parsed: RecordProof = serde_json::from_value(proof.clone()).unwrap();
         let proved = parsed.verify(&key, Some(leaf)).unwrap();
         assert_eq!(proved.snapshot.number, 1);
+        assert_eq!(proved.receipt.as_ref(), Some(&parsed.receipt));
+        // Without the leaf nothing speaks for the rest of the receipt.
+        let proved_alone = parsed.verify(&key, None).unwrap();
+        assert_eq!(proved_alone.receipt, None);
+        assert_eq!(proved_alone.record_hash, parsed.receipt.record_hash);
         assert_eq!(proved.checkpoint.unverified().size, 3);
         assert_eq!(&serde_json::to_value(&parsed).unwrap(), proof);
         for other in leaves.iter().filter(|other| other != &leaf) {
             assert!(parsed.verify(&key, Some(other)).is_err());
         }
     }
+}
+
+/// The page shows a receipt as it is written.
+#[test]
+fn receipts_are_written_in_the_order_of_the_page() {
+    let vectors = read(include_str!("../../../../spec/vectors/receipt.json"));
+    let proof: RecordProof = serde_json::from_value(vectors["proofs"][0].clone()).unwrap();
+    let page = include_str!("../../../../spec/receipt.md");
+    let shown = page.lines().find(|line| line.starts_with("    {")).unwrap();
+    let keys = |text: &str| -> Vec<String> {
+        let quoted = text.split('"').skip(1).step_by(2);
+        quoted
+            .filter(|part| part.contains('_'))
+            .map(str::to_owned)
+            .collect()
+    };
+    let written = serde_json::to_string(&proof.receipt).unwrap();
+    assert_eq!(keys(&written), keys(shown));
+    assert_eq!(keys(shown).len(), 5);
 }
 
 /// Every hash, number and text of a proof matters: changing any one refuses it.
