@@ -124,19 +124,9 @@ impl Block {
 
     /// Appends the leaf of record `at`.
     pub(crate) fn leaf(&self, at: usize, out: &mut Vec<u8>) -> Option<()> {
-        let entry = self.entries.get(at)?;
-        let previous = self.previous(entry)?;
-        let id = if entry.id_cut {
-            self.audit_id(at)
-        } else {
-            None
-        };
-        restore(
-            self.text.get(entry.text.clone())?,
-            previous.as_ref(),
-            id.as_ref(),
-            out,
-        )
+        let packed = self.packed(at)?;
+        let id = packed.id_cut.then_some(packed.id);
+        restore(packed.text, packed.previous.as_ref(), id.as_ref(), out)
     }
 
     /// Record `at` as it stands here, what was cut out of it beside it.
@@ -144,19 +134,19 @@ impl Block {
         let entry = self.entries.get(at)?;
         Some(Packed {
             text: self.text.get(entry.text.clone())?,
-            previous: self.previous(entry)?,
+            previous: match entry.previous {
+                Some(n) => Some(self.hash(n)?),
+                None => None,
+            },
             id: self.audit_id(at)?,
             id_cut: entry.id_cut,
         })
     }
 
-    /// The hash that was cut out of a record, if one was; `None` when it is not there.
-    fn previous(&self, entry: &Entry) -> Option<Option<Hash>> {
-        let Some(n) = entry.previous else {
-            return Some(None);
-        };
+    /// The `n`th hash that was cut out.
+    fn hash(&self, n: usize) -> Option<Hash> {
         let raw = self.raw.get(n * Hash::BYTES..(n + 1) * Hash::BYTES)?;
-        Some(Some(Hash::from_bytes(raw.try_into().ok()?)))
+        Some(Hash::from_bytes(raw.try_into().ok()?))
     }
 
     /// The audit id of record `at`.
