@@ -240,8 +240,8 @@ pub fn remove(disk: &dyn Disk, name: &str) -> Result {
     disk.sync_dir(DIRECTORY).or_could(doing())
 }
 
-/// What is wrong with the files, one finding each. A letter that a crash cut off is nothing wrong: no
-/// import said that it was kept.
+/// What is wrong with the files, one finding each. A letter that a crash cut off is nothing wrong:
+/// no import said that it was kept.
 ///
 /// # Errors
 /// [`Failure::Could`] when the directory cannot be read.
