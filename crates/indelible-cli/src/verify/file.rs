@@ -133,7 +133,8 @@ fn form_of(path: &Path, form: Option<&Form>, verdict: &mut Verdict, beside: &mut
         }
     }
     let mut finding = Finding::new(FindingKind::Corrupt, message).tenant(&verdict.tenant_id);
-    if verdict.head.size > 0 {
+    // What stands behind the last record is no record.
+    if span.first < verdict.head.size {
         finding = finding.records(Span::new(span.first, span.last.min(verdict.head.size - 1)));
     }
     beside.push(finding.place(path.display().to_string(), bytes));
