@@ -137,18 +137,19 @@ impl Store {
                 findings.push(finding.place(path, whole(path)?));
             }
         }
-        let manifest = self.manifest.lock().clone();
-        if Manifest::load(disk)?.unwrap_or_default() != manifest {
-            findings.push(derived(
-                crate::manifest::PATH,
-                whole(crate::manifest::PATH)?,
-            ));
+        // Beside a writer the two may be newer than what was opened, and are whole all the same.
+        let path = crate::manifest::PATH;
+        let ours = self.manifest.lock();
+        let there = Manifest::load(disk)?;
+        let differs = there.as_ref().is_some_and(|there| *there != *ours);
+        let damaged = there.is_none() && (!ours.segments.is_empty() || !whole(path)?.is_empty());
+        if damaged || (differs && !self.options.read_only) {
+            findings.push(derived(path, whole(path)?));
         }
-        if manifest.end() > 0 {
-            let heads = Heads::load(disk);
-            if heads.is_none_or(|(_, position)| position != manifest.end()) {
-                findings.push(derived(crate::heads::PATH, whole(crate::heads::PATH)?));
-            }
+        // As of another end they are computed on opening, and no worse for it.
+        if !ours.segments.is_empty() && Heads::load(disk).is_none() {
+            let path = crate::heads::PATH;
+            findings.push(derived(path, whole(path)?));
         }
         Ok(())
     }
@@ -159,20 +160,32 @@ impl Store {
         segment: &SegmentFacts,
         findings: &mut Vec<Finding>,
     ) -> Result<()> {
-        for name in self.damaged_files(segment)? {
-            let path = path_of(segment, name);
-            let length = self.disk.len(&path).map_err(from_disk)?.unwrap_or(0);
-            findings.push(derived(&path, 0..length));
-        }
         let path = path_of(segment, "records");
         let limit = segment.file("records").map(|file| file.bytes);
-        if self.disk.len(&path).map_err(from_disk)?.is_none() {
+        let file = RecordFile::open(&*self.disk, &path, Open::Read, &self.caches);
+        let damaged = self.damaged_files(segment)?;
+        let lost = matches!(&file, Err(error) if error.kind() == Kind::NotFound);
+        if (lost || !damaged.is_empty()) && !self.is_named(segment)? {
+            // Merged meanwhile: its records are still open here, what was derived is of no use.
+            let records = part.records()?;
+            return part
+                .with(|part| check_records(records, limit, part.directory().ok(), findings));
+        }
+        for name in damaged {
+            let path = path_of(segment, name);
+            let length = self.disk.len(&path).map_err(from_disk)?;
+            // What is not there with its records cannot be made again.
+            if length.is_some() || !lost {
+                findings.push(derived(&path, 0..length.unwrap_or(0)));
+            }
+        }
+        if lost {
             let bytes = 0..limit.unwrap_or(0);
             let finding = Finding::new(FindingKind::Corrupt, "the file is not there");
             findings.push(finding.place(&path, bytes));
             return Ok(());
         }
-        let file = RecordFile::open(&*self.disk, &path, Open::Read, &self.caches)?;
+        let file = file?;
         self.check_header(part, &file, findings)?;
         part.with(|part| check_records(&file, limit, part.directory().ok(), findings))
     }
@@ -206,10 +219,12 @@ impl Store {
     pub(crate) fn damaged_files(&self, segment: &SegmentFacts) -> Result<Vec<&'static str>> {
         let mut damaged = Vec::new();
         for name in MADE {
-            let path = path_of(segment, name);
-            let there = self.disk.len(&path).map_err(from_disk)?.is_some();
             let expected = segment.file(name).map(crate::manifest::FileLine::facts);
-            if !there || Some(facts_of(&*self.disk, &path, None)?) != expected {
+            let there = match facts_of(&*self.disk, &path_of(segment, name), None) {
+                Err(error) if error.kind() == Kind::NotFound => None,
+                facts => Some(facts?),
+            };
+            if there.is_none() || there != expected {
                 damaged.push(name);
             }
         }

@@ -178,13 +178,13 @@ impl Embedded {
         };
         // Pages are checked when they are read; all of them only when something does not open.
         let mut thorough = false;
-        for again in (0..REOPENS_MAX).rev() {
+        for _ in 0..REOPENS_MAX {
             let there = opening
                 .disk
                 .len(crate::format::PATH)
                 .map_err(from_disk)?
                 .is_some();
-            match opening.run((again == 0, thorough), progress) {
+            match opening.run(thorough, progress) {
                 // A writer beside us sealed or merged what we were about to open: look again.
                 Err(error) if opening.options.read_only && there && vanished(&error) => {}
                 // Perhaps only something derived: look at every byte of it, and make it again.

@@ -9,6 +9,7 @@
 //! ciphertexts here), removing anything.
 
 mod append;
+mod beside;
 mod bits;
 mod block;
 mod bytes;

@@ -82,6 +82,11 @@ impl Manifest {
         self.segments.last().map_or(0, |segment| segment.end)
     }
 
+    /// Whether it has the segment, with the same files.
+    pub(crate) fn names(&self, segment: &SegmentFacts) -> bool {
+        self.segments.contains(segment)
+    }
+
     pub(crate) fn store(&self, disk: &dyn Disk) -> Result<()> {
         disk.replace(PATH, lines(self)?.as_bytes())
             .map_err(from_disk)

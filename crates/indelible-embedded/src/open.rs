@@ -38,7 +38,7 @@ pub(crate) struct Opening {
 impl Opening {
     /// Opens the directory, under its lock unless only for reading. `thorough`: with every byte of
     /// what is derived compared, and made again where it is not what was written.
-    pub(crate) fn run(&self, (last_try, thorough): (bool, bool), tell: Tell<'_>) -> Result<Store> {
+    pub(crate) fn run(&self, thorough: bool, tell: Tell<'_>) -> Result<Store> {
         let disk = Arc::clone(&self.disk);
         let format = Format::load(&*disk)?;
         if !self.options.read_only {
@@ -78,7 +78,7 @@ impl Opening {
                 if let PartRef::Segment(segment) = part {
                     match segment.open_all() {
                         // Not there at all: what it held is reported by reading and checking.
-                        Err(error) if last_try && vanished(&error) => {}
+                        Err(error) if vanished(&error) => store.still_names(&segment.facts)?,
                         other => other?,
                     }
                 }
@@ -179,6 +179,7 @@ impl Store {
             *self.heads.write() = heads;
             return Ok(());
         }
+        self.still(manifest)?;
         let heads = self.compute_heads(tell)?;
         if !self.options.read_only {
             heads.store(&*self.disk, end)?;

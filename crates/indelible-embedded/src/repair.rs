@@ -7,6 +7,7 @@ use indelible_event::ids::TenantId;
 use indelible_store::{Error, Kind, Result};
 use roaring::RoaringBitmap;
 
+use crate::beside::went_away;
 use crate::container::facts_of;
 use crate::failure::{derived_of, from_disk, is_lost};
 use crate::frame::{Arrangement, FILE_HEADER_BYTES, FileHeader};
@@ -53,7 +54,11 @@ pub(crate) fn find_segments(
             manifest.segments.push(read_facts(disk, range)?);
         }
     }
-    if !options.read_only && !manifest.segments.is_empty() {
+    if !options.read_only {
+        // Also when there are none: from the first opening for writing on the file is there, and
+        // readers beside a writer never see it missing.
+        disk.create_dir_all("segments").map_err(from_disk)?;
+        disk.sync_dir("").map_err(from_disk)?;
         manifest.store(disk)?;
     }
     Ok(manifest)
@@ -144,23 +149,30 @@ impl Store {
                 }
             }
             if !wrong.is_empty() {
+                self.still_names(segment)?;
                 self.rebuild(segment, &wrong, tell)?;
             }
         }
         Ok(())
     }
 
-    /// Replays the records of a segment.
+    /// Replays the records of a segment; all are holes when their file is not there.
     pub(crate) fn replay_segment(
         &self,
         segment: &SegmentFacts,
         progress: &mut dyn FnMut(u64),
     ) -> Result<Replayed> {
-        let shown = self.shown(segment);
-        let opened = shown.as_ref().map(|shown| shown.records()).transpose()?;
-        let Some(file) = opened else {
-            let said = "a segment went away while it was read";
-            return Err(Error::new(Kind::NotFound, said));
+        let Some(shown) = self.shown(segment) else {
+            return Err(went_away());
+        };
+        let file = match shown.records() {
+            Err(error) if error.kind() == Kind::NotFound => {
+                self.still_names(segment)?;
+                let rows = u32::try_from(segment.end - segment.first).unwrap_or(u32::MAX);
+                let arrangement = arrangement(segment.clustered);
+                return Ok(Replayed::nothing(self.hashing, rows, arrangement));
+            }
+            file => file?,
         };
         let mut replay = Replay {
             hashing: self.hashing,
@@ -221,6 +233,8 @@ impl Store {
     fn lost(&self, segment: &SegmentFacts, replayed: &Replayed) -> RoaringBitmap {
         let holes = replayed.tail.directory.holes();
         match self.shown(segment) {
+            // Without the records there is nothing to make a file of.
+            _ if replayed.end == 0 => holes,
             Some(shown) if !holes.is_empty() && !shown.is_made("columns") => {
                 let known = shown.columns().map(|columns| columns.directory.holes());
                 known.map_or_else(|_| RoaringBitmap::new(), |known| holes - known)
@@ -301,12 +315,15 @@ impl Store {
         lost: &RoaringBitmap,
     ) -> Result<()> {
         let shown = self.shown(segment);
-        let made = shown.and_then(|shown| shown.made());
+        // What was made before stays.
+        let is_made = |name: &str| shown.as_ref().is_some_and(|shown| shown.is_made(name));
+        let names: Vec<_> = names.iter().filter(|name| !is_made(name)).collect();
+        let made = shown.as_ref().and_then(|shown| shown.made());
         let memory = made.unwrap_or_else(|| Arc::new(FaultyDisk::new(0)));
         let (dir, personal) = (dir_of(&segment.range()), personal_of(&segment.range()));
         memory.create_dir_all(&dir).map_err(from_disk)?;
         memory.create_dir_all("personal").map_err(from_disk)?;
-        for name in names {
+        for name in names.iter().copied() {
             if *name == "personal" {
                 find_index(&*memory, &personal, tail)?;
             } else {
@@ -316,7 +333,7 @@ impl Store {
         let mut view = self.view.write();
         let mut parts = view.parts.clone();
         for part in &mut parts {
-            for name in names {
+            for name in names.iter().copied() {
                 if let PartRef::Segment(shown) = part
                     && shown.range() == segment.range()
                 {

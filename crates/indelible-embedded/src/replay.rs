@@ -36,6 +36,26 @@ pub(crate) struct Replayed {
     pub(crate) damaged: Vec<Range<u64>>,
 }
 
+impl Replayed {
+    /// What is found where there is no file: rows of which nothing is known.
+    pub(crate) fn nothing(hashing: Hashing, rows: u32, arrangement: Arrangement) -> Self {
+        let mut tail = Tail::new(hashing);
+        tail.hole(rows);
+        if arrangement == Arrangement::Clustered {
+            tail.positions.resize(tail.rows() as usize, 0);
+        }
+        Self {
+            tail,
+            header: None,
+            end: 0,
+            link: None,
+            number: 0,
+            torn: None,
+            damaged: Vec::new(),
+        }
+    }
+}
+
 /// What a replay goes by.
 pub(crate) struct Replay<'a> {
     pub(crate) hashing: Hashing,

@@ -143,6 +143,11 @@ impl Store {
         disk.sync_dir("journal").map_err(from_disk)?;
         let mut next = manifest.clone();
         next.segments.push(facts(&index, tail.first, false, files));
+        if let Some(heads) = heads {
+            // First, so that there are heads whenever there are segments. If we die here they are
+            // of no use, and computed on opening.
+            heads.store(disk, range.end)?;
+        }
         next.store(disk)?;
         // From here on it is a segment.
         drop(index);
@@ -155,9 +160,6 @@ impl Store {
                 .into_iter()
                 .collect::<Vec<_>>(),
         );
-        if let Some(heads) = heads {
-            heads.store(disk, range.end)?;
-        }
         Ok(())
     }
 

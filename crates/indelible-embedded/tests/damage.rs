@@ -382,25 +382,56 @@ fn records_of_another_ledger_are_refused() {
 }
 
 #[test]
-fn a_missing_file_of_records_takes_no_other_along() {
+fn a_missing_file_of_records_or_segment_takes_no_other_along() {
     let (disk, commits) = filled();
-    let mut paths = files(&disk).into_iter().map(|(path, _)| path);
-    let path = paths.find(|path| path.ends_with("records")).unwrap();
-    disk.remove(&path).unwrap();
-    for read_only in [true, false] {
-        let ledger = open_as(&disk, read_only).unwrap();
-        let (whole, damaged) = read(&ledger);
-        let both: Places = whole.union(&damaged).cloned().collect();
-        assert!(!damaged.is_empty() && whole.is_disjoint(&damaged));
-        assert_eq!(both, all(&commits));
-        let findings = ledger.check(&mut |_| {}).unwrap();
-        assert_eq!(named(&findings), damaged);
-        assert!(
-            findings
-                .iter()
-                .all(|finding| finding.kind == FindingKind::Corrupt)
-        );
+    let all_files = files(&disk);
+    let saved: Vec<_> = all_files
+        .iter()
+        .map(|(path, _)| (path.clone(), disk.read(path).unwrap()))
+        .collect();
+    let records = all_files
+        .iter()
+        .filter(|(path, _)| path.ends_with("records"));
+    let mut tried = 0;
+    for (records, _) in records {
+        let dir = records.trim_end_matches("records");
+        let of_segment = all_files.iter().filter(|(path, _)| path.starts_with(dir));
+        for paths in [vec![records], of_segment.map(|(path, _)| path).collect()] {
+            let whole_segment = paths.len() > 1;
+            for path in paths {
+                disk.remove(path).unwrap();
+            }
+            if whole_segment {
+                disk.remove_dir(dir.trim_end_matches('/')).unwrap();
+            }
+            for read_only in [true, false] {
+                let why = format!("{records}, {whole_segment}, {read_only}");
+                let ledger = open_as(&disk, read_only).unwrap_or_else(|e| panic!("{why}: {e}"));
+                let (whole, damaged) = read(&ledger);
+                let both: Places = whole.union(&damaged).cloned().collect();
+                assert!(!damaged.is_empty() && whole.is_disjoint(&damaged), "{why}");
+                assert_eq!(both, all(&commits), "{why}");
+                let findings = ledger.check(&mut |_| {}).unwrap();
+                assert_eq!(named(&findings), damaged, "{why}");
+                for finding in &findings {
+                    let place = finding.place.as_ref().unwrap();
+                    assert_eq!(finding.kind, FindingKind::Corrupt, "{why}: {finding}");
+                    assert_eq!(&place.file, records, "{why}: {finding}");
+                }
+                if !read_only {
+                    assert_eq!(ledger.repair(&mut |_| {}).unwrap(), [], "{why}");
+                    let again = ledger.check(&mut |_| {}).unwrap();
+                    assert_eq!(again, findings, "{why}: mending changes nothing");
+                }
+                tried += 1;
+            }
+            disk.create_dir_all(dir.trim_end_matches('/')).unwrap();
+            for (path, bytes) in &saved {
+                disk.replace(path, bytes).unwrap();
+            }
+        }
     }
+    assert!(tried >= 8, "{tried}");
 }
 
 #[test]

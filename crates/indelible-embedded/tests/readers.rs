@@ -82,6 +82,59 @@ fn readers_beside_a_writer_see_whole_commits() {
     assert_eq!(read(&open(true)).0.len(), 600);
 }
 
+/// Beside a writer that seals and merges all the time nothing is damaged, whenever one looks: not
+/// what is being replaced, nor what was merged away since it was opened.
+#[test]
+fn checks_beside_a_writer_that_seals_and_merges_find_nothing() {
+    const LEDGERS: u64 = 5;
+    const ROUNDS: usize = 60;
+    let met: usize = (0..LEDGERS).map(|seed| checks_beside(seed, ROUNDS)).sum();
+    assert!(met > 100, "{met} manifests were met");
+}
+
+/// Looks `rounds` times beside a writer that goes on as long; how many manifests were met.
+fn checks_beside(seed: u64, rounds: usize) -> usize {
+    const COMMITS_PER_ROUND: usize = 8;
+    let root = tempfile::tempdir().unwrap();
+    let disk: Arc<dyn Disk> = Arc::new(RealDisk::new(root.path()));
+    Embedded::create(&*disk, [1; 16], [2; 16], Micros(0)).unwrap();
+    let open = |read_only| {
+        let options = Options {
+            read_only,
+            background: true,
+            ..options()
+        };
+        let (disk, opener) = (Arc::clone(&disk), Some(Arc::new(Seals) as _));
+        Embedded::open(disk, opener, options, &mut |_| {}).unwrap()
+    };
+    let (turns, wanted) = std::sync::mpsc::sync_channel(1);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let writer = open(false);
+            let mut generator = Generator::new(seed, Mix::default());
+            // Ends when the reader is gone, whatever ended it.
+            for () in wanted {
+                for _ in 0..COMMITS_PER_ROUND {
+                    writer.append(&generator.commit(6)).unwrap();
+                }
+            }
+            writer.close().unwrap();
+        });
+        let turns = turns;
+        let mut manifests = BTreeSet::new();
+        for round in 0..rounds {
+            turns.send(()).unwrap();
+            let reader = open(true);
+            let findings = reader.check(&mut |_| {}).unwrap();
+            assert_eq!(findings, [], "round {round}");
+            let made = reader.made_in_memory();
+            assert_eq!(made, Vec::<String>::new(), "round {round}");
+            manifests.insert(disk.read("segments/MANIFEST").unwrap_or_default());
+        }
+        manifests.len()
+    })
+}
+
 /// A reader makes what is derived again in memory: no derived byte keeps a record from being read.
 #[test]
 fn damaged_derived_files_do_not_keep_a_reader_out() {
