@@ -289,7 +289,10 @@ fn no_ledger_is_made_among_other_peoples_files() {
     for dir in ["disk/lost+found", "disk/keys"] {
         std::fs::create_dir_all(place.at(dir)).unwrap();
     }
-    place.ok(&format!("--data disk --keys disk/keys {EMIT}"));
+    let ran = place.ends(3, &format!("--data disk --keys disk/keys {EMIT}"));
+    let said = "the keys may not lie in the data directory";
+    assert!(ran.err.contains(said), "{}", ran.err);
+    place.ok(&format!("--data disk {EMIT}"));
 }
 
 #[test]
