@@ -17,6 +17,8 @@ use support::{Place, event, ndjson};
 const MIB: usize = 1 << 20;
 /// What the parts of the memory for requests and answers may hold together.
 const IN_FLIGHT_BYTES: usize = (128 + 64 + 16) * MIB;
+/// What the others' events take meanwhile, and what the allocator keeps of what was let go.
+const BESIDE_BYTES: usize = 64 * MIB;
 const BATCH: &str = "/v1/events:batch?tenant=acme";
 const LINES: &str = "Content-Type: application/x-ndjson";
 const JSON: &str = "Content-Type: application/json";
@@ -122,7 +124,7 @@ fn bombs_in_a_batch_take_nothing_and_little_memory() {
         }
     });
     others.were_served();
-    took_at_most(&serving, before, 128 * MIB);
+    took_at_most(&serving, before, 128 * MIB + BESIDE_BYTES);
     let id = event(1)["audit_id"].as_str().unwrap().to_owned();
     assert_eq!(serving.get(&format!("/v1/records/{id}")).0, 404);
     assert_eq!(serving.figure("indelible_in_flight_bytes"), 0);
@@ -261,7 +263,7 @@ fn who_does_not_read_what_became_of_a_batch_is_cut_off() {
         serving.figure("indelible_in_flight_bytes") == 0
     });
     others.were_served();
-    took_at_most(&serving, before, IN_FLIGHT_BYTES);
+    took_at_most(&serving, before, IN_FLIGHT_BYTES + BESIDE_BYTES);
 }
 
 #[test]
@@ -285,7 +287,7 @@ fn problems_are_no_larger_than_what_caused_them_allows() {
     assert_eq!(status, 200);
     assert!(answer.len() < (16 + 24) * MIB, "{}", answer.len());
     others.were_served();
-    took_at_most(&serving, before, IN_FLIGHT_BYTES);
+    took_at_most(&serving, before, IN_FLIGHT_BYTES + BESIDE_BYTES);
 }
 
 #[test]
