@@ -8,10 +8,11 @@
 mod support;
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use indelible::Audit;
+use indelible_testing::newest_library;
 use support::Place;
 use support::served::Serving;
 
@@ -77,7 +78,10 @@ fn run(place: &Place, name: &str, source: &str) -> String {
     let built = built.parent().unwrap();
     let compiled = Command::new(std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into()))
         .args(["--edition", "2024", "--cap-lints", "allow", "--extern"])
-        .arg(format!("indelible={}", library(built).display()))
+        .arg(format!(
+            "indelible={}",
+            newest_library(built, "indelible").display()
+        ))
         .arg("-L")
         .arg(format!("dependency={}", built.display()))
         .arg("-o")
@@ -96,20 +100,6 @@ fn run(place: &Place, name: &str, source: &str) -> String {
     let said = String::from_utf8(ran.stderr).unwrap();
     assert!(ran.status.success(), "{name}: {said}");
     String::from_utf8(ran.stdout).unwrap()
-}
-
-/// The library that was built for these tests: the newest one.
-fn library(built: &Path) -> PathBuf {
-    let ours = |path: &PathBuf| {
-        let name = path.file_name().unwrap().to_string_lossy();
-        name.starts_with("libindelible-") && name.ends_with(".rlib")
-    };
-    fs::read_dir(built)
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
-        .filter(ours)
-        .max_by_key(|path| fs::metadata(path).unwrap().modified().unwrap())
-        .unwrap()
 }
 
 #[test]

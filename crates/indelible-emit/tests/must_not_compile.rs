@@ -6,8 +6,10 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
+
+use indelible_testing::newest_library;
 
 #[test]
 fn an_event_that_lacks_something_does_not_compile() {
@@ -19,7 +21,7 @@ fn an_event_that_lacks_something_does_not_compile() {
     sources.sort();
     let built = std::env::current_exe().unwrap();
     let built = built.parent().unwrap();
-    let library = library(built);
+    let library = newest_library(built, "indelible_emit");
     let mut refused = 0;
     for source in sources {
         let text = fs::read_to_string(&source).unwrap();
@@ -60,18 +62,4 @@ fn compile(source: &Path, built: &Path, library: &Path) -> String {
         .output()
         .unwrap();
     String::from_utf8(output.stderr).unwrap()
-}
-
-/// The library that was built for these tests: the newest one.
-fn library(built: &Path) -> PathBuf {
-    let ours = |path: &PathBuf| {
-        let name = path.file_name().unwrap().to_string_lossy();
-        name.starts_with("libindelible_emit-") && name.ends_with(".rlib")
-    };
-    fs::read_dir(built)
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
-        .filter(ours)
-        .max_by_key(|path| fs::metadata(path).unwrap().modified().unwrap())
-        .unwrap()
 }

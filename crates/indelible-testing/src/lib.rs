@@ -36,6 +36,24 @@ pub fn real_data(test: &str, part: &str) -> Option<PathBuf> {
     real_data_from(test, part, &environment)
 }
 
+/// The library of `name`, as a crate is called in code, that was built last into `built`: for tests
+/// that compile programs against it.
+///
+/// # Panics
+/// When there is none.
+pub fn newest_library(built: &Path, name: &str) -> PathBuf {
+    let start = format!("lib{name}-");
+    let ours = |path: &PathBuf| {
+        let file = path.file_name().unwrap_or_default().to_string_lossy();
+        file.starts_with(&start) && file.ends_with(".rlib")
+    };
+    let made = |path: &PathBuf| path.metadata().and_then(|meta| meta.modified()).ok();
+    let files = built.read_dir().into_iter().flatten().flatten();
+    let libraries = files.map(|entry| entry.path()).filter(ours);
+    let newest = libraries.max_by_key(made);
+    newest.unwrap_or_else(|| panic!("no library of {name} in {}", built.display()))
+}
+
 /// How many rounds a repeating test runs: what the environment variable `variable` says, else
 /// `long` under `cargo xtask test --long`, else `ordinary`.
 ///
