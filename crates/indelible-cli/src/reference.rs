@@ -40,7 +40,7 @@ directory (`$XDG_CONFIG_HOME/indelible` or `~/.config/indelible`), or where `--k
 folder per ledger: `signing.key` signs checkpoints, `master.key` opens personal data,
 `signer.checkpoint` is the signer's memory. Back them up apart from the data: whoever has both can
 read everything, and without `master.key` sealed values stay sealed for ever. `emit`, `import` and
-`serve` warn of a key that others can read.
+`serve` warn of a key that others can read, and keys inside the data directory are refused.
 
 One process writes at a time; a second one ends with exit code 3 and has touched nothing. When
 `state.redb`, `keys/keys.redb` or one of the files above is damaged, `verify` and `fsck` name it and

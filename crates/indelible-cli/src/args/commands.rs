@@ -45,8 +45,8 @@ pub struct Import {
     /// Whether to seal personal data [default: on]
     #[arg(long, value_name = "WHEN")]
     pub sealing: Option<Switch>,
-    /// Write a receipt line for each event as soon as it is durable, to FILE or - for standard
-    /// output
+    /// Write a receipt line for each event as soon as it is durable, to a new FILE or - for
+    /// standard output
     #[arg(long, value_name = "FILE")]
     pub receipts: Option<PathBuf>,
 }
