@@ -15,25 +15,23 @@ use indelible_store::{Commit, Index, Kind, Ledger, Query};
 
 use support::*;
 
+/// Opens a directory; the writer seals and merges in the background.
+fn open(disk: &Arc<dyn Disk>, read_only: bool) -> Embedded {
+    let options = Options {
+        read_only,
+        background: true,
+        ..options()
+    };
+    let (disk, opener) = (Arc::clone(disk), Some(Arc::new(Seals) as _));
+    Embedded::open(disk, opener, options, &mut |_| {}).unwrap()
+}
+
 #[test]
 fn readers_beside_a_writer_see_whole_commits() {
     let root = tempfile::tempdir().unwrap();
     let disk: Arc<dyn Disk> = Arc::new(RealDisk::new(root.path()));
     Embedded::create(&*disk, [1; 16], [2; 16], Micros(0)).unwrap();
-    let open = |read_only| {
-        let options = Options {
-            read_only,
-            background: true,
-            ..options()
-        };
-        Embedded::open(
-            Arc::clone(&disk),
-            Some(Arc::new(Seals)),
-            options,
-            &mut |_| {},
-        )
-        .unwrap()
-    };
+    let open = |read_only| open(&disk, read_only);
     let writer = open(false);
     let mut generator = Generator::new(
         3,
@@ -98,15 +96,7 @@ fn checks_beside(seed: u64, rounds: usize) -> usize {
     let root = tempfile::tempdir().unwrap();
     let disk: Arc<dyn Disk> = Arc::new(RealDisk::new(root.path()));
     Embedded::create(&*disk, [1; 16], [2; 16], Micros(0)).unwrap();
-    let open = |read_only| {
-        let options = Options {
-            read_only,
-            background: true,
-            ..options()
-        };
-        let (disk, opener) = (Arc::clone(&disk), Some(Arc::new(Seals) as _));
-        Embedded::open(disk, opener, options, &mut |_| {}).unwrap()
-    };
+    let open = |read_only| open(&disk, read_only);
     let (turns, wanted) = std::sync::mpsc::sync_channel(1);
     std::thread::scope(|scope| {
         scope.spawn(|| {
