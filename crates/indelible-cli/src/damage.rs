@@ -6,12 +6,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use indelible_event::ids::TenantId;
-use indelible_log::Stores;
 use indelible_log::verify::lost_tails;
+use indelible_proof::finding::Place;
 use indelible_query::{Damage, Lost};
 use indelible_store::Query;
 
 use crate::exit::{Failure, OrCould, Result};
+use crate::ledger::Reading;
 use crate::output::Output;
 
 /// Damaged places that are named one by one.
@@ -45,11 +46,19 @@ impl Told {
     ///
     /// # Errors
     /// [`Failure::No`] when there was any, [`Failure::Could`] when a store cannot be asked.
-    pub fn finish(mut self, stores: &Stores, query: &Query, output: &Output) -> Result {
+    pub fn finish(mut self, reading: &Reading, query: &Query, output: &Output) -> Result {
+        self.lost_tails(reading, query)?;
+        self.tell("the answer may lack records", output)
+    }
+
+    /// Tells of all that was taken, and what it means; what the command ends with.
+    ///
+    /// # Errors
+    /// [`Failure::No`] when there was any.
+    pub fn tell(self, meaning: &str, output: &Output) -> Result {
         if self.places.is_empty() {
             return Ok(());
         }
-        self.name_owners(stores, query)?;
         for ((place, tenant, values), records) in &self.places {
             let values = if *values { "personal values of " } else { "" };
             match tenant {
@@ -65,28 +74,39 @@ impl Told {
         if self.more {
             output.error("and more places");
         }
-        output.warn("the answer may lack records: run `indelible verify`");
+        output.warn(format_args!("{meaning}: run `indelible verify`"));
         Err(Failure::No)
     }
 
-    /// Names whose records stood where the index cannot tell it: by what was published of the logs.
-    fn name_owners(&mut self, stores: &Stores, query: &Query) -> Result {
-        if self.places.keys().all(|(_, tenant, _)| tenant.is_some()) {
+    /// Takes the records that were published and are not here, which no index can tell of; and by
+    /// them names whose records stood in bytes that cannot be read.
+    fn lost_tails(&mut self, reading: &Reading, query: &Query) -> Result {
+        if !reading.has_state() {
             return Ok(());
         }
-        let lost = lost_tails(stores).or_could("compare the published heads")?;
+        let lost = lost_tails(&reading.stores).or_could("compare the published heads")?;
         for lost in lost
             .into_iter()
             .filter(|lost| query.wants_tenant(&lost.tenant))
         {
-            let place = lost.place.to_string();
+            let place = where_of(lost.place.as_ref());
             self.places.remove(&(place.clone(), None, false));
-            let records = self.places.entry((place, Some(lost.tenant), false));
-            let (first, last) = (lost.records.first, lost.records.last);
-            records.or_default().insert((first, last + 1));
+            self.damage(Damage {
+                lost: Lost::Records,
+                log: Some((lost.tenant, lost.records.first..lost.records.last + 1)),
+                place,
+            });
         }
         Ok(())
     }
+}
+
+/// Where the damage is, for people; without a place, that nothing is left of it.
+pub fn where_of(place: Option<&Place>) -> String {
+    place.map_or_else(
+        || "they were published and are not here".to_owned(),
+        ToString::to_string,
+    )
 }
 
 /// `records 4 to 7`, or how many of them where it is not all.

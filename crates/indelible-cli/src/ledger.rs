@@ -8,13 +8,15 @@ use std::sync::Arc;
 use indelible_directory::{Directory, KeyFolder, Names, OpenError};
 use indelible_disk::RealDisk;
 use indelible_embedded::Progress as Done;
+use indelible_event::ids::TenantId;
 use indelible_log::log::Log;
 use indelible_log::policy::SealingPolicy;
-use indelible_log::registry::identity;
+use indelible_log::registry::{identity, published_heads};
 use indelible_log::verify::verify_heads;
 use indelible_proof::finding::Finding;
 
 use crate::args::Switch;
+use crate::cancel;
 use crate::config::Config;
 use crate::dead_letters;
 use crate::exit::{Failure, OrCould, Result};
@@ -50,11 +52,24 @@ impl Writing {
     /// # Errors
     /// [`Failure::Could`]: the events are durable, but no checkpoint covers them yet.
     pub fn publish_and_close(self) -> Result {
-        let published = self.log.publish();
-        self.log.close();
-        published
-            .map(|_| ())
-            .map_err(|error| Failure::Could(format!("committed, but not published: {error}")))
+        publish_and_close(self.log)
+    }
+
+    /// As [`Writing::publish_and_close`], after the sealing and merging that is due, or as much of
+    /// it as is done when a signal asks to stop.
+    ///
+    /// # Errors
+    /// As there, and when what is due cannot be done.
+    pub fn publish_finish_and_close(self, output: &Output) -> Result {
+        publish_and_close(self.log)?;
+        let progress = output.progress();
+        progress.of_things("merging segments", None);
+        let finished = self.access.finish(&mut || {
+            progress.set(0);
+            cancel::wanted()
+        });
+        progress.clear();
+        finished.or_could("merge segments, to be tried again by the next import")
     }
 
     /// Warns of keys that others than their owner may read.
@@ -63,6 +78,14 @@ impl Writing {
             output.warn(exposed);
         }
     }
+}
+
+fn publish_and_close(log: Log) -> Result {
+    let published = log.publish();
+    log.close();
+    published
+        .map(|_| ())
+        .map_err(|error| Failure::Could(format!("committed, but not published: {error}")))
 }
 
 /// The sealing policy in force.
@@ -109,6 +132,23 @@ pub fn read_with_state(config: &Config, doing: &str, output: &Output) -> Result<
         "cannot {doing}: {}",
         all.join("; ")
     )))
+}
+
+/// Whose logs there are: stored, or gone altogether and known by what was published.
+///
+/// # Errors
+/// [`Failure::Could`] when a store cannot be asked.
+pub fn tenants(reading: &Reading) -> Result<Vec<TenantId>> {
+    let stored = reading.stores.ledger.tenants();
+    let mut all = stored.or_could("list the tenants")?;
+    if reading.has_state() {
+        let published = published_heads(reading.stores.state.as_ref());
+        let published = published.or_could("read the registry")?;
+        all.extend(published.into_values().map(|head| head.tenant));
+        all.sort();
+        all.dedup();
+    }
+    Ok(all)
 }
 
 fn opened(config: &Config, output: &Output) -> Result<Reading> {
@@ -191,6 +231,9 @@ pub fn try_write(config: &Config, output: &Output) -> Result<Opening> {
 /// # Errors
 /// [`Failure::Could`] when they cannot be read at all.
 pub fn check(config: &Config, progress: &Progress) -> Result<(Vec<Finding>, Option<u64>)> {
+    if let Some(finding) = check_format(config)? {
+        return Ok((vec![finding], None));
+    }
     let access = read_quietly(config, progress)?;
     let mut findings = files(&access, progress)?;
     if access.has_state() {
@@ -208,6 +251,14 @@ pub fn check(config: &Config, progress: &Progress) -> Result<(Vec<Finding>, Opti
 /// Whether two findings are of bytes that overlap.
 pub fn same_bytes(one: &Finding, other: &Finding) -> bool {
     matches!((&one.place, &other.place), (Some(a), Some(b)) if a.overlaps(b))
+}
+
+/// The finding that keeps the ledger from being opened at all, if there is one.
+///
+/// # Errors
+/// [`Failure::Could`] when it cannot be told.
+pub fn check_format(config: &Config) -> Result<Option<Finding>> {
+    indelible_directory::check_format(&names(config)?).or_could(opening(config))
 }
 
 /// Every finding in the files, beside those that only the records tell.

@@ -137,7 +137,7 @@ fn a_damaged_record_is_named_by_tenant_and_number_and_its_neighbours_are_read() 
     assert_eq!(taken.code, 0, "{}", taken.err);
     let exported = place.ends(1, "export --tenant acme --out acme.ndjson");
     assert!(
-        exported.err.contains("records cannot be read"),
+        exported.err.contains(" of acme cannot be read: "),
         "{}",
         exported.err
     );

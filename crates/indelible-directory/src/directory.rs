@@ -23,6 +23,8 @@ use indelible_store::{Error, Index, Kind, Result, RowOpener, State};
 use crate::keys::{KeyFolder, MASTER, SIGNED};
 use crate::unusable::Unusable;
 
+/// Which ledger it is.
+const FORMAT: &str = "FORMAT";
 /// Small state of the ledger.
 const STATE: &str = "state.redb";
 /// Wrapped keys: the key store.
@@ -81,6 +83,25 @@ pub enum OpenError {
 /// As [`Format::load`].
 pub fn find(names: &Names) -> Result<Option<(RealDisk, KeyFolder)>> {
     Ok(Found::look(names)?.map(|found| (found.disk, found.folder)))
+}
+
+/// The finding that `FORMAT` is damaged or gone from a ledger, which can then not be opened at all.
+///
+/// # Errors
+/// As [`Format::load`], else.
+pub fn check_format(names: &Names) -> Result<Option<Finding>> {
+    let error = match find(names) {
+        Ok(Some(_)) => return Ok(None),
+        Ok(None) => match Embedded::may_create(&RealDisk::new(&names.data)) {
+            Err(error) if error.kind() == Kind::Corrupt => error,
+            _ => return Ok(None),
+        },
+        Err(error) if error.kind() == Kind::Corrupt => error,
+        Err(error) => return Err(error),
+    };
+    let bytes = RealDisk::new(&names.data).len(FORMAT).ok().flatten();
+    let finding = Finding::new(FindingKind::Corrupt, error.context());
+    Ok(Some(finding.place(FORMAT, 0..bytes.unwrap_or(0))))
 }
 
 /// Makes what is derived again where it is damaged.
@@ -239,6 +260,14 @@ impl Directory {
             return None;
         }
         self.folder.master().ok().flatten()
+    }
+
+    /// As [`Embedded::finish`]: waits for the sealing and merging that is due.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn finish(&self, give_up: &mut dyn FnMut() -> bool) -> Result<()> {
+        self.embedded.finish(give_up)
     }
 
     /// Every finding in the files of the data directory and of the keys, but for what only the

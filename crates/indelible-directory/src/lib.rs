@@ -10,5 +10,5 @@ mod directory;
 mod keys;
 mod unusable;
 
-pub use directory::{Directory, Names, OpenError, Tell, find, is_within, repair};
+pub use directory::{Directory, Names, OpenError, Tell, check_format, find, is_within, repair};
 pub use keys::{FileState, KeyFolder, MASTER, SIGNED, SIGNING};

@@ -18,6 +18,8 @@ pub enum DiskErrorKind {
     Locked,
     /// The file ends before the bytes asked for.
     Short,
+    /// This user may not, or the file system is read-only.
+    Denied,
     /// Anything else the system reports.
     Other,
 }
@@ -49,6 +51,9 @@ impl DiskError {
             io::ErrorKind::AlreadyExists => DiskErrorKind::Exists,
             io::ErrorKind::UnexpectedEof => DiskErrorKind::Short,
             io::ErrorKind::WouldBlock => DiskErrorKind::Locked,
+            io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
+                DiskErrorKind::Denied
+            }
             _ => DiskErrorKind::Other,
         };
         Self {

@@ -10,6 +10,7 @@ use indelible_proof::finding::{Finding, Place as Damage};
 use indelible_store::{
     Commit, Error, Head, Hits, Index, Kind, Ledger, Place, Query, Result, RowOpener, Stored, Unread,
 };
+use parking_lot::Mutex;
 
 use crate::failure::from_disk;
 use crate::format::Format;
@@ -28,7 +29,7 @@ use crate::workers::Workers;
 /// which end with this value.
 pub struct Embedded {
     store: Arc<Store>,
-    workers: Workers,
+    workers: Mutex<Workers>,
     /// Released last: when the other files are closed.
     #[expect(dead_code, reason = "held, not read")]
     lock: Option<WriteLock>,
@@ -198,7 +199,7 @@ impl Embedded {
 
     fn start(store: Store, lock: Option<WriteLock>) -> Self {
         let store = Arc::new(store);
-        let workers = Workers::start(&store);
+        let workers = Mutex::new(Workers::start(&store));
         Self {
             store,
             workers,
@@ -216,8 +217,17 @@ impl Embedded {
     ///
     /// # Errors
     /// Why sealing or merging does not get on, if it does not. Nothing is lost: it is tried again.
-    pub fn close(mut self) -> Result<()> {
-        self.workers.stop(&self.store, true);
+    pub fn close(self) -> Result<()> {
+        self.finish(&mut || false)
+    }
+
+    /// Waits for all sealing and merging that is due, or until `give_up`, which is asked again and
+    /// again, says to leave it. Meant for the end: later appends seal and merge by themselves.
+    ///
+    /// # Errors
+    /// As [`Embedded::close`].
+    pub fn finish(&self, give_up: &mut dyn FnMut() -> bool) -> Result<()> {
+        self.workers.lock().finish(&self.store, give_up);
         match self.trouble() {
             Some(why) => Err(Error::new(Kind::Unavailable, why)),
             None => Ok(()),
@@ -271,7 +281,7 @@ impl Embedded {
 impl Drop for Embedded {
     /// Ends the threads, a merge where it stands; then the fields go, the lock last.
     fn drop(&mut self) {
-        self.workers.stop(&self.store, false);
+        self.workers.lock().stop(&self.store);
     }
 }
 

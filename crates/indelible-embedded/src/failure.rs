@@ -7,17 +7,18 @@ use indelible_store::{Error, Kind};
 
 /// The role's error for a failed disk operation, naming the path.
 pub(crate) fn from_disk(error: DiskError) -> Error {
+    let what = match error.kind() {
+        DiskErrorKind::NoSpace => "make room on the disk",
+        DiskErrorKind::Locked => "the data directory is in use",
+        DiskErrorKind::Denied => "the system does not allow it to this user",
+        _ => "the disk failed",
+    };
     let kind = match error.kind() {
         DiskErrorKind::NoSpace => Kind::NoSpace,
         DiskErrorKind::NotFound => Kind::NotFound,
         DiskErrorKind::Locked => Kind::Locked,
         DiskErrorKind::Short => Kind::Corrupt,
-        DiskErrorKind::Exists | DiskErrorKind::Other => Kind::Unavailable,
-    };
-    let what = match kind {
-        Kind::NoSpace => "make room on the disk",
-        Kind::Locked => "the data directory is in use",
-        _ => "the disk failed",
+        DiskErrorKind::Exists | DiskErrorKind::Denied | DiskErrorKind::Other => Kind::Unavailable,
     };
     Error::new(kind, what).caused_by(error)
 }

@@ -65,20 +65,31 @@ impl Format {
             return Err(Error::new(Kind::NotFound, said));
         }
         let bytes = disk.read(PATH).map_err(from_disk)?;
+        let damaged = || corrupt("FORMAT is damaged: restore it from a backup");
         let Some(format): Option<Self> = parse_lines(&bytes) else {
+            // A checksum that does not fit speaks of damage, whatever version the damage made.
+            if is_checked(&bytes) {
+                return Err(damaged());
+            }
             refuse_other_version(&bytes)?;
-            return Err(corrupt("FORMAT is damaged: restore it from a backup"));
+            return Err(damaged());
         };
         if format.format != FORMAT_VERSION {
             refuse_other_version(&bytes)?;
         }
         let whole = unhex(&format.ledger_id).is_some() && unhex(&format.hash_key).is_some();
-        if whole {
-            Ok(format)
-        } else {
-            Err(corrupt("FORMAT is damaged: restore it from a backup"))
-        }
+        if whole { Ok(format) } else { Err(damaged()) }
     }
+}
+
+/// Whether the bytes end in a line with a checksum that is not theirs.
+fn is_checked(bytes: &[u8]) -> bool {
+    let mut lines = bytes.split(|byte| *byte == b'\n');
+    let (Some(line), Some(check)) = (lines.next(), lines.next()) else {
+        return false;
+    };
+    let fits = format!("crc32c {:08x}", crc32c::crc32c(line));
+    check.starts_with(b"crc32c ") && check != fits.as_bytes()
 }
 
 /// Refuses a format that is not ours, even where the rest of the file has another shape.
@@ -153,7 +164,8 @@ mod tests {
         assert_eq!((format.ledger_id(), format.hash_key()), ([7; 16], [0; 16]));
         for at in 0..disk.len(PATH).unwrap().unwrap() {
             disk.damage(PATH, at, |byte| *byte ^= 1).unwrap();
-            assert!(Format::load(&disk).is_err(), "byte {at}");
+            let kind = Format::load(&disk).unwrap_err().kind();
+            assert_eq!(kind, Kind::Corrupt, "byte {at}");
             disk.damage(PATH, at, |byte| *byte ^= 1).unwrap();
         }
     }

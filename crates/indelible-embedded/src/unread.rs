@@ -97,7 +97,11 @@ impl Store {
         // The logs that the rest belongs to end in it, or before.
         let holes = walk.holes > missing;
         for part in &view.parts {
-            let end = part.with(|part| part.directory().map(end_of))?;
+            let mut end = part.with(|part| part.directory().map(end_of))?;
+            if let (0, PartRef::Segment(_)) = (end, part) {
+                // All of it are holes, as many as its name says, and counted.
+                end = u64::MAX;
+            }
             for bytes in part.unreadable()? {
                 if holes || bytes.start >= end {
                     let file = part.damage().file;
@@ -148,7 +152,12 @@ pub(crate) fn place_of(view: &View, tenant: &TenantId, gap: &Range<u64>) -> Resu
             }
         }
     }
-    let (file, bytes) = (String::from("journal"), 0..0);
-    let part = view.parts.get(to.0);
-    Ok(part.map_or(Damage { file, bytes }, PartRef::damage))
+    let damage = view.parts.get(to.0).map(PartRef::damage);
+    Ok(damage
+        .filter(|damage| !damage.bytes.is_empty())
+        .unwrap_or(Damage {
+            // Nothing is left of the file that they stood in, not even its name.
+            file: String::from("segments"),
+            bytes: 0..0,
+        }))
 }

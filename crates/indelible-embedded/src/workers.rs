@@ -1,17 +1,21 @@
 //! The two threads of an open data directory: one seals full journal files, one merges segments.
 //!
 //! They are apart, so that a merge of seconds does not hold up the sealing that appends wait for.
-//! What they did not finish is done by whoever opens the directory next.
+//! What they did not finish is done after the next sealing, or when somebody waits for it.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::thread::{Builder, JoinHandle};
+use std::thread::{Builder, JoinHandle, sleep};
+use std::time::Duration;
 
 use crate::store::{Job, Store};
 
 /// Full journal files that wait to be sealed, beside the one being sealed.
 const WAITING: usize = 1;
+
+/// How often somebody who waits for the threads is asked whether to give up.
+const GLANCE: Duration = Duration::from_millis(20);
 
 /// How much later than others the merging thread gets its turn, 0 to 19.
 const MERGE_NICE: i32 = 10;
@@ -20,6 +24,8 @@ const MERGE_NICE: i32 = 10;
 #[derive(Default)]
 pub(crate) struct Workers {
     threads: Vec<JoinHandle<()>>,
+    /// Asks for a merge of what is due.
+    wake: Option<SyncSender<()>>,
 }
 
 impl Workers {
@@ -32,8 +38,9 @@ impl Workers {
         }
         let (wake, merges) = sync_channel(1);
         let (jobs, full) = sync_channel(WAITING);
-        // Segments may be due from before.
-        let _ = wake.try_send(());
+        // Segments may be due from before. They wait for the next sealing, so that a writer of one
+        // event does not begin a merge that it will not end.
+        workers.wake = Some(wake.clone());
         let shared = Arc::clone(store);
         workers.spawn("indelible-merge", move || merge(&shared, &merges));
         let shared = Arc::clone(store);
@@ -52,15 +59,27 @@ impl Workers {
         started
     }
 
-    /// Lets the threads end and waits for them; `finish` lets them do first what is due.
-    pub(crate) fn stop(&mut self, store: &Store, finish: bool) {
-        if !finish {
-            store.stopping.store(true, Ordering::Relaxed);
-        }
+    /// Ends the threads, a merge where it stands.
+    pub(crate) fn stop(&mut self, store: &Store) {
+        store.stopping.store(true, Ordering::Relaxed);
+        self.finish(store, &mut || false);
+    }
+
+    /// Lets the threads do what is due, and end; until `give_up` says to end where they stand.
+    pub(crate) fn finish(&mut self, store: &Store, give_up: &mut dyn FnMut() -> bool) {
         if let Some(writer) = store.writer.lock().as_mut() {
             writer.jobs = None;
         }
+        if let Some(wake) = self.wake.take() {
+            let _ = wake.try_send(());
+        }
         for thread in self.threads.drain(..) {
+            while !thread.is_finished() {
+                if give_up() {
+                    store.stopping.store(true, Ordering::Relaxed);
+                }
+                sleep(GLANCE);
+            }
             let _ = thread.join();
         }
     }

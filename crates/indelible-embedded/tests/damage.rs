@@ -358,14 +358,17 @@ fn other_directories_are_refused_with_advice() {
     let again = Embedded::create(&disk, [3; 16], [4; 16], Micros(0)).unwrap_err();
     assert_eq!(again.kind(), Kind::Invalid);
     let format = String::from_utf8(disk.read("FORMAT").unwrap()).unwrap();
-    disk.replace(
-        "FORMAT",
-        format.replace("\"format\":1", "\"format\":2").as_bytes(),
-    )
-    .unwrap();
+    let other = format.replace("\"format\":1", "\"format\":2");
+    let line = other.lines().next().unwrap();
+    disk.replace("FORMAT", line.as_bytes()).unwrap();
     let error = open_as(&disk, false).err().unwrap();
     assert_eq!(error.kind(), Kind::Format);
     assert!(error.to_string().contains("update indelible"), "{error}");
+    // Under a checksum that does not fit it is damage, and no other version.
+    disk.replace("FORMAT", other.as_bytes()).unwrap();
+    let error = open_as(&disk, false).err().unwrap();
+    assert_eq!(error.kind(), Kind::Corrupt);
+    assert!(error.to_string().contains("from a backup"), "{error}");
 }
 
 #[test]

@@ -222,47 +222,6 @@ fn every_operation_may_fail_tear_or_be_the_last() {
 }
 
 #[test]
-fn a_removed_sync_is_noticed() {
-    let commits = commits();
-    let trial = FaultyDisk::new(0);
-    run(&trial, &commits);
-    let operations = trial.history();
-    let noticed = |wanted: Operation, dir: &str| {
-        let places = operations
-            .iter()
-            .enumerate()
-            .filter(|(_, (operation, path))| *operation == wanted && path.starts_with(dir));
-        places.map(|(at, _)| at as u64).any(|at| {
-            (0..8).any(|seed| {
-                let disk = FaultyDisk::new(seed);
-                disk.plan(at, Fault::Ignored);
-                // The power goes before the same file or directory is synced again.
-                let next = (at + 1..operations.len() as u64).find(|next| {
-                    let (operation, path) = &operations[usize::try_from(*next).unwrap()];
-                    *operation == wanted && path.starts_with(dir)
-                });
-                disk.plan(
-                    next.unwrap_or(operations.len() as u64) - 1,
-                    Fault::CrashedAfter,
-                );
-                let outcome = run(&disk, &commits);
-                disk.crash();
-                disk.reboot();
-                judge(&disk, &commits, &outcome).is_err()
-            })
-        })
-    };
-    assert!(
-        noticed(Operation::SyncData, "journal/"),
-        "the sync of a frame"
-    );
-    assert!(
-        noticed(Operation::SyncDir, "journal"),
-        "the sync of a journal file's name"
-    );
-}
-
-#[test]
 fn a_full_disk_keeps_nothing_goes_on_reading_and_works_again_with_room() {
     let commits = commits();
     for spare in (0..6000).step_by(97) {

@@ -4,11 +4,13 @@
 
 mod support;
 
+use std::sync::Arc;
+
 use indelible_disk::{Disk, FaultyDisk};
-use indelible_embedded::Embedded;
+use indelible_embedded::{Embedded, Options};
 use indelible_event::ids::Micros;
 use indelible_proof::finding::FindingKind;
-use indelible_store::conformance::{Generator, Mix};
+use indelible_store::conformance::{Generator, Mix, Seals};
 use indelible_store::{Commit, Index, Ledger, Query, Unread};
 use support::*;
 
@@ -216,4 +218,40 @@ fn a_segment_with_holes_is_not_merged() {
         assert_eq!(world.ledger().trouble(), None);
         world.reopen();
     }
+}
+
+/// Opens with the two threads, as programs do, or without; merging so many segments into one.
+fn open_with(disk: &FaultyDisk, background: bool, merge_segments: usize) -> Embedded {
+    let options = Options {
+        background,
+        merge_segments,
+        ..options()
+    };
+    let (disk, opener) = (Arc::new(disk.clone()), Some(Arc::new(Seals) as _));
+    Embedded::open(disk, opener, options, &mut |_| {}).unwrap()
+}
+
+#[test]
+fn what_is_due_is_merged_when_somebody_waits_for_it_and_not_by_opening() {
+    let mut world = World::new();
+    world.ledger = None;
+    world.ledger = Some(open_with(&world.disk, false, 1_000));
+    world.until(0, 4);
+    // As a command does that writes one event: merging is due, and it neither waits nor begins.
+    world.ledger = None;
+    world.ledger = Some(open_with(&world.disk, true, 2));
+    world.append();
+    assert_eq!(world.ledger().check(&mut |_| {}).unwrap(), []);
+    world.ledger = None;
+    assert_eq!(world.segments(), (0, 4));
+    // Given up at once: whatever it came to is whole.
+    world.ledger = Some(open_with(&world.disk, true, 2));
+    world.ledger().finish(&mut || true).unwrap();
+    world.ledger = None;
+    world.ledger = Some(open_with(&world.disk, true, 2));
+    world.ledger().finish(&mut || false).unwrap();
+    assert_eq!(world.segments(), (2, 0));
+    assert_eq!(world.ledger().check(&mut |_| {}).unwrap(), []);
+    // The end is no end: later appends seal and merge by themselves.
+    world.until(3, 0);
 }

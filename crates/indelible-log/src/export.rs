@@ -7,12 +7,13 @@ use indelible_event::leaf::LeafView;
 use indelible_event::view::EventView;
 use indelible_proof::disclosure::DisclosureLine;
 use indelible_proof::finding::Place;
-use indelible_store::{Error, Kind, Result, Stored};
+use indelible_store::{Error, Kind, Result, Stored, StoredRecord};
 
 use crate::disclose::disclose;
 use crate::keyring::Keyring;
 use crate::log::Stores;
 use crate::registry::{PublishedHead, log_row, published_at};
+use crate::rollback::lost_tail;
 use crate::seal::unseal;
 
 /// One thing an export gives, in order of sequence numbers.
@@ -33,8 +34,8 @@ pub enum Exported<'a> {
     Damaged {
         /// Their sequence numbers.
         range: Range<u64>,
-        /// Where the damage is.
-        place: Place,
+        /// Where the damage is; `None` where the bytes that they stood in are gone.
+        place: Option<Place>,
     },
 }
 
@@ -72,7 +73,7 @@ pub fn published_head(stores: &Stores, tenant: &TenantId) -> Result<PublishedHea
 }
 
 /// Gives everything up to a published head to `give`, until it breaks off; without one, up to the
-/// head that is stored.
+/// head that is stored. What was published and is not here is given as damaged.
 ///
 /// # Errors
 /// [`Kind::NotFound`] when there is no such tenant; else as the stores.
@@ -87,45 +88,72 @@ pub fn export(
         Some(head) => head.size,
         None => stored_size(stores, tenant)?,
     };
-    let mut summary = Summary {
-        records: 0,
-        disclosures: 0,
-        closed: 0,
-        damaged: 0,
-        damaged_values: 0,
-        size,
-    };
-    let mut failed = None;
+    let mut summary = Summary::of(size);
+    let (mut failed, mut end, mut broken_off) = (None, 0, false);
     stores.ledger.read(tenant, 0..size, &mut |stored| {
-        let record = match stored {
-            Stored::Record(record) => record,
+        let flow = match stored {
             Stored::Damaged { range, place } => {
+                end = range.end;
                 summary.damaged += range.end - range.start;
-                return give(Exported::Damaged { range, place });
+                let place = Some(place);
+                give(Exported::Damaged { range, place })
+            }
+            Stored::Record(record) => {
+                end = record.sequence_number + 1;
+                match open(keyring, tenant, &record) {
+                    Ok(opened) => {
+                        summary.count(&record, &opened);
+                        let (disclosures, _, joined) = &opened;
+                        give(Exported::Record {
+                            sequence_number: record.sequence_number,
+                            leaf: record.leaf,
+                            disclosures,
+                            joined,
+                        })
+                    }
+                    Err(e) => {
+                        failed = Some(e);
+                        ControlFlow::Break(())
+                    }
+                }
             }
         };
-        let opened = open(keyring, tenant, &record);
-        match opened {
-            Ok((lines, closed, joined)) => {
-                summary.records += 1;
-                summary.disclosures += lines.len() as u64;
-                let damaged = record.unread.is_some();
-                summary.closed += u64::from(closed && !damaged);
-                summary.damaged_values += u64::from(damaged);
-                give(Exported::Record {
-                    sequence_number: record.sequence_number,
-                    leaf: record.leaf,
-                    disclosures: &lines,
-                    joined: &joined,
-                })
-            }
-            Err(e) => {
-                failed = Some(e);
-                ControlFlow::Break(())
-            }
-        }
+        broken_off = flow.is_break();
+        flow
     })?;
-    failed.map_or(Ok(summary), Err)
+    if let Some(error) = failed {
+        return Err(error);
+    }
+    if !broken_off
+        && let Some(head) = head
+        && let Some(lost) = lost_tail(stores.ledger.as_ref(), end, head)?
+    {
+        summary.damaged += lost.records.count();
+        let (range, place) = (end..head.size, lost.place);
+        let _ = give(Exported::Damaged { range, place });
+    }
+    Ok(summary)
+}
+
+impl Summary {
+    fn of(size: u64) -> Self {
+        Self {
+            records: 0,
+            disclosures: 0,
+            closed: 0,
+            damaged: 0,
+            damaged_values: 0,
+            size,
+        }
+    }
+
+    fn count(&mut self, record: &StoredRecord<'_>, (lines, closed, _): &Joined) {
+        let damaged = record.unread.is_some();
+        self.records += 1;
+        self.disclosures += lines.len() as u64;
+        self.closed += u64::from(*closed && !damaged);
+        self.damaged_values += u64::from(damaged);
+    }
 }
 
 fn stored_size(stores: &Stores, tenant: &TenantId) -> Result<u64> {
@@ -137,11 +165,7 @@ fn stored_size(stores: &Stores, tenant: &TenantId) -> Result<u64> {
 
 type Joined = (Vec<DisclosureLine>, bool, Vec<u8>);
 
-fn open(
-    keyring: &Keyring,
-    tenant: &TenantId,
-    record: &indelible_store::StoredRecord<'_>,
-) -> Result<Joined> {
+fn open(keyring: &Keyring, tenant: &TenantId, record: &StoredRecord<'_>) -> Result<Joined> {
     let number = record.sequence_number;
     let corrupt =
         |e: String| Error::new(Kind::Corrupt, format!("record {number} of {tenant}: {e}"));

@@ -56,12 +56,12 @@ pub struct Lost {
     pub tenant: TenantId,
     /// Which were published and are not there.
     pub records: Span,
-    /// The bytes in which they stood.
-    pub place: Place,
+    /// The bytes in which they stood, if there are such; else those bytes are gone.
+    pub place: Option<Place>,
 }
 
-/// Where the records stood that were published and are not among the first `size`, if there are
-/// bytes that may have held them: that damage is why the log is short.
+/// The records that were published and are not among the first `size`, and the bytes that may have
+/// held them: then that damage is why the log is short.
 pub(crate) fn lost_tail(
     ledger: &dyn Ledger,
     size: u64,
@@ -70,11 +70,10 @@ pub(crate) fn lost_tail(
     if size >= published.size {
         return Ok(None);
     }
-    let place = ledger.unplaced()?.pop();
-    Ok(place.map(|place| Lost {
+    Ok(Some(Lost {
         tenant: published.tenant.clone(),
         records: Span::new(size, published.size - 1),
-        place,
+        place: ledger.unplaced()?.pop(),
     }))
 }
 
@@ -92,22 +91,15 @@ pub(crate) fn head_finding(
     };
     let size = head.as_ref().map_or(0, |head| head.frontier.size());
     if let Some(Lost { records, place, .. }) = lost_tail(ledger, size, published)? {
-        let message = "the stored bytes are not those that were written";
-        let finding = Finding::new(FindingKind::Corrupt, message)
-            .tenant(tenant.as_str())
-            .records(records)
-            .place(place.file, place.bytes);
-        return Ok(Some(finding));
-    }
-    if size < published.size {
-        let message = format!(
-            "{} records were published and {size} are here",
-            published.size
-        );
-        let finding = Finding::new(FindingKind::TruncatedTail, message)
-            .tenant(tenant.as_str())
-            .records(Span::new(size, published.size - 1));
-        return Ok(Some(finding));
+        let finding = if let Some(Place { file, bytes }) = place {
+            let message = "the stored bytes are not those that were written";
+            Finding::new(FindingKind::Corrupt, message).place(file, bytes)
+        } else {
+            let total = published.size;
+            let message = format!("{total} records were published and {size} are here");
+            Finding::new(FindingKind::TruncatedTail, message)
+        };
+        return Ok(Some(finding.tenant(tenant.as_str()).records(records)));
     }
     let root = match &head {
         Some(head) if size == published.size => head.frontier.root(),

@@ -128,8 +128,9 @@ pub fn verify_log(
     let ledger = stores.ledger.as_ref();
     if let Some(published) = &published
         && let Some(lost) = lost_tail(ledger, end, published)?
+        && let Some(place) = &lost.place
     {
-        verifier.unreadable(lost.records, &lost.place);
+        verifier.unreadable(lost.records, place);
     }
     let mut verdict = verifier.finish();
     verdict.integrity.extend(unread);
@@ -362,8 +363,8 @@ pub fn verify_left(
     }))
 }
 
-/// Records that were published and stood, as far as can be told, in bytes that cannot be read and
-/// of which only what was published says whose they are.
+/// Records that were published and are not here, at the end of each log, and the bytes that cannot
+/// be read in which they stood, as far as can be told.
 ///
 /// # Errors
 /// Only when a store cannot be asked.

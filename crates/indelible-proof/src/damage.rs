@@ -1,5 +1,5 @@
 //! Damage of one log, collected by place as the log is read: one place is one finding, whatever
-//! leans on what stood there.
+//! leans on what stood there, and places of a file that held consecutive records are one place.
 //!
 //! What it is not: reading, or finding out where the damage is. Whoever reads a log feeds it, so
 //! that all who do name the same records.
@@ -22,6 +22,20 @@ struct Met {
     records: Option<Counted>,
     /// Records of which personal values cannot be read.
     values: Option<Counted>,
+}
+
+impl Met {
+    /// Whether all records of both are lost, those of `next` right behind those of this one, so
+    /// that none between them could be read.
+    fn goes_on_with(&self, next: &Self) -> bool {
+        let whole = |met: &Self| {
+            let records = met.records.as_ref().filter(|_| met.values.is_none());
+            records
+                .filter(|r| r.count == r.span.count())
+                .map(|r| r.span)
+        };
+        matches!((whole(self), whole(next)), (Some(a), Some(b)) if a.last + 1 == b.first)
+    }
 }
 
 /// From which record to which, and how many of these.
@@ -74,9 +88,28 @@ impl Damages {
         self.places.entry(key).or_default()
     }
 
+    /// The places in their order, those of a file as one that held consecutive records: a file that
+    /// was cut short or exchanged is one cause.
+    fn joined(self) -> Vec<((String, u64, u64), Met)> {
+        let mut joined: Vec<((String, u64, u64), Met)> = Vec::new();
+        for ((file, from, to), met) in self.places {
+            if let Some(((before, _, end), known)) = joined.last_mut()
+                && *before == file
+                && known.goes_on_with(&met)
+                && let (Some(known), Some(more)) = (&mut known.records, &met.records)
+            {
+                (known.span.last, known.count) = (more.span.last, known.count + more.count);
+                *end = to.max(*end);
+            } else {
+                joined.push(((file, from, to), met));
+            }
+        }
+        joined
+    }
+
     /// One finding a place, without the tenant, in the order of the places.
     pub fn findings(self) -> impl Iterator<Item = Finding> {
-        self.places
+        self.joined()
             .into_iter()
             .filter_map(|((file, from, to), met)| {
                 let whole = "the stored bytes are not those that were written";
@@ -108,6 +141,25 @@ mod tests {
     fn place(bytes: std::ops::Range<u64>) -> Place {
         let file = "journal/0".to_owned();
         Place { file, bytes }
+    }
+
+    #[test]
+    fn places_of_consecutive_records_are_one_place() {
+        let of = |places: &[(u64, u64, u64, u64)]| {
+            let mut damages = Damages::default();
+            for &(from, to, first, last) in places {
+                damages.records(Span::new(first, last), &place(from..to));
+            }
+            let findings = damages.findings();
+            let told: Vec<_> = findings.map(|f| (f.records, f.place)).collect();
+            told
+        };
+        let whole = (Some(Span::new(4, 9)), Some(place(10..40)));
+        assert_eq!(
+            of(&[(10, 20, 4, 5), (22, 30, 6, 6), (33, 40, 7, 9)]),
+            [whole]
+        );
+        assert_eq!(of(&[(10, 20, 4, 5), (22, 30, 7, 8)]).len(), 2, "record 6");
     }
 
     #[test]

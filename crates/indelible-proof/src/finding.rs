@@ -204,8 +204,12 @@ impl Place {
     }
 }
 
+/// `journal/3, bytes 100 to 160`; only the file where there are no bytes.
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.bytes.is_empty() {
+            return f.write_str(&self.file);
+        }
         write!(
             f,
             "{}, bytes {} to {}",

@@ -31,6 +31,11 @@ impl Parser<'_> {
         if normalise(&value.text).is_empty() {
             return self.wrong(&value.place, "the quotes are empty");
         }
+        if !value.quoted && value.text == "-" {
+            let said = "`-` stands before nothing: write what not to find right after it, or quote \
+                        it to search for it";
+            return self.wrong(&value.place, said);
+        }
         if !value.quoted && value.text.contains('*') {
             return self.wildcard(value);
         }
@@ -67,12 +72,7 @@ impl Parser<'_> {
             self.count(&value.place);
             if normalise(&value.text).is_empty() {
                 let said = format!("`{}:` needs a value here", qualifier.name);
-                let place = if value.place.length == 0 {
-                    whole
-                } else {
-                    &value.place
-                };
-                return self.wrong(place, said);
+                return self.wrong(&value.place, said);
             }
             if !value.quoted && value.text.contains('*') {
                 return self.wildcard(value);

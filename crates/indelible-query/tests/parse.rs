@@ -45,7 +45,7 @@ fn words_quotes_and_qualifiers() {
     assert_eq!(ask("12:30"), word("12:30"));
     assert_eq!(ask("2001:db8::1"), word("2001:db8::1"));
     assert_eq!(ask("::1"), word("::1"));
-    assert_eq!(ask("-"), word("-"));
+    assert_eq!(ask("\"-\""), word("-"));
     assert_eq!(ask("Größe"), word("Größe"));
     assert_eq!(ask("actor:Bert-Jan"), is(Key::Actor, "bert-jan"));
     assert_eq!(ask("ACTOR:x"), is(Key::Actor, "x"));
@@ -225,10 +225,13 @@ const CASES: &[Case] = &[
     ("outcome:success,x", 17, 1, "is one of", None),
     ("severity:warn", 10, 4, "is one of debug", Some("warning")),
     ("actor.type:usr", 12, 3, "is one of user", Some("user")),
-    ("actor:", 1, 6, "`actor:` needs a value", None),
-    ("actor:a,", 1, 8, "`actor:` needs a value", None),
+    ("actor:", 7, 0, "`actor:` needs a value", None),
+    ("actor:a,", 9, 0, "`actor:` needs a value", None),
     ("actor:\" \"", 7, 3, "`actor:` needs a value", None),
     ("\"\"", 1, 2, "the quotes are empty", None),
+    ("-", 1, 1, "stands before nothing", None),
+    ("a - b", 3, 1, "stands before nothing", None),
+    ("(a -)", 4, 1, "stands before nothing", None),
     ("a \"bc", 3, 3, "the quote is not closed", None),
     ("actor:\"bc", 7, 3, "the quote is not closed", None),
     ("(a", 1, 1, "the parenthesis is not closed", None),

@@ -10,11 +10,13 @@ use indelible_event::ids::TenantId;
 use indelible_event::leaf::LeafView;
 use indelible_log::export::{Exported, Summary, export, published_head};
 use indelible_log::registry::PublishedHead;
+use indelible_query::{Damage, Lost};
 use serde_json::json;
 
 use crate::args::Export;
 use crate::cancel;
 use crate::config::Config;
+use crate::damage::{Told, where_of};
 use crate::exit::{Failure, OrCould, Result};
 use crate::export_names::beside;
 use crate::ledger::{self, Reading};
@@ -47,11 +49,17 @@ pub fn run(args: &Export, config: &Config, output: &mut Output) -> Result {
             out.shown()
         )));
     }
-    let summary = match out {
+    let (summary, damage) = match out {
         None => of.to_output(output)?,
         Some(out) => of.to_files(out)?,
     };
-    tell(&of, out, &summary, output)
+    tell(&of, out, &summary, output)?;
+    damage.tell("the export lacks records", output)?;
+    if of.is_whole(&summary) {
+        Ok(())
+    } else {
+        Err(Failure::No)
+    }
 }
 
 /// Says what was exported and what of it is not as it should be.
@@ -88,38 +96,21 @@ fn tell(of: &Of<'_>, out: Option<&Path>, summary: &Summary, output: &mut Output)
             summary.closed
         ));
     }
-    let values = if args.without_disclosures {
-        0
-    } else {
-        summary.damaged_values
-    };
-    if values > 0 {
+    if of.damaged_values(summary) > 0 {
         output.error(format_args!(
-            "personal values of {values} records cannot be read; see verify"
-        ));
-    }
-    if summary.damaged > 0 {
-        output.error(format_args!(
-            "{} records cannot be read; see verify",
-            summary.damaged
+            "personal values of {} records cannot be read; see verify",
+            summary.damaged_values
         ));
     }
     if head.is_none() {
         output.error("without a checkpoint: what was published cannot be read; see verify");
-    }
-    if summary.damaged + values > 0 || head.is_none() {
-        return Err(Failure::No);
     }
     Ok(())
 }
 
 /// The tenant of a ledger that has but one.
 fn only_tenant(reading: &Reading) -> Result<TenantId> {
-    let mut tenants = reading
-        .stores
-        .ledger
-        .tenants()
-        .or_could("list the tenants")?;
+    let mut tenants = ledger::tenants(reading)?;
     tenants.retain(|tenant| !tenant.is_ours());
     match tenants.as_slice() {
         [tenant] => Ok(tenant.clone()),
@@ -143,10 +134,23 @@ struct Of<'a> {
 }
 
 impl Of<'_> {
-    fn to_output(&self, output: &mut Output) -> Result<Summary> {
+    /// Records whose values were asked for and cannot be read.
+    fn damaged_values(&self, summary: &Summary) -> u64 {
+        if self.args.without_disclosures {
+            0
+        } else {
+            summary.damaged_values
+        }
+    }
+
+    fn is_whole(&self, summary: &Summary) -> bool {
+        self.damaged_values(summary) == 0 && self.head.is_some()
+    }
+
+    fn to_output(&self, output: &mut Output) -> Result<(Summary, Told)> {
         let mut written = Ok(());
         let _gently = cancel::gently();
-        let summary = self.export(&mut |exported| {
+        let exported = self.export(&mut |exported| {
             if cancel::wanted() {
                 written = Err(cancelled("what was written ends with a whole record"));
             } else if let Exported::Record { leaf, joined, .. } = exported {
@@ -163,11 +167,11 @@ impl Of<'_> {
                 ControlFlow::Continue(())
             }
         })?;
-        written.map(|()| summary)
+        written.map(|()| exported)
     }
 
     /// Writes beside the names first, and puts the files in their places when all is there.
-    fn to_files(&self, out: &Path) -> Result<Summary> {
+    fn to_files(&self, out: &Path) -> Result<(Summary, Told)> {
         let args = self.args;
         // Without keys there would be none to write, and a file without them says that they are
         // gone.
@@ -194,7 +198,7 @@ impl Of<'_> {
             })
             .transpose()?;
         let mut written = Ok(());
-        let summary = self.export(&mut |exported| {
+        let exported = self.export(&mut |exported| {
             if cancel::wanted() {
                 written = Err(cancelled("nothing was written"));
             } else if let Exported::Record {
@@ -234,17 +238,34 @@ impl Of<'_> {
         {
             part.finish()?;
         }
-        Ok(summary)
+        Ok(exported)
     }
 
-    fn export(&self, give: &mut dyn FnMut(Exported<'_>) -> ControlFlow<()>) -> Result<Summary> {
+    /// Gives all there is; what that was, and the damage met.
+    fn export(
+        &self,
+        give: &mut dyn FnMut(Exported<'_>) -> ControlFlow<()>,
+    ) -> Result<(Summary, Told)> {
         let Self {
             reading,
             tenant,
             head,
             ..
         } = self;
-        export(&reading.stores, &reading.keyring, tenant, *head, give).or_could("export")
+        let mut told = Told::default();
+        let mut give = |exported: Exported<'_>| {
+            if let Exported::Damaged { range, place } = &exported {
+                told.damage(Damage {
+                    lost: Lost::Records,
+                    log: Some(((*tenant).clone(), range.clone())),
+                    place: where_of(place.as_ref()),
+                });
+            }
+            give(exported)
+        };
+        let (stores, keyring) = (&reading.stores, &reading.keyring);
+        let summary = export(stores, keyring, tenant, *head, &mut give).or_could("export")?;
+        Ok((summary, told))
     }
 }
 

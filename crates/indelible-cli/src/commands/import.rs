@@ -56,7 +56,7 @@ pub fn run(args: &Import, config: &Config, output: &mut Output) -> Result {
         .or_could("start reading")
         .and_then(|feed| import(&ledger, &rules, (feed, bytes), output, receipts));
     // Whatever ended it, what is durable is published.
-    let published = ledger.publish_and_close();
+    let published = ledger.publish_finish_and_close(output);
     let imported = imported?;
     published?;
     drop(gently);

@@ -4,6 +4,7 @@
 use std::fs;
 
 use indelible_event::ids::{AuditId, TenantId};
+use indelible_log::export::published_head;
 use indelible_log::prove::prove;
 use serde_json::json;
 
@@ -75,7 +76,7 @@ fn find(named: &Named, tenant: Option<TenantId>, reading: &Reading) -> Result<(T
     let tenants = if let Some(tenant) = tenant {
         vec![tenant]
     } else {
-        let mut all = ledger.tenants().or_could("list the tenants")?;
+        let mut all = ledger::tenants(reading)?;
         if matches!(named, Named::Number(_)) {
             all.retain(|tenant| !tenant.is_ours());
         }
@@ -93,12 +94,14 @@ fn find(named: &Named, tenant: Option<TenantId>, reading: &Reading) -> Result<(T
                 }
             };
             let head = ledger.head(tenant).or_could("read the log")?;
-            let size = head
-                .ok_or_else(|| Failure::Could(format!("there is no tenant {tenant}")))?
-                .frontier
-                .size();
+            let size = head.map_or(0, |head| head.frontier.size());
             if number >= size {
-                let text = format!("there is no record {number} in {tenant}, it has {size}");
+                let published = published_head(&reading.stores, tenant).or_could("read the log")?;
+                let text = if number < published.size {
+                    format!("record {number} of {tenant} was published and is not here: see verify")
+                } else {
+                    format!("there is no record {number} in {tenant}, it has {size}")
+                };
                 return Err(Failure::Could(text));
             }
             return Ok((tenant.clone(), number));

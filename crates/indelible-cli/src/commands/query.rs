@@ -77,11 +77,7 @@ impl Answer<'_> {
         output: &mut Output,
     ) -> Result {
         let reading = &self.reading;
-        let mut tenants = reading
-            .stores
-            .ledger
-            .tenants()
-            .or_could("list the tenants")?;
+        let mut tenants = ledger::tenants(reading)?;
         if let Some(tenant) = tenant {
             if !tenants.contains(&tenant) {
                 let text = format!("there is no tenant {tenant} in {}", reading.path.shown());
@@ -153,7 +149,7 @@ impl Answer<'_> {
             output.flush()?;
             output.note(format_args!("there are more: --after {}", cursor.encode()));
         }
-        told.finish(&self.reading.stores, query, output)
+        told.finish(&self.reading, query, output)
     }
 
     /// All records, as they come.
@@ -191,7 +187,7 @@ impl Answer<'_> {
         .or_could("read the answer")?;
         lines.print(output)?;
         result?;
-        told.finish(&self.reading.stores, query, output)
+        told.finish(&self.reading, query, output)
     }
 
     fn row(&self, row: &Row, lines: &mut Lines, output: &mut Output) -> Result {

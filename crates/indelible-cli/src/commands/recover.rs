@@ -18,12 +18,9 @@ pub fn run(args: &Recover, config: &Config, output: &mut Output) -> Result {
     ledger::locate(config)?;
     let findings;
     let access = match ledger::try_write(config, output)? {
-        Opening::Opened(_) => {
-            if output.json {
-                tell_json(&[], None, output)?;
-            }
-            output.note("the ledger extends what was signed: there is nothing to recover from");
-            return Ok(());
+        Opening::Opened(writing) => {
+            drop(writing);
+            return nothing_lost(config, output);
         }
         Opening::NotExtending(access, found) => {
             findings = found;
@@ -69,6 +66,32 @@ pub fn run(args: &Recover, config: &Config, output: &mut Output) -> Result {
     ))?;
     output.note("hand out the new verifier key: indelible keys show");
     Ok(())
+}
+
+/// There is nothing to recover from; but what cannot be read is said, so that nobody takes it for
+/// all being well.
+fn nothing_lost(config: &Config, output: &mut Output) -> Result {
+    let progress = output.progress();
+    let (findings, _) = ledger::check(config, &progress)?;
+    progress.clear();
+    if output.json {
+        tell_json(&findings, None, output)?;
+    } else {
+        for finding in &findings {
+            print_finding(finding, output)?;
+        }
+    }
+    output.note("the ledger extends what was signed: there is nothing to recover from");
+    if findings.is_empty() {
+        return Ok(());
+    }
+    let advice = if findings.iter().all(|finding| finding.kind.repairable()) {
+        "indelible fsck --repair mends this"
+    } else {
+        "but damage was found: restore these files from a backup"
+    };
+    output.note(advice);
+    Err(Failure::No)
 }
 
 /// Everything as one document: what was found, and the incarnation that has begun, if one has.

@@ -33,7 +33,7 @@ fn list(config: &Config, output: &mut Output) -> Result {
         Column::whole("LAST RECORD"),
         Column::text("LOG ID", 8),
     ]);
-    for tenant in ledger.tenants().or_could("list the tenants")? {
+    for tenant in ledger::tenants(&reading)? {
         let doing = || format!("read the log of {tenant}");
         // A log whose tree is damaged has no head; it is listed, and verify says what is wrong.
         let head = ledger.head(&tenant).ok().flatten();

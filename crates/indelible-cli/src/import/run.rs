@@ -8,7 +8,7 @@ use std::io::Write;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::mpsc::RecvTimeoutError;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use indelible_disk::RealDisk;
 use indelible_event::Problem;
@@ -42,6 +42,8 @@ const BATCH_BYTES_MAX: usize = 8 * 1024 * 1024;
 const GLANCE: Duration = Duration::from_millis(50);
 /// How long a batch waits for more input before it is submitted as it is.
 const LINGER: Duration = Duration::from_millis(5);
+/// How long what is durable waits at most to be published while the import goes on.
+const PUBLISH: Duration = Duration::from_secs(10);
 /// Refused inputs that are named one by one; the dead letters hold them all.
 const NAMED_MAX: u64 = 50;
 
@@ -181,6 +183,7 @@ impl<'a> Run<'a> {
     fn take_all(&mut self, feed: &Feed) -> Result<bool> {
         let mut batch = Batch::default();
         let mut cancelled = false;
+        let mut published = Instant::now();
         loop {
             if cancel::wanted() {
                 cancelled = true;
@@ -201,6 +204,11 @@ impl<'a> Run<'a> {
                 Err(RecvTimeoutError::Disconnected) => break,
             }
             self.progress.set(feed.bytes_read());
+            if published.elapsed() >= PUBLISH {
+                // One that fails is made up for by the next, or told at the end.
+                let _ = self.log.publish();
+                published = Instant::now();
+            }
             if batch.submissions.len() >= self.rules.batch_records || batch.bytes >= BATCH_BYTES_MAX
             {
                 self.submit(&mut batch);

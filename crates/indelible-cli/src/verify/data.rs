@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 
 use indelible_directory::KeyFolder;
 use indelible_event::ids::TenantId;
-use indelible_log::registry::{identity, log_row, published_heads};
+use indelible_log::registry::{identity, log_row};
 use indelible_log::verify::{Anchors, Kept, verify_left, verify_log, verify_registry};
 use indelible_proof::checkpoint::SignedCheckpoint;
 use indelible_proof::finding::{Finding, FindingKind};
@@ -30,6 +30,10 @@ pub fn data(
     output: &mut Output,
 ) -> Result<bool> {
     let named = tenant_to_read(tenant, config)?;
+    if let Some(finding) = ledger::check_format(config)? {
+        print_part("files", &[finding], &["every log".to_owned()], output)?;
+        return Ok(false);
+    }
     // What was signed is read first: the stores read after it are at least as new, also while a
     // writer goes on beside.
     let (_, folder) = ledger::locate(config)?;
@@ -37,16 +41,7 @@ pub fn data(
     let progress = output.progress();
     let access = ledger::read_quietly(config, &progress)?;
     progress.clear();
-    let ledger = access.stores.ledger.as_ref();
-    let mut all = ledger.tenants().or_could("list the tenants")?;
-    // A log that is gone altogether is still in the registry.
-    if access.has_state() {
-        let published = published_heads(access.stores.state.as_ref());
-        let published = published.or_could("read the registry")?;
-        all.extend(published.into_values().map(|head| head.tenant));
-    }
-    all.sort();
-    all.dedup();
+    let all = ledger::tenants(&access)?;
     let tenants = match named {
         Some(tenant) if !all.contains(&tenant) => {
             let text = format!("there is no tenant {tenant} in {}", access.path.shown());
