@@ -141,7 +141,12 @@ fn recover_does_not_call_a_damaged_ledger_well() {
     std::fs::write(journal(&place), bytes).unwrap();
     let ran = place.ends(1, "recover");
     assert!(ran.out.contains("corrupt"), "{}", ran.out);
-    assert!(ran.err.contains("restore these files"), "{}\n{}", ran.out, ran.err);
+    assert!(
+        ran.err.contains("restore these files"),
+        "{}\n{}",
+        ran.out,
+        ran.err
+    );
     let ran = place.ends(1, "recover --json --yes");
     assert_eq!(ran.json()[0]["recovered"], false, "{}", ran.out);
     assert_eq!(ran.json()[0]["findings"][0]["finding"], "corrupt");
