@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 
 use indelible_disk::{DiskError, DiskErrorKind};
 use indelible_event::limits::LEAF_BYTES_MAX;
-use indelible_store::{Append, Commit, Error, FindHash, Handle, Kind, Result};
+use indelible_store::{Append, Commit, Error, FindHash, Handle, Kind, NewRecord, Result};
 
 use std::sync::Arc;
 
@@ -18,19 +18,24 @@ use hashbrown::HashMap;
 use crate::block::SealedRef;
 use crate::bytes::to_u32;
 use crate::failure::{from_disk, from_zstd};
-use crate::frame::{Arrangement, FILE_ROWS_MAX, FrameRun, FrameWriter, Sealed};
+use crate::frame::{
+    Arrangement, FILE_ROWS_MAX, FRAME_BODY_BYTES_MAX, FrameRun, FrameWriter, Sealed,
+};
 use crate::heads::HeadState;
 use crate::replay::next_header;
 use crate::store::{Store, Writer};
 use crate::tail::{Entry, PersonalPlace, Tail};
 
 /// What no ledger takes, whatever its heads are.
+/// The most bytes of one commit: packed, with what is said about them, they fit in a frame.
+const COMMIT_BYTES_MAX: usize = FRAME_BODY_BYTES_MAX / 2;
+
 fn check_shape(commit: &Commit) -> Result<()> {
     let invalid = |said: &str| Err(Error::new(Kind::Invalid, said));
     if commit.appends.is_empty() {
         return invalid("a commit needs an append");
     }
-    let mut tenants = BTreeSet::new();
+    let (mut tenants, mut bytes) = (BTreeSet::new(), 0_usize);
     for append in &commit.appends {
         if append.records.is_empty() {
             return invalid("an append needs a record");
@@ -45,6 +50,10 @@ fn check_shape(commit: &Commit) -> Result<()> {
         {
             return invalid("a leaf is longer than 65,535 bytes");
         }
+        bytes += append.records.iter().map(bytes_of).sum::<usize>();
+        if bytes > COMMIT_BYTES_MAX {
+            return invalid("a commit has at most 512 MiB of leaves and personal values");
+        }
         let end = append
             .expected
             .size
@@ -54,6 +63,11 @@ fn check_shape(commit: &Commit) -> Result<()> {
         }
     }
     Ok(())
+}
+
+fn bytes_of(record: &NewRecord) -> usize {
+    let sealed = record.sealed.iter().map(|value| value.row.len());
+    record.leaf.len() + sealed.sum::<usize>()
 }
 
 /// A personal row that is new in the file.

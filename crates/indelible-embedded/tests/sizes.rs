@@ -6,7 +6,8 @@ mod support;
 use std::collections::BTreeSet;
 
 use indelible_disk::{Disk, FaultyDisk, Open};
-use indelible_store::Kind;
+use indelible_store::conformance::{Generator, Mix};
+use indelible_store::{Commit, Kind, Ledger, NewRecord};
 use support::*;
 
 fn journal(disk: &FaultyDisk) -> String {
@@ -93,4 +94,23 @@ fn a_manifest_of_segments_longer_than_files_are_is_made_again() {
         .write_at(&[0; 44], 0)
         .unwrap();
     assert_eq!(read(&open(&disk)).0, all(&commits));
+}
+
+#[test]
+fn a_commit_that_no_frame_could_hold_is_refused() {
+    let (disk, _) = filled();
+    let ledger = open(&disk);
+    let mut append = Generator::new(9, Mix::default()).append(0, 1);
+    let one = append.records.remove(0);
+    // Zeroes that nobody touches take no memory.
+    append.records = (0..9_000)
+        .map(|_| NewRecord {
+            leaf: vec![0; 65_535],
+            ..one.clone()
+        })
+        .collect();
+    let appends = vec![append];
+    let error = ledger.append(&Commit { appends }).unwrap_err();
+    assert_eq!(error.kind(), Kind::Invalid);
+    assert!(error.to_string().contains("at most 512 MiB"), "{error}");
 }

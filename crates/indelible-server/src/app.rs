@@ -10,6 +10,7 @@ use indelible_event::ids::TenantId;
 use indelible_log::policy::SealingPolicy;
 use indelible_log::verify::Anchors;
 use indelible_log::{Admission, Env, Keyring, Log, Stores};
+use indelible_proof::note::VerifierKey;
 use indelible_store::{Index, Result};
 use tokio::sync::Semaphore;
 
@@ -53,6 +54,8 @@ pub(crate) struct App {
     pub(crate) settings: Settings,
     pub(crate) access: Access,
     pub(crate) feed: Feed,
+    /// Our own key, under which proofs are checked before they are given.
+    pub(crate) key: Option<VerifierKey>,
     pub(crate) intake: Intake,
     pub(crate) memory: Memory,
     pub(crate) batches: Arc<Semaphore>,
@@ -73,6 +76,7 @@ impl App {
         let metrics = Arc::new(Metrics::default());
         let access = Access::load(Arc::clone(&parts.stores.state))?;
         let cursor_key = CursorKey::load(parts.stores.state.as_ref(), &parts.env)?;
+        let key = (parts.anchors)().key;
         let feed = Feed::new(parts.log, Arc::clone(&metrics), parts.env.clone());
         let intake = Intake::start(feed.clone())?;
         let app = Self {
@@ -80,6 +84,7 @@ impl App {
             cursor_key,
             intake,
             feed,
+            key,
             memory: Memory::new(&settings, &metrics),
             batches: Arc::new(Semaphore::new(settings.batches_max)),
             reads: Arc::new(Semaphore::new(settings.reads_max)),

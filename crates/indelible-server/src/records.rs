@@ -85,7 +85,7 @@ pub(crate) async fn proof(
     for _ in 0..PROOF_TRIES {
         let (tenant, number) = found.clone();
         let proof: Option<RecordProof> = blocking(&app, move |app| {
-            match prove(&app.stores, &tenant, number, None) {
+            match prove(&app.stores, &tenant, number, app.key.as_ref()) {
                 Ok(Ok(proof)) => Ok(Some(proof)),
                 Ok(Err(finding)) => Err(Error::new(Kind::Corrupt, finding.to_string()).into()),
                 // The record is there, so it is the checkpoint that is not.

@@ -44,7 +44,15 @@ pub fn file(
     let (mut beside, mut unchecked) = (Vec::new(), Vec::new());
     let signed = checkpoints(path, given, &tenant, &mut beside)?;
     for signed in &signed {
-        note(&mut verifier, signed, given, named.as_ref(), &mut unchecked);
+        let named = named.as_ref();
+        if let Err(why) = note(&mut verifier, signed, given, named) {
+            if is_given(signed, given) && named.is_some() {
+                let kind = FindingKind::UnknownCheckpoint;
+                beside.push(Finding::new(kind, why).tenant(&tenant));
+            } else {
+                unchecked.push(why);
+            }
+        }
     }
     let mut values = Disclosures::open(path, disclosures)?;
     match &values {
@@ -215,16 +223,19 @@ fn checkpoints(
     Ok(found)
 }
 
-/// Gives a checkpoint to the verifier under the key that is trusted most.
+fn is_given(signed: &SignedCheckpoint, given: &Given) -> bool {
+    given.checkpoint.as_ref() == Some(signed)
+}
+
+/// Gives a checkpoint to the verifier under the key that is trusted most; or why there is none.
 fn note(
     verifier: &mut LogVerifier,
     signed: &SignedCheckpoint,
     given: &Given,
     named: Option<&VerifierKey>,
-    unchecked: &mut Vec<String>,
-) {
+) -> std::result::Result<(), String> {
     let origin = &signed.unverified().origin;
-    let kept = given.checkpoint.as_ref() == Some(signed);
+    let kept = is_given(signed, given);
     let trusted = given.key.as_ref().map(|key| {
         // Under its own name the verifier reports that it belongs to another log.
         (
@@ -241,9 +252,10 @@ fn note(
     match trusted.or_else(by_name) {
         Some((key, trust)) => {
             verifier.checkpoint(signed, &key, trust);
+            Ok(())
         }
-        None => unchecked.push(format!(
-            "the checkpoint of {origin}: no key for it, say --key"
+        None => Err(format!(
+            "the checkpoint of {origin}: the log names no key for it, say --key"
         )),
     }
 }
