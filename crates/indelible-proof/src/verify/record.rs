@@ -210,6 +210,7 @@ impl Record {
             let given = lines.iter().position(|line| fits(line, commitment));
             if let Some(at) = given {
                 lines.remove(at);
+                self.fit.fitted += 1;
                 swapped |= at < from;
                 from = at;
             }

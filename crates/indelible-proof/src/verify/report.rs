@@ -54,6 +54,19 @@ impl Report {
         findings.into_iter().for_each(|finding| self.add(finding));
     }
 
+    /// Puts one finding in the place of all about disclosed values, where there are several.
+    pub(super) fn one_for_all_values(&mut self, finding: Finding) {
+        let is_mismatch = |finding: &Finding| finding.kind == FindingKind::SealedValueMismatch;
+        let is_of_values = |finding: &Finding| {
+            is_mismatch(finding) || finding.kind == FindingKind::SealedValueMissing
+        };
+        let of_values = self.findings.iter().filter(|finding| is_of_values(finding));
+        if of_values.count() > 1 && self.findings.iter().any(is_mismatch) {
+            self.findings.retain(|finding| !is_of_values(finding));
+            self.add(finding);
+        }
+    }
+
     /// Counts findings that a bound kept from being listed.
     pub(super) fn leave_out(&mut self, count: u64) {
         self.left_out += count;

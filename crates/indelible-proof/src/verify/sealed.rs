@@ -19,6 +19,8 @@ use crate::limits::{DISCLOSURES_MAX, FINDINGS_MAX, UNDISCLOSED_MAX};
 pub(super) struct Fit {
     /// For each commitment in order: itself if no line fits it. Empty when it was not looked at.
     pub(super) owed: Vec<Option<Commitment>>,
+    /// How many lines fit one.
+    pub(super) fitted: u64,
     /// Lines that fit none of them.
     pub(super) strays: Vec<DisclosureLine>,
     /// Whether a line that fits stands twice.
@@ -69,6 +71,8 @@ struct Unread {
 pub(super) struct Sealed {
     owed: Vec<Owed>,
     hole: u64,
+    /// Lines that fit a commitment of their record.
+    fitted: u64,
     /// Holes that end at a record whose line stands twice: once too early.
     before_repeated: BTreeSet<u64>,
     strays: Vec<DisclosureLine>,
@@ -81,6 +85,7 @@ impl Sealed {
     /// Takes what a believed record came to, and whom it says to be erased.
     pub(super) fn take(&mut self, number: u64, fit: Fit, erased: Vec<String>) {
         self.erased.extend(erased);
+        self.fitted += fit.fitted;
         if fit.repeated {
             self.before_repeated.insert(self.hole);
         }
@@ -158,6 +163,11 @@ impl Sealed {
             report.add_all(missing_values(missing));
         }
         report.leave_out(self.left_out);
+        if self.fitted == 0 && size > 0 {
+            let message = "none of the disclosures fits a record: they are of another log";
+            let finding = Finding::new(FindingKind::SealedValueMismatch, message);
+            report.one_for_all_values(finding.records(Span::new(0, size - 1)));
+        }
     }
 
     fn is_missing(&self, owed: &Owed) -> bool {

@@ -108,6 +108,29 @@ fn one_act_on_lines_of_disclosures_is_one_finding() {
 }
 
 #[test]
+fn disclosures_of_another_log_are_one_finding() {
+    let (leaves, lines) = all_sealed();
+    let tenant = format!("\"{TENANT}\"");
+    let of_tenant = |line: &String| line.replace(&tenant, "\"beta\"");
+    // Some subjects and numbers are those of this log, others are not.
+    let of_ledger = |line: &String| {
+        let other = line.replace("/actor/name", "/actor/email");
+        other.replace(&format!("{:032x}", 1), &format!("{:032x}", 9))
+    };
+    let all: [Vec<String>; 3] = [
+        lines.iter().map(of_tenant).collect(),
+        lines.iter().map(of_ledger).collect(),
+        lines.iter().skip(3).map(of_ledger).collect(),
+    ];
+    for lines in all {
+        let verdict = disclosed_in_step(&leaves, &lines);
+        let all = Span::new(0, LAST as u64);
+        only(&verdict, FindingKind::SealedValueMismatch, all);
+        assert!(verdict.integrity[0].message.contains("another log"));
+    }
+}
+
+#[test]
 fn lines_that_cannot_be_read_explain_the_values_that_are_missing() {
     let (leaves, lines) = all_sealed();
     let place = || indelible_proof::finding::Place {
