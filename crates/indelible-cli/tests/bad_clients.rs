@@ -327,6 +327,38 @@ fn the_slow_are_cut_off() {
     others.were_served();
 }
 
+/// Who has waited longest for a request goes, so that nobody is locked out; who has asked stays.
+#[test]
+fn more_connections_than_there_may_be_lock_nobody_out() {
+    let place = Place::new();
+    let serving = Serving::with(&place, &[("CONNECTIONS_MAX", "20")]);
+    let body = ndjson([event(1)]);
+    let mut asks = client(&serving);
+    let request = asks.head("POST", BATCH, &[LINES], body.len());
+    asks.say(request.as_bytes()).unwrap();
+    // A body is under way once some of it is read.
+    asks.say(&body.as_bytes()[..9]).unwrap();
+    std::thread::sleep(Duration::from_millis(200));
+    let mut idle: Vec<Client> = Vec::new();
+    for n in 0..60 {
+        let mut one = client(&serving);
+        if n % 2 == 0 {
+            one.say(b"GET /health/live HTT").unwrap();
+        }
+        idle.push(one);
+        assert_eq!(serving.get("/health/live").0, 200, "with {n} of them");
+    }
+    let cut = idle
+        .iter_mut()
+        .take(40)
+        .filter_map(|one| one.is_cut_off().then_some(()));
+    assert!(cut.count() >= 40, "the first went");
+    assert!(serving.figure("indelible_connections_gave_way_total") >= 40);
+    assert_eq!(serving.figure("indelible_connections_refused_total"), 0);
+    asks.say(&body.as_bytes()[9..]).unwrap();
+    assert_eq!(asks.answer().unwrap().0, 200, "it has asked, and stays");
+}
+
 #[test]
 fn a_body_that_pauses_gives_way_when_memory_is_short() {
     let place = Place::new();

@@ -234,9 +234,9 @@ impl EventBuilder<'_> {
         self
     }
 
-    /// When it happened, if not now.
-    pub fn at(mut self, occurred_at: Micros) -> Self {
-        self.more().occurred_at = Some(occurred_at);
+    /// When it happened, if not now: a [`std::time::SystemTime`], or [`Micros`] since 1970.
+    pub fn at(mut self, occurred_at: impl Into<Micros>) -> Self {
+        self.more().occurred_at = Some(occurred_at.into());
         self
     }
 

@@ -4,6 +4,7 @@
 //! producer wrote it and only its column value is computed here. See `spec/event.md`, "Times".
 
 use std::fmt;
+use std::time::SystemTime;
 
 /// Microseconds since 1970-01-01T00:00:00Z, negative before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -21,6 +22,20 @@ pub enum TimeError {
     /// The time is before the year 0001 or after 9999 in UTC.
     #[error("the time must lie between the years 0001 and 9999")]
     OutOfRange,
+}
+
+/// Finer than microseconds is cut, as from RFC 3339; what the range cannot hold is its end.
+impl From<SystemTime> for Micros {
+    fn from(time: SystemTime) -> Self {
+        let micros = match time.duration_since(SystemTime::UNIX_EPOCH) {
+            Ok(since) => i64::try_from(since.as_micros()).unwrap_or(i64::MAX),
+            Err(before) => {
+                let nanos = before.duration().as_nanos();
+                i64::try_from(nanos.div_ceil(1_000)).map_or(i64::MIN, |micros| -micros)
+            }
+        };
+        Self(micros).clamp(Self::MIN, Self::MAX)
+    }
 }
 
 impl Micros {
@@ -234,7 +249,21 @@ fn civil_from_days(days: i64) -> (i64, i64, i64) {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
+    use std::time::Duration;
+
     use super::*;
+
+    #[test]
+    fn the_system_s_times() {
+        let epoch = SystemTime::UNIX_EPOCH;
+        let of = |time: SystemTime| Micros::from(time).0;
+        assert_eq!(of(epoch), 0);
+        assert_eq!(of(epoch + Duration::from_nanos(1_999)), 1);
+        assert_eq!(of(epoch - Duration::from_nanos(1)), -1);
+        assert_eq!(of(epoch - Duration::from_micros(5)), -5);
+        let late = epoch + Duration::from_secs(1 << 40);
+        assert_eq!(Micros::from(late), Micros::MAX);
+    }
 
     #[test]
     fn known_times() {

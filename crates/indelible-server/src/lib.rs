@@ -37,6 +37,7 @@ mod split;
 mod stream;
 mod submit;
 mod verifier;
+mod waiting;
 
 pub use app::Parts;
 pub use feed::Feed;

@@ -35,6 +35,7 @@ pub(crate) struct Metrics {
     overloaded: AtomicU64,
     connections: AtomicU64,
     connections_refused: AtomicU64,
+    connections_gave_way: AtomicU64,
     last_commit: AtomicI64,
     news_since: AtomicI64,
     last_published: AtomicI64,
@@ -55,6 +56,7 @@ impl Default for Metrics {
             overloaded: AtomicU64::default(),
             connections: AtomicU64::default(),
             connections_refused: AtomicU64::default(),
+            connections_gave_way: AtomicU64::default(),
             last_commit: AtomicI64::new(NEVER),
             news_since: AtomicI64::new(NEVER),
             last_published: AtomicI64::new(NEVER),
@@ -173,6 +175,10 @@ impl Metrics {
         self.connections_refused.fetch_add(1, Relaxed);
     }
 
+    pub(crate) fn connection_gave_way(&self) {
+        self.connections_gave_way.fetch_add(1, Relaxed);
+    }
+
     /// Notes a request that was answered.
     pub(crate) fn answered(&self, group: &str, status: u16, took: std::time::Duration) {
         let Some(place) = GROUPS.iter().position(|name| *name == group) else {
@@ -206,7 +212,7 @@ impl Metrics {
         for (word, count) in words.iter().zip(&self.outcomes) {
             let _ = writeln!(out, "{name}{{outcome=\"{word}\"}} {}", count.load(Relaxed));
         }
-        let counters: [(&str, &str, &AtomicU64); 5] = [
+        let counters: [(&str, &str, &AtomicU64); 6] = [
             (
                 "indelible_overloaded_total",
                 "Requests refused for want of memory.",
@@ -216,6 +222,11 @@ impl Metrics {
                 "indelible_connections_refused_total",
                 "Connections refused.",
                 &self.connections_refused,
+            ),
+            (
+                "indelible_connections_gave_way_total",
+                "Connections closed while they waited, to make room for others.",
+                &self.connections_gave_way,
             ),
             (
                 "indelible_publications_total",

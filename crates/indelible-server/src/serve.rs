@@ -16,18 +16,21 @@ use hyper_util::service::TowerToHyperService;
 use indelible_store::{Error, Kind, Result};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
 use crate::app::{App, Parts};
 use crate::feed::Feed;
 use crate::router::router;
 use crate::settings::Settings;
 use crate::stream::{Head, Patient};
+use crate::waiting::Waiting;
 use crate::{publisher, verifier};
 
 const WORKERS: usize = 2;
 /// How long the listener rests when a connection cannot be had, as for want of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// How long a connection may take to give way.
+const GIVE_WAY: Duration = Duration::from_millis(200);
 /// What a connection too many is told.
 const TOO_MANY: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\n\
     Connection: close\r\nContent-Length: 0\r\n\r\n";
@@ -181,6 +184,7 @@ async fn accept(app: &Arc<App>, listener: TcpListener, stop: &Stop) -> Result<()
     let listener = tokio::net::TcpListener::from_std(listener).map_err(io)?;
     let graceful = GracefulShutdown::new();
     let places = Arc::new(Semaphore::new(app.settings.connections_max));
+    let waiting = Arc::new(Waiting::default());
     let routes = TowerToHyperService::new(router(app));
     loop {
         let stream = tokio::select! {
@@ -194,7 +198,7 @@ async fn accept(app: &Arc<App>, listener: TcpListener, stop: &Stop) -> Result<()
                 }
             },
         };
-        let Ok(place) = Arc::clone(&places).try_acquire_owned() else {
+        let Some(place) = place(app, &places, &waiting).await else {
             app.metrics.connection_refused();
             tokio::spawn(refuse(stream));
             continue;
@@ -202,11 +206,15 @@ async fn accept(app: &Arc<App>, listener: TcpListener, stop: &Stop) -> Result<()
         // Answers are small and waited for.
         let _ = stream.set_nodelay(true);
         let head = Head::default();
-        let io = Patient::new(stream, &app.settings, head.clone(), app.memory.clone());
+        let waiter = Arc::new(waiting.join());
+        let told = (head.clone(), Arc::clone(&waiter));
+        let io = Patient::new(stream, &app.settings, told, app.memory.clone());
         let routes = routes.clone();
+        let waits = Arc::clone(&waiter);
         let service = service_fn(move |request| {
             let head = head.clone();
             head.ended();
+            waits.asked();
             let answer = routes.call(request);
             async move {
                 let answer = answer.await;
@@ -219,8 +227,11 @@ async fn accept(app: &Arc<App>, listener: TcpListener, stop: &Stop) -> Result<()
         let app = Arc::clone(app);
         tokio::spawn(async move {
             app.metrics.connection(true);
-            if let Err(error) = connection.await {
-                tracing::debug!(%error, "a connection ended");
+            tokio::select! {
+                ended = connection => if let Err(error) = ended {
+                    tracing::debug!(%error, "a connection ended");
+                },
+                () = waiter.told() => tracing::debug!("a connection gave way"),
             }
             app.metrics.connection(false);
             drop(place);
@@ -232,6 +243,24 @@ async fn accept(app: &Arc<App>, listener: TcpListener, stop: &Stop) -> Result<()
         tracing::warn!("requests under way were cut off at the deadline");
     }
     Ok(())
+}
+
+/// A place for one more connection: a free one, or that of the one which has waited longest for a
+/// request.
+async fn place(
+    app: &App,
+    places: &Arc<Semaphore>,
+    waiting: &Waiting,
+) -> Option<OwnedSemaphorePermit> {
+    if let Ok(place) = Arc::clone(places).try_acquire_owned() {
+        return Some(place);
+    }
+    if !waiting.give_way() {
+        return None;
+    }
+    app.metrics.connection_gave_way();
+    let place = Arc::clone(places).acquire_owned();
+    tokio::time::timeout(GIVE_WAY, place).await.ok()?.ok()
 }
 
 fn builder(settings: &Settings) -> http1::Builder {

@@ -15,6 +15,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::budget::{Granted, Memory};
 use crate::settings::Settings;
+use crate::waiting::Waiter;
 
 /// What every connection may keep of a head; what one with more keeps is granted first.
 const HEAD_BYTES_USUAL: usize = 8 << 10;
@@ -36,6 +37,10 @@ impl Head {
     /// The request was answered; what comes is another.
     pub(crate) fn begins(&self) {
         self.0.store(0, Relaxed);
+    }
+
+    fn is_under_way(&self) -> bool {
+        self.0.load(Relaxed) == UNDER_WAY
     }
 
     /// Counts what was read; how much there is of a head, if it is one.
@@ -61,12 +66,18 @@ pub(crate) struct Patient {
     paused: Option<(Instant, Pin<Box<Sleep>>)>,
     memory: Memory,
     head: Head,
+    waiter: Arc<Waiter>,
     head_bytes_max: usize,
     granted: Granted,
 }
 
 impl Patient {
-    pub(crate) fn new(stream: TcpStream, settings: &Settings, head: Head, memory: Memory) -> Self {
+    pub(crate) fn new(
+        stream: TcpStream,
+        settings: &Settings,
+        (head, waiter): (Head, Arc<Waiter>),
+        memory: Memory,
+    ) -> Self {
         Self {
             stream,
             pause: settings.write_timeout,
@@ -76,6 +87,7 @@ impl Patient {
             granted: memory.heads.empty(),
             memory,
             head,
+            waiter,
             head_bytes_max: settings.header_bytes_max,
         }
     }
@@ -136,6 +148,7 @@ impl AsyncWrite for Patient {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
+        self.waiter.asked();
         let written = Pin::new(&mut self.stream).poll_write(cx, buf);
         self.waited(cx, written)
     }
@@ -145,6 +158,7 @@ impl AsyncWrite for Patient {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        self.waiter.asked();
         let written = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
         self.waited(cx, written)
     }
@@ -156,6 +170,9 @@ impl AsyncWrite for Patient {
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         // Flushed only when everything there is was written.
         self.since = None;
+        if !self.head.is_under_way() {
+            self.waiter.answered();
+        }
         Pin::new(&mut self.stream).poll_flush(cx)
     }
 
