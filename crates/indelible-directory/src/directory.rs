@@ -8,7 +8,8 @@ use std::sync::Arc;
 
 use indelible_disk::{Disk, RealDisk};
 use indelible_embedded::{
-    Embedded, Format, Options as EmbeddedOptions, Progress, StateMode, WriteLock, open_state,
+    Embedded, Format, Options as EmbeddedOptions, Progress, RedbState, StateMode, WriteLock,
+    open_state,
 };
 use indelible_log::env::Env;
 use indelible_log::keyring::{Keyring, MasterKey};
@@ -131,17 +132,23 @@ impl Directory {
             return Ok(None);
         };
         let mut unusable = Vec::new();
-        let keyring = found.readable_keyring(&env, &mut unusable)?;
+        let ReadKeys { keyring, store } = found.readable_keyring(&env, &mut unusable)?;
         // Before the records: what a writer publishes meanwhile would else speak of records that
         // are not here.
-        let state = found.readable(STATE, &mut unusable)?;
-        let state = state.unwrap_or_else(|why| Arc::new(why));
+        let state: Arc<dyn State> = match found.readable(STATE, StateMode::Read, &mut unusable)? {
+            Ok(state) => state,
+            Err(why) => Arc::new(why),
+        };
         let options = EmbeddedOptions {
             read_only: true,
             ..options(&env)
         };
         let opener = Some(Arc::clone(&keyring) as Arc<dyn RowOpener>);
         let embedded = Embedded::open(found.shared(), opener, options, tell)?;
+        if let Some(keys) = store {
+            // The keys of the records that are open are written.
+            keys.settle();
+        }
         let mut directory = found.opened(embedded, state, keyring, env);
         directory.unusable = unusable;
         Ok(Some(directory))
@@ -287,6 +294,13 @@ impl Directory {
     }
 }
 
+/// The keys of a reader.
+struct ReadKeys {
+    keyring: Arc<Keyring>,
+    /// The key store, where it can be used.
+    store: Option<Arc<RedbState>>,
+}
+
 /// A ledger that is not open yet.
 struct Found {
     path: PathBuf,
@@ -346,21 +360,30 @@ impl Found {
     }
 
     /// The keyring of a reader: with keys that cannot be used it is as without any.
-    fn readable_keyring(&self, env: &Env, unusable: &mut Vec<Finding>) -> Result<Arc<Keyring>> {
+    fn readable_keyring(&self, env: &Env, unusable: &mut Vec<Finding>) -> Result<ReadKeys> {
         let open = |store, master| Keyring::open(store, master, Arc::clone(&env.random));
-        let store = match self.readable(KEYS, unusable)? {
+        let store = match self.readable(KEYS, StateMode::Follow, unusable)? {
             Ok(store) => store,
-            Err(why) => return open(Arc::new(why), None),
+            Err(why) => {
+                let keyring = open(Arc::new(why), None)?;
+                return Ok(ReadKeys {
+                    keyring,
+                    store: None,
+                });
+            }
         };
         let master = self.folder.master();
-        let opened = master.and_then(|master| open(Arc::clone(&store), master));
-        match opened.map_err(|error| self.of_master(error)) {
+        let shared = || Arc::clone(&store) as Arc<dyn State>;
+        let opened = master.and_then(|master| open(shared(), master));
+        let keyring = match opened.map_err(|error| self.of_master(error)) {
             Err(error) if error.kind() == Kind::Corrupt => {
                 unusable.push(self.folder.finding(MASTER, &error));
-                open(store, None)
+                open(shared(), None)
             }
             other => other,
-        }
+        }?;
+        let store = Some(store);
+        Ok(ReadKeys { keyring, store })
     }
 
     /// A master key that is not this ledger's is as bad as a damaged one, and may be one.
@@ -381,9 +404,10 @@ impl Found {
     fn readable(
         &self,
         path: &str,
+        mode: StateMode,
         unusable: &mut Vec<Finding>,
-    ) -> Result<std::result::Result<Arc<dyn State>, Unusable>> {
-        match open_state(self.shared(), path, StateMode::Read) {
+    ) -> Result<std::result::Result<Arc<RedbState>, Unusable>> {
+        match open_state(self.shared(), path, mode) {
             Ok(state) => Ok(Ok(Arc::new(state))),
             Err(error) if matches!(error.kind(), Kind::Corrupt | Kind::NotFound) => {
                 let bytes = self.disk.len(path).ok().flatten().unwrap_or(0);

@@ -35,6 +35,8 @@ const HEADER_BYTES: usize = 4096;
 /// (redb's `docs/design.md`, "Database header").
 const FLAGS_AT: usize = 9;
 const RECOVERY_REQUIRED: u8 = 2;
+/// How often a file that is followed is copied again.
+const FOLLOWED_MAX: usize = 16;
 /// How often a reader tries to copy the file while a writer commits.
 const COPIES_MAX: usize = 1000;
 
@@ -50,6 +52,9 @@ pub enum StateMode {
     Write,
     /// A copy of it as it is now, for reading only, beside a writer or not.
     Read,
+    /// As [`StateMode::Read`], and copied again when a key is not there and the file has changed:
+    /// until [`RedbState::settle`], after that once more.
+    Follow,
 }
 
 /// Small values with compare-and-swap in one file.
@@ -59,6 +64,17 @@ pub struct RedbState {
     mode: StateMode,
     /// `None` after a failure, until the next use opens it again.
     database: Mutex<Option<Arc<Database>>>,
+    /// Of a file that is followed.
+    followed: Mutex<Followed>,
+}
+
+/// How far a file is followed.
+#[derive(Default)]
+struct Followed {
+    /// The header of the copy that is open.
+    header: Vec<u8>,
+    /// How often it may be copied again.
+    copies: usize,
 }
 
 /// Opens the state file at `path`, having compared every page in use with its checksum.
@@ -71,6 +87,10 @@ pub fn open_state(disk: Arc<dyn Disk>, path: &str, mode: StateMode) -> Result<Re
         path: path.to_owned(),
         mode,
         database: Mutex::new(None),
+        followed: Mutex::new(Followed {
+            copies: FOLLOWED_MAX,
+            ..Followed::default()
+        }),
     };
     state.database()?;
     Ok(state)
@@ -85,7 +105,7 @@ impl RedbState {
         }
         let database = match self.mode {
             StateMode::Create | StateMode::Write => self.open_file()?,
-            StateMode::Read => self.open_copy()?,
+            StateMode::Read | StateMode::Follow => self.open_copy()?,
         };
         let database = Arc::new(database);
         *slot = Some(Arc::clone(&database));
@@ -98,6 +118,31 @@ impl RedbState {
             Err(error) if error.kind() == Kind::NoSpace => self.open_copy().map(Arc::new),
             other => other,
         }
+    }
+
+    /// Says that whatever is asked for from here on was written before now.
+    pub fn settle(&self) {
+        let mut followed = self.followed.lock();
+        followed.copies = followed.copies.min(1);
+    }
+
+    /// Copies a file again that is followed and has changed; whether it did.
+    fn follow(&self) -> Result<bool> {
+        if self.mode != StateMode::Follow {
+            return Ok(false);
+        }
+        let file = self.disk.open(&self.path, Open::Read).map_err(from_disk)?;
+        let now = header(&*file)?;
+        {
+            let mut followed = self.followed.lock();
+            if followed.copies == 0 || followed.header == now {
+                return Ok(false);
+            }
+            followed.copies -= 1;
+        }
+        let copy = Arc::new(self.open_copy()?);
+        *self.database.lock() = Some(copy);
+        Ok(true)
     }
 
     fn open_file(&self) -> Result<Database> {
@@ -151,6 +196,7 @@ impl RedbState {
             if bytes.get(..before.len()) != Some(&before) || header(&*file)? != before {
                 continue;
             }
+            self.followed.lock().header = before;
             return self.guarded(|| self.verified(&bytes));
         }
         let said = format!("{} keeps changing: try again", self.path);
@@ -374,8 +420,12 @@ fn header(file: &dyn DiskFile) -> Result<Vec<u8>> {
 
 impl State for RedbState {
     fn get(&self, space: &'static str, key: &[u8]) -> Result<Option<(Vec<u8>, Version)>> {
-        self.guarded(|| self.try_get(space, key))
-            .map_err(|e| self.reset(e))
+        let get = || self.guarded(|| self.try_get(space, key));
+        match get() {
+            Ok(None) if self.follow()? => get(),
+            got => got,
+        }
+        .map_err(|e| self.reset(e))
     }
 
     fn scan(
@@ -390,7 +440,7 @@ impl State for RedbState {
     }
 
     fn apply(&self, changes: &[Change]) -> Result<()> {
-        if self.mode == StateMode::Read {
+        if matches!(self.mode, StateMode::Read | StateMode::Follow) {
             let said = format!("{} was opened for reading: open it for writing", self.path);
             return Err(Error::new(Kind::ReadOnly, said));
         }

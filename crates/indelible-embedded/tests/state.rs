@@ -81,6 +81,28 @@ fn a_reader_sees_a_whole_state_beside_a_writer() {
     assert_eq!(value(&open(&disk, StateMode::Read), "b"), Some(199));
 }
 
+#[test]
+fn a_file_that_is_followed_is_copied_again_for_what_is_not_there() {
+    let disk: Arc<dyn Disk> = Arc::new(FaultyDisk::new(1));
+    let writer = open(&disk, StateMode::Create);
+    writer.apply(&[put("a", 0)]).unwrap();
+    let (still, follows) = (open(&disk, StateMode::Read), open(&disk, StateMode::Follow));
+    assert_eq!(value(&follows, "b"), None);
+    writer.apply(&[put("a", 1), put("b", 1)]).unwrap();
+    // What is there is not looked for again.
+    assert_eq!(value(&follows, "a"), Some(0));
+    assert_eq!(value(&follows, "b"), Some(1));
+    assert_eq!(value(&follows, "a"), Some(1));
+    follows.settle();
+    writer.apply(&[put("c", 2)]).unwrap();
+    assert_eq!(value(&follows, "c"), Some(2));
+    writer.apply(&[put("d", 3)]).unwrap();
+    assert_eq!(value(&follows, "d"), None, "it is settled");
+    assert_eq!((value(&still, "b"), value(&still, "c")), (None, None));
+    let denied = follows.apply(&[put("a", 1)]).unwrap_err();
+    assert_eq!(denied.kind(), Kind::ReadOnly);
+}
+
 /// Writes numbers until something fails; returns the last acknowledged one.
 fn write_until_failure(disk: &Arc<dyn Disk>) -> Option<u64> {
     let state = open_state(Arc::clone(disk), "state.redb", StateMode::Create).ok()?;

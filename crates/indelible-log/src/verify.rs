@@ -66,6 +66,7 @@ pub fn verify_log(
     progress: &mut dyn FnMut(u64) -> ControlFlow<()>,
 ) -> Result<Verdict> {
     let mut verifier = LogVerifier::new(tenant.as_str());
+    let mut headless = None;
     let size = match stores.ledger.head(tenant) {
         Ok(Some(head)) => {
             let size = head.frontier.size();
@@ -74,7 +75,10 @@ pub fn verify_log(
         }
         Ok(None) => 0,
         // Records that cannot be read hide the tree: all that can be is still checked.
-        Err(e) if e.kind() == Kind::Corrupt => u64::MAX,
+        Err(e) if e.kind() == Kind::Corrupt => {
+            headless = Some(e);
+            u64::MAX
+        }
         Err(e) => return Err(e),
     };
     let published = readable(published(stores, tenant))?.flatten();
@@ -134,6 +138,11 @@ pub fn verify_log(
     }
     let mut verdict = verifier.finish();
     verdict.integrity.extend(unread);
+    if let (Some(why), []) = (headless, verdict.integrity.as_slice()) {
+        // All records are there, and the store cannot tell where they end.
+        let finding = Finding::new(FindingKind::Corrupt, why.context());
+        verdict.integrity.push(finding.tenant(tenant.as_str()));
+    }
     Ok(verdict)
 }
 

@@ -2,6 +2,7 @@
 //!
 //! What it is not: verification of signatures (done before a checkpoint is noted here).
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use indelible_merkle::Hash;
@@ -131,16 +132,19 @@ impl Checkpoints {
         while let Some((at, known)) = self.known.first_key_value().filter(|(at, _)| **at <= size) {
             let at = *at;
             // A size jumped over by a gap has no tree to compare with.
-            let mut compare = |root| {
-                if at == size {
-                    readings.compare(root)
-                } else {
-                    Match::NoTree
-                }
+            let mut compare = |known: &Known| match known.trust {
+                _ if at != size => Match::NoTree,
+                // Its head may have been made from the bytes as they are, and then says nothing
+                // about whether they were committed so.
+                Trust::Store if readings.root() == Some(known.root) => Match::AsIs,
+                _ => readings.compare(&known.root),
             };
+            // Who is trusted more decides first.
+            let mut known: Vec<_> = known.iter().collect();
+            known.sort_by_key(|known| Reverse(known.trust));
             let roots: Vec<_> = known
-                .iter()
-                .map(|known| (known, compare(&known.root)))
+                .into_iter()
+                .map(|known| (known, compare(known)))
                 .collect();
             let holds = |found: Match| matches!(found, Match::AsIs | Match::Altered);
             let best = roots
@@ -192,6 +196,11 @@ impl Checkpoints {
             self.known.pop_first();
         }
         self.next = self.known.keys().next().copied();
+    }
+
+    /// Whether somebody else than the log vouches for the first `size` records.
+    pub(super) fn vouch_for(&self, size: u64) -> bool {
+        matches!(&self.anchor, Anchor::Checkpoint { size: of, .. } if *of == size)
     }
 
     /// What is wrong if the root right after record `number` is: that record, when it is the only

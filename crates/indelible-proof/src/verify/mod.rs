@@ -24,6 +24,7 @@ pub use verdict::{LogIdentity, Verdict, VerifiedHead};
 
 use std::collections::BTreeMap;
 
+use indelible_event::LeafView;
 use indelible_merkle::{Frontier, Hash};
 
 use crate::checkpoint::{Checkpoint, CheckpointError, SignedCheckpoint};
@@ -78,6 +79,8 @@ pub struct LogVerifier {
     checkpoints: Checkpoints,
     report: Report,
     records_checked: u64,
+    /// The last record in order, and its number.
+    last: (u64, Vec<u8>),
     stubs: u64,
     checked: Option<Span>,
     disclosures: Option<BTreeMap<u64, Vec<DisclosureLine>>>,
@@ -107,6 +110,7 @@ impl LogVerifier {
             checkpoints: Checkpoints::default(),
             report: Report::new(tenant_id),
             records_checked: 0,
+            last: (0, Vec::new()),
             stubs: 0,
             checked: None,
             disclosures: None,
@@ -144,6 +148,11 @@ impl LogVerifier {
         self.records_checked += 1;
         if record.placed {
             self.place(record.number);
+            if record.number >= self.last.0 {
+                self.last.0 = record.number;
+                self.last.1.clear();
+                self.last.1.extend_from_slice(leaf);
+            }
         } else {
             record.number = self.order.next();
         }
@@ -310,6 +319,16 @@ impl LogVerifier {
         let waiting = self.disclosures.unwrap_or_default().into_values();
         waiting.flatten().for_each(|line| chain.sealed.stray(line));
         std::mem::take(&mut chain.sealed).report(chain.size, &mut report);
+        let (number, leaf) = &self.last;
+        if number + 1 == chain.size
+            && !checkpoints.vouch_for(chain.size)
+            && let Err(why) = LeafView::parse(leaf)
+        {
+            // No hash vouches for it, and it cannot have been written so.
+            let message = format!("these bytes are no record: {why}");
+            let finding = Finding::new(FindingKind::BadLeaf, message);
+            report.add_cause(finding.records(Span::one(*number)));
+        }
         let tenant_id = report.tenant_id().to_owned();
         let (integrity, findings_left_out) = report.finish();
         let lineage = checkpoints.lineage;

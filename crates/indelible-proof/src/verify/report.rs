@@ -54,6 +54,31 @@ impl Report {
         findings.into_iter().for_each(|finding| self.add(finding));
     }
 
+    /// Adds a finding about one record, unless one that explains it is there; what was found of its
+    /// values goes under it.
+    pub(super) fn add_cause(&mut self, mut finding: Finding) {
+        let of_values = |old: &Finding| {
+            let kinds = [
+                FindingKind::SealedValueMismatch,
+                FindingKind::SealedValueMissing,
+            ];
+            kinds.contains(&old.kind) && old.records == finding.records
+        };
+        let (under, others) = std::mem::take(&mut self.findings)
+            .into_iter()
+            .partition(of_values);
+        self.findings = others;
+        let number = finding.records.map_or(0, |records| records.first);
+        let explains = |old: &Finding| old.records.is_some_and(|of| of.contains(number));
+        if self.findings.iter().any(explains) {
+            self.findings.extend(under);
+            return;
+        }
+        let under: Vec<Finding> = under;
+        under.into_iter().for_each(|old| finding.note(old.message));
+        self.add(finding);
+    }
+
     /// Puts one finding in the place of all about disclosed values, where there are several.
     pub(super) fn one_for_all_values(&mut self, finding: Finding) {
         let is_mismatch = |finding: &Finding| finding.kind == FindingKind::SealedValueMismatch;
