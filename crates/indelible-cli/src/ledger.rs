@@ -13,7 +13,8 @@ use indelible_log::log::Log;
 use indelible_log::policy::SealingPolicy;
 use indelible_log::registry::{identity, published_heads};
 use indelible_log::verify::verify_heads;
-use indelible_proof::finding::Finding;
+use indelible_proof::finding::{Finding, FindingKind};
+use indelible_store::Kind;
 
 use crate::args::Switch;
 use crate::cancel;
@@ -244,8 +245,26 @@ pub fn check(config: &Config, progress: &Progress) -> Result<(Vec<Finding>, Opti
         findings.retain(|finding| finding.records.is_some() || !is_named(finding));
         findings.extend(heads);
     }
+    findings.extend(headless(&access, &findings)?);
     let who = identity(access.stores.state.as_ref()).ok().flatten();
     Ok((findings, who.map(|(who, _)| who.incarnation)))
+}
+
+/// Logs whose end cannot be told, though nothing was found of them: records that stand twice.
+fn headless(access: &Access, found: &[Finding]) -> Result<Vec<Finding>> {
+    let ledger = access.stores.ledger.as_ref();
+    let mut findings = Vec::new();
+    for tenant in ledger.tenants().or_could("list the tenants")? {
+        let is_told = |finding: &Finding| finding.tenant_id.as_deref() == Some(tenant.as_str());
+        match ledger.head(&tenant) {
+            Err(error) if error.kind() == Kind::Corrupt && !found.iter().any(is_told) => {
+                let finding = Finding::new(FindingKind::Corrupt, error.context());
+                findings.push(finding.tenant(tenant.as_str()));
+            }
+            _ => {}
+        }
+    }
+    Ok(findings)
 }
 
 /// Whether two findings are of bytes that overlap.

@@ -4,8 +4,15 @@
 
 mod support;
 
+use std::ops::ControlFlow;
 use std::path::PathBuf;
+use std::sync::Arc;
 
+use indelible_disk::RealDisk;
+use indelible_embedded::{Embedded, Options};
+use indelible_event::ids::{AuditId, TenantId};
+use indelible_merkle::leaf_hash;
+use indelible_store::{Append, Commit, Expected, Head, Ledger, NewRecord, Stored, Terms};
 use support::Place;
 
 /// Two logs of several frames, the second committed behind the first.
@@ -135,9 +142,13 @@ fn recover_does_not_call_a_damaged_ledger_well() {
         "{}",
         whole.err
     );
+    for _ in 0..2 {
+        place.ok("emit --tenant acme --actor user:x --action a.b --outcome success");
+    }
     let mut bytes = std::fs::read(journal(&place)).unwrap();
-    let middle = memchr::memmem::find_iter(&bytes, b"iFRM").nth(2).unwrap();
-    bytes[middle + 60] ^= 1;
+    let last = memchr::memmem::rfind(&bytes, b"iFRM").unwrap();
+    let one_before = memchr::memmem::rfind(&bytes[..last], b"iFRM").unwrap();
+    bytes[one_before + 60] ^= 1;
     std::fs::write(journal(&place), bytes).unwrap();
     let ran = place.ends(1, "recover");
     assert!(ran.out.contains("corrupt"), "{}", ran.out);
@@ -150,4 +161,113 @@ fn recover_does_not_call_a_damaged_ledger_well() {
     let ran = place.ends(1, "recover --json --yes");
     assert_eq!(ran.json()[0]["recovered"], false, "{}", ran.out);
     assert_eq!(ran.json()[0]["findings"][0]["finding"], "corrupt");
+}
+
+/// The last frame of the journal once more behind itself, under checksums that fit.
+fn last_frame_twice(bytes: &[u8]) -> Vec<u8> {
+    let last = memchr::memmem::rfind(bytes, b"iFRM").unwrap();
+    let (header, body) = bytes[last..].split_at(36);
+    let word = |at: usize| u32::from_le_bytes(header[at..at + 4].try_into().unwrap());
+    // Personal rows: a small count is one byte.
+    assert!(body[0] < 128);
+    let mut next = Vec::from(b"iFRM");
+    let words = [
+        word(4) + 1,
+        word(8),
+        word(12),
+        word(16) + word(12),
+        word(20) + u32::from(body[0]),
+        word(32),
+        word(28),
+    ];
+    next.extend(words.iter().flat_map(|word| word.to_le_bytes()));
+    next.extend(crc32c::crc32c(&next).to_le_bytes());
+    [bytes, &next, body].concat()
+}
+
+/// What makes a writer refuse a log is a finding, though every record is there as it was committed.
+#[test]
+fn records_that_were_appended_again_are_found() {
+    let place = ledger();
+    let bytes = std::fs::read(journal(&place)).unwrap();
+    std::fs::write(journal(&place), last_frame_twice(&bytes)).unwrap();
+    for line in ["verify --json", "fsck --json"] {
+        let ran = place.ends(1, line);
+        let named = ran.out.matches("\"finding\":\"corrupt\"").count();
+        assert_eq!(named, 1, "{line}: {}", ran.out);
+        assert!(ran.out.contains("\"tenant_id\":\"beta\""), "{}", ran.out);
+    }
+    let emit = "emit --tenant beta --actor user:x --action a.b --outcome success";
+    let refused = place.ends(3, emit);
+    assert!(refused.err.contains("beta"), "{}", refused.err);
+}
+
+/// Appends a record to a log past everything that checks what is appended.
+fn append_unchecked(place: &Place, tenant: &str, alter: impl FnOnce(Vec<u8>) -> Vec<u8>) {
+    let disk = Arc::new(RealDisk::new(place.at("indelible-data")));
+    let ledger = Embedded::open(disk, None, Options::default(), &mut |_| {}).unwrap();
+    let tenant = TenantId::parse(tenant).unwrap();
+    let head = ledger.head(&tenant).unwrap().unwrap();
+    let number = head.frontier.size();
+    let mut last = Vec::new();
+    let visit = &mut |stored: Stored<'_>| {
+        if let Stored::Record(record) = stored {
+            last = record.leaf.to_vec();
+        }
+        ControlFlow::Continue(())
+    };
+    ledger.read(&tenant, number - 1..number, visit).unwrap();
+    let leaf = alter(last);
+    let record_hash = leaf_hash(&leaf);
+    let (mut frontier, at) = (head.frontier.clone(), head.last_ingested_at);
+    frontier.append(record_hash);
+    let record = NewRecord {
+        leaf,
+        record_hash,
+        audit_id: AuditId([7; 16]),
+        occurred_at: at,
+        ingested_at: at,
+        terms: Terms::default(),
+        numbers: Vec::new(),
+        sealed: Vec::new(),
+    };
+    let append = Append {
+        tenant,
+        expected: Expected {
+            size: number,
+            last_hash: head.last_hash,
+        },
+        records: vec![record],
+        head: Head {
+            frontier,
+            last_hash: record_hash,
+            last_ingested_at: at,
+        },
+    };
+    let appends = vec![append];
+    ledger.append(&Commit { appends }).unwrap();
+    ledger.close().unwrap();
+}
+
+#[test]
+fn one_record_that_is_none_does_not_take_the_others_out_of_an_answer() {
+    let place = ledger();
+    let whole = place
+        .ok("query --tenant beta --json --limit 0")
+        .json()
+        .len();
+    append_unchecked(&place, "beta", |mut leaf| {
+        let at = memchr::memmem::find(&leaf, b"\"event_type\":\"").unwrap() + 14;
+        leaf[at] = 0xFF;
+        leaf
+    });
+    for line in [
+        "query --tenant beta --json --limit 0",
+        "query --tenant beta --json --limit 1000",
+    ] {
+        let ran = place.ends(1, line);
+        assert_eq!(ran.json().len(), whole, "{line}");
+        assert!(ran.err.contains("of beta cannot be read: "), "{}", ran.err);
+    }
+    place.ends(1, "query --tenant beta --limit 3");
 }

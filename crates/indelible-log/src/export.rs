@@ -5,6 +5,7 @@ use std::ops::{ControlFlow, Range};
 use indelible_event::ids::TenantId;
 use indelible_event::leaf::LeafView;
 use indelible_event::view::EventView;
+use indelible_merkle::{Frontier, leaf_hash};
 use indelible_proof::disclosure::DisclosureLine;
 use indelible_proof::finding::Place;
 use indelible_store::{Error, Kind, Result, Stored, StoredRecord};
@@ -54,6 +55,8 @@ pub struct Summary {
     pub damaged_values: u64,
     /// How many records of the log it is about: it ends before this number.
     pub size: u64,
+    /// Whether all records were given and do not lead to the published root.
+    pub forked: bool,
 }
 
 /// The newest published head of a tenant's log.
@@ -90,6 +93,7 @@ pub fn export(
     };
     let mut summary = Summary::of(size);
     let (mut failed, mut end, mut broken_off) = (None, 0, false);
+    let mut tree = Frontier::new();
     stores.ledger.read(tenant, 0..size, &mut |stored| {
         let flow = match stored {
             Stored::Damaged { range, place } => {
@@ -100,6 +104,7 @@ pub fn export(
             }
             Stored::Record(record) => {
                 end = record.sequence_number + 1;
+                tree.append(leaf_hash(record.leaf));
                 match open(keyring, tenant, &record) {
                     Ok(opened) => {
                         summary.count(&record, &opened);
@@ -132,6 +137,8 @@ pub fn export(
         let (range, place) = (end..head.size, lost.place);
         let _ = give(Exported::Damaged { range, place });
     }
+    let whole = |head: &PublishedHead| !broken_off && tree.size() == head.size;
+    summary.forked = head.is_some_and(|head| whole(head) && tree.root() != head.root);
     Ok(summary)
 }
 
@@ -144,6 +151,7 @@ impl Summary {
             damaged: 0,
             damaged_values: 0,
             size,
+            forked: false,
         }
     }
 
@@ -189,6 +197,9 @@ pub fn joined(
     event: &[u8],
     sealed: &[indelible_store::SealedValue],
 ) -> Result<Vec<u8>> {
+    if sealed.is_empty() {
+        return Ok(event.to_vec());
+    }
     let opened = sealed
         .iter()
         .map(|value| keyring.open_value(tenant, value))

@@ -66,21 +66,7 @@ pub fn verify_log(
     progress: &mut dyn FnMut(u64) -> ControlFlow<()>,
 ) -> Result<Verdict> {
     let mut verifier = LogVerifier::new(tenant.as_str());
-    let mut headless = None;
-    let size = match stores.ledger.head(tenant) {
-        Ok(Some(head)) => {
-            let size = head.frontier.size();
-            verifier.stored_head(size, head.frontier.root());
-            size
-        }
-        Ok(None) => 0,
-        // Records that cannot be read hide the tree: all that can be is still checked.
-        Err(e) if e.kind() == Kind::Corrupt => {
-            headless = Some(e);
-            u64::MAX
-        }
-        Err(e) => return Err(e),
-    };
+    let (size, headless) = tell_head(&mut verifier, stores, tenant)?;
     let published = readable(published(stores, tenant))?.flatten();
     let mut unread = None;
     if let Some(published) = &published {
@@ -144,6 +130,26 @@ pub fn verify_log(
         verdict.integrity.push(finding.tenant(tenant.as_str()));
     }
     Ok(verdict)
+}
+
+/// Tells of the stored head, and up to which record is read: to the end where there is no head, of
+/// which it is said why not.
+fn tell_head(
+    verifier: &mut LogVerifier,
+    stores: &Stores,
+    tenant: &TenantId,
+) -> Result<(u64, Option<Error>)> {
+    match stores.ledger.head(tenant) {
+        Ok(Some(head)) => {
+            let size = head.frontier.size();
+            verifier.stored_head(size, head.frontier.root());
+            Ok((size, None))
+        }
+        Ok(None) => Ok((0, None)),
+        // Records that cannot be read hide the tree: all that can be is still checked.
+        Err(e) if e.kind() == Kind::Corrupt => Ok((u64::MAX, Some(e))),
+        Err(e) => Err(e),
+    }
 }
 
 fn give_values(

@@ -264,6 +264,7 @@ fn an_export_verifies_alone_and_opens_to_what_was_sent() {
     );
     let summary = summary.unwrap();
     assert_eq!((summary.records, summary.closed), (21, 0));
+    assert!(!summary.forked);
     assert_eq!(joined[5], String::from_utf8(event(4, "x")).unwrap());
     let verdict = verify_log(
         &world.stores(),
@@ -276,6 +277,22 @@ fn an_export_verifies_alone_and_opens_to_what_was_sent() {
         verdict.unwrap().anchored,
         Anchor::Checkpoint { size: 21, .. }
     ));
+}
+
+#[test]
+fn an_export_of_records_that_are_not_those_published_says_so() {
+    let world = World::new(7);
+    let log = world.open();
+    submit(&log, "acme", 0..20);
+    log.publish().unwrap();
+    for altered in [0, 7, 20] {
+        *world.ledger.altered.lock().unwrap() = Some(altered);
+        let head = published_head(&world.stores(), &tenant("acme")).unwrap();
+        let (stores, keyring) = (world.stores(), world.keyring());
+        let give = &mut |_: Exported<'_>| ControlFlow::Continue(());
+        let summary = export(&stores, &keyring, &tenant("acme"), Some(&head), give).unwrap();
+        assert!(summary.forked && summary.records == 21, "{summary:?}");
+    }
 }
 
 #[test]

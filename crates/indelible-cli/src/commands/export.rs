@@ -72,6 +72,7 @@ fn tell(of: &Of<'_>, out: Option<&Path>, summary: &Summary, output: &mut Output)
             "damaged": summary.damaged,
             "damaged_values": summary.damaged_values,
             "disclosures": summary.disclosures,
+            "forked": summary.forked,
             "records": summary.records,
             "root": head.map(|head| head.root),
             "sealed": summary.closed,
@@ -101,6 +102,9 @@ fn tell(of: &Of<'_>, out: Option<&Path>, summary: &Summary, output: &mut Output)
             "personal values of {} records cannot be read; see verify",
             summary.damaged_values
         ));
+    }
+    if summary.forked {
+        output.error("the records do not lead to the root that was published; see verify");
     }
     if head.is_none() {
         output.error("without a checkpoint: what was published cannot be read; see verify");
@@ -144,7 +148,7 @@ impl Of<'_> {
     }
 
     fn is_whole(&self, summary: &Summary) -> bool {
-        self.damaged_values(summary) == 0 && self.head.is_some()
+        self.damaged_values(summary) == 0 && !summary.forked && self.head.is_some()
     }
 
     fn to_output(&self, output: &mut Output) -> Result<(Summary, Told)> {

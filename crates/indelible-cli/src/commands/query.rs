@@ -9,9 +9,9 @@ use indelible_event::view::EventView;
 use indelible_log::export::joined;
 use indelible_merkle::Hash;
 use indelible_query::{
-    Asked, Cursor, ParseContext, Parsed, Row, Seen, for_each, page, parse, resolve,
+    Asked, Cursor, Damage, Lost, ParseContext, Parsed, Row, Seen, for_each, page, parse, resolve,
 };
-use indelible_store::{Direction, Order, Place, terms::last_segment};
+use indelible_store::{Direction, Error, Kind, Order, Place, terms::last_segment};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
@@ -133,14 +133,14 @@ impl Answer<'_> {
         let page =
             page(index, ledger, query, after, self.args.limit).or_could("read the answer")?;
         let mut lines = Lines::default();
+        let mut told = Told::default();
         for row in &page.rows {
-            self.row(row, &mut lines, output)?;
+            self.row(row, &mut lines, &mut told, output)?;
         }
         lines.print(output)?;
         if page.rows.is_empty() && !output.json {
             output.note("no records match");
         }
-        let mut told = Told::default();
         page.damaged
             .into_iter()
             .for_each(|damage| told.damage(damage));
@@ -171,7 +171,7 @@ impl Answer<'_> {
                     result = Err(Failure::Cancelled(text));
                 }
                 Seen::Row(row) => {
-                    result = self.row(&row, &mut lines, output);
+                    result = self.row(&row, &mut lines, &mut told, output);
                     if result.is_ok() && lines.0.len() >= TABLE_ROWS_MAX {
                         result = lines.print(output);
                     }
@@ -190,19 +190,33 @@ impl Answer<'_> {
         told.finish(&self.reading, query, output)
     }
 
-    fn row(&self, row: &Row, lines: &mut Lines, output: &mut Output) -> Result {
+    /// Prints a record, or keeps its line; one whose bytes are no record is told as damage.
+    fn row(&self, row: &Row, lines: &mut Lines, told: &mut Told, output: &mut Output) -> Result {
         let place = &row.place;
-        let doing = || format!("read record {} of {}", place.sequence_number, place.tenant);
-        let leaf = LeafView::locate(&row.leaf).or_could(doing())?;
-        let keyring = &self.reading.keyring;
-        let event = joined(keyring, &place.tenant, leaf.event(), &row.sealed).or_could(doing())?;
+        let (leaf, event) = match self.opened(row) {
+            Ok(opened) => opened,
+            Err(error) if error.kind() == Kind::Unavailable => {
+                let number = place.sequence_number;
+                let doing = format_args!("read record {number} of {}", place.tenant);
+                return Err(error).or_could(doing);
+            }
+            Err(error) => {
+                let number = place.sequence_number;
+                told.damage(Damage {
+                    lost: Lost::Records,
+                    log: Some((place.tenant.clone(), number..number + 1)),
+                    place: error.to_string(),
+                });
+                return Ok(());
+            }
+        };
         if output.json {
             let span = leaf.event_span();
             let (head, tail) = (row.leaf.get(..span.start), row.leaf.get(span.end..));
             let record = [head.unwrap_or_default(), &event, tail.unwrap_or_default()].concat();
-            let record = String::from_utf8(record).or_could(doing())?;
-            let record: Box<RawValue> = RawValue::from_string(record).or_could(doing())?;
-            let leaf = str::from_utf8(&row.leaf).or_could(doing())?;
+            let record = String::from_utf8(record).or_could("show a record")?;
+            let record: Box<RawValue> = RawValue::from_string(record).or_could("show a record")?;
+            let leaf = str::from_utf8(&row.leaf).or_could("show a record")?;
             let record_hash = row.record_hash;
             return output.json_line(&Item {
                 leaf,
@@ -210,9 +224,19 @@ impl Answer<'_> {
                 record_hash,
             });
         }
-        let view = EventView::parse(&event).or_could(doing())?;
+        let view = EventView::parse(&event).or_could("show a record")?;
         lines.0.push(Line::of(&view, place.clone()));
         Ok(())
+    }
+
+    /// The leaf, and its event with its personal values back in place.
+    fn opened<'r>(&self, row: &'r Row) -> indelible_store::Result<(LeafView<'r>, Vec<u8>)> {
+        let corrupt = |e: &dyn std::fmt::Display| Error::new(Kind::Corrupt, e.to_string());
+        let leaf = LeafView::parse(&row.leaf).map_err(|e| corrupt(&e))?;
+        let (keyring, tenant) = (&self.reading.keyring, &row.place.tenant);
+        let event = joined(keyring, tenant, leaf.event(), &row.sealed)?;
+        EventView::parse(&event).map_err(|e| corrupt(&e))?;
+        Ok((leaf, event))
     }
 }
 

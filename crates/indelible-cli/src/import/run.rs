@@ -43,7 +43,7 @@ const GLANCE: Duration = Duration::from_millis(50);
 /// How long a batch waits for more input before it is submitted as it is.
 const LINGER: Duration = Duration::from_millis(5);
 /// How long what is durable waits at most to be published while the import goes on.
-const PUBLISH: Duration = Duration::from_secs(10);
+const PUBLISH: Duration = Duration::from_secs(1);
 /// Refused inputs that are named one by one; the dead letters hold them all.
 const NAMED_MAX: u64 = 50;
 

@@ -22,7 +22,7 @@ use indelible_merkle::Hash;
 use indelible_proof::note::SigningKey;
 use indelible_proof::signer::SignerState;
 use indelible_store::memory::{MemoryLedger, MemoryState};
-use indelible_store::{Commit, Error, Head, Kind, Ledger, Result, State, Stored};
+use indelible_store::{Commit, Error, Head, Kind, Ledger, Result, State, Stored, StoredRecord};
 
 pub const ORIGIN: &str = "indelible.dev/test";
 pub const START: i64 = 1_770_000_000_000_000;
@@ -92,6 +92,8 @@ pub struct Flaky {
     pub inner: Arc<MemoryLedger>,
     pub plan: Arc<Mutex<VecDeque<Option<Failure>>>>,
     pub appends: Arc<AtomicU64>,
+    /// A record that is read with another byte than was written.
+    pub altered: Arc<Mutex<Option<u64>>>,
 }
 
 impl Flaky {
@@ -100,6 +102,7 @@ impl Flaky {
             inner: Arc::new(MemoryLedger::new()),
             plan: Arc::default(),
             appends: Arc::default(),
+            altered: Arc::default(),
         }
     }
 }
@@ -137,7 +140,17 @@ impl Ledger for Flaky {
         range: Range<u64>,
         visit: &mut dyn FnMut(Stored<'_>) -> ControlFlow<()>,
     ) -> Result<()> {
-        self.inner.read(tenant, range, visit)
+        let altered = *self.altered.lock().unwrap();
+        self.inner.read(tenant, range, &mut |stored| match stored {
+            Stored::Record(record) if Some(record.sequence_number) == altered => {
+                let mut leaf = record.leaf.to_vec();
+                let digit = leaf.iter().position(u8::is_ascii_digit).unwrap();
+                leaf[digit] ^= 1;
+                let leaf = leaf.as_slice();
+                visit(Stored::Record(StoredRecord { leaf, ..record }))
+            }
+            stored => visit(stored),
+        })
     }
 
     fn subtree(&self, tenant: &TenantId, level: u32, index: u64) -> Result<Hash> {

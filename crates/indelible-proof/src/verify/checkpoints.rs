@@ -147,6 +147,8 @@ impl Checkpoints {
                 .map(|known| (known, compare(known)))
                 .collect();
             let holds = |found: Match| matches!(found, Match::AsIs | Match::Altered);
+            // The store's own head may have been made of what is now known to be altered.
+            let altered = readings.is_altered();
             let best = roots
                 .iter()
                 .filter(|(known, found)| {
@@ -165,7 +167,7 @@ impl Checkpoints {
                         let origin = known.origin.clone();
                         self.apart.push(Apart { size: at, origin });
                     }
-                } else if best.is_none() || known.trust > Trust::Store {
+                } else if signed || (best.is_none() && !altered) {
                     open = true;
                     no_tree &= *found == Match::NoTree;
                 }
@@ -184,7 +186,9 @@ impl Checkpoints {
                         trust,
                     };
                 }
-                self.confirmed_to = at;
+                if known.trust > Trust::Store || !readings.is_undecided() {
+                    self.confirmed_to = at;
+                }
             }
             if open {
                 self.mismatches.push(Mismatch {

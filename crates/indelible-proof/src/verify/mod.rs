@@ -24,7 +24,7 @@ pub use verdict::{LogIdentity, Verdict, VerifiedHead};
 
 use std::collections::BTreeMap;
 
-use indelible_event::LeafView;
+use indelible_event::{LeafView, Ledger};
 use indelible_merkle::{Frontier, Hash};
 
 use crate::checkpoint::{Checkpoint, CheckpointError, SignedCheckpoint};
@@ -322,7 +322,7 @@ impl LogVerifier {
         let (number, leaf) = &self.last;
         if number + 1 == chain.size
             && !checkpoints.vouch_for(chain.size)
-            && let Err(why) = LeafView::parse(leaf)
+            && let Err(why) = LeafView::parse(leaf).and_then(|leaf| Ledger::parse(leaf.ledger()))
         {
             // No hash vouches for it, and it cannot have been written so.
             let message = format!("these bytes are no record: {why}");

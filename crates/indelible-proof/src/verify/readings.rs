@@ -109,6 +109,17 @@ impl Readings {
         if as_is { Match::AsIs } else { Match::Altered }
     }
 
+    /// Whether several are still possible.
+    pub(super) fn is_undecided(&self) -> bool {
+        self.readings.len() > 1
+    }
+
+    /// Whether all that is still possible is that some records were altered.
+    pub(super) fn is_altered(&self) -> bool {
+        let first = self.readings.first();
+        first.is_some_and(|reading| !reading.altered.spans().is_empty())
+    }
+
     /// Whether the last checkpoint that was reached has shown record `number`, which is before it,
     /// to be altered.
     pub(super) fn altered(&self, number: u64) -> bool {

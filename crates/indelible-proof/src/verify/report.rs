@@ -64,7 +64,7 @@ impl Report {
             ];
             kinds.contains(&old.kind) && old.records == finding.records
         };
-        let (under, others) = std::mem::take(&mut self.findings)
+        let (under, others): (Vec<_>, _) = std::mem::take(&mut self.findings)
             .into_iter()
             .partition(of_values);
         self.findings = others;
@@ -74,8 +74,9 @@ impl Report {
             self.findings.extend(under);
             return;
         }
-        let under: Vec<Finding> = under;
-        under.into_iter().for_each(|old| finding.note(old.message));
+        for old in under {
+            finding.note(old.message);
+        }
         self.add(finding);
     }
 

@@ -164,7 +164,8 @@ impl Sealed {
         }
         report.leave_out(self.left_out);
         if self.fitted == 0 && size > 0 {
-            let message = "none of the disclosures fits a record: they are of another log";
+            let message = "none of the disclosures fits its record: they are of another log, or \
+                           records were moved";
             let finding = Finding::new(FindingKind::SealedValueMismatch, message);
             report.one_for_all_values(finding.records(Span::new(0, size - 1)));
         }

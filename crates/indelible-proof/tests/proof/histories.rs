@@ -1,7 +1,7 @@
 //! Histories rewritten, joined, pruned or damaged where they are stored.
 
 use indelible_merkle::leaf_hash;
-use indelible_proof::finding::{FindingKind, Place};
+use indelible_proof::finding::{FindingKind, Place, Span};
 use indelible_proof::verify::{Expected, LogVerifier, Trust};
 
 use crate::forge::*;
@@ -167,4 +167,60 @@ fn a_record_at_another_place_than_it_says_is_a_mismatch_at_its_place() {
         }
         only(&verifier.finish(), FindingKind::ContentMismatch, at(number));
     }
+}
+
+/// A store may make its head from the bytes that it finds; what was signed decides which record is
+/// the altered one.
+#[test]
+fn a_head_made_from_altered_bytes_vouches_for_nothing() {
+    let truth = log(9);
+    for (number, signed) in [(3, 9), (7, 9), (3, 5), (7, 5)] {
+        let mut leaves = truth.clone();
+        let at = leaves[number].len() / 2;
+        let digit = leaves[number][..at]
+            .iter()
+            .rposition(u8::is_ascii_digit)
+            .unwrap();
+        leaves[number][digit] ^= 1;
+        let mut verifier = LogVerifier::new(TENANT);
+        assert!(verifier.stored_head(9, root(&leaves)));
+        assert!(verifier.checkpoint(&checkpoint(&truth, signed), &vkey(), Trust::Key));
+        leaves.iter().for_each(|leaf| verifier.push(leaf));
+        let verdict = verifier.finish();
+        only(
+            &verdict,
+            FindingKind::ContentMismatch,
+            Span::one(number as u64),
+        );
+    }
+}
+
+/// Where no hash and no checkpoint speaks for the last record, its form has to.
+#[test]
+fn a_last_record_that_cannot_have_been_written_is_found_without_a_checkpoint() {
+    let truth = log(5);
+    let last = String::from_utf8(truth[4].clone()).unwrap();
+    let deep = format!("\"outcome\":{}", "[".repeat(9_000));
+    for (from, to) in [
+        ("\"outcome\":", "\"outcome\" :"),
+        ("\"outcome\":", "\"outcome\":{{{"),
+        ("\"outcome\":", deep.as_str()),
+        ("\"ledger\":{", "\"ledger\":{\"aaa\":1,"),
+        ("{\"event\":{", "{\"event\":{\"actor\":1,\"actor\":2,"),
+    ] {
+        let mut leaves = truth.clone();
+        let altered = last.replacen(from, to, 1);
+        assert_ne!(altered, last, "{from}");
+        leaves[4] = altered.into_bytes();
+        let verdict = verify(&leaves, &Evidence::default());
+        only(&verdict, FindingKind::BadLeaf, Span::one(4));
+    }
+    let mut leaves = truth.clone();
+    let at = memchr::memmem::find(&leaves[4], b"\"outcome\":\"").unwrap() + 12;
+    leaves[4][at] = 0xFF;
+    only(
+        &verify(&leaves, &Evidence::default()),
+        FindingKind::BadLeaf,
+        Span::one(4),
+    );
 }
