@@ -29,6 +29,9 @@ impl Report {
     /// it.
     pub(super) fn add(&mut self, finding: Finding) {
         let finding = finding.tenant(&self.tenant_id);
+        if finding.kind == FindingKind::ContentMismatch && self.note_fork(&finding) {
+            return;
+        }
         let goes_on = |old: &&mut Finding| {
             old.kind == finding.kind
                 && old.place.is_none()
@@ -47,6 +50,20 @@ impl Report {
         } else {
             self.left_out += 1;
         }
+    }
+
+    /// Where there are two of a record, that one of them is not the committed one is the same cause.
+    fn note_fork(&mut self, mismatch: &Finding) -> bool {
+        let of_it = |old: &&mut Finding| {
+            old.kind == FindingKind::Forked
+                && matches!((old.records, mismatch.records), (Some(a), Some(b))
+                    if a.first <= b.first && b.last <= a.last)
+        };
+        let fork = self.findings.iter_mut().find(of_it);
+        fork.is_some_and(|fork| {
+            fork.note(format!("of the first of them: {}", mismatch.message));
+            true
+        })
     }
 
     /// Adds findings, if there are any.

@@ -322,6 +322,12 @@ fn a_record_that_stands_twice_is_a_duplicate_and_another_version_a_fork() {
             leaves[place].clone_from(&altered(number)[number]);
             only(&verify(&leaves, &evidence), FindingKind::Forked, at(number));
         }
+        // The other version before the committed one.
+        let mut leaves = truth.clone();
+        leaves.insert(number, altered(number)[number].clone());
+        for evidence in [Evidence::at(&truth, &[COUNT]), Evidence::default()] {
+            only(&verify(&leaves, &evidence), FindingKind::Forked, at(number));
+        }
     }
 }
 
