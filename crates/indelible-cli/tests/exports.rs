@@ -387,3 +387,38 @@ fn the_finding_names_the_file_and_the_range() {
     place.file(FILES[1], half.concat());
     assert_eq!(findings(&place)[0].0, "sealed-value-missing");
 }
+
+#[test]
+fn a_pipe_is_verified_whole_and_a_dash_is_standard_input() {
+    let place = exported();
+    let whole = place.read("acme.ndjson");
+    let cut = &whole[..whole.len() / 2];
+    for given in [
+        "",
+        "--disclosures acme.ndjson.disclosures --checkpoint acme.ndjson.checkpoint",
+    ] {
+        for file in ["-", "/dev/stdin"] {
+            let line = format!("verify {file} {given} --key vkey --json");
+            let ran = place.run_with_input(&line, &whole);
+            assert_eq!(ran.code, 0, "{line}: {}", ran.out);
+            let report = &ran.json()[0];
+            assert_eq!(report["records_checked"], 101, "{line}");
+            assert_eq!(report["integrity"], "sound", "{line}");
+            assert_eq!(report["anchored"], !given.is_empty(), "{line}");
+            let checked = report["unchecked"].as_array().unwrap().is_empty();
+            assert_eq!(checked, !given.is_empty(), "{line}");
+            assert_eq!(place.run_with_input(&line, cut).code, 1, "{line}");
+            // One line of what is looked at first is changed: it is judged, too.
+            let altered = String::from_utf8(whole.clone()).unwrap();
+            let altered = altered.replacen("2023-07-10", "2023-07-11", 1);
+            let ran = place.run_with_input(&line, altered.as_bytes());
+            let findings = &ran.json()[0]["findings"];
+            assert_eq!(findings[0]["finding"], "content-mismatch", "{line}");
+            assert_eq!(findings.as_array().unwrap().len(), 1, "{line}");
+        }
+    }
+    let file = &place.run_with_input("verify - --json", &whole).json()[0]["file"];
+    assert_eq!(file, "standard input");
+    assert_eq!(place.run_with_input("verify -", b"{}\n").code, 3);
+    assert_eq!(place.run_with_input("verify - -", &whole).code, 2);
+}
