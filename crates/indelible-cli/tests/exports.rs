@@ -422,3 +422,18 @@ fn a_pipe_is_verified_whole_and_a_dash_is_standard_input() {
     assert_eq!(place.run_with_input("verify -", b"{}\n").code, 3);
     assert_eq!(place.run_with_input("verify - -", &whole).code, 2);
 }
+
+#[test]
+fn a_line_that_is_much_too_long_is_told_as_that() {
+    let place = exported();
+    let long = "x".repeat(5 << 20);
+    rewrite(&place, |lines| lines[0] = long.clone());
+    let ran = place.ends(1, "verify acme.ndjson");
+    assert!(ran.out.contains("longer than a leaf can be"), "{}", ran.out);
+    assert!(!ran.out.contains("1048576"), "{}", ran.out);
+    assert_eq!(findings(&place), one("content-mismatch", 0));
+    // What is kept of them to learn whose log it is has a bound.
+    let longer = [long.as_str(); 9].join("\n") + "\n";
+    let none = place.run_with_input("verify -", longer.as_bytes());
+    assert_eq!(none.code, 3, "{}", none.err);
+}
