@@ -32,10 +32,11 @@ fn between_good_lines(bad: &[u8], says: &[&str]) {
         .json();
     assert_eq!(rows.len(), 2, "the neighbours are in the log");
     place.ok("verify");
-    // Refused again, the good ones are there already, and the letters of both runs are kept.
+    // Refused again, the good ones are there already, and what is kept is not kept twice.
     let again = place.ends(1, "import --format ndjson in.ndjson --tenant acme");
     assert_eq!(again.out, "0 new, 2 already there, 1 refused\n");
-    kept(&place, &[bad, bad]);
+    assert!(again.err.contains(&at), "{at} not in {}", again.err);
+    kept(&place, &[bad]);
 }
 
 /// The dead letters are these inputs, byte for byte, and stand in no file as they are.
@@ -211,6 +212,49 @@ fn dead_letters_are_imported_again_from_their_places_and_dropped() {
     assert_eq!(all.out, "1 new, 0 already there\n");
     kept(&place, &[]);
     place.ok("verify");
+}
+
+#[test]
+fn an_input_that_is_kept_is_not_kept_twice() {
+    let place = Place::new();
+    let other = support::event(0).to_string().replace("post-0", "another");
+    let input = format!("{{broken\n{}\n{other}\n{{broken\n", support::event(0));
+    place.file("in.ndjson", input);
+    let import = "import --format ndjson in.ndjson --tenant";
+    let first = place.ends(1, &format!("{import} acme"));
+    assert!(first.err.contains("kept already: 1 of 3"), "{}", first.err);
+    let inputs: [&[u8]; 2] = [b"{broken", other.as_bytes()];
+    kept(&place, &inputs);
+    for _ in 0..2 {
+        let ran = place.ends(1, &format!("{import} acme --json"));
+        let told = &ran.json()[0];
+        assert_eq!(told["counts"]["refused"], 2);
+        assert_eq!(told["counts"]["conflicts"], 1);
+        assert_eq!(told["dead_letters"], Value::Null);
+        assert!(ran.err.contains("in.ndjson: record 4"), "{}", ran.err);
+        assert!(ran.err.contains("kept already: 3 of 3"), "{}", ran.err);
+        kept(&place, &inputs);
+    }
+    // What is refused once more of a file that then goes is kept in a new one.
+    let (_, file) = letters(&place);
+    place.ends(1, &format!("dead-letters retry {file}"));
+    kept(&place, &inputs);
+    let (_, file) = letters(&place);
+    // Dropped, it is kept again; so it is for another tenant, and beside a damaged file.
+    place.ok(&format!("dead-letters drop {file}"));
+    kept(&place, &[]);
+    place.ends(1, &format!("{import} acme"));
+    kept(&place, &inputs);
+    let (_, file) = letters(&place);
+    place.ends(1, &format!("{import} beta"));
+    let beta = place.ok("dead-letters list --json").json();
+    assert_eq!(beta.len(), 4, "{beta:?}");
+    let path = format!("indelible-data/dead-letters/{file}.letters");
+    let mut bytes = place.read(&path);
+    *bytes.last_mut().unwrap() ^= 1;
+    place.file(&path, bytes);
+    let ran = place.ends(1, &format!("{import} acme"));
+    assert!(ran.err.contains("kept already: 1 of 3"), "{}", ran.err);
 }
 
 #[test]
