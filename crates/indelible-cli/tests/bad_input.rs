@@ -258,6 +258,34 @@ fn an_input_that_is_kept_is_not_kept_twice() {
 }
 
 #[test]
+fn a_record_cut_in_a_packed_file_is_kept_as_in_a_plain_one() {
+    let noise = |n: usize| indelible_merkle::leaf_hash(&n.to_le_bytes()).to_string();
+    let events = (0..100).map(|n| {
+        let mut event = support::event(n);
+        event["data"] = json!({"noise": noise(n)});
+        event
+    });
+    let text = support::ndjson(events);
+    let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    std::io::Write::write_all(&mut packed, text.as_bytes()).unwrap();
+    let packed = packed.finish().unwrap();
+    let place = Place::new();
+    place.file("in.ndjson.gz", &packed[..packed.len() / 2]);
+    let ran = place.ends(3, "import --format ndjson in.ndjson.gz --tenant acme");
+    assert!(ran.err.contains("cannot be read to its end"), "{}", ran.err);
+    assert!(
+        ran.out.ends_with("already there, 1 refused\n"),
+        "{}",
+        ran.out
+    );
+    let letters = place.ok("dead-letters list --json").json();
+    let letter = &letters[0]["letter"];
+    let at = usize::try_from(letter["offset"].as_u64().unwrap()).unwrap();
+    let bytes = usize::try_from(letters[0]["bytes"].as_u64().unwrap()).unwrap();
+    kept(&place, &[&text.as_bytes()[at..at + bytes]]);
+}
+
+#[test]
 fn what_is_said_of_inputs_comes_in_their_order_and_is_true() {
     let place = Place::new();
     let wrong = with(|event| event["outcome"] = json!(5));
