@@ -437,3 +437,30 @@ fn a_line_that_is_much_too_long_is_told_as_that() {
     let none = place.run_with_input("verify -", longer.as_bytes());
     assert_eq!(none.code, 3, "{}", none.err);
 }
+
+/// What is told of the anchor is true of a checkpoint that does not hold, or is another's; and one
+/// record is one.
+#[test]
+fn a_checkpoint_that_anchors_nothing_is_not_said_to_be_missing() {
+    let place = exported();
+    rewrite(&place, |lines| lines.truncate(1));
+    let out = place.ends(1, "verify acme.ndjson --key vkey").out;
+    assert!(out.contains("truncated-tail"), "{out}");
+    let anchor = "not anchored: no checkpoint that is here";
+    assert!(out.contains(&format!("{anchor} holds")), "{out}");
+    assert!(out.contains("1 record checked (number 0)"), "{out}");
+    assert!(out.contains("head          1 record, root"), "{out}");
+    let place = exported();
+    place.file("vkey", exported().read("vkey"));
+    let out = place.ends(1, "verify acme.ndjson --key vkey").out;
+    assert!(out.contains("unknown-checkpoint"), "{out}");
+    assert!(
+        out.contains(&format!("{anchor} could be compared")),
+        "{out}"
+    );
+    for name in ["vkey", "acme.ndjson.checkpoint", "acme.ndjson.disclosures"] {
+        std::fs::remove_file(place.at(name)).unwrap();
+    }
+    let out = place.ok("verify acme.ndjson").out;
+    assert!(out.contains("not anchored: no checkpoint\n"), "{out}");
+}

@@ -235,6 +235,7 @@ fn log(access: &Access, tenant: &TenantId, anchors: &Anchors, output: &Output) -
         file: None,
         verdict,
         beside: Vec::new(),
+        has_checkpoint: false,
         unchecked,
     })
 }

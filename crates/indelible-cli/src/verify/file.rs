@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use indelible_proof::checkpoint::SignedCheckpoint;
 use indelible_proof::disclosure::DisclosureLine;
-use indelible_proof::finding::{Finding, FindingKind, Place, Span};
+use indelible_proof::finding::{Finding, FindingKind, Place, Span, records};
 use indelible_proof::note::VerifierKey;
 use indelible_proof::tail::Tail;
 use indelible_proof::verify::{LogVerifier, Trust, Verdict};
@@ -99,6 +99,7 @@ pub fn file(
         file,
         verdict,
         beside,
+        has_checkpoint: !signed.is_empty(),
         unchecked,
     })
 }
@@ -115,7 +116,7 @@ fn nothing_there(
     match size.filter(|size| *size > 0) {
         _ if !verdict.is_sound() => Ok(None),
         Some(size) => {
-            let message = format!("the checkpoint is of {size} records, there are none");
+            let message = format!("the checkpoint is of {}, there are none", records(size));
             let mut finding = Finding::new(FindingKind::TruncatedTail, message)
                 .tenant(&verdict.tenant_id)
                 .records(Span::new(0, size - 1));

@@ -38,7 +38,9 @@ impl Form {
     /// The sentence, the records and the bytes of what is odd, if anything is.
     pub(super) fn says(&self) -> Option<(String, Span, Range<u64>)> {
         if let Some((count, span, bytes)) = &self.crlf {
-            let text = format!("{LINE_ENDINGS}; the records are compared without ({count} lines)");
+            let lines = if *count == 1 { "line" } else { "lines" };
+            let text =
+                format!("{LINE_ENDINGS}; the records are compared without ({count} {lines})");
             return Some((text, *span, bytes.clone()));
         }
         if let Some((count, span, bytes)) = &self.blank {
