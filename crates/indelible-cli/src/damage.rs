@@ -109,7 +109,7 @@ pub fn where_of(place: Option<&Place>) -> String {
     )
 }
 
-/// `records 4 to 7`, or how many of them where it is not all.
+/// `record 4`, `records 4 to 7`, or how many of them where it is not all.
 fn numbers(records: &BTreeSet<(u64, u64)>) -> String {
     let (mut count, mut end) = (0, 0);
     for &(from, to) in records {
@@ -118,7 +118,9 @@ fn numbers(records: &BTreeSet<(u64, u64)>) -> String {
     }
     let first = records.first().map_or(0, |(first, _)| *first);
     let last = end.saturating_sub(1);
-    if first + count == end {
+    if first + 1 == end {
+        format!("record {first}")
+    } else if first + count == end {
         format!("records {first} to {last}")
     } else {
         format!("{count} of the records {first} to {last}")
@@ -133,6 +135,7 @@ mod tests {
     fn ranges_that_meet_or_overlap_are_one() {
         let of = |ranges: &[(u64, u64)]| numbers(&ranges.iter().copied().collect());
         assert_eq!(of(&[(4, 6), (6, 8), (5, 7)]), "records 4 to 7");
+        assert_eq!(of(&[(21, 22)]), "record 21");
         assert_eq!(of(&[(4, 5), (9, 10)]), "2 of the records 4 to 9");
     }
 }

@@ -6,17 +6,21 @@
 //!
 //! Frames name their place, so they cannot be moved. Source: `spec/key-files.md` §2.
 
+use std::collections::HashSet;
+
 use aes_siv::KeyInit;
 use aes_siv::siv::Aes256Siv;
 use indelible_disk::{Disk, DiskFile, Open};
 use indelible_event::ids::Micros;
 use indelible_log::env::Random;
 use indelible_log::keyring::MasterKey;
+use indelible_merkle::{Hash, leaf_hash};
 use indelible_proof::finding::{Finding, FindingKind};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use crate::exit::{Failure, OrCould, Result};
+use crate::import::Fault;
 
 /// Where the files lie in the data directory.
 pub const DIRECTORY: &str = "dead-letters";
@@ -129,6 +133,46 @@ impl Writer {
     /// [`Failure::Could`].
     pub fn sync(&self) -> Result {
         self.file.sync_data().or_could("keep refused inputs")
+    }
+}
+
+/// Which inputs are kept, remembered as hashes.
+pub struct Kept(HashSet<Hash>);
+
+impl Kept {
+    /// What the files hold, but for the file `except`, and for those that are damaged.
+    ///
+    /// # Errors
+    /// [`Failure::Could`] when the directory cannot be read.
+    pub fn read(disk: &dyn Disk, master: &MasterKey, except: Option<&str>) -> Result<Self> {
+        let mut kept = HashSet::new();
+        for name in files(disk)? {
+            if except == Some(name.as_str()) {
+                continue;
+            }
+            let mut found = Vec::new();
+            let read = read(disk, master, &name, &mut |_, letter, input| {
+                found.push(Self::hash(&letter, input));
+                true
+            });
+            if read.is_ok() {
+                kept.extend(found);
+            }
+        }
+        Ok(Self(kept))
+    }
+
+    /// Takes an input; false when the same one is kept already.
+    pub fn take(&mut self, letter: &Letter, input: &[u8]) -> bool {
+        self.0.insert(Self::hash(letter, input))
+    }
+
+    /// Of tenant, format and bytes; of a part of an input also where it belongs.
+    fn hash(letter: &Letter, input: &[u8]) -> Hash {
+        let is_part = Fault::of(&letter.reason) == Some(Fault::TooLong);
+        let at = if is_part { letter.offset } else { 0 };
+        let of = format!("{}\n{}\n{at}\n", letter.tenant, letter.format);
+        leaf_hash(&[of.as_bytes(), input].concat())
     }
 }
 

@@ -183,6 +183,15 @@ pub fn read_quietly(config: &Config, progress: &Progress) -> Result<Reading> {
     read.or_could(opening(config))?.ok_or_else(|| none(config))
 }
 
+/// Why there is no master key to open personal values with.
+pub fn no_master(access: &Access) -> &'static str {
+    match access.folder.master() {
+        Ok(None) => "the master key is not here",
+        // Damaged or of another ledger, as is told of its file; or the key store is.
+        _ => "the master key cannot be used",
+    }
+}
+
 /// Opens for writing; makes the ledger with its keys when there is none.
 ///
 /// # Errors

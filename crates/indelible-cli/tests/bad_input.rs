@@ -32,10 +32,11 @@ fn between_good_lines(bad: &[u8], says: &[&str]) {
         .json();
     assert_eq!(rows.len(), 2, "the neighbours are in the log");
     place.ok("verify");
-    // Refused again, the good ones are there already, and the letters of both runs are kept.
+    // Refused again, the good ones are there already, and what is kept is not kept twice.
     let again = place.ends(1, "import --format ndjson in.ndjson --tenant acme");
     assert_eq!(again.out, "0 new, 2 already there, 1 refused\n");
-    kept(&place, &[bad, bad]);
+    assert!(again.err.contains(&at), "{at} not in {}", again.err);
+    kept(&place, &[bad]);
 }
 
 /// The dead letters are these inputs, byte for byte, and stand in no file as they are.
@@ -211,6 +212,77 @@ fn dead_letters_are_imported_again_from_their_places_and_dropped() {
     assert_eq!(all.out, "1 new, 0 already there\n");
     kept(&place, &[]);
     place.ok("verify");
+}
+
+#[test]
+fn an_input_that_is_kept_is_not_kept_twice() {
+    let place = Place::new();
+    let other = support::event(0).to_string().replace("post-0", "another");
+    let input = format!("{{broken\n{}\n{other}\n{{broken\n", support::event(0));
+    place.file("in.ndjson", input);
+    let import = "import --format ndjson in.ndjson --tenant";
+    let first = place.ends(1, &format!("{import} acme"));
+    assert!(first.err.contains("kept already: 1 of 3"), "{}", first.err);
+    let inputs: [&[u8]; 2] = [b"{broken", other.as_bytes()];
+    kept(&place, &inputs);
+    for _ in 0..2 {
+        let ran = place.ends(1, &format!("{import} acme --json"));
+        let told = &ran.json()[0];
+        assert_eq!(told["counts"]["refused"], 2);
+        assert_eq!(told["counts"]["conflicts"], 1);
+        assert_eq!(told["dead_letters"], Value::Null);
+        assert!(ran.err.contains("in.ndjson: record 4"), "{}", ran.err);
+        assert!(ran.err.contains("kept already: 3 of 3"), "{}", ran.err);
+        kept(&place, &inputs);
+    }
+    // What is refused once more of a file that then goes is kept in a new one.
+    let (_, file) = letters(&place);
+    place.ends(1, &format!("dead-letters retry {file}"));
+    kept(&place, &inputs);
+    let (_, file) = letters(&place);
+    // Dropped, it is kept again; so it is for another tenant, and beside a damaged file.
+    place.ok(&format!("dead-letters drop {file}"));
+    kept(&place, &[]);
+    place.ends(1, &format!("{import} acme"));
+    kept(&place, &inputs);
+    let (_, file) = letters(&place);
+    place.ends(1, &format!("{import} beta"));
+    let beta = place.ok("dead-letters list --json").json();
+    assert_eq!(beta.len(), 4, "{beta:?}");
+    let path = format!("indelible-data/dead-letters/{file}.letters");
+    let mut bytes = place.read(&path);
+    *bytes.last_mut().unwrap() ^= 1;
+    place.file(&path, bytes);
+    let ran = place.ends(1, &format!("{import} acme"));
+    assert!(ran.err.contains("kept already: 1 of 3"), "{}", ran.err);
+}
+
+#[test]
+fn a_record_cut_in_a_packed_file_is_kept_as_in_a_plain_one() {
+    let noise = |n: usize| indelible_merkle::leaf_hash(&n.to_le_bytes()).to_string();
+    let events = (0..100).map(|n| {
+        let mut event = support::event(n);
+        event["data"] = json!({"noise": noise(n)});
+        event
+    });
+    let text = support::ndjson(events);
+    let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    std::io::Write::write_all(&mut packed, text.as_bytes()).unwrap();
+    let packed = packed.finish().unwrap();
+    let place = Place::new();
+    place.file("in.ndjson.gz", &packed[..packed.len() / 2]);
+    let ran = place.ends(3, "import --format ndjson in.ndjson.gz --tenant acme");
+    assert!(ran.err.contains("cannot be read to its end"), "{}", ran.err);
+    assert!(
+        ran.out.ends_with("already there, 1 refused\n"),
+        "{}",
+        ran.out
+    );
+    let letters = place.ok("dead-letters list --json").json();
+    let letter = &letters[0]["letter"];
+    let at = usize::try_from(letter["offset"].as_u64().unwrap()).unwrap();
+    let bytes = usize::try_from(letters[0]["bytes"].as_u64().unwrap()).unwrap();
+    kept(&place, &[&text.as_bytes()[at..at + bytes]]);
 }
 
 #[test]

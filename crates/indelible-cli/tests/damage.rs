@@ -434,7 +434,10 @@ fn told(err: &str) -> Vec<(Damaged, bool)> {
     let told = err.lines().filter_map(|line| {
         let (what, place) = line.split_once(" cannot be read: ")?;
         let (numbers, tenant) = what.rsplit_once(" of ")?;
-        let (first, last) = numbers.rsplit_once(" to ")?;
+        let (first, last) = match numbers.rsplit_once(" to ") {
+            Some(span) => span,
+            None => (numbers, numbers.rsplit_once(' ')?.1),
+        };
         let (file, bytes) = place.split_once(", bytes ")?;
         let (from, to) = bytes.split_once(" to ")?;
         let damaged = Damaged {

@@ -387,3 +387,80 @@ fn the_finding_names_the_file_and_the_range() {
     place.file(FILES[1], half.concat());
     assert_eq!(findings(&place)[0].0, "sealed-value-missing");
 }
+
+#[test]
+fn a_pipe_is_verified_whole_and_a_dash_is_standard_input() {
+    let place = exported();
+    let whole = place.read("acme.ndjson");
+    let cut = &whole[..whole.len() / 2];
+    for given in [
+        "",
+        "--disclosures acme.ndjson.disclosures --checkpoint acme.ndjson.checkpoint",
+    ] {
+        for file in ["-", "/dev/stdin"] {
+            let line = format!("verify {file} {given} --key vkey --json");
+            let ran = place.run_with_input(&line, &whole);
+            assert_eq!(ran.code, 0, "{line}: {}", ran.out);
+            let report = &ran.json()[0];
+            assert_eq!(report["records_checked"], 101, "{line}");
+            assert_eq!(report["integrity"], "sound", "{line}");
+            assert_eq!(report["anchored"], !given.is_empty(), "{line}");
+            let checked = report["unchecked"].as_array().unwrap().is_empty();
+            assert_eq!(checked, !given.is_empty(), "{line}");
+            assert_eq!(place.run_with_input(&line, cut).code, 1, "{line}");
+            // One line of what is looked at first is changed: it is judged, too.
+            let altered = String::from_utf8(whole.clone()).unwrap();
+            let altered = altered.replacen("2023-07-10", "2023-07-11", 1);
+            let ran = place.run_with_input(&line, altered.as_bytes());
+            let findings = &ran.json()[0]["findings"];
+            assert_eq!(findings[0]["finding"], "content-mismatch", "{line}");
+            assert_eq!(findings.as_array().unwrap().len(), 1, "{line}");
+        }
+    }
+    let file = &place.run_with_input("verify - --json", &whole).json()[0]["file"];
+    assert_eq!(file, "standard input");
+    assert_eq!(place.run_with_input("verify -", b"{}\n").code, 3);
+    assert_eq!(place.run_with_input("verify - -", &whole).code, 2);
+}
+
+#[test]
+fn a_line_that_is_much_too_long_is_told_as_that() {
+    let place = exported();
+    let long = "x".repeat(5 << 20);
+    rewrite(&place, |lines| lines[0] = long.clone());
+    let ran = place.ends(1, "verify acme.ndjson");
+    assert!(ran.out.contains("longer than a leaf can be"), "{}", ran.out);
+    assert!(!ran.out.contains("1048576"), "{}", ran.out);
+    assert_eq!(findings(&place), one("content-mismatch", 0));
+    // What is kept of them to learn whose log it is has a bound.
+    let longer = [long.as_str(); 9].join("\n") + "\n";
+    let none = place.run_with_input("verify -", longer.as_bytes());
+    assert_eq!(none.code, 3, "{}", none.err);
+}
+
+/// What is told of the anchor is true of a checkpoint that does not hold, or is another's; and one
+/// record is one.
+#[test]
+fn a_checkpoint_that_anchors_nothing_is_not_said_to_be_missing() {
+    let place = exported();
+    rewrite(&place, |lines| lines.truncate(1));
+    let out = place.ends(1, "verify acme.ndjson --key vkey").out;
+    assert!(out.contains("truncated-tail"), "{out}");
+    let anchor = "not anchored: no checkpoint that is here";
+    assert!(out.contains(&format!("{anchor} holds")), "{out}");
+    assert!(out.contains("1 record checked (number 0)"), "{out}");
+    assert!(out.contains("head          1 record, root"), "{out}");
+    let place = exported();
+    place.file("vkey", exported().read("vkey"));
+    let out = place.ends(1, "verify acme.ndjson --key vkey").out;
+    assert!(out.contains("unknown-checkpoint"), "{out}");
+    assert!(
+        out.contains(&format!("{anchor} could be compared")),
+        "{out}"
+    );
+    for name in ["vkey", "acme.ndjson.checkpoint", "acme.ndjson.disclosures"] {
+        std::fs::remove_file(place.at(name)).unwrap();
+    }
+    let out = place.ok("verify acme.ndjson").out;
+    assert!(out.contains("not anchored: no checkpoint\n"), "{out}");
+}

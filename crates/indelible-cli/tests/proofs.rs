@@ -140,3 +140,27 @@ fn a_key_file_that_is_not_there_is_said_to_be_missing() {
     let err = place.ends(2, "verify --key nofile.vkey").err;
     assert!(err.contains("there is no file `nofile.vkey`"), "{err}");
 }
+
+#[test]
+fn a_file_that_is_no_proof_any_more_is_a_finding() {
+    let place = made("acme", 0..9);
+    place.ok("prove 3 --tenant acme --out p");
+    let good = place.read("p");
+    let syntax = |byte: &u8| b"{}:,[]".contains(byte);
+    let at = good.iter().position(syntax).unwrap();
+    let mut flipped = good.clone();
+    flipped[at] ^= 1;
+    for bytes in [flipped, good[..good.len() / 2].to_vec(), Vec::new()] {
+        place.file("p", &bytes);
+        let told = place.ends(1, "verify --proof p --key vkey --json").json();
+        assert_eq!(told[0]["proved"], false);
+        let finding = &told[0]["findings"][0];
+        assert_eq!(finding["finding"], "corrupt", "{finding}");
+        assert_eq!(finding["file"], "p", "{finding}");
+        assert_eq!(told[0]["error"], finding["message"]);
+        let out = place.ends(1, "verify --proof p --key vkey").out;
+        assert!(out.contains("NOT proved"), "{out}");
+        assert!(out.contains("corrupt: it is no proof: "), "{out}");
+    }
+    place.ends(3, "verify --proof nowhere --key vkey");
+}

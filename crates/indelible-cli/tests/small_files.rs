@@ -268,6 +268,11 @@ fn damaged_keys_of_persons_are_as_absent_ones() {
         is_named(&place, name);
         let verified = place.ends(1, "verify");
         assert!(!verified.out.contains("sealed-value"), "{}", verified.out);
+        let searched = place.ok("query actor:ada");
+        for said in [verified.out, searched.err] {
+            assert!(said.contains("the master key cannot be used"), "{said}");
+            assert!(!said.contains("the master key is not here"), "{said}");
+        }
         is_refused(&place, name);
         std::fs::write(path, whole).unwrap();
     }

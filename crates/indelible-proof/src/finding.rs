@@ -185,6 +185,12 @@ impl fmt::Display for Span {
     }
 }
 
+/// `1 record`, `4 records`.
+pub fn records(count: u64) -> String {
+    let word = if count == 1 { "record" } else { "records" };
+    format!("{count} {word}")
+}
+
 /// Bytes of a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Place {

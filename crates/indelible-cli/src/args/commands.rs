@@ -146,14 +146,16 @@ pub struct Query {
 #[command(after_help = "\
 Without FILE the data directory is checked. An export is checked against FILE.checkpoint and
 FILE.disclosures when they lie beside it. Nothing else is needed: no keys, no ledger, no network.
+FILE may be a pipe. Beside standard input there are no files: say --checkpoint and --disclosures.
 Without a checkpoint and a key that you trust, the verdict is `consistent, not anchored`.
 
 Examples:
   indelible verify --data ./d
   indelible verify acme.ndjson --key acme.vkey --require-anchor
+  zcat acme.ndjson.gz | indelible verify - --checkpoint acme.ndjson.checkpoint
   indelible verify --proof record-42.proof --key acme.vkey")]
 pub struct Verify {
-    /// Exported logs
+    /// Exported logs, or - for standard input
     #[arg(value_name = "FILE")]
     pub files: Vec<PathBuf>,
     /// Only this tenant of the data directory; of an export, that it is this tenant's

@@ -130,7 +130,10 @@ impl<'a> File<'a> {
             // It has none, and nothing is imported.
             None => (Format::Ndjson, tenant_to_write(None, config)?),
         };
-        Ok(rules(format, mode, config.sealing, tenant, config))
+        Ok(Rules {
+            retried: Some(self.name.to_owned()),
+            ..rules(format, mode, config.sealing, tenant, config)
+        })
     }
 
     fn import(

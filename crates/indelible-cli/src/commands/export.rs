@@ -10,6 +10,7 @@ use indelible_event::ids::TenantId;
 use indelible_event::leaf::LeafView;
 use indelible_log::export::{Exported, Summary, export, published_head};
 use indelible_log::registry::PublishedHead;
+use indelible_proof::finding::records;
 use indelible_query::{Damage, Lost};
 use serde_json::json;
 
@@ -87,20 +88,21 @@ fn tell(of: &Of<'_>, out: Option<&Path>, summary: &Summary, output: &mut Output)
     } else {
         let published = head.map_or("", |_| "published ");
         output.note(format_args!(
-            "{} records of {tenant}, up to the {published}head at {}",
-            summary.records, summary.size
+            "{} of {tenant}, up to the {published}head at {}",
+            records(summary.records),
+            summary.size
         ));
     }
     if summary.closed > 0 && !args.without_disclosures {
         output.warn(format_args!(
-            "{} records have personal values that stay sealed: erased, or the keys are not here",
-            summary.closed
+            "personal values of {} stay sealed: erased, or the keys are not here or cannot be used",
+            records(summary.closed)
         ));
     }
     if of.damaged_values(summary) > 0 {
         output.error(format_args!(
-            "personal values of {} records cannot be read; see verify",
-            summary.damaged_values
+            "personal values of {} cannot be read; see verify",
+            records(summary.damaged_values)
         ));
     }
     if summary.forked {

@@ -115,6 +115,8 @@ pub fn import(
         master: access.folder.master().or_could("keep dead letters")?,
         env: access.env.clone(),
         writer: None,
+        kept: None,
+        again: 0,
     };
     let imported = Run::new(ledger, rules, refusals, output, receipts).all(&feed, bytes)?;
     // Cancelled, its thread may be waiting for input that never comes.
@@ -153,6 +155,7 @@ pub fn rules(
         mapped: admission(mode, catalogue),
         unmapped: admission(Mode::Lenient, &UNMAPPED),
         batch_records: config.import_batch_records,
+        retried: None,
     }
 }
 

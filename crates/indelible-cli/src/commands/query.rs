@@ -87,7 +87,10 @@ impl Answer<'_> {
         }
         let resolved = resolve(&self.parsed, &tenants, Some(reading.keyring.as_ref()));
         if !resolved.unsearched.is_empty() {
-            output.warn("sealed values were not searched: the master key is not here (--keys)");
+            let why = ledger::no_master(reading);
+            output.warn(format_args!(
+                "sealed values were not searched: {why} (--keys)"
+            ));
         }
         let asked = self.asked();
         let mut query = resolved.query;

@@ -21,6 +21,10 @@ use crate::verify::{self, Given, Report};
 
 /// Verifies what was named, else the data directory.
 pub fn run(args: &Verify, config: &Config, output: &mut Output) -> Result {
+    if args.files.iter().filter(|file| *file == "-").count() > 1 {
+        let text = "standard input (-) can be read only once";
+        return Err(Failure::Usage(text.to_owned()));
+    }
     let given = Given {
         key: args.key.as_deref().map(key).transpose()?,
         checkpoint: args.checkpoint.as_deref().map(checkpoint).transpose()?,

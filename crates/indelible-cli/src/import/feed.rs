@@ -177,9 +177,9 @@ impl Reading {
             lines::cut(BufReader::with_capacity(CHUNK_BYTES, input), &mut visit)?;
             return Ok(go_on);
         }
-        let (head, rest) = peek_line(input)?;
+        let (head, failed, rest) = peek_line(input);
         let each_line = is_record_line(&head);
-        let whole = Cursor::new(head).chain(rest);
+        let whole = Cursor::new(head).chain(Failed(failed)).chain(rest);
         if each_line {
             lines::cut(BufReader::with_capacity(CHUNK_BYTES, whole), &mut visit)?;
             return Ok(go_on);
@@ -257,8 +257,9 @@ fn peek<R: Read>(mut input: R, length: usize) -> io::Result<(Vec<u8>, R)> {
     Ok((head, input))
 }
 
-/// Reads the first line that is not blank with its line feed, or as much of it as is looked at.
-fn peek_line<R: Read>(mut input: R) -> io::Result<(Vec<u8>, R)> {
+/// Reads the first line that is not blank with its line feed, or as much of it as is looked at; and
+/// why no more, if it could not be read.
+fn peek_line<R: Read>(mut input: R) -> (Vec<u8>, Option<io::Error>, R) {
     let mut head = Vec::new();
     let mut chunk = [0; 4096];
     while head.len() < SNIFF_BYTES_MAX {
@@ -266,14 +267,23 @@ fn peek_line<R: Read>(mut input: R) -> io::Result<(Vec<u8>, R)> {
             Ok(0) => break,
             Ok(length) => length,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            Err(error) => return Err(error),
+            Err(error) => return (head, Some(error), input),
         };
         head.extend_from_slice(chunk.get(..length).unwrap_or_default());
         if head.trim_ascii_start().contains(&b'\n') {
             break;
         }
     }
-    Ok((head, input))
+    (head, None, input)
+}
+
+/// Fails once, if it has something to fail with.
+struct Failed(Option<io::Error>);
+
+impl Read for Failed {
+    fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+        self.0.take().map_or(Ok(0), Err)
+    }
 }
 
 /// Counts what is read.
@@ -383,6 +393,25 @@ mod tests {
         assert_eq!(texts(&cut), ["{\"a\":1}", "{\"b\"", "unreadable"]);
         let Fed::Input(input) = &cut[1] else { panic!() };
         assert_eq!(input.fault, Some(Fault::Unfinished));
+        // The same, packed, whichever way it is read: as lines, or as a document.
+        let lines = format!("{{\"a\":1}}\n{{\"b\":\"{}", "x".repeat(90_000));
+        let document = format!(
+            "{{\"Records\":[{{\"a\":1}},{{\"b\":\"{}",
+            "x".repeat(90_000)
+        );
+        for (name, text) in [
+            ("a.ndjson.gz", &lines),
+            ("a.json.gz", &lines),
+            ("a.json.gz", &document),
+        ] {
+            let mut packed = gz(text.as_bytes());
+            packed.truncate(packed.len() - 20);
+            let found = texts(&fed(name, &packed, Format::Cloudtrail));
+            assert_eq!(found.len(), 3, "{name}: {found:?}");
+            assert_eq!(found[0], "{\"a\":1}");
+            assert!(found[1].starts_with("{\"b\":\"xxx"));
+            assert_eq!(found[2], "unreadable");
+        }
         let mut packed = gz("{\"a\":1}\n".repeat(10_000).as_bytes());
         packed.truncate(packed.len() - 8);
         let cut = fed("a.ndjson.gz", &packed, Format::Ndjson);

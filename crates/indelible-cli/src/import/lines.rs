@@ -10,7 +10,7 @@ use super::piece::{BYTE_ORDER_MARK, Fault, PIECE_BYTES_MAX, Piece, Position};
 /// Calls `visit` for each line until it returns false.
 ///
 /// # Errors
-/// When `input` cannot be read; the lines before have been visited.
+/// When `input` cannot be read; what was read before has been visited.
 pub fn cut(mut input: impl BufRead, visit: &mut impl FnMut(Piece) -> bool) -> io::Result<()> {
     let mut cutter = Lines {
         bytes: Vec::new(),
@@ -22,22 +22,24 @@ pub fn cut(mut input: impl BufRead, visit: &mut impl FnMut(Piece) -> bool) -> io
         too_long: false,
     };
     loop {
-        let chunk = match input.fill_buf() {
-            Ok([]) => {
-                if !cutter.bytes.is_empty() {
-                    cutter.give(visit);
+        let ended = match input.fill_buf() {
+            Ok([]) => Ok(()),
+            Ok(chunk) => {
+                let (used, go_on) = cutter.feed(chunk, visit);
+                input.consume(used);
+                if go_on {
+                    continue;
                 }
                 return Ok(());
             }
-            Ok(chunk) => chunk,
             Err(error) if error.kind() == ErrorKind::Interrupted => continue,
-            Err(error) => return Err(error),
+            Err(error) => Err(error),
         };
-        let (used, go_on) = cutter.feed(chunk, visit);
-        input.consume(used);
-        if !go_on {
-            return Ok(());
+        // Also before damage: what is there of the last line.
+        if !cutter.bytes.is_empty() {
+            cutter.give(visit);
         }
+        return ended;
     }
 }
 
@@ -160,6 +162,24 @@ mod tests {
         assert_eq!(pieces[2].bytes, b"next");
         assert_eq!(pieces[2].position.offset, PIECE_BYTES_MAX as u64 + 6);
         assert_eq!((pieces[2].fault, pieces[2].position.line), (None, 2));
+    }
+
+    #[test]
+    fn what_was_read_of_the_last_line_before_damage_is_given() {
+        struct Damaged;
+        impl io::Read for Damaged {
+            fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+                Err(ErrorKind::UnexpectedEof.into())
+            }
+        }
+        let mut found = Vec::new();
+        let input = io::Read::chain(&b"{\"a\":1}\n{\"b"[..], Damaged);
+        let read = cut(io::BufReader::new(input), &mut |piece| {
+            found.push((piece.bytes, piece.position.line));
+            true
+        });
+        assert_eq!(read.unwrap_err().kind(), ErrorKind::UnexpectedEof);
+        assert_eq!(found, [(b"{\"a\":1}".to_vec(), 1), (b"{\"b".to_vec(), 2)]);
     }
 
     #[test]

@@ -29,7 +29,7 @@ use super::feed::{Fed, Feed, Input};
 use super::members::Members;
 use crate::args::Format;
 use crate::cancel;
-use crate::dead_letters::{Letter, Writer};
+use crate::dead_letters::{Kept, Letter, Writer};
 use crate::exit::{Failure, OrCould, Result};
 use crate::ledger::Writing;
 use crate::output::{Output, Progress};
@@ -59,6 +59,9 @@ pub struct Rules {
     pub unmapped: Arc<Admission>,
     /// Events in one batch.
     pub batch_records: usize,
+    /// The file of dead letters that is imported again: it goes afterwards, so what is refused once
+    /// more is not kept by it.
+    pub retried: Option<String>,
 }
 
 /// Where refused inputs are kept.
@@ -71,6 +74,10 @@ pub struct Refusals<'a> {
     pub env: Env,
     /// The file, once there is one.
     pub writer: Option<Writer>,
+    /// What is kept, once something was refused.
+    pub kept: Option<Kept>,
+    /// How many were kept before, and are not kept twice.
+    pub again: u64,
 }
 
 /// An import under way.
@@ -113,7 +120,7 @@ pub struct Imported {
     pub counts: Counts,
     /// Whether a file could not be read to its end.
     pub unreadable: bool,
-    /// The file of dead letters, if anything was refused.
+    /// The file of dead letters, if anything was refused that was not kept already.
     pub letters: Option<String>,
     /// Whether it was stopped before all was read.
     pub cancelled: bool,
@@ -158,13 +165,20 @@ impl<'a> Run<'a> {
         }
         self.progress.clear();
         let cancelled = result?;
+        let named = self.counts.refused + self.counts.conflicts;
+        if named > NAMED_MAX {
+            self.output
+                .note(format_args!("… and {} more refused", named - NAMED_MAX));
+        }
+        let again = self.refusals.again;
+        if again > 0 {
+            self.output.note(format_args!(
+                "refused input that is kept already: {again} of {named}; see indelible \
+                 dead-letters list"
+            ));
+        }
         if let Some(writer) = &self.refusals.writer {
             writer.sync()?;
-            let named = self.counts.refused + self.counts.conflicts;
-            if named > NAMED_MAX {
-                self.output
-                    .note(format_args!("… and {} more refused", named - NAMED_MAX));
-            }
             self.output.note(format_args!(
                 "refused input is kept: indelible dead-letters list, file {}",
                 writer.name()
@@ -406,21 +420,29 @@ impl<'a> Run<'a> {
             reason: reason.to_owned(),
             tenant: self.rules.tenant.to_string(),
         };
-        self.refusals.keep(&letter, &input.bytes)
+        let retried = self.rules.retried.as_deref();
+        self.refusals.keep(&letter, &input.bytes, retried)
     }
 }
 
 impl Refusals<'_> {
-    fn keep(&mut self, letter: &Letter, input: &[u8]) -> Result {
+    /// Keeps an input, unless the same one is kept in another file than `retried`.
+    fn keep(&mut self, letter: &Letter, input: &[u8], retried: Option<&str>) -> Result {
+        let master = self.master.as_ref().ok_or_else(|| {
+            let text = "refused input cannot be kept without the master key; see --keys";
+            Failure::Could(text.to_owned())
+        })?;
+        let kept = match &mut self.kept {
+            Some(kept) => kept,
+            none => none.insert(Kept::read(self.disk, master, retried)?),
+        };
+        if !kept.take(letter, input) {
+            self.again += 1;
+            return Ok(());
+        }
         let writer = match &mut self.writer {
             Some(writer) => writer,
             none => {
-                let master = self.master.as_ref().ok_or_else(|| {
-                    Failure::Could(
-                        "refused input cannot be kept without the master key; see --keys"
-                            .to_owned(),
-                    )
-                })?;
                 let now = self.env.clock.now();
                 let writer = Writer::create(self.disk, master, now, self.env.random.as_ref())?;
                 none.insert(writer)

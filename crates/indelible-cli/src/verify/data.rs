@@ -229,12 +229,13 @@ fn log(access: &Access, tenant: &TenantId, anchors: &Anchors, output: &Output) -
     progress.clear();
     let mut unchecked = Vec::new();
     if !access.keyring.has_master() {
-        unchecked.push("sealed values: the master key is not here".to_owned());
+        unchecked.push(format!("sealed values: {}", ledger::no_master(access)));
     }
     Ok(Report {
         file: None,
         verdict,
         beside: Vec::new(),
+        has_checkpoint: false,
         unchecked,
     })
 }

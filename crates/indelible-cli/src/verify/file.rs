@@ -1,34 +1,33 @@
 //! Verifying an export: lines that are leaves, with disclosures and a checkpoint beside them.
 //!
-//! It streams: a file may be of any size.
+//! It streams: a file may be of any size, and a pipe.
 
 use std::fs::File;
-use std::io::BufReader;
+use std::io::{BufRead, BufReader};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use indelible_proof::checkpoint::SignedCheckpoint;
 use indelible_proof::disclosure::DisclosureLine;
-use indelible_proof::finding::{Finding, FindingKind, Place, Span};
+use indelible_proof::finding::{Finding, FindingKind, Place, Span, records};
 use indelible_proof::note::VerifierKey;
 use indelible_proof::tail::Tail;
 use indelible_proof::verify::{LogVerifier, Trust, Verdict};
 
 use super::lines::{Form, LINE_ENDINGS, Lines};
+use super::source::{BUFFER_BYTES, Source};
 use super::{Given, Report, key_for};
 use crate::exit::{Failure, OrCould, Result};
-use crate::export_names::beside;
 use crate::output::{Output, Show};
 
 /// Lines looked at to learn whose log it is.
-const LINES_LOOKED_AT_MAX: usize = 1_000;
-const BUFFER_BYTES: usize = 256 * 1024;
+const LINES_LOOKED_AT_MAX: u64 = 1_000;
 /// Records or disclosures asked whose log it is: one of them may have been altered.
 const TENANTS_HEARD: usize = 9;
 /// Stands for the tenant where nothing says it; no tenant is named so.
 const UNKNOWN: &str = "(unknown)";
 
-/// Verifies the export `path`.
+/// Verifies the export `path`; `-` is standard input.
 ///
 /// # Errors
 /// [`Failure::Could`] when it cannot be read; what is wrong with the log is in the report.
@@ -38,11 +37,16 @@ pub fn file(
     given: &Given,
     output: &Output,
 ) -> Result<Report> {
+    let source = Source::open(path)?;
+    let mut values = Disclosures::open(&source, disclosures)?;
+    let own = source.beside("checkpoint");
+    let path = source.path.as_path();
     let doing = || format!("read {}", path.shown());
-    let (tenant, named) = who(path, disclosures)?;
+    let mut lines = Lines::new(source.input);
+    let (tenant, named) = who(path, &mut lines, values.as_mut(), own.is_some())?;
     let mut verifier = LogVerifier::new(&tenant);
     let (mut beside, mut unchecked) = (Vec::new(), Vec::new());
-    let signed = checkpoints(path, given, &tenant, &mut beside)?;
+    let signed = checkpoints(own.as_deref(), given, &tenant, &mut beside)?;
     for signed in &signed {
         let named = named.as_ref();
         if let Err(why) = note(&mut verifier, signed, given, named) {
@@ -54,16 +58,12 @@ pub fn file(
             }
         }
     }
-    let mut values = Disclosures::open(path, disclosures)?;
     match &values {
         Some(_) => verifier.expect_disclosures(),
         None => unchecked.push("sealed values: there are no disclosures".to_owned()),
     }
-    let source = File::open(path).or_could(doing())?;
-    let length = source.metadata().map_or(0, |meta| meta.len());
     let progress = output.progress();
-    progress.of_bytes(&path.shown(), Some(length));
-    let mut lines = Lines::new(BufReader::with_capacity(BUFFER_BYTES, source));
+    progress.of_bytes(&path.shown(), source.length);
     let mut position = 0;
     loop {
         lines.form.number = position;
@@ -99,6 +99,7 @@ pub fn file(
         file,
         verdict,
         beside,
+        has_checkpoint: !signed.is_empty(),
         unchecked,
     })
 }
@@ -115,7 +116,7 @@ fn nothing_there(
     match size.filter(|size| *size > 0) {
         _ if !verdict.is_sound() => Ok(None),
         Some(size) => {
-            let message = format!("the checkpoint is of {size} records, there are none");
+            let message = format!("the checkpoint is of {}, there are none", records(size));
             let mut finding = Finding::new(FindingKind::TruncatedTail, message)
                 .tenant(&verdict.tenant_id)
                 .records(Span::new(0, size - 1));
@@ -149,13 +150,18 @@ fn form_of(path: &Path, form: Option<&Form>, verdict: &mut Verdict, beside: &mut
 }
 
 /// Whose log it is, as most of the first records or disclosures say, and the key that its first
-/// record names.
-fn who(path: &Path, disclosures: Option<&Path>) -> Result<(String, Option<VerifierKey>)> {
+/// record names. With a checkpoint beside it, it may be an export of which nothing is left.
+fn who(
+    path: &Path,
+    lines: &mut Lines<impl BufRead>,
+    values: Option<&mut Disclosures>,
+    has_checkpoint: bool,
+) -> Result<(String, Option<VerifierKey>)> {
     let doing = || format!("read {}", path.shown());
-    let mut lines = Lines::new(BufReader::new(File::open(path).or_could(doing())?));
     let (mut named, mut said) = (None, Vec::new());
     for index in 0..LINES_LOOKED_AT_MAX {
-        let Some(line) = lines.next().or_could(doing())? else {
+        lines.form.number = index;
+        let Some(line) = lines.look().or_could(doing())? else {
             break;
         };
         let Ok(tail) = Tail::scan(line) else { continue };
@@ -173,40 +179,36 @@ fn who(path: &Path, disclosures: Option<&Path>) -> Result<(String, Option<Verifi
             break;
         }
     }
-    if said.is_empty()
-        && let Some(mut values) = Disclosures::open(path, disclosures)?
-    {
+    if let Some(values) = values.filter(|_| said.is_empty()) {
+        let doing = || format!("read {}", values.path.shown());
         while said.len() < TENANTS_HEARD
-            && let Some(line) = values.lines.next().or_could(doing())?
+            && let Some(line) = values.lines.look().or_could(doing())?
         {
             said.extend(DisclosureLine::parse(line).ok().map(|line| line.tenant_id));
         }
     }
     let count = |tenant: &String| said.iter().filter(|said| *said == tenant).count();
-    if let Some(tenant) = said.iter().max_by_key(|tenant| count(tenant)) {
-        return Ok((tenant.clone(), named));
+    match said.iter().max_by_key(|tenant| count(tenant)) {
+        Some(tenant) => Ok((tenant.clone(), named)),
+        None if has_checkpoint => Ok((UNKNOWN.to_owned(), None)),
+        None => {
+            let path = path.shown();
+            let text = format!("{path} is no export: none of its lines is a record");
+            Err(Failure::Could(text))
+        }
     }
-    if beside(path, "checkpoint").is_file() {
-        return Ok((UNKNOWN.to_owned(), None));
-    }
-    let text = format!(
-        "{} is no export: none of its lines is a record",
-        path.shown()
-    );
-    Err(Failure::Could(text))
 }
 
 /// The checkpoint given, and the one beside the export; that one not being any is a finding.
 fn checkpoints(
-    path: &Path,
+    own: Option<&Path>,
     given: &Given,
     tenant: &str,
     findings: &mut Vec<Finding>,
 ) -> Result<Vec<SignedCheckpoint>> {
     let mut found: Vec<_> = given.checkpoint.iter().cloned().collect();
-    let own = beside(path, "checkpoint");
-    if own.is_file() {
-        let bytes = std::fs::read(&own).or_could(format_args!("read {}", own.shown()))?;
+    if let Some(own) = own {
+        let bytes = std::fs::read(own).or_could(format_args!("read {}", own.shown()))?;
         match SignedCheckpoint::parse(&bytes) {
             Ok(signed) => found.push(signed),
             Err(error) => {
@@ -272,11 +274,11 @@ struct Disclosures {
 }
 
 impl Disclosures {
-    fn open(export: &Path, named: Option<&Path>) -> Result<Option<Self>> {
-        let path = named.map_or_else(|| beside(export, "disclosures"), Path::to_path_buf);
-        if named.is_none() && !path.is_file() {
+    fn open(export: &Source, named: Option<&Path>) -> Result<Option<Self>> {
+        let named = named.map(Path::to_path_buf);
+        let Some(path) = named.or_else(|| export.beside("disclosures")) else {
             return Ok(None);
-        }
+        };
         let file = File::open(&path).or_could(format_args!("read {}", path.shown()))?;
         let lines = Lines::new(BufReader::with_capacity(BUFFER_BYTES, file));
         Ok(Some(Self {
@@ -331,15 +333,15 @@ impl Disclosures {
         let before = self.lines.form.number;
         loop {
             let doing = || format!("read {}", self.path.shown());
-            let from = self.lines.at;
             let read = self.lines.next().or_could(doing())?;
             let line = read.map(DisclosureLine::parse);
-            let (to, number) = (self.lines.at, self.lines.number);
             self.any |= line.is_some();
             match line {
                 Some(Err(_)) => {
-                    let (bytes, _, last) = self.unread.get_or_insert((from..to, number, number));
-                    (bytes.end, *last) = (to, number);
+                    let (place, number) = self.lines.place();
+                    let first = (place.clone(), number, number);
+                    let (bytes, _, last) = self.unread.get_or_insert(first);
+                    (bytes.end, *last) = (place.end, number);
                 }
                 Some(Ok(line)) => {
                     self.lines.form.number = line.sequence_number;

@@ -7,6 +7,7 @@ mod file;
 mod lines;
 mod proof;
 mod report;
+mod source;
 
 use indelible_proof::checkpoint::SignedCheckpoint;
 use indelible_proof::note::VerifierKey;

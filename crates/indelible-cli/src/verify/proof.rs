@@ -1,14 +1,17 @@
 //! Verifying the proof of one record.
 
-use std::fs::{self, File};
-use std::io::{BufRead, BufReader};
+use std::fs;
+use std::io::BufRead;
 use std::path::{Path, PathBuf};
 
 use indelible_merkle::leaf_hash;
+use indelible_proof::finding::{Finding, FindingKind};
 use indelible_proof::registry::{Proved, RecordProof};
 use serde_json::json;
 
 use super::Given;
+use super::report::print_finding;
+use super::source::Source;
 use crate::exit::{Failure, OrCould, Result};
 use crate::output::{Output, Show, Tone};
 
@@ -19,25 +22,37 @@ const UNCHECKED: &str = "whose record it is, its id and its time: they stand in 
 /// Verifies the proof in `path`; with exports, also that the record is one of their lines.
 ///
 /// # Errors
-/// [`Failure::No`] when it does not hold; [`Failure::Could`] when it cannot be read.
+/// [`Failure::No`] when it does not hold or is no proof; [`Failure::Could`] when it cannot be read.
 pub fn proof(path: &Path, exports: &[PathBuf], given: &Given, output: &mut Output) -> Result {
     let key = given.key.as_ref().ok_or_else(|| {
         Failure::Usage("a proof is worth what its key is: say --key with the key you trust".into())
     })?;
     let doing = || format!("read {}", path.shown());
     let bytes = fs::read(path).or_could(doing())?;
-    let proof: RecordProof = serde_json::from_slice(&bytes)
-        .map_err(|error| Failure::Could(format!("{} is no proof: {error}", path.shown())))?;
+    let proof: RecordProof = match serde_json::from_slice(&bytes) {
+        Ok(proof) => proof,
+        Err(error) => {
+            let finding = Finding::new(FindingKind::Corrupt, format!("it is no proof: {error}"));
+            let file = path.display().to_string();
+            return refuse(
+                &Refused::Finding(finding.place(file, 0..bytes.len() as u64)),
+                output,
+            );
+        }
+    };
     let leaf = match find(&proof, exports)? {
         Found::Leaf(leaf) => Some(leaf),
         Found::NotAsked => None,
-        Found::Missing => return refuse("the record is in none of the files", output),
+        Found::Missing => {
+            let error = "the record is in none of the files";
+            return refuse(&Refused::Error(error.to_owned()), output);
+        }
     };
     let origin = proof.registry.checkpoint.lines().next().unwrap_or_default();
     let key = super::key_for(key, origin).unwrap_or_else(|| key.clone());
     match proof.verify(&key, leaf.as_deref()) {
         Ok(proved) => tell(&proved, output),
-        Err(error) => refuse(&error.to_string(), output),
+        Err(error) => refuse(&Refused::Error(error.to_string()), output),
     }
 }
 
@@ -50,10 +65,9 @@ enum Found {
 /// The line of the exports that the proof is about.
 fn find(proof: &RecordProof, exports: &[PathBuf]) -> Result<Found> {
     for path in exports {
-        let doing = || format!("read {}", path.shown());
-        let file = File::open(path).or_could(doing())?;
-        for line in BufReader::new(file).split(b'\n') {
-            let line = line.or_could(doing())?;
+        let Source { path, input, .. } = Source::open(path)?;
+        for line in input.split(b'\n') {
+            let line = line.or_could(format_args!("read {}", path.shown()))?;
             if leaf_hash(&line) == proof.receipt.record_hash {
                 return Ok(Found::Leaf(line));
             }
@@ -66,13 +80,29 @@ fn find(proof: &RecordProof, exports: &[PathBuf]) -> Result<Found> {
     })
 }
 
-fn refuse(error: &str, output: &mut Output) -> Result {
+/// Why a proof proves nothing.
+enum Refused {
+    /// It does not hold.
+    Error(String),
+    /// The file is not one that was written.
+    Finding(Finding),
+}
+
+fn refuse(why: &Refused, output: &mut Output) -> Result {
     if output.json {
-        output.json_line(&json!({"error": error, "proved": false}))?;
-    } else {
-        let word = output.paint("NOT proved", Tone::Bad);
-        output.line(format_args!("the record is {word}"))?;
-        output.line(format_args!("  {error}"))?;
+        let (error, findings) = match why {
+            Refused::Error(error) => (error, vec![]),
+            Refused::Finding(finding) => (&finding.message, vec![finding]),
+        };
+        let line = json!({"error": error, "findings": findings, "proved": false});
+        output.json_line(&line)?;
+        return Err(Failure::No);
+    }
+    let word = output.paint("NOT proved", Tone::Bad);
+    output.line(format_args!("the record is {word}"))?;
+    match why {
+        Refused::Error(error) => output.line(format_args!("  {error}"))?,
+        Refused::Finding(finding) => print_finding(finding, output)?,
     }
     Err(Failure::No)
 }
@@ -85,6 +115,7 @@ fn tell(proved: &Proved, output: &mut Output) -> Result {
     if output.json {
         return output.json_line(&json!({
             "error": null,
+            "findings": [],
             "log_id": log_id,
             "origin": origin,
             "proved": true,

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use indelible_proof::finding::Finding;
+use indelible_proof::finding::{Finding, FindingKind, records};
 use indelible_proof::stream::Completeness;
 use indelible_proof::verify::{Anchor, Trust, Verdict};
 use serde_json::{Value, json};
@@ -14,6 +14,16 @@ use crate::output::{Output, Tone};
 /// Streams that are told one by one; all are in the JSON.
 const STREAMS_TOLD_MAX: usize = 20;
 
+/// What is found of a log that is not as a checkpoint says.
+const DO_NOT_HOLD: [FindingKind; 4] = [
+    FindingKind::Forked,
+    FindingKind::RolledBack,
+    FindingKind::RootMismatch,
+    FindingKind::TruncatedTail,
+];
+/// What is found of a checkpoint that says nothing of a log.
+const NOT_COMPARED: [FindingKind; 2] = [FindingKind::BadSignature, FindingKind::UnknownCheckpoint];
+
 /// What verifying one log came to.
 #[derive(Clone, Debug)]
 pub struct Report {
@@ -23,6 +33,8 @@ pub struct Report {
     pub verdict: Verdict,
     /// Findings of what lies beside the records: disclosures, checkpoints.
     pub beside: Vec<Finding>,
+    /// Whether a checkpoint was there.
+    pub has_checkpoint: bool,
     /// What was not checked, and why.
     pub unchecked: Vec<String>,
 }
@@ -91,8 +103,8 @@ impl Report {
         output.line(format_args!("  anchor        {anchor}"))?;
         if let Some(root) = verdict.head.root {
             output.line(format_args!(
-                "  head          {} records, root {root}",
-                verdict.head.size
+                "  head          {}, root {root}",
+                records(verdict.head.size)
             ))?;
         }
         for text in &self.unchecked {
@@ -134,12 +146,10 @@ impl Report {
                 Completeness::Open | Completeness::Unnumbered => Tone::Plain,
             };
             let words = output.paint(&stream.to_string(), tone);
-            let records = stream.records;
             let line = if let Some(name) = &stream.stream {
                 format!("stream {name}, epoch {}: {words}", stream.epoch)
             } else {
-                let things = if records == 1 { "record" } else { "records" };
-                format!("{records} {things} {words}")
+                format!("{} {words}", records(stream.records))
             };
             output.line(format_args!("  {label:<12}  {line}"))?;
         }
@@ -150,8 +160,13 @@ impl Report {
         let verdict = &self.verdict;
         let mut text = match verdict.checked {
             Some(span) => format!(
-                "{} records checked (numbers {span})",
-                verdict.records_checked
+                "{} checked ({} {span})",
+                records(verdict.records_checked),
+                if span.count() == 1 {
+                    "number"
+                } else {
+                    "numbers"
+                }
             ),
             None => "no records checked".to_owned(),
         };
@@ -159,6 +174,21 @@ impl Report {
             let _ = write!(text, ", {} pruned: only their hashes", verdict.stubs);
         }
         text
+    }
+
+    /// Why no checkpoint anchors it.
+    fn unanchored(&self) -> &'static str {
+        let found = |kinds: &[FindingKind]| {
+            let mut all = self.verdict.integrity.iter().chain(&self.beside);
+            all.any(|finding| kinds.contains(&finding.kind))
+        };
+        if found(&DO_NOT_HOLD) {
+            "no checkpoint that is here holds"
+        } else if self.has_checkpoint || found(&NOT_COMPARED) {
+            "no checkpoint that is here could be compared"
+        } else {
+            "no checkpoint"
+        }
     }
 
     fn anchor(&self) -> (String, Tone) {
@@ -169,7 +199,7 @@ impl Report {
             "not anchored"
         };
         match &self.verdict.anchored {
-            Anchor::None => (format!("{consistent}: no checkpoint"), Tone::Warn),
+            Anchor::None => (format!("{consistent}: {}", self.unanchored()), Tone::Warn),
             Anchor::Checkpoint {
                 size,
                 trust: Trust::Key,
@@ -183,7 +213,10 @@ impl Report {
                 trust: Trust::Key,
                 ..
             } => (
-                format!("anchored to {size} of {total} records by the trusted key"),
+                format!(
+                    "anchored to {size} of {} by the trusted key",
+                    records(total)
+                ),
                 Tone::Warn,
             ),
             Anchor::Checkpoint { size, .. } => (

@@ -11,7 +11,7 @@ use super::readings::{Match, Readings};
 use super::recovery::{Lineage, Whose};
 use super::report::Report;
 use crate::checkpoint::Checkpoint;
-use crate::finding::{Finding, FindingKind, Span};
+use crate::finding::{Finding, FindingKind, Span, records};
 use crate::limits::CHECKPOINTS_MAX;
 
 /// Whose word a checkpoint is, the least first.
@@ -286,8 +286,9 @@ impl Checkpoints {
                 report.add(Finding::new(FindingKind::RolledBack, message));
             } else if let Some((from, declared)) = self.lineage.left(n).filter(|l| size > l.0) {
                 let message = format!(
-                    "a checkpoint vouches for {size} records of incarnation {n}; from record \
-                     {from} on they are not those that are here"
+                    "a checkpoint vouches for {} of incarnation {n}; from record {from} on they \
+                     are not those that are here",
+                    records(size)
                 );
                 let mut finding = Finding::new(FindingKind::RolledBack, message);
                 if let Some(recovery) = declared {
@@ -326,7 +327,11 @@ impl Checkpoints {
             report.add(unexplained(at, from, self.confirmed_to));
         }
         if let Some(vouched) = vouched.filter(|last| *last > size) {
-            let message = format!("a checkpoint vouches for {vouched} records, there are {size}");
+            let vouched_for = records(vouched);
+            let message = match size {
+                1 => format!("a checkpoint vouches for {vouched_for}, there is 1"),
+                _ => format!("a checkpoint vouches for {vouched_for}, there are {size}"),
+            };
             let finding = Finding::new(FindingKind::TruncatedTail, message);
             report.add(finding.records(Span::new(size, vouched - 1)));
         }

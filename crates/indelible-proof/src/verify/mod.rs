@@ -371,8 +371,11 @@ impl LogVerifier {
         }
         let span = Span::new(number, next - 1);
         if count > 1 || span.count() > 1 {
-            let lines = if count == 1 { "line" } else { "lines" };
-            let note = format!("{count} {lines} there that are no records");
+            let note = if count == 1 {
+                "1 line there that is no record".to_owned()
+            } else {
+                format!("{count} lines there that are no records")
+            };
             if self.stretches.len() < FINDINGS_MAX {
                 self.stretches.push((span, note));
             } else {

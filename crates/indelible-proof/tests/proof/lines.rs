@@ -175,6 +175,16 @@ fn lines_that_cannot_be_read_explain_the_values_that_are_missing() {
 fn lines_that_are_no_records_are_one_finding() {
     let leaves = log(COUNT as u64);
     let checked = |changed: &[Vec<u8>]| verify(changed, &Evidence::at(&leaves, &[COUNT]));
+    for (there, note) in [
+        (1, "1 line there that is no record"),
+        (2, "2 lines there that are no records"),
+    ] {
+        let mut lost = leaves.clone();
+        lost.splice(3..6, vec![b"x".to_vec(); there]);
+        let found = checked(&lost).integrity;
+        assert_eq!(found.len(), 1, "{found:#?}");
+        assert!(found[0].notes.contains(&note.to_owned()), "{found:#?}");
+    }
     for number in 0..COUNT {
         let half = leaves[number].len() / 2;
         let mut split = leaves.clone();
