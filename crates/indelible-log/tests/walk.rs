@@ -6,13 +6,11 @@ mod support;
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
-use indelible_log::export::{Exported, export, published_head};
 use indelible_log::prove::prove;
 use indelible_log::verify::{Anchors, Kept, verify_log, verify_registry};
 use indelible_log::{Log, Outcome};
 use indelible_proof::finding::FindingKind;
 use indelible_proof::note::VerifierKey;
-use indelible_proof::verify::Anchor;
 use indelible_store::{Kind, Ledger, State, Stored};
 use support::{Failure, ORIGIN, World, event, submission, tenant};
 
@@ -234,65 +232,6 @@ fn every_record_is_proved_under_the_newest_checkpoint_and_no_other() {
     submit(&log, "acme", 1000..1001);
     let unpublished = prove(&stores, &tenant("acme"), 41, None).unwrap_err();
     assert_eq!(unpublished.kind(), Kind::NotFound);
-}
-
-#[test]
-fn an_export_verifies_alone_and_opens_to_what_was_sent() {
-    let world = World::new(7);
-    let log = world.open();
-    submit(&log, "acme", 0..20);
-    log.publish().unwrap();
-    let mut joined = Vec::new();
-    let summary = export(
-        &world.stores(),
-        &world.keyring(),
-        &tenant("acme"),
-        Some(&published_head(&world.stores(), &tenant("acme")).unwrap()),
-        &mut |item| {
-            if let Exported::Record {
-                joined: event,
-                disclosures,
-                sequence_number,
-                ..
-            } = item
-            {
-                assert_eq!(disclosures.is_empty(), sequence_number == 0);
-                joined.push(String::from_utf8(event.to_vec()).unwrap());
-            }
-            ControlFlow::Continue(())
-        },
-    );
-    let summary = summary.unwrap();
-    assert_eq!((summary.records, summary.closed), (21, 0));
-    assert!(!summary.forked);
-    assert_eq!(joined[5], String::from_utf8(event(4, "x")).unwrap());
-    let verdict = verify_log(
-        &world.stores(),
-        &world.keyring(),
-        &tenant("acme"),
-        &anchors(),
-        &mut |_| ControlFlow::Continue(()),
-    );
-    assert!(matches!(
-        verdict.unwrap().anchored,
-        Anchor::Checkpoint { size: 21, .. }
-    ));
-}
-
-#[test]
-fn an_export_of_records_that_are_not_those_published_says_so() {
-    let world = World::new(7);
-    let log = world.open();
-    submit(&log, "acme", 0..20);
-    log.publish().unwrap();
-    for altered in [0, 7, 20] {
-        *world.ledger.altered.lock().unwrap() = Some(altered);
-        let head = published_head(&world.stores(), &tenant("acme")).unwrap();
-        let (stores, keyring) = (world.stores(), world.keyring());
-        let give = &mut |_: Exported<'_>| ControlFlow::Continue(());
-        let summary = export(&stores, &keyring, &tenant("acme"), Some(&head), give).unwrap();
-        assert!(summary.forked && summary.records == 21, "{summary:?}");
-    }
 }
 
 #[test]

@@ -52,7 +52,7 @@ impl Report {
         }
     }
 
-    /// Where there are two of a record, that one of them is not the committed one is the same cause.
+    /// Where there are two of a record, that one is not the committed one is the same cause.
     fn note_fork(&mut self, mismatch: &Finding) -> bool {
         let of_it = |old: &&mut Finding| {
             old.kind == FindingKind::Forked

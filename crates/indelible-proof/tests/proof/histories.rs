@@ -185,7 +185,9 @@ fn a_head_made_from_altered_bytes_vouches_for_nothing() {
         let mut verifier = LogVerifier::new(TENANT);
         assert!(verifier.stored_head(9, root(&leaves)));
         assert!(verifier.checkpoint(&checkpoint(&truth, signed), &vkey(), Trust::Key));
-        leaves.iter().for_each(|leaf| verifier.push(leaf));
+        for leaf in &leaves {
+            verifier.push(leaf);
+        }
         let verdict = verifier.finish();
         only(
             &verdict,
