@@ -401,6 +401,9 @@ struct Damaged {
     last: u64,
 }
 
+/// Bytes before the first frame of a file of records.
+const FILE_HEADER_BYTES: usize = 44;
+
 /// The findings of `verify --json` or `fsck --json`: each of them corrupt, with its place; and
 /// whether it names records.
 fn found(lines: &[Value], why: &str) -> Vec<(Damaged, bool)> {
@@ -536,11 +539,12 @@ fn a_flipped_bit_of_records_is_one_cause_and_everybody_names_the_same() {
             let file = &files[dice.place(files.len())];
             let name = file.strip_prefix(&data).unwrap().display().to_string();
             let mut bytes = std::fs::read(file).unwrap();
-            // The last frame is where nothing behind it tells what it was.
+            // The last frame is where nothing behind it tells what it was. The header of a file,
+            // which can be made again, is left alone.
             let last = memchr::memmem::rfind(&bytes, b"iFRM").unwrap();
             let at = match round % 4 {
                 0 => last + dice.place(bytes.len() - last),
-                _ => dice.place(bytes.len()),
+                _ => FILE_HEADER_BYTES + dice.place(bytes.len() - FILE_HEADER_BYTES),
             };
             let bit = dice.place(8);
             let why = format!("INDELIBLE_SEED={seed}: round {round}: {name}: byte {at}, bit {bit}");
