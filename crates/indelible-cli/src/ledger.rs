@@ -13,7 +13,7 @@ use indelible_log::log::Log;
 use indelible_log::policy::SealingPolicy;
 use indelible_log::registry::{identity, published_heads};
 use indelible_log::verify::verify_heads;
-use indelible_proof::finding::Finding;
+use indelible_proof::finding::{Finding, FindingKind};
 
 use crate::args::Switch;
 use crate::cancel;
@@ -160,7 +160,12 @@ fn opened(config: &Config, output: &Output) -> Result<Reading> {
 
 fn warn_of_unusable(reading: &Reading, output: &Output) {
     for finding in reading.unusable() {
-        output.warn(format_args!("reading goes on without: {}", finding.message));
+        let message = &finding.message;
+        if finding.kind == FindingKind::RolledBack {
+            output.warn(format_args!("personal values may be missing: {message}"));
+        } else {
+            output.warn(format_args!("reading goes on without: {message}"));
+        }
     }
     let made = reading.made_in_memory();
     if !made.is_empty() {

@@ -25,7 +25,7 @@ use crate::registry::{
 };
 use crate::rollback::{head_finding, lost_tail, registry_finding};
 
-pub use crate::rollback::Lost;
+pub use crate::rollback::{Lost, keys_finding};
 
 /// What the signer keeps, as far as it is known here.
 #[derive(Clone, Debug, Default)]
