@@ -91,8 +91,14 @@ fn tell(of: &Of<'_>, out: Option<&Path>, summary: &Summary, output: &mut Output)
         ));
     }
     if summary.closed > 0 && !args.without_disclosures {
+        let no_file = if out.is_some() && !args.joined && opens_none(summary) {
+            "; no file of disclosures is written"
+        } else {
+            ""
+        };
         output.warn(format_args!(
-            "{} records have personal values that stay sealed: erased, or the keys are not here",
+            "{} records have personal values that stay sealed: erased, or the keys are not \
+             here{no_file}",
             summary.closed
         ));
     }
@@ -106,6 +112,12 @@ fn tell(of: &Of<'_>, out: Option<&Path>, summary: &Summary, output: &mut Output)
         output.error("without a checkpoint: what was published cannot be read; see verify");
     }
     Ok(())
+}
+
+/// Whether there are values and not one of them opens: a file of disclosures without a line would
+/// not verify.
+fn opens_none(summary: &Summary) -> bool {
+    summary.disclosures == 0 && summary.closed + summary.damaged_values > 0
 }
 
 /// The tenant of a ledger that has but one.
@@ -177,10 +189,6 @@ impl Of<'_> {
         // gone.
         let keys = self.reading.keyring.has_master();
         let with_disclosures = !args.joined && !args.without_disclosures && keys;
-        if args.force && !keys {
-            // Those of an earlier export are not of this one.
-            let _ = std::fs::remove_file(beside(out, "disclosures"));
-        }
         if args.force && self.head.is_none() {
             let _ = std::fs::remove_file(beside(out, "checkpoint"));
         }
@@ -229,6 +237,13 @@ impl Of<'_> {
             }
         })?;
         written?;
+        if opens_none(&exported.0) {
+            disclosures = None;
+        }
+        if args.force && (!keys || opens_none(&exported.0)) {
+            // Those of an earlier export are not of this one.
+            let _ = std::fs::remove_file(beside(out, "disclosures"));
+        }
         if let Some((part, head)) = &mut checkpoint {
             part.bytes(head.checkpoint.as_bytes())?;
         }
