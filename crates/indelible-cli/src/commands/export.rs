@@ -26,7 +26,9 @@ use crate::process::{file_named, tenant_to_read};
 /// Writes the files, or the leaves to standard output.
 pub fn run(args: &Export, config: &Config, output: &mut Output) -> Result {
     let named = tenant_to_read(args.tenant.as_deref(), config)?;
+    let kept = ledger::kept(config)?;
     let reading = ledger::read(config, output)?;
+    let extends = ledger::extends_signed(&kept, &reading, output)?;
     let tenant = match named {
         Some(tenant) => tenant,
         None => only_tenant(&reading)?,
@@ -55,7 +57,7 @@ pub fn run(args: &Export, config: &Config, output: &mut Output) -> Result {
     };
     tell(&of, out, &summary, output)?;
     damage.tell("the export lacks records", output)?;
-    if of.is_whole(&summary) {
+    if extends && of.is_whole(&summary) {
         Ok(())
     } else {
         Err(Failure::No)
