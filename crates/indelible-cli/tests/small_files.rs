@@ -451,3 +451,20 @@ fn an_older_key_store_is_told_and_stops_writers() {
     let said = place.ok("query --json type:log.recovered --tenant acme");
     assert!(said.out.contains("key store"), "{}", said.out);
 }
+
+#[test]
+fn a_format_of_another_ledger_is_named_beside_the_file_that_disagrees() {
+    let (place, other) = (ledger(), ledger());
+    let format = place.at("indelible-data/FORMAT");
+    let kept = std::fs::read(&format).unwrap();
+    std::fs::write(&format, other.read("indelible-data/FORMAT")).unwrap();
+    for line in [QUERY, "verify", "fsck", EXPORT, EMIT] {
+        let ran = place.run(line);
+        let told = [ran.out, ran.err].concat();
+        assert_ne!(ran.code, 0, "{line}: {told}");
+        let either = "either journal/00000000000000000000 or FORMAT is of another ledger";
+        assert!(told.contains(either), "{line}: {told}");
+    }
+    std::fs::write(&format, kept).unwrap();
+    place.ok("verify");
+}
