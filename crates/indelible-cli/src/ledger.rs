@@ -12,7 +12,7 @@ use indelible_event::ids::TenantId;
 use indelible_log::log::Log;
 use indelible_log::policy::SealingPolicy;
 use indelible_log::registry::{identity, published_heads};
-use indelible_log::verify::verify_heads;
+use indelible_log::verify::{Kept, verify_heads, verify_kept};
 use indelible_proof::finding::{Finding, FindingKind};
 use indelible_store::Kind;
 
@@ -135,6 +135,39 @@ pub fn read_with_state(config: &Config, doing: &str, output: &Output) -> Result<
     )))
 }
 
+/// What the signer keeps. A damaged file is a finding among those of the files.
+///
+/// # Errors
+/// [`Failure::Could`] when there is no ledger, or it cannot be read.
+pub fn kept(config: &Config) -> Result<Kept> {
+    let (_, folder) = locate(config)?;
+    match folder.kept() {
+        Err(error) if error.kind() == Kind::Corrupt => Ok(Kept::Elsewhere),
+        kept => kept.or_could("read the signer's last checkpoint"),
+    }
+}
+
+/// Whether what was published extends what the signer keeps; warns when it does not. A signer that
+/// keeps nothing is `verify`'s to name.
+///
+/// # Errors
+/// [`Failure::Could`] when the small state cannot be asked.
+pub fn extends_signed(kept: &Kept, reading: &Reading, output: &Output) -> Result<bool> {
+    let Kept::Checkpoint(kept) = kept else {
+        return Ok(true);
+    };
+    if !reading.has_state() {
+        return Ok(true);
+    }
+    let found = verify_kept(&reading.stores, kept).or_could("compare what was signed")?;
+    if let Some(finding) = &found {
+        output.warn(format_args!(
+            "what was published is not all that was signed: {finding}; see verify"
+        ));
+    }
+    Ok(found.is_none())
+}
+
 /// Whose logs there are: stored, or gone altogether and known by what was published.
 ///
 /// # Errors
@@ -161,7 +194,12 @@ fn opened(config: &Config, output: &Output) -> Result<Reading> {
 
 fn warn_of_unusable(reading: &Reading, output: &Output) {
     for finding in reading.unusable() {
-        output.warn(format_args!("reading goes on without: {}", finding.message));
+        let message = &finding.message;
+        if finding.kind == FindingKind::RolledBack {
+            output.warn(format_args!("personal values may be missing: {message}"));
+        } else {
+            output.warn(format_args!("reading goes on without: {message}"));
+        }
     }
     let made = reading.made_in_memory();
     if !made.is_empty() {

@@ -48,6 +48,7 @@ exit 1, and nothing is written before it is restored. Reading goes on: without t
 sealed values stay sealed, and without `state.redb` `export` writes all lines, no checkpoint, and
 exits 1. What stands in `state.redb` alone cannot be told without it: `prove`, `keys show` and
 `keys list` name it and exit 3. `recover` goes on from a damaged or lost `signer.checkpoint`.
+An older copy of `keys/keys.redb` is told and stops writers too; restore the newest one.
 
 ## Settings
 

@@ -69,6 +69,7 @@ fn checks_beside_a_writer_that_publishes_find_nothing() {
             // Records that were published before they were read would be called cut off.
             place.ok("verify");
             place.ok("fsck");
+            place.ok("export --tenant acme --out x.ndjson --force");
         }
     });
 }

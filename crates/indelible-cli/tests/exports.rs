@@ -464,3 +464,27 @@ fn a_checkpoint_that_anchors_nothing_is_not_said_to_be_missing() {
     let out = place.ok("verify acme.ndjson").out;
     assert!(out.contains("not anchored: no checkpoint\n"), "{out}");
 }
+
+/// A file of disclosures without a line, beside values that want some, would not verify.
+#[test]
+fn keys_that_open_nothing_make_no_file_of_disclosures() {
+    let place = Place::new();
+    place.ok("keys init");
+    let store = place.at("indelible-data/keys/keys.redb");
+    let older = std::fs::read(&store).unwrap();
+    place.file("a.json", support::cloudtrail_file(0..9));
+    place.ok("import --format cloudtrail a.json --tenant acme");
+    place.ok("export --tenant acme --out x.ndjson");
+    std::fs::write(&store, older).unwrap();
+    let told = place.ok("export --tenant acme --out x.ndjson --force");
+    let said = "no file of disclosures is written";
+    assert!(told.err.contains(said), "{}", told.err);
+    assert!(!place.at("x.ndjson.disclosures").exists());
+    place.ok("verify x.ndjson");
+    let told = place.ok("export --tenant acme --out y.ndjson");
+    assert!(told.err.contains(said), "{}", told.err);
+    assert!(!place.at("y.ndjson.disclosures").exists());
+    let left = std::fs::read_dir(place.at(".")).unwrap();
+    let unfinished = |name: &std::ffi::OsStr| name.to_string_lossy().contains("unfinished");
+    assert!(!left.flatten().any(|entry| unfinished(&entry.file_name())));
+}

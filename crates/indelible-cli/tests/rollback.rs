@@ -178,3 +178,36 @@ fn a_ledger_that_is_whole_needs_no_recovery() {
     assert!(ran.err.contains("nothing to recover from"), "{}", ran.err);
     assert_eq!(place.ok("query --json type:log.recovered").json().len(), 0);
 }
+
+/// The records are all there, and what was published of them went back.
+#[test]
+fn an_older_state_store_beside_a_newer_signer_is_told() {
+    let place = Place::new();
+    place.file("a.ndjson", support::ndjson((0..15).map(support::event)));
+    place.file("b.ndjson", support::ndjson((15..40).map(support::event)));
+    place.ok("import --format ndjson a.ndjson --tenant acme");
+    let state = place.at("indelible-data/state.redb");
+    let older = std::fs::read(&state).unwrap();
+    place.ok("import --format ndjson b.ndjson --tenant acme");
+    let lines = [
+        "export --tenant acme --out x.ndjson",
+        "prove 7 --tenant acme",
+    ];
+    let unwarned = |err: &str| assert!(!err.contains("signed"), "{err}");
+    for line in lines.into_iter().chain(["tenants list"]) {
+        unwarned(&place.ok(line).err);
+    }
+    std::fs::write(&state, older).unwrap();
+    let exported = place.ends(1, "export --tenant acme --out x.ndjson --force");
+    let proved = place.ends(1, "prove 7 --tenant acme --out p.json");
+    let listed = place.ok("tenants list");
+    let unproved = place.ends(3, "prove 39 --tenant acme");
+    for ran in [&exported, &proved, &listed, &unproved] {
+        assert!(ran.err.contains("rolled-back"), "{}", ran.err);
+        assert!(ran.err.contains("snapshots were signed"), "{}", ran.err);
+    }
+    place.file("vkey", place.ok("keys show").out);
+    place.ok("verify --proof p.json --key vkey");
+    // Where the signer's memory is not, there is nothing to compare with.
+    unwarned(&place.ok("tenants list --keys elsewhere").err);
+}

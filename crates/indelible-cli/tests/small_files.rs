@@ -406,3 +406,70 @@ fn a_second_writer_does_not_touch_the_files_of_the_first() {
     assert!(found.out.contains("Zebedee Quill"), "{}", found.out);
     place.ok("verify");
 }
+
+/// An older copy of the key store opens and is whole: only the count of its writes tells.
+#[test]
+fn an_older_key_store_is_told_and_stops_writers() {
+    let place = ledger();
+    let store = place.at("indelible-data/keys/keys.redb");
+    let find = "query --json --limit 0 email:new@example.org";
+    let older = std::fs::read(&store).unwrap();
+    let mut event = support::event(1);
+    event["actor"]["id"] = "somebody-new".into();
+    event["actor"]["email"] = "new@example.org".into();
+    place.file("new.ndjson", support::ndjson([event]));
+    place.ok("import --format ndjson new.ndjson --tenant acme");
+    assert_eq!(place.ok(find).json().len(), 1);
+    let newest = std::fs::read(&store).unwrap();
+
+    std::fs::write(&store, &older).unwrap();
+    let found = place.ok(find);
+    assert_eq!(found.json().len(), 0);
+    assert!(found.err.contains("keys/keys.redb"), "{}", found.err);
+    assert!(found.err.contains("older copy"), "{}", found.err);
+    for line in ["fsck", "verify"] {
+        let told = place.ends(1, line);
+        assert_eq!(told.out.matches("older copy").count(), 1, "{}", told.out);
+        assert!(told.out.contains("rolled-back"), "{}", told.out);
+    }
+    let records = place.read("indelible-data/journal/00000000000000000000");
+    for line in [EMIT, "import --format ndjson new.ndjson --tenant acme"] {
+        let refused = place.ends(3, line);
+        assert!(refused.err.contains("older copy"), "{}", refused.err);
+        assert!(refused.err.contains("restore"), "{}", refused.err);
+        let of_signer = refused.err.contains("signer.checkpoint");
+        assert!(!of_signer, "{}", refused.err);
+    }
+    let after = place.read("indelible-data/journal/00000000000000000000");
+    assert!(after == records, "a refused writer writes nothing");
+
+    std::fs::write(&store, &newest).unwrap();
+    place.ok("verify");
+    place.ok(EMIT);
+    assert_eq!(place.ok(find).json().len(), 1);
+
+    // What is left when no newer copy can be restored.
+    std::fs::write(&store, &older).unwrap();
+    place.ok("recover --yes");
+    place.ok(EMIT);
+    place.ok("fsck");
+    let said = place.ok("query --json type:log.recovered --tenant acme");
+    assert!(said.out.contains("key store"), "{}", said.out);
+}
+
+#[test]
+fn a_format_of_another_ledger_is_named_beside_the_file_that_disagrees() {
+    let (place, other) = (ledger(), ledger());
+    let format = place.at("indelible-data/FORMAT");
+    let kept = std::fs::read(&format).unwrap();
+    std::fs::write(&format, other.read("indelible-data/FORMAT")).unwrap();
+    for line in [QUERY, "verify", "fsck", EXPORT, EMIT] {
+        let ran = place.run(line);
+        let told = [ran.out, ran.err].concat();
+        assert_ne!(ran.code, 0, "{line}: {told}");
+        let either = "either journal/00000000000000000000 or FORMAT is of another ledger";
+        assert!(told.contains(either), "{line}: {told}");
+    }
+    std::fs::write(&format, kept).unwrap();
+    place.ok("verify");
+}

@@ -17,7 +17,7 @@ use indelible_log::log::{self, Limits, Log, Options, Stores};
 use indelible_log::publish::Signer;
 use indelible_log::registry::identity;
 use indelible_log::sign::KeySigner;
-use indelible_log::verify::Kept;
+use indelible_log::verify::{Kept, keys_finding};
 use indelible_proof::finding::{Finding, FindingKind};
 use indelible_store::{Error, Index, Kind, Result, RowOpener, State};
 
@@ -132,13 +132,14 @@ impl Directory {
             return Ok(None);
         };
         let mut unusable = Vec::new();
-        let ReadKeys { keyring, store } = found.readable_keyring(&env, &mut unusable)?;
-        // Before the records: what a writer publishes meanwhile would else speak of records that
-        // are not here.
+        // Before the records and the keys: what a writer publishes meanwhile would else speak of
+        // some that are not here.
         let state: Arc<dyn State> = match found.readable(STATE, StateMode::Read, &mut unusable)? {
             Ok(state) => state,
             Err(why) => Arc::new(why),
         };
+        let ReadKeys { keyring, store } = found.readable_keyring(&env, &mut unusable)?;
+        unusable.extend(found.old_keys(state.as_ref(), &keyring)?);
         let options = EmbeddedOptions {
             read_only: true,
             ..options(&env)
@@ -217,12 +218,19 @@ impl Directory {
         }
     }
 
-    /// Names the file that is missing where the signer has no memory.
+    /// Names the file that is missing where the signer has no memory, and that of old keys.
     fn say_where(&self, mut findings: Vec<Finding>) -> Vec<Finding> {
+        let old = keys_finding(self.stores.state.as_ref(), &self.keyring);
+        let old = old.ok().flatten();
+        for finding in &mut findings {
+            if Some(&*finding) == old.as_ref() {
+                *finding = of_keys(self.disk.as_ref(), finding.clone());
+            }
+        }
         if matches!(self.folder.kept(), Ok(Kept::Nothing)) {
             let path = self.folder.path().join(SIGNED);
             for finding in &mut findings {
-                if finding.kind == FindingKind::RolledBack {
+                if finding.kind == FindingKind::RolledBack && finding.place.is_none() {
                     finding.note(format!("{} is missing: restore it", path.display()));
                 }
             }
@@ -400,6 +408,14 @@ impl Found {
         Error::new(Kind::Corrupt, said)
     }
 
+    /// The finding that the key store is an older copy; nothing where either store is unusable.
+    fn old_keys(&self, state: &dyn State, keyring: &Keyring) -> Result<Option<Finding>> {
+        match keys_finding(state, keyring) {
+            Err(error) if error.kind() == Kind::Corrupt => Ok(None),
+            found => Ok(found?.map(|finding| of_keys(&self.disk, finding))),
+        }
+    }
+
     /// A state store for reading, or what takes its place when it is damaged or missing.
     fn readable(
         &self,
@@ -442,6 +458,14 @@ impl Found {
             unusable: Vec::new(),
         }
     }
+}
+
+/// Names the file of an old key store, and the next step.
+fn of_keys(disk: &RealDisk, mut finding: Finding) -> Finding {
+    let said = &finding.message;
+    finding.message = format!("{KEYS} is an older copy: {said}: restore the newest one");
+    let bytes = disk.len(KEYS).ok().flatten().unwrap_or(0);
+    finding.place(KEYS, 0..bytes)
 }
 
 /// The lock of the data directory, which is made when there is none.

@@ -363,11 +363,19 @@ impl Scanner {
     }
 }
 
-/// The error for a file of another ledger.
+/// The error for a file that is not of the ledger which `FORMAT` names: either may be of another.
 pub(crate) fn foreign(path: &str) -> Error {
     Error::new(
         Kind::Corrupt,
-        format!("{path} belongs to another ledger: put it back where it was"),
+        format!("either {path} or FORMAT is of another ledger: put the right one back"),
+    )
+}
+
+/// The error for a file that begins with another record than its name says.
+pub(crate) fn misplaced(path: &str) -> Error {
+    Error::new(
+        Kind::Corrupt,
+        format!("{path} has the name of another file: give it back its own"),
     )
 }
 

@@ -332,7 +332,7 @@ pub(crate) fn check_header(
 ) -> Result<()> {
     match header {
         Some(header) if header.ledger_id != *ledger_id => Err(crate::records::foreign(path)),
-        Some(header) if header.first != first => Err(crate::records::foreign(path)),
+        Some(header) if header.first != first => Err(crate::records::misplaced(path)),
         _ => Ok(()),
     }
 }

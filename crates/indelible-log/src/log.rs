@@ -105,7 +105,8 @@ impl Log {
     ///
     /// # Errors
     /// [`OpenError::NotExtending`] when stored logs or the registry do not extend what the signer
-    /// last signed; [`OpenError::Store`] when a store fails.
+    /// last signed, or the key store is older than what was published; [`OpenError::Store`] when a
+    /// store fails.
     pub fn open(
         stores: Stores,
         keyring: Arc<Keyring>,
@@ -127,7 +128,7 @@ impl Log {
             who.incarnation
         };
         let publisher = Publisher::open(&stores, signer)?;
-        let findings = publisher.check(&stores)?;
+        let findings = publisher.check(&stores, &keyring)?;
         if !findings.is_empty() {
             return Err(OpenError::NotExtending(findings));
         }
@@ -217,7 +218,8 @@ impl Log {
             .publisher
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        publisher.publish(&self.shared.stores, &self.shared.env)
+        let shared = &self.shared;
+        publisher.publish(&shared.stores, &shared.keyring, &shared.env)
     }
 
     /// Writes what a recovery left to be written: the first records of the new incarnation.

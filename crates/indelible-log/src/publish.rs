@@ -1,6 +1,9 @@
 //! The publisher: durable heads into a snapshot, the snapshot into the registry log, its checkpoint
 //! signed (`spec/checkpoint.md`).
 //!
+//! A snapshot notes how often keys were written to the key store. Keys are durable before the
+//! records that need them, and the note comes after both: only an older key store has fewer.
+//!
 //! Order of outside writes, and what a crash after each leaves:
 //! 1. the snapshot is staged in the state store. If we die here, the next start publishes it.
 //! 2. the signer moves what it keeps and releases the signature. If we die here, the signer is one
@@ -20,6 +23,7 @@ use indelible_store::{Error, Kind, Result};
 
 use crate::env::Env;
 use crate::extend::extension;
+use crate::keyring::Keyring;
 use crate::log::Stores;
 use crate::recover::pending;
 use crate::registry::{
@@ -27,7 +31,7 @@ use crate::registry::{
     identity, published_heads, put, put_registry_head, put_staged, registry_head, remove_staged,
     snapshot_key, staged,
 };
-use crate::rollback::{head_finding, registry_finding};
+use crate::rollback::{head_finding, keys_finding, registry_finding};
 
 /// Signs checkpoints, and keeps the last one outside the data directory and the database.
 pub trait Signer: Send + Sync + std::fmt::Debug {
@@ -86,8 +90,9 @@ impl Publisher {
         })
     }
 
-    /// Whether the stored logs and the registry extend what was published and signed.
-    pub(crate) fn check(&self, stores: &Stores) -> Result<Vec<Finding>> {
+    /// Whether the stored logs, the registry and the key store extend what was published and
+    /// signed.
+    pub(crate) fn check(&self, stores: &Stores, keyring: &Keyring) -> Result<Vec<Finding>> {
         let mut findings = Vec::new();
         if let Some(signer) = &self.signer {
             match signer.kept()? {
@@ -110,6 +115,7 @@ impl Publisher {
         for head in self.heads.values().chain(staged) {
             findings.extend(head_finding(stores.ledger.as_ref(), head)?);
         }
+        findings.extend(keys_finding(stores.state.as_ref(), keyring)?);
         Ok(findings)
     }
 
@@ -126,7 +132,12 @@ impl Publisher {
         Ok(())
     }
 
-    pub(crate) fn publish(&mut self, stores: &Stores, env: &Env) -> Result<Published> {
+    pub(crate) fn publish(
+        &mut self,
+        stores: &Stores,
+        keyring: &Keyring,
+        env: &Env,
+    ) -> Result<Published> {
         if self.signer.is_none() {
             let context = "there is no signing key here, so nothing can be published";
             return Err(Error::new(Kind::ReadOnly, context));
@@ -135,7 +146,8 @@ impl Publisher {
         let moved = self.moved(stores)?;
         let count = moved.len();
         if count > 0 {
-            self.staged = Some(self.stage(stores, moved, env.clock.now())?);
+            let key_writes = keyring.writes()?;
+            self.staged = Some(self.stage(stores, moved, key_writes, env.clock.now())?);
             // If we die here, the next start finds the staged snapshot and publishes it.
             self.finish(stores)?;
         }
@@ -199,6 +211,7 @@ impl Publisher {
         &self,
         stores: &Stores,
         moved: BTreeMap<u64, PublishedHead>,
+        key_writes: u64,
         now: Micros,
     ) -> Result<Staged> {
         let mut heads = self.heads.clone();
@@ -225,6 +238,7 @@ impl Publisher {
             line,
             checkpoint: String::new(),
             incarnation: self.identity.incarnation,
+            key_writes,
         };
         let staged = Staged { head, heads: moved };
         stores.state.apply(&[put_staged(&staged)?])?;

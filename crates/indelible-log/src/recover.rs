@@ -22,6 +22,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::env::Env;
+use crate::keyring::Keyring;
 use crate::log::{Stores, system_tenant};
 use crate::own::own_event;
 use crate::publish::Publisher;
@@ -62,7 +63,13 @@ pub(crate) struct OutstandingEvent {
 ///
 /// # Errors
 /// [`Kind::Invalid`] when the ledger does extend it: there is nothing to recover from.
-pub fn recover<S>(stores: &Stores, key: &SigningKey, kept: S, env: &Env) -> Result<Recovered>
+pub fn recover<S>(
+    stores: &Stores,
+    keyring: &Keyring,
+    key: &SigningKey,
+    kept: S,
+    env: &Env,
+) -> Result<Recovered>
 where
     S: SignerState + Clone + Send + Sync + std::fmt::Debug + 'static,
     S::Error: std::fmt::Display,
@@ -71,7 +78,8 @@ where
     let (mut who, version) =
         identity(state)?.ok_or_else(|| Error::new(Kind::NotFound, "there is no ledger here"))?;
     let signer = KeySigner::new(key, &who.origin_in_force(), kept.clone())?;
-    let findings = Publisher::open(stores, Some(std::sync::Arc::new(signer)))?.check(stores)?;
+    let publisher = Publisher::open(stores, Some(std::sync::Arc::new(signer)))?;
+    let findings = publisher.check(stores, keyring)?;
     if findings.is_empty() {
         let context = "the ledger extends what was signed: there is nothing to recover from";
         return Err(Error::new(Kind::Invalid, context));

@@ -96,6 +96,9 @@ pub struct RegistryHead {
     pub checkpoint: String,
     /// The incarnation it belongs to.
     pub incarnation: u64,
+    /// How often keys had been written to the key store; 0 when that was not noted.
+    #[serde(default)]
+    pub key_writes: u64,
 }
 
 /// A snapshot made durable before its signature is released.

@@ -10,8 +10,9 @@ use indelible_proof::finding::{Finding, FindingKind, Place, Span};
 use indelible_store::{Kind, Ledger, Result, State};
 
 use crate::extend::registry_root;
+use crate::keyring::Keyring;
 use crate::publish::frontier_of;
-use crate::registry::{PublishedHead, RegistryHead};
+use crate::registry::{PublishedHead, RegistryHead, registry_head};
 
 /// Compares the registry with what the signer keeps.
 pub(crate) fn registry_finding(
@@ -46,6 +47,21 @@ pub(crate) fn registry_finding(
             checkpoint.size
         );
         Finding::new(FindingKind::Forked, message)
+    }))
+}
+
+/// Compares the key store with what the newest publication noted of it. Copies for reading are to
+/// be taken of the state first, or a writer beside makes a false alarm.
+///
+/// # Errors
+/// Only when a store cannot be asked.
+pub fn keys_finding(state: &dyn State, keyring: &Keyring) -> Result<Option<Finding>> {
+    let noted = registry_head(state)?.key_writes;
+    let here = keyring.writes()?;
+    Ok((here < noted).then(|| {
+        let message =
+            format!("keys were written {noted} times to the key store, and {here} are here");
+        Finding::new(FindingKind::RolledBack, message)
     }))
 }
 

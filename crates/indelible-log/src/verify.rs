@@ -13,19 +13,19 @@ use indelible_proof::finding::{Finding, FindingKind, Span};
 use indelible_proof::note::VerifierKey;
 use indelible_proof::registry::Snapshot;
 use indelible_proof::verify::{Expected, LogIdentity, LogVerifier, Trust, Verdict};
-use indelible_store::{Error, Kind, Result, Stored, StoredRecord};
+use indelible_store::{Error, Kind, Result, State, Stored, StoredRecord};
 
 use crate::disclose::disclose;
 use crate::keyring::Keyring;
 use crate::log::Stores;
 use crate::prove::Newest;
 use crate::registry::{
-    Identity, PublishedHead, SNAPSHOTS, log_row, published_at, published_heads, row, snapshot_key,
-    staged,
+    Identity, PublishedHead, RegistryHead, SNAPSHOTS, log_row, published_at, published_heads,
+    registry_head, row, snapshot_key, staged,
 };
 use crate::rollback::{head_finding, lost_tail, registry_finding};
 
-pub use crate::rollback::Lost;
+pub use crate::rollback::{Lost, keys_finding};
 
 /// What the signer keeps, as far as it is known here.
 #[derive(Clone, Debug, Default)]
@@ -273,6 +273,30 @@ pub(crate) fn who_it_says(stores: &Stores, tenant: &TenantId) -> Result<Option<L
     Ok(who)
 }
 
+/// Compares what was published with the last checkpoint that the signer signed, which is to be read
+/// first: the state is at least as new then, also while a writer goes on beside.
+///
+/// # Errors
+/// Only when the state store cannot be asked.
+pub fn verify_kept(stores: &Stores, kept: &Checkpoint) -> Result<Option<Finding>> {
+    let state = stores.state.as_ref();
+    kept_finding(state, kept, &registry_head(state)?)
+}
+
+fn kept_finding(
+    state: &dyn State,
+    kept: &Checkpoint,
+    newest: &RegistryHead,
+) -> Result<Option<Finding>> {
+    // A publication that was cut short left the signer ahead by the snapshot that is staged.
+    let staged = staged(state)?;
+    let head = match &staged {
+        Some(staged) if kept.size > newest.size => &staged.head,
+        _ => newest,
+    };
+    registry_finding(state, Some(kept), head)
+}
+
 /// Checks the registry: the newest snapshot against the published heads, its checkpoint's
 /// signature, and what the signer keeps.
 ///
@@ -283,16 +307,7 @@ pub fn verify_registry(stores: &Stores, anchors: &Anchors) -> Result<Vec<Finding
     let mut findings = Vec::new();
     let newest = Newest::read(state)?;
     match &anchors.kept {
-        Kept::Checkpoint(kept) => {
-            // A publication that was cut short left the signer ahead by the snapshot that is
-            // staged.
-            let staged = staged(state)?;
-            let head = match &staged {
-                Some(staged) if kept.size > newest.registry.size => &staged.head,
-                _ => &newest.registry,
-            };
-            findings.extend(registry_finding(state, Some(kept), head)?);
-        }
+        Kept::Checkpoint(kept) => findings.extend(kept_finding(state, kept, &newest.registry)?),
         Kept::Nothing => findings.extend(registry_finding(state, None, &newest.registry)?),
         Kept::Elsewhere => {}
     }

@@ -26,7 +26,8 @@ fn submit(log: &Log, name: &str, numbers: impl IntoIterator<Item = u64>) {
 
 fn recovered(world: &World) -> Recovered {
     let kept = world.kept.clone();
-    recover(&world.stores(), &World::key(), kept, &world.env()).unwrap()
+    let (stores, keyring) = (world.stores(), world.keyring());
+    recover(&stores, &keyring, &World::key(), kept, &world.env()).unwrap()
 }
 
 fn verdict(world: &World, name: &str) -> Verdict {

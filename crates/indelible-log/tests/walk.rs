@@ -456,6 +456,7 @@ fn a_rolled_back_ledger_refuses_to_write_and_a_recovery_says_what_is_missing() {
     assert_rolled_back(&world);
     let recovered = recover(
         &world.stores(),
+        &world.keyring(),
         &World::key(),
         world.kept.clone(),
         &world.env(),
@@ -480,6 +481,7 @@ fn a_rolled_back_ledger_refuses_to_write_and_a_recovery_says_what_is_missing() {
     );
     let again = recover(
         &world.stores(),
+        &world.keyring(),
         &World::key(),
         world.kept.clone(),
         &world.env(),

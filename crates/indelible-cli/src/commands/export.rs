@@ -27,7 +27,9 @@ use crate::process::{file_named, tenant_to_read};
 /// Writes the files, or the leaves to standard output.
 pub fn run(args: &Export, config: &Config, output: &mut Output) -> Result {
     let named = tenant_to_read(args.tenant.as_deref(), config)?;
+    let kept = ledger::kept(config)?;
     let reading = ledger::read(config, output)?;
+    let extends = ledger::extends_signed(&kept, &reading, output)?;
     let tenant = match named {
         Some(tenant) => tenant,
         None => only_tenant(&reading)?,
@@ -56,7 +58,7 @@ pub fn run(args: &Export, config: &Config, output: &mut Output) -> Result {
     };
     tell(&of, out, &summary, output)?;
     damage.tell("the export lacks records", output)?;
-    if of.is_whole(&summary) {
+    if extends && of.is_whole(&summary) {
         Ok(())
     } else {
         Err(Failure::No)
@@ -94,8 +96,14 @@ fn tell(of: &Of<'_>, out: Option<&Path>, summary: &Summary, output: &mut Output)
         ));
     }
     if summary.closed > 0 && !args.without_disclosures {
+        let no_file = if out.is_some() && !args.joined && opens_none(summary) {
+            "; no file of disclosures is written"
+        } else {
+            ""
+        };
         output.warn(format_args!(
-            "personal values of {} stay sealed: erased, or the keys are not here or cannot be used",
+            "personal values of {} stay sealed: erased, or the keys are not here or cannot be \
+             used{no_file}",
             records(summary.closed)
         ));
     }
@@ -112,6 +120,12 @@ fn tell(of: &Of<'_>, out: Option<&Path>, summary: &Summary, output: &mut Output)
         output.error("without a checkpoint: what was published cannot be read; see verify");
     }
     Ok(())
+}
+
+/// Whether there are values and not one of them opens: a file of disclosures without a line would
+/// not verify.
+fn opens_none(summary: &Summary) -> bool {
+    summary.disclosures == 0 && summary.closed + summary.damaged_values > 0
 }
 
 /// The tenant of a ledger that has but one.
@@ -183,10 +197,6 @@ impl Of<'_> {
         // gone.
         let keys = self.reading.keyring.has_master();
         let with_disclosures = !args.joined && !args.without_disclosures && keys;
-        if args.force && !keys {
-            // Those of an earlier export are not of this one.
-            let _ = std::fs::remove_file(beside(out, "disclosures"));
-        }
         if args.force && self.head.is_none() {
             let _ = std::fs::remove_file(beside(out, "checkpoint"));
         }
@@ -235,6 +245,13 @@ impl Of<'_> {
             }
         })?;
         written?;
+        if opens_none(&exported.0) {
+            disclosures = None;
+        }
+        if args.force && (!keys || opens_none(&exported.0)) {
+            // Those of an earlier export are not of this one.
+            let _ = std::fs::remove_file(beside(out, "disclosures"));
+        }
         if let Some((part, head)) = &mut checkpoint {
             part.bytes(head.checkpoint.as_bytes())?;
         }

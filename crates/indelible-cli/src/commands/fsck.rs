@@ -1,4 +1,4 @@
-//! `fsck`: every byte of the data directory, and mending what can be computed again.
+//! `fsck`: every byte in use of the data directory, and mending what can be computed again.
 
 use indelible_proof::finding::Finding;
 use serde_json::json;

@@ -19,7 +19,9 @@ use crate::process::{file_named, tenant_to_read};
 pub fn run(args: &Prove, config: &Config, output: &mut Output) -> Result {
     let tenant = tenant_to_read(args.tenant.as_deref(), config)?;
     let named = Named::parse(&args.record)?;
+    let kept = ledger::kept(config)?;
     let reading = ledger::read_with_state(config, "prove the record", output)?;
+    let extends = ledger::extends_signed(&kept, &reading, output)?;
     let (tenant, number) = find(&named, tenant, &reading)?;
     // A damaged key file is not what is asked about; the log names the key too.
     let key = reading.folder.signing().ok().flatten();
@@ -38,21 +40,25 @@ pub fn run(args: &Prove, config: &Config, output: &mut Output) -> Result {
     };
     let mut text = serde_json::to_string(&proof).or_could("write the proof")?;
     text.push('\n');
-    let Some(path) = file_named(args.out.as_deref()) else {
-        return output.bytes(text.as_bytes());
-    };
-    fs::write(path, text).or_could(format_args!("write {}", path.shown()))?;
-    if output.json {
-        return output.json_line(&json!({
-            "out": path.to_string_lossy(),
-            "receipt": proof.receipt,
-        }));
+    match file_named(args.out.as_deref()) {
+        None => output.bytes(text.as_bytes())?,
+        Some(path) => {
+            fs::write(path, text).or_could(format_args!("write {}", path.shown()))?;
+            if output.json {
+                output.json_line(&json!({
+                    "out": path.to_string_lossy(),
+                    "receipt": proof.receipt,
+                }))?;
+            } else {
+                let path = path.shown();
+                output.note(format_args!(
+                    "record {number} of {tenant} is proved in {path}"
+                ));
+            }
+        }
     }
-    output.note(format_args!(
-        "record {number} of {tenant} is proved in {}",
-        path.shown()
-    ));
-    Ok(())
+    // It holds under the older checkpoint; that there is a newer one is said.
+    if extends { Ok(()) } else { Err(Failure::No) }
 }
 
 /// How a record is named on the command line.

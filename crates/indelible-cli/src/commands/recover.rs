@@ -51,8 +51,9 @@ pub fn run(args: &Recover, config: &Config, output: &mut Output) -> Result {
         ))
     })?;
     let state = access.folder.signer_state();
-    let recovered =
-        recover(&access.stores, &signing, state, &access.env).or_could("recover the ledger")?;
+    let (stores, keyring) = (&access.stores, &access.keyring);
+    let recovered = recover(stores, keyring, &signing, state, &access.env);
+    let recovered = recovered.or_could("recover the ledger")?;
     // The stores are locked until they are let go.
     drop(access);
     let writing = ledger::write(config, output)?;

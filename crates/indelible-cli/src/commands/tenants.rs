@@ -20,7 +20,9 @@ pub fn run(args: &Tenants, config: &Config, output: &mut Output) -> Result {
 }
 
 fn list(config: &Config, output: &mut Output) -> Result {
+    let kept = ledger::kept(config)?;
     let reading = ledger::read(config, output)?;
+    ledger::extends_signed(&kept, &reading, output)?;
     let ledger = reading.stores.ledger.as_ref();
     let state = reading.stores.state.as_ref();
     // Without the state store it is not known what was published; reading has said so.

@@ -2,13 +2,11 @@
 
 use std::ops::ControlFlow;
 
-use indelible_directory::KeyFolder;
 use indelible_event::ids::TenantId;
 use indelible_log::registry::{identity, log_row};
 use indelible_log::verify::{Anchors, Kept, verify_left, verify_log, verify_registry};
 use indelible_proof::checkpoint::SignedCheckpoint;
 use indelible_proof::finding::{Finding, FindingKind};
-use indelible_store::Kind;
 use serde_json::json;
 
 use super::report::print_finding;
@@ -36,8 +34,7 @@ pub fn data(
     }
     // What was signed is read first: the stores read after it are at least as new, also while a
     // writer goes on beside.
-    let (_, folder) = ledger::locate(config)?;
-    let kept = kept(&folder)?;
+    let kept = ledger::kept(config)?;
     let progress = output.progress();
     let access = ledger::read_quietly(config, &progress)?;
     progress.clear();
@@ -148,14 +145,6 @@ fn print_part(
         output.line(format_args!("  not checked   {text}"))?;
     }
     Ok(())
-}
-
-/// What the signer keeps. A damaged file is a finding among those of the files.
-fn kept(folder: &KeyFolder) -> Result<Kept> {
-    match folder.kept() {
-        Err(error) if error.kind() == Kind::Corrupt => Ok(Kept::Elsewhere),
-        kept => kept.or_could("read the signer's last checkpoint"),
-    }
 }
 
 /// The trusted key: the one given, else our own signing key's; what was signed last, or the

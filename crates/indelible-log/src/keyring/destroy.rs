@@ -52,6 +52,7 @@ impl Keyring {
         let subject = Subject::new(Arc::clone(&keys), handle, self.secret(), Stage::Durable);
         let name = Name::Subject(tenant.as_str(), handle);
         self.store.apply(&[
+            self.count_write()?,
             touched,
             Change {
                 space: SPACE_SUBJECTS,
@@ -102,6 +103,9 @@ impl Keyring {
         let mut changes = Vec::new();
         for (bucket, gone) in buckets {
             self.rewrap(tenant, bucket, &gone, &mut changes)?;
+        }
+        if !changes.is_empty() {
+            changes.push(self.count_write()?);
         }
         // Held, so that nobody takes an old key from the store up again between write and clearing.
         let pending = self.pending.lock();

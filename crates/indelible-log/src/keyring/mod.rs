@@ -51,7 +51,7 @@ const TENANTS_CACHED_MAX: usize = 65_536;
 /// New subjects kept in memory before they are written without being asked.
 const PENDING_SUBJECTS_MAX: usize = 131_072;
 
-/// Where the check value of the master key lies.
+/// Where the check value of the master key lies, and how often keys were written.
 const SPACE_MASTER: &str = "key_master";
 /// Tenant → wrapped index key.
 const SPACE_TENANTS: &str = "key_tenants";
@@ -61,6 +61,9 @@ const SPACE_BUCKETS: &str = "key_buckets";
 const SPACE_SUBJECTS: &str = "key_subjects";
 /// Tenant, identity hash → handles, the last one current.
 const SPACE_IDENTITIES: &str = "key_identities";
+
+/// Where that count stands; absent, it is 0.
+const WRITES: &[u8] = b"writes";
 
 /// All keys of a ledger's data subjects. Shared by every thread that seals or reads.
 pub struct Keyring {
@@ -311,6 +314,38 @@ impl Keyring {
         };
         let index = wrap::unwrap(master, Name::TenantIndex(tenant.as_str()), &wrapped)?;
         Ok(Some(TenantKeys::new(tenant.clone(), index, Stage::Durable)))
+    }
+
+    /// How often keys were written to this key store: what an older copy of it falls short of.
+    ///
+    /// # Errors
+    /// As the store.
+    pub fn writes(&self) -> Result<u64> {
+        Ok(self.counted()?.0)
+    }
+
+    /// The change that goes with every write of keys.
+    fn count_write(&self) -> Result<Change> {
+        let (writes, version) = self.counted()?;
+        Ok(Change {
+            space: SPACE_MASTER,
+            key: WRITES.into(),
+            expected: Some(version),
+            value: Some((writes + 1).to_be_bytes().into()),
+        })
+    }
+
+    fn counted(&self) -> Result<(u64, u64)> {
+        let Some((value, version)) = self.store.get(SPACE_MASTER, WRITES)? else {
+            return Ok((0, 0));
+        };
+        let bytes = value.try_into().map_err(|_| {
+            Error::new(
+                Kind::Corrupt,
+                "the count of writes in the key store is damaged: restore the key store",
+            )
+        })?;
+        Ok((u64::from_be_bytes(bytes), version))
     }
 
     fn master(&self) -> Result<&Secret> {

@@ -192,6 +192,9 @@ impl Keyring {
                 value: Some(handles),
             });
         }
+        if !changes.is_empty() {
+            changes.push(self.count_write()?);
+        }
         Ok(Attempt {
             subjects,
             changes,
