@@ -2,6 +2,7 @@
 
 use std::ops::{ControlFlow, Range};
 use std::sync::Arc;
+use std::time::Duration;
 
 use indelible_disk::{Disk, DiskErrorKind};
 use indelible_event::ids::{AuditId, Micros, TenantId};
@@ -56,7 +57,9 @@ fn may_lie_there(name: &str) -> bool {
 }
 
 /// How often opening starts over because files went away meanwhile.
-const REOPENS_MAX: usize = 16;
+const REOPENS_MAX: u32 = 16;
+/// How much longer each time it waits before that.
+const REOPEN_PAUSE: Duration = Duration::from_millis(2);
 
 impl Embedded {
     /// Makes a data directory: an empty ledger. `ledger_id` and `hash_key` are random.
@@ -179,7 +182,7 @@ impl Embedded {
         };
         // Pages are checked when they are read; all of them only when something does not open.
         let mut thorough = false;
-        for _ in 0..REOPENS_MAX {
+        for attempt in 0..REOPENS_MAX {
             let there = opening
                 .disk
                 .len(crate::format::PATH)
@@ -187,7 +190,9 @@ impl Embedded {
                 .is_some();
             match opening.run(thorough, progress) {
                 // A writer beside us sealed or merged what we were about to open: look again.
-                Err(error) if opening.options.read_only && there && vanished(&error) => {}
+                Err(error) if opening.options.read_only && there && vanished(&error) => {
+                    std::thread::sleep(REOPEN_PAUSE * attempt);
+                }
                 // Perhaps only something derived: look at every byte of it, and make it again.
                 Err(error) if error.kind() == Kind::Corrupt && !thorough => thorough = true,
                 other => return other.map(|store| Self::start(store, lock)),

@@ -180,3 +180,45 @@ impl AsyncWrite for Patient {
         Pin::new(&mut self.stream).poll_shutdown(cx)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpListener;
+
+    use super::*;
+    use crate::metrics::Metrics;
+    use crate::waiting::Waiting;
+
+    /// Who takes an answer bit by bit pauses never, and is cut off all the same.
+    #[test]
+    fn an_answer_that_is_taken_for_ever_is_cut_off() {
+        let settings = Settings {
+            write_timeout: Duration::from_mins(1),
+            answer_timeout: Duration::from_millis(300),
+            ..Settings::default()
+        };
+        let mut builder = tokio::runtime::Builder::new_current_thread();
+        let runtime = builder.enable_all().build().unwrap();
+        let written = runtime.block_on(async {
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let address = listener.local_addr().unwrap();
+            let mut peer = TcpStream::connect(address).await.unwrap();
+            let (stream, _) = listener.accept().await.unwrap();
+            let memory = Memory::new(&settings, &Arc::new(Metrics::default()));
+            let waiter = Arc::new(Arc::new(Waiting::default()).join());
+            let mut patient = Patient::new(stream, &settings, (Head::default(), waiter), memory);
+            let reads = tokio::spawn(async move {
+                let mut bytes = [0; 1_024];
+                while peer.read(&mut bytes).await.is_ok_and(|count| count > 0) {
+                    tokio::time::sleep(Duration::from_millis(5)).await;
+                }
+            });
+            let written = patient.write_all(&vec![0; 64 << 20]).await;
+            reads.abort();
+            written
+        });
+        assert_eq!(written.unwrap_err().kind(), io::ErrorKind::TimedOut);
+    }
+}

@@ -211,17 +211,21 @@ fn four_hundred_idle_connections_harm_nobody() {
 }
 
 #[test]
-fn a_connection_too_many_is_told_and_closed() {
+fn a_connection_too_many_is_told_and_closed_while_all_others_have_asked() {
     let served = Served::start(&[], |settings| settings.connections_max = 3);
     let kept: Vec<_> = (0..3)
         .map(|_| {
             let mut stream = served.connect();
             let request = format!(
-                "GET /health/live HTTP/1.1\r\nHost: {}\r\n\r\n",
+                "POST /v1/events HTTP/1.1\r\nHost: {}\r\nContent-Type: application/json\r\n\
+                 Content-Length: 99\r\nExpect: 100-continue\r\n\r\n",
                 served.address
             );
             stream.write_all(request.as_bytes()).unwrap();
-            assert_eq!(answer(&mut stream).unwrap().status, 200);
+            // It is being read: the request is under way.
+            let mut told = [0; 25];
+            stream.read_exact(&mut told).unwrap();
+            assert_eq!(&told, b"HTTP/1.1 100 Continue\r\n\r\n");
             stream
         })
         .collect();
