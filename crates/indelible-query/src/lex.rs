@@ -211,7 +211,8 @@ fn ends_value(c: char) -> bool {
 pub(crate) fn write_word(text: &str, out: &mut String) {
     let mut lexer = Lexer::new(text);
     let alone = matches!(lexer.next(), Some((Token::Text(v), _)) if !v.quoted && v.text == text);
-    if alone && !text.contains('*') && lexer.next().is_none() {
+    let says_itself = text != "-" && !text.contains('*');
+    if alone && says_itself && lexer.next().is_none() {
         out.push_str(text);
     } else {
         quote(text, out);

@@ -89,6 +89,11 @@ fn read_write_read(text: &str) -> bool {
     true
 }
 
+#[test]
+fn a_sign_alone_stays_quoted() {
+    assert!(read_write_read("\"-\" a") && read_write_read("-\"-\""));
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
