@@ -27,6 +27,8 @@ use crate::waiting::Waiting;
 use crate::{publisher, verifier};
 
 const WORKERS: usize = 2;
+/// Connections that may wait to be taken, as far as the system allows.
+const BACKLOG: i32 = 4_096;
 /// How long the listener rests when a connection cannot be had, as for want of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// How long a connection may take to give way.
@@ -181,6 +183,8 @@ fn io(error: std::io::Error) -> Error {
 
 async fn accept(app: &Arc<App>, listener: TcpListener, stop: &Stop) -> Result<()> {
     listener.set_nonblocking(true).map_err(io)?;
+    // The standard library asks for 128: a client beyond them waits a second until it asks again.
+    rustix::net::listen(&listener, BACKLOG).map_err(|errno| io(errno.into()))?;
     let listener = tokio::net::TcpListener::from_std(listener).map_err(io)?;
     let graceful = GracefulShutdown::new();
     let places = Arc::new(Semaphore::new(app.settings.connections_max));
