@@ -20,6 +20,7 @@ mod output;
 mod process;
 #[cfg(test)]
 mod reference;
+mod telemetry;
 mod verify;
 
 use std::process::ExitCode;

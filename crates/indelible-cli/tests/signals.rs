@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 use support::Place;
+use support::served::Serving;
 
 /// Longer than anything here takes on a machine that does other things as well.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -233,4 +234,21 @@ fn where_nothing_is_half_the_first_signal_ends_at_once() {
     let (code, err) = ended(child);
     assert_eq!((code, err.as_str()), (Some(130), "cancelled\n"));
     drop(writer);
+}
+
+/// Whoever reads the telemetry may pause, or be gone: requests and the end go on.
+#[test]
+fn telemetry_that_nobody_reads_holds_up_nothing() {
+    for gone in [false, true] {
+        let place = Place::new();
+        let mut serving = Serving::start(&place, "");
+        let errors = Some(serving.errors()).filter(|_| !gone);
+        for n in 0..1_500 {
+            let (status, _) = serving.get("/v1/records?limit=0");
+            assert_eq!(status, 400, "request {n}");
+        }
+        assert_eq!(serving.get("/health/live").0, 200);
+        assert_eq!(serving.signal("TERM"), Some(0));
+        drop(errors);
+    }
 }

@@ -23,13 +23,14 @@ use crate::exit::{Failure, OrCould, Result};
 use crate::key_files;
 use crate::ledger::{self, Writing};
 use crate::output::{Output, Show};
+use crate::telemetry;
 
 /// How often a signal is looked for.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 /// Serves until it is told to stop.
 pub fn run(args: &Serve, config: &Config, output: &mut Output) -> Result {
-    telemetry(config);
+    let _telemetry = config.server.telemetry.and_then(telemetry::start);
     files_allowed();
     let address = args.listen.unwrap_or(config.server.listen);
     // The port first: a busy one must leave no ledger behind.
@@ -172,22 +173,6 @@ fn stop_on_signal(stop: Stop) -> Result {
         .spawn(watch)
         .map(drop)
         .or_could("wait for signals")
-}
-
-/// JSON lines on standard error.
-fn telemetry(config: &Config) {
-    let Some(level) = config.server.telemetry else {
-        return;
-    };
-    let subscriber = tracing_subscriber::fmt()
-        .json()
-        .flatten_event(true)
-        .with_target(false)
-        .with_max_level(level)
-        .with_writer(io::stderr)
-        .finish();
-    // There is one command in a process, so none is set yet.
-    let _ = tracing::subscriber::set_global_default(subscriber);
 }
 
 /// As many open files as the system lets us have: each connection is one.
