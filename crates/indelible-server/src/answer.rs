@@ -1,6 +1,8 @@
 //! Answers: JSON, problem documents with their headers, and what store errors become.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::SystemTime;
 
 use axum::body::Body;
 use axum::http::{HeaderValue, Response, StatusCode, header};
@@ -117,9 +119,23 @@ pub(crate) fn of_store(error: &Error) -> Problem {
         ),
     };
     if !matches!(error.kind(), Kind::NotFound | Kind::Invalid) {
-        tracing::error!(error = %error, "the store failed");
+        tell_failure(error);
     }
     Problem::new(kind, detail)
+}
+
+/// Tells of a failure of the store, once a second: every event of a batch may meet the same one.
+fn tell_failure(error: &Error) {
+    static TOLD: AtomicU64 = AtomicU64::new(0);
+    static UNTOLD: AtomicU64 = AtomicU64::new(0);
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    let now = since.map_or(0, |since| since.as_secs());
+    if TOLD.swap(now, Relaxed) == now {
+        UNTOLD.fetch_add(1, Relaxed);
+        return;
+    }
+    let untold = UNTOLD.swap(0, Relaxed);
+    tracing::error!(error = %error, untold, "the store failed");
 }
 
 /// Status and problem or receipt of an outcome.

@@ -66,6 +66,14 @@ fn reasons(app: &App) -> Vec<String> {
             "no checkpoint covers what was committed {within:?} ago"
         ));
     }
+    // For as long as that only: whoever is sent nobody commits nothing, and would stay so.
+    if metrics
+        .last_failure()
+        .is_some_and(|at| !older(at, now, within))
+    {
+        let text = "the newest commit failed, as for want of space: the telemetry has the cause";
+        reasons.push(text.to_owned());
+    }
     let patience = app.settings.verify_interval * VERIFIER_INTERVALS;
     if metrics
         .verifier_seen()

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
 
 use indelible_event::ids::Micros;
 use indelible_log::Outcome;
+use indelible_store::Kind;
 
 /// Upper bounds of the latency buckets, seconds.
 const BUCKETS_S: [f64; 11] = [
@@ -37,6 +38,8 @@ pub(crate) struct Metrics {
     connections_refused: AtomicU64,
     connections_gave_way: AtomicU64,
     last_commit: AtomicI64,
+    /// When the store last failed a commit, if none went well since.
+    last_failure: AtomicI64,
     news_since: AtomicI64,
     last_published: AtomicI64,
     publications: AtomicU64,
@@ -58,6 +61,7 @@ impl Default for Metrics {
             connections_refused: AtomicU64::default(),
             connections_gave_way: AtomicU64::default(),
             last_commit: AtomicI64::new(NEVER),
+            last_failure: AtomicI64::new(NEVER),
             news_since: AtomicI64::new(NEVER),
             last_published: AtomicI64::new(NEVER),
             publications: AtomicU64::default(),
@@ -98,6 +102,16 @@ impl Metrics {
         if new + conflict > 0 {
             self.news(now);
         }
+        // A log that is damaged fails by itself, and others go on.
+        let of_store = |outcome: &Outcome| {
+            let kinds = [Kind::NoSpace, Kind::Unavailable, Kind::UnknownOutcome];
+            matches!(outcome, Outcome::Failed(error) if kinds.contains(&error.kind()))
+        };
+        if outcomes.iter().any(of_store) {
+            self.last_failure.store(now.0, Relaxed);
+        } else if new > 0 {
+            self.last_failure.store(NEVER, Relaxed);
+        }
         if counts.iter().take(4).any(|count| *count > 0) {
             self.last_commit.store(now.0, Relaxed);
         }
@@ -131,6 +145,11 @@ impl Metrics {
     pub(crate) fn waiting(&self) -> u64 {
         let settled = self.settled.load(Relaxed);
         self.submitted.load(Relaxed).saturating_sub(settled)
+    }
+
+    /// When the store last failed a commit, if none went well since.
+    pub(crate) fn last_failure(&self) -> Option<Micros> {
+        time(&self.last_failure)
     }
 
     pub(crate) fn last_commit(&self) -> Option<Micros> {
@@ -337,4 +356,39 @@ impl Metrics {
 
 fn head(out: &mut String, name: &str, kind: &str, help: &str) {
     let _ = writeln!(out, "# HELP {name} {help}\n# TYPE {name} {kind}");
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use indelible_event::ids::{AuditId, TenantId};
+    use indelible_merkle::Hash;
+    use indelible_proof::receipt::Receipt;
+    use indelible_store::Error;
+
+    use super::*;
+
+    fn receipt() -> Receipt {
+        Receipt {
+            tenant_id: TenantId::parse("acme").unwrap(),
+            audit_id: AuditId([1; 16]),
+            sequence_number: 1,
+            record_hash: Hash::ZERO,
+            ingested_at: Micros(4),
+        }
+    }
+
+    #[test]
+    fn a_commit_that_the_store_fails_is_noted_until_one_goes_well() {
+        let metrics = Metrics::default();
+        let failed = |kind| [Outcome::Failed(Error::new(kind, "told to fail").into())];
+        metrics.settled(&failed(Kind::Corrupt), Micros(1));
+        assert_eq!(metrics.last_failure(), None, "one log is damaged");
+        metrics.settled(&failed(Kind::NoSpace), Micros(2));
+        assert_eq!(metrics.last_failure(), Some(Micros(2)));
+        metrics.settled(&[Outcome::Refused(Vec::new())], Micros(3));
+        assert_eq!(metrics.last_failure(), Some(Micros(2)), "nothing was tried");
+        metrics.settled(&[Outcome::New(receipt())], Micros(4));
+        assert_eq!(metrics.last_failure(), None);
+    }
 }
