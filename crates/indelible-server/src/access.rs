@@ -271,8 +271,15 @@ fn check(wanted: &CreateKey) -> Result<()> {
         ));
     }
     for tenant in tenants {
-        if let Err(error) = TenantId::parse(tenant) {
-            return invalid(format!("`{tenant}`: {error}"));
+        match TenantId::parse(tenant) {
+            Ok(tenant) if tenant.is_ours() => {
+                return invalid(format!(
+                    "`{tenant}`: the ledger's own logs speak of every tenant, so only keys of all \
+                     tenants read them"
+                ));
+            }
+            Ok(_) => {}
+            Err(error) => return invalid(format!("`{tenant}`: {error}")),
         }
     }
     Ok(())

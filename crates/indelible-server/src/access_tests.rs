@@ -105,7 +105,7 @@ fn a_revoked_key_is_refused_and_the_server_stays_closed() {
 #[test]
 fn bindings_must_be_names_of_tenants() {
     let state = MemoryState::new();
-    for tenants in [&["a b"][..], &[], &[""]] {
+    for tenants in [&["a b"][..], &[], &[""], &["acme", "_system"]] {
         let error = create(&state, &wanted(Role::Reader, Some(tenants)), &env()).unwrap_err();
         assert_eq!(error.kind(), Kind::Invalid, "{tenants:?}");
     }
