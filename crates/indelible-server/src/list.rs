@@ -224,12 +224,19 @@ fn find(app: &App, principal: &Principal, wanted: &Wanted) -> Result<RecordList,
         .map_or_else(|| app.env.clock.now(), |cursor| cursor.now);
     let parsed = parsed(&wanted.q, now)?;
     let (order, direction) = wanted.order.parts();
+    let tenants = tenants(app, principal, wanted.tenant.as_deref(), &parsed)?;
+    // A cursor is of the tenant that was named beside the query, too.
+    let mut bound = parsed.clone();
+    if wanted.tenant.is_some() {
+        let named = parsed.tenants.as_ref();
+        let both = |tenant: &&TenantId| named.is_none_or(|named| named.contains(tenant));
+        bound.tenants = Some(tenants.iter().filter(both).cloned().collect());
+    }
     let asked = Asked {
-        parsed: &parsed,
+        parsed: &bound,
         order,
         direction,
     };
-    let tenants = tenants(app, principal, wanted.tenant.as_deref(), &parsed)?;
     let resolved = resolve(&parsed, &tenants, Some(app.keyring.as_ref()));
     let mut query = resolved.query;
     (query.order, query.direction) = (order, direction);

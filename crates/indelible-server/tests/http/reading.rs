@@ -63,6 +63,15 @@ fn a_forged_or_foreign_cursor_is_refused_clearly() {
     served.get(&path).is_problem(400, "bad-cursor");
     let path = format!("/v1/records?q=ada&limit=2&order=oldest&cursor={cursor}");
     served.get(&path).is_problem(400, "bad-cursor");
+    // The tenant named beside the query is part of it.
+    let path = format!("/v1/records?q=ada&limit=2&tenant=acme&cursor={cursor}");
+    served.get(&path).is_problem(400, "bad-cursor");
+    let named = served.get("/v1/records?q=ada&limit=2&tenant=acme").is(200);
+    let cursor = named["next_cursor"].as_str().unwrap();
+    let path = format!("/v1/records?q=ada&limit=2&cursor={cursor}");
+    served.get(&path).is_problem(400, "bad-cursor");
+    let path = format!("/v1/records?q=ada&limit=2&tenant=acme&cursor={cursor}");
+    served.get(&path).is(200);
     // A million of them cost nothing that is kept.
     for n in 0..200 {
         let path = format!("/v1/records?cursor=AQ{n:04}.AAAA");
