@@ -252,3 +252,28 @@ fn telemetry_that_nobody_reads_holds_up_nothing() {
         drop(errors);
     }
 }
+
+/// What is durable does not wait for the end of an import to be published.
+#[test]
+fn an_import_that_goes_on_publishes_meanwhile() {
+    let place = Place::new();
+    let mut command = place.command(["import", "--format", "ndjson", "--tenant", "acme", "-"]);
+    command.stdin(Stdio::piped()).stdout(Stdio::null());
+    let mut child = command.spawn().unwrap();
+    let mut input = child.stdin.take().unwrap();
+    let lines = support::ndjson((0..20).map(support::event));
+    input.write_all(lines.as_bytes()).unwrap();
+    let until = Instant::now() + Duration::from_secs(30);
+    let is_published = || {
+        let listed = place.run("tenants list --json").json();
+        let mut logs = listed.iter();
+        logs.any(|log| log["tenant_id"] == "acme" && log["published"] == 21)
+    };
+    while !is_published() {
+        assert!(Instant::now() < until, "nothing is published");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    assert!(child.try_wait().unwrap().is_none(), "it goes on");
+    drop(input);
+    assert!(child.wait().unwrap().success());
+}
