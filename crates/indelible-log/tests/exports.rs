@@ -5,15 +5,19 @@ mod support;
 
 use std::ops::ControlFlow;
 
-use indelible_log::Log;
 use indelible_log::export::{Exported, export, published_head};
 use indelible_log::verify::{Anchors, Kept, verify_log};
 use indelible_proof::verify::Anchor;
 use support::{World, event, submission, tenant};
 
-fn submit(log: &Log, name: &str, numbers: std::ops::Range<u64>) {
-    let batch = numbers.map(|n| submission(name, event(n, "x"))).collect();
-    log.submit(batch).wait();
+/// Twenty events of acme behind its first record, published.
+fn published() -> World {
+    let world = World::new(7);
+    let log = world.open();
+    let batch = (0..20).map(|n| submission("acme", event(n, "x")));
+    log.submit(batch.collect()).wait();
+    log.publish().unwrap();
+    world
 }
 
 fn anchors() -> Anchors {
@@ -27,10 +31,7 @@ fn anchors() -> Anchors {
 
 #[test]
 fn an_export_verifies_alone_and_opens_to_what_was_sent() {
-    let world = World::new(7);
-    let log = world.open();
-    submit(&log, "acme", 0..20);
-    log.publish().unwrap();
+    let world = published();
     let mut joined = Vec::new();
     let summary = export(
         &world.stores(),
@@ -70,10 +71,7 @@ fn an_export_verifies_alone_and_opens_to_what_was_sent() {
 
 #[test]
 fn an_export_of_records_that_are_not_those_published_says_so() {
-    let world = World::new(7);
-    let log = world.open();
-    submit(&log, "acme", 0..20);
-    log.publish().unwrap();
+    let world = published();
     for altered in [0, 7, 20] {
         *world.ledger.altered.lock().unwrap() = Some(altered);
         let head = published_head(&world.stores(), &tenant("acme")).unwrap();
