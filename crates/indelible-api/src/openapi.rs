@@ -153,7 +153,7 @@ pub const ROUTES: &[Route] = &[
         query: &[TENANT],
         body: Body::None,
         answers: &[Answer::Json(200, "Record")],
-        problems: &[404],
+        problems: &[404, 409],
     },
     Route {
         method: "get",
@@ -163,7 +163,7 @@ pub const ROUTES: &[Route] = &[
         query: &[TENANT],
         body: Body::None,
         answers: &[Answer::Json(200, "RecordProof")],
-        problems: &[404],
+        problems: &[404, 409],
     },
     Route {
         method: "get",

@@ -201,6 +201,9 @@ kinds! {
     /// The id is taken by other content.
     Conflict = 409 "conflict", "The id is taken by other content",
         "if this is another event, give it an id of its own; do not send it again unchanged";
+    /// Several tenants have a record with the id.
+    Ambiguous = 409 "ambiguous", "Several tenants have this id",
+        "say whose is meant: add ?tenant=NAME";
     /// Body, batch or event is over a limit.
     TooLarge = 413 "too-large", "The request is over a limit",
         "send less at once";

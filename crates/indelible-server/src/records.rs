@@ -28,6 +28,8 @@ use crate::list::parsed;
 use crate::read::blocking;
 use crate::submit::{Target, no_tenant, whose};
 
+/// How many tenants are named where several have the id.
+const NAMED_MAX: usize = 8;
 /// How often and how long a proof waits for the next publication.
 const PROOF_TRIES: u32 = 30;
 const PROOF_PAUSE: Duration = Duration::from_millis(100);
@@ -103,7 +105,8 @@ pub(crate) async fn proof(
     Err(refuse(ProblemKind::Unavailable, text))
 }
 
-/// Where the record with this id is: an audit id, or the id its source gave it.
+/// Where the record with this id is: an audit id, or else the id its source gave it. Ids are of a
+/// tenant, so several may have it: then somebody must say whose is meant.
 fn find(
     app: &App,
     principal: &Principal,
@@ -116,26 +119,68 @@ fn find(
         Some(tenant) => return Err(no_tenant(&tenant).into()),
     };
     let missing = || refuse(ProblemKind::NotFound, "there is no record with this id");
+    let mut found = Vec::new();
     if let Ok(audit_id) = AuditId::parse(id) {
         for tenant in &tenants {
-            let found = app.stores.ledger.find(tenant, &[audit_id])?;
-            if let Some(number) = found.first().copied().flatten() {
-                return Ok((tenant.clone(), number));
+            let numbers = app.stores.ledger.find(tenant, &[audit_id])?;
+            let number = numbers.first().copied().flatten();
+            found.extend(number.map(|number| (tenant.clone(), number)));
+            if found.len() > NAMED_MAX {
+                break;
             }
         }
     }
+    if found.is_empty() {
+        found = of_source(app, tenants, id)?;
+    }
+    match found.as_slice() {
+        [] => Err(refuse(
+            ProblemKind::NotFound,
+            "there is no record with this id",
+        )),
+        [one] => Ok(one.clone()),
+        several => Err(ambiguous(several)),
+    }
+}
+
+/// The newest record with this id of its source, of each tenant that has one.
+fn of_source(
+    app: &App,
+    mut tenants: Vec<TenantId>,
+    id: &str,
+) -> Result<Vec<(TenantId, u64)>, Refusal> {
     let quoted = id.replace('\\', "\\\\").replace('"', "\\\"");
-    let asked = parsed(&format!("id:\"{quoted}\""), app.env.clock.now()).map_err(|_| missing())?;
-    let query = resolve(&asked, &tenants, None).query;
-    let page = page(
-        app.index.as_ref(),
-        app.stores.ledger.as_ref(),
-        &query,
-        None,
-        1,
-    )?;
-    let row = page.rows.into_iter().next().ok_or_else(missing)?;
-    Ok((row.place.tenant, row.place.sequence_number))
+    let mut found = Vec::new();
+    let Ok(asked) = parsed(&format!("id:\"{quoted}\""), app.env.clock.now()) else {
+        return Ok(found);
+    };
+    while found.len() <= NAMED_MAX && !tenants.is_empty() {
+        let query = resolve(&asked, &tenants, None).query;
+        let (index, ledger) = (app.index.as_ref(), app.stores.ledger.as_ref());
+        let page = page(index, ledger, &query, None, 1)?;
+        let Some(row) = page.rows.into_iter().next() else {
+            break;
+        };
+        tenants.retain(|tenant| *tenant != row.place.tenant);
+        found.push((row.place.tenant, row.place.sequence_number));
+    }
+    Ok(found)
+}
+
+fn ambiguous(found: &[(TenantId, u64)]) -> Refusal {
+    let mut names: Vec<_> = found.iter().map(|(tenant, _)| tenant.as_str()).collect();
+    names.sort_unstable();
+    let more = if names.len() > NAMED_MAX {
+        ", and more"
+    } else {
+        ""
+    };
+    names.truncate(NAMED_MAX);
+    let text = format!(
+        "several tenants have a record with this id: {}{more}",
+        names.join(", ")
+    );
+    refuse(ProblemKind::Ambiguous, text)
 }
 
 fn stored(app: &App, tenant: &TenantId, number: u64) -> Result<Record, Refusal> {

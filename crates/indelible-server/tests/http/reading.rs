@@ -1,5 +1,6 @@
 //! Finding: queries, pages, cursors, `after`, NDJSON, personal values.
 
+use indelible_api::Role;
 use serde_json::{Value, json};
 
 use crate::support::{Served, event};
@@ -145,6 +146,41 @@ fn after_a_receipt_its_record_is_found() {
     served
         .get("/v1/records?after=acme")
         .is_problem(400, "bad-request");
+}
+
+#[test]
+fn an_id_that_several_tenants_have_is_of_none_until_one_is_named() {
+    let served = Served::closed(&[
+        (Role::Emitter, Some("acme globex hooli")),
+        (Role::Reader, Some("acme globex")),
+        (Role::Reader, Some("acme")),
+    ]);
+    let mut event = event(1);
+    event["source_event_id"] = json!("ext-1");
+    for tenant in ["globex", "acme", "hooli"] {
+        let path = format!("/v1/events?tenant={tenant}");
+        served.post_as(0, &path, &event).is(201);
+    }
+    for id in [event["audit_id"].as_str().unwrap(), "ext-1"] {
+        for path in [
+            format!("/v1/records/{id}"),
+            format!("/v1/records/{id}/proof"),
+        ] {
+            let problem = served.get_as(1, &path).is_problem(409, "ambiguous");
+            let text = problem.to_string();
+            assert!(text.contains(": acme, globex\""), "{text}");
+            assert!(
+                text.contains("tenant=") && !text.contains("hooli"),
+                "{text}"
+            );
+            for tenant in ["acme", "globex"] {
+                let one = served.get_as(1, &format!("{path}?tenant={tenant}")).is(200);
+                let found = one.get("record").or(one.get("receipt")).unwrap();
+                assert_eq!(found["tenant_id"], tenant);
+            }
+            served.get_as(2, &path).is(200);
+        }
+    }
 }
 
 #[test]
