@@ -90,7 +90,7 @@ pub struct Keys {
 pub struct CreateKey {
     /// What it may do.
     pub role: Role,
-    /// The tenants it is bound to; left out or null: all.
+    /// The tenants it is bound to; left out or null: all. An admin is bound to none.
     #[serde(default)]
     pub tenants: Option<Vec<String>>,
     /// For people.

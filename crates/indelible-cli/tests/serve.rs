@@ -87,6 +87,12 @@ fn keys_are_made_listed_and_revoked_on_the_command_line() {
     let admin = place.ok("keys create --role admin --json").json().remove(0);
     let admin = admin["bearer"].as_str().unwrap().to_owned();
     place.ends(2, "keys create --role king");
+    let bound = place.ends(2, "keys create --role admin --tenant acme");
+    assert!(
+        bound.err.contains("an admin is of all tenants: leave"),
+        "{}",
+        bound.err
+    );
     place.ends(2, "keys create --role reader --tenant /");
     let listed = place.ok("keys list --json").json();
     assert_eq!(listed.len(), 2);

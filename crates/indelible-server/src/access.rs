@@ -205,7 +205,7 @@ impl Access {
 /// Makes a key and keeps its hash.
 ///
 /// # Errors
-/// [`Kind::Invalid`] when a binding is no tenant's name, or there are too many.
+/// [`Kind::Invalid`] when a binding is no tenant's name, there are too many, or an admin is bound.
 ///
 /// # Durability
 /// The key is in force for every later start when it returns.
@@ -263,6 +263,13 @@ fn check(wanted: &CreateKey) -> Result<()> {
         return invalid(format!(
             "a key's name is at most {KEY_NAME_CHARS_MAX} characters, no control characters"
         ));
+    }
+    if wanted.role.may_administer() && wanted.tenants.is_some() {
+        return invalid(
+            "an admin is of all tenants: leave the tenants out, or choose another role; who is to \
+             send and to read in one tenant takes a key of each, emitter and reader"
+                .to_owned(),
+        );
     }
     let tenants = wanted.tenants.as_deref().unwrap_or_default();
     if tenants.len() > KEY_TENANTS_MAX || wanted.tenants.as_ref().is_some_and(Vec::is_empty) {

@@ -124,3 +124,13 @@ fn the_ledgers_own_logs_are_for_auditors_of_all_tenants() {
     let acme: Arc<[TenantId]> = Arc::new([TenantId::parse("acme").unwrap()]);
     assert!(!of(Role::Admin, Some(acme)).may_see(&system));
 }
+
+#[test]
+fn no_admin_is_bound_to_tenants() {
+    let state = MemoryState::new();
+    let error = create(&state, &wanted(Role::Admin, Some(&["acme"])), &env()).unwrap_err();
+    assert_eq!(error.kind(), Kind::Invalid);
+    assert!(error.context().contains("choose another role"), "{error}");
+    assert!(list(&state).unwrap().is_empty());
+    create(&state, &wanted(Role::Admin, None), &env()).unwrap();
+}

@@ -300,7 +300,8 @@ pub struct KeysCreate {
     /// What it may do
     #[arg(long, value_enum)]
     pub role: KeyRole,
-    /// A tenant it is bound to; may be given several times [default: all]
+    /// A tenant it is bound to; may be given several times; an admin is bound to none
+    /// [default: all]
     #[arg(long = "tenant", value_name = "TENANT")]
     pub tenants: Vec<String>,
     /// A name for people

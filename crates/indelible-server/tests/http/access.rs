@@ -220,6 +220,12 @@ fn keys_are_made_shown_once_and_revoked_at_once() {
         &json!({"role": "reader", "tenants": ["a b"]}),
     );
     wrong.is_problem(400, "bad-request");
+    let bound = json!({"role": "admin", "tenants": ["acme"]});
+    let wrong = served
+        .post_as(ADMIN, "/v1/keys", &bound)
+        .is_problem(400, "bad-request");
+    let text = wrong["detail"].as_str().unwrap();
+    assert!(text.contains("an admin is of all tenants"), "{text}");
 }
 
 #[test]
