@@ -106,7 +106,7 @@ const LIST: [Parameter; 6] = [
     Parameter {
         name: "after",
         schema: r#"{"type":"string","maxLength":1024}"#,
-        description: "A receipt, or tenant_id/sequence_number: wait until it is found.",
+        description: "A receipt, the answer it came in, or tenant_id/sequence_number: wait for it.",
     },
 ];
 

@@ -204,6 +204,9 @@ kinds! {
     /// Several tenants have a record with the id.
     Ambiguous = 409 "ambiguous", "Several tenants have this id",
         "say whose is meant: add ?tenant=NAME";
+    /// The receipt is not of this ledger's record.
+    ForeignReceipt = 409 "foreign-receipt", "The receipt is of another record",
+        "check which ledger gave the receipt; if it was this one, see docs/recovery.md";
     /// Body, batch or event is over a limit.
     TooLarge = 413 "too-large", "The request is over a limit",
         "send less at once";

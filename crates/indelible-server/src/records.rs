@@ -7,7 +7,7 @@ use std::time::Duration;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Extension, Path, Query, State};
 use axum::http::StatusCode;
-use indelible_api::{ProblemKind, Record};
+use indelible_api::{ProblemKind, Record, Submitted};
 use indelible_event::ids::{AuditId, TenantId};
 use indelible_event::leaf::LeafView;
 use indelible_log::Keyring;
@@ -215,7 +215,10 @@ impl After {
             refuse(ProblemKind::BadRequest, text)
         };
         if text.trim_start().starts_with('{') {
-            let receipt: Receipt = serde_json::from_str(text).map_err(|_| wrong())?;
+            // The receipt alone, or the whole answer that it came in.
+            let receipt: Receipt = serde_json::from_str(text)
+                .or_else(|_| serde_json::from_str(text).map(|answer: Submitted| answer.receipt))
+                .map_err(|_| wrong())?;
             return Ok(Self {
                 tenant: receipt.tenant_id.clone(),
                 number: receipt.sequence_number,
@@ -233,15 +236,19 @@ impl After {
     /// Whether the record is durable and found here.
     pub(crate) fn is_there(&self, app: &App) -> Result<bool, Refusal> {
         let head = app.stores.ledger.head(&self.tenant)?;
-        if head.is_none_or(|head| head.frontier.size() <= self.number) {
+        let head = head.ok_or_else(|| no_tenant(&self.tenant))?;
+        if head.frontier.size() <= self.number {
             return Ok(false);
         }
         if let Some(known) = &self.receipt {
             let stored = receipt(app.stores.ledger.as_ref(), &self.tenant, self.number)?;
             if stored != *known {
-                let text = "another record stands where the receipt of `after` says: it is not of \
-                            this ledger, or the ledger was rolled back";
-                return Err(refuse(ProblemKind::Conflict, text));
+                let text = format!(
+                    "record {} of {} is not the one that the receipt in `after` is of: the receipt \
+                     is of another ledger, or this one was rolled back",
+                    self.number, self.tenant
+                );
+                return Err(refuse(ProblemKind::ForeignReceipt, text));
             }
         }
         Ok(true)

@@ -1,5 +1,7 @@
 //! Finding: queries, pages, cursors, `after`, NDJSON, personal values.
 
+use std::time::{Duration, Instant};
+
 use indelible_api::Role;
 use serde_json::{Value, json};
 
@@ -136,13 +138,26 @@ fn after_a_receipt_its_record_is_found() {
         numbers(&served.get("/v1/records?q=doc-7&after=acme/2").is(200)),
         [2]
     );
+    let answer = json!({ "receipt": receipt }).to_string();
+    let path = format!("/v1/records?q=doc-7&after={}", encode(&answer));
+    assert_eq!(numbers(&served.get(&path).is(200)), [2], "the whole answer");
     served
         .get("/v1/records?after=acme/9")
         .is_problem(503, "unavailable");
+    let asked = Instant::now();
+    served
+        .get("/v1/records?after=nobody/1")
+        .is_problem(404, "not-found");
+    assert!(
+        asked.elapsed() < Duration::from_secs(1),
+        "nothing to wait for"
+    );
     let mut foreign = receipt;
     foreign["record_hash"] = json!("0".repeat(64));
     let path = format!("/v1/records?after={}", encode(&foreign.to_string()));
-    served.get(&path).is_problem(409, "conflict");
+    let problem = served.get(&path).is_problem(409, "foreign-receipt");
+    let text = problem["detail"].as_str().unwrap();
+    assert!(text.starts_with("record 2 of acme is not"), "{text}");
     served
         .get("/v1/records?after=acme")
         .is_problem(400, "bad-request");
