@@ -51,6 +51,46 @@ fn it_serves_what_the_other_commands_read_and_ends_cleanly() {
 }
 
 #[test]
+fn an_export_says_what_is_committed_and_not_published_yet() {
+    let place = Place::new();
+    let serving = Serving::start(&place, "");
+    let post = |n| {
+        serving
+            .send("POST", "/v1/events?tenant=acme", &[], &event(n))
+            .unwrap()
+    };
+    post(0);
+    let proof = |n| {
+        let id = support::event(n)["audit_id"].clone();
+        serving
+            .get(&format!("/v1/records/{}/proof", id.as_str().unwrap()))
+            .0
+    };
+    assert_eq!(proof(0), 200, "published");
+    // The next publication is a second away, or much less on a busy machine.
+    let found = (1..50).find(|n| {
+        post(*n);
+        let told = place.ok("export --tenant acme --out a.ndjson --force --json");
+        let said = place.ok("export --tenant acme --out a.ndjson --force");
+        let beyond = told.json().remove(0)["unpublished"].as_u64().unwrap();
+        let line = format!(
+            "{} committed beyond that head",
+            if beyond == 1 {
+                "1 record".to_owned()
+            } else {
+                format!("{beyond} records")
+            }
+        );
+        beyond > 0 && said.err.contains(&line)
+    });
+    assert_eq!(proof(found.unwrap()), 200);
+    let all = place.ok("export --tenant acme --out a.ndjson --force --json");
+    assert_eq!(all.json().remove(0)["unpublished"], 0, "{}", all.out);
+    let said = place.ok("export --tenant acme --out a.ndjson --force");
+    assert!(!said.err.contains("committed beyond"), "{}", said.err);
+}
+
+#[test]
 fn a_busy_port_says_what_to_do_and_leaves_no_ledger() {
     let place = Place::new();
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();

@@ -182,7 +182,8 @@ pub struct Verify {
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Writes OUT (each line is a leaf, byte for byte), OUT.disclosures (the sealed values, where the keys
-are at hand) and OUT.checkpoint (the signed head). The export ends at the newest published head.
+are at hand) and OUT.checkpoint (the signed head). The export ends at the newest published head, and
+says how many records are committed beyond it (`unpublished` with --json).
 
 Examples:
   indelible export --tenant acme --out acme.ndjson

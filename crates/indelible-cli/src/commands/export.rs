@@ -81,6 +81,7 @@ fn tell(of: &Of<'_>, out: Option<&Path>, summary: &Summary, output: &mut Output)
             "sealed": summary.closed,
             "size": summary.size,
             "tenant_id": tenant,
+            "unpublished": of.unpublished(),
         });
         match out {
             Some(_) => output.json_line(&line)?,
@@ -94,6 +95,12 @@ fn tell(of: &Of<'_>, out: Option<&Path>, summary: &Summary, output: &mut Output)
             records(summary.records),
             summary.size
         ));
+        if let Some(count) = of.unpublished().filter(|count| *count > 0) {
+            output.note(format_args!(
+                "{} committed beyond that head and not published yet: not in this export",
+                records(count)
+            ));
+        }
     }
     if summary.closed > 0 && !args.without_disclosures {
         let no_file = if out.is_some() && !args.joined && opens_none(summary) {
@@ -161,6 +168,12 @@ impl Of<'_> {
         } else {
             summary.damaged_values
         }
+    }
+
+    /// Records that are committed beyond the published head, as far as both heads are known.
+    fn unpublished(&self) -> Option<u64> {
+        let stored = self.reading.stores.ledger.head(self.tenant).ok()??;
+        Some(stored.frontier.size().saturating_sub(self.head?.size))
     }
 
     fn is_whole(&self, summary: &Summary) -> bool {
