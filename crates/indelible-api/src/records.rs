@@ -23,8 +23,9 @@ pub struct RecordList {
     pub records: Vec<Record>,
     /// Give it as `cursor` for the next page; null when there is none.
     pub next_cursor: Option<String>,
-    /// The mark of the index that all pages of this answer are as of.
-    pub indexed_up_to: u64,
+    /// The mark of the index that all pages of this answer are as of. Null for a key that is bound
+    /// to tenants: it counts the records of all.
+    pub indexed_up_to: Option<u64>,
     /// Records that the answer may lack because they cannot be read.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unreadable: Vec<Unreadable>,

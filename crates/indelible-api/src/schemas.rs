@@ -163,7 +163,7 @@ fn records() -> Value {
         "RecordList": object(3, &[
             ("records", list("Record")),
             ("next_cursor", or_null("string")),
-            ("indexed_up_to", count()),
+            ("indexed_up_to", or_null("integer")),
             ("unreadable", list("Unreadable")),
             ("unsearched", json!({"type": "array", "items": text()})),
         ]),

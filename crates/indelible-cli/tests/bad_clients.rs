@@ -143,7 +143,7 @@ fn twenty_thousand_cursors_cost_nothing() {
         list["next_cursor"].as_str().unwrap().to_owned()
     };
     let (ours, foreign) = (cursor_of(&serving), cursor_of(&foreign));
-    let (text, code) = ours.rsplit_once('.').unwrap();
+    let (text, code) = ours.split_at(ours.len() - 22);
     let (before, _) = serving.memory();
     let others = Others::of(&serving);
     std::thread::scope(|scope| {
@@ -154,8 +154,8 @@ fn twenty_thousand_cursors_cost_nothing() {
                 for n in (0..20_000).filter(|n| n % 4 == part) {
                     let bad = match n % 5 {
                         0 => format!("{n:x}"),
-                        1 => format!("{text}{n:x}.{code}"),
-                        2 => format!("{}.{n:022}", &text[..n % text.len()]),
+                        1 => format!("{text}{n:x}{code}"),
+                        2 => format!("{}{n:022}", &text[..n % text.len()]),
                         3 => format!("{n}{foreign}"),
                         _ => format!("{ours}&q=id:{n}"),
                     };

@@ -1,19 +1,22 @@
 //! `GET /v1/records`: a query, its page, its cursor.
 //!
-//! A cursor of the query crate carries `as_of` and names its query; here it also carries a code of
-//! ours, so that nobody makes one up. It grants nothing: what may be seen is asked on every page.
+//! A cursor of the query crate carries `as_of` and names its query; here it is sealed under a key
+//! of ours (AES-256-SIV, RFC 5297), so that nobody makes one up, and since places in the whole
+//! ledger tell how much everybody writes. It grants nothing: what may be seen is asked on every
+//! page.
 
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use aes_siv::KeyInit;
+use aes_siv::siv::Aes256Siv;
 use axum::body::Body;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Extension, Query, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use hmac::{Hmac, KeyInit, Mac};
 use indelible_api::limits::{
     CURSOR_BYTES_MAX, PAGE_BYTES_MAX, PAGE_RECORDS_DEFAULT, PAGE_RECORDS_MAX, QUERY_BYTES_MAX,
 };
@@ -25,7 +28,6 @@ use indelible_query::{
 };
 use indelible_store::{Change, Direction, Error, Kind, Order, State as StateStore};
 use serde::Deserialize;
-use sha2::Sha256;
 
 use crate::access::Principal;
 use crate::answer::{Answer, Refusal, refuse, typed, written};
@@ -36,8 +38,9 @@ use crate::records::{After, record};
 use crate::submit::{bad_query, no_tenant, tenant_named};
 
 const SPACE: &str = "server";
-const KEY: &[u8] = b"cursor_key";
-const CODE_BYTES: usize = 16;
+const KEY: &[u8] = b"cursor_seal_key";
+/// What is sealed under the key.
+const SEALED: &[u8] = b"indelible/cursor/v1";
 const NEXT_CURSOR: &str = "x-next-cursor";
 /// How often and how long `after` waits for its record.
 const AFTER_TRIES: u32 = 40;
@@ -78,8 +81,8 @@ impl Sort {
     }
 }
 
-/// The key of the codes on cursors; lives in the state store, so that cursors outlive a restart.
-pub(crate) struct CursorKey([u8; 32]);
+/// The key that cursors are sealed under; lives in the state store, so that they outlive a restart.
+pub(crate) struct CursorKey([u8; 64]);
 
 impl fmt::Debug for CursorKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -93,7 +96,7 @@ impl CursorKey {
         if let Some((bytes, _)) = state.get(SPACE, KEY)? {
             return bytes.try_into().map(Self).map_err(|_| corrupt());
         }
-        let key = env.random_bytes::<32>();
+        let key = env.random_bytes::<64>();
         let change = Change {
             space: SPACE,
             key: KEY.to_vec(),
@@ -108,22 +111,10 @@ impl CursorKey {
         }
     }
 
-    fn code(&self, text: &str) -> Hmac<Sha256> {
-        // A key shorter than a block is the block filled up with zeros (RFC 2104).
-        let mut block = [0; 64];
-        for (to, from) in block.iter_mut().zip(self.0) {
-            *to = from;
-        }
-        let mut mac = <Hmac<Sha256> as KeyInit>::new(&block.into());
-        mac.update(text.as_bytes());
-        mac
-    }
-
-    fn seal(&self, cursor: &Cursor) -> String {
-        let text = cursor.encode();
-        let code = self.code(&text).finalize().into_bytes();
-        let code = URL_SAFE_NO_PAD.encode(code.get(..CODE_BYTES).unwrap_or_default());
-        format!("{text}.{code}")
+    fn seal(&self, cursor: &Cursor) -> Result<String, Refusal> {
+        let sealed = Aes256Siv::new(&self.0.into()).encrypt([SEALED], cursor.encode().as_bytes());
+        let failed = |_| refuse(ProblemKind::Internal, "the cursor cannot be written");
+        Ok(URL_SAFE_NO_PAD.encode(sealed.map_err(failed)?))
     }
 
     fn open(&self, sealed: &str) -> Result<Cursor, Refusal> {
@@ -132,15 +123,10 @@ impl CursorKey {
         if sealed.len() > CURSOR_BYTES_MAX {
             return Err(not_ours());
         }
-        let (text, code) = sealed.rsplit_once('.').ok_or_else(not_ours)?;
-        let code = URL_SAFE_NO_PAD.decode(code).map_err(|_| not_ours())?;
-        if code.len() != CODE_BYTES {
-            return Err(not_ours());
-        }
-        self.code(text)
-            .verify_truncated_left(&code)
-            .map_err(|_| not_ours())?;
-        Cursor::decode(text).map_err(|error| wrong(&error.to_string()))
+        let sealed = URL_SAFE_NO_PAD.decode(sealed).map_err(|_| not_ours())?;
+        let text = Aes256Siv::new(&self.0.into()).decrypt([SEALED], &sealed);
+        let text = text.ok().and_then(|text| String::from_utf8(text).ok());
+        Cursor::decode(&text.ok_or_else(not_ours)?).map_err(|error| wrong(&error.to_string()))
     }
 }
 
@@ -266,8 +252,10 @@ fn find(app: &App, principal: &Principal, wanted: &Wanted) -> Result<RecordList,
         .map(|place| Cursor::new(&asked, place, page.as_of, now));
     Ok(RecordList {
         records: records.collect::<Result<_, _>>()?,
-        next_cursor: next.map(|cursor| app.cursor_key.seal(&cursor)),
-        indexed_up_to: page.as_of,
+        next_cursor: next
+            .map(|cursor| app.cursor_key.seal(&cursor))
+            .transpose()?,
+        indexed_up_to: principal.sees_all().then_some(page.as_of),
         unreadable: page.damaged.into_iter().map(unreadable).collect(),
         unsearched: resolved
             .unsearched
@@ -325,5 +313,64 @@ fn unreadable(damage: Damage) -> Unreadable {
         first: range.as_ref().map(|range| range.start),
         last: range.map(|range| range.end.saturating_sub(1)),
         place: damage.place,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use indelible_event::ids::Micros;
+    use indelible_store::Place;
+    use indelible_store::memory::MemoryState;
+
+    use super::*;
+
+    struct Fixed(u8);
+
+    impl indelible_log::Clock for Fixed {
+        fn now(&self) -> Micros {
+            Micros(0)
+        }
+    }
+
+    impl indelible_log::Random for Fixed {
+        fn fill(&self, bytes: &mut [u8]) {
+            bytes.fill(self.0);
+        }
+    }
+
+    fn key(state: &MemoryState, random: u8) -> CursorKey {
+        let (clock, random) = (Arc::new(Fixed(0)), Arc::new(Fixed(random)));
+        CursorKey::load(state, &Env { clock, random }).unwrap()
+    }
+
+    #[test]
+    fn a_cursor_tells_nothing_outlives_a_restart_and_is_of_one_server() {
+        let parsed = parsed("", Micros(0)).unwrap();
+        let asked = Asked {
+            parsed: &parsed,
+            order: Order::Time,
+            direction: Direction::NewestFirst,
+        };
+        let place = Place {
+            occurred_at: Micros(5),
+            tenant: TenantId::parse("acme").unwrap(),
+            sequence_number: 7,
+        };
+        let cursor = Cursor::new(&asked, place, 123_456_789, Micros(9));
+        let state = MemoryState::new();
+        let sealed = key(&state, 1).seal(&cursor).unwrap();
+        let bytes = URL_SAFE_NO_PAD.decode(&sealed).unwrap();
+        let clear = |bytes: &[u8], part: &[u8]| bytes.windows(part.len()).any(|w| w == part);
+        assert!(clear(
+            &URL_SAFE_NO_PAD.decode(cursor.encode()).unwrap(),
+            b"acme"
+        ));
+        assert!(!clear(&bytes, b"acme") && !clear(&bytes, cursor.encode().as_bytes()));
+        assert!(Cursor::decode(&sealed).is_err());
+        assert!(Cursor::decode(&String::from_utf8_lossy(&bytes)).is_err());
+        assert_eq!(key(&state, 2).open(&sealed).unwrap(), cursor, "a restart");
+        let other = key(&MemoryState::new(), 2).open(&sealed).unwrap_err();
+        assert_eq!(other.0.kind(), Some(ProblemKind::BadCursor));
     }
 }

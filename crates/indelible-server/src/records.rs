@@ -134,10 +134,7 @@ fn find(
         found = of_source(app, tenants, id)?;
     }
     match found.as_slice() {
-        [] => Err(refuse(
-            ProblemKind::NotFound,
-            "there is no record with this id",
-        )),
+        [] => Err(missing()),
         [one] => Ok(one.clone()),
         several => Err(ambiguous(several)),
     }

@@ -49,12 +49,12 @@ fn a_forged_or_foreign_cursor_is_refused_clearly() {
     let cursor = first["next_cursor"].as_str().unwrap().to_owned();
     let other = if cursor.starts_with('A') { 'B' } else { 'A' };
     let cut = &cursor[..cursor.len() - 1];
-    let unsigned = cursor.rsplit_once('.').unwrap().0;
+    let half = &cursor[..cursor.len() / 2];
     for forged in [
         format!("{other}{}", &cursor[1..]),
         cut.to_owned(),
-        unsigned.to_owned(),
-        format!("{unsigned}."),
+        half.to_owned(),
+        format!("{half}.{cursor}"),
         "nonsense".to_owned(),
         "%00".to_owned(),
         "x".repeat(5_000),
@@ -77,9 +77,36 @@ fn a_forged_or_foreign_cursor_is_refused_clearly() {
     served.get(&path).is(200);
     // A million of them cost nothing that is kept.
     for n in 0..200 {
-        let path = format!("/v1/records?cursor=AQ{n:04}.AAAA");
+        let path = format!("/v1/records?cursor=AQ{n:04}{half}");
         served.get(&path).is_problem(400, "bad-cursor");
     }
+}
+
+#[test]
+fn how_much_others_write_is_not_told_to_a_key_of_some_tenants() {
+    let served = Served::closed(&[
+        (Role::Emitter, Some("acme globex")),
+        (Role::Reader, Some("acme")),
+        (Role::Reader, None),
+    ]);
+    for n in 0..20 {
+        let tenant = if n % 4 == 0 { "acme" } else { "globex" };
+        let path = format!("/v1/events?tenant={tenant}");
+        served.post_as(0, &path, &event(n)).is(201);
+    }
+    let path = "/v1/records?q=ada&order=seq&limit=2";
+    let bound = served.get_as(1, path).is(200);
+    assert_eq!(
+        (numbers(&bound), &bound["indexed_up_to"]),
+        (vec![1, 2], &json!(null))
+    );
+    let cursor = bound["next_cursor"].as_str().unwrap();
+    let next = served.get_as(1, &format!("{path}&cursor={cursor}")).is(200);
+    assert_eq!(
+        (numbers(&next), &next["indexed_up_to"]),
+        (vec![3, 4], &json!(null))
+    );
+    assert!(served.get_as(2, path).is(200)["indexed_up_to"].as_u64() >= Some(20));
 }
 
 #[test]
