@@ -5,6 +5,7 @@
 //! of it is in the log. A body that is large when decompressed is therefore decompressed twice
 //! rather than kept.
 
+use std::io::BufRead as _;
 use std::sync::Arc;
 
 use axum::extract::rejection::QueryRejection;
@@ -27,6 +28,7 @@ use crate::results::{Results, Room, Told, results};
 use crate::split::{Form, Piece, SplitError, split};
 use crate::submit::{Addressing, Target, whose};
 
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 /// Decompressed bytes that are kept rather than decompressed again.
 const KEPT_BYTES_MAX: usize = 8 << 20;
 /// Events of one submission.
@@ -80,7 +82,7 @@ pub(crate) async fn batch(
 }
 
 fn form(headers: &HeaderMap) -> Result<Form, Refusal> {
-    match content_type(headers).as_str() {
+    match content_type(headers)?.as_str() {
         JSON => Ok(Form::Array),
         NDJSON | "application/ndjson" | "application/jsonl" => Ok(Form::Lines),
         _ => {
@@ -116,10 +118,15 @@ impl Body {
     }
 
     fn pieces(&self, visit: &mut dyn FnMut(Piece<'_>) -> bool) -> Result<(), Refusal> {
-        let reader = decode::reader(&self.bytes, self.encoding).map_err(SplitError::Read);
-        reader
-            .and_then(|mut reader| split(reader.as_mut(), self.form, visit))
-            .map_err(|error| unsplit(&error))
+        let mut split_all = || {
+            let mut reader = decode::reader(&self.bytes, self.encoding)?;
+            // A byte order mark at the beginning may be passed over (RFC 8259 §8.1).
+            if reader.fill_buf()?.starts_with(BYTE_ORDER_MARK) {
+                reader.consume(BYTE_ORDER_MARK.len());
+            }
+            split(reader.as_mut(), self.form, visit)
+        };
+        split_all().map_err(|error| unsplit(&error))
     }
 
     /// How many events there are; refuses what cannot be taken as a whole.

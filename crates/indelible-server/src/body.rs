@@ -146,19 +146,29 @@ fn encoding(headers: &HeaderMap) -> Result<Encoding, Refusal> {
     })
 }
 
-/// The content type without its parameters, in lower case.
-pub(crate) fn content_type(headers: &HeaderMap) -> String {
-    headers
-        .get(header::CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok())
-        .and_then(|text| text.split(';').next())
-        .map(|text| text.trim().to_ascii_lowercase())
-        .unwrap_or_default()
+/// The content type without its parameters, in lower case. JSON is UTF-8 (RFC 8259 §8.1), so
+/// another charset is refused.
+pub(crate) fn content_type(headers: &HeaderMap) -> Result<String, Refusal> {
+    let named = headers.get(header::CONTENT_TYPE);
+    let text = named.and_then(|value| value.to_str().ok());
+    let mut parts = text.unwrap_or_default().split(';');
+    let kind = parts.next().unwrap_or_default().trim();
+    let charset = parts.find_map(|part| {
+        let (name, value) = part.split_once('=')?;
+        let value = value.trim().trim_matches('"');
+        name.trim().eq_ignore_ascii_case("charset").then_some(value)
+    });
+    let utf_8 = |charset: &str| ["utf-8", "utf8", "us-ascii"].contains(&charset);
+    if charset.is_some_and(|charset| !utf_8(&charset.to_ascii_lowercase())) {
+        let text = "the charset of the Content-Type must be UTF-8, as the body must";
+        return Err(refuse(ProblemKind::UnsupportedType, text));
+    }
+    Ok(kind.to_ascii_lowercase())
 }
 
 /// Refuses every other content type than JSON.
 pub(crate) fn must_be_json(headers: &HeaderMap) -> Result<(), Refusal> {
-    if content_type(headers) == JSON {
+    if content_type(headers)? == JSON {
         return Ok(());
     }
     let mut refusal = refuse(

@@ -1,10 +1,11 @@
-//! Around every request: its id, who it is by, the name it was sent to, and one line of telemetry.
+//! Around every request: its id, whether it can be read in one way only, who it is by, the name it
+//! was sent to, and one line of telemetry.
 //!
 //! The line has the route as we write it, never the path or query as sent: those may hold what
 //! somebody searched for.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use axum::body::Body;
 use axum::extract::{MatchedPath, Request, State};
@@ -17,6 +18,7 @@ use indelible_api::{ProblemKind, REQUEST_ID};
 use crate::access::{Principal, hex};
 use crate::answer::{Refusal, Refused, refuse};
 use crate::app::App;
+use crate::clear::must_be_clear;
 
 /// What the pages may do: load and call what is served here, and nothing else.
 const CONTENT_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
@@ -36,7 +38,9 @@ pub(crate) async fn around(
         .extensions()
         .get::<MatchedPath>()
         .map_or_else(|| "none".to_owned(), |path| path.as_str().to_owned());
-    let principal = principal(request.headers(), &app);
+    let clear = must_be_clear(&request);
+    let is_clear = clear.is_ok();
+    let principal = clear.and_then(|()| principal(request.headers(), &app));
     let by = match &principal {
         Ok(Some(principal)) => principal.submitter(),
         _ => None,
@@ -50,6 +54,10 @@ pub(crate) async fn around(
         }
         Err(refusal) => refusal.into_response(),
     };
+    if !is_clear {
+        let close = HeaderValue::from_static("close");
+        response.headers_mut().insert(header::CONNECTION, close);
+    }
     if let Some(Refused(mut problem)) = response.extensions_mut().remove::<Refused>() {
         problem.request_id = Some(id.clone());
         let body = serde_json::to_vec(&problem).unwrap_or_default();
@@ -60,7 +68,7 @@ pub(crate) async fn around(
     let status = response.status().as_u16();
     let took = began.elapsed();
     app.metrics.answered(group(&route), status, took);
-    let ms = took.as_secs_f64() * 1_000.0;
+    let ms = millis(took);
     let by = by.unwrap_or_default();
     if status >= 500 {
         tracing::warn!(request_id = id, %method, route, status, ms, by, "answered");
@@ -70,6 +78,11 @@ pub(crate) async fn around(
         tracing::debug!(request_id = id, %method, route, status, ms, by, "answered");
     }
     response
+}
+
+/// Milliseconds to the microsecond: three digits after the point.
+fn millis(took: Duration) -> f64 {
+    (took.as_secs_f64() * 1e6).round() / 1e3
 }
 
 fn headers(headers: &mut HeaderMap, id: &str) {
@@ -191,6 +204,16 @@ pub(crate) fn allow(principal: Option<&Principal>, needs: Needs) -> Result<&Prin
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_time_has_three_digits_after_the_point_at_most() {
+        for nanos in (0..2_000_000_000).step_by(1_234_567) {
+            let text = millis(Duration::from_nanos(nanos)).to_string();
+            let digits = text.split_once('.').map_or(0, |(_, part)| part.len());
+            assert!(digits <= 3, "{text}");
+        }
+        assert_eq!(millis(Duration::from_nanos(1_234_499)).to_string(), "1.234");
+    }
 
     #[test]
     fn names_of_this_machine_are_told_from_others() {

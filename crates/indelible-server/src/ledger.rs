@@ -23,6 +23,7 @@ use crate::guard::{Needs, allow};
 use crate::list::page_limit;
 use crate::read::blocking;
 use crate::submit::{bad_query, no_tenant, tenant_named};
+use crate::words;
 
 /// Which checkpoints are asked for.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -198,5 +199,5 @@ pub(crate) async fn small<T: serde::de::DeserializeOwned>(
         return Err(refuse(ProblemKind::UnsupportedType, text));
     }
     serde_json::from_slice(&read.bytes)
-        .map_err(|error| refuse(ProblemKind::BadRequest, format!("the body: {error}")))
+        .map_err(|error| refuse(ProblemKind::BadRequest, words::of_json(&error)))
 }

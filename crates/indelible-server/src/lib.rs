@@ -16,6 +16,7 @@ mod app;
 mod batch;
 mod body;
 mod budget;
+mod clear;
 mod decode;
 mod feed;
 mod guard;
@@ -38,6 +39,7 @@ mod stream;
 mod submit;
 mod verifier;
 mod waiting;
+mod words;
 
 pub use app::Parts;
 pub use feed::Feed;

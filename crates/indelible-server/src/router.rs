@@ -4,9 +4,11 @@
 use std::sync::Arc;
 
 use axum::Router;
+use axum::body::Body;
 use axum::extract::DefaultBodyLimit;
-use axum::http::{Method, Uri};
+use axum::http::{HeaderValue, Method, Response, Uri, header};
 use axum::middleware::from_fn_with_state;
+use axum::response::IntoResponse;
 use axum::routing::{delete, get, post};
 use indelible_api::ProblemKind;
 
@@ -42,8 +44,16 @@ pub(crate) fn router(app: &Arc<App>) -> Router {
         .with_state(Arc::clone(app))
 }
 
-async fn missing(_: Uri) -> Refusal {
-    refuse(ProblemKind::NotFound, "there is no such path")
+async fn missing(method: Method, uri: Uri) -> Response<Body> {
+    let text = match method {
+        Method::CONNECT => "this server is no proxy: CONNECT leads nowhere",
+        Method::OPTIONS if uri.path() == "*" => "the server as a whole takes no OPTIONS",
+        _ => return refuse(ProblemKind::NotFound, "there is no such path").into_response(),
+    };
+    let mut response = refuse(ProblemKind::MethodNotAllowed, text).into_response();
+    let allow = HeaderValue::from_static("GET, HEAD, POST, DELETE");
+    response.headers_mut().insert(header::ALLOW, allow);
+    response
 }
 
 async fn wrong_method(method: Method) -> Refusal {

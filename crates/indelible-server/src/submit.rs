@@ -94,10 +94,7 @@ pub(crate) fn whose(
 
 /// What is wrong with a query of the URL.
 pub(crate) fn bad_query(error: &QueryRejection) -> Refusal {
-    refuse(
-        ProblemKind::BadRequest,
-        format!("the URL's query: {}", error.body_text()),
-    )
+    refuse(ProblemKind::BadRequest, crate::words::of_query(error))
 }
 
 /// A tenant's name as it was sent.

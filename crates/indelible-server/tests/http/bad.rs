@@ -256,3 +256,139 @@ fn a_half_closed_connection_gets_its_answer() {
     stream.shutdown(std::net::Shutdown::Write).unwrap();
     answer(&mut stream).unwrap().is(201);
 }
+
+#[test]
+fn what_can_be_read_in_two_ways_is_refused_and_ends_the_connection() {
+    let served = Served::open();
+    let chunks = "2\r\n[]\r\n0\r\n\r\n";
+    let batch = format!(
+        "POST /v1/events:batch HTTP/1.1\r\nHost: {}\r\n",
+        served.address
+    );
+    let batch = format!("{batch}Content-Type: application/json\r\n");
+    let next = format!(
+        "GET /health/live HTTP/1.1\r\nHost: {}\r\n\r\n",
+        served.address
+    );
+    for doubtful in [
+        format!(
+            "GET / HTTP/1.1\r\nHost: {0}\r\nHost: {0}\r\n\r\n",
+            served.address
+        ),
+        format!(
+            "GET / HTTP/1.1\r\nHost: {}\r\nHost: other\r\n\r\n",
+            served.address
+        ),
+        "GET / HTTP/1.1\r\n\r\n".to_owned(),
+        format!("{batch}Transfer-Encoding: gzip, chunked\r\n\r\n{chunks}"),
+        format!("{batch}Transfer-Encoding: identity\r\nTransfer-Encoding: chunked\r\n\r\n{chunks}"),
+    ] {
+        let mut stream = served.connect();
+        stream.write_all(doubtful.as_bytes()).unwrap();
+        stream.write_all(next.as_bytes()).unwrap();
+        let mut said = String::new();
+        let _ = stream.read_to_string(&mut said);
+        assert!(said.starts_with("HTTP/1.1 400"), "{doubtful}\n{said}");
+        assert!(said.contains("problems/bad-request"), "{said}");
+        assert_eq!(said.matches("HTTP/1.1").count(), 1, "{said}");
+    }
+    // Two lengths: the chunks count, and nothing that follows is taken for a request.
+    for lengths in [
+        "Transfer-Encoding: chunked\r\nContent-Length: 4\r\n",
+        "Content-Length: 4\r\nTransfer-Encoding: chunked\r\n",
+    ] {
+        let mut stream = served.connect();
+        let request = format!("{batch}{lengths}\r\n{chunks}{next}");
+        stream.write_all(request.as_bytes()).unwrap();
+        let mut said = String::new();
+        let _ = stream.read_to_string(&mut said);
+        assert!(said.starts_with("HTTP/1.1 200"), "{said}");
+        assert_eq!(said.matches("HTTP/1.1").count(), 1, "{said}");
+    }
+    for refused in [
+        "Transfer-Encoding: gzip",
+        "Content-Length: 2\r\nContent-Length: 3",
+    ] {
+        let mut stream = served.connect();
+        let request = format!("{batch}{refused}\r\n\r\n{chunks}");
+        stream.write_all(request.as_bytes()).unwrap();
+        let mut said = String::new();
+        let _ = stream.read_to_string(&mut said);
+        assert!(said.starts_with("HTTP/1.1 400"), "{said}");
+        assert!(
+            said.to_ascii_lowercase().contains("connection: close"),
+            "{said}"
+        );
+    }
+    served.get("/health/live").is(200);
+}
+
+#[test]
+fn methods_without_a_path_are_told_what_is_wrong() {
+    let served = Served::open();
+    for (method, target) in [("OPTIONS", "*"), ("CONNECT", "127.0.0.1:1")] {
+        let answer = served.send(method, target, &[], b"");
+        let problem = answer.is_problem(405, "method-not-allowed");
+        let detail = problem["detail"].as_str().unwrap();
+        assert!(detail.contains(method), "{detail}");
+        assert_eq!(answer.header("allow"), Some("GET, HEAD, POST, DELETE"));
+    }
+}
+
+#[test]
+fn what_is_not_utf_8_is_told_as_that() {
+    let served = Served::open();
+    for path in [
+        "/v1/records?q=%ff",
+        "/v1/records/%ff",
+        "/v1/tenants?cursor=%c3",
+    ] {
+        let problem = served.get(path).is_problem(400, "bad-request");
+        let detail = problem["detail"].as_str().unwrap();
+        assert!(detail.contains("UTF-8"), "{detail}");
+    }
+    let body = event(1).to_string();
+    for charset in ["latin1", "\"ISO-8859-1\"", "utf-16"] {
+        for kind in ["application/json", "application/x-ndjson"] {
+            let header = format!("Content-Type: {kind}; charset={charset}");
+            let path = "/v1/events:batch?tenant=acme";
+            let answer = served.send("POST", path, &[&header], body.as_bytes());
+            let problem = answer.is_problem(415, "unsupported-type");
+            let detail = problem["detail"].as_str().unwrap();
+            assert!(detail.contains("UTF-8"), "{detail}");
+        }
+    }
+    let header = "Content-Type: application/json; Charset=\"UTF-8\"";
+    served
+        .send("POST", "/v1/events", &[header], body.as_bytes())
+        .is(201);
+}
+
+#[test]
+fn problems_are_told_in_our_words() {
+    let served = Served::open();
+    let json = ["Content-Type: application/json"];
+    for (body, expected) in [
+        ("nonsense", "the body is not JSON: line 1, column 2"),
+        ("{\"role\":\"king\"}", "describes: line 1, column 14"),
+    ] {
+        let answer = served.send("POST", "/v1/keys", &json, body.as_bytes());
+        let problem = answer.is_problem(400, "bad-request");
+        let detail = problem["detail"].as_str().unwrap();
+        assert!(detail.ends_with(expected), "{detail}");
+    }
+    for body in ["nonsense", "{\"a\":", "{\"a\":01}", "[]", "{\"outcome\":5}"] {
+        let text = served
+            .send("POST", "/v1/events", &json, body.as_bytes())
+            .text();
+        assert!(!text.contains("at line 1 column"), "{text}");
+    }
+    let problem = served
+        .get("/v1/records?since=now")
+        .is_problem(400, "bad-request");
+    let detail = problem["detail"].as_str().unwrap();
+    assert!(
+        detail.ends_with("`since` is not one of q, tenant, limit, cursor, order, after"),
+        "{detail}"
+    );
+}

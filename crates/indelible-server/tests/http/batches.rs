@@ -183,3 +183,32 @@ fn a_large_batch_is_decompressed_twice_rather_than_kept() {
     .is(200);
     assert_eq!(answer["accepted"], 1_200);
 }
+
+#[test]
+fn a_byte_order_mark_at_the_beginning_is_passed_over() {
+    let served = Served::open();
+    let (first, second) = (event(1).to_string(), event(2).to_string());
+    for (kind, body) in [
+        (
+            "application/x-ndjson",
+            format!("\u{feff}{first}\n{second}\n"),
+        ),
+        ("application/json", format!("\u{feff}[{first},{second}]")),
+    ] {
+        let header = format!("Content-Type: {kind}");
+        let path = "/v1/events:batch?tenant=acme";
+        let answer = served
+            .send("POST", path, &[&header], body.as_bytes())
+            .is(200);
+        assert_eq!(answer["rejected"], 0, "{answer}");
+    }
+    let inside = format!("{first}\n\u{feff}{second}\n");
+    let header = ["Content-Type: application/x-ndjson"];
+    let answer = served.send(
+        "POST",
+        "/v1/events:batch?tenant=acme",
+        &header,
+        inside.as_bytes(),
+    );
+    assert_eq!(answer.is(200)["rejected"], 1);
+}

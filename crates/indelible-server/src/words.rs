@@ -1,0 +1,100 @@
+//! What is wrong with a body or with the query of a URL, in our words: those of the readers we use
+//! speak to programmers, change with them, and repeat what was sent.
+
+use axum::extract::rejection::QueryRejection;
+use serde_json::error::Category;
+
+/// What is wrong with a JSON body, and where.
+pub(crate) fn of_json(error: &serde_json::Error) -> String {
+    let what = match error.classify() {
+        Category::Data => "the body is JSON and not of the form that /openapi.json describes",
+        Category::Eof => "the body ends before its JSON does",
+        Category::Syntax | Category::Io => "the body is not JSON",
+    };
+    let (line, column) = (error.line(), error.column());
+    format!("{what}: line {line}, column {column}")
+}
+
+/// What is wrong with the query of a URL, by the names of its parameters and never by their values.
+pub(crate) fn of_query(error: &QueryRejection) -> String {
+    told(&error.body_text())
+}
+
+fn told(text: &str) -> String {
+    let mut quoted = text.split('`').skip(1).step_by(2);
+    let parameter = |name: &str| format!("the URL's query: the parameter `{name}`");
+    if text.contains("unknown field") {
+        let unknown = quoted.next().unwrap_or_default();
+        let known: Vec<_> = quoted.collect();
+        return format!("{} is not one of {}", parameter(unknown), known.join(", "));
+    }
+    if text.contains("duplicate field") {
+        let name = quoted.next().unwrap_or_default();
+        return format!("{} stands there twice", parameter(name));
+    }
+    // `…: limit: what is wrong with its value`
+    let name = text.split(": ").nth(1).unwrap_or_default();
+    let choices: Vec<_> = quoted.skip(1).collect();
+    if text.contains("unknown variant") {
+        return format!("{} is none of {}", parameter(name), choices.join(", "));
+    }
+    format!("{} has a value that it does not take", parameter(name))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use axum::extract::Query;
+    use serde::Deserialize;
+
+    use super::*;
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Wanted {
+        #[expect(dead_code, reason = "only read")]
+        limit: Option<usize>,
+        #[expect(dead_code, reason = "only read")]
+        order: Option<Order>,
+    }
+
+    #[derive(Debug, Deserialize)]
+    #[serde(rename_all = "lowercase")]
+    enum Order {
+        Newest,
+        Oldest,
+    }
+
+    #[test]
+    fn a_parameter_is_named_and_its_value_is_not() {
+        for (query, expected) in [
+            ("since=now", "`since` is not one of limit, order"),
+            ("limit=1&limit=2", "`limit` stands there twice"),
+            ("limit=secret", "`limit` has a value that it does not take"),
+            ("order=secret", "`order` is none of newest, oldest"),
+        ] {
+            let uri = format!("/x?{query}").parse().unwrap();
+            let error = Query::<Wanted>::try_from_uri(&uri).unwrap_err();
+            let told = of_query(&error);
+            assert_eq!(told, format!("the URL's query: the parameter {expected}"));
+        }
+    }
+
+    #[test]
+    fn a_body_that_cannot_be_read_is_told_by_its_place() {
+        for (body, expected) in [
+            ("{\"limit\": x}", "the body is not JSON: line 1, column 11"),
+            (
+                "{\"limit\":\n1",
+                "the body ends before its JSON does: line 2, column 1",
+            ),
+            (
+                "{\"limit\":\"secret\"}",
+                "the body is JSON and not of the form that /openapi.json describes: line 1, column 17",
+            ),
+        ] {
+            let error = serde_json::from_str::<Wanted>(body).unwrap_err();
+            assert_eq!(of_json(&error), expected);
+        }
+    }
+}
