@@ -119,6 +119,33 @@ test('the keyboard alone reaches everything', async () => {
   });
 });
 
+test('only the page has a scroll bar, and the verdicts scroll without one', async () => {
+  const withBars = await browser({ bars: true });
+  try {
+    await visit(withBars, place, { width: 1400, height: 1000 }, async (page) => {
+      await rowsAre(page, (rows) => rows.length >= 50);
+      await until(async () => await page.locator('.tenants li').count() > 10, 'the verdicts');
+      const measured = () => page.evaluate(() => {
+        const aside = document.querySelector('aside');
+        return {
+          page: window.innerWidth - document.documentElement.clientWidth,
+          aside: aside.offsetWidth - aside.clientWidth,
+          hidden: aside.scrollHeight - aside.clientHeight,
+          at: aside.scrollTop,
+        };
+      });
+      const { page: bar, aside, hidden } = await measured();
+      assert.ok(bar > 0 && hidden > 0, JSON.stringify(await measured()));
+      assert.equal(aside, 0);
+      await page.locator('#tenants').hover();
+      await page.mouse.wheel(0, 300);
+      await until(async () => (await measured()).at > 0, 'the verdicts to scroll');
+    });
+  } finally {
+    await withBars.close();
+  }
+});
+
 for (const width of [1440, 1200, 800, 390]) {
   test(`nothing is cut off at ${width} pixels`, async () => {
     await visit(chrome, place, { width }, async (page) => {

@@ -76,9 +76,10 @@ export class Place {
   }
 }
 
-/** Starts the browser. */
-export function browser() {
-  return chromium.launch({ executablePath: CHROMIUM, args: FLAGS });
+/** Starts the browser; with scroll bars, as people see it, when that is said. */
+export function browser({ bars = false } = {}) {
+  const ignoreDefaultArgs = bars ? ['--hide-scrollbars'] : [];
+  return chromium.launch({ executablePath: CHROMIUM, args: FLAGS, ignoreDefaultArgs });
 }
 
 /**
