@@ -158,3 +158,70 @@ pub(crate) fn of_outcome(outcome: Outcome) -> (u16, indelible_api::ItemResult) {
         Outcome::Failed(error) => refused(of_store(&error)),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use std::io::Write;
+    use std::sync::{Mutex, PoisonError};
+    use std::time::{Duration, Instant};
+
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Kept(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Kept {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            kept.write(bytes)
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn failures_of_the_store_are_told_once_a_second_with_how_many_were_not() {
+        let kept = Kept::default();
+        let lines = kept.clone();
+        let subscriber = tracing_subscriber::fmt()
+            .json()
+            .flatten_event(true)
+            .with_writer(move || lines.clone())
+            .finish();
+        let began = Instant::now();
+        let mut failures = 0_u64;
+        tracing::subscriber::with_default(subscriber, || {
+            while began.elapsed() < Duration::from_millis(1_100) {
+                of_store(&Error::new(Kind::NoSpace, "told to fail"));
+                of_store(&Error::new(Kind::NotFound, "no failure"));
+                failures += 1;
+                std::thread::sleep(Duration::from_millis(1));
+            }
+        });
+        let kept = kept.0.lock().unwrap();
+        let lines: Vec<serde_json::Value> = std::str::from_utf8(&kept)
+            .unwrap()
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect();
+        // The clock's seconds begin somewhere in between.
+        let seconds = usize::try_from(began.elapsed().as_secs()).unwrap() + 1;
+        assert!((2..=seconds + 1).contains(&lines.len()), "{lines:?}");
+        assert!(failures > 100, "{failures}");
+        let told: u64 = lines
+            .iter()
+            .map(|line| line["untold"].as_u64().unwrap() + 1)
+            .sum();
+        assert!(told > 1 && told <= failures, "{told} of {failures}");
+        for line in &lines {
+            assert_eq!(line["message"], "the store failed");
+            assert!(
+                line["error"].as_str().unwrap().contains("told to fail"),
+                "{line}"
+            );
+        }
+    }
+}
