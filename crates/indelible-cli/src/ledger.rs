@@ -14,7 +14,7 @@ use indelible_log::policy::SealingPolicy;
 use indelible_log::registry::{identity, published_heads};
 use indelible_log::verify::{Kept, verify_heads, verify_kept};
 use indelible_proof::finding::{Finding, FindingKind};
-use indelible_store::Kind;
+use indelible_store::{Error, Kind};
 
 use crate::args::Switch;
 use crate::cancel;
@@ -259,7 +259,7 @@ pub fn try_write(config: &Config, output: &Output) -> Result<Opening> {
         show(&progress, &done);
     });
     progress.clear();
-    let access = access.or_could(opening(config))?;
+    let access = access.map_err(|error| not_writable(&error, config))?;
     match access.log(origin) {
         Ok(log) => Ok(Opening::Opened(Box::new(Writing { log, access }))),
         Err(OpenError::NotExtending(findings)) => {
@@ -269,8 +269,22 @@ pub fn try_write(config: &Config, output: &Output) -> Result<Opening> {
             "the signing key is not in {}; see --keys",
             path.shown()
         ))),
-        Err(OpenError::Store(error)) => Err(error).or_could(opening(config)),
+        Err(OpenError::Store(error)) => Err(not_writable(&error, config)),
     }
+}
+
+/// Why it is not opened for writing. A full disk keeps nobody from reading.
+fn not_writable(error: &Error, config: &Config) -> Failure {
+    let opening = opening(config);
+    Failure::Could(if error.kind() == Kind::NoSpace {
+        let data = config.data.shown();
+        format!(
+            "cannot {opening} for writing, the disk is full: {error}; query, verify and export \
+             still read it, with --data {data}"
+        )
+    } else {
+        format!("cannot {opening}: {error}")
+    })
 }
 
 /// Every finding in the files of the data directory and of its keys; and the ledger's incarnation,
