@@ -249,21 +249,34 @@ fn keys() -> Value {
         "maxLength": KEY_NAME_CHARS_MAX,
         "pattern": r"^[^\x00-\x1f\x7f-\x9f]*$",
     });
+    let mut create = closed(object(
+        1,
+        &[
+            ("role", role.clone()),
+            ("tenants", bound_to),
+            ("name", name),
+        ],
+    ));
+    // An admin is bound to no tenants.
+    let bindable = crate::Role::ALL
+        .into_iter()
+        .filter(|role| !role.may_administer());
+    let bindable: Vec<_> = bindable.map(crate::Role::word).collect();
+    create["anyOf"] = json!([
+        {"properties": {"role": {"enum": bindable}}},
+        {"properties": {"tenants": {"type": "null"}}},
+    ]);
     json!({
         "Key": object(6, &[
             ("id", text()),
-            ("role", role.clone()),
+            ("role", role),
             ("tenants", tenants.clone()),
             ("name", or_null("string")),
             ("created_at", time()),
             ("revoked_at", or_null("string")),
         ]),
         "Keys": object(1, &[("keys", list("Key"))]),
-        "CreateKey": closed(object(1, &[
-            ("role", role),
-            ("tenants", bound_to),
-            ("name", name),
-        ])),
+        "CreateKey": create,
         "CreatedKey": object(2, &[("key", reference("Key")), ("bearer", text())]),
     })
 }
@@ -287,7 +300,10 @@ mod tests {
                 _ => example(&all[name], all),
             };
         }
-        if let Some(first) = schema["anyOf"].get(0) {
+        // Beside a type it only narrows what the type says.
+        if schema["type"].is_null()
+            && let Some(first) = schema["anyOf"].get(0)
+        {
             return example(first, all);
         }
         if let Some(first) = schema["enum"].get(0) {
