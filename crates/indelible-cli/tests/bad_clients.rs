@@ -26,20 +26,6 @@ const JSON: &str = "Content-Type: application/json";
 const PATIENCE: Duration = Duration::from_mins(1);
 
 #[track_caller]
-fn is_problem((status, body): (u16, Vec<u8>), expected: u16, kind: &str) {
-    let text = String::from_utf8_lossy(&body);
-    assert_eq!(status, expected, "{text}");
-    let problem: Value = serde_json::from_slice(&body).unwrap();
-    let said = problem["type"].as_str().unwrap();
-    assert_eq!(
-        said,
-        format!("https://indelible.dev/problems/{kind}"),
-        "{text}"
-    );
-    assert!(!problem["next"].as_str().unwrap().is_empty(), "{text}");
-}
-
-#[track_caller]
 fn until(what: &str, mut holds: impl FnMut() -> bool) {
     let end = Instant::now() + PATIENCE;
     while !holds() {
@@ -59,8 +45,7 @@ fn took_at_most(serving: &Serving, before: usize, most: usize) {
 fn accepted(serving: &Serving, events: impl IntoIterator<Item = Value>) -> u64 {
     let body = ndjson(events);
     let answer = client(serving).ask("POST", BATCH, &[LINES], body.as_bytes());
-    let answer: Value = serde_json::from_slice(&answer.unwrap().1).unwrap();
-    answer["accepted"].as_u64().unwrap()
+    answer.unwrap().json()["accepted"].as_u64().unwrap()
 }
 
 fn client(serving: &Serving) -> Client {
@@ -114,11 +99,11 @@ fn bombs_in_a_batch_take_nothing_and_little_memory() {
                 let encoding = format!("Content-Encoding: {encoding}");
                 let headers = [*kind, encoding.as_str()];
                 let answer = client.ask("POST", BATCH, &headers, bomb).unwrap();
-                is_problem(answer, 413, "too-large");
+                answer.is_problem(413, "too-large");
                 if bomb.len() < 200_000 {
                     let (path, headers) = ("/v1/events?tenant=acme", [JSON, encoding.as_str()]);
                     let answer = client.ask("POST", path, &headers, bomb).unwrap();
-                    is_problem(answer, 413, "too-large");
+                    answer.is_problem(413, "too-large");
                 }
             });
         }
@@ -161,14 +146,13 @@ fn twenty_thousand_cursors_cost_nothing() {
                     };
                     let path = format!("/v1/records?limit=1&cursor={bad}");
                     let answer = client.ask("GET", &path, &[], b"").unwrap();
-                    is_problem(answer, 400, "bad-cursor");
+                    answer.is_problem(400, "bad-cursor");
                 }
                 let path = format!("/v1/records?cursor={foreign}");
-                is_problem(
-                    client.ask("GET", &path, &[], b"").unwrap(),
-                    400,
-                    "bad-cursor",
-                );
+                client
+                    .ask("GET", &path, &[], b"")
+                    .unwrap()
+                    .is_problem(400, "bad-cursor");
             });
         }
     });
@@ -234,12 +218,14 @@ fn who_does_not_read_what_became_of_a_batch_is_cut_off() {
     let (before, _) = serving.memory();
     let bad = "{}\n".repeat(100_000);
     let mut reads = client(&serving);
-    let (status, answer) = reads.ask("POST", BATCH, &[LINES], bad.as_bytes()).unwrap();
-    let answer: Value = serde_json::from_slice(&answer).unwrap();
+    let answer = reads
+        .ask("POST", BATCH, &[LINES], bad.as_bytes())
+        .unwrap()
+        .is(200);
     let results = answer["results"].as_array().unwrap();
     assert_eq!(
-        (status, results.len(), &answer["rejected"]),
-        (200, 100_000, &json!(100_000))
+        (results.len(), &answer["rejected"]),
+        (100_000, &json!(100_000))
     );
     for result in [&results[0], &results[99_999]] {
         let problem = &result["problem"];
@@ -275,17 +261,17 @@ fn problems_are_no_larger_than_what_caused_them_allows() {
     // Sixty places with the same long way to them.
     let twice = "\"a\":1,".repeat(60);
     let long = format!("{{\"{}\":{{{}\"b\":1}}}}\n", "k".repeat(200_000), twice);
-    let (status, answer) = client(&serving)
+    let answer = client(&serving)
         .ask("POST", BATCH, &[LINES], long.repeat(200).as_bytes())
         .unwrap();
-    assert_eq!(status, 200);
-    assert!(answer.len() < MIB, "{}", answer.len());
+    assert_eq!(answer.status, 200);
+    assert!(answer.body.len() < MIB, "{}", answer.body.len());
     let short = format!("{{\"{}\":{{{}\"b\":1}}}}\n", "k".repeat(200), twice);
-    let (status, answer) = client(&serving)
+    let answer = client(&serving)
         .ask("POST", BATCH, &[LINES], short.repeat(50_000).as_bytes())
         .unwrap();
-    assert_eq!(status, 200);
-    assert!(answer.len() < (16 + 24) * MIB, "{}", answer.len());
+    assert_eq!(answer.status, 200);
+    assert!(answer.body.len() < (16 + 24) * MIB, "{}", answer.body.len());
     others.were_served();
     took_at_most(&serving, before, IN_FLIGHT_BYTES + BESIDE_BYTES);
 }
@@ -316,10 +302,10 @@ fn the_slow_are_cut_off() {
         std::thread::sleep(Duration::from_millis(100));
     }
     for half in &mut halves {
-        is_problem(half.answer().unwrap(), 400, "bad-request");
+        half.answer().unwrap().is_problem(400, "bad-request");
     }
     for body in &mut bodies {
-        is_problem(body.answer().unwrap(), 408, "timeout");
+        body.answer().unwrap().is_problem(408, "timeout");
     }
     for client in bodies.iter_mut().chain(&mut heads).chain(&mut halves) {
         assert!(client.is_cut_off());
@@ -356,7 +342,11 @@ fn more_connections_than_there_may_be_lock_nobody_out() {
     assert!(serving.figure("indelible_connections_gave_way_total") >= 40);
     assert_eq!(serving.figure("indelible_connections_refused_total"), 0);
     asks.say(&body.as_bytes()[9..]).unwrap();
-    assert_eq!(asks.answer().unwrap().0, 200, "it has asked, and stays");
+    assert_eq!(
+        asks.answer().unwrap().status,
+        200,
+        "it has asked, and stays"
+    );
 }
 
 #[test]
@@ -366,8 +356,8 @@ fn a_body_that_pauses_gives_way_when_memory_is_short() {
     let mut holds = client(&serving);
     let request = holds.head("POST", BATCH, &[LINES], 16 * MIB);
     holds.say(request.as_bytes()).unwrap();
-    holds.say(&vec![b'\n'; 8 * MIB - 4_096]).unwrap();
-    is_problem(holds.answer().unwrap(), 408, "timeout");
+    holds.say(vec![b'\n'; 8 * MIB - 4_096]).unwrap();
+    holds.answer().unwrap().is_problem(408, "timeout");
     assert_eq!(accepted(&serving, [event(1)]), 1);
 }
 
@@ -418,24 +408,21 @@ fn nonsense_is_told_what_it_is() {
     ];
     for (status, kind, path, headers, body) in cases {
         let answer = client(&serving).ask("POST", path, headers, body).unwrap();
-        is_problem(answer, status, kind);
+        answer.is_problem(status, kind);
     }
-    is_problem(
-        client(&serving).ask("GET", &long, &[], b"").unwrap(),
-        400,
-        "bad-query",
-    );
+    client(&serving)
+        .ask("GET", &long, &[], b"")
+        .unwrap()
+        .is_problem(400, "bad-query");
     // Broken lines in the middle are problems of their own.
     let lines = format!("{}\n{{\"a\n{deep}\n\u{0}\n{}\n", event(1), event(2));
-    let (status, answer) = client(&serving)
-        .ask("POST", BATCH, &[LINES], lines.as_bytes())
-        .unwrap();
-    let answer: Value = serde_json::from_slice(&answer).unwrap();
+    let answer = client(&serving).ask("POST", BATCH, &[LINES], lines.as_bytes());
+    let answer = answer.unwrap().is(200);
     let results = answer["results"].as_array().unwrap().iter();
     let statuses: Vec<_> = results
         .map(|result| result["status"].as_u64().unwrap())
         .collect();
-    assert_eq!((status, statuses), (200, vec![201, 422, 422, 422, 201]));
+    assert_eq!(statuses, [201, 422, 422, 422, 201]);
     others.were_served();
 }
 
@@ -448,10 +435,8 @@ fn what_is_no_request_gets_a_status_at_most() {
     let many: Vec<_> = (0..100).map(|n| format!("X-{n}: 1")).collect();
     let many: Vec<_> = many.iter().map(String::as_str).collect();
     for headers in [&[huge.as_str()][..], &many] {
-        let (status, _) = client(&serving)
-            .ask("GET", "/v1/records", headers, b"")
-            .unwrap();
-        assert_eq!(status, 431);
+        let answer = client(&serving).ask("GET", "/v1/records", headers, b"");
+        assert_eq!(answer.unwrap().status, 431);
     }
     for nonsense in [&b"\x16\x03\x01\x02\x00\x01"[..], b"\r\n\r\nhello\r\n\r\n"] {
         let mut client = client(&serving);

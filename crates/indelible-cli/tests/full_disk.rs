@@ -1,4 +1,5 @@
-//! A disk that is full when a server starts after a crash: it says what is wrong, and reading goes on.
+//! A disk that is full when a server starts after a crash: it says what is wrong, and reading goes
+//! on.
 //!
 //! The disk is a small one in memory, mounted where only this test sees it; where the system does
 //! not allow that, the test is skipped by name.

@@ -1,11 +1,11 @@
-//! Requests that everybody reads alike: one name of the server, one way to tell where the body ends,
-//! and a URL that is text. Others are refused, and their connection is closed.
+//! Requests that everybody reads alike: one name of the server, one way to tell where the body
+//! ends, and a URL that is text. Others are refused, and their connection is closed.
 //!
 //! Whoever stands between a client and us may read a doubtful request in the other way, and take
 //! the rest of it for another request (RFC 9112 §3.2, §6.1, §11.2). What is no HTTP at all never
 //! comes here: hyper refuses it. A `Content-Length` beside `Transfer-Encoding: chunked` does not
 //! come here either: hyper takes it away, reads the chunks alone and closes the connection after
-//! the answer, which is the other of the two ways that RFC 9112 §6.3 allows.
+//! the answer, which is the other of the two ways that RFC 9112 §6.1 allows.
 
 use axum::extract::Request;
 use axum::http::{HeaderMap, Uri, Version, header};

@@ -90,7 +90,8 @@ mod tests {
             ),
             (
                 "{\"limit\":\"secret\"}",
-                "the body is JSON and not of the form that /openapi.json describes: line 1, column 17",
+                "the body is JSON and not of the form that /openapi.json describes: \
+                 line 1, column 17",
             ),
         ] {
             let error = serde_json::from_str::<Wanted>(body).unwrap_err();

@@ -1,12 +1,14 @@
 //! What tests may ask of their surroundings: where the real data lies, how many rounds to run, from
-//! which seed, and how to say that they were skipped. A dev-dependency only; the layer test refuses
-//! anything else.
+//! which seed, how to say that they were skipped, and a client of a server. A dev-dependency only;
+//! the layer test refuses anything else.
 //!
 //! What it is not: fixtures, generators or assertions, which live beside what they test.
 //!
 //! Invariant: a test that returns early says so, on standard error and in the file named by
 //! `INDELIBLE_SKIPPED_TESTS`, so that `cargo xtask test` can list it by name and
 //! `cargo xtask test --require-all` can refuse it.
+
+pub mod http;
 
 use std::{
     fs::OpenOptions,

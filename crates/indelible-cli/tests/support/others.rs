@@ -47,14 +47,13 @@ fn round(client: &mut Client) {
     let event = event(NEXT.fetch_add(1, Relaxed));
     let body = event.to_string();
     let path = "/v1/events?tenant=others";
-    let (status, answer) = client.ask("POST", path, &[JSON], body.as_bytes()).unwrap();
-    assert_eq!(status, 201, "{}", String::from_utf8_lossy(&answer));
+    let answer = client.ask("POST", path, &[JSON], body.as_bytes()).unwrap();
+    answer.is(201);
     let path = format!(
         "/v1/records/{}?tenant=others",
         event["audit_id"].as_str().unwrap()
     );
-    let (status, answer) = client.ask("GET", &path, &[], b"").unwrap();
-    assert_eq!(status, 200, "{}", String::from_utf8_lossy(&answer));
+    client.ask("GET", &path, &[], b"").unwrap().is(200);
 }
 
 /// The time of an event's receipt that 99 of a hundred keep, of `count` of them.
@@ -64,8 +63,8 @@ pub fn p99(client: &mut Client, count: usize) -> Duration {
             let body = event(NEXT.fetch_add(1, Relaxed)).to_string();
             let began = Instant::now();
             let path = "/v1/events?tenant=others";
-            let (status, _) = client.ask("POST", path, &[JSON], body.as_bytes()).unwrap();
-            assert_eq!(status, 201);
+            let answer = client.ask("POST", path, &[JSON], body.as_bytes()).unwrap();
+            assert_eq!(answer.status, 201);
             began.elapsed()
         })
         .collect();

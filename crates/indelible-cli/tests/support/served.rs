@@ -1,16 +1,12 @@
-//! The served process, and a client of it that speaks HTTP by hand.
+//! The served process: started, asked, measured and ended; the client is of `indelible_testing`.
 
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{Shutdown, TcpStream};
+use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, ChildStderr, Command, Stdio};
-use std::time::Duration;
 
+pub use indelible_testing::http::Client;
 use serde_json::Value;
 
 use super::Place;
-
-/// How long an answer is waited for.
-const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A running `indelible serve`; killed when dropped.
 pub struct Serving {
@@ -119,9 +115,9 @@ impl Serving {
     /// A figure of `/metrics`.
     pub fn figure(&self, name: &str) -> usize {
         let mut client = Client::connect(&self.address).unwrap();
-        let (status, body) = client.ask("GET", "/metrics", &[], b"").unwrap();
-        assert_eq!(status, 200);
-        let text = String::from_utf8(body).unwrap();
+        let answer = client.ask("GET", "/metrics", &[], b"").unwrap();
+        assert_eq!(answer.status, 200);
+        let text = answer.text();
         let line = text
             .lines()
             .find(|line| line.starts_with(&format!("{name} ")));
@@ -150,90 +146,6 @@ impl Drop for Serving {
     }
 }
 
-/// A connection that is kept.
-pub struct Client {
-    stream: BufReader<TcpStream>,
-    address: String,
-}
-
-impl Client {
-    pub fn connect(address: &str) -> std::io::Result<Self> {
-        let stream = TcpStream::connect(address)?;
-        stream.set_read_timeout(Some(PATIENCE))?;
-        stream.set_nodelay(true)?;
-        Ok(Self {
-            stream: BufReader::new(stream),
-            address: address.to_owned(),
-        })
-    }
-
-    /// The bytes as they are, with no answer waited for.
-    pub fn say(&mut self, bytes: &[u8]) -> std::io::Result<()> {
-        self.stream.get_mut().write_all(bytes)
-    }
-
-    /// A request without its body, which has so many bytes.
-    pub fn head(&self, method: &str, path: &str, headers: &[&str], bytes: usize) -> String {
-        let headers: String = headers.iter().flat_map(|header| [header, "\r\n"]).collect();
-        let address = &self.address;
-        format!(
-            "{method} {path} HTTP/1.1\r\nHost: {address}\r\n{headers}\
-             Content-Length: {bytes}\r\n\r\n"
-        )
-    }
-
-    /// Asks and reads the answer.
-    pub fn ask(
-        &mut self,
-        method: &str,
-        path: &str,
-        headers: &[&str],
-        body: &[u8],
-    ) -> std::io::Result<(u16, Vec<u8>)> {
-        let head = self.head(method, path, headers, body.len());
-        self.say(head.as_bytes())?;
-        // The answer may come before the whole body is taken.
-        let _ = self.say(body);
-        self.answer()
-    }
-
-    /// Reads the next answer.
-    pub fn answer(&mut self) -> std::io::Result<(u16, Vec<u8>)> {
-        let cut = || std::io::Error::from(std::io::ErrorKind::UnexpectedEof);
-        let (mut status, mut length) = (None, 0);
-        loop {
-            let mut line = String::new();
-            if self.stream.read_line(&mut line)? == 0 {
-                return Err(cut());
-            }
-            let line = line.trim_end().to_ascii_lowercase();
-            if status.is_none() {
-                status = line.split(' ').nth(1).and_then(|s| s.parse().ok());
-            } else if let Some(value) = line.strip_prefix("content-length: ") {
-                length = value.parse().map_err(|_| cut())?;
-            } else if line.is_empty() {
-                break;
-            }
-        }
-        let mut body = vec![0; length];
-        self.stream.read_exact(&mut body)?;
-        Ok((status.ok_or_else(cut)?, body))
-    }
-
-    /// Closes its half.
-    pub fn ends(&self) {
-        let _ = self.stream.get_ref().shutdown(Shutdown::Write);
-    }
-
-    /// Whether the server closes the connection; what is still said is passed over.
-    pub fn is_cut_off(&mut self) -> bool {
-        match std::io::copy(&mut self.stream, &mut std::io::sink()) {
-            Ok(_) => true,
-            Err(error) => error.kind() == std::io::ErrorKind::ConnectionReset,
-        }
-    }
-}
-
 /// One request on a connection of its own.
 pub fn send(
     address: &str,
@@ -242,24 +154,9 @@ pub fn send(
     headers: &[&str],
     body: &str,
 ) -> std::io::Result<(u16, Value)> {
-    let mut stream = TcpStream::connect(address)?;
-    stream.set_read_timeout(Some(PATIENCE))?;
-    let headers: String = headers.iter().flat_map(|header| [header, "\r\n"]).collect();
-    let head = format!(
-        "{method} {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\
-         Content-Type: application/json\r\n{headers}Content-Length: {}\r\n\r\n{body}",
-        body.len()
-    );
-    stream.write_all(head.as_bytes())?;
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer)?;
-    let cut = || std::io::Error::from(std::io::ErrorKind::UnexpectedEof);
-    let (head, body) = answer.split_once("\r\n\r\n").ok_or_else(cut)?;
-    let status = head
-        .split(' ')
-        .nth(1)
-        .and_then(|s| s.parse().ok())
-        .ok_or_else(cut)?;
+    let headers = [&["Content-Type: application/json"], headers].concat();
+    let answer = Client::connect(address)?.ask(method, path, &headers, body.as_bytes())?;
     // A body that was cut off is no answer.
-    Ok((status, serde_json::from_str(body).map_err(|_| cut())?))
+    let body = serde_json::from_slice(&answer.body).map_err(std::io::Error::other)?;
+    Ok((answer.status, body))
 }

@@ -242,8 +242,7 @@ fn an_open_server_answers_only_to_names_of_its_own_machine() {
     for host in ["evil.example", "evil.example:80", "10.0.0.7"] {
         let mut stream = served.connect();
         let request = format!("GET /v1/records HTTP/1.1\r\nHost: {host}\r\n\r\n");
-        std::io::Write::write_all(&mut stream, request.as_bytes()).unwrap();
-        let answer = crate::support::answer(&mut stream).unwrap();
-        answer.is_problem(421, "misdirected");
+        stream.say(request).unwrap();
+        stream.answer().unwrap().is_problem(421, "misdirected");
     }
 }

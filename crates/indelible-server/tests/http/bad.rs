@@ -1,21 +1,11 @@
 //! Bad clients: each is told or cut off, and others do not notice.
 
 use std::io::{Read, Write};
-use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 use indelible_api::limits::BODY_BYTES_MAX;
 
-use crate::support::{Served, answer, event};
-
-fn is_cut_off(stream: &mut TcpStream) -> bool {
-    let mut rest = Vec::new();
-    // Reset or closed, either way there is nothing more to wait for.
-    match stream.read_to_end(&mut rest) {
-        Ok(_) => true,
-        Err(error) => error.kind() == std::io::ErrorKind::ConnectionReset,
-    }
-}
+use crate::support::{Client, Served, event};
 
 #[test]
 fn a_body_that_pauses_is_cut_off() {
@@ -30,20 +20,20 @@ fn a_body_that_pauses_is_cut_off() {
         served.address
     );
     let mut paused = served.connect();
-    paused.write_all(head.as_bytes()).unwrap();
-    answer(&mut paused).unwrap().is_problem(408, "timeout");
+    paused.say(&head).unwrap();
+    paused.answer().unwrap().is_problem(408, "timeout");
     assert!(began.elapsed() < Duration::from_secs(5));
     // A byte now and then, each in time, and too long as a whole.
     let mut slow = served.connect();
-    slow.write_all(head.as_bytes()).unwrap();
-    let mut writer = slow.try_clone().unwrap();
+    slow.say(&head).unwrap();
+    let mut writer = slow.socket().try_clone().unwrap();
     let dripping = std::thread::spawn(move || {
         while writer.write_all(b" ").is_ok() {
             std::thread::sleep(Duration::from_millis(50));
         }
     });
-    answer(&mut slow).unwrap().is_problem(408, "timeout");
-    assert!(is_cut_off(&mut slow));
+    slow.answer().unwrap().is_problem(408, "timeout");
+    assert!(slow.is_cut_off());
     drop(slow);
     dripping.join().unwrap();
     served.post("/v1/events", &event(1)).is(201);
@@ -56,9 +46,9 @@ fn slow_and_idle_headers_are_cut_off() {
     });
     let mut idle = served.connect();
     let mut slow = served.connect();
-    slow.write_all(b"GET / HTTP/1.1\r\nHost: x").unwrap();
+    slow.say(b"GET / HTTP/1.1\r\nHost: x").unwrap();
     let began = Instant::now();
-    assert!(is_cut_off(&mut slow) && is_cut_off(&mut idle));
+    assert!(slow.is_cut_off() && idle.is_cut_off());
     assert!(began.elapsed() < Duration::from_secs(5));
 }
 
@@ -79,10 +69,8 @@ fn huge_headers_and_nonsense_are_refused() {
         b"GET\r\n\r\n",
     ] {
         let mut stream = served.connect();
-        stream.write_all(nonsense).unwrap();
-        let mut said = Vec::new();
-        let _ = stream.read_to_end(&mut said);
-        let said = String::from_utf8_lossy(&said);
+        stream.say(nonsense).unwrap();
+        let said = stream.rest();
         assert!(
             said.is_empty() || said.starts_with("HTTP/1.1 400"),
             "{said}"
@@ -101,8 +89,8 @@ fn a_body_over_the_limit_is_refused_before_it_is_read() {
         served.address,
         BODY_BYTES_MAX + 1
     );
-    stream.write_all(head.as_bytes()).unwrap();
-    answer(&mut stream).unwrap().is_problem(413, "too-large");
+    stream.say(head).unwrap();
+    stream.answer().unwrap().is_problem(413, "too-large");
     // Without a length it is counted as it comes.
     let mut stream = served.connect();
     let head = format!(
@@ -110,12 +98,12 @@ fn a_body_over_the_limit_is_refused_before_it_is_read() {
          Transfer-Encoding: chunked\r\n\r\n",
         served.address
     );
-    stream.write_all(head.as_bytes()).unwrap();
+    stream.say(head).unwrap();
     let chunk = format!("10000\r\n{}\r\n", " ".repeat(0x10000));
     for _ in 0..5 {
-        let _ = stream.write_all(chunk.as_bytes());
+        let _ = stream.say(&chunk);
     }
-    answer(&mut stream).unwrap().is_problem(413, "too-large");
+    stream.answer().unwrap().is_problem(413, "too-large");
 }
 
 #[test]
@@ -127,8 +115,8 @@ fn memory_in_flight_is_bounded_and_given_back() {
         served.address
     );
     let mut holding = served.connect();
-    holding.write_all(head.as_bytes()).unwrap();
-    holding.write_all(&vec![b' '; 900 << 10]).unwrap();
+    holding.say(head).unwrap();
+    holding.say(vec![b' '; 900 << 10]).unwrap();
     // Until it is held: the two would else race for the same bytes.
     let held = Instant::now() + Duration::from_secs(10);
     while !served
@@ -194,12 +182,12 @@ fn wrong_content_types_are_told() {
 #[test]
 fn four_hundred_idle_connections_harm_nobody() {
     let served = Served::open();
-    let idle: Vec<TcpStream> = (0..400).map(|_| served.connect()).collect();
+    let mut idle: Vec<Client> = (0..400).map(|_| served.connect()).collect();
     // Half of them have begun a request and say no more; descriptors are shared by all tests.
-    for (n, mut stream) in idle.iter().enumerate() {
+    for (n, stream) in idle.iter_mut().enumerate() {
         if n % 2 == 0 {
             stream
-                .write_all(b"POST /v1/events HTTP/1.1\r\nHost: 127")
+                .say(b"POST /v1/events HTTP/1.1\r\nHost: 127")
                 .unwrap();
         }
     }
@@ -221,15 +209,15 @@ fn a_connection_too_many_is_told_and_closed_while_all_others_have_asked() {
                  Content-Length: 99\r\nExpect: 100-continue\r\n\r\n",
                 served.address
             );
-            stream.write_all(request.as_bytes()).unwrap();
+            stream.say(request).unwrap();
             // It is being read: the request is under way.
             let mut told = [0; 25];
-            stream.read_exact(&mut told).unwrap();
+            stream.socket().read_exact(&mut told).unwrap();
             assert_eq!(&told, b"HTTP/1.1 100 Continue\r\n\r\n");
             stream
         })
         .collect();
-    let refused = answer(&mut served.connect()).unwrap();
+    let refused = served.connect().answer().unwrap();
     assert_eq!(
         (refused.status, refused.header("retry-after")),
         (503, Some("1"))
@@ -252,9 +240,9 @@ fn a_half_closed_connection_gets_its_answer() {
         served.address,
         body.len()
     );
-    stream.write_all(request.as_bytes()).unwrap();
-    stream.shutdown(std::net::Shutdown::Write).unwrap();
-    answer(&mut stream).unwrap().is(201);
+    stream.say(request).unwrap();
+    stream.ends();
+    stream.answer().unwrap().is(201);
 }
 
 #[test]
@@ -284,10 +272,9 @@ fn what_can_be_read_in_two_ways_is_refused_and_ends_the_connection() {
         format!("{batch}Transfer-Encoding: identity\r\nTransfer-Encoding: chunked\r\n\r\n{chunks}"),
     ] {
         let mut stream = served.connect();
-        stream.write_all(doubtful.as_bytes()).unwrap();
-        stream.write_all(next.as_bytes()).unwrap();
-        let mut said = String::new();
-        let _ = stream.read_to_string(&mut said);
+        stream.say(&doubtful).unwrap();
+        stream.say(&next).unwrap();
+        let said = stream.rest();
         assert!(said.starts_with("HTTP/1.1 400"), "{doubtful}\n{said}");
         assert!(said.contains("problems/bad-request"), "{said}");
         assert_eq!(said.matches("HTTP/1.1").count(), 1, "{said}");
@@ -299,9 +286,8 @@ fn what_can_be_read_in_two_ways_is_refused_and_ends_the_connection() {
     ] {
         let mut stream = served.connect();
         let request = format!("{batch}{lengths}\r\n{chunks}{next}");
-        stream.write_all(request.as_bytes()).unwrap();
-        let mut said = String::new();
-        let _ = stream.read_to_string(&mut said);
+        stream.say(request).unwrap();
+        let said = stream.rest();
         assert!(said.starts_with("HTTP/1.1 200"), "{said}");
         assert_eq!(said.matches("HTTP/1.1").count(), 1, "{said}");
     }
@@ -311,9 +297,8 @@ fn what_can_be_read_in_two_ways_is_refused_and_ends_the_connection() {
     ] {
         let mut stream = served.connect();
         let request = format!("{batch}{refused}\r\n\r\n{chunks}");
-        stream.write_all(request.as_bytes()).unwrap();
-        let mut said = String::new();
-        let _ = stream.read_to_string(&mut said);
+        stream.say(request).unwrap();
+        let said = stream.rest();
         assert!(said.starts_with("HTTP/1.1 400"), "{said}");
         assert!(
             said.to_ascii_lowercase().contains("connection: close"),

@@ -1,7 +1,6 @@
-//! A server in this process, and a client that speaks HTTP by hand, so that it can be a bad one.
+//! A server in this process.
 
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -17,6 +16,7 @@ use indelible_proof::signer::SignerState;
 use indelible_server::{Parts, Server, Settings, Stop, access};
 use indelible_store::memory::{MemoryLedger, MemoryState};
 use indelible_store::{Result, State};
+pub use indelible_testing::http::{Answer, Client};
 use serde_json::{Value, json};
 
 const ORIGIN: &str = "indelible.dev/test";
@@ -76,14 +76,6 @@ pub struct Served {
     thread: Option<JoinHandle<Result<()>>>,
     pub ledger: Arc<MemoryLedger>,
     keys: Vec<CreatedKey>,
-}
-
-/// An answer.
-#[derive(Debug)]
-pub struct Answer {
-    pub status: u16,
-    pub headers: Vec<(String, String)>,
-    pub body: Vec<u8>,
 }
 
 pub fn env() -> Env {
@@ -146,29 +138,13 @@ impl Served {
         &self.keys[n].bearer
     }
 
-    pub fn connect(&self) -> TcpStream {
-        let stream = TcpStream::connect(self.address).unwrap();
-        stream
-            .set_read_timeout(Some(Duration::from_secs(20)))
-            .unwrap();
-        stream
+    pub fn connect(&self) -> Client {
+        Client::connect(&self.address.to_string()).unwrap()
     }
 
     /// Sends a request with these header lines and gives the answer.
     pub fn send(&self, method: &str, path: &str, headers: &[&str], body: &[u8]) -> Answer {
-        let mut stream = self.connect();
-        let mut head = format!("{method} {path} HTTP/1.1\r\nHost: {}\r\n", self.address);
-        for header in headers {
-            head.push_str(header);
-            head.push_str("\r\n");
-        }
-        let length = body.len().to_string();
-        head.push_str(&["Content-Length: ", &length, "\r\n\r\n"].concat());
-        // The server may answer and close before it has read everything.
-        let _ = stream
-            .write_all(head.as_bytes())
-            .and_then(|()| stream.write_all(body));
-        answer(&mut stream).unwrap()
+        self.connect().ask(method, path, headers, body).unwrap()
     }
 
     pub fn get(&self, path: &str) -> Answer {
@@ -249,86 +225,6 @@ pub fn parts(stores: Stores, ledger: &Arc<MemoryLedger>, env: Env) -> Parts {
         keyring,
         env,
         anchors: Arc::new(move || anchors.clone()),
-    }
-}
-
-/// Reads one answer.
-pub fn answer(stream: &mut TcpStream) -> std::io::Result<Answer> {
-    let mut reader = BufReader::new(stream);
-    let mut line = String::new();
-    reader.read_line(&mut line)?;
-    let ended = || std::io::Error::from(std::io::ErrorKind::UnexpectedEof);
-    let status = line
-        .split(' ')
-        .nth(1)
-        .and_then(|s| s.parse().ok())
-        .ok_or_else(ended)?;
-    let mut headers = Vec::new();
-    loop {
-        let mut line = String::new();
-        reader.read_line(&mut line)?;
-        let line = line.trim_end();
-        if line.is_empty() {
-            break;
-        }
-        let (name, value) = line.split_once(':').ok_or_else(ended)?;
-        headers.push((name.to_ascii_lowercase(), value.trim().to_owned()));
-    }
-    let length = headers.iter().find(|(name, _)| name == "content-length");
-    let length = length.map_or(0, |(_, value)| value.parse().unwrap());
-    let mut body = vec![0; length];
-    reader.read_exact(&mut body)?;
-    Ok(Answer {
-        status,
-        headers,
-        body,
-    })
-}
-
-impl Answer {
-    pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers
-            .iter()
-            .find(|(n, _)| n == name)
-            .map(|(_, value)| value.as_str())
-    }
-
-    pub fn text(&self) -> String {
-        String::from_utf8_lossy(&self.body).into_owned()
-    }
-
-    pub fn json(&self) -> Value {
-        serde_json::from_slice(&self.body).unwrap_or_else(|e| panic!("{e}: {self:?}"))
-    }
-
-    /// The JSON of an answer that must have this status.
-    #[track_caller]
-    pub fn is(&self, status: u16) -> Value {
-        assert_eq!(self.status, status, "{}", self.text());
-        self.json()
-    }
-
-    /// A problem document of this status and kind.
-    #[track_caller]
-    pub fn is_problem(&self, status: u16, kind: &str) -> Value {
-        let problem = self.is(status);
-        assert_eq!(
-            self.header("content-type"),
-            Some("application/problem+json")
-        );
-        let expected = format!("https://indelible.dev/problems/{kind}");
-        assert_eq!(problem["type"], expected, "{problem}");
-        assert_eq!(problem["status"], status);
-        for member in ["title", "detail", "next", "request_id"] {
-            assert!(
-                problem[member].as_str().is_some_and(|t| !t.is_empty()),
-                "{member}: {problem}"
-            );
-        }
-        if status == 503 {
-            assert!(self.header("retry-after").is_some());
-        }
-        problem
     }
 }
 
