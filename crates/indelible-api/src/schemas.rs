@@ -60,8 +60,6 @@ fn object(required: usize, members: &[(&str, Value)]) -> Value {
 
 /// A tenant's name that a producer may send.
 const TENANT: &str = "^[A-Za-z0-9][A-Za-z0-9._:@-]{0,127}$";
-/// The same, and the names of the ledger's own logs.
-const ANY_TENANT: &str = "^[A-Za-z0-9_][A-Za-z0-9._:@-]{0,127}$";
 const UUID_V7: &str = "^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$";
 
 /// The forms of an event's type (spec/event.md §6).
@@ -240,7 +238,7 @@ fn keys() -> Value {
     let tenants = json!({"type": ["array", "null"], "items": text()});
     let bound_to = json!({
         "type": ["array", "null"],
-        "items": {"type": "string", "pattern": ANY_TENANT},
+        "items": {"type": "string", "pattern": TENANT},
         "minItems": 1,
         "maxItems": KEY_TENANTS_MAX,
     });
