@@ -1,7 +1,8 @@
 //! Catalogues of event types: which types a dialect has, and what events of a type must say.
 //!
 //! Not here: the check itself (`validate`). A catalogue is a fixed list, open to further types by
-//! a pattern or closed. Types that only the ledger writes are reserved in every catalogue.
+//! a pattern or closed. In every catalogue the types that only the ledger writes are reserved, and
+//! those by which producers speak of their streams have data of a fixed shape.
 //! Source: `spec/event.md`, "Event types".
 
 use crate::field::Field;
@@ -53,6 +54,8 @@ pub enum Listing {
     Open,
     /// Only the ledger writes it.
     Reserved(&'static Entry),
+    /// A producer speaks of its stream by it; its data has a shape of its own.
+    Statement(&'static Entry),
     /// It is neither listed nor has the form.
     Unlisted,
 }
@@ -69,6 +72,9 @@ impl Catalogue {
     pub fn listing(&self, event_type: &str) -> Listing {
         if let Some(entry) = find(RESERVED, event_type) {
             return Listing::Reserved(entry);
+        }
+        if let Some(entry) = find(STATEMENTS, event_type) {
+            return Listing::Statement(entry);
         }
         self.own_listing(event_type)
     }
@@ -236,6 +242,13 @@ pub static RESERVED: &[Entry] = &[
         &[],
         "which numbers of a stream are committed",
     ),
+    entry("tenant.created", &[], "a tenant was created"),
+    entry("verification.failed", &[], "the verifier found something"),
+    entry("verification.passed", &[], "the verifier found nothing"),
+];
+
+/// The types by which producers speak of their streams (`spec/stream.md` §3).
+pub static STATEMENTS: &[Entry] = &[
     entry("stream.ended", &[], "a stream ended cleanly"),
     entry(
         "stream.lost",
@@ -247,9 +260,6 @@ pub static RESERVED: &[Entry] = &[
         &[],
         "a producer started a stream or an epoch of it",
     ),
-    entry("tenant.created", &[], "a tenant was created"),
-    entry("verification.failed", &[], "the verifier found something"),
-    entry("verification.passed", &[], "the verifier found nothing"),
 ];
 
 /// `[a-z0-9_]+(\.[a-z0-9_]+)+`
@@ -292,7 +302,7 @@ mod tests {
 
     #[test]
     fn entries_are_sorted_and_have_the_form() {
-        for entries in [NATIVE.entries, RESERVED] {
+        for entries in [NATIVE.entries, RESERVED, STATEMENTS] {
             assert!(
                 entries
                     .windows(2)
@@ -334,13 +344,16 @@ mod tests {
             }
             Listing::Open => "open",
             Listing::Reserved(_) => "reserved",
+            Listing::Statement(_) => "statement",
             Listing::Unlisted => "unlisted",
         };
         for (event_type, native, cloudtrail) in [
             ("content.publish", "known", "open"),
             ("order.paid", "open", "open"),
             ("order.line_2.paid", "open", "open"),
-            ("stream.lost", "reserved", "reserved"),
+            ("stream.lost", "statement", "statement"),
+            ("stream.coverage", "reserved", "reserved"),
+            ("stream.heard", "open", "open"),
             ("log.recovered", "reserved", "reserved"),
             ("order", "unlisted", "unlisted"),
             ("Order.paid", "unlisted", "unlisted"),

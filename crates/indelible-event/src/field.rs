@@ -139,6 +139,7 @@ fields! {
         PreviousHash "previous_hash" Any;
         RecordHash "record_hash" Any;
         IngestedAt "ingested_at" Any;
+        Stream "_stream" Any;
         Actor "actor" Kind::Group(Group::Actor);
         Target "target" Kind::Group(Group::Target);
         Source "source" Kind::Group(Group::Source);

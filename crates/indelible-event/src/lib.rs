@@ -18,6 +18,7 @@ mod ledger;
 pub mod limits;
 mod problem;
 pub mod redact;
+mod stream;
 mod time;
 mod validate;
 pub mod view;

@@ -53,6 +53,8 @@ pub const REDACTION_POINTER_BYTES_MAX: usize = 128;
 pub const DIALECT_BYTES_MAX: usize = 32;
 /// The longest stream id, in bytes.
 pub const STREAM_ID_BYTES_MAX: usize = 128;
+/// The longest reason of a declared loss, in bytes.
+pub const STREAM_REASON_BYTES_MAX: usize = 256;
 /// The longest name of a submitting credential or of an intake, in bytes.
 pub const SUBMITTER_BYTES_MAX: usize = 128;
 /// The longest reason for quarantine, in bytes.

@@ -126,6 +126,8 @@ codes! {
     TenantMismatch = "tenant-mismatch",
     /// Two fields that must agree say different things.
     Contradiction = "contradiction",
+    /// A producer declares numbers lost that are in the log.
+    StreamContradicted = "stream-contradicted",
     /// The bytes are not a leaf of this format.
     BadLeaf = "bad-leaf",
     /// The leaf has a record version that this program does not know.

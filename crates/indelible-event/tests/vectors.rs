@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use indelible_event::canonical::{Json, canonicalize, is_canonical};
-use indelible_event::catalogue::{NATIVE, RESERVED};
+use indelible_event::catalogue::{NATIVE, RESERVED, STATEMENTS};
 use indelible_event::limits::{
     DEPTH_MAX, DIALECT_BYTES_MAX, EVENT_BYTES_MAX, EVENT_RAW_BYTES_MAX, LEAF_BYTES_MAX,
     LEAF_ENVELOPE_BYTES_MAX, NUMBER_BYTES_MAX, QUARANTINE_REASON_BYTES_MAX,
@@ -286,6 +286,7 @@ fn the_page_lists_the_fields_codes_and_types_of_the_code() {
         "record_hash",
         "ingested_at",
         "sealed",
+        "_stream",
     ];
     let fields = Field::ALL
         .iter()
@@ -301,7 +302,7 @@ fn the_page_lists_the_fields_codes_and_types_of_the_code() {
     for code in ProblemCode::ALL {
         assert!(page.contains(&format!("`{code}`")), "{code}");
     }
-    for entry in NATIVE.entries.iter().chain(RESERVED) {
+    for entry in NATIVE.entries.iter().chain(RESERVED).chain(STATEMENTS) {
         let (noun, verb) = entry.event_type.split_once('.').unwrap();
         let listed = page.contains(&format!("`{}`", entry.event_type))
             || page.split('`').any(|code| {

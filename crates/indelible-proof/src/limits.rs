@@ -33,6 +33,11 @@ pub const AUDIT_IDS_MAX: usize = 4_194_304;
 pub const STREAMS_MAX: usize = 65_536;
 /// Separate ranges of numbers kept for one stream; a number beyond is taken as not received.
 pub const STREAM_RANGES_MAX: usize = 16_384;
+/// What is kept of the streams of one log, in bytes as it is written; what finds no room is taken
+/// as not received.
+pub const STREAMS_BYTES_MAX: usize = 12 << 20;
+/// Credentials kept by name for one stream and epoch.
+pub const STREAM_CREDENTIALS_MAX: usize = 8;
 /// Disclosure lines held until their record comes.
 pub const DISCLOSURES_MAX: usize = 65_536;
 /// Ranges of records kept whose personal values are missing, until erasures are known.

@@ -31,6 +31,8 @@ const AUDIT_ID_BYTES: usize = 36;
 
 static AUDIT_ID: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(br#""audit_id":""#));
 static EVENT_TYPE: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(br#""event_type":""#));
+static SUBMITTED_BY: LazyLock<Finder<'static>> =
+    LazyLock::new(|| Finder::new(br#""submitted_by":""#));
 static STREAM: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(br#""stream":{"epoch":"#));
 
 /// Why bytes are not a leaf.
@@ -165,6 +167,17 @@ impl<'a> Tail<'a> {
             epoch,
             number,
         })
+    }
+}
+
+impl Tail<'_> {
+    /// The credential that submitted the event, if one did.
+    pub fn submitted_by(&self, leaf: &[u8]) -> Option<String> {
+        let ledger = leaf.get(self.ledger.clone())?;
+        // As with the claim: inside a string its quotes would be escaped.
+        let at = SUBMITTED_BY.find(ledger)? + SUBMITTED_BY.needle().len();
+        let text = &ledger[at..at + string_end(&ledger[at..])?];
+        serde_json::from_slice(&[b"\"", text, b"\""].concat()).ok()
     }
 }
 
@@ -321,7 +334,7 @@ mod tests {
     #[test]
     fn members_are_found() {
         let event = format!(r#"{{"actor":{{"id":"a"}},"audit_id":"{ID}"}}"#);
-        let ledger = r#"{"stream":{"epoch":7,"id":"web\"1","number":12},"via":"http"}"#;
+        let ledger = r#"{"stream":{"epoch":7,"id":"web\"1","number":12},"submitted_by":"key:\"a\"","via":"http"}"#;
         let bytes = leaf(&event, ledger);
         let bytes = bytes.as_bytes();
         let tail = Tail::scan(bytes).unwrap();
@@ -334,6 +347,7 @@ mod tests {
         );
         assert_eq!(tail.previous().unwrap(), Hash::ZERO);
         assert_eq!(tail.audit_id(bytes).unwrap(), ID.as_bytes());
+        assert_eq!(tail.submitted_by(bytes).as_deref(), Some("key:\"a\""));
         assert_eq!(
             tail.claim(bytes),
             Some(Claim {

@@ -375,6 +375,7 @@ mod tests {
             Field::PreviousHash,
             Field::RecordHash,
             Field::IngestedAt,
+            Field::Stream,
         ];
         for field in Field::ALL
             .iter()

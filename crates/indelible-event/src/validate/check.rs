@@ -15,6 +15,7 @@ use crate::ids::Micros;
 use crate::ledger::LedgerFlag;
 use crate::limits::EVENT_TYPE_CHARS_MAX;
 use crate::problem::{Problem, ProblemCode};
+use crate::stream::check_statement;
 use crate::view::{EventView, number_value, string_content};
 use crate::walk::{Walk, walk};
 use crate::words::{ActorType, Outcome};
@@ -47,6 +48,7 @@ fn has_own_rules(field: Field) -> bool {
             | Field::PreviousHash
             | Field::RecordHash
             | Field::IngestedAt
+            | Field::Stream
     )
 }
 
@@ -140,6 +142,13 @@ impl<'v, 'a, 'c> Check<'v, 'a, 'c> {
                 );
             }
         }
+        if self.view.span(Field::Stream).is_some() {
+            self.refuse(
+                Field::Stream,
+                ProblemCode::ReservedKey,
+                "this is the claim of a place in a stream, no content; leave it out here",
+            );
+        }
     }
 
     /// A tenant equal to the one the event was sent to goes, since the leaf says it.
@@ -179,6 +188,12 @@ impl<'v, 'a, 'c> Check<'v, 'a, 'c> {
                 }
             }
             Listing::Open => {}
+            Listing::Statement(entry) => {
+                let data = self.view.raw(Field::Data);
+                if let Err(problems) = check_statement(entry.event_type, data) {
+                    self.problems.extend(problems);
+                }
+            }
             Listing::Reserved(_) if self.admission.origin == Origin::Ledger => {}
             Listing::Reserved(_) => self.refuse(
                 Field::EventType,

@@ -6,10 +6,15 @@
 //!
 //! Source: `spec/stream.md`.
 
+mod epoch;
+mod hear;
 mod ranges;
+mod saved;
 mod statement;
 mod verdict;
 
+pub(crate) use hear::SAYS_NO_NUMBER;
+pub use hear::{Figures, Uncovered};
 pub use ranges::Ranges;
 pub use statement::Statement;
 pub use verdict::{Completeness, Loss, StreamTail, StreamVerdict};
@@ -18,41 +23,16 @@ use std::collections::BTreeMap;
 
 use hashbrown::HashMap;
 
-use crate::finding::Span;
-use crate::limits::{STREAM_RANGES_MAX, STREAMS_MAX};
+use crate::limits::{STREAMS_BYTES_MAX, STREAMS_MAX};
 use crate::tail::Claim;
-use statement::Said;
-
-/// What is known of one epoch of one stream.
-#[derive(Debug)]
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "facts that are heard apart from each other, each in its own record"
-)]
-struct Epoch {
-    stream: String,
-    epoch: u64,
-    seen: Ranges,
-    covered: Ranges,
-    lost: Ranges,
-    losses: Vec<Loss>,
-    records: u64,
-    opened: bool,
-    ended: Option<u64>,
-    ended_twice: bool,
-    limited: bool,
-    /// Whether the log was recovered from a roll-back since its highest number: what came after it
-    /// may be lost.
-    cut: bool,
-    last_heard: String,
-}
+use epoch::Epoch;
 
 /// Names an epoch of a stream inside one [`Streams`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct EpochId(usize);
 
 /// The streams of one log, fed with claims and statements in the order of the log.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Streams {
     epochs: Vec<Epoch>,
     by_name: HashMap<String, BTreeMap<u64, usize>>,
@@ -60,6 +40,22 @@ pub struct Streams {
     unnumbered: u64,
     unnumbered_heard: String,
     unfollowed: u64,
+    /// Bytes that may still be kept.
+    room: usize,
+}
+
+impl Default for Streams {
+    fn default() -> Self {
+        Self {
+            epochs: Vec::new(),
+            by_name: HashMap::new(),
+            newest: 0,
+            unnumbered: 0,
+            unnumbered_heard: String::new(),
+            unfollowed: 0,
+            room: STREAMS_BYTES_MAX,
+        }
+    }
 }
 
 impl Streams {
@@ -91,15 +87,19 @@ impl Streams {
         let at = if let Some(at) = known {
             *at
         } else {
+            let epoch = Epoch::new(stream, epoch);
+            let room = self.room.checked_sub(epoch.bytes());
             if self.epochs.len() >= STREAMS_MAX {
                 return None;
             }
-            self.epochs.push(Epoch::new(stream, epoch));
+            let (number, room) = (epoch.epoch, room?);
+            self.room = room;
+            self.epochs.push(epoch);
             let at = self.epochs.len() - 1;
             self.by_name
                 .entry_ref(stream)
                 .or_default()
-                .insert(epoch, at);
+                .insert(number, at);
             at
         };
         self.newest = at;
@@ -112,16 +112,7 @@ impl Streams {
             self.unfollowed += 1;
             return true;
         };
-        epoch.heard(heard);
-        epoch.records += 1;
-        if epoch.seen.contains(number) || epoch.covered.contains(number) {
-            return false;
-        }
-        if epoch.cut {
-            epoch.cut = epoch.seen.last().is_some_and(|last| number < last);
-        }
-        epoch.limited |= !epoch.seen.insert(Span::one(number), STREAM_RANGES_MAX);
-        true
+        epoch.claim(number, heard, &mut self.room)
     }
 
     /// Takes a record that claims no number.
@@ -136,26 +127,7 @@ impl Streams {
             self.unfollowed += 1;
             return;
         };
-        let epoch = &mut self.epochs[id.0];
-        epoch.heard(heard);
-        match statement.said {
-            Said::Opened => epoch.opened = true,
-            Said::Lost { span, reason } => {
-                epoch.limited |= !epoch.lost.insert(span, STREAM_RANGES_MAX);
-                if epoch.losses.len() < STREAM_RANGES_MAX {
-                    epoch.losses.push(Loss { span, reason });
-                }
-            }
-            Said::Ended { next_number } => {
-                epoch.ended_twice |= epoch.ended.is_some_and(|before| before != next_number);
-                epoch.ended = Some(next_number);
-            }
-            Said::Coverage { ranges } => {
-                for span in ranges {
-                    epoch.limited |= !epoch.covered.insert(span, STREAM_RANGES_MAX);
-                }
-            }
-        }
+        self.epochs[id.0].state(statement.said, heard, &mut self.room);
     }
 
     /// Takes a recovery of the log from a roll-back: the ends of streams may be lost with it, which
@@ -192,85 +164,5 @@ impl Streams {
             ));
         }
         verdicts
-    }
-}
-
-impl Epoch {
-    fn new(stream: &str, epoch: u64) -> Self {
-        Self {
-            stream: stream.to_owned(),
-            epoch,
-            seen: Ranges::default(),
-            covered: Ranges::default(),
-            lost: Ranges::default(),
-            losses: Vec::new(),
-            records: 0,
-            opened: false,
-            ended: None,
-            ended_twice: false,
-            limited: false,
-            cut: false,
-            last_heard: String::new(),
-        }
-    }
-
-    fn heard(&mut self, heard: &str) {
-        heard.clone_into(&mut self.last_heard);
-    }
-
-    /// Whether anything believable was heard (a distrusted record may have made us look).
-    fn spoke(&self) -> bool {
-        !self.last_heard.is_empty()
-    }
-
-    fn received(&self) -> Ranges {
-        let mut received = self.seen.clone();
-        for span in self.covered.spans() {
-            received.insert(*span, usize::MAX);
-        }
-        received
-    }
-
-    fn verdict(&self, superseded: bool) -> StreamVerdict {
-        let received = self.received();
-        let end = self.ended.and_then(|next| next.checked_sub(1));
-        let last = received.last().max(self.lost.last()).max(end);
-        let gaps = last.map_or(Vec::new(), |last| received.missing_to(&self.lost, last));
-        // An end is clean when nothing contradicts it: no number at or beyond it, no other end.
-        let clean = self.ended.is_some() && !self.ended_twice && !self.limited && last == end;
-        let tail = if clean {
-            StreamTail::CleanEnd
-        } else if superseded || self.cut || self.ended.is_some() {
-            StreamTail::Unclean
-        } else {
-            StreamTail::Open {
-                last_heard: self.last_heard.clone(),
-            }
-        };
-        let lost = self.lost.without(&received);
-        let reason = |span: &Span| {
-            let said = self
-                .losses
-                .iter()
-                .find(|loss| loss.span.first <= span.last && span.first <= loss.span.last);
-            said.map_or(String::new(), |loss| loss.reason.clone())
-        };
-        let lost = lost
-            .iter()
-            .map(|span| Loss {
-                span: *span,
-                reason: reason(span),
-            })
-            .collect();
-        StreamVerdict {
-            stream: Some(self.stream.clone()),
-            epoch: self.epoch,
-            records: self.records,
-            last,
-            tail,
-            lost,
-            gaps,
-            limited: self.limited,
-        }
     }
 }

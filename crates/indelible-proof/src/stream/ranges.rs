@@ -63,6 +63,26 @@ impl Ranges {
         &self.spans
     }
 
+    /// The numbers of `span` that are in the set.
+    pub fn within(&self, span: Span) -> Vec<Span> {
+        let from = self.spans.partition_point(|old| old.last < span.first);
+        self.spans[from..]
+            .iter()
+            .take_while(|old| old.first <= span.last)
+            .map(|old| Span::new(old.first.max(span.first), old.last.min(span.last)))
+            .collect()
+    }
+
+    /// The set of these ranges; `None` when they are not sorted, disjoint and apart.
+    pub(super) fn from_spans(spans: Vec<Span>) -> Option<Self> {
+        let apart = |pair: &[Span]| {
+            let next = pair[0].last.checked_add(1);
+            next.is_some_and(|next| next < pair[1].first)
+        };
+        let good = spans.iter().all(|span| span.first <= span.last);
+        (good && spans.windows(2).all(apart)).then_some(Self { spans })
+    }
+
     /// The largest number.
     pub fn last(&self) -> Option<u64> {
         self.spans.last().map(|span| span.last)
@@ -153,8 +173,26 @@ mod tests {
             let missing: BTreeSet<u64> =
                 (0..=64).filter(|n| !model.contains(n) && !theirs.contains(n)).collect();
             prop_assert_eq!(set(&ours.missing_to(&other, 64)), missing);
+            for span in &b {
+                let both = set(&[*span]).intersection(&model).copied().collect();
+                prop_assert_eq!(set(&ours.within(*span)), both);
+            }
+            let again = Ranges::from_spans(ours.spans().to_vec());
+            prop_assert_eq!(again.as_ref(), Some(&ours));
             let left: BTreeSet<u64> = model.difference(&theirs).copied().collect();
             prop_assert_eq!(set(&ours.without(&other)), left);
+        }
+    }
+
+    #[test]
+    fn ranges_that_are_none_are_refused() {
+        for spans in [
+            vec![Span::new(2, 1)],
+            vec![Span::new(1, 2), Span::new(3, 4)],
+            vec![Span::new(5, 6), Span::new(1, 2)],
+            vec![Span::new(0, u64::MAX), Span::one(1)],
+        ] {
+            assert_eq!(Ranges::from_spans(spans), None);
         }
     }
 

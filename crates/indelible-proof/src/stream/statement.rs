@@ -77,4 +77,12 @@ impl Statement {
             said,
         })
     }
+
+    /// The stream, its epoch and the numbers that it declares lost.
+    pub fn lost(&self) -> Option<(&str, u64, Span)> {
+        match self.said {
+            Said::Lost { span, .. } => Some((&self.stream, self.epoch, span)),
+            _ => None,
+        }
+    }
 }

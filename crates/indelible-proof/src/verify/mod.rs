@@ -12,7 +12,7 @@ mod ids;
 mod order;
 mod readings;
 mod record;
-mod recovery;
+pub(crate) mod recovery;
 mod report;
 mod sealed;
 mod verdict;

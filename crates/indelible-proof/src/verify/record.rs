@@ -7,7 +7,7 @@ use super::recovery::{Recovery, recovery};
 use super::sealed::{Fit, not_committed};
 use crate::disclosure::{Commitment, DisclosureError, DisclosureLine, commitments};
 use crate::finding::FindingKind;
-use crate::stream::{EpochId, Statement, Streams};
+use crate::stream::{EpochId, SAYS_NO_NUMBER, Statement, Streams};
 use crate::tail::{RECORD_VERSION, Tail};
 
 /// What a store knows about a record beside its bytes.
@@ -149,13 +149,7 @@ impl Record {
         self.claim = tail
             .claim(leaf)
             .map(|claim| (streams.locate(&claim), claim.number));
-        let ours: &[&[u8]] = &[
-            b"stream.",
-            b"log.created\"",
-            b"log.recovered\"",
-            b"privacy.erased\"",
-        ];
-        self.ours = tail.has_type(leaf, ours);
+        self.ours = tail.has_type(leaf, SAYS_NO_NUMBER);
         if self.ours {
             let event = &leaf[tail.event.clone()];
             self.identity = (tail.sequence_number == 0)

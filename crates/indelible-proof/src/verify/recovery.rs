@@ -71,7 +71,7 @@ impl Serialize for Recovery {
 }
 
 /// Reads a `log.recovered` event; `None` when it is none.
-pub(super) fn recovery(event: &[u8], record: u64, at: &str) -> Option<Box<Recovery>> {
+pub(crate) fn recovery(event: &[u8], record: u64, at: &str) -> Option<Box<Recovery>> {
     #[derive(serde::Deserialize)]
     struct Data {
         incarnation: u64,

@@ -3,6 +3,7 @@
 
 mod damage;
 mod forge;
+mod heard;
 mod histories;
 mod lines;
 mod recovery;
