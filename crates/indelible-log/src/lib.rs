@@ -29,6 +29,8 @@ mod rollback;
 pub mod seal;
 mod sequence;
 pub mod sign;
+mod statement;
+pub mod streams;
 mod tenants;
 pub mod verify;
 

@@ -16,6 +16,7 @@ use crate::prepare::{Prepared, Preparer};
 use crate::publish::{Published, Publisher, Signer};
 use crate::recover::{self, Outstanding, OutstandingEvent};
 use crate::registry::{Identity, identity, put_identity};
+use crate::streams::{Books, coverage};
 
 /// Events of a batch that are handed on together.
 const SLICE_EVENTS: usize = 256;
@@ -89,6 +90,7 @@ pub(crate) struct Shared {
     pub(crate) env: Env,
     pub(crate) system: TenantId,
     pub(crate) incarnation: u64,
+    pub(crate) books: Arc<Books>,
 }
 
 /// The writer of a ledger. There is one for an embedded ledger; on a shared database there may be
@@ -133,6 +135,7 @@ impl Log {
             return Err(OpenError::NotExtending(findings));
         }
         let shared = Arc::new(Shared {
+            books: Arc::new(Books::new(stores.clone())),
             stores,
             keyring,
             options,
@@ -222,6 +225,37 @@ impl Log {
         publisher.publish(&shared.stores, &shared.keyring, &shared.env)
     }
 
+    /// The books of the producers' streams.
+    pub fn books(&self) -> Arc<Books> {
+        Arc::clone(&self.shared.books)
+    }
+
+    /// States in the tenant's log which numbers of its streams are committed, as far as that is due
+    /// today; gives how many records that took. What is left, or fails, is due again next time.
+    ///
+    /// # Errors
+    /// As the stores'.
+    pub fn state_coverage(&self, tenant: &TenantId) -> Result<usize> {
+        let shared = &self.shared;
+        let now = shared.env.clock.now();
+        let due = coverage(&shared.books, (&shared.env, now), tenant)?;
+        let mut items = Vec::with_capacity(due.len());
+        let job = Job::new(due.len());
+        for (index, own) in due.into_iter().enumerate() {
+            let prepared = Prepared::own(tenant, own, shared.incarnation)?;
+            let job = Arc::clone(&job);
+            items.push(Item::own(prepared, Some(Ticket { job, index })));
+        }
+        if items.is_empty() {
+            return Ok(0);
+        }
+        self.pipeline
+            .enqueue(items)
+            .map_err(|_| Error::new(Kind::Unavailable, "the ledger is closing"))?;
+        let outcomes = Pending(job).wait();
+        Ok(outcomes.iter().filter(|o| o.receipt().is_some()).count())
+    }
+
     /// Writes what a recovery left to be written: the first records of the new incarnation.
     fn write_outstanding(&self) -> Result<()> {
         let state = self.shared.stores.state.as_ref();
@@ -277,6 +311,7 @@ impl Log {
 impl Drop for Log {
     fn drop(&mut self) {
         self.pipeline.close();
+        self.shared.books.keep_all();
     }
 }
 

@@ -12,11 +12,12 @@ use crate::prepare::Admission;
 pub struct Submission {
     /// Whose log.
     pub tenant: TenantId,
-    /// The event, JSON in any form.
+    /// The event, JSON in any form; it may hold the producer's claim of a place in its stream, the
+    /// member `_stream`, which is taken out.
     pub event: Vec<u8>,
     /// How it came here and how strictly it is taken; shared by the events of one source.
     pub admission: Arc<Admission>,
-    /// The producer's claim of its number, if it counts.
+    /// The producer's claim of a place in its stream, if it came apart from the event.
     pub stream: Option<StreamClaim>,
 }
 

@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use indelible_event::view::NotCanonical;
 use indelible_event::{
-    self as event, Admitted, AuditId, Catalogue, EventView, Ledger as LedgerObject, Micros, Mode,
-    Origin, StreamClaim, TenantId, admit,
+    self as event, Admitted, AuditId, Catalogue, EventView, Field, Ledger as LedgerObject, Micros,
+    Mode, Origin, StreamClaim, TenantId, admit,
 };
 use indelible_store::{Column, Error, Kind, Result, SealedValue, Terms, terms};
 
@@ -18,6 +18,7 @@ use crate::outcome::{Outcome, Submission};
 use crate::own::OwnEvent;
 use crate::policy::SealingPolicy;
 use crate::seal::seal_view;
+use crate::statement::{self, has_claim, shifted, take_leading, take_out, unplaced};
 
 /// How the events of one source are taken.
 #[derive(Clone, Debug)]
@@ -78,10 +79,16 @@ impl<'a> Preparer<'a> {
         let shared = self.shared;
         let Submission {
             tenant,
-            event: raw,
+            event: mut raw,
             admission,
-            stream,
+            mut stream,
         } = submission;
+        let shorter = take_leading(&mut raw, &mut stream).map_err(Outcome::Refused)?;
+        let mut minted = false;
+        let mut random = |bytes: &mut [u8]| {
+            minted = true;
+            shared.env.random.fill(bytes);
+        };
         let rules = event::Admission {
             mode: admission.mode,
             catalogue: admission.catalogue,
@@ -90,10 +97,22 @@ impl<'a> Preparer<'a> {
             tenant: Some(&tenant),
             now: self.now,
         };
-        let admitted = admit(&raw, &rules, &mut |bytes| shared.env.random.fill(bytes))
-            .map_err(Outcome::Refused)?;
-        let failed = |e: Error| Outcome::Failed(Arc::new(e));
+        let admitted = match admit(&raw, &rules, &mut random) {
+            Ok(admitted) => admitted,
+            Err(problems) if has_claim(&problems) => {
+                raw = take_out(&raw, &mut stream).map_err(Outcome::Refused)?;
+                let admitted = admit(&raw, &rules, &mut random);
+                admitted.map_err(|problems| Outcome::Refused(unplaced(problems)))?
+            }
+            Err(problems) => return Err(Outcome::Refused(shifted(problems, shorter))),
+        };
+        if minted && stream.is_some() {
+            return Err(Outcome::Refused(statement::needs_id()));
+        }
         let view = admitted.view().map_err(|e| failed(not_canonical(e)))?;
+        if statement::may_be_statement(view.raw(Field::EventType)) {
+            self.check_statement(&tenant, &admitted, stream.is_some())?;
+        }
         let sealing = &admission.sealing;
         let keyring = &shared.keyring;
         let mut sealed =
@@ -123,6 +142,27 @@ impl<'a> Preparer<'a> {
 }
 
 impl Preparer<'_> {
+    /// A statement speaks about numbers and has none itself; a loss must not be contradicted.
+    fn check_statement(
+        &self,
+        tenant: &TenantId,
+        admitted: &Admitted<'_>,
+        claims: bool,
+    ) -> std::result::Result<(), Outcome> {
+        let view = admitted.view().map_err(|e| failed(not_canonical(e)))?;
+        if !statement::is_statement(view.raw(Field::EventType)) {
+            return Ok(());
+        }
+        if claims {
+            return Err(Outcome::Refused(statement::claims_itself()));
+        }
+        match statement::contradicted(self.shared, tenant, admitted) {
+            Ok(None) => Ok(()),
+            Ok(Some(problem)) => Err(Outcome::Refused(vec![problem])),
+            Err(error) => Err(failed(error)),
+        }
+    }
+
     fn ledger(
         &mut self,
         admission: &Arc<Admission>,
@@ -146,6 +186,10 @@ impl Preparer<'_> {
         }
         ledger
     }
+}
+
+fn failed(error: Error) -> Outcome {
+    Outcome::Failed(Arc::new(error))
 }
 
 fn owned(bytes: Cow<'_, [u8]>) -> Option<Vec<u8>> {

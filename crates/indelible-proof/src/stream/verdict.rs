@@ -103,6 +103,11 @@ impl StreamVerdict {
         }
     }
 
+    /// The word as JSON has it.
+    pub fn word(&self) -> &'static str {
+        word(self.completeness())
+    }
+
     /// The undeclared gaps as findings.
     pub fn findings(&self, tenant_id: &str) -> Vec<Finding> {
         let name = self.stream.as_deref().unwrap_or_default();
@@ -204,7 +209,7 @@ impl Serialize for StreamVerdict {
         map.serialize_entry("records", &self.records)?;
         map.serialize_entry("stream", &self.stream)?;
         map.serialize_entry("verdict", &self.to_string())?;
-        map.serialize_entry("word", word(self.completeness()))?;
+        map.serialize_entry("word", self.word())?;
         map.end()
     }
 }
