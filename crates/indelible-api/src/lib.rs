@@ -12,6 +12,7 @@ pub mod openapi;
 pub mod problem;
 pub mod records;
 mod schemas;
+pub mod streams;
 
 pub use events::{BatchItem, BatchResponse, BatchWriter, ItemResult, Submitted};
 pub use keys::{CreateKey, CreatedKey, Key, Keys, Role};
@@ -21,6 +22,7 @@ pub use ledger::{
 };
 pub use problem::{CONTENT_TYPE as PROBLEM_CONTENT_TYPE, Defect, Problem, ProblemKind};
 pub use records::{Record, RecordList, Unreadable};
+pub use streams::{Numbers, Stream, Streams};
 
 /// Content type of one event, a JSON array of events, and every answer that is not a problem.
 pub const JSON: &str = "application/json";

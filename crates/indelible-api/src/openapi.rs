@@ -186,6 +186,16 @@ pub const ROUTES: &[Route] = &[
         problems: &[],
     },
     Route {
+        method: "get",
+        path: "/v1/streams",
+        summary: "The producers' streams, and what is missing of them.",
+        who: "reader, auditor, privacy_officer, admin",
+        query: &[TENANT, LIMIT, CURSOR],
+        body: Body::None,
+        answers: &[Answer::Json(200, "Streams")],
+        problems: &[404],
+    },
+    Route {
         method: "post",
         path: "/v1/tenants",
         summary: "Create a tenant's log, if it is not there.",

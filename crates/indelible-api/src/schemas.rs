@@ -8,7 +8,7 @@ use crate::limits::{KEY_NAME_CHARS_MAX, KEY_TENANTS_MAX};
 /// Every schema by name.
 pub(crate) fn schemas() -> Value {
     let mut all = Map::new();
-    for group in [events(), records(), ledger(), keys()] {
+    for group in [events(), records(), ledger(), streams(), keys()] {
         if let Value::Object(group) = group {
             all.extend(group);
         }
@@ -22,6 +22,11 @@ fn text() -> Value {
 
 fn count() -> Value {
     json!({"type": "integer", "minimum": 0})
+}
+
+/// A number of 64 bits without sign.
+fn number() -> Value {
+    json!({"type": "integer", "minimum": 0, "maximum": u64::MAX})
 }
 
 fn hash() -> Value {
@@ -62,6 +67,9 @@ fn object(required: usize, members: &[(&str, Value)]) -> Value {
 const TENANT: &str = "^[A-Za-z0-9][A-Za-z0-9._:@-]{0,127}$";
 const UUID_V7: &str = "^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$";
 
+/// Text that takes no more bytes as JSON than it has characters.
+const PLAIN: &str = r"^[ !#-\[\]-~]*$";
+
 /// The forms of an event's type (spec/event.md §6).
 const EVENT_TYPE: &str = r"^(api\.[a-z]+\./[!-~]*|[a-z0-9_]+(\.[a-z0-9_]+)+)$";
 
@@ -78,6 +86,7 @@ fn events() -> Value {
             "type": "object",
             "description": "An event as spec/event.md has it; unknown keys are kept.",
             "properties": {
+                "_stream": reference("Claim"),
                 "audit_id": {"type": ["string", "null"], "pattern": UUID_V7},
                 "tenant_id": {"type": ["string", "null"], "pattern": TENANT},
                 "event_type": {"type": "string", "maxLength": 256, "pattern": EVENT_TYPE},
@@ -104,7 +113,17 @@ fn events() -> Value {
             },
             "required": ["event_type", "actor", "outcome"],
             "additionalProperties": true,
+            // An event that claims a place in a stream has an id of its own.
+            "dependentSchemas": {"_stream": {
+                "properties": {"audit_id": {"type": "string"}},
+                "required": ["audit_id"],
+            }},
         },
+        "Claim": closed(object(3, &[
+            ("epoch", number()),
+            ("id", json!({"type": "string", "minLength": 1, "maxLength": 128, "pattern": PLAIN})),
+            ("number", number()),
+        ])),
         "Receipt": object(5, &[
             ("tenant_id", text()),
             ("audit_id", json!({"type": "string", "format": "uuid"})),
@@ -233,6 +252,46 @@ fn ledger() -> Value {
     })
 }
 
+fn streams() -> Value {
+    let range = json!([count(), count()]);
+    let loss = json!([count(), count(), text()]);
+    let tuples = |of: Value, length: usize| {
+        let tuple = json!({
+            "type": "array", "prefixItems": of, "minItems": length, "maxItems": length,
+        });
+        json!({"type": "array", "items": tuple})
+    };
+    let words = [
+        "complete",
+        "open",
+        "ended-unclean",
+        "declared-loss",
+        "undeclared-gap",
+        "unnumbered",
+    ];
+    json!({
+        "Streams": object(3, &[
+            ("streams", list("Stream")),
+            ("next_cursor", or_null("string")),
+            ("behind", count()),
+        ]),
+        "Stream": object(6, &[
+            ("tenant_id", text()),
+            ("stream", or_null("string")),
+            ("records", count()),
+            ("limited", json!({"type": "boolean"})),
+            ("verdict", text()),
+            ("word", json!({"enum": words})),
+            ("epoch", count()),
+            ("gaps", tuples(range, 2)),
+            ("last", or_null("integer")),
+            ("lost", tuples(loss, 3)),
+            ("credentials", count()),
+            ("submitted_by", or_null("string")),
+        ]),
+    })
+}
+
 fn keys() -> Value {
     let role = json!({"enum": crate::Role::ALL.map(crate::Role::word)});
     let tenants = json!({"type": ["array", "null"], "items": text()});
@@ -315,7 +374,10 @@ mod tests {
                 let members = members.iter().map(|(k, v)| (k.clone(), example(v, all)));
                 Value::Object(members.collect())
             }
-            "array" => json!([example(&schema["items"], all)]),
+            "array" => match schema["prefixItems"].as_array() {
+                Some(items) => items.iter().map(|item| example(item, all)).collect(),
+                None => json!([example(&schema["items"], all)]),
+            },
             "integer" => json!(schema["minimum"].as_u64().unwrap_or(0)),
             "boolean" => json!(true),
             _ if schema["format"] == "uuid" => json!("019a9b00-0000-7000-8000-000000000001"),
@@ -374,6 +436,9 @@ mod tests {
         agrees::<crate::Tenant>("Tenant");
         agrees::<crate::Verdict>("Verdict");
         agrees::<crate::Completeness>("Completeness");
+        agrees::<crate::Streams>("Streams");
+        agrees::<crate::Stream>("Stream");
+        agrees::<indelible_event::StreamClaim>("Claim");
         agrees::<crate::Health>("Health");
         agrees::<crate::Key>("Key");
         agrees::<crate::Keys>("Keys");

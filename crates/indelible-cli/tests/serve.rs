@@ -266,3 +266,61 @@ fn the_demo_plays_into_a_ledger_of_its_own_that_is_gone_in_the_end() {
     assert!(!std::path::Path::new(&path).exists(), "{path}");
     assert!(!place.at("indelible-data").exists());
 }
+
+#[test]
+fn streams_that_came_over_http_are_verified_by_the_command() {
+    let place = Place::new();
+    let mut serving = Serving::start(&place, "");
+    let post = |tenant: &str, events: &[String]| {
+        let path = format!("/v1/events:batch?tenant={tenant}");
+        let (status, answer) = serving
+            .send("POST", &path, &[], &format!("[{}]", events.join(",")))
+            .unwrap();
+        assert_eq!(
+            (status, &answer["rejected"]),
+            (200, &json!(0)),
+            "{tenant}: {answer}"
+        );
+    };
+    let claimed = |n: usize, number: usize| {
+        let event = support::event(n).to_string();
+        let claim = format!(r#"{{"_stream":{{"epoch":7,"id":"web-1","number":{number}}},"#);
+        event.replacen('{', &claim, 1)
+    };
+    let said = |n: usize, event_type: &str, data: Value| {
+        let mut event = support::event(n);
+        event["event_type"] = json!(event_type);
+        event["data"] = data;
+        event.to_string()
+    };
+    let ended = |n, next: usize| {
+        let data = json!({"epoch": 7, "next_number": next, "stream": "web-1"});
+        said(n, "stream.ended", data)
+    };
+    let lost = json!({
+        "count": 2, "epoch": 7, "first": 1, "reason": "queue full", "stream": "web-1",
+    });
+    post("acme", &[claimed(1, 0), claimed(2, 1), ended(3, 2)]);
+    let loss = said(6, "stream.lost", lost);
+    post("globex", &[claimed(4, 0), claimed(5, 3), loss, ended(7, 4)]);
+    post("initech", &[claimed(8, 0), claimed(9, 2), ended(10, 3)]);
+    assert_eq!(serving.signal("TERM"), Some(0));
+    let complete = place.ok("verify --tenant acme");
+    let line = "stream web-1, epoch 7: complete to 1 (clean end)";
+    assert!(complete.out.contains(line), "{}", complete.out);
+    let declared = place.ok("verify --tenant globex");
+    let line = "stream web-1, epoch 7: declared loss (2, queue full)";
+    assert!(declared.out.contains(line), "{}", declared.out);
+    let gap = place.ends(1, "verify --tenant initech");
+    let line = "stream web-1, epoch 7: undeclared gap (1, 1)";
+    assert!(gap.out.contains(line), "{}", gap.out);
+    // Lines with claims are imported alike, and a bad one is refused with its place.
+    let bad = claimed(12, 0).replace("\"number\":0", "\"number\":-1");
+    place.file("lines.ndjson", [claimed(11, 1), bad].join("\n"));
+    let ran = place.run("import lines.ndjson --format ndjson --tenant initech");
+    let told = [ran.out, ran.err].concat();
+    assert!(told.contains("/_stream/number"), "{told}");
+    let complete = place.ok("verify --tenant initech");
+    let line = "stream web-1, epoch 7: complete to 2 (clean end)";
+    assert!(complete.out.contains(line), "{}", complete.out);
+}

@@ -8,6 +8,7 @@ use indelible_event::Mode;
 use indelible_event::catalogue::NATIVE;
 use indelible_event::ids::TenantId;
 use indelible_log::policy::SealingPolicy;
+use indelible_log::streams::Books;
 use indelible_log::verify::Anchors;
 use indelible_log::{Admission, Env, Keyring, Log, Stores};
 use indelible_proof::note::VerifierKey;
@@ -54,6 +55,7 @@ pub(crate) struct App {
     pub(crate) settings: Settings,
     pub(crate) access: Access,
     pub(crate) feed: Feed,
+    pub(crate) books: Arc<Books>,
     /// Our own key, under which proofs are checked before they are given.
     pub(crate) key: Option<VerifierKey>,
     pub(crate) intake: Intake,
@@ -77,6 +79,7 @@ impl App {
         let access = Access::load(Arc::clone(&parts.stores.state))?;
         let cursor_key = CursorKey::load(parts.stores.state.as_ref(), &parts.env)?;
         let key = (parts.anchors)().key;
+        let books = parts.log.books();
         let feed = Feed::new(parts.log, Arc::clone(&metrics), parts.env.clone());
         let intake = Intake::start(feed.clone())?;
         let app = Self {
@@ -84,6 +87,7 @@ impl App {
             cursor_key,
             intake,
             feed,
+            books,
             key,
             memory: Memory::new(&settings, &metrics),
             batches: Arc::new(Semaphore::new(settings.batches_max)),

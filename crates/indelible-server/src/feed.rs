@@ -80,6 +80,16 @@ impl Feed {
         Ok(())
     }
 
+    /// States which numbers of the tenant's streams are committed, if that is due; gives how many
+    /// records that took.
+    pub(crate) fn state_coverage(&self, tenant: &indelible_event::TenantId) -> Result<usize> {
+        let stated = self.log()?.state_coverage(tenant)?;
+        if stated > 0 {
+            self.metrics.news(self.env.clock.now());
+        }
+        Ok(stated)
+    }
+
     /// Publishes if there is news.
     pub(crate) fn publish(&self) -> Result<Option<Published>> {
         let Some(news) = self.metrics.take_news() else {

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
 
 use indelible_event::ids::Micros;
 use indelible_log::Outcome;
+use indelible_proof::stream::Figures;
 use indelible_store::Kind;
 
 /// Upper bounds of the latency buckets, seconds.
@@ -46,6 +47,10 @@ pub(crate) struct Metrics {
     verifier_passes: AtomicU64,
     verifier_alive: AtomicI64,
     logs_broken: AtomicU64,
+    stream_numbers_received: AtomicU64,
+    stream_numbers_lost: AtomicU64,
+    stream_numbers_missing: AtomicU64,
+    streams_unclean: AtomicU64,
 }
 
 impl Default for Metrics {
@@ -68,6 +73,10 @@ impl Default for Metrics {
             verifier_passes: AtomicU64::default(),
             verifier_alive: AtomicI64::new(NEVER),
             logs_broken: AtomicU64::default(),
+            stream_numbers_received: AtomicU64::default(),
+            stream_numbers_lost: AtomicU64::default(),
+            stream_numbers_missing: AtomicU64::default(),
+            streams_unclean: AtomicU64::default(),
         }
     }
 }
@@ -170,6 +179,14 @@ impl Metrics {
         self.logs_broken.store(broken, Relaxed);
     }
 
+    /// What is known of the streams of all logs.
+    pub(crate) fn streams(&self, sum: Figures) {
+        self.stream_numbers_received.store(sum.received, Relaxed);
+        self.stream_numbers_lost.store(sum.lost, Relaxed);
+        self.stream_numbers_missing.store(sum.missing, Relaxed);
+        self.streams_unclean.store(sum.unclean, Relaxed);
+    }
+
     pub(crate) fn overloaded(&self) {
         self.overloaded.fetch_add(1, Relaxed);
     }
@@ -268,6 +285,7 @@ impl Metrics {
             let _ = writeln!(out, "{name} {}", value.load(Relaxed));
         }
         self.gauges(tenants, &mut out);
+        self.stream_gauges(&mut out);
         out
     }
 
@@ -314,6 +332,35 @@ impl Metrics {
         for (name, help, value) in gauges {
             head(out, name, "gauge", help);
             let _ = writeln!(out, "{name} {value}");
+        }
+    }
+
+    fn stream_gauges(&self, out: &mut String) {
+        let gauges: [(&str, &str, &AtomicU64); 4] = [
+            (
+                "indelible_stream_numbers_received",
+                "Numbers of producers' streams that are committed.",
+                &self.stream_numbers_received,
+            ),
+            (
+                "indelible_stream_numbers_lost",
+                "Numbers that producers declared lost.",
+                &self.stream_numbers_lost,
+            ),
+            (
+                "indelible_stream_numbers_missing",
+                "Numbers missing without a word.",
+                &self.stream_numbers_missing,
+            ),
+            (
+                "indelible_streams_ended_unclean",
+                "Epochs of streams that broke off.",
+                &self.streams_unclean,
+            ),
+        ];
+        for (name, help, value) in gauges {
+            head(out, name, "gauge", help);
+            let _ = writeln!(out, "{name} {}", value.load(Relaxed));
         }
     }
 

@@ -14,7 +14,7 @@ use indelible_api::ProblemKind;
 
 use crate::answer::{Refusal, refuse};
 use crate::app::App;
-use crate::{batch, guard, health, keys, ledger, list, pages, records, submit};
+use crate::{batch, guard, health, keys, ledger, list, pages, records, streams, submit};
 
 /// Every route.
 pub(crate) fn router(app: &Arc<App>) -> Router {
@@ -26,6 +26,7 @@ pub(crate) fn router(app: &Arc<App>) -> Router {
         .route("/v1/records/{audit_id}/proof", get(records::proof))
         .route("/v1/checkpoints", get(ledger::checkpoints))
         .route("/v1/tenants", get(ledger::tenants).post(ledger::create))
+        .route("/v1/streams", get(streams::list))
         .route("/v1/keys", get(keys::list).post(keys::create))
         .route("/v1/keys/{id}", delete(keys::revoke))
         .route("/health/live", get(health::live))

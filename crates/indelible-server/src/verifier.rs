@@ -1,14 +1,12 @@
 //! The verifier's passes in the background, and the two verdicts of the last one per tenant.
 //!
 //! A pass reads every log that grew since the pass before, from its start: only that shows that
-//! what was committed long ago is still there. It rests twenty times as long as it worked, every
-//! few milliseconds, so that a long log takes a twentieth of one core and nobody notices.
+//! what was committed long ago is still there. It works at the pace of `pace`.
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::ControlFlow;
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::{Duration, Instant};
 
 use indelible_api::{Completeness, Integrity, Logs, Verdict};
 use indelible_event::ids::TenantId;
@@ -17,11 +15,9 @@ use indelible_proof::stream::Completeness as Claim;
 use indelible_proof::verify::{Anchor, Trust};
 
 use crate::app::App;
+use crate::pace::Pace;
 use crate::serve::Stop;
 
-const PAUSE_FACTOR: u32 = 20;
-/// How long it works before it rests.
-const WORK_AT_A_TIME: Duration = Duration::from_millis(5);
 /// Findings and streams of one log that are told.
 const TOLD_MAX: usize = 100;
 
@@ -79,11 +75,8 @@ impl Verdicts {
 
 /// Verifies until the server stops.
 pub(crate) fn run(app: &Arc<App>, anchors: &dyn Fn() -> Anchors, stop: &Stop) {
-    let mut pace = Pace {
-        app,
-        stop,
-        since: Instant::now(),
-    };
+    let alive = || app.metrics.verifier_alive(app.env.clock.now());
+    let mut pace = Pace::new(stop, app.settings.verify_interval, &alive);
     loop {
         if pass(app, anchors, &mut pace).is_break() {
             return;
@@ -91,41 +84,6 @@ pub(crate) fn run(app: &Arc<App>, anchors: &dyn Fn() -> Anchors, stop: &Stop) {
         app.metrics.verified(app.verdicts.broken());
         if pace.rest(app.settings.verify_interval).is_break() {
             return;
-        }
-    }
-}
-
-/// How fast it works.
-struct Pace<'a> {
-    app: &'a App,
-    stop: &'a Stop,
-    /// Since when it works.
-    since: Instant,
-}
-
-impl Pace<'_> {
-    /// Rests when it worked for long enough; breaks when the server stops.
-    fn step(&mut self) -> ControlFlow<()> {
-        let worked = self.since.elapsed();
-        if worked < WORK_AT_A_TIME {
-            return ControlFlow::Continue(());
-        }
-        self.rest(worked * PAUSE_FACTOR)
-    }
-
-    /// Rests in short steps, so that a long rest shows signs of life too.
-    fn rest(&mut self, pause: Duration) -> ControlFlow<()> {
-        let until = Instant::now() + pause;
-        loop {
-            self.app.metrics.verifier_alive(self.app.env.clock.now());
-            let left = until.saturating_duration_since(Instant::now());
-            if self.stop.wait(left.min(self.app.settings.verify_interval)) {
-                return ControlFlow::Break(());
-            }
-            if left.is_zero() {
-                self.since = Instant::now();
-                return ControlFlow::Continue(());
-            }
         }
     }
 }

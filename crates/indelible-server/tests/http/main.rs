@@ -7,4 +7,5 @@ mod batches;
 mod health;
 mod reading;
 mod routes;
+mod streams;
 mod support;

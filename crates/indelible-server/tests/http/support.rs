@@ -1,6 +1,7 @@
 //! A server in this process.
 
 use std::net::{SocketAddr, TcpListener};
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -21,12 +22,14 @@ use serde_json::{Value, json};
 
 const ORIGIN: &str = "indelible.dev/test";
 
-struct Real;
+/// The time, moved ahead by so many microseconds.
+#[derive(Default)]
+struct Real(AtomicI64);
 
 impl Clock for Real {
     fn now(&self) -> Micros {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
-        Micros(i64::try_from(since.as_micros()).unwrap())
+        Micros(i64::try_from(since.as_micros()).unwrap() + self.0.load(Ordering::SeqCst))
     }
 }
 
@@ -75,12 +78,13 @@ pub struct Served {
     stop: Stop,
     thread: Option<JoinHandle<Result<()>>>,
     pub ledger: Arc<MemoryLedger>,
+    clock: Arc<Real>,
     keys: Vec<CreatedKey>,
 }
 
 pub fn env() -> Env {
     Env {
-        clock: Arc::new(Real),
+        clock: Arc::new(Real::default()),
         random: Arc::new(Counting(Mutex::new(7))),
     }
 }
@@ -105,7 +109,11 @@ impl Served {
         change(&mut settings);
         let ledger = Arc::new(MemoryLedger::new());
         let state: Arc<dyn State> = Arc::new(MemoryState::new());
-        let env = env();
+        let clock = Arc::new(Real::default());
+        let env = Env {
+            clock: clock.clone(),
+            ..env()
+        };
         let keys = keys.iter().map(|(role, tenants)| {
             let wanted = CreateKey {
                 role: *role,
@@ -129,8 +137,15 @@ impl Served {
             stop,
             thread,
             ledger,
+            clock,
             keys,
         }
+    }
+
+    /// Moves its clock ahead.
+    pub fn move_clock(&self, by: Duration) {
+        let micros = i64::try_from(by.as_micros()).unwrap();
+        self.clock.0.fetch_add(micros, Ordering::SeqCst);
     }
 
     /// The bearer text of the n-th key.
