@@ -8,7 +8,7 @@ use crate::limits::{KEY_NAME_CHARS_MAX, KEY_TENANTS_MAX};
 /// Every schema by name.
 pub(crate) fn schemas() -> Value {
     let mut all = Map::new();
-    for group in [events(), records(), ledger(), streams(), keys()] {
+    for group in [events(), problems(), records(), ledger(), streams(), keys()] {
         if let Value::Object(group) = group {
             all.extend(group);
         }
@@ -144,6 +144,11 @@ fn events() -> Value {
             ("repeated", count()),
             ("rejected", count()),
         ]),
+    })
+}
+
+fn problems() -> Value {
+    json!({
         "Defect": object(3, &[
             ("pointer", text()), ("code", text()), ("message", text()), ("offset", count()),
         ]),

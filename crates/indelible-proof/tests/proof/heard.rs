@@ -25,7 +25,9 @@ fn heard(leaves: &[Vec<u8>], again: impl Fn(usize) -> bool) -> Streams {
 
 fn verified(tenant: &str, leaves: &[Vec<u8>]) -> Vec<indelible_proof::stream::StreamVerdict> {
     let mut verifier = LogVerifier::new(tenant);
-    leaves.iter().for_each(|leaf| verifier.push(leaf));
+    for leaf in leaves {
+        verifier.push(leaf);
+    }
     verifier.finish().completeness
 }
 

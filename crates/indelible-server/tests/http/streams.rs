@@ -90,15 +90,28 @@ fn claims_and_statements_are_told_with_what_is_missing() {
         (&streams[1]["records"], streams[1].get("epoch")),
         (&json!(1), None)
     );
-    // A repeat with another claim is the first event, and the claim is nowhere in it.
+}
+
+#[test]
+fn a_repeat_is_the_first_event_and_its_claim_is_nowhere_in_it() {
+    let served = Served::open();
+    let first = served.post("/v1/events?tenant=acme", &claimed(0, "web", 0));
     let again = served.post("/v1/events?tenant=acme", &claimed(0, "web", 4));
-    assert_eq!(again.is(200)["receipt"], answer["results"][1]["receipt"]);
+    assert_eq!(again.is(200)["receipt"], first.is(201)["receipt"]);
     let record = served.get("/v1/records/019a9b00-0000-7000-8000-000000000000");
     let record = record.is(200)["record"].clone();
     assert!(record["event"].get("_stream").is_none());
     let claim = json!({"epoch": 7, "id": "web", "number": 0});
     assert_eq!(record["ledger"]["stream"], claim);
-    // What is there cannot be lost.
+}
+
+#[test]
+fn what_is_there_cannot_be_lost_and_a_statement_has_one_shape() {
+    let served = Served::open();
+    for (n, number) in [(0, 0), (5, 5)] {
+        let path = "/v1/events?tenant=acme";
+        served.post(path, &claimed(n, "web", number)).is(201);
+    }
     let problem = served.post("/v1/events?tenant=acme", &lost(92, 4, 9));
     let problem = problem.is_problem(422, "invalid-event");
     assert_eq!(problem["problems"][0]["code"], "stream-contradicted");
@@ -122,7 +135,7 @@ fn claims_and_statements_are_told_with_what_is_missing() {
     let problem = served.post("/v1/events?tenant=acme", &forged);
     assert_eq!(problem.is(422)["problems"][0]["code"], "reserved-type");
     served
-        .post("/v1/events?tenant=acme", &lost(96, 4, 4))
+        .post("/v1/events?tenant=acme", &lost(96, 1, 4))
         .is(201);
     let ended = json!({"epoch": 7, "next_number": 6, "stream": "web"});
     let ended = statement(97, "stream.ended", &ended);
@@ -130,7 +143,7 @@ fn claims_and_statements_are_told_with_what_is_missing() {
     let told = served.get("/v1/streams?tenant=acme").is(200);
     assert_eq!(
         told["streams"][0]["verdict"],
-        "declared loss (3, queue full)"
+        "declared loss (4, queue full)"
     );
 }
 
