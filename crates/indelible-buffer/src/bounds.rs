@@ -26,8 +26,17 @@ pub struct Batching {
     /// The most bytes of a batch, unless a single item has more; as soon as so many wait, they are
     /// taken.
     pub bytes_max: usize,
-    /// The longest that an item waits for others.
+    /// The longest that an item waits for others; with zero, the first wakes the reader.
     pub interval: Duration,
+}
+
+/// One queue of a buffer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Lane {
+    /// How much may wait in it.
+    pub bounds: Bounds,
+    /// When it is taken from.
+    pub batching: Batching,
 }
 
 /// Why bounds are not usable.
@@ -63,36 +72,34 @@ impl Default for Batching {
     }
 }
 
-impl Bounds {
-    /// Checks that the bounds can be kept, alone and with `batching`.
+impl Lane {
+    /// Checks that the bounds can be kept, alone and with the batching.
     ///
     /// # Errors
     /// Names the first bound that cannot.
-    pub fn check(&self, batching: &Batching) -> Result<(), BoundError> {
+    pub fn check(&self) -> Result<(), BoundError> {
+        let Self { bounds, batching } = self;
         let positive = [
-            (self.items_max, "the items of the queue"),
-            (self.bytes_max, "the bytes of the queue"),
+            (bounds.items_max, "the items of the queue"),
+            (bounds.bytes_max, "the bytes of the queue"),
             (batching.items_max, "the items of a batch"),
             (batching.bytes_max, "the bytes of a batch"),
         ];
         if let Some((_, name)) = positive.into_iter().find(|(value, _)| *value == 0) {
             return Err(BoundError::Zero(name));
         }
-        if batching.interval.is_zero() {
-            return Err(BoundError::Zero("the interval of batches"));
-        }
-        if self.items_max > QUEUE_ITEMS_MAX {
+        if bounds.items_max > QUEUE_ITEMS_MAX {
             let name = "the items of the queue";
             return Err(BoundError::TooLarge(name, QUEUE_ITEMS_MAX));
         }
-        if self.bytes_max > QUEUE_BYTES_MAX {
+        if bounds.bytes_max > QUEUE_BYTES_MAX {
             let name = "the bytes of the queue";
             return Err(BoundError::TooLarge(name, QUEUE_BYTES_MAX));
         }
-        if batching.items_max > self.items_max {
+        if batching.items_max > bounds.items_max {
             return Err(BoundError::BatchOverQueue("the items"));
         }
-        if batching.bytes_max > self.bytes_max {
+        if batching.bytes_max > bounds.bytes_max {
             return Err(BoundError::BatchOverQueue("the bytes"));
         }
         Ok(())
@@ -105,31 +112,19 @@ mod tests {
 
     #[test]
     fn bounds_that_cannot_be_kept_are_named() {
-        let (bounds, batching) = (Bounds::default(), Batching::default());
-        assert_eq!(bounds.check(&batching), Ok(()));
-        let none = Bounds {
-            items_max: 0,
-            ..bounds
+        let lane = Lane::default();
+        assert_eq!(lane.check(), Ok(()));
+        let of = |items_max| Lane {
+            bounds: Bounds {
+                items_max,
+                ..lane.bounds
+            },
+            ..lane
         };
-        assert!(matches!(none.check(&batching), Err(BoundError::Zero(_))));
-        let many = Bounds {
-            items_max: QUEUE_ITEMS_MAX + 1,
-            ..bounds
-        };
-        assert!(matches!(
-            many.check(&batching),
-            Err(BoundError::TooLarge(..))
-        ));
-        let small = Bounds {
-            items_max: 999,
-            ..bounds
-        };
-        let error = small.check(&batching);
-        assert!(matches!(error, Err(BoundError::BatchOverQueue(_))));
-        let never = Batching {
-            interval: Duration::ZERO,
-            ..batching
-        };
-        assert!(matches!(bounds.check(&never), Err(BoundError::Zero(_))));
+        assert!(matches!(of(0).check(), Err(BoundError::Zero(_))));
+        let many = of(QUEUE_ITEMS_MAX + 1).check();
+        assert!(matches!(many, Err(BoundError::TooLarge(..))));
+        let small = of(999).check();
+        assert!(matches!(small, Err(BoundError::BatchOverQueue(_))));
     }
 }

@@ -1,29 +1,40 @@
-//! A queue with its reader: when a batch is due, and how the reader sleeps until one is.
+//! Lanes with their reader: when a batch is due, and how the reader sleeps until one is.
 //!
-//! A batch is due when enough waits for a full one, when a flush was asked for, when the buffer was
-//! closed, and at the latest an interval after the reader went to sleep. There is no clock here:
-//! the sleep itself is the interval. A push wakes the reader only for a full batch, so events that
-//! come one by one cost nobody a call of the operating system.
+//! Each lane is a queue with room of its own, so that a flood in one takes nothing from another.
+//! The first lane that is due is served first. A batch is due when enough waits for a full one,
+//! when a flush was asked for, when the buffer was closed, and at the latest an interval after the
+//! lane was last seen empty. A push wakes the reader only for a full batch, or into a lane whose
+//! interval is zero, so events that come one by one into the others cost nobody a call of the
+//! operating system.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::Thread;
+use std::time::{Duration, Instant};
 
 use crossbeam_utils::CachePadded;
 
-use crate::bounds::{Batching, Bounds};
+use crate::bounds::Lane;
 use crate::queue::{Dropped, Queue, Rejected, Usage};
 
-/// A bounded queue that is read in batches.
+/// The longest sleep of the reader when every lane has interval zero.
+const SLEEP_MAX: Duration = Duration::from_secs(1);
+
+/// Bounded queues that are read in batches by one reader.
 #[derive(Debug)]
 pub struct Buffer<T> {
-    queue: Queue<T>,
-    batching: Batching,
+    lanes: Box<[Served<T>]>,
     asleep: CachePadded<AtomicBool>,
     flushes: AtomicU64,
+    reader: OnceLock<Thread>,
+}
+
+#[derive(Debug)]
+struct Served<T> {
+    queue: Queue<T>,
+    lane: Lane,
     /// How many items have been taken; held while some are.
     taken: Mutex<u64>,
-    reader: OnceLock<Thread>,
 }
 
 /// A flush that was asked for; those asked for later are greater.
@@ -33,6 +44,8 @@ pub struct Flush(u64);
 /// What the reader takes at once.
 #[derive(Debug)]
 pub struct Batch<T> {
+    /// The lane.
+    pub lane: usize,
     /// The items, oldest first; may be none.
     pub items: Vec<T>,
     /// With these items, all that was pushed before this flush was asked for has been taken.
@@ -44,30 +57,46 @@ pub struct Batch<T> {
 pub struct Batches {
     /// The newest flush that was seen.
     seen: u64,
-    /// Items to be taken without delay for it.
+    /// Whether it is still to be fulfilled.
+    flushing: bool,
+    lanes: Vec<Place>,
+}
+
+#[derive(Debug)]
+struct Place {
+    /// Items to be taken without delay for a flush.
     hurried: usize,
+    /// When the lane was last seen empty.
+    empty_at: Instant,
 }
 
 impl<T> Buffer<T> {
-    /// An empty buffer.
-    pub fn new(bounds: Bounds, batching: Batching) -> Self {
+    /// An empty buffer of these lanes, the first served first.
+    pub fn new(lanes: &[Lane]) -> Self {
+        let served = |lane: &Lane| Served {
+            queue: Queue::new(lane.bounds),
+            lane: *lane,
+            taken: Mutex::new(0),
+        };
         Self {
-            queue: Queue::new(bounds),
-            batching,
+            lanes: lanes.iter().map(served).collect(),
             asleep: CachePadded::new(AtomicBool::new(false)),
             flushes: AtomicU64::new(0),
-            taken: Mutex::new(0),
             reader: OnceLock::new(),
         }
     }
 
-    /// Adds an item of so many bytes, and wakes the reader if there is a batch now.
+    /// Adds an item of so many bytes to a lane, and wakes the reader if there is a batch now.
     ///
     /// # Errors
     /// Gives the item back, counted, when there is no room or the buffer is closed.
-    pub fn push(&self, item: T, bytes: usize) -> Result<(), Rejected<T>> {
-        let usage = self.queue.push(item, bytes)?;
-        if self.is_full_batch(usage)
+    ///
+    /// # Panics
+    /// When there is no such lane.
+    pub fn push(&self, lane: usize, item: T, bytes: usize) -> Result<(), Rejected<T>> {
+        let served = &self.lanes[lane];
+        let usage = served.queue.push(item, bytes)?;
+        if served.wakes(usage)
             && self.asleep.load(Ordering::SeqCst)
             && self.asleep.swap(false, Ordering::SeqCst)
         {
@@ -85,38 +114,82 @@ impl<T> Buffer<T> {
 
     /// Takes nothing more, and lets the reader have the rest.
     pub fn close(&self) {
-        self.queue.close();
+        for served in &self.lanes {
+            served.queue.close();
+        }
         self.wake();
     }
 
     /// Whether it was closed.
     pub fn is_closed(&self) -> bool {
-        self.queue.is_closed()
+        self.lanes.iter().all(|served| served.queue.is_closed())
     }
 
-    /// What waits.
+    /// Wakes the reader, which looks anew.
+    pub fn wake(&self) {
+        if let Some(reader) = self.reader.get() {
+            reader.unpark();
+        }
+    }
+
+    /// What waits in all lanes.
     pub fn usage(&self) -> Usage {
-        self.queue.usage()
+        let mut sum = Usage::default();
+        for served in &self.lanes {
+            let usage = served.queue.usage();
+            sum.items += usage.items;
+            sum.bytes += usage.bytes;
+        }
+        sum
+    }
+
+    /// What the lanes can hold.
+    pub fn items_max(&self) -> usize {
+        let items = |served: &Served<T>| served.queue.bounds().items_max;
+        self.lanes.iter().map(items).sum()
     }
 
     /// What was given back since the buffer was made.
     pub fn dropped(&self) -> Dropped {
-        self.queue.dropped()
+        let mut sum = Dropped::default();
+        for served in &self.lanes {
+            let dropped = served.queue.dropped();
+            sum.full += dropped.full;
+            sum.closed += dropped.closed;
+            sum.bytes += dropped.bytes;
+        }
+        sum
     }
 
-    /// What waits, and how many items have been taken since the buffer was made, at one moment.
+    /// What waits, and how many items have been taken since the buffer was made; for each lane at
+    /// one moment.
     pub fn tally(&self) -> (Usage, u64) {
-        let taken = self.taken();
-        (self.usage(), *taken)
+        let (mut usage, mut taken) = (Usage::default(), 0);
+        for served in &self.lanes {
+            let lane_taken = served.taken();
+            let lane = served.queue.usage();
+            usage.items += lane.items;
+            usage.bytes += lane.bytes;
+            taken += *lane_taken;
+        }
+        (usage, taken)
     }
 
-    /// Takes what waits, up to a batch, past the reader, for whoever gives up on it; none only when
-    /// nothing waits.
+    /// Takes what waits, up to a batch of one lane, past the reader, for whoever gives up on it;
+    /// none only when nothing waits.
     pub fn take(&self) -> Vec<T> {
-        let batching = &self.batching;
+        let batches = self.lanes.iter().map(Served::take);
+        let mut batches = batches.skip_while(Vec::is_empty);
+        batches.next().unwrap_or_default()
+    }
+}
+
+impl<T> Served<T> {
+    fn take(&self) -> Vec<T> {
+        let batching = &self.lane.batching;
         let mut taken = self.taken();
         let mut items = self.queue.take(batching.items_max, batching.bytes_max);
-        while items.is_empty() && self.usage().items > 0 {
+        while items.is_empty() && self.queue.usage().items > 0 {
             // Room was taken and the slot is being filled: a few instructions from now.
             std::thread::yield_now();
             items = self.queue.take(batching.items_max, batching.bytes_max);
@@ -129,63 +202,133 @@ impl<T> Buffer<T> {
         self.taken.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn is_full_batch(&self, usage: Usage) -> bool {
-        usage.items >= self.batching.items_max || usage.bytes >= self.batching.bytes_max
+    fn wakes(&self, usage: Usage) -> bool {
+        self.lane.batching.interval.is_zero() || self.is_full_batch(usage)
     }
 
-    fn wake(&self) {
-        if let Some(reader) = self.reader.get() {
-            reader.unpark();
-        }
+    fn is_full_batch(&self, usage: Usage) -> bool {
+        let batching = &self.lane.batching;
+        usage.items >= batching.items_max || usage.bytes >= batching.bytes_max
     }
 }
 
 impl Batches {
-    /// Waits until a batch is due and takes it; nothing when the buffer was closed and is empty.
-    pub fn next<T>(&mut self, buffer: &Buffer<T>) -> Option<Batch<T>> {
+    /// Waits until a batch of a lane that is `open` is due and takes it; none of any lane when the
+    /// sleep ended before; nothing when the buffer was closed and is empty.
+    pub fn next<T>(
+        &mut self,
+        buffer: &Buffer<T>,
+        open: impl Fn(usize) -> bool,
+    ) -> Option<Batch<T>> {
         buffer.reader.get_or_init(std::thread::current);
-        if !self.is_due(buffer) {
+        let mut due = self.due(buffer, &open);
+        if due.is_none() && self.is_idle(buffer) {
             buffer.asleep.store(true, Ordering::SeqCst);
             // Asked again: who pushed before that store did not wake us.
-            if !self.is_due(buffer) {
-                // A sleep that ends early only makes a batch smaller.
-                std::thread::park_timeout(buffer.batching.interval);
+            due = self.due(buffer, &open);
+            if due.is_none() && self.is_idle(buffer) {
+                std::thread::park_timeout(self.sleep(buffer));
             }
             buffer.asleep.store(false, Ordering::SeqCst);
-            self.notice(buffer);
+            due = due.or_else(|| self.due(buffer, &open));
         }
-        if buffer.is_closed() && buffer.usage().items == 0 {
+        if due.is_none() && !self.flushing && is_over(buffer) {
             return None;
         }
-        let items = buffer.take();
-        let flushed = self.after(items.len(), buffer);
-        Some(Batch { items, flushed })
+        let items = due.map_or_else(Vec::new, |lane| self.take(lane, buffer));
+        let flushed = self.flushed();
+        let lane = due.unwrap_or(0);
+        Some(Batch {
+            lane,
+            items,
+            flushed,
+        })
     }
 
-    fn is_due<T>(&mut self, buffer: &Buffer<T>) -> bool {
-        self.notice(buffer);
-        self.hurried > 0 || buffer.is_closed() || buffer.is_full_batch(buffer.usage())
+    /// Whether there is nothing to tell: no flush is fulfilled, and the end has not come.
+    fn is_idle<T>(&self, buffer: &Buffer<T>) -> bool {
+        let fulfilled = self.flushing && self.lanes.iter().all(|place| place.hurried == 0);
+        !fulfilled && !is_over(buffer)
+    }
+
+    /// The first open lane that is due.
+    fn due<T>(&mut self, buffer: &Buffer<T>, open: &impl Fn(usize) -> bool) -> Option<usize> {
+        let now = Instant::now();
+        self.notice(buffer, now);
+        let closed = buffer.is_closed();
+        let mut found = None;
+        for (at, (served, place)) in buffer.lanes.iter().zip(&mut self.lanes).enumerate() {
+            let usage = served.queue.usage();
+            if usage.items == 0 {
+                place.empty_at = now;
+                place.hurried = 0;
+                continue;
+            }
+            let waited = now.duration_since(place.empty_at);
+            let due = place.hurried > 0
+                || closed
+                || served.is_full_batch(usage)
+                || waited >= served.lane.batching.interval;
+            if due && found.is_none() && open(at) {
+                found = Some(at);
+            }
+        }
+        found
     }
 
     /// Looks whether a flush was asked for.
-    fn notice<T>(&mut self, buffer: &Buffer<T>) {
+    fn notice<T>(&mut self, buffer: &Buffer<T>, now: Instant) {
+        while self.lanes.len() < buffer.lanes.len() {
+            self.lanes.push(Place {
+                hurried: 0,
+                empty_at: now,
+            });
+        }
         let asked = buffer.flushes.load(Ordering::SeqCst);
         if asked != self.seen {
             self.seen = asked;
-            // At least one, so that a flush of nothing ends too.
-            self.hurried = buffer.usage().items.max(1);
+            self.flushing = true;
+            for (served, place) in buffer.lanes.iter().zip(&mut self.lanes) {
+                place.hurried = served.queue.usage().items;
+            }
         }
     }
 
-    /// The flush that is fulfilled when so many items have been taken.
-    fn after<T>(&mut self, taken: usize, buffer: &Buffer<T>) -> Option<Flush> {
-        if self.hurried == 0 {
-            return None;
+    fn take<T>(&mut self, lane: usize, buffer: &Buffer<T>) -> Vec<T> {
+        let items = buffer.lanes[lane].take();
+        let place = &mut self.lanes[lane];
+        place.hurried = place.hurried.saturating_sub(items.len());
+        if buffer.lanes[lane].queue.usage().items == 0 {
+            place.hurried = 0;
         }
-        self.hurried = self.hurried.saturating_sub(taken);
-        if buffer.usage().items == 0 {
-            self.hurried = 0;
-        }
-        (self.hurried == 0).then_some(Flush(self.seen))
+        // What is left came after the interval began anew, as far as anybody can tell.
+        place.empty_at = Instant::now();
+        items
     }
+
+    /// The flush that is fulfilled by now.
+    fn flushed(&mut self) -> Option<Flush> {
+        let open = self.lanes.iter().any(|place| place.hurried > 0);
+        let done = self.flushing && !open;
+        self.flushing &= open;
+        done.then_some(Flush(self.seen))
+    }
+
+    /// How long nothing can become due but by a push that wakes us.
+    fn sleep<T>(&self, buffer: &Buffer<T>) -> Duration {
+        let lanes = buffer.lanes.iter().zip(&self.lanes);
+        let left = lanes.filter_map(|(served, place)| {
+            let interval = served.lane.batching.interval;
+            (!interval.is_zero()).then(|| interval.saturating_sub(place.empty_at.elapsed()))
+        });
+        // A lane that is due but not open has nothing left: whoever opens it wakes us.
+        left.filter(|left| !left.is_zero())
+            .min()
+            .unwrap_or(SLEEP_MAX)
+            .min(SLEEP_MAX)
+    }
+}
+
+fn is_over<T>(buffer: &Buffer<T>) -> bool {
+    buffer.is_closed() && buffer.usage().items == 0
 }

@@ -4,23 +4,25 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use indelible_buffer::{Batches, Batching, Bounds, Buffer, Flush, Reason, Usage};
+use indelible_buffer::{Batches, Batching, Bounds, Buffer, Flush, Lane, Reason, Usage};
 use proptest::prelude::*;
 
 #[derive(Clone, Debug)]
 enum Step {
-    Push(usize),
+    Push(usize, usize),
     Flush,
     Close,
-    Next,
+    Next([bool; LANES]),
     Take,
 }
 
+const LANES: usize = 3;
+
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
-        8 => (0_usize..40).prop_map(Step::Push),
+        8 => (0..LANES, 0_usize..40).prop_map(|(lane, bytes)| Step::Push(lane, bytes)),
         2 => Just(Step::Flush),
-        4 => Just(Step::Next),
+        4 => prop::array::uniform3(prop::bool::weighted(0.8)).prop_map(Step::Next),
         1 => Just(Step::Take),
         1 => Just(Step::Close),
     ]
@@ -30,31 +32,27 @@ fn step() -> impl Strategy<Value = Step> {
 struct Model {
     bounds: Bounds,
     batching: Batching,
-    waiting: VecDeque<(u64, usize)>,
+    waiting: [VecDeque<(u64, usize)>; LANES],
     closed: bool,
     dropped: [u64; 3],
     taken: u64,
     asked: Option<Flush>,
-    flush: Option<(Flush, usize)>,
+    flush: Option<(Flush, [usize; LANES])>,
 }
 
 impl Model {
-    fn bytes(&self) -> usize {
-        self.waiting.iter().map(|(_, bytes)| bytes).sum()
-    }
-
-    fn push(&mut self, item: u64, bytes: usize) -> Option<Reason> {
+    fn push(&mut self, lane: usize, item: u64, bytes: usize) -> Option<Reason> {
+        let waiting = &mut self.waiting[lane];
+        let sum: usize = waiting.iter().map(|(_, bytes)| bytes).sum();
         let reason = if self.closed {
             Some(Reason::Closed)
-        } else if self.waiting.len() == self.bounds.items_max
-            || self.bytes() + bytes > self.bounds.bytes_max
-        {
+        } else if waiting.len() == self.bounds.items_max || sum + bytes > self.bounds.bytes_max {
             Some(Reason::Full)
         } else {
             None
         };
         match reason {
-            None => self.waiting.push_back((item, bytes)),
+            None => waiting.push_back((item, bytes)),
             Some(Reason::Full) => self.dropped[0] += 1,
             Some(Reason::Closed) => self.dropped[1] += 1,
         }
@@ -64,18 +62,22 @@ impl Model {
         reason
     }
 
-    fn next(&mut self) -> Option<(Vec<u64>, Option<Flush>)> {
+    fn next(&mut self, open: [bool; LANES]) -> Option<(Vec<u64>, Option<Flush>)> {
         if let Some(flush) = self.asked.take() {
-            self.flush = Some((flush, self.waiting.len().max(1)));
+            self.flush = Some((flush, self.waiting.each_ref().map(VecDeque::len)));
         }
-        if self.closed && self.waiting.is_empty() {
+        if self.closed && self.usage().items == 0 && self.flush.is_none() {
             return None;
         }
-        let items = self.take();
+        let due = (0..LANES).find(|lane| open[*lane] && !self.waiting[*lane].is_empty());
+        let items = due.map_or_else(Vec::new, |lane| self.take(lane));
         let mut flushed = None;
         if let Some((flush, left)) = &mut self.flush {
-            *left = left.saturating_sub(items.len());
-            if *left == 0 || self.waiting.is_empty() {
+            if let Some(lane) = due {
+                left[lane] = left[lane].saturating_sub(items.len());
+            }
+            let done = |lane: usize| left[lane] == 0 || self.waiting[lane].is_empty();
+            if (0..LANES).all(done) {
                 flushed = Some(*flush);
                 self.flush = None;
             }
@@ -83,10 +85,10 @@ impl Model {
         Some((items, flushed))
     }
 
-    fn take(&mut self) -> Vec<u64> {
+    fn take(&mut self, lane: usize) -> Vec<u64> {
         let (mut items, mut bytes) = (Vec::new(), 0);
         while items.len() < self.batching.items_max && bytes < self.batching.bytes_max {
-            let Some((item, more)) = self.waiting.pop_front() else {
+            let Some((item, more)) = self.waiting[lane].pop_front() else {
                 break;
             };
             items.push(item);
@@ -94,6 +96,14 @@ impl Model {
         }
         self.taken += items.len() as u64;
         items
+    }
+
+    fn usage(&self) -> Usage {
+        let waiting = self.waiting.iter().flatten();
+        Usage {
+            items: waiting.clone().count(),
+            bytes: waiting.map(|(_, bytes)| bytes).sum(),
+        }
     }
 }
 
@@ -107,20 +117,21 @@ proptest! {
         batch_bytes in 1_usize..100,
     ) {
         let bounds = Bounds { items_max, bytes_max };
-        // The shortest sleep: an idle reader asks at once what there is.
-        let interval = Duration::from_nanos(1);
+        // Whatever waits is due.
+        let interval = Duration::ZERO;
         let batching = Batching { items_max: batch_items, bytes_max: batch_bytes, interval };
-        let buffer = Buffer::new(bounds, batching);
+        let buffer = Buffer::new(&[Lane { bounds, batching }; LANES]);
         let mut batches = Batches::default();
         let mut model = Model {
-            bounds, batching, waiting: VecDeque::new(), closed: false, dropped: [0; 3],
+            bounds, batching, waiting: Default::default(), closed: false, dropped: [0; 3],
             taken: 0, asked: None, flush: None,
         };
         for (n, step) in (0_u64..).zip(steps) {
             match step {
-                Step::Push(bytes) => {
-                    let rejected = buffer.push(n, bytes).err();
-                    prop_assert_eq!(rejected.as_ref().map(|r| r.reason), model.push(n, bytes));
+                Step::Push(lane, bytes) => {
+                    let rejected = buffer.push(lane, n, bytes).err();
+                    let expected = model.push(lane, n, bytes);
+                    prop_assert_eq!(rejected.as_ref().map(|r| r.reason), expected);
                     prop_assert!(rejected.is_none_or(|r| r.item == n));
                 }
                 Step::Flush => model.asked = Some(buffer.flush()),
@@ -128,16 +139,19 @@ proptest! {
                     buffer.close();
                     model.closed = true;
                 }
-                Step::Next => {
-                    let got = batches.next(&buffer).map(|batch| (batch.items, batch.flushed));
-                    prop_assert_eq!(got, model.next());
+                Step::Next(open) => {
+                    // Nobody wakes a reader whose lanes are not open: it would sleep its second.
+                    buffer.wake();
+                    let got = batches.next(&buffer, |lane| open[lane]);
+                    prop_assert_eq!(got.map(|b| (b.items, b.flushed)), model.next(open));
                 }
                 Step::Take => {
-                    prop_assert_eq!(buffer.take(), model.take());
+                    let lane = (0..LANES).find(|lane| !model.waiting[*lane].is_empty());
+                    let expected = lane.map_or_else(Vec::new, |lane| model.take(lane));
+                    prop_assert_eq!(buffer.take(), expected);
                 }
             }
-            let usage = Usage { items: model.waiting.len(), bytes: model.bytes() };
-            prop_assert_eq!(buffer.tally(), (usage, model.taken));
+            prop_assert_eq!(buffer.tally(), (model.usage(), model.taken));
             let dropped = buffer.dropped();
             prop_assert_eq!([dropped.full, dropped.closed, dropped.bytes], model.dropped);
         }
@@ -152,29 +166,29 @@ fn a_full_batch_wakes_the_reader_and_a_partial_one_waits() {
         interval,
         ..Batching::default()
     };
-    let buffer = Buffer::new(Bounds::default(), batching);
+    let buffer = Buffer::new(&[lane(batching)]);
     std::thread::scope(|scope| {
         let reader = scope.spawn(|| {
             let mut batches = Batches::default();
             let mut sizes = Vec::new();
-            while let Some(batch) = batches.next(&buffer) {
+            while let Some(batch) = batches.next(&buffer, |_| true) {
                 sizes.push((batch.items.len(), batch.flushed.is_some()));
             }
             sizes.retain(|size| *size != (0, false));
             sizes
         });
         for n in 0..10 {
-            buffer.push(n, 1).unwrap();
+            buffer.push(0, n, 1).unwrap();
         }
         wait_until(|| buffer.usage().items == 0);
         for n in 0..3 {
-            buffer.push(n, 1).unwrap();
+            buffer.push(0, n, 1).unwrap();
         }
         std::thread::sleep(Duration::from_millis(30));
         assert_eq!(buffer.usage().items, 3);
         buffer.flush();
         wait_until(|| buffer.usage().items == 0);
-        buffer.push(0, 1).unwrap();
+        buffer.push(0, 0, 1).unwrap();
         buffer.close();
         let sizes = reader.join().unwrap();
         let items: usize = sizes.iter().map(|(items, _)| items).sum();
@@ -190,20 +204,51 @@ fn a_partial_batch_is_taken_after_the_interval() {
         interval,
         ..Batching::default()
     };
-    let buffer = Buffer::new(Bounds::default(), batching);
+    let buffer = Buffer::new(&[lane(batching)]);
     std::thread::scope(|scope| {
         let reader = scope.spawn(|| {
             let mut batches = Batches::default();
-            while let Some(batch) = batches.next(&buffer) {
+            while let Some(batch) = batches.next(&buffer, |_| true) {
                 if !batch.items.is_empty() {
                     return batch.items;
                 }
             }
             Vec::new()
         });
-        buffer.push("alone", 5).unwrap();
+        buffer.push(0, "alone", 5).unwrap();
         assert_eq!(reader.join().unwrap(), ["alone"]);
     });
+}
+
+#[test]
+fn the_first_into_a_lane_without_interval_wakes_the_reader() {
+    let never = Duration::from_hours(1);
+    let lanes = [Duration::ZERO, never].map(|interval| {
+        lane(Batching {
+            interval,
+            ..Batching::default()
+        })
+    });
+    let buffer = Buffer::new(&lanes);
+    std::thread::scope(|scope| {
+        let reader = scope.spawn(|| {
+            let mut batches = Batches::default();
+            loop {
+                let batch = batches.next(&buffer, |_| true).unwrap();
+                if !batch.items.is_empty() {
+                    return (batch.lane, batch.items);
+                }
+            }
+        });
+        buffer.push(1, "waits", 5).unwrap();
+        buffer.push(0, "prompt", 5).unwrap();
+        assert_eq!(reader.join().unwrap(), (0, vec!["prompt"]));
+    });
+}
+
+fn lane(batching: Batching) -> Lane {
+    let bounds = Bounds::default();
+    Lane { bounds, batching }
 }
 
 fn wait_until(done: impl Fn() -> bool) {

@@ -1,0 +1,242 @@
+//! One file of a spool: its names, its key, its frames.
+//!
+//! A frame is the length of its cipher text, four bytes little-endian, and the cipher text:
+//! AES-256-SIV (RFC 5297) under the file's key, with the file's number and the frame's as
+//! associated data, so that frames cannot be moved or exchanged. Source: `spec/spool.md` §2.
+
+use std::collections::BTreeSet;
+
+use aes_siv::KeyInit;
+use aes_siv::siv::Aes256Siv;
+use indelible_disk::{Disk, DiskErrorKind, DiskFile, Open};
+use zeroize::Zeroizing;
+
+use super::{Random, SpoolError};
+
+/// What a file begins with.
+pub(super) const MAGIC: &[u8; 8] = b"INDSPOL1";
+pub(super) const KEY_BYTES: usize = 64;
+const LENGTH_BYTES: u64 = 4;
+const TAG_BYTES: usize = 16;
+/// The longest frame that is read; none as long is written.
+const FRAME_BYTES_MAX: u64 = 16 << 20;
+const ENDING: &str = ".spool";
+const KEY_ENDING: &str = ".key";
+
+/// Where a file lies.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Place {
+    pub(super) directory: String,
+    pub(super) number: u64,
+}
+
+/// The key of a file, ready for use.
+pub(super) struct Key {
+    cipher: Aes256Siv,
+    number: u64,
+}
+
+impl Place {
+    pub(super) fn path(&self) -> String {
+        format!("{}/{:016}{ENDING}", self.directory, self.number)
+    }
+
+    pub(super) fn key_path(&self) -> String {
+        format!("{}/{:016}{KEY_ENDING}", self.directory, self.number)
+    }
+
+    /// The files of a directory, oldest first, those included of which only the key is there.
+    pub(super) fn list(disk: &dyn Disk, directory: &str) -> Result<Vec<Self>, SpoolError> {
+        let names = disk.list(directory)?;
+        let number = |name: &String| {
+            let number = name
+                .strip_suffix(ENDING)
+                .or(name.strip_suffix(KEY_ENDING))?;
+            number.parse().ok()
+        };
+        let numbers: BTreeSet<u64> = names.iter().filter_map(number).collect();
+        let place = |number| Self {
+            directory: directory.to_owned(),
+            number,
+        };
+        Ok(numbers.into_iter().map(place).collect())
+    }
+
+    /// Makes the file with a key of its own.
+    pub(super) fn create(
+        &self,
+        disk: &dyn Disk,
+        random: &Random,
+    ) -> Result<(Box<dyn DiskFile>, Key), SpoolError> {
+        let mut bytes = Zeroizing::new([0; KEY_BYTES]);
+        random(&mut *bytes);
+        let key = disk.open(&self.key_path(), Open::New)?;
+        key.write_at(&*bytes, 0)?;
+        key.sync_data()?;
+        let file = disk.open(&self.path(), Open::New)?;
+        file.write_at(MAGIC, 0)?;
+        // The frames are synced with the head; if we die here, an empty file is left.
+        disk.sync_dir(&self.directory)?;
+        Ok((file, Key::new(&bytes, self.number)))
+    }
+
+    /// Opens the file for reading; nothing when its removal has begun, since all of it is done then.
+    pub(super) fn open(
+        &self,
+        disk: &dyn Disk,
+    ) -> Result<Option<(Box<dyn DiskFile>, Key)>, SpoolError> {
+        let bytes = match disk.read(&self.key_path()) {
+            Err(error) if error.kind() == DiskErrorKind::NotFound => return Ok(None),
+            read => Zeroizing::new(read?),
+        };
+        let bytes: &[u8; KEY_BYTES] = bytes
+            .as_slice()
+            .try_into()
+            .map_err(|_| self.damaged("its key has another length"))?;
+        if bytes == &[0; KEY_BYTES] {
+            return Ok(None);
+        }
+        let file = match disk.open(&self.path(), Open::Read) {
+            Err(error) if error.kind() == DiskErrorKind::NotFound => return Ok(None),
+            open => open?,
+        };
+        // One that is shorter has nothing: its maker died before the first frame was durable.
+        if file.len()? >= MAGIC.len() as u64 {
+            let mut magic = [0; MAGIC.len()];
+            file.read_exact_at(&mut magic, 0)?;
+            if magic == [0; MAGIC.len()] {
+                // The length reached the disk and no byte did.
+                return Ok(None);
+            }
+            if &magic != MAGIC {
+                return Err(self.damaged("it does not begin as one"));
+            }
+        }
+        Ok(Some((file, Key::new(bytes, self.number))))
+    }
+
+    /// Removes the file, its key first: overwritten, then gone.
+    pub(super) fn remove(&self, disk: &dyn Disk) -> Result<(), SpoolError> {
+        if let Ok(key) = disk.open(&self.key_path(), Open::Write) {
+            key.write_at(&[0; KEY_BYTES], 0)?;
+            key.sync_data()?;
+        }
+        for path in [self.key_path(), self.path()] {
+            match disk.remove(&path) {
+                Err(error) if error.kind() != DiskErrorKind::NotFound => return Err(error.into()),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Puts a file that cannot be read aside, under a name that is no longer the spool's.
+    pub(super) fn set_aside(&self, disk: &dyn Disk) -> Result<(), SpoolError> {
+        let path = self.path();
+        disk.rename(&path, &format!("{path}.damaged"))?;
+        Ok(disk.sync_dir(&self.directory)?)
+    }
+
+    pub(super) fn damaged(&self, what: &'static str) -> SpoolError {
+        SpoolError::Damaged {
+            path: self.path(),
+            what,
+        }
+    }
+}
+
+impl Key {
+    fn new(bytes: &[u8; KEY_BYTES], number: u64) -> Self {
+        Self {
+            cipher: Aes256Siv::new(bytes.into()),
+            number,
+        }
+    }
+
+    /// Appends an item's frame to `out`.
+    pub(super) fn seal(
+        &mut self,
+        frame: u64,
+        item: &[u8],
+        out: &mut Vec<u8>,
+    ) -> Result<(), SpoolError> {
+        let too_long = || SpoolError::TooLong(item.len());
+        if (item.len() + TAG_BYTES) as u64 > FRAME_BYTES_MAX {
+            return Err(too_long());
+        }
+        let names = [&self.number.to_be_bytes()[..], &frame.to_be_bytes()[..]];
+        let sealed = self.cipher.encrypt(names, item).map_err(|_| too_long())?;
+        let length = u32::try_from(sealed.len()).map_err(|_| too_long())?;
+        out.extend_from_slice(&length.to_le_bytes());
+        out.extend_from_slice(&sealed);
+        Ok(())
+    }
+
+    fn unseal(&mut self, frame: u64, sealed: &[u8]) -> Option<Vec<u8>> {
+        let names = [&self.number.to_be_bytes()[..], &frame.to_be_bytes()[..]];
+        self.cipher.decrypt(names, sealed).ok()
+    }
+}
+
+/// What stands at a place of a file.
+#[derive(Debug)]
+pub(super) enum Frame {
+    /// An item, and where the next frame begins.
+    Item(Vec<u8>, u64),
+    /// Nothing more, up to the length.
+    End,
+    /// A frame that was being written when its process died, or that was given up: it was never
+    /// said to be durable.
+    Torn,
+    /// Bytes that were not written so.
+    Damaged,
+}
+
+/// Reads the frame that begins at `at`, of a file that counts up to `length`.
+pub(super) fn read_frame(
+    file: &dyn DiskFile,
+    key: &mut Key,
+    (frame, at): (u64, u64),
+    length: u64,
+) -> Result<Frame, SpoolError> {
+    if at >= length {
+        return Ok(Frame::End);
+    }
+    if length - at < LENGTH_BYTES {
+        return Ok(Frame::Torn);
+    }
+    let mut bytes = [0; LENGTH_BYTES as usize];
+    file.read_exact_at(&mut bytes, at)?;
+    let long = u64::from(u32::from_le_bytes(bytes));
+    let begin = at + LENGTH_BYTES;
+    if long > FRAME_BYTES_MAX {
+        return Ok(Frame::Damaged);
+    }
+    if length - begin < long {
+        return Ok(Frame::Torn);
+    }
+    let mut sealed = vec![0; usize::try_from(long).unwrap_or(usize::MAX)];
+    file.read_exact_at(&mut sealed, begin)?;
+    Ok(match key.unseal(frame, &sealed) {
+        Some(item) => Frame::Item(item, begin + long),
+        // The last one may lack bytes in its middle: pages reach the disk in any order.
+        None if begin + long == length || only_zeros(file, begin + long, length)? => Frame::Torn,
+        None => Frame::Damaged,
+    })
+}
+
+/// Whether a file has nothing but zeros from one place to another: what a file system shows where a
+/// length reached the disk and the bytes did not.
+fn only_zeros(file: &dyn DiskFile, from: u64, to: u64) -> Result<bool, SpoolError> {
+    let mut at = from;
+    let mut block = [0; 4_096];
+    while at < to {
+        let count = (to - at).min(block.len() as u64) as usize;
+        file.read_exact_at(&mut block[..count], at)?;
+        if block[..count].iter().any(|byte| *byte != 0) {
+            return Ok(false);
+        }
+        at += count as u64;
+    }
+    Ok(true)
+}

@@ -1,0 +1,141 @@
+//! A process's own place in a spool's directory, and the name and epoch that go with it.
+//!
+//! A slot is a numbered folder whose lock its process holds. Its name is that of the directory, made
+//! once at random, and the number; so a program that is started again finds its name again, and no
+//! two that run at the same time share one.
+
+use indelible_disk::{Disk, DiskErrorKind, Lock, Open};
+
+use super::{Random, SpoolError};
+
+const NAME: &str = "name";
+const LOCK: &str = "LOCK";
+const EPOCH: &str = "epoch";
+/// The most processes that share a directory.
+const SLOTS_MAX: u32 = 1_024;
+
+pub(super) struct Slot {
+    number: u32,
+    directory: String,
+    name: String,
+    _lock: Box<dyn Lock>,
+}
+
+impl std::fmt::Debug for Slot {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Slot")
+            .field("name", &self.name)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Slot {
+    /// Takes the first slot that nobody has.
+    pub(super) fn take(disk: &dyn Disk, random: &Random) -> Result<Self, SpoolError> {
+        disk.create_dir_all("")?;
+        let directory_name = directory_name(disk, random)?;
+        let mut last = None;
+        for number in 0..SLOTS_MAX {
+            match lock(disk, number) {
+                Ok(lock) => {
+                    disk.sync_dir("")?;
+                    return Ok(Self {
+                        number,
+                        directory: number.to_string(),
+                        name: format!("{directory_name}-{number}"),
+                        _lock: lock,
+                    });
+                }
+                Err(SpoolError::Disk(error)) if error.kind() == DiskErrorKind::Locked => {
+                    last = Some(error);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        let last = last.map_or(SpoolError::Full(0), SpoolError::Disk);
+        Err(last)
+    }
+
+    pub(super) fn number(&self) -> u32 {
+        self.number
+    }
+
+    pub(super) fn directory(&self) -> &str {
+        &self.directory
+    }
+
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Begins an epoch: the time, or one more than the last where clocks went back.
+    pub(super) fn begin_epoch(&self, disk: &dyn Disk, now_ms: u64) -> Result<u64, SpoolError> {
+        let path = format!("{}/{EPOCH}", self.directory);
+        let last = match disk.read(&path) {
+            Err(error) if error.kind() == DiskErrorKind::NotFound => None,
+            read => {
+                let text = String::from_utf8(read?).ok();
+                let last = text.and_then(|text| text.trim().parse::<u64>().ok());
+                // Half written by nobody: it is replaced as a whole.
+                let damaged = || SpoolError::Damaged {
+                    path: path.clone(),
+                    what: "it is no number",
+                };
+                Some(last.ok_or_else(damaged)?)
+            }
+        };
+        let epoch = now_ms.max(last.map_or(0, |last| last.saturating_add(1)));
+        disk.replace(&path, format!("{epoch}\n").as_bytes())?;
+        Ok(epoch)
+    }
+}
+
+/// Takes the lock of a slot, which is made when it is missing.
+pub(super) fn lock(disk: &dyn Disk, number: u32) -> Result<Box<dyn Lock>, SpoolError> {
+    let directory = number.to_string();
+    disk.create_dir_all(&directory)?;
+    let holder = format!("process {}", std::process::id());
+    Ok(disk.try_lock(&format!("{directory}/{LOCK}"), &holder)?)
+}
+
+/// The numbers of the slots there are.
+pub(super) fn numbers(disk: &dyn Disk) -> Result<Vec<u32>, SpoolError> {
+    let names = disk.list("")?;
+    let number = |name: &String| name.parse().ok();
+    Ok(names.iter().filter_map(number).collect())
+}
+
+/// The random name of the directory; whoever comes first makes it.
+fn directory_name(disk: &dyn Disk, random: &Random) -> Result<String, SpoolError> {
+    for _ in 0..2 {
+        match disk.read(NAME) {
+            Err(error) if error.kind() == DiskErrorKind::NotFound => {}
+            read => {
+                let name = String::from_utf8_lossy(&read?).trim().to_owned();
+                if name.len() == 8 && name.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+                    return Ok(name);
+                }
+            }
+        }
+        // Written under a name of its own and renamed, so that nobody reads half of it; of two who
+        // do so at the same time, one name stands before either has read it.
+        let mut bytes = [0; 4];
+        random(&mut bytes);
+        let fresh = format!("{NAME}.{:08x}", u32::from_be_bytes(bytes));
+        random(&mut bytes);
+        let file = disk.open(&fresh, Open::New)?;
+        file.write_at(format!("{:08x}\n", u32::from_be_bytes(bytes)).as_bytes(), 0)?;
+        file.sync_data()?;
+        drop(file);
+        let _guard = disk.try_lock(&format!("{NAME}.lock"), "the maker of the name");
+        match disk.len(NAME)? {
+            Some(_) => disk.remove(&fresh)?,
+            None => disk.rename(&fresh, NAME)?,
+        }
+        disk.sync_dir("")?;
+    }
+    Err(SpoolError::Damaged {
+        path: NAME.to_owned(),
+        what: "it is no name",
+    })
+}
