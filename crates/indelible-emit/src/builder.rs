@@ -9,11 +9,12 @@ use compact_str::CompactString;
 use indelible_event::{AuditId, Event, Micros, Outcome};
 
 use crate::actor::Actor;
+use crate::class::Class;
 use crate::draft::{Built, More, Said};
 use crate::emitter::Shared;
 use crate::payload::Payload;
 use crate::proof::Proof;
-use crate::ticket::Ticket;
+use crate::ticket::{Committed, Ticket};
 
 /// An event that lacks its action; see [`Emitter::for_tenant`](crate::Emitter::for_tenant).
 #[derive(Debug)]
@@ -54,6 +55,7 @@ pub struct NeedsOutcome<'a> {
 pub struct EventBuilder<'a> {
     shared: &'a Shared,
     tenant: CompactString,
+    class: Option<Class>,
     built: Built,
 }
 
@@ -134,6 +136,7 @@ impl<'a> NeedsOutcome<'a> {
         EventBuilder {
             shared: before.shared,
             tenant: before.tenant,
+            class: None,
             built: Built {
                 event_type: before.event_type,
                 actor,
@@ -246,17 +249,31 @@ impl EventBuilder<'_> {
         self
     }
 
+    /// What is to be promised of the event, whatever the policy says.
+    pub fn class(mut self, class: Class) -> Self {
+        self.class = Some(class);
+        self
+    }
+
     /// Emits the event. Never waits, never panics, never fails the caller; the ticket can be
     /// dropped, or says what became of it.
     pub fn emit(self) -> Ticket {
         let Self {
             shared,
             tenant,
+            class,
             built,
         } = self;
         let more = built.more.as_deref();
         let (id, at) = more.map_or((None, None), |more| (more.audit_id, more.occurred_at));
-        shared.emit(tenant, Said::Built(built), id, at)
+        shared.emit(tenant, Said::Built(built), class, (id, at))
+    }
+
+    /// Emits the event as one that must not be gone on without, unless its class was said: the
+    /// receipt to come, or why the caller must not go on.
+    pub fn commit(mut self) -> Committed {
+        self.class.get_or_insert(Class::FailClosed);
+        self.emit().committed()
     }
 
     fn more(&mut self) -> &mut More {

@@ -1,31 +1,41 @@
-//! The emitter: takes events, starts and stops the worker, answers for what became of them.
+//! The emitter: takes events, starts and stops its two threads, answers for what became of them.
 //!
 //! The caller's thread takes the time, an id and a place in the queue. Nothing on that way takes a
-//! lock or calls the operating system, but to wake the worker for a full batch.
+//! lock or calls the operating system, but to wake the worker; only a drop is tallied under a lock,
+//! which is held for a few instructions.
 //!
-//! A process that was forked has the emitter but not its worker: events queue up there until they
+//! A process that was forked has the emitter but not its threads: events queue up there until they
 //! are dropped and counted, and flush and close return at once. Make a new emitter after a fork.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use compact_str::CompactString;
-use indelible_buffer::{Buffer, Flush, Reason, Rejected};
+use indelible_buffer::{Buffer, Flush, Reason, Rejected, Spool, SpoolError};
 use indelible_event::{AuditId, Event, Micros, Problem, ProblemCode, TenantId};
 
 use crate::builder::NeedsAction;
+use crate::class::Class;
+use crate::delivery::Delivery;
 use crate::draft::{Draft, Said};
+use crate::encode::Encoder;
 use crate::id::Ids;
+use crate::losses::{QUEUE_FULL, REFUSED, Tally};
 use crate::metrics::{Counters, Metrics, add, read};
-use crate::options::{Options, OptionsError};
+use crate::options::{Options, OptionsError, STREAM_NAME_BYTES_MAX};
+use crate::outbox::{Mark, Outbox};
 use crate::roll::Number;
+use crate::stream::Stream;
 use crate::surroundings::Surroundings;
-use crate::ticket::{EmitError, Entry, Ticket};
-use crate::transport::Transport;
+use crate::ticket::{EmitError, Entry, Settled, Ticket};
+use crate::transport::{Outgoing, Transport};
 use crate::worker::Worker;
 
-/// Emits events. Share it by reference or in an `Arc`; there is one worker behind it.
+/// How much longer a close that gave up waits for what is left to reach the spool.
+const CONCLUDE_MAX: Duration = Duration::from_millis(500);
+
+/// Emits events. Share it by reference or in an `Arc`.
 #[derive(Debug)]
 pub struct Emitter {
     shared: Arc<Shared>,
@@ -37,6 +47,9 @@ pub enum StartError {
     /// The options cannot be kept.
     #[error(transparent)]
     Options(#[from] OptionsError),
+    /// The spool cannot be opened.
+    #[error("the spool cannot be opened: {0}")]
+    Spool(#[from] SpoolError),
     /// The operating system gave no thread.
     #[error("the worker could not be started: {0}")]
     Thread(#[from] std::io::Error),
@@ -51,64 +64,98 @@ pub struct CloseReport {
     pub dropped: u64,
     /// Events that were refused, in conflict, or given up after all attempts.
     pub failed: u64,
+    /// Events that are on disk, and are delivered by whoever opens the spool next.
+    pub spooled: u64,
     /// Events that were not settled when the deadline passed; some may have been committed.
     pub pending: u64,
 }
 
-/// What callers and the worker share.
+/// What callers and the two threads share.
 pub(crate) struct Shared {
     pub(crate) buffer: Buffer<Arc<Entry>>,
+    pub(crate) outbox: Outbox,
+    pub(crate) tally: Tally,
     pub(crate) options: Options,
     pub(crate) surroundings: Arc<dyn Surroundings>,
     pub(crate) counters: Counters,
+    stream: (String, u64),
     number: Number,
     ids: Ids,
     process: u32,
+    spool_error: Mutex<Option<String>>,
     control: Mutex<Control>,
     changed: Condvar,
 }
 
-/// What is asked of the worker and what it answers.
+/// What the threads answer.
 #[derive(Debug, Default)]
 struct Control {
-    /// Grows when the worker is asked to hurry.
-    epoch: u64,
-    /// The close has given up; nothing more is to be delivered.
-    abandoned: bool,
-    /// The newest flush that is fulfilled.
-    flushed: Flush,
-    /// The worker is gone.
+    /// The newest flush of which everything was put in line, and how far that goes.
+    flushed: (Flush, Mark),
+    /// The stream's end was said.
+    concluded: bool,
+    /// Nothing more will be settled.
     ended: bool,
 }
 
 impl Emitter {
-    /// Starts the worker.
+    /// Opens the spool, if there is to be one, and starts the two threads.
     ///
     /// # Errors
-    /// [`StartError`] when the options cannot be kept or there is no thread.
+    /// [`StartError`] when the options cannot be kept, the spool cannot be opened, or there is no
+    /// thread.
     pub fn start(
         transport: impl Transport + 'static,
         options: Options,
         surroundings: Arc<dyn Surroundings>,
     ) -> Result<Self, StartError> {
         options.check()?;
+        let spool = open_spool(&options, &surroundings)?;
+        let stream = stream_of(&options, spool.as_ref(), surroundings.as_ref());
         let shared = Arc::new(Shared {
-            buffer: Buffer::new(options.bounds, options.batching),
+            buffer: Buffer::new(&Class::ALL.map(|class| options.lane(class))),
+            outbox: Outbox::default(),
+            tally: Tally::default(),
             number: Number::take(),
             ids: Ids::new(surroundings.as_ref()),
             options,
             surroundings,
             counters: Counters::default(),
+            stream: stream.clone(),
             process: std::process::id(),
+            spool_error: Mutex::new(None),
             control: Mutex::new(Control::default()),
             changed: Condvar::new(),
         });
-        let worker = Worker::new(Arc::clone(&shared), transport);
-        std::thread::Builder::new()
-            .name("indelible-emit".to_owned())
-            .spawn(move || worker.run())?;
+        // What is on disk may travel later, whatever the transport is now.
+        let travels = transport.names_tenant() || spool.is_some();
+        let encoder = Encoder::new(&shared.options, travels);
+        let (writer, reader) = spool.map_or((None, None), |spool| {
+            (Some(spool.writer), Some(spool.reader))
+        });
+        let delivery = Delivery::new(Arc::clone(&shared), transport, reader);
+        let worker = Worker::new(
+            Arc::clone(&shared),
+            encoder,
+            Stream::new(stream.0, stream.1),
+            writer,
+        );
+        // If the second cannot be started, the end of its worker ends the first.
+        thread("indelible-send").spawn(move || delivery.run())?;
+        thread("indelible-emit").spawn(move || worker.run())?;
         shared.number.enter(&shared);
         Ok(Self { shared })
+    }
+
+    /// The name and epoch of its stream, under which the ledger counts its events.
+    pub fn stream(&self) -> (&str, u64) {
+        (&self.shared.stream.0, self.shared.stream.1)
+    }
+
+    /// What was last wrong with the spool, if anything was.
+    pub fn spool_error(&self) -> Option<String> {
+        let error = self.shared.spool_error.lock();
+        error.unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Begins an event for a tenant's log.
@@ -122,7 +169,8 @@ impl Emitter {
         let id = event.audit_id.as_deref();
         let id = id.and_then(|text| AuditId::parse(text).ok());
         let tenant = CompactString::new(tenant.as_ref());
-        self.shared.emit(tenant, Said::Whole(event), id, None)
+        self.shared
+            .emit(tenant, Said::Whole(event), None, (id, None))
     }
 
     /// Delivers what has been emitted so far without waiting for batches to fill; whether all of it
@@ -132,35 +180,37 @@ impl Emitter {
         if shared.is_forked() {
             return false;
         }
+        let until = Instant::now() + deadline;
         let flush = shared.buffer.flush();
-        shared.hurry_worker();
-        let control = shared.control();
-        let open = |control: &mut Control| control.flushed < flush && !control.ended;
+        shared.hurry();
+        let open = |control: &mut Control| control.flushed.0 < flush && !control.ended;
         let (control, _) = shared
             .changed
-            .wait_timeout_while(control, deadline, open)
+            .wait_timeout_while(shared.control(), deadline, open)
             .unwrap_or_else(PoisonError::into_inner);
-        control.flushed >= flush || (control.ended && shared.unsettled() == 0)
+        let (flushed, mark) = control.flushed;
+        drop(control);
+        if flushed < flush {
+            return shared.unsettled() == 0;
+        }
+        let left = until.saturating_duration_since(Instant::now());
+        shared.outbox.wait(left, |state| state.is_settled(&mark))
     }
 
-    /// Takes no more events, delivers what waits, and says what became of all, at the latest after
-    /// `deadline`. What is not settled then is given up. Closing again reports again.
+    /// Takes no more events, delivers what waits, ends the stream, and says what became of all, at
+    /// the latest about when `deadline` has passed. What is in memory then goes to the spool, where
+    /// there is one, and is given up where there is none. Closing again reports again.
     pub fn close(&self, deadline: Duration) -> CloseReport {
         let shared = &self.shared;
         shared.buffer.close();
         if shared.is_forked() {
             return shared.report();
         }
-        shared.hurry_worker();
-        let control = shared.control();
-        let (control, _) = shared
-            .changed
-            .wait_timeout_while(control, deadline, |control| !control.ended)
-            .unwrap_or_else(PoisonError::into_inner);
-        let ended = control.ended;
-        drop(control);
-        if !ended {
-            shared.abandon();
+        shared.hurry();
+        if !shared.await_control(deadline, |control| control.ended) {
+            shared.outbox.change(|state| state.stopped = true);
+            shared.buffer.wake();
+            shared.await_control(CONCLUDE_MAX, |control| control.concluded);
         }
         shared.report()
     }
@@ -181,7 +231,7 @@ impl Drop for Emitter {
 impl CloseReport {
     /// Whether every event that was emitted has a receipt.
     pub fn is_clean(&self) -> bool {
-        self.dropped == 0 && self.failed == 0 && self.pending == 0
+        self.dropped == 0 && self.failed == 0 && self.spooled == 0 && self.pending == 0
     }
 }
 
@@ -191,12 +241,17 @@ impl std::fmt::Display for CloseReport {
             committed,
             dropped,
             failed,
+            spooled,
             pending,
         } = self;
         write!(
             f,
-            "{committed} committed, {dropped} dropped, {failed} failed, {pending} pending"
-        )
+            "{committed} committed, {dropped} dropped, {failed} failed, "
+        )?;
+        if *spooled > 0 {
+            write!(f, "{spooled} in the spool, ")?;
+        }
+        write!(f, "{pending} not settled")
     }
 }
 
@@ -206,8 +261,8 @@ impl Shared {
         &self,
         tenant: CompactString,
         said: Said,
-        id: Option<AuditId>,
-        at: Option<Micros>,
+        class: Option<Class>,
+        (id, at): (Option<AuditId>, Option<Micros>),
     ) -> Ticket {
         let now = self.surroundings.now();
         let audit_id = id.unwrap_or_else(|| self.ids.mint(now, self.surroundings.as_ref()));
@@ -217,84 +272,157 @@ impl Shared {
             occurred_at: at.unwrap_or(now),
             said,
         };
+        let spooled = self.options.spool.is_some();
+        let class = class.unwrap_or_else(|| self.options.policy.class(&draft, spooled));
         let entry = match draft.weight() {
             Some(bytes) => {
                 let entry = Arc::new(Entry::queued(draft));
-                if let Err(rejected) = self.buffer.push(Arc::clone(&entry), bytes) {
-                    reject(&rejected);
+                let pushed = self.buffer.push(class.lane(), Arc::clone(&entry), bytes);
+                if let Err(rejected) = pushed {
+                    self.reject(&rejected);
                 }
                 entry
             }
-            None => self.refuse_too_deep(),
+            None => self.refuse_too_deep(&draft.tenant),
         };
-        Ticket::new(audit_id, entry, self.number)
+        Ticket::new(audit_id, entry, class, self.number)
     }
 
     #[cold]
-    fn refuse_too_deep(&self) -> Arc<Entry> {
+    fn refuse_too_deep(&self, tenant: &CompactString) -> Arc<Entry> {
         add(&self.counters.too_deep, 1);
+        self.tally.add(tenant, REFUSED, 1);
         let text = "arrays and objects are nested deeper than an event may have them";
         let problem = Problem::at("", ProblemCode::TooDeep, text);
         Arc::new(Entry::settled(Err(EmitError::Refused(vec![problem]))))
     }
 
-    /// Whether this process has the emitter but not its worker.
+    #[cold]
+    fn reject(&self, rejected: &Rejected<Arc<Entry>>) {
+        let error = match rejected.reason {
+            Reason::Full => {
+                if let Some(draft) = rejected.item.take() {
+                    self.tally.add(&draft.tenant, QUEUE_FULL, 1);
+                }
+                EmitError::Dropped
+            }
+            Reason::Closed => EmitError::Closed,
+        };
+        rejected.item.settle(Err(error));
+    }
+
+    /// An id and a time for a statement.
+    pub(crate) fn mint(&self) -> (AuditId, Micros) {
+        let now = self.surroundings.now();
+        (self.ids.mint(now, self.surroundings.as_ref()), now)
+    }
+
+    /// A number for jitter.
+    pub(crate) fn seed(&self) -> u64 {
+        let mut bytes = [0; 8];
+        self.surroundings.fill(&mut bytes);
+        u64::from_le_bytes(bytes)
+    }
+
+    /// Whether this emitter gave the event its number.
+    pub(crate) fn is_own(&self, outgoing: &Outgoing) -> bool {
+        let (id, epoch) = &self.stream;
+        let own = outgoing.stream.as_ref();
+        own.is_some_and(|claim| claim.epoch == *epoch && claim.id == *id)
+    }
+
+    /// Whether this process has the emitter but not its threads.
     fn is_forked(&self) -> bool {
         std::process::id() != self.process
     }
 
-    /// How often the worker was asked to hurry, and whether it is to give up.
-    pub(crate) fn asked(&self) -> (u64, bool) {
-        let control = self.control();
-        (control.epoch, control.abandoned)
+    /// Counts what became of an event, and tells whoever waits for it.
+    pub(crate) fn settle(&self, entry: Option<&Entry>, settled: Settled) {
+        let counters = &self.counters;
+        let counter = match &settled {
+            Ok(_) => Some(&counters.committed),
+            Err(EmitError::Refused(_)) => Some(&counters.refused),
+            Err(EmitError::Conflict(_)) => Some(&counters.conflicts),
+            Err(EmitError::Closed) => Some(&counters.abandoned),
+            Err(EmitError::Dropped) => None,
+            Err(_) => Some(&counters.failed),
+        };
+        // Before the ticket: whoever sees the receipt sees the count. Waking may run others' code.
+        if let Some(counter) = counter {
+            add(counter, 1);
+        }
+        if let Some(entry) = entry {
+            let _ = guarded(|| entry.settle(settled));
+        }
     }
 
-    /// Waits, unless the worker is or was asked to hurry since `epoch`.
-    pub(crate) fn pause(&self, delay: Duration, epoch: u64) {
-        let same = |control: &mut Control| control.epoch == epoch;
-        // Whatever ends it, the next attempt follows.
-        let _ = self
-            .changed
-            .wait_timeout_while(self.control(), delay, same)
-            .unwrap_or_else(PoisonError::into_inner);
-    }
-
-    /// Says that a flush is fulfilled.
+    /// Says that all of a flush was put in line.
     pub(crate) fn fulfil(&self, flush: Flush) {
-        self.control().flushed = flush;
+        let mark = self.outbox.state().mark();
+        self.control().flushed = (flush, mark);
         self.changed.notify_all();
     }
 
-    /// Says that the worker is gone, and settles what it left.
-    pub(crate) fn end(&self) {
+    /// Says that the stream's end was said.
+    pub(crate) fn concluded(&self) {
+        self.control().concluded = true;
+        self.changed.notify_all();
+    }
+
+    /// Says that the worker is gone; nothing more will come.
+    pub(crate) fn worker_ended(&self) {
         self.buffer.close();
         self.give_up();
+        self.concluded();
+        self.outbox.change(|state| state.closed = true);
+    }
+
+    /// Says that the delivery is gone, and settles what it left.
+    pub(crate) fn delivery_ended(&self) {
+        self.buffer.close();
+        let left = self.outbox.change(|state| {
+            state.stopped = true;
+            std::mem::take(&mut state.waiting)
+        });
+        // They are on disk; whoever waits here will not hear of it.
+        for entry in left.into_values() {
+            let _ = guarded(|| entry.settle(Err(EmitError::Closed)));
+        }
+        self.buffer.wake();
         self.control().ended = true;
         self.changed.notify_all();
     }
 
-    fn hurry_worker(&self) {
-        self.control().epoch += 1;
-        self.changed.notify_all();
+    /// Notes what was wrong with the spool.
+    pub(crate) fn spool_trouble(&self, error: &SpoolError) {
+        add(&self.counters.spool_failures, 1);
+        let mut last = self
+            .spool_error
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        *last = Some(error.to_string());
     }
 
-    fn abandon(&self) {
-        let mut control = self.control();
-        control.abandoned = true;
-        control.epoch += 1;
-        drop(control);
-        self.changed.notify_all();
-        self.give_up();
+    /// Has what waits for its next attempt tried at once.
+    pub(crate) fn hurry(&self) {
+        self.outbox.change(|state| state.hurry += 1);
     }
 
     /// Settles what waits in the queue, undelivered.
     fn give_up(&self) {
         let batches = std::iter::repeat_with(|| self.buffer.take());
         for entry in batches.take_while(|batch| !batch.is_empty()).flatten() {
-            if entry.settle(Err(EmitError::Closed)) {
-                add(&self.counters.abandoned, 1);
-            }
+            self.settle(Some(&entry), Err(EmitError::Closed));
         }
+    }
+
+    /// Waits until something holds, at most so long; whether it does.
+    fn await_control(&self, timeout: Duration, until: impl Fn(&Control) -> bool) -> bool {
+        let (control, _) = self
+            .changed
+            .wait_timeout_while(self.control(), timeout, |control| !until(control))
+            .unwrap_or_else(PoisonError::into_inner);
+        until(&control)
     }
 
     fn unsettled(&self) -> u64 {
@@ -304,15 +432,17 @@ impl Shared {
 
     fn report(&self) -> CloseReport {
         let metrics = self.metrics();
+        let under_way = metrics.under_way.saturating_sub(metrics.spooled);
         CloseReport {
             committed: metrics.committed,
             dropped: metrics.dropped,
             failed: metrics.failed + metrics.refused + metrics.conflicts,
-            pending: metrics.queued + metrics.under_way + metrics.abandoned,
+            spooled: metrics.spooled,
+            pending: metrics.queued + under_way + metrics.abandoned,
         }
     }
 
-    /// Every event that was taken in is counted once, whatever the worker does meanwhile: what is
+    /// Every event that was taken in is counted once, whatever the threads do meanwhile: what is
     /// settled is read first, and what is not is the rest.
     fn metrics(&self) -> Metrics {
         let counters = &self.counters;
@@ -323,8 +453,17 @@ impl Shared {
             conflicts: read(&counters.conflicts),
             failed: read(&counters.failed),
             retried: read(&counters.retried),
+            batches_failed: read(&counters.batches_failed),
+            recovered: read(&counters.recovered),
+            statements: read(&counters.statements),
+            others_failed: read(&counters.others_failed),
+            spool_failures: read(&counters.spool_failures),
+            unreadable: read(&counters.unreadable),
+            write_buckets: std::array::from_fn(|at| read(&counters.write_buckets[at])),
+            write_sum_us: read(&counters.write_sum_us),
             ..Metrics::default()
         };
+        let crowded_out = read(&counters.crowded_out);
         let ((usage, taken), dropped) = (self.buffer.tally(), self.buffer.dropped());
         let settled = [
             metrics.committed,
@@ -332,11 +471,14 @@ impl Shared {
             metrics.refused,
             metrics.conflicts,
             metrics.failed,
+            crowded_out,
         ];
         metrics.queued = usage.items as u64;
         metrics.queued_bytes = usage.bytes as u64;
+        metrics.capacity = self.buffer.items_max() as u64;
         metrics.under_way = taken.saturating_sub(settled.into_iter().sum());
-        metrics.dropped = dropped.full + dropped.closed;
+        metrics.spooled = self.outbox.state().events_in_spool().min(metrics.under_way);
+        metrics.dropped = dropped.full + dropped.closed + crowded_out;
         // These never were in the queue.
         metrics.refused += read(&counters.too_deep);
         metrics
@@ -347,20 +489,54 @@ impl Shared {
     }
 }
 
+fn thread(name: &str) -> std::thread::Builder {
+    std::thread::Builder::new().name(name.to_owned())
+}
+
+fn open_spool(
+    options: &Options,
+    surroundings: &Arc<dyn Surroundings>,
+) -> Result<Option<Spool>, SpoolError> {
+    let Some(spool) = &options.spool else {
+        return Ok(None);
+    };
+    let now_ms = u64::try_from(surroundings.now().0 / 1_000).unwrap_or(0);
+    let random = Arc::clone(surroundings);
+    let random = Arc::new(move |bytes: &mut [u8]| random.fill(bytes));
+    Spool::open(Arc::clone(&spool.disk), spool.bounds, now_ms, random).map(Some)
+}
+
+/// The name and epoch of the stream: with a spool those of its slot, which the next process finds
+/// again; else those that were said, or a name that nobody else has.
+fn stream_of(
+    options: &Options,
+    spool: Option<&Spool>,
+    surroundings: &dyn Surroundings,
+) -> (String, u64) {
+    let said = options.stream.as_deref();
+    let service = options.service.as_deref().unwrap_or("indelible");
+    let mut name = said.unwrap_or(service).to_owned();
+    while name.len() > STREAM_NAME_BYTES_MAX {
+        name.pop();
+    }
+    if let Some(spool) = spool {
+        return (format!("{name}-{}", spool.name), spool.epoch);
+    }
+    let epoch = u64::try_from(surroundings.now().0 / 1_000).unwrap_or(0);
+    if said.is_none() {
+        let mut bytes = [0; 8];
+        surroundings.fill(&mut bytes);
+        name = format!("{name}-{:016x}", u64::from_le_bytes(bytes));
+    }
+    (name, epoch)
+}
+
 impl std::fmt::Debug for Shared {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Shared")
             .field("metrics", &self.metrics())
             .finish_non_exhaustive()
     }
-}
-
-#[cold]
-fn reject(rejected: &Rejected<Arc<Entry>>) {
-    rejected.item.settle(Err(match rejected.reason {
-        Reason::Full => EmitError::Dropped,
-        Reason::Closed => EmitError::Closed,
-    }));
 }
 
 /// Runs what might panic through no fault of ours.

@@ -69,6 +69,7 @@ impl Encoder {
             tenant,
             audit_id,
             event: bytes,
+            stream: None,
         })
     }
 }

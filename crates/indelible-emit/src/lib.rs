@@ -10,17 +10,23 @@
 
 mod actor;
 mod builder;
+mod class;
+mod delivery;
 mod draft;
 mod emitter;
 mod encode;
+mod frame;
 pub mod http;
 mod id;
+mod losses;
 mod metrics;
 mod options;
+mod outbox;
 mod payload;
 mod proof;
 mod retry;
 mod roll;
+mod stream;
 mod surroundings;
 mod ticket;
 mod transport;
@@ -28,13 +34,15 @@ mod worker;
 
 pub use actor::Actor;
 pub use builder::{EventBuilder, NeedsAction, NeedsActor, NeedsOutcome, NeedsTarget};
+pub use class::{Class, Policy};
 pub use emitter::{CloseReport, Emitter, StartError};
-pub use metrics::Metrics;
-pub use options::{Options, OptionsError, Retry};
+pub use indelible_buffer::{Bounds, SpoolBounds};
+pub use metrics::{BUCKETS_MS, Metrics};
+pub use options::{Growth, Options, OptionsError, Retry, Room, SpoolOptions};
 pub use payload::Payload;
 pub use proof::Proof;
 pub use surroundings::Surroundings;
-pub use ticket::{Committed, EmitError, Ticket};
+pub use ticket::{Committed, EmitError, Spooled, Ticket};
 pub use transport::{Outgoing, Transport, Verdict};
 
 /// Builds a JSON value for a payload.

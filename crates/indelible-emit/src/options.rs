@@ -1,49 +1,140 @@
 //! What an emitter can be told.
 
+use std::num::NonZeroU32;
+use std::sync::Arc;
 use std::time::Duration;
 
-use indelible_buffer::{Batching, BoundError, Bounds};
+use indelible_buffer::{Batching, BoundError, Bounds, Lane, SpoolBounds};
+use indelible_disk::Disk;
+
+use crate::class::{Class, Policy};
+
+/// The longest name of a stream that can be asked for, in bytes; a slot's number comes behind it.
+pub const STREAM_NAME_BYTES_MAX: usize = 100;
 
 /// Bounds and delays of an emitter.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Options {
     /// The emitting system's name, for `source.service` of events that say none.
     pub service: Option<String>,
-    /// How much may wait: 10,000 events and 32 MiB.
-    pub bounds: Bounds,
+    /// The name of the stream, which no other emitter may have at the same time. If nothing is said
+    /// it is that of the service and of the spool's slot, or a random one.
+    pub stream: Option<String>,
+    /// Which events are of which class.
+    pub policy: Policy,
+    /// How much of each class may wait in memory.
+    pub room: Room,
     /// When a batch is sent: 1,000 events, 4 MiB, or after a second.
     pub batching: Batching,
     /// How often and how soon a delivery is tried again.
     pub retry: Retry,
+    /// The queue on disk, if there is to be one.
+    pub spool: Option<SpoolOptions>,
+    /// How long an event that its caller must not go on without may take.
+    pub fail_closed_within: Within,
     /// How long dropping the emitter may take to deliver what waits: 2 s by default.
     pub drop_deadline: DropDeadline,
+}
+
+/// How much of each class may wait in memory: room of its own, which no other class can take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Room {
+    /// Of those that must not be gone on without: 1,000 events and 8 MiB.
+    pub fail_closed: Bounds,
+    /// Of those whose receipt is awaited: 1,000 events and 8 MiB.
+    pub confirmed: Bounds,
+    /// Of those on their way to disk: 30,000 events and 32 MiB.
+    pub spooled: Bounds,
+    /// Of the others: 30,000 events and 32 MiB.
+    pub best_effort: Bounds,
+}
+
+/// A spool's place and bounds.
+#[derive(Clone)]
+pub struct SpoolOptions {
+    /// The directory, as the disk below it.
+    pub disk: Arc<dyn Disk>,
+    /// How much it may hold.
+    pub bounds: SpoolBounds,
 }
 
 /// How long dropping an emitter may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DropDeadline(pub Duration);
 
-/// When a delivery is tried again. The delay doubles from the first to the longest, each shortened
-/// by up to a quarter at random so that many emitters do not come back at once.
+/// How long an event that its caller must not go on without may take: 5 s by default.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Within(pub Duration);
+
+/// When a delivery is tried again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Retry {
-    /// How often a batch is tried in all.
-    pub attempts_max: u32,
+    /// How often a batch is tried in all; `None` for as long as the emitter lives. What is in the
+    /// spool is always tried again.
+    pub attempts_max: Option<NonZeroU32>,
+    /// How the delays grow.
+    pub growth: Growth,
     /// The first delay.
     pub delay_first: Duration,
     /// The longest delay, also when the other side asks for more.
     pub delay_max: Duration,
+    /// After so many attempts in a row that failed as a whole the way to the ledger counts as
+    /// closed: events that must not be gone on without then fail at once, but for one probe a delay.
+    pub failures_to_open: u32,
+}
+
+/// How delays grow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Growth {
+    /// From the first to the longest by two, each shortened by up to half at random, so that many
+    /// emitters do not come back at once.
+    Doubling,
+    /// The first times the square of the attempt: 1 s, 4 s, 9 s.
+    Squares,
 }
 
 /// Why an emitter cannot be started with these options.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum OptionsError {
     /// A bound cannot be kept.
-    #[error(transparent)]
-    Bound(#[from] BoundError),
-    /// Nothing would ever be tried.
-    #[error("a batch must be tried at least once")]
-    NoAttempts,
+    #[error("{0}: {1}")]
+    Bound(&'static str, BoundError),
+    /// Nothing would ever be sent.
+    #[error("the interval of batches must be more than 0")]
+    NoInterval,
+    /// A class needs a spool, and there is none.
+    #[error("a class is `spooled`, and no directory is named for the spool")]
+    NoSpool,
+    /// The name cannot stand in a claim.
+    #[error("the name of the stream must have 1 to {STREAM_NAME_BYTES_MAX} bytes")]
+    StreamName,
+}
+
+impl std::fmt::Debug for SpoolOptions {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SpoolOptions")
+            .field("bounds", &self.bounds)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Default for Room {
+    fn default() -> Self {
+        let few = Bounds {
+            items_max: 1_000,
+            bytes_max: 8 << 20,
+        };
+        let many = Bounds {
+            items_max: 30_000,
+            bytes_max: 32 << 20,
+        };
+        Self {
+            fail_closed: few,
+            confirmed: few,
+            spooled: many,
+            best_effort: many,
+        }
+    }
 }
 
 impl Default for DropDeadline {
@@ -52,12 +143,20 @@ impl Default for DropDeadline {
     }
 }
 
+impl Default for Within {
+    fn default() -> Self {
+        Self(Duration::from_secs(5))
+    }
+}
+
 impl Default for Retry {
     fn default() -> Self {
         Self {
-            attempts_max: 10,
+            attempts_max: None,
+            growth: Growth::Doubling,
             delay_first: Duration::from_millis(250),
             delay_max: Duration::from_secs(30),
+            failures_to_open: 5,
         }
     }
 }
@@ -68,10 +167,41 @@ impl Options {
     /// # Errors
     /// Names the first that cannot.
     pub fn check(&self) -> Result<(), OptionsError> {
-        self.bounds.check(&self.batching)?;
-        if self.retry.attempts_max == 0 {
-            return Err(OptionsError::NoAttempts);
+        for class in Class::ALL {
+            let named = |error| OptionsError::Bound(class.as_str(), error);
+            self.lane(class).check().map_err(named)?;
+        }
+        if self.batching.interval.is_zero() {
+            return Err(OptionsError::NoInterval);
+        }
+        let spooled = |class| class == Class::Spooled;
+        if self.spool.is_none() && self.policy.classes().any(spooled) {
+            return Err(OptionsError::NoSpool);
+        }
+        let length = self.stream.as_ref().map_or(1, String::len);
+        if length == 0 || length > STREAM_NAME_BYTES_MAX {
+            return Err(OptionsError::StreamName);
         }
         Ok(())
+    }
+
+    /// The lane of a class. Only best effort waits for a batch to fill; of the others no batch is
+    /// larger than their room.
+    pub(crate) fn lane(&self, class: Class) -> Lane {
+        let bounds = match class {
+            Class::FailClosed => self.room.fail_closed,
+            Class::Confirmed => self.room.confirmed,
+            Class::Spooled => self.room.spooled,
+            Class::BestEffort => self.room.best_effort,
+        };
+        let batching = match class {
+            Class::BestEffort => self.batching,
+            _ => Batching {
+                items_max: self.batching.items_max.min(bounds.items_max),
+                bytes_max: self.batching.bytes_max.min(bounds.bytes_max),
+                interval: Duration::ZERO,
+            },
+        };
+        Lane { bounds, batching }
     }
 }

@@ -2,24 +2,49 @@
 
 use std::time::Duration;
 
-use crate::options::Retry;
+use backon::{BackoffBuilder as _, ExponentialBuilder};
+
+use crate::options::{Growth, Retry};
+
+/// The delays of one row of failed attempts.
+pub(crate) struct Delays {
+    next: Box<dyn Iterator<Item = Duration> + Send>,
+    delay_max: Duration,
+}
 
 impl Retry {
-    /// The delay after so many attempts, 1 or more. `random` shortens it by up to a quarter; what
-    /// the other side asked for is not shortened.
-    pub(crate) fn delay(&self, attempts: u32, asked: Option<Duration>, random: u8) -> Duration {
-        if let Some(asked) = asked {
-            return asked.min(self.delay_max);
-        }
-        let doubled = self
-            .delay_first
-            .saturating_mul(
-                1_u32
-                    .checked_shl(attempts.saturating_sub(1))
-                    .unwrap_or(u32::MAX),
-            )
-            .min(self.delay_max);
-        doubled.saturating_sub((doubled / 4).saturating_mul(u32::from(random)) / 255)
+    /// The delays from the first failed attempt on.
+    pub(crate) fn delays(&self, seed: u64) -> Delays {
+        let Self {
+            delay_first: first,
+            delay_max,
+            ..
+        } = *self;
+        let next: Box<dyn Iterator<Item = Duration> + Send> = match self.growth {
+            Growth::Doubling => {
+                // The jitter adds up to as much again; half of it is ours to shorten.
+                let builder = ExponentialBuilder::default()
+                    .with_min_delay(first / 2)
+                    .with_max_delay(delay_max / 2)
+                    .with_factor(2.0)
+                    .without_max_times()
+                    .with_jitter()
+                    .with_jitter_seed(seed);
+                Box::new(builder.build())
+            }
+            Growth::Squares => Box::new(
+                (1_u32..).map(move |attempt| first.saturating_mul(attempt.saturating_mul(attempt))),
+            ),
+        };
+        Delays { next, delay_max }
+    }
+}
+
+impl Delays {
+    /// The next delay; what the other side asked for goes before ours, up to the longest.
+    pub(crate) fn next(&mut self, asked: Option<Duration>) -> Duration {
+        let ours = self.next.next().unwrap_or(self.delay_max);
+        asked.unwrap_or(ours).min(self.delay_max)
     }
 }
 
@@ -27,20 +52,37 @@ impl Retry {
 mod tests {
     use super::*;
 
-    #[test]
-    fn delays_double_up_to_the_longest_and_keep_to_what_was_asked() {
-        let retry = Retry {
-            attempts_max: 10,
+    fn retry(growth: Growth) -> Retry {
+        Retry {
+            growth,
             delay_first: Duration::from_millis(100),
             delay_max: Duration::from_secs(2),
+            ..Retry::default()
+        }
+    }
+
+    #[test]
+    fn delays_double_up_to_the_longest_each_shortened_by_up_to_half() {
+        for seed in 0..50 {
+            let mut delays = retry(Growth::Doubling).delays(seed);
+            for full in [100, 200, 400, 800, 1_600, 2_000, 2_000] {
+                let delay = delays.next(None);
+                let full = Duration::from_millis(full);
+                assert!(delay >= full / 2 && delay <= full, "{delay:?} of {full:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn squares_are_exact_and_what_was_asked_is_kept_to() {
+        let mut delays = retry(Growth::Squares).delays(0);
+        let ms = [(); 5].map(|()| delays.next(None).as_millis());
+        assert_eq!(ms, [100, 400, 900, 1_600, 2_000]);
+        let asked = |s| {
+            retry(Growth::Doubling)
+                .delays(1)
+                .next(Some(Duration::from_secs(s)))
         };
-        let ms = |attempts, random| retry.delay(attempts, None, random).as_millis();
-        assert_eq!(
-            [1, 2, 3, 4, 5, 6, 60].map(|n| ms(n, 0)),
-            [100, 200, 400, 800, 1_600, 2_000, 2_000]
-        );
-        assert_eq!([1, 6].map(|n| ms(n, 255)), [75, 1_500]);
-        let asked = |s| retry.delay(1, Some(Duration::from_secs(s)), 255);
         assert_eq!([asked(1), asked(60)].map(|d| d.as_secs()), [1, 2]);
     }
 }

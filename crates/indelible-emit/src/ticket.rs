@@ -5,13 +5,14 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use indelible_event::{AuditId, Problem};
 use indelible_proof::receipt::Receipt;
 
+use crate::class::Class;
 use crate::draft::Draft;
 use crate::roll::Number;
 
@@ -36,6 +37,13 @@ pub enum EmitError {
     /// committed.
     #[error("the emitter was closed")]
     Closed,
+    /// The ledger is out of reach, and the event's class says that its caller must not go on without
+    /// a receipt.
+    #[error("the ledger is out of reach: {0}")]
+    Unavailable(Arc<str>),
+    /// It is in memory alone: its class is not `spooled`, or the spool did not take it.
+    #[error("the event is not in the spool: {0}")]
+    NotSpooled(Arc<str>),
     /// It is not settled yet; ask again.
     #[error("there is no receipt yet")]
     TimedOut,
@@ -47,7 +55,15 @@ pub enum EmitError {
 pub struct Ticket {
     id: AuditId,
     entry: Arc<Entry>,
+    class: Class,
     emitter: Number,
+}
+
+/// The word to come that the event is in the spool, or in the ledger already; needs no runtime.
+#[derive(Debug)]
+#[must_use = "a future does nothing until it is awaited"]
+pub struct Spooled {
+    ticket: Ticket,
 }
 
 /// The receipt to come; needs no runtime.
@@ -66,6 +82,7 @@ pub(crate) type Settled = Result<Receipt, EmitError>;
 pub(crate) struct Entry {
     state: Mutex<State>,
     settled: Condvar,
+    spooled: OnceLock<Result<(), Arc<str>>>,
 }
 
 #[derive(Debug)]
@@ -78,8 +95,18 @@ enum State {
 }
 
 impl Ticket {
-    pub(crate) fn new(id: AuditId, entry: Arc<Entry>, emitter: Number) -> Self {
-        Self { id, entry, emitter }
+    pub(crate) fn new(id: AuditId, entry: Arc<Entry>, class: Class, emitter: Number) -> Self {
+        Self {
+            id,
+            entry,
+            class,
+            emitter,
+        }
+    }
+
+    /// What is promised of the event.
+    pub fn class(&self) -> Class {
+        self.class
     }
 
     /// The event's id, which it has from the moment it was emitted.
@@ -98,6 +125,33 @@ impl Ticket {
             ticket: self.clone(),
             asked: false,
         }
+    }
+
+    /// The word that the event is on disk, and so in the ledger sooner or later whatever dies.
+    pub fn spooled(&self) -> Spooled {
+        Spooled {
+            ticket: self.clone(),
+        }
+    }
+
+    /// Waits until the event is on disk, or in the ledger.
+    ///
+    /// # Errors
+    /// [`EmitError::NotSpooled`] when it is in memory alone; it may still be delivered.
+    /// [`EmitError::TimedOut`] when it is not known within `timeout`. The others are final.
+    pub fn spooled_blocking(&self, timeout: Duration) -> Result<(), EmitError> {
+        let mut state = self.entry.lock();
+        if let Some(known) = self.known_spooled(&state) {
+            return known;
+        }
+        state.await_with(None);
+        let (state, _) = self
+            .entry
+            .settled
+            .wait_timeout_while(state, timeout, |state| self.known_spooled(state).is_none())
+            .unwrap_or_else(PoisonError::into_inner);
+        let known = self.known_spooled(&state);
+        known.unwrap_or(Err(EmitError::TimedOut))
     }
 
     /// Waits for the receipt, without waiting for a batch to fill.
@@ -125,10 +179,26 @@ impl Ticket {
         }
     }
 
+    /// What is known of whether it is in the spool.
+    fn known_spooled(&self, state: &State) -> Option<Result<(), EmitError>> {
+        if let State::Settled(settled) = state {
+            return Some(settled.clone().map(|_| ()));
+        }
+        if self.class != Class::Spooled {
+            let why = format!("its class is {}", self.class.as_str());
+            return Some(Err(EmitError::NotSpooled(why.into())));
+        }
+        let spooled = self.entry.spooled.get()?.clone();
+        Some(spooled.map_err(EmitError::NotSpooled))
+    }
+
     /// Has what waits delivered soon, since somebody waits for it.
     fn hurry(&self) {
         if let Some(emitter) = self.emitter.find() {
             emitter.buffer.flush();
+            if self.class == Class::Spooled {
+                emitter.hurry();
+            }
         }
     }
 }
@@ -150,6 +220,21 @@ impl Future for Committed {
     }
 }
 
+impl Future for Spooled {
+    type Output = Result<(), EmitError>;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut state = self.ticket.entry.lock();
+        match self.ticket.known_spooled(&state) {
+            Some(known) => Poll::Ready(known),
+            None => {
+                state.await_with(Some(context.waker()));
+                Poll::Pending
+            }
+        }
+    }
+}
+
 impl Entry {
     /// An event in line.
     pub(crate) fn queued(draft: Draft) -> Self {
@@ -165,6 +250,23 @@ impl Entry {
         Self {
             state: Mutex::new(state),
             settled: Condvar::new(),
+            spooled: OnceLock::new(),
+        }
+    }
+
+    /// Says whether it is in the spool, or why not; the first word stands.
+    pub(crate) fn set_spooled(&self, spooled: Result<(), Arc<str>>) {
+        let mut state = self.lock();
+        if self.spooled.set(spooled).is_err() {
+            return;
+        }
+        if let State::Awaited(_, wakers) = &mut *state {
+            let wakers = std::mem::take(wakers);
+            drop(state);
+            self.settled.notify_all();
+            for waker in wakers {
+                waker.wake();
+            }
         }
     }
 

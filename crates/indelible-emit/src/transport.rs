@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use indelible_event::{AuditId, Problem, TenantId};
+use indelible_event::{AuditId, Problem, StreamClaim, TenantId};
 use indelible_proof::receipt::Receipt;
 
 /// An event on its way: JSON by now, and the same bytes at every attempt.
@@ -15,24 +15,35 @@ pub struct Outgoing {
     pub audit_id: AuditId,
     /// The event in canonical form.
     pub event: Vec<u8>,
+    /// Its place in the emitter's stream, which is no part of the event; a statement about the
+    /// stream has none.
+    pub stream: Option<StreamClaim>,
 }
 
 /// What became of one event.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Verdict {
-    /// It is in the log, now or since an earlier attempt.
+    /// It is in the log now.
     Committed(Receipt),
+    /// It was in the log already: since an earlier attempt, or because it was emitted before.
+    Repeated(Receipt),
     /// Its id is taken by other content.
     Conflict(Option<Box<Receipt>>),
     /// It cannot be taken as it is.
     Refused(Vec<Problem>),
-    /// It may or may not be in the log: try again, with the same bytes.
+    /// It is not known to be in the log: try again, with the same bytes.
     Again {
         /// Not before this long, if the other side said so.
         after: Option<Duration>,
+        /// Whether it may be in the log, since the other side may have been reached; otherwise it
+        /// certainly is not.
+        reached: bool,
         /// Why.
         reason: Arc<str>,
     },
+    /// Nothing of this emitter is taken before a person corrects something, a key for instance.
+    /// What is in the spool waits for that; the rest is given up.
+    Denied(Arc<str>),
     /// Trying again does not help.
     Failed(Arc<str>),
 }

@@ -1,23 +1,45 @@
-//! The one worker: makes JSON of drafts, hands batches to the transport, tries again, settles.
+//! The worker: makes JSON of drafts, gives numbers, writes the spool, declares what was lost.
 //!
-//! Its order of attempts keeps the order of events: a batch is settled before the next one is
-//! taken. It ends when the emitter is closed and all is settled, or when the close gives up.
+//! It waits for the spool's disk and for nothing else: what is to be sent it puts in line for the
+//! delivery. Its end is the stream's end: when all that was in memory is settled, or goes no
+//! further, it says how far the numbers go.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use indelible_buffer::Batches;
+use indelible_buffer::{Batches, SpoolWriter};
+use indelible_event::{AuditId, Event, TenantId};
 
+use crate::class::Class;
+use crate::draft::{Draft, Said};
 use crate::emitter::{Shared, guarded};
 use crate::encode::Encoder;
+use crate::frame;
+use crate::losses::{Losses, NOT_DELIVERED, QUEUE_FULL, REFUSED, UNAVAILABLE, Why};
 use crate::metrics::add;
-use crate::ticket::{EmitError, Entry, Settled};
-use crate::transport::{Outgoing, Transport, Verdict};
+use crate::outbox::{Item, Line};
+use crate::stream::{self, Stream};
+use crate::ticket::{EmitError, Entry};
+use crate::transport::Outgoing;
+
+/// The shortest time between two rounds of loss records, while events come.
+const DECLARE_INTERVAL: Duration = Duration::from_secs(1);
+/// The most loss records of a round.
+const DECLARED_MAX: usize = 1_000;
+/// How long a spool that failed is left alone.
+const SPOOL_PAUSE: Duration = Duration::from_secs(1);
+/// How long the end waits at once; what it waits for wakes it.
+const WAIT_MAX: Duration = Duration::from_secs(1);
 
 /// What runs on the worker's thread.
-pub(crate) struct Worker<T> {
-    // Dropped in this order: when the end is told, the transport is gone and what it held is free.
-    transport: T,
+pub(crate) struct Worker {
+    encoder: Encoder,
+    stream: Stream,
+    losses: Losses,
+    declared: Instant,
+    spool: Option<SpoolWriter>,
+    /// When the spool is tried again, after it failed.
+    spool_again: Option<Instant>,
     end: End,
 }
 
@@ -26,154 +48,352 @@ struct End(Arc<Shared>);
 
 impl Drop for End {
     fn drop(&mut self) {
-        self.0.end();
+        self.0.worker_ended();
     }
 }
 
-/// The events of a batch that are not settled, and their bytes, in the same order.
-struct Open {
-    entries: Vec<Arc<Entry>>,
-    outgoing: Vec<Outgoing>,
-}
+/// Events with those who wait for them.
+type Made = Vec<(Arc<Entry>, Outgoing)>;
 
-impl<T: Transport> Worker<T> {
-    pub(crate) fn new(shared: Arc<Shared>, transport: T) -> Self {
+impl Worker {
+    pub(crate) fn new(
+        shared: Arc<Shared>,
+        encoder: Encoder,
+        stream: Stream,
+        spool: Option<SpoolWriter>,
+    ) -> Self {
         Self {
-            transport,
+            encoder,
+            stream,
+            losses: Losses::default(),
+            declared: Instant::now(),
+            spool,
+            spool_again: None,
             end: End(shared),
         }
     }
 
-    /// Works until the emitter is closed.
+    /// Works until the emitter is closed and all is settled, or the close gives up.
     pub(crate) fn run(mut self) {
         let shared = Arc::clone(&self.end.0);
-        let encoder = Encoder::new(&shared.options, self.transport.names_tenant());
         let mut batches = Batches::default();
-        while let Some(batch) = batches.next(&shared.buffer) {
-            if !batch.items.is_empty() {
-                self.settle_batch(batch.items, &encoder);
-            }
+        while !shared.outbox.state().stopped {
+            let room = self.room();
+            let Some(batch) = batches.next(&shared.buffer, |lane| room[lane]) else {
+                break;
+            };
+            self.take_in(Class::of_lane(batch.lane), batch.items);
+            self.declare(batch.flushed.is_some());
             if let Some(flush) = batch.flushed {
                 shared.fulfil(flush);
             }
-            let _ = guarded(|| self.transport.rest());
         }
-        // What it does at its end must not keep the end from being told.
-        let _ = guarded(|| self.transport.finish());
+        self.conclude();
     }
 
-    fn settle_batch(&mut self, entries: Vec<Arc<Entry>>, encoder: &Encoder) {
-        let mut open = self.encode(entries, encoder);
-        let mut attempts = 0;
-        while !open.entries.is_empty() {
-            let (epoch, abandoned) = self.end.0.asked();
-            if abandoned {
-                self.give_up(open);
-                break;
-            }
-            attempts += 1;
-            let (rest, after, reason) = self.attempt(open);
-            open = rest;
-            if open.entries.is_empty() {
-                break;
-            }
-            let retry = self.end.0.options.retry;
-            if attempts >= retry.attempts_max {
-                self.fail(open, &reason);
-                break;
-            }
-            add(&self.end.0.counters.retried, open.entries.len());
-            let mut random = [0];
-            self.end.0.surroundings.fill(&mut random);
-            self.end
-                .0
-                .pause(retry.delay(attempts, after, random[0]), epoch);
+    /// Which lanes have somewhere to go.
+    fn room(&self) -> [bool; Class::ALL.len()] {
+        let shared = &self.end.0;
+        let state = shared.outbox.state();
+        let room_max = 2 * shared.options.batching.items_max;
+        let normal = state.waiting_in(Line::Normal) < room_max;
+        let urgent = state.waiting_in(Line::Urgent) < room_max;
+        Class::ALL.map(|class| match class {
+            Class::FailClosed | Class::Confirmed => urgent,
+            Class::Spooled => normal || self.spool_is_usable(),
+            Class::BestEffort => normal,
+        })
+    }
+
+    fn spool_is_usable(&self) -> bool {
+        self.spool.is_some() && self.spool_again.is_none_or(|again| again <= Instant::now())
+    }
+
+    /// Makes bytes and numbers, and puts them where their class goes.
+    fn take_in(&mut self, class: Class, entries: Vec<Arc<Entry>>) {
+        if entries.is_empty() {
+            return;
+        }
+        let made = self.make(entries);
+        match class {
+            Class::FailClosed => self.hand_fail_closed(made),
+            Class::Confirmed => self.hand(Line::Urgent, made, None),
+            Class::Spooled => self.keep(made),
+            Class::BestEffort => self.hand(Line::Normal, made, None),
         }
     }
 
-    /// Makes JSON; what cannot be made is refused here.
-    fn encode(&self, entries: Vec<Arc<Entry>>, encoder: &Encoder) -> Open {
-        let mut open = Open {
-            entries: Vec::with_capacity(entries.len()),
-            outgoing: Vec::with_capacity(entries.len()),
-        };
+    /// Makes JSON; what cannot be made is refused here, and its number declared lost.
+    fn make(&mut self, entries: Vec<Arc<Entry>>) -> Made {
+        let shared = Arc::clone(&self.end.0);
+        let mut made = Vec::with_capacity(entries.len());
         for entry in entries {
             let Some(draft) = entry.take() else {
                 continue;
             };
-            match guarded(|| encoder.encode(draft)) {
-                Some(Ok(outgoing)) => {
-                    open.outgoing.push(outgoing);
-                    open.entries.push(entry);
-                }
-                Some(Err(problems)) => self.settle(&entry, Err(EmitError::Refused(problems))),
-                None => {
-                    let reason = "the event could not be made: a panic";
-                    self.settle(&entry, Err(EmitError::Failed(reason.into())));
-                }
-            }
-        }
-        open
-    }
-
-    /// Delivers once; what is to be tried again, not before when, and why.
-    fn attempt(&mut self, open: Open) -> (Open, Option<Duration>, Arc<str>) {
-        let transport = &mut self.transport;
-        let verdicts = guarded(|| transport.deliver(&open.outgoing));
-        let mut reason: Arc<str> = match &verdicts {
-            Some(_) => "the other side said nothing of the event".into(),
-            None => "the transport panicked".into(),
-        };
-        let mut verdicts = verdicts.unwrap_or_default().into_iter();
-        let mut rest = Open {
-            entries: Vec::new(),
-            outgoing: Vec::new(),
-        };
-        let mut delay = None;
-        for (entry, outgoing) in open.entries.into_iter().zip(open.outgoing) {
-            let settled = match verdicts.next() {
-                Some(Verdict::Committed(receipt)) => Ok(receipt),
-                Some(Verdict::Conflict(receipt)) => Err(EmitError::Conflict(receipt)),
-                Some(Verdict::Refused(problems)) => Err(EmitError::Refused(problems)),
-                Some(Verdict::Failed(reason)) => Err(EmitError::Failed(reason)),
-                again => {
-                    if let Some(Verdict::Again { after, reason: why }) = again {
-                        delay = delay.max(after);
-                        reason = why;
-                    }
-                    rest.entries.push(entry);
-                    rest.outgoing.push(outgoing);
+            let tenant = TenantId::parse(&draft.tenant).ok();
+            let error = match guarded(|| self.encoder.encode(draft)) {
+                Some(Ok(mut outgoing)) => {
+                    outgoing.stream = Some(self.stream.take(&outgoing.tenant, 1));
+                    made.push((entry, outgoing));
                     continue;
                 }
+                Some(Err(problems)) => EmitError::Refused(problems),
+                None => EmitError::Failed("the event could not be made: a panic".into()),
             };
-            self.settle(&entry, settled);
+            if let Some(tenant) = tenant {
+                let claim = self.stream.take(&tenant, 1);
+                self.losses.add(&tenant, &claim, 1, REFUSED);
+            }
+            shared.settle(Some(&entry), Err(error));
         }
-        (rest, delay, reason)
+        made
     }
 
-    fn fail(&self, open: Open, reason: &Arc<str>) {
-        for entry in open.entries {
-            self.settle(&entry, Err(EmitError::Failed(Arc::clone(reason))));
-        }
-    }
-
-    fn give_up(&self, open: Open) {
-        for entry in open.entries {
-            self.settle(&entry, Err(EmitError::Closed));
-        }
-    }
-
-    fn settle(&self, entry: &Entry, settled: Settled) {
-        let counters = &self.end.0.counters;
-        let counter = match &settled {
-            Ok(_) => &counters.committed,
-            Err(EmitError::Refused(_)) => &counters.refused,
-            Err(EmitError::Conflict(_)) => &counters.conflicts,
-            Err(EmitError::Closed) => &counters.abandoned,
-            Err(_) => &counters.failed,
+    fn hand(&self, line: Line, made: Made, expires: Option<Instant>) {
+        let item = |(entry, outgoing)| Item {
+            entry: Some(entry),
+            outgoing,
+            expires,
         };
-        // Before the ticket: whoever sees the receipt sees the count. Waking may run others' code.
-        add(counter, 1);
-        let _ = guarded(|| entry.settle(settled));
+        let items = made.into_iter().map(item).collect();
+        self.end.0.outbox.hand(line, items);
+    }
+
+    /// While the way to the ledger is known to be closed, they fail at once.
+    fn hand_fail_closed(&mut self, made: Made) {
+        let now = Instant::now();
+        let shut = {
+            let state = self.end.0.outbox.state();
+            let shut = state.shut.as_ref().filter(|(until, _)| *until > now);
+            shut.map(|(_, why)| Arc::clone(why))
+        };
+        if let Some(why) = shut {
+            let error = || EmitError::Unavailable(Arc::clone(&why));
+            self.lose(made, UNAVAILABLE, error);
+        } else {
+            let expires = now + self.end.0.options.fail_closed_within.0;
+            self.hand(Line::Urgent, made, Some(expires));
+        }
+    }
+
+    /// Puts events in the spool; where that fails, in line in memory, as far as there is room.
+    fn keep(&mut self, made: Made) {
+        let Err((mut made, why)) = self.append(made) else {
+            return;
+        };
+        for (entry, _) in &made {
+            entry.set_spooled(Err(Arc::clone(&why)));
+        }
+        let shared = Arc::clone(&self.end.0);
+        let room_max = 2 * shared.options.batching.items_max;
+        let waiting = shared.outbox.state().waiting_in(Line::Normal);
+        let over = made.split_off(made.len().min(room_max.saturating_sub(waiting)));
+        self.hand(Line::Normal, made, None);
+        if !over.is_empty() {
+            add(&shared.counters.crowded_out, over.len());
+            self.lose(over, QUEUE_FULL, || EmitError::Dropped);
+        }
+    }
+
+    /// Appends to the spool; gives the events back, with the reason, when it does not take them.
+    fn append(&mut self, made: Made) -> Result<(), (Made, Arc<str>)> {
+        let shared = Arc::clone(&self.end.0);
+        let usable = self.spool_is_usable();
+        let Some(spool) = &mut self.spool else {
+            return Err((made, "there is no spool".into()));
+        };
+        if !usable {
+            return Err((made, "the spool failed a moment ago".into()));
+        }
+        let frames: Vec<_> = made
+            .iter()
+            .map(|(_, outgoing)| frame::write(outgoing))
+            .collect();
+        // Before they can come out again. Who dropped the ticket is not waited for.
+        shared.outbox.change(|state| {
+            for (entry, outgoing) in made
+                .iter()
+                .filter(|(entry, _)| Arc::strong_count(entry) > 1)
+            {
+                state.waiting.insert(outgoing.audit_id, Arc::clone(entry));
+            }
+        });
+        if let Err(error) = spool.append(frames.iter().map(Vec::as_slice)) {
+            shared.outbox.change(|state| {
+                for (_, outgoing) in &made {
+                    state.waiting.remove(&outgoing.audit_id);
+                }
+            });
+            self.spool_again = Some(Instant::now() + SPOOL_PAUSE);
+            shared.spool_trouble(&error);
+            return Err((made, error.to_string().into()));
+        }
+        self.spool_again = None;
+        shared.outbox.spooled(made.len());
+        for (entry, _) in made {
+            entry.set_spooled(Ok(()));
+        }
+        Ok(())
+    }
+
+    /// Settles events that certainly are not in the ledger and will not be.
+    fn lose(&mut self, made: Made, why: Why, error: impl Fn() -> EmitError) {
+        for (entry, outgoing) in made {
+            if let Some(claim) = &outgoing.stream {
+                self.losses.add(&outgoing.tenant, claim, 1, why.clone());
+            }
+            self.end.0.settle(Some(&entry), Err(error()));
+        }
+    }
+
+    /// Gives numbers to what callers dropped, and says what was lost.
+    fn declare(&mut self, at_once: bool) {
+        let shared = Arc::clone(&self.end.0);
+        for ((tenant, why), count) in shared.tally.take() {
+            // A tenant that is none has no log in which to say it.
+            if let Ok(tenant) = TenantId::parse(&tenant) {
+                let claim = self.stream.take(&tenant, count);
+                self.losses.add(&tenant, &claim, count, why);
+            }
+        }
+        shared
+            .outbox
+            .change(|state| self.losses.append(&mut state.losses));
+        if self.losses.is_empty() || (!at_once && self.declared.elapsed() < DECLARE_INTERVAL) {
+            return;
+        }
+        let room_max = 2 * shared.options.batching.items_max;
+        if self.spool.is_none() && shared.outbox.state().waiting_in(Line::Normal) >= room_max {
+            return;
+        }
+        self.declared = Instant::now();
+        let losses = self.losses.take(DECLARED_MAX);
+        self.say(losses.into_iter().map(stream::lost).collect());
+    }
+
+    /// Puts statements in the spool, or in line where there is none.
+    fn say(&mut self, statements: Vec<(TenantId, Event)>) {
+        let mut made = Vec::with_capacity(statements.len());
+        for (tenant, event) in statements {
+            let (audit_id, occurred_at) = self.end.0.mint();
+            let draft = Draft {
+                tenant: tenant.as_str().into(),
+                audit_id,
+                occurred_at,
+                said: Said::Whole(Box::new(event)),
+            };
+            // Our own words are always an event.
+            if let Ok(outgoing) = self.encoder.encode(draft) {
+                made.push(outgoing);
+            }
+        }
+        if made.is_empty() || self.say_on_disk(&made) {
+            return;
+        }
+        let item = |outgoing| Item {
+            entry: None,
+            outgoing,
+            expires: None,
+        };
+        let items = made.into_iter().map(item).collect();
+        self.end.0.outbox.hand(Line::Normal, items);
+    }
+
+    fn say_on_disk(&mut self, made: &[Outgoing]) -> bool {
+        let shared = Arc::clone(&self.end.0);
+        let Some(spool) = &mut self.spool else {
+            return false;
+        };
+        let ids: Vec<AuditId> = made.iter().map(|outgoing| outgoing.audit_id).collect();
+        shared.outbox.change(|state| state.statements.extend(&ids));
+        let frames: Vec<_> = made.iter().map(frame::write).collect();
+        match spool.append(frames.iter().map(Vec::as_slice)) {
+            Ok(()) => {
+                shared.outbox.spooled(made.len());
+                true
+            }
+            Err(error) => {
+                shared.outbox.change(|state| {
+                    for id in &ids {
+                        state.statements.remove(id);
+                    }
+                });
+                shared.spool_trouble(&error);
+                false
+            }
+        }
+    }
+
+    /// Ends the stream.
+    fn conclude(mut self) {
+        let shared = Arc::clone(&self.end.0);
+        // Numbers below the end may still be lost, so the end comes last.
+        self.settle_memory();
+        self.abandon_memory();
+        self.declare(true);
+        if !shared.tally.overflowed() {
+            let ends = self.stream.ends();
+            self.say(ends);
+        }
+        shared.concluded();
+        let mut settled = false;
+        while !settled && !shared.outbox.state().stopped {
+            self.declare(true);
+            let mark = shared.outbox.state().mark();
+            settled = shared.outbox.wait(WAIT_MAX, |state| {
+                state.stopped || !state.losses.is_empty() || state.is_settled(&mark)
+            });
+            settled &= shared.outbox.state().losses.is_empty();
+        }
+        self.declare(true);
+    }
+
+    /// Waits until all in memory is settled, or goes no further.
+    fn settle_memory(&mut self) {
+        let shared = Arc::clone(&self.end.0);
+        loop {
+            self.declare(true);
+            let state = shared.outbox.state();
+            if state.stopped || (state.losses.is_empty() && state.memory_is_settled()) {
+                return;
+            }
+            drop(state);
+            shared.outbox.wait(WAIT_MAX, |state| {
+                state.stopped || !state.losses.is_empty() || state.memory_is_settled()
+            });
+        }
+    }
+
+    /// When the close gave up, what is in memory goes to the spool, or is lost.
+    fn abandon_memory(&mut self) {
+        let shared = Arc::clone(&self.end.0);
+        let batches = std::iter::repeat_with(|| shared.buffer.take());
+        for batch in batches.take_while(|batch| !batch.is_empty()) {
+            let made = self.make(batch);
+            self.keep_or_lose(made);
+        }
+        if !shared.outbox.state().stopped {
+            return;
+        }
+        for line in [Line::Urgent, Line::Normal] {
+            let items = shared
+                .outbox
+                .change(|state| state.take(line, usize::MAX, usize::MAX));
+            let (statements, events): (Vec<_>, Vec<_>) =
+                items.into_iter().partition(|item| item.entry.is_none());
+            let events = events
+                .into_iter()
+                .filter_map(|item| Some((item.entry?, item.outgoing)));
+            self.keep_or_lose(events.collect());
+            let statements: Vec<_> = statements.into_iter().map(|item| item.outgoing).collect();
+            self.say_on_disk(&statements);
+        }
+    }
+
+    fn keep_or_lose(&mut self, made: Made) {
+        if let Err((made, _)) = self.append(made) {
+            self.lose(made, NOT_DELIVERED, || EmitError::Closed);
+        }
     }
 }

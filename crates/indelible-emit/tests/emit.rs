@@ -28,8 +28,12 @@ fn publish(emitter: &Emitter, id: &str) -> Ticket {
 }
 
 fn again(batch: &[Outgoing], reason: &str) -> Vec<Verdict> {
-    let (after, reason) = (None, reason.into());
-    vec![Verdict::Again { after, reason }; batch.len()]
+    let verdict = Verdict::Again {
+        after: None,
+        reached: true,
+        reason: reason.into(),
+    };
+    vec![verdict; batch.len()]
 }
 
 #[test]
@@ -77,7 +81,7 @@ fn a_ticket_can_be_awaited_without_a_runtime() {
 fn a_full_queue_drops_counts_and_does_not_wait() {
     let stuck = Stuck::default();
     let mut options = quick();
-    options.bounds.items_max = 100;
+    options.room.best_effort.items_max = 100;
     options.batching.items_max = 10;
     let emitter = start(stuck.clone(), options);
     let mut tickets = vec![publish(&emitter, "first")];
@@ -91,17 +95,17 @@ fn a_full_queue_drops_counts_and_does_not_wait() {
         began.elapsed()
     );
     let dropped = |ticket: &&Ticket| ticket.settled() == Some(Err(EmitError::Dropped));
-    assert_eq!(tickets.iter().filter(dropped).count(), 900);
+    let count = tickets.iter().filter(dropped).count() as u64;
+    // A hundred wait in the queue, and behind it twenty in line for the delivery.
+    assert!((850..=900).contains(&count), "{count}");
     let metrics = emitter.metrics();
-    assert_eq!(
-        (metrics.queued, metrics.under_way, metrics.dropped),
-        (100, 1, 900)
-    );
+    assert_eq!(metrics.dropped, count);
+    assert_eq!(metrics.queued + metrics.under_way, 1_001 - count);
     stuck.let_go();
     let report = emitter.close(SOON);
     assert_eq!(
         (report.committed, report.dropped, report.pending),
-        (101, 900, 0)
+        (1_001 - count, count, 0)
     );
     assert!(!report.is_clean());
 }
@@ -110,7 +114,7 @@ fn a_full_queue_drops_counts_and_does_not_wait() {
 fn bytes_are_bounded_too() {
     let stuck = Stuck::default();
     let mut options = quick();
-    options.bounds.bytes_max = 100_000;
+    options.room.best_effort.bytes_max = 100_000;
     options.batching.bytes_max = 100_000;
     let emitter = start(stuck.clone(), options);
     let _first = publish(&emitter, "first");
@@ -355,7 +359,7 @@ fn what_cannot_be_an_event_is_refused_in_its_ticket() {
 fn many_threads_emit_and_each_keeps_its_order() {
     let memory = Memory::default();
     let mut options = quick();
-    options.bounds.items_max = 100_000;
+    options.room.best_effort.items_max = 100_000;
     let emitter = start(memory.clone(), options);
     std::thread::scope(|scope| {
         for thread in 0..4 {

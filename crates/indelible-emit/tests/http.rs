@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use indelible_emit::http::{AddressError, Http, HttpOptions};
 use indelible_emit::{Actor, EmitError, Emitter, Outgoing, Ticket};
-use indelible_event::{AuditId, Event, TenantId};
+use indelible_event::{AuditId, Event, StreamClaim, TenantId};
 use serde_json::{Value, json};
 use support::{Memory, quick, start};
 
@@ -121,12 +121,24 @@ impl Server {
     }
 
     fn commit(&self, index: usize, line: &[u8]) -> Value {
-        let event = Event::parse(line).unwrap();
-        let tenant = event.more.get("tenant_id").unwrap().as_text().unwrap();
+        let mut event = Event::parse(line).unwrap();
+        let claim = event.more.remove("_stream");
+        let tenant = event
+            .more
+            .get("tenant_id")
+            .unwrap()
+            .as_text()
+            .unwrap()
+            .to_owned();
         let outgoing = Outgoing {
-            tenant: TenantId::parse(tenant).unwrap(),
+            tenant: TenantId::parse(&tenant).unwrap(),
             audit_id: AuditId::parse(event.audit_id.as_deref().unwrap()).unwrap(),
-            event: line.to_vec(),
+            stream: claim.map(|_| StreamClaim {
+                epoch: 0,
+                id: String::new(),
+                number: 0,
+            }),
+            event: event.into_json().to_canonical(),
         };
         json!({"index": index, "status": 201, "receipt": self.memory.commit(&outgoing)})
     }
@@ -254,7 +266,7 @@ fn a_server_that_comes_later_gets_what_waited_for_it() {
     let address = listener.local_addr().unwrap();
     drop(listener);
     let mut options = quick();
-    options.retry.attempts_max = 1_000;
+    options.retry.attempts_max = None;
     let http = Http::new(&format!("http://{address}"), HttpOptions::default()).unwrap();
     let emitter = start(http, options);
     let ticket = publish(&emitter, "acme", "1");

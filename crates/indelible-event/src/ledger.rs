@@ -254,7 +254,8 @@ impl Ledger {
 }
 
 impl StreamClaim {
-    fn write(&self, out: &mut Vec<u8>) {
+    /// Appends its canonical form.
+    pub fn write(&self, out: &mut Vec<u8>) {
         let mut object = ObjectWriter::open(out);
         object.number("epoch", self.epoch);
         object.text("id", &self.id);

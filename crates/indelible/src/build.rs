@@ -4,8 +4,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use indelible_disk::RealDisk;
 use indelible_emit::http::{Http, HttpOptions};
-use indelible_emit::{Emitter, Options, Retry, StartError, Transport};
+use indelible_emit::{
+    Bounds, Emitter, Options, Policy, Retry, SpoolBounds, SpoolOptions, StartError, Transport,
+};
 
 use crate::audit::Audit;
 use crate::embedded::Embedded;
@@ -118,11 +121,44 @@ impl<To> AuditBuilder<To> {
         self
     }
 
-    /// How much may wait: 10,000 events and 32 MiB if nothing is said. What comes beyond it is
-    /// dropped and counted.
+    /// How much may wait in memory on its way out: 30,000 events and 32 MiB if nothing is said, for
+    /// those on their way to the spool and for best effort each. What comes beyond it is dropped and
+    /// declared.
     pub fn queue(mut self, events_max: usize, bytes_max: usize) -> Self {
-        self.options.bounds.items_max = events_max;
-        self.options.bounds.bytes_max = bytes_max;
+        let bounds = Bounds {
+            items_max: events_max,
+            bytes_max,
+        };
+        self.options.room.best_effort = bounds;
+        self.options.room.spooled = bounds;
+        self
+    }
+
+    /// A directory for the spool: events are on disk within milliseconds, and in the ledger sooner or
+    /// later, whatever dies. It may be shared with other processes of this machine.
+    pub fn spool(self, directory: impl AsRef<Path>) -> Self {
+        self.spool_within(directory, SpoolBounds::default())
+    }
+
+    /// As [`AuditBuilder::spool`], with bounds of its own; 1 GiB if nothing is said.
+    pub fn spool_within(mut self, directory: impl AsRef<Path>, bounds: SpoolBounds) -> Self {
+        self.options.spool = Some(SpoolOptions {
+            disk: Arc::new(RealDisk::new(directory.as_ref())),
+            bounds,
+        });
+        self
+    }
+
+    /// Which events are of which delivery class.
+    pub fn policy(mut self, policy: Policy) -> Self {
+        self.options.policy = policy;
+        self
+    }
+
+    /// The name of the stream under which the ledger counts these events; no other emitter may have
+    /// it at the same time.
+    pub fn stream(mut self, name: impl Into<String>) -> Self {
+        self.options.stream = Some(name.into());
         self
     }
 
@@ -149,7 +185,7 @@ impl<To> AuditBuilder<To> {
 
 /// The options, if they can be kept. A batch is never more than the queue, whichever was said.
 fn checked(mut options: Options) -> Result<Options> {
-    let (bounds, batching) = (options.bounds, &mut options.batching);
+    let (bounds, batching) = (options.room.best_effort, &mut options.batching);
     batching.items_max = batching.items_max.min(bounds.items_max);
     batching.bytes_max = batching.bytes_max.min(bounds.bytes_max);
     options.check().map_err(StartError::from)?;

@@ -33,8 +33,9 @@ pub use audit::Audit;
 pub use build::{AuditBuilder, ToDirectory, ToServer};
 pub use error::Error;
 pub use indelible_emit::{
-    Actor, CloseReport, Committed, EmitError, EventBuilder, Metrics, NeedsAction, NeedsActor,
-    NeedsOutcome, NeedsTarget, Payload, Proof, Retry, Ticket, json,
+    Actor, Bounds, Class, CloseReport, Committed, EmitError, EventBuilder, Metrics, NeedsAction,
+    NeedsActor, NeedsOutcome, NeedsTarget, Payload, Policy, Proof, Retry, SpoolBounds, Spooled,
+    Ticket, json,
 };
 pub use indelible_event::{ActorType, AuditId, Event, Micros, Outcome, Problem, TenantId};
 pub use indelible_proof::receipt::Receipt;

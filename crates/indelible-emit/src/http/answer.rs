@@ -25,13 +25,14 @@ pub(super) fn verdicts(
         return vec![verdict(status, after, document); events];
     }
     let Ok(batch) = serde_json::from_slice::<BatchResponse>(body) else {
-        return again(events, after, "the server's answer cannot be read");
+        return again(events, after, true, "the server's answer cannot be read");
     };
-    let mut verdicts = again(events, after, "the server said nothing of the event");
+    let mut verdicts = again(events, after, true, "the server said nothing of the event");
     for item in batch.results {
         let index = usize::try_from(item.index).ok();
         if let Some(place) = index.and_then(|index| verdicts.get_mut(index)) {
             *place = match item.result {
+                ItemResult::Receipt(receipt) if item.status == 200 => Verdict::Repeated(receipt),
                 ItemResult::Receipt(receipt) => Verdict::Committed(receipt),
                 ItemResult::Problem(document) => verdict(item.status, after, Some(*document)),
             };
@@ -50,7 +51,18 @@ fn verdict(status: u16, after: Option<Duration>, document: Option<Document>) -> 
         (400 | 413 | 422, Some(document)) if !document.problems.is_empty() => {
             Verdict::Refused(document.problems.into_iter().map(problem).collect())
         }
-        (404, None) | (408 | 425 | 429 | 500.., _) => Verdict::Again { after, reason },
+        // Nothing was taken of a request that found no server or no room.
+        (404, None) | (425 | 429, _) => Verdict::Again {
+            after,
+            reached: false,
+            reason,
+        },
+        (408 | 500.., _) => Verdict::Again {
+            after,
+            reached: true,
+            reason,
+        },
+        (401 | 403 | 404, _) => Verdict::Denied(reason),
         _ => Verdict::Failed(reason),
     }
 }
@@ -133,13 +145,17 @@ mod tests {
                 "{status}"
             );
         }
-        for status in [301, 400, 401, 403, 405, 415, 422] {
+        for status in [301, 400, 405, 415, 422] {
             let verdicts = verdicts(status, after, b"", 1);
             assert!(matches!(verdicts[..], [Verdict::Failed(_)]), "{status}");
         }
+        for status in [401, 403] {
+            let verdicts = verdicts(status, after, b"", 1);
+            assert!(matches!(verdicts[..], [Verdict::Denied(_)]), "{status}");
+        }
         let said = format!("{{{P},\"status\":404}}");
         let of_the_server = verdicts(404, None, said.as_bytes(), 1);
-        assert!(matches!(of_the_server[..], [Verdict::Failed(_)]));
+        assert!(matches!(of_the_server[..], [Verdict::Denied(_)]));
         for body in [
             &b"{}"[..],
             b"",

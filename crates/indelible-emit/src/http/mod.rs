@@ -20,6 +20,8 @@ const PATH: &str = "/v1/events:batch";
 const COMPRESS_BYTES_MIN: usize = 1_024;
 /// The fastest level; it takes a fifth of the time that a server needs for an event.
 const COMPRESS_LEVEL: i32 = 1;
+/// About what a line has beside its event.
+const CLAIM_BYTES: usize = 96;
 /// The longest answer that is read, in bytes.
 const ANSWER_BYTES_MAX: u64 = 64 << 20;
 
@@ -147,7 +149,10 @@ impl Http {
         }
         let mut response = match request.send(&body[..]) {
             Ok(response) => response,
-            Err(error) => return Ok(again(batch.len(), None, &error.to_string())),
+            Err(error) => {
+                let reached = reached(&error);
+                return Ok(again(batch.len(), None, reached, &error.to_string()));
+            }
         };
         let status = response.status().as_u16();
         if status == 413 {
@@ -163,7 +168,7 @@ impl Http {
             .read_to_vec();
         let text = match text {
             Ok(text) => text,
-            Err(error) => return Ok(again(batch.len(), after, &error.to_string())),
+            Err(error) => return Ok(again(batch.len(), after, true, &error.to_string())),
         };
         Ok(answer::verdicts(status, after, &text, batch.len()))
     }
@@ -205,11 +210,11 @@ fn trusted() -> Option<RootCerts> {
 }
 
 fn body(batch: &[Outgoing]) -> (Vec<u8>, Option<&'static str>) {
-    let bytes = batch.iter().map(|outgoing| outgoing.event.len() + 1).sum();
+    let bytes = |outgoing: &Outgoing| outgoing.event.len() + CLAIM_BYTES;
+    let bytes = batch.iter().map(bytes).sum();
     let mut body = Vec::with_capacity(bytes);
     for outgoing in batch {
-        body.extend_from_slice(&outgoing.event);
-        body.push(b'\n');
+        write_line(outgoing, &mut body);
     }
     if body.len() >= COMPRESS_BYTES_MIN {
         // It cannot fail in memory; if it did, the plain body would do.
@@ -220,7 +225,47 @@ fn body(batch: &[Outgoing]) -> (Vec<u8>, Option<&'static str>) {
     (body, None)
 }
 
-fn again(events: usize, after: Option<Duration>, reason: &str) -> Vec<Verdict> {
-    let reason: Arc<str> = reason.into();
-    vec![Verdict::Again { after, reason }; events]
+/// The event with its claim as the first member, `_stream`, which the server takes out again.
+fn write_line(outgoing: &Outgoing, body: &mut Vec<u8>) {
+    let members = outgoing.event.strip_prefix(b"{");
+    match (&outgoing.stream, members) {
+        (Some(claim), Some(members)) => {
+            body.extend_from_slice(b"{\"_stream\":");
+            claim.write(body);
+            if members != b"}" {
+                body.push(b',');
+            }
+            body.extend_from_slice(members);
+        }
+        _ => body.extend_from_slice(&outgoing.event),
+    }
+    body.push(b'\n');
+}
+
+/// Whether a request that failed so may have reached the server.
+fn reached(error: &ureq::Error) -> bool {
+    use std::io::ErrorKind;
+    match error {
+        ureq::Error::HostNotFound | ureq::Error::ConnectionFailed => false,
+        ureq::Error::Io(error) => !matches!(
+            error.kind(),
+            ErrorKind::ConnectionRefused
+                | ErrorKind::HostUnreachable
+                | ErrorKind::NetworkUnreachable
+                | ErrorKind::AddrNotAvailable
+        ),
+        ureq::Error::Timeout(timeout) => {
+            !matches!(timeout, ureq::Timeout::Resolve | ureq::Timeout::Connect)
+        }
+        _ => true,
+    }
+}
+
+fn again(events: usize, after: Option<Duration>, reached: bool, reason: &str) -> Vec<Verdict> {
+    let verdict = Verdict::Again {
+        after,
+        reached,
+        reason: reason.into(),
+    };
+    vec![verdict; events]
 }

@@ -7,6 +7,7 @@
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
+use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -44,9 +45,10 @@ pub fn quick() -> Options {
     let mut options = Options::default();
     options.batching.interval = Duration::from_millis(10);
     options.retry = Retry {
-        attempts_max: 5,
+        attempts_max: NonZeroU32::new(5),
         delay_first: Duration::from_millis(1),
         delay_max: Duration::from_millis(5),
+        ..Retry::default()
     };
     options
 }
@@ -58,6 +60,8 @@ pub struct Memory(Arc<Mutex<Kept>>);
 #[derive(Default)]
 pub struct Kept {
     pub events: Vec<Outgoing>,
+    /// What emitters say about their streams.
+    pub statements: Vec<Outgoing>,
     pub batches: Vec<usize>,
     numbers: HashMap<TenantId, u64>,
     receipts: HashMap<AuditId, Receipt>,
@@ -83,7 +87,11 @@ impl Memory {
             ingested_at: Micros(0),
         };
         kept.receipts.insert(outgoing.audit_id, receipt.clone());
-        kept.events.push(outgoing.clone());
+        let kept_as = match outgoing.stream {
+            Some(_) => &mut kept.events,
+            None => &mut kept.statements,
+        };
+        kept_as.push(outgoing.clone());
         receipt
     }
 }

@@ -64,14 +64,14 @@ impl Transport for Embedded {
             tenant: outgoing.tenant.clone(),
             event: outgoing.event.clone(),
             admission: Arc::clone(&self.admission),
-            stream: None,
+            stream: outgoing.stream.clone(),
         };
         let submissions = batch.iter().map(submission).collect();
         let outcomes = self.log.submit(submissions).wait();
         let verdicts: Vec<_> = outcomes.into_iter().map(verdict).collect();
         self.unpublished |= verdicts
             .iter()
-            .any(|verdict| matches!(verdict, Verdict::Committed(_)));
+            .any(|verdict| matches!(verdict, Verdict::Committed(_) | Verdict::Repeated(_)));
         verdicts
     }
 
@@ -113,7 +113,8 @@ fn open(path: &Path, keys: &Path) -> Result<Log> {
 
 fn verdict(outcome: Outcome) -> Verdict {
     match outcome {
-        Outcome::New(receipt) | Outcome::Repeat(receipt) => Verdict::Committed(receipt),
+        Outcome::New(receipt) => Verdict::Committed(receipt),
+        Outcome::Repeat(receipt) => Verdict::Repeated(receipt),
         Outcome::Conflict(receipt) => Verdict::Conflict(Some(Box::new(receipt))),
         Outcome::Refused(problems) => Verdict::Refused(problems),
         Outcome::Failed(error) => {
@@ -122,6 +123,7 @@ fn verdict(outcome: Outcome) -> Verdict {
                 Retry::No => Verdict::Failed(reason),
                 Retry::Later | Retry::AfterReading => Verdict::Again {
                     after: None,
+                    reached: true,
                     reason,
                 },
             }

@@ -1,0 +1,489 @@
+//! The delivery: hands batches to the transport, tries again, settles. On a thread of its own, so
+//! that a slow ledger keeps nobody from the spool.
+//!
+//! Of each line one batch is under way, which is settled before the next is taken: the order of a
+//! line is the order of its events. While attempts fail as a whole, all lines wait for the next one;
+//! only what is urgent is tried once at once.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use indelible_buffer::{SpoolError, SpoolReader};
+
+use crate::emitter::{Shared, guarded};
+use crate::frame;
+use crate::losses::{CONFLICT, GIVEN_UP, REFUSED, REPEAT, UNAVAILABLE, Why};
+use crate::metrics::add;
+use crate::outbox::{Item, Line};
+use crate::retry::Delays;
+use crate::ticket::{EmitError, Entry, Settled};
+use crate::transport::{Outgoing, Transport, Verdict};
+
+/// How often the slots of others are looked at.
+const ORPHANS_INTERVAL: Duration = Duration::from_secs(30);
+/// How long the delivery sleeps when nothing wakes it.
+const SLEEP_MAX: Duration = Duration::from_secs(1);
+/// The least time between two attempts for what is urgent, while attempts fail.
+const PROBE_INTERVAL: Duration = Duration::from_millis(100);
+
+/// What runs on the delivery's thread.
+pub(crate) struct Delivery<T> {
+    // Dropped in this order: when the end is told, the transport is gone and what it held is free.
+    transport: T,
+    spool: Option<SpoolReader>,
+    lines: [Open; 3],
+    delays: Delays,
+    failures: u32,
+    /// No attempt before this, after one that failed as a whole.
+    not_before: Instant,
+    attempted: Instant,
+    /// The line that was delivered from last.
+    last: Line,
+    hurry: u64,
+    /// When the spool was last delivered from, and whether there is more than a batch in it.
+    spool_turn: Instant,
+    spool_more: bool,
+    orphans: Instant,
+    end: End,
+}
+
+/// Tells the end, however it comes.
+struct End(Arc<Shared>);
+
+impl Drop for End {
+    fn drop(&mut self) {
+        self.0.delivery_ended();
+    }
+}
+
+/// A batch under way: what of it is not settled.
+#[derive(Default)]
+struct Open {
+    entries: Vec<Waiting>,
+    outgoing: Vec<Outgoing>,
+    attempts: u32,
+    not_before: Option<Instant>,
+}
+
+/// What is known of an event under way beside its bytes.
+struct Waiting {
+    entry: Option<Arc<Entry>>,
+    expires: Option<Instant>,
+    /// Whether an attempt may have reached the ledger.
+    reached: bool,
+    /// Whether this emitter took it in: not a statement, and not from another's spool.
+    own: bool,
+    /// Whether this emitter put it in line: its own events and statements.
+    handed: bool,
+}
+
+impl<T: Transport> Delivery<T> {
+    pub(crate) fn new(shared: Arc<Shared>, transport: T, spool: Option<SpoolReader>) -> Self {
+        let now = Instant::now();
+        Self {
+            transport,
+            lines: Default::default(),
+            delays: shared.options.retry.delays(shared.seed()),
+            failures: 0,
+            not_before: now,
+            attempted: now,
+            last: Line::Normal,
+            hurry: 0,
+            spool_turn: now,
+            spool_more: spool.as_ref().is_some_and(|spool| !spool.is_empty()),
+            spool,
+            orphans: now,
+            end: End(shared),
+        }
+    }
+
+    /// Works until nothing more will come and all is settled, or until it is stopped.
+    pub(crate) fn run(mut self) {
+        while self.turn() {}
+        if let Some(spool) = &mut self.spool {
+            let _ = spool.tidy();
+        }
+        // What it does at its end must not keep the end from being told.
+        let _ = guarded(|| self.transport.finish());
+    }
+
+    fn turn(&mut self) -> bool {
+        let (stopped, closed) = {
+            let state = self.end.0.outbox.state();
+            if state.hurry != self.hurry {
+                self.hurry = state.hurry;
+                self.not_before = Instant::now();
+                self.spool_more = true;
+                self.lines
+                    .iter_mut()
+                    .for_each(|open| open.not_before = None);
+            }
+            (state.stopped, state.closed)
+        };
+        if stopped {
+            self.abandon();
+            return false;
+        }
+        for line in [Line::Urgent, Line::Spool, Line::Normal] {
+            self.refill(line);
+        }
+        if let Some(line) = self.ready(Instant::now()) {
+            self.attempt(line);
+            let _ = guarded(|| self.transport.rest());
+            return true;
+        }
+        if closed {
+            return false;
+        }
+        self.sleep();
+        true
+    }
+
+    /// Takes the next batch of a line that has none.
+    fn refill(&mut self, line: Line) {
+        if !self.lines[line as usize].outgoing.is_empty() {
+            return;
+        }
+        if line == Line::Spool {
+            self.refill_from_spool();
+            return;
+        }
+        let shared = &self.end.0;
+        let batching = shared.options.batching;
+        let taken = {
+            let mut state = shared.outbox.state();
+            state.take(line, batching.items_max, batching.bytes_max)
+        };
+        if taken.is_empty() {
+            return;
+        }
+        // There is room again.
+        shared.buffer.wake();
+        let open = &mut self.lines[line as usize];
+        *open = Open::default();
+        for Item {
+            entry,
+            outgoing,
+            expires,
+        } in taken
+        {
+            open.entries.push(Waiting {
+                own: entry.is_some(),
+                entry,
+                expires,
+                reached: false,
+                handed: true,
+            });
+            open.outgoing.push(outgoing);
+        }
+    }
+
+    fn refill_from_spool(&mut self) {
+        let Some(spool) = &mut self.spool else {
+            return;
+        };
+        let shared = &self.end.0;
+        let batching = shared.options.batching;
+        let (left, closed) = {
+            let state = shared.outbox.state();
+            (state.left_in_spool(), state.closed)
+        };
+        let due = self.spool_more
+            || closed
+            || left >= batching.items_max as u64
+            || self.spool_turn.elapsed() >= batching.interval;
+        if !due {
+            return;
+        }
+        self.spool_turn = Instant::now();
+        let frames = match spool.next(batching.items_max, batching.bytes_max) {
+            Ok(frames) => frames,
+            Err(error) => {
+                shared.spool_trouble(&error);
+                self.spool_more = matches!(error, SpoolError::Damaged { .. });
+                return;
+            }
+        };
+        self.spool_more = frames.len() >= batching.items_max;
+        let open = &mut self.lines[Line::Spool as usize];
+        *open = Open::default();
+        let mut unreadable = 0;
+        let mut state = shared.outbox.state();
+        for frame in frames {
+            let Some(outgoing) = frame::read(&frame) else {
+                unreadable += 1;
+                continue;
+            };
+            let own = shared.is_own(&outgoing);
+            let handed = own || state.statements.remove(&outgoing.audit_id);
+            open.entries.push(Waiting {
+                entry: state.waiting.remove(&outgoing.audit_id),
+                expires: None,
+                // Who left it here may have delivered it.
+                reached: !handed,
+                own,
+                handed,
+            });
+            open.outgoing.push(outgoing);
+        }
+        drop(state);
+        add(&shared.counters.unreadable, unreadable);
+        if open.outgoing.is_empty() {
+            let _ = spool.done();
+        }
+    }
+
+    /// The line that is to be delivered from now.
+    fn ready(&mut self, now: Instant) -> Option<Line> {
+        let waits = |line: &Line| {
+            let open = &self.lines[*line as usize];
+            if open.outgoing.is_empty() || open.not_before.is_some_and(|at| at > now) {
+                return false;
+            }
+            let probe = *line == Line::Urgent && open.attempts == 0;
+            now >= self.not_before || (probe && self.may_probe(now))
+        };
+        // The spool and memory in turn.
+        let mut order = [Line::Urgent, Line::Spool, Line::Normal];
+        if self.last == Line::Spool {
+            order.swap(1, 2);
+        }
+        order.into_iter().find(|line| waits(line))
+    }
+
+    fn may_probe(&self, now: Instant) -> bool {
+        now.duration_since(self.attempted) >= PROBE_INTERVAL
+    }
+
+    /// Delivers once.
+    fn attempt(&mut self, line: Line) {
+        let mut open = std::mem::take(&mut self.lines[line as usize]);
+        self.expire(line, &mut open);
+        if open.outgoing.is_empty() {
+            return;
+        }
+        open.attempts += 1;
+        (self.last, self.attempted) = (line, Instant::now());
+        let transport = &mut self.transport;
+        let verdicts = guarded(|| transport.deliver(&open.outgoing));
+        self.end.0.counters.observe(self.attempted.elapsed());
+        let mut reason: Arc<str> = match &verdicts {
+            Some(_) => "the other side said nothing of the event".into(),
+            None => "the transport panicked".into(),
+        };
+        let mut verdicts = verdicts.unwrap_or_default().into_iter();
+        let (before, mut delay, mut handed) = (open.outgoing.len(), None, 0);
+        let mut rest = Open {
+            attempts: open.attempts,
+            ..Open::default()
+        };
+        for (mut waiting, outgoing) in open.entries.into_iter().zip(open.outgoing) {
+            let settled = match verdicts.next() {
+                Some(Verdict::Committed(receipt)) => Ok(receipt),
+                Some(Verdict::Repeated(receipt)) => {
+                    // Its record has the number under which it came first.
+                    if !waiting.reached {
+                        self.lose(&outgoing, REPEAT);
+                    }
+                    Ok(receipt)
+                }
+                Some(Verdict::Conflict(receipt)) => Err(EmitError::Conflict(receipt)),
+                Some(Verdict::Refused(problems)) => Err(EmitError::Refused(problems)),
+                Some(Verdict::Failed(reason)) => Err(EmitError::Failed(reason)),
+                Some(Verdict::Denied(reason)) if line != Line::Spool => {
+                    Err(EmitError::Failed(reason))
+                }
+                again => {
+                    waiting.reached |= !matches!(
+                        again,
+                        Some(Verdict::Again { reached: false, .. } | Verdict::Denied(_))
+                    );
+                    match again {
+                        Some(Verdict::Again {
+                            after, reason: why, ..
+                        }) => (delay, reason) = (delay.max(after), why),
+                        Some(Verdict::Denied(why)) => reason = why,
+                        _ => {}
+                    }
+                    rest.entries.push(waiting);
+                    rest.outgoing.push(outgoing);
+                    continue;
+                }
+            };
+            handed += usize::from(waiting.handed);
+            self.settle(&waiting, &outgoing, settled);
+        }
+        self.end.0.outbox.change(|state| state.settle(line, handed));
+        self.after(line, rest, before, (delay, reason));
+    }
+
+    /// What follows an attempt that left `rest` of `before` events.
+    fn after(
+        &mut self,
+        line: Line,
+        mut rest: Open,
+        before: usize,
+        (asked, reason): (Option<Duration>, Arc<str>),
+    ) {
+        let shared = Arc::clone(&self.end.0);
+        let retry = shared.options.retry;
+        let now = Instant::now();
+        let whole = !rest.outgoing.is_empty() && rest.outgoing.len() == before;
+        let mut shut = None;
+        if whole {
+            self.failures += 1;
+            self.not_before = now + self.delays.next(asked);
+            if self.failures >= retry.failures_to_open {
+                shut = Some((self.not_before, Arc::clone(&reason)));
+            }
+        } else {
+            self.failures = 0;
+            self.not_before = now;
+            self.delays = retry.delays(shared.seed());
+        }
+        shared.outbox.change(|state| state.shut = shut);
+        if rest.outgoing.is_empty() {
+            if line == Line::Spool
+                && let Some(Err(error)) = self.spool.as_mut().map(SpoolReader::done)
+            {
+                shared.spool_trouble(&error);
+            }
+            return;
+        }
+        add(&shared.counters.retried, rest.outgoing.len());
+        let attempts_max = retry.attempts_max.filter(|_| line != Line::Spool);
+        if attempts_max.is_some_and(|max| rest.attempts >= max.get()) {
+            add(&shared.counters.batches_failed, 1);
+            self.give_up(line, rest, GIVEN_UP, |_| {
+                EmitError::Failed(Arc::clone(&reason))
+            });
+            return;
+        }
+        if !whole {
+            rest.not_before = Some(now + retry.delay_first.max(asked.unwrap_or_default()));
+        }
+        self.lines[line as usize] = rest;
+    }
+
+    /// Gives up what is too late.
+    fn expire(&mut self, line: Line, open: &mut Open) {
+        let now = Instant::now();
+        let late = |waiting: &Waiting| waiting.expires.is_some_and(|at| at <= now);
+        if !open.entries.iter().any(late) {
+            return;
+        }
+        let mut expired = Open::default();
+        let all = std::mem::take(&mut open.entries).into_iter();
+        for (waiting, outgoing) in all.zip(std::mem::take(&mut open.outgoing)) {
+            let into = if late(&waiting) {
+                &mut expired
+            } else {
+                &mut *open
+            };
+            into.entries.push(waiting);
+            into.outgoing.push(outgoing);
+        }
+        let reason: Arc<str> = "it took too long".into();
+        self.give_up(line, expired, UNAVAILABLE, |_| {
+            EmitError::Unavailable(Arc::clone(&reason))
+        });
+    }
+
+    fn give_up(&self, line: Line, open: Open, why: Why, error: impl Fn(&Outgoing) -> EmitError) {
+        for (waiting, outgoing) in open.entries.iter().zip(&open.outgoing) {
+            if !waiting.reached {
+                self.lose(outgoing, why.clone());
+            }
+            self.tell(waiting, Err(error(outgoing)));
+        }
+        self.end.0.outbox.change(|state| {
+            let handed = open.entries.iter().filter(|waiting| waiting.handed);
+            state.settle(line, handed.count());
+        });
+    }
+
+    fn settle(&self, waiting: &Waiting, outgoing: &Outgoing, settled: Settled) {
+        match &settled {
+            Err(EmitError::Refused(_)) => self.lose(outgoing, REFUSED),
+            Err(EmitError::Conflict(_)) => self.lose(outgoing, CONFLICT),
+            Err(_) if !waiting.reached => self.lose(outgoing, REFUSED),
+            _ => {}
+        }
+        self.tell(waiting, settled);
+    }
+
+    /// Settles what was under way in memory when the close gave up. The worker may have said its
+    /// last word, so nothing is declared: the numbers are gaps, if the events did not arrive.
+    fn abandon(&mut self) {
+        for line in [Line::Urgent, Line::Normal] {
+            let open = std::mem::take(&mut self.lines[line as usize]);
+            for waiting in &open.entries {
+                self.tell(waiting, Err(EmitError::Closed));
+            }
+        }
+    }
+
+    /// Has the number of an event declared lost, that certainly was not committed.
+    fn lose(&self, outgoing: &Outgoing, why: Why) {
+        if let Some(claim) = &outgoing.stream {
+            let outbox = &self.end.0.outbox;
+            outbox.change(|state| state.losses.add(&outgoing.tenant, claim, 1, why));
+            self.end.0.buffer.wake();
+        }
+    }
+
+    fn tell(&self, waiting: &Waiting, settled: Settled) {
+        if waiting.own {
+            self.end.0.settle(waiting.entry.as_deref(), settled);
+        } else {
+            let counters = &self.end.0.counters;
+            match settled {
+                Ok(_) if waiting.handed => add(&counters.statements, 1),
+                Ok(_) => add(&counters.recovered, 1),
+                Err(_) => add(&counters.others_failed, 1),
+            }
+        }
+    }
+
+    /// Waits for something to do.
+    fn sleep(&mut self) {
+        let _ = guarded(|| self.transport.rest());
+        let shared = Arc::clone(&self.end.0);
+        let now = Instant::now();
+        if let Some(spool) = &mut self.spool {
+            if now.duration_since(self.orphans) >= ORPHANS_INTERVAL {
+                self.orphans = now;
+                spool.look_for_orphans();
+                self.spool_more |= !spool.is_empty();
+            }
+            if self.lines[Line::Spool as usize].outgoing.is_empty()
+                && shared.outbox.state().left_in_spool() == 0
+            {
+                let _ = spool.tidy();
+            }
+        }
+        let mut until = now + SLEEP_MAX;
+        for open in self.lines.iter().filter(|open| !open.outgoing.is_empty()) {
+            until = until.min(open.not_before.unwrap_or(now).max(self.not_before));
+        }
+        if self.spool.is_some() {
+            until = until.min(self.spool_turn + shared.options.batching.interval);
+        }
+        let (hurry, busy) = (self.hurry, |line: Line, lines: &[Open; 3]| {
+            !lines[line as usize].outgoing.is_empty()
+        });
+        let lines = &self.lines;
+        let items_max = shared.options.batching.items_max as u64;
+        shared
+            .outbox
+            .wait(until.saturating_duration_since(now), |state| {
+                let arrived = |line| state.waiting_in(line) > 0 && !busy(line, lines);
+                state.stopped
+                    || state.closed
+                    || state.hurry != hurry
+                    || arrived(Line::Urgent)
+                    || arrived(Line::Normal)
+                    || (state.left_in_spool() >= items_max && !busy(Line::Spool, lines))
+            });
+    }
+}

@@ -1,0 +1,168 @@
+//! Between the worker, which makes bytes and numbers, and the delivery, which sends them: events in
+//! line, what of them is settled, and what the delivery lost.
+//!
+//! Three lines: urgent ones, the spool, and the rest. What is on disk is only counted here; its
+//! bytes come from the spool.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use indelible_event::AuditId;
+
+use crate::losses::Losses;
+use crate::ticket::Entry;
+use crate::transport::Outgoing;
+
+/// A line of events.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Line {
+    Urgent,
+    Spool,
+    Normal,
+}
+
+/// An event in line.
+#[derive(Debug)]
+pub(crate) struct Item {
+    /// Whoever waits for it; a statement has nobody.
+    pub(crate) entry: Option<Arc<Entry>>,
+    pub(crate) outgoing: Outgoing,
+    /// When it is too late.
+    pub(crate) expires: Option<Instant>,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Outbox {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+/// What is in line.
+#[derive(Debug, Default)]
+pub(crate) struct State {
+    urgent: VecDeque<Item>,
+    normal: VecDeque<Item>,
+    /// Whoever waits for an event that is on disk.
+    pub(crate) waiting: HashMap<AuditId, Arc<Entry>>,
+    /// Our statements that are on disk.
+    pub(crate) statements: HashSet<AuditId>,
+    /// How many were put in each line, and how many of those are settled.
+    handed: [u64; 3],
+    settled: [u64; 3],
+    /// What the delivery lost, for the worker to declare.
+    pub(crate) losses: Losses,
+    /// Grows when what waits for its next attempt is to be tried at once.
+    pub(crate) hurry: u64,
+    /// Nothing more will come.
+    pub(crate) closed: bool,
+    /// Nothing more is to be delivered.
+    pub(crate) stopped: bool,
+    /// The way to the ledger is known to be closed, until when, and why.
+    pub(crate) shut: Option<(Instant, Arc<str>)>,
+}
+
+/// How many were put in each line by some moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Mark([u64; 3]);
+
+impl Outbox {
+    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Puts events in a line.
+    pub(crate) fn hand(&self, line: Line, items: Vec<Item>) {
+        let mut state = self.state();
+        state.handed[line as usize] += items.len() as u64;
+        match line {
+            Line::Urgent => state.urgent.extend(items),
+            Line::Normal | Line::Spool => state.normal.extend(items),
+        }
+        drop(state);
+        self.changed.notify_all();
+    }
+
+    /// Says that so many events more are on disk.
+    pub(crate) fn spooled(&self, count: usize) {
+        self.change(|state| state.handed[Line::Spool as usize] += count as u64);
+    }
+
+    /// Changes what is known, and wakes whoever waits for it.
+    pub(crate) fn change<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
+        let changed = change(&mut self.state());
+        self.changed.notify_all();
+        changed
+    }
+
+    /// Waits until something holds, at most so long; whether it does.
+    pub(crate) fn wait(&self, timeout: Duration, until: impl Fn(&State) -> bool) -> bool {
+        let (state, _) = self
+            .changed
+            .wait_timeout_while(self.state(), timeout, |state| !until(state))
+            .unwrap_or_else(PoisonError::into_inner);
+        until(&state)
+    }
+}
+
+impl State {
+    /// How many wait in a line that is in memory.
+    pub(crate) fn waiting_in(&self, line: Line) -> usize {
+        match line {
+            Line::Urgent => self.urgent.len(),
+            Line::Normal => self.normal.len(),
+            Line::Spool => 0,
+        }
+    }
+
+    /// Takes the oldest of a line that is in memory, up to so many and so many bytes.
+    pub(crate) fn take(&mut self, line: Line, items_max: usize, bytes_max: usize) -> Vec<Item> {
+        let queue = match line {
+            Line::Urgent => &mut self.urgent,
+            Line::Normal => &mut self.normal,
+            Line::Spool => return Vec::new(),
+        };
+        let (mut items, mut bytes) = (Vec::new(), 0);
+        while items.len() < items_max
+            && bytes < bytes_max
+            && let Some(item) = queue.pop_front()
+        {
+            bytes += item.outgoing.event.len();
+            items.push(item);
+        }
+        items
+    }
+
+    pub(crate) fn settle(&mut self, line: Line, count: usize) {
+        self.settled[line as usize] += count as u64;
+    }
+
+    /// How many of the spool are not settled.
+    pub(crate) fn left_in_spool(&self) -> u64 {
+        let line = Line::Spool as usize;
+        self.handed[line].saturating_sub(self.settled[line])
+    }
+
+    /// How many events of ours are on disk and not settled.
+    pub(crate) fn events_in_spool(&self) -> u64 {
+        self.left_in_spool()
+            .saturating_sub(self.statements.len() as u64)
+    }
+
+    /// What was put in line by now.
+    pub(crate) fn mark(&self) -> Mark {
+        Mark(self.handed)
+    }
+
+    /// Whether all that was put in line before a mark is settled.
+    pub(crate) fn is_settled(&self, mark: &Mark) -> bool {
+        let mut lines = self.settled.iter().zip(&mark.0);
+        lines.all(|(settled, handed)| settled >= handed)
+    }
+
+    /// Whether nothing is in memory that is not settled.
+    pub(crate) fn memory_is_settled(&self) -> bool {
+        let settled = |line: Line| self.settled[line as usize] >= self.handed[line as usize];
+        settled(Line::Urgent) && settled(Line::Normal)
+    }
+}

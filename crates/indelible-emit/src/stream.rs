@@ -1,0 +1,101 @@
+//! The emitter's stream: its numbers, and the statements it makes about them.
+//!
+//! A number is taken per tenant when the worker takes the event, so that what is lost afterwards is
+//! a gap that can be named. Source: `spec/stream.md` §§1, 3.
+
+use std::collections::HashMap;
+
+use indelible_event::canonical::{Json, Number, Object};
+use indelible_event::event::{Actor, Event, Target};
+use indelible_event::{StreamClaim, TenantId};
+
+use crate::losses::Loss;
+
+/// The numbers of one emitter.
+#[derive(Debug)]
+pub(crate) struct Stream {
+    id: String,
+    epoch: u64,
+    next: HashMap<TenantId, u64>,
+}
+
+impl Stream {
+    pub(crate) fn new(id: String, epoch: u64) -> Self {
+        Self {
+            id,
+            epoch,
+            next: HashMap::new(),
+        }
+    }
+
+    /// Takes `count` numbers of a tenant; the claim to the first.
+    pub(crate) fn take(&mut self, tenant: &TenantId, count: u64) -> StreamClaim {
+        let next = match self.next.get_mut(tenant) {
+            Some(next) => next,
+            None => self.next.entry(tenant.clone()).or_insert(0),
+        };
+        let number = *next;
+        *next += count;
+        StreamClaim {
+            epoch: self.epoch,
+            id: self.id.clone(),
+            number,
+        }
+    }
+
+    /// The ends of all tenants: no numbers will follow.
+    pub(crate) fn ends(&mut self) -> Vec<(TenantId, Event)> {
+        let mut ends: Vec<_> = self.next.drain().collect();
+        ends.sort_unstable();
+        let ended = |(tenant, next): (TenantId, u64)| {
+            let data = [("next_number", number(next))];
+            let event = statement("stream.ended", (&self.id, self.epoch), data);
+            (tenant, event)
+        };
+        ends.into_iter().map(ended).collect()
+    }
+}
+
+/// The record of a loss.
+pub(crate) fn lost(loss: Loss) -> (TenantId, Event) {
+    let data = [
+        ("first", number(loss.first)),
+        ("last", number(loss.last)),
+        ("reason", Json::Text(loss.why.into_owned())),
+    ];
+    let event = statement("stream.lost", (&loss.stream, loss.epoch), data);
+    (loss.tenant, event)
+}
+
+fn statement(
+    event_type: &str,
+    (stream, epoch): (&str, u64),
+    said: impl IntoIterator<Item = (&'static str, Json)>,
+) -> Event {
+    let mut data = Object::default();
+    data.insert("stream", stream);
+    data.insert("epoch", number(epoch));
+    for (key, value) in said {
+        data.insert(key, value);
+    }
+    Event {
+        event_type: Some(event_type.to_owned()),
+        outcome: Some("success".to_owned()),
+        actor: Some(Actor {
+            kind: Some("service".to_owned()),
+            id: Some(stream.to_owned()),
+            ..Actor::default()
+        }),
+        target: Some(Target {
+            kind: Some("stream".to_owned()),
+            id: Some(stream.to_owned()),
+            ..Target::default()
+        }),
+        data: Some(Json::Object(data)),
+        ..Event::default()
+    }
+}
+
+fn number(value: u64) -> Json {
+    Json::Number(Number::from(value))
+}
