@@ -127,6 +127,7 @@ impl<T: Transport> Delivery<T> {
         for line in [Line::Urgent, Line::Spool, Line::Normal] {
             self.refill(line);
         }
+        self.expire();
         if let Some(line) = self.ready(Instant::now()) {
             self.attempt(line);
             let _ = guarded(|| self.transport.rest());
@@ -258,10 +259,6 @@ impl<T: Transport> Delivery<T> {
     /// Delivers once.
     fn attempt(&mut self, line: Line) {
         let mut open = std::mem::take(&mut self.lines[line as usize]);
-        self.expire(line, &mut open);
-        if open.outgoing.is_empty() {
-            return;
-        }
         open.attempts += 1;
         (self.last, self.attempted) = (line, Instant::now());
         let transport = &mut self.transport;
@@ -365,9 +362,10 @@ impl<T: Transport> Delivery<T> {
         self.lines[line as usize] = rest;
     }
 
-    /// Gives up what is too late.
-    fn expire(&mut self, line: Line, open: &mut Open) {
+    /// Gives up what is too late; only what is urgent can be.
+    fn expire(&mut self) {
         let now = Instant::now();
+        let open = &mut self.lines[Line::Urgent as usize];
         let late = |waiting: &Waiting| waiting.expires.is_some_and(|at| at <= now);
         if !open.entries.iter().any(late) {
             return;
@@ -384,7 +382,7 @@ impl<T: Transport> Delivery<T> {
             into.outgoing.push(outgoing);
         }
         let reason: Arc<str> = "it took too long".into();
-        self.give_up(line, expired, UNAVAILABLE, |_| {
+        self.give_up(Line::Urgent, expired, UNAVAILABLE, |_| {
             EmitError::Unavailable(Arc::clone(&reason))
         });
     }
@@ -465,6 +463,11 @@ impl<T: Transport> Delivery<T> {
         let mut until = now + SLEEP_MAX;
         for open in self.lines.iter().filter(|open| !open.outgoing.is_empty()) {
             until = until.min(open.not_before.unwrap_or(now).max(self.not_before));
+            until = open
+                .entries
+                .iter()
+                .filter_map(|waiting| waiting.expires)
+                .fold(until, Instant::min);
         }
         if self.spool.is_some() {
             until = until.min(self.spool_turn + shared.options.batching.interval);

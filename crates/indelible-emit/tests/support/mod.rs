@@ -5,6 +5,8 @@
     reason = "tests; not every test needs all of it"
 )]
 
+pub mod book;
+
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 use std::num::NonZeroU32;
@@ -79,13 +81,7 @@ impl Memory {
         }
         let number = kept.numbers.entry(outgoing.tenant.clone()).or_insert(0);
         *number += 1;
-        let receipt = Receipt {
-            tenant_id: outgoing.tenant.clone(),
-            audit_id: outgoing.audit_id,
-            sequence_number: *number,
-            record_hash: serde_json::from_value("0".repeat(64).into()).unwrap(),
-            ingested_at: Micros(0),
-        };
+        let receipt = receipt(outgoing, *number);
         kept.receipts.insert(outgoing.audit_id, receipt.clone());
         let kept_as = match outgoing.stream {
             Some(_) => &mut kept.events,
@@ -101,6 +97,16 @@ impl Transport for Memory {
         self.0.lock().unwrap().batches.push(batch.len());
         let verdict = |outgoing| Verdict::Committed(self.commit(outgoing));
         batch.iter().map(verdict).collect()
+    }
+}
+
+pub fn receipt(outgoing: &Outgoing, sequence_number: u64) -> Receipt {
+    Receipt {
+        tenant_id: outgoing.tenant.clone(),
+        audit_id: outgoing.audit_id,
+        sequence_number,
+        record_hash: serde_json::from_value("0".repeat(64).into()).unwrap(),
+        ingested_at: Micros(0),
     }
 }
 

@@ -1,0 +1,125 @@
+//! A ledger that counts streams as the real one does, and can be out of reach.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+
+use indelible_emit::{Outgoing, Transport, Verdict};
+use indelible_event::AuditId;
+use indelible_proof::receipt::Receipt;
+use indelible_proof::stream::{Statement, StreamVerdict, Streams};
+use indelible_proof::tail::Claim;
+
+/// What the ledger holds, whoever delivers to it.
+#[derive(Clone, Default)]
+pub struct Book(Arc<Mutex<Records>>);
+
+#[derive(Default)]
+struct Records {
+    /// By tenant, in order.
+    logs: BTreeMap<String, Vec<Outgoing>>,
+    receipts: BTreeMap<AuditId, Receipt>,
+}
+
+/// One emitter's way to the book.
+pub struct Way {
+    pub book: Book,
+    /// Nothing reaches the book.
+    pub down: Arc<AtomicBool>,
+    /// What reaches it is committed, and the answer is lost.
+    pub mute: Arc<AtomicBool>,
+}
+
+impl Book {
+    fn commit(&self, outgoing: &Outgoing) -> Verdict {
+        let mut records = self.0.lock().unwrap();
+        if let Some(receipt) = records.receipts.get(&outgoing.audit_id) {
+            return Verdict::Repeated(receipt.clone());
+        }
+        let tenant = outgoing.tenant.as_str().to_owned();
+        let log = records.logs.entry(tenant).or_default();
+        log.push(outgoing.clone());
+        let receipt = super::receipt(outgoing, log.len() as u64);
+        records.receipts.insert(outgoing.audit_id, receipt.clone());
+        Verdict::Committed(receipt)
+    }
+
+    /// Whether an event is in the ledger.
+    pub fn has(&self, id: AuditId) -> bool {
+        self.0.lock().unwrap().receipts.contains_key(&id)
+    }
+
+    /// How many events of a tenant are in the ledger, statements not counted.
+    pub fn events(&self, tenant: &str) -> usize {
+        let records = self.0.lock().unwrap();
+        let log = records.logs.get(tenant).into_iter().flatten();
+        log.filter(|outgoing| outgoing.stream.is_some()).count()
+    }
+
+    /// The verdicts on a tenant's log, as a verifier reads it.
+    pub fn verdicts(&self, tenant: &str) -> Vec<StreamVerdict> {
+        self.verdicts_without(tenant, None)
+    }
+
+    /// The same when somebody took a record out.
+    pub fn verdicts_without(&self, tenant: &str, gone: Option<AuditId>) -> Vec<StreamVerdict> {
+        let records = self.0.lock().unwrap();
+        let mut streams = Streams::new();
+        for outgoing in records.logs.get(tenant).into_iter().flatten() {
+            if Some(outgoing.audit_id) == gone {
+                continue;
+            }
+            match &outgoing.stream {
+                Some(claim) => {
+                    let (id, epoch, number) = (&*claim.id, claim.epoch, claim.number);
+                    let at = streams.locate(&Claim { id, epoch, number });
+                    assert!(streams.claim(at, number, "t"), "{claim:?} came twice");
+                }
+                None => streams.state(Statement::parse(&outgoing.event).unwrap(), "t"),
+            }
+        }
+        streams.verdicts()
+    }
+
+    /// The ids of a tenant's events, each with its stream and epoch.
+    pub fn ids(&self, tenant: &str) -> Vec<(AuditId, String, u64)> {
+        let records = self.0.lock().unwrap();
+        let log = records.logs.get(tenant).into_iter().flatten();
+        let id = |outgoing: &Outgoing| {
+            let claim = outgoing.stream.as_ref()?;
+            Some((outgoing.audit_id, claim.id.clone(), claim.epoch))
+        };
+        log.filter_map(id).collect()
+    }
+}
+
+impl Way {
+    pub fn to(book: &Book) -> Self {
+        Self {
+            book: book.clone(),
+            down: Arc::default(),
+            mute: Arc::default(),
+        }
+    }
+}
+
+impl Transport for Way {
+    fn deliver(&mut self, batch: &[Outgoing]) -> Vec<Verdict> {
+        let again = |reached| Verdict::Again {
+            after: None,
+            reached,
+            reason: "out of reach".into(),
+        };
+        if self.down.load(Ordering::SeqCst) {
+            return vec![again(false); batch.len()];
+        }
+        let verdicts = batch
+            .iter()
+            .map(|outgoing| self.book.commit(outgoing))
+            .collect();
+        if self.mute.load(Ordering::SeqCst) {
+            return vec![again(true); batch.len()];
+        }
+        verdicts
+    }
+}
