@@ -1,8 +1,8 @@
 //! What is measured: the clock, a boxed push, `emit`, and the builder with it.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crossbeam_queue::ArrayQueue;
 use indelible_emit::{
@@ -117,6 +117,11 @@ struct Process;
 impl Surroundings for Process {
     fn now(&self) -> Micros {
         now()
+    }
+
+    fn elapsed(&self) -> Duration {
+        static BEGAN: OnceLock<Instant> = OnceLock::new();
+        BEGAN.get_or_init(Instant::now).elapsed()
     }
 
     fn fill(&self, bytes: &mut [u8]) {

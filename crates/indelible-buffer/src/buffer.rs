@@ -10,7 +10,7 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::Thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crossbeam_utils::CachePadded;
 
@@ -20,9 +20,12 @@ use crate::queue::{Dropped, Queue, Rejected, Usage};
 /// The longest sleep of the reader when every lane has interval zero.
 const SLEEP_MAX: Duration = Duration::from_secs(1);
 
+/// Time since some moment, which never goes back; only the reader asks.
+pub type Clock = Box<dyn Fn() -> Duration + Send + Sync>;
+
 /// Bounded queues that are read in batches by one reader.
-#[derive(Debug)]
 pub struct Buffer<T> {
+    clock: Clock,
     lanes: Box<[Served<T>]>,
     asleep: CachePadded<AtomicBool>,
     flushes: AtomicU64,
@@ -67,18 +70,19 @@ struct Place {
     /// Items to be taken without delay for a flush.
     hurried: usize,
     /// When the lane was last seen empty.
-    empty_at: Instant,
+    empty_at: Duration,
 }
 
 impl<T> Buffer<T> {
     /// An empty buffer of these lanes, the first served first.
-    pub fn new(lanes: &[Lane]) -> Self {
+    pub fn new(lanes: &[Lane], clock: Clock) -> Self {
         let served = |lane: &Lane| Served {
             queue: Queue::new(lane.bounds),
             lane: *lane,
             taken: Mutex::new(0),
         };
         Self {
+            clock,
             lanes: lanes.iter().map(served).collect(),
             asleep: CachePadded::new(AtomicBool::new(false)),
             flushes: AtomicU64::new(0),
@@ -175,12 +179,24 @@ impl<T> Buffer<T> {
         (usage, taken)
     }
 
+    fn now(&self) -> Duration {
+        (self.clock)()
+    }
+
     /// Takes what waits, up to a batch of one lane, past the reader, for whoever gives up on it;
     /// none only when nothing waits.
     pub fn take(&self) -> Vec<T> {
         let batches = self.lanes.iter().map(Served::take);
         let mut batches = batches.skip_while(Vec::is_empty);
         batches.next().unwrap_or_default()
+    }
+}
+
+impl<T> std::fmt::Debug for Buffer<T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Buffer")
+            .field("usage", &self.usage())
+            .finish_non_exhaustive()
     }
 }
 
@@ -253,7 +269,7 @@ impl Batches {
 
     /// The first open lane that is due.
     fn due<T>(&mut self, buffer: &Buffer<T>, open: &impl Fn(usize) -> bool) -> Option<usize> {
-        let now = Instant::now();
+        let now = buffer.now();
         self.notice(buffer, now);
         let closed = buffer.is_closed();
         let mut found = None;
@@ -264,7 +280,7 @@ impl Batches {
                 place.hurried = 0;
                 continue;
             }
-            let waited = now.duration_since(place.empty_at);
+            let waited = now.saturating_sub(place.empty_at);
             let due = place.hurried > 0
                 || closed
                 || served.is_full_batch(usage)
@@ -277,7 +293,7 @@ impl Batches {
     }
 
     /// Looks whether a flush was asked for.
-    fn notice<T>(&mut self, buffer: &Buffer<T>, now: Instant) {
+    fn notice<T>(&mut self, buffer: &Buffer<T>, now: Duration) {
         while self.lanes.len() < buffer.lanes.len() {
             self.lanes.push(Place {
                 hurried: 0,
@@ -302,7 +318,7 @@ impl Batches {
             place.hurried = 0;
         }
         // What is left came after the interval began anew, as far as anybody can tell.
-        place.empty_at = Instant::now();
+        place.empty_at = buffer.now();
         items
     }
 
@@ -316,10 +332,11 @@ impl Batches {
 
     /// How long nothing can become due but by a push that wakes us.
     fn sleep<T>(&self, buffer: &Buffer<T>) -> Duration {
+        let now = buffer.now();
         let lanes = buffer.lanes.iter().zip(&self.lanes);
         let left = lanes.filter_map(|(served, place)| {
             let interval = served.lane.batching.interval;
-            (!interval.is_zero()).then(|| interval.saturating_sub(place.empty_at.elapsed()))
+            (!interval.is_zero()).then(|| (place.empty_at + interval).saturating_sub(now))
         });
         // A lane that is due but not open has nothing left: whoever opens it wakes us.
         left.filter(|left| !left.is_zero())

@@ -2,9 +2,9 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use std::collections::VecDeque;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use indelible_buffer::{Batches, Batching, Bounds, Buffer, Flush, Lane, Reason, Usage};
+use indelible_buffer::{Batches, Batching, Bounds, Buffer, Clock, Flush, Lane, Reason, Usage};
 use proptest::prelude::*;
 
 #[derive(Clone, Debug)]
@@ -120,7 +120,7 @@ proptest! {
         // Whatever waits is due.
         let interval = Duration::ZERO;
         let batching = Batching { items_max: batch_items, bytes_max: batch_bytes, interval };
-        let buffer = Buffer::new(&[Lane { bounds, batching }; LANES]);
+        let buffer = Buffer::new(&[Lane { bounds, batching }; LANES], clock());
         let mut batches = Batches::default();
         let mut model = Model {
             bounds, batching, waiting: Default::default(), closed: false, dropped: [0; 3],
@@ -166,7 +166,7 @@ fn a_full_batch_wakes_the_reader_and_a_partial_one_waits() {
         interval,
         ..Batching::default()
     };
-    let buffer = Buffer::new(&[lane(batching)]);
+    let buffer = Buffer::new(&[lane(batching)], clock());
     std::thread::scope(|scope| {
         let reader = scope.spawn(|| {
             let mut batches = Batches::default();
@@ -204,7 +204,7 @@ fn a_partial_batch_is_taken_after_the_interval() {
         interval,
         ..Batching::default()
     };
-    let buffer = Buffer::new(&[lane(batching)]);
+    let buffer = Buffer::new(&[lane(batching)], clock());
     std::thread::scope(|scope| {
         let reader = scope.spawn(|| {
             let mut batches = Batches::default();
@@ -229,7 +229,7 @@ fn the_first_into_a_lane_without_interval_wakes_the_reader() {
             ..Batching::default()
         })
     });
-    let buffer = Buffer::new(&lanes);
+    let buffer = Buffer::new(&lanes, clock());
     std::thread::scope(|scope| {
         let reader = scope.spawn(|| {
             let mut batches = Batches::default();
@@ -244,6 +244,11 @@ fn the_first_into_a_lane_without_interval_wakes_the_reader() {
         buffer.push(0, "prompt", 5).unwrap();
         assert_eq!(reader.join().unwrap(), (0, vec!["prompt"]));
     });
+}
+
+fn clock() -> Clock {
+    let began = Instant::now();
+    Box::new(move || began.elapsed())
 }
 
 fn lane(batching: Batching) -> Lane {

@@ -45,10 +45,44 @@ fn files(path: &Path) -> Vec<String> {
     let names = fs::read_dir(path).unwrap();
     let mut names: Vec<_> = names
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-        .filter(|name| name.ends_with(".spool") || name.ends_with(".key"))
+        .filter(|name| name.contains(".spool") || name.contains(".key"))
         .collect();
     names.sort();
     names
+}
+
+/// Source: `spec/spool.md` §2.
+#[test]
+fn files_are_as_the_specification_says() {
+    let vectors = include_str!("../../../spec/vectors/spool.json");
+    let vectors: serde_json::Value = serde_json::from_str(vectors).unwrap();
+    let text = |name: &str| vectors[name].as_str().unwrap().to_owned();
+    let (key, file) = (unhex(&text("key")), unhex(&text("file")));
+    let items: Vec<_> = vectors["items"].as_array().unwrap().iter().collect();
+    let items: Vec<_> = items.iter().map(|item| item.as_str().unwrap()).collect();
+    let directory = tempfile::tempdir().unwrap();
+    let given = key.clone();
+    let random: Random = Arc::new(move |bytes: &mut [u8]| {
+        bytes.copy_from_slice(&given[..bytes.len()]);
+    });
+    let disk = Arc::new(RealDisk::new(directory.path()));
+    let mut spool = Spool::open(disk, SpoolBounds::default(), 7, random).unwrap();
+    append(&mut spool, &items);
+    let slot = directory.path().join("0");
+    assert_eq!(fs::read(slot.join("0000000000000000.key")).unwrap(), key);
+    let written = fs::read(slot.join("0000000000000000.spool")).unwrap();
+    assert_eq!(hex(&written), hex(&file));
+    assert_eq!(fs::read_to_string(slot.join("epoch")).unwrap(), "7\n");
+    assert_eq!(next(&mut spool), items);
+}
+
+fn unhex(text: &str) -> Vec<u8> {
+    let pair = |at: usize| u8::from_str_radix(&text[at..at + 2], 16).unwrap();
+    (0..text.len()).step_by(2).map(pair).collect()
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[test]
@@ -218,7 +252,8 @@ fn step() -> impl Strategy<Value = Step> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(200))]
     /// On a disk that forgets what was not synced, and fails the n-th operation: what was appended
-    /// comes out, in order, at least once; what is done does not come again while its process lives.
+    /// comes out, in order, at least once; what is done does not come again while its process
+    /// lives.
     #[test]
     fn what_was_appended_comes_out(
         steps in prop::collection::vec(step(), 1..60),

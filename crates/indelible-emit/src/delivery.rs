@@ -2,11 +2,11 @@
 //! that a slow ledger keeps nobody from the spool.
 //!
 //! Of each line one batch is under way, which is settled before the next is taken: the order of a
-//! line is the order of its events. While attempts fail as a whole, all lines wait for the next one;
-//! only what is urgent is tried once at once.
+//! line is the order of its events. While attempts fail as a whole, all lines wait for the next
+//! one; only what is urgent is tried once at once.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use indelible_buffer::{SpoolError, SpoolReader};
 
@@ -35,15 +35,15 @@ pub(crate) struct Delivery<T> {
     delays: Delays,
     failures: u32,
     /// No attempt before this, after one that failed as a whole.
-    not_before: Instant,
-    attempted: Instant,
+    not_before: Duration,
+    attempted: Duration,
     /// The line that was delivered from last.
     last: Line,
     hurry: u64,
     /// When the spool was last delivered from, and whether there is more than a batch in it.
-    spool_turn: Instant,
+    spool_turn: Duration,
     spool_more: bool,
-    orphans: Instant,
+    orphans: Duration,
     end: End,
 }
 
@@ -62,13 +62,13 @@ struct Open {
     entries: Vec<Waiting>,
     outgoing: Vec<Outgoing>,
     attempts: u32,
-    not_before: Option<Instant>,
+    not_before: Option<Duration>,
 }
 
 /// What is known of an event under way beside its bytes.
 struct Waiting {
     entry: Option<Arc<Entry>>,
-    expires: Option<Instant>,
+    expires: Option<Duration>,
     /// Whether an attempt may have reached the ledger.
     reached: bool,
     /// Whether this emitter took it in: not a statement, and not from another's spool.
@@ -79,7 +79,7 @@ struct Waiting {
 
 impl<T: Transport> Delivery<T> {
     pub(crate) fn new(shared: Arc<Shared>, transport: T, spool: Option<SpoolReader>) -> Self {
-        let now = Instant::now();
+        let now = shared.elapsed();
         Self {
             transport,
             lines: Default::default(),
@@ -112,7 +112,7 @@ impl<T: Transport> Delivery<T> {
             let state = self.end.0.outbox.state();
             if state.hurry != self.hurry {
                 self.hurry = state.hurry;
-                self.not_before = Instant::now();
+                self.not_before = self.end.0.elapsed();
                 self.spool_more = true;
                 self.lines
                     .iter_mut()
@@ -128,7 +128,7 @@ impl<T: Transport> Delivery<T> {
             self.refill(line);
         }
         self.expire();
-        if let Some(line) = self.ready(Instant::now()) {
+        if let Some(line) = self.ready(self.end.0.elapsed()) {
             self.attempt(line);
             let _ = guarded(|| self.transport.rest());
             return true;
@@ -185,6 +185,7 @@ impl<T: Transport> Delivery<T> {
         };
         let shared = &self.end.0;
         let batching = shared.options.batching;
+        let now = shared.elapsed();
         let (left, closed) = {
             let state = shared.outbox.state();
             (state.left_in_spool(), state.closed)
@@ -192,11 +193,11 @@ impl<T: Transport> Delivery<T> {
         let due = self.spool_more
             || closed
             || left >= batching.items_max as u64
-            || self.spool_turn.elapsed() >= batching.interval;
+            || now.saturating_sub(self.spool_turn) >= batching.interval;
         if !due {
             return;
         }
-        self.spool_turn = Instant::now();
+        self.spool_turn = now;
         let frames = match spool.next(batching.items_max, batching.bytes_max) {
             Ok(frames) => frames,
             Err(error) => {
@@ -235,7 +236,7 @@ impl<T: Transport> Delivery<T> {
     }
 
     /// The line that is to be delivered from now.
-    fn ready(&mut self, now: Instant) -> Option<Line> {
+    fn ready(&mut self, now: Duration) -> Option<Line> {
         let waits = |line: &Line| {
             let open = &self.lines[*line as usize];
             if open.outgoing.is_empty() || open.not_before.is_some_and(|at| at > now) {
@@ -252,18 +253,21 @@ impl<T: Transport> Delivery<T> {
         order.into_iter().find(|line| waits(line))
     }
 
-    fn may_probe(&self, now: Instant) -> bool {
-        now.duration_since(self.attempted) >= PROBE_INTERVAL
+    fn may_probe(&self, now: Duration) -> bool {
+        now.saturating_sub(self.attempted) >= PROBE_INTERVAL
     }
 
     /// Delivers once.
     fn attempt(&mut self, line: Line) {
         let mut open = std::mem::take(&mut self.lines[line as usize]);
         open.attempts += 1;
-        (self.last, self.attempted) = (line, Instant::now());
+        (self.last, self.attempted) = (line, self.end.0.elapsed());
         let transport = &mut self.transport;
         let verdicts = guarded(|| transport.deliver(&open.outgoing));
-        self.end.0.counters.observe(self.attempted.elapsed());
+        self.end
+            .0
+            .counters
+            .observe(self.end.0.elapsed().saturating_sub(self.attempted));
         let mut reason: Arc<str> = match &verdicts {
             Some(_) => "the other side said nothing of the event".into(),
             None => "the transport panicked".into(),
@@ -324,7 +328,7 @@ impl<T: Transport> Delivery<T> {
     ) {
         let shared = Arc::clone(&self.end.0);
         let retry = shared.options.retry;
-        let now = Instant::now();
+        let now = self.end.0.elapsed();
         let whole = !rest.outgoing.is_empty() && rest.outgoing.len() == before;
         let mut shut = None;
         if whole {
@@ -351,7 +355,7 @@ impl<T: Transport> Delivery<T> {
         let attempts_max = retry.attempts_max.filter(|_| line != Line::Spool);
         if attempts_max.is_some_and(|max| rest.attempts >= max.get()) {
             add(&shared.counters.batches_failed, 1);
-            self.give_up(line, rest, GIVEN_UP, |_| {
+            self.give_up(line, &rest, &GIVEN_UP, || {
                 EmitError::Failed(Arc::clone(&reason))
             });
             return;
@@ -364,7 +368,7 @@ impl<T: Transport> Delivery<T> {
 
     /// Gives up what is too late; only what is urgent can be.
     fn expire(&mut self) {
-        let now = Instant::now();
+        let now = self.end.0.elapsed();
         let open = &mut self.lines[Line::Urgent as usize];
         let late = |waiting: &Waiting| waiting.expires.is_some_and(|at| at <= now);
         if !open.entries.iter().any(late) {
@@ -382,17 +386,17 @@ impl<T: Transport> Delivery<T> {
             into.outgoing.push(outgoing);
         }
         let reason: Arc<str> = "it took too long".into();
-        self.give_up(Line::Urgent, expired, UNAVAILABLE, |_| {
+        self.give_up(Line::Urgent, &expired, &UNAVAILABLE, || {
             EmitError::Unavailable(Arc::clone(&reason))
         });
     }
 
-    fn give_up(&self, line: Line, open: Open, why: Why, error: impl Fn(&Outgoing) -> EmitError) {
+    fn give_up(&self, line: Line, open: &Open, why: &Why, error: impl Fn() -> EmitError) {
         for (waiting, outgoing) in open.entries.iter().zip(&open.outgoing) {
             if !waiting.reached {
                 self.lose(outgoing, why.clone());
             }
-            self.tell(waiting, Err(error(outgoing)));
+            self.tell(waiting, Err(error()));
         }
         self.end.0.outbox.change(|state| {
             let handed = open.entries.iter().filter(|waiting| waiting.handed);
@@ -447,9 +451,9 @@ impl<T: Transport> Delivery<T> {
     fn sleep(&mut self) {
         let _ = guarded(|| self.transport.rest());
         let shared = Arc::clone(&self.end.0);
-        let now = Instant::now();
+        let now = self.end.0.elapsed();
         if let Some(spool) = &mut self.spool {
-            if now.duration_since(self.orphans) >= ORPHANS_INTERVAL {
+            if now.saturating_sub(self.orphans) >= ORPHANS_INTERVAL {
                 self.orphans = now;
                 spool.look_for_orphans();
                 self.spool_more |= !spool.is_empty();
@@ -467,7 +471,7 @@ impl<T: Transport> Delivery<T> {
                 .entries
                 .iter()
                 .filter_map(|waiting| waiting.expires)
-                .fold(until, Instant::min);
+                .fold(until, Duration::min);
         }
         if self.spool.is_some() {
             until = until.min(self.spool_turn + shared.options.batching.interval);
@@ -477,16 +481,14 @@ impl<T: Transport> Delivery<T> {
         });
         let lines = &self.lines;
         let items_max = shared.options.batching.items_max as u64;
-        shared
-            .outbox
-            .wait(until.saturating_duration_since(now), |state| {
-                let arrived = |line| state.waiting_in(line) > 0 && !busy(line, lines);
-                state.stopped
-                    || state.closed
-                    || state.hurry != hurry
-                    || arrived(Line::Urgent)
-                    || arrived(Line::Normal)
-                    || (state.left_in_spool() >= items_max && !busy(Line::Spool, lines))
-            });
+        shared.outbox.wait(until.saturating_sub(now), |state| {
+            let arrived = |line| state.waiting_in(line) > 0 && !busy(line, lines);
+            state.stopped
+                || state.closed
+                || state.hurry != hurry
+                || arrived(Line::Urgent)
+                || arrived(Line::Normal)
+                || (state.left_in_spool() >= items_max && !busy(Line::Spool, lines))
+        });
     }
 }

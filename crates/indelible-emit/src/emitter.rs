@@ -9,7 +9,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use compact_str::CompactString;
 use indelible_buffer::{Buffer, Flush, Reason, Rejected, Spool, SpoolError};
@@ -112,8 +112,10 @@ impl Emitter {
         options.check()?;
         let spool = open_spool(&options, &surroundings)?;
         let stream = stream_of(&options, spool.as_ref(), surroundings.as_ref());
+        let clock = Arc::clone(&surroundings);
+        let clock = Box::new(move || clock.elapsed());
         let shared = Arc::new(Shared {
-            buffer: Buffer::new(&Class::ALL.map(|class| options.lane(class))),
+            buffer: Buffer::new(&Class::ALL.map(|class| options.lane(class)), clock),
             outbox: Outbox::default(),
             tally: Tally::default(),
             number: Number::take(),
@@ -180,7 +182,7 @@ impl Emitter {
         if shared.is_forked() {
             return false;
         }
-        let until = Instant::now() + deadline;
+        let until = shared.elapsed() + deadline;
         let flush = shared.buffer.flush();
         shared.hurry();
         let open = |control: &mut Control| control.flushed.0 < flush && !control.ended;
@@ -193,7 +195,7 @@ impl Emitter {
         if flushed < flush {
             return shared.unsettled() == 0;
         }
-        let left = until.saturating_duration_since(Instant::now());
+        let left = until.saturating_sub(shared.elapsed());
         shared.outbox.wait(left, |state| state.is_settled(&mark))
     }
 
@@ -315,6 +317,11 @@ impl Shared {
     pub(crate) fn mint(&self) -> (AuditId, Micros) {
         let now = self.surroundings.now();
         (self.ids.mint(now, self.surroundings.as_ref()), now)
+    }
+
+    /// The moment it is, for delays and deadlines.
+    pub(crate) fn elapsed(&self) -> Duration {
+        self.surroundings.elapsed()
     }
 
     /// A number for jitter.

@@ -83,6 +83,9 @@ mod tests {
         fn now(&self) -> Micros {
             Micros(1_700_000_000_123_456)
         }
+        fn elapsed(&self) -> std::time::Duration {
+            std::time::Duration::ZERO
+        }
         fn fill(&self, bytes: &mut [u8]) {
             bytes.fill(self.0.fetch_add(1, Ordering::Relaxed));
         }

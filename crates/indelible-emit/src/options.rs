@@ -79,7 +79,8 @@ pub struct Retry {
     /// The longest delay, also when the other side asks for more.
     pub delay_max: Duration,
     /// After so many attempts in a row that failed as a whole the way to the ledger counts as
-    /// closed: events that must not be gone on without then fail at once, but for one probe a delay.
+    /// closed: events that must not be gone on without then fail at once, but for one probe a
+    /// delay.
     pub failures_to_open: u32,
 }
 

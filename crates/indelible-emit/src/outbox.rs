@@ -6,7 +6,7 @@
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use indelible_event::AuditId;
 
@@ -29,7 +29,7 @@ pub(crate) struct Item {
     pub(crate) entry: Option<Arc<Entry>>,
     pub(crate) outgoing: Outgoing,
     /// When it is too late.
-    pub(crate) expires: Option<Instant>,
+    pub(crate) expires: Option<Duration>,
 }
 
 #[derive(Debug, Default)]
@@ -59,7 +59,7 @@ pub(crate) struct State {
     /// Nothing more is to be delivered.
     pub(crate) stopped: bool,
     /// The way to the ledger is known to be closed, until when, and why.
-    pub(crate) shut: Option<(Instant, Arc<str>)>,
+    pub(crate) shut: Option<(Duration, Arc<str>)>,
 }
 
 /// How many were put in each line by some moment.

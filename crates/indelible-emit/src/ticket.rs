@@ -37,7 +37,7 @@ pub enum EmitError {
     /// committed.
     #[error("the emitter was closed")]
     Closed,
-    /// The ledger is out of reach, and the event's class says that its caller must not go on without
+    /// The ledger is out of reach, and its class says that its caller must not go on without
     /// a receipt.
     #[error("the ledger is out of reach: {0}")]
     Unavailable(Arc<str>),
@@ -59,7 +59,8 @@ pub struct Ticket {
     emitter: Number,
 }
 
-/// The word to come that the event is in the spool, or in the ledger already; needs no runtime.
+/// The word to come that the event is in the spool, or in the ledger already; needs no
+/// runtime.
 #[derive(Debug)]
 #[must_use = "a future does nothing until it is awaited"]
 pub struct Spooled {
@@ -225,13 +226,11 @@ impl Future for Spooled {
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let mut state = self.ticket.entry.lock();
-        match self.ticket.known_spooled(&state) {
-            Some(known) => Poll::Ready(known),
-            None => {
-                state.await_with(Some(context.waker()));
-                Poll::Pending
-            }
+        if let Some(known) = self.ticket.known_spooled(&state) {
+            return Poll::Ready(known);
         }
+        state.await_with(Some(context.waker()));
+        Poll::Pending
     }
 }
 

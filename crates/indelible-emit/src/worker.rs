@@ -5,7 +5,7 @@
 //! further, it says how far the numbers go.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use indelible_buffer::{Batches, SpoolWriter};
 use indelible_event::{AuditId, Event, TenantId};
@@ -36,10 +36,10 @@ pub(crate) struct Worker {
     encoder: Encoder,
     stream: Stream,
     losses: Losses,
-    declared: Instant,
+    declared: Duration,
     spool: Option<SpoolWriter>,
     /// When the spool is tried again, after it failed.
-    spool_again: Option<Instant>,
+    spool_again: Option<Duration>,
     end: End,
 }
 
@@ -66,7 +66,7 @@ impl Worker {
             encoder,
             stream,
             losses: Losses::default(),
-            declared: Instant::now(),
+            declared: Duration::ZERO,
             spool,
             spool_again: None,
             end: End(shared),
@@ -106,7 +106,10 @@ impl Worker {
     }
 
     fn spool_is_usable(&self) -> bool {
-        self.spool.is_some() && self.spool_again.is_none_or(|again| again <= Instant::now())
+        self.spool.is_some()
+            && self
+                .spool_again
+                .is_none_or(|again| again <= self.end.0.elapsed())
     }
 
     /// Makes bytes and numbers, and puts them where their class goes.
@@ -150,7 +153,7 @@ impl Worker {
         made
     }
 
-    fn hand(&self, line: Line, made: Made, expires: Option<Instant>) {
+    fn hand(&self, line: Line, made: Made, expires: Option<Duration>) {
         let item = |(entry, outgoing)| Item {
             entry: Some(entry),
             outgoing,
@@ -162,7 +165,7 @@ impl Worker {
 
     /// While the way to the ledger is known to be closed, they fail at once.
     fn hand_fail_closed(&mut self, made: Made) {
-        let now = Instant::now();
+        let now = self.end.0.elapsed();
         let shut = {
             let state = self.end.0.outbox.state();
             let shut = state.shut.as_ref().filter(|(until, _)| *until > now);
@@ -170,7 +173,7 @@ impl Worker {
         };
         if let Some(why) = shut {
             let error = || EmitError::Unavailable(Arc::clone(&why));
-            self.lose(made, UNAVAILABLE, error);
+            self.lose(made, &UNAVAILABLE, error);
         } else {
             let expires = now + self.end.0.options.fail_closed_within.0;
             self.hand(Line::Urgent, made, Some(expires));
@@ -192,7 +195,7 @@ impl Worker {
         self.hand(Line::Normal, made, None);
         if !over.is_empty() {
             add(&shared.counters.crowded_out, over.len());
-            self.lose(over, QUEUE_FULL, || EmitError::Dropped);
+            self.lose(over, &QUEUE_FULL, || EmitError::Dropped);
         }
     }
 
@@ -225,7 +228,7 @@ impl Worker {
                     state.waiting.remove(&outgoing.audit_id);
                 }
             });
-            self.spool_again = Some(Instant::now() + SPOOL_PAUSE);
+            self.spool_again = Some(shared.elapsed() + SPOOL_PAUSE);
             shared.spool_trouble(&error);
             return Err((made, error.to_string().into()));
         }
@@ -238,7 +241,7 @@ impl Worker {
     }
 
     /// Settles events that certainly are not in the ledger and will not be.
-    fn lose(&mut self, made: Made, why: Why, error: impl Fn() -> EmitError) {
+    fn lose(&mut self, made: Made, why: &Why, error: impl Fn() -> EmitError) {
         for (entry, outgoing) in made {
             if let Some(claim) = &outgoing.stream {
                 self.losses.add(&outgoing.tenant, claim, 1, why.clone());
@@ -260,14 +263,16 @@ impl Worker {
         shared
             .outbox
             .change(|state| self.losses.append(&mut state.losses));
-        if self.losses.is_empty() || (!at_once && self.declared.elapsed() < DECLARE_INTERVAL) {
+        let now = shared.elapsed();
+        let soon = now.saturating_sub(self.declared) < DECLARE_INTERVAL;
+        if self.losses.is_empty() || (!at_once && soon) {
             return;
         }
         let room_max = 2 * shared.options.batching.items_max;
         if self.spool.is_none() && shared.outbox.state().waiting_in(Line::Normal) >= room_max {
             return;
         }
-        self.declared = Instant::now();
+        self.declared = now;
         let losses = self.losses.take(DECLARED_MAX);
         self.say(losses.into_iter().map(stream::lost).collect());
     }
@@ -393,7 +398,7 @@ impl Worker {
 
     fn keep_or_lose(&mut self, made: Made) {
         if let Err((made, _)) = self.append(made) {
-            self.lose(made, NOT_DELIVERED, || EmitError::Closed);
+            self.lose(made, &NOT_DELIVERED, || EmitError::Closed);
         }
     }
 }

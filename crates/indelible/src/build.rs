@@ -1,5 +1,6 @@
 //! What can be said before an audit trail is opened or connected to.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,11 +8,13 @@ use std::time::Duration;
 use indelible_disk::RealDisk;
 use indelible_emit::http::{Http, HttpOptions};
 use indelible_emit::{
-    Bounds, Emitter, Options, Policy, Retry, SpoolBounds, SpoolOptions, StartError, Transport,
+    Bounds, Emitter, Options, Policy, Preset, Retry, SpoolBounds, SpoolOptions, StartError,
+    Transport,
 };
 
 use crate::audit::Audit;
 use crate::embedded::Embedded;
+use crate::environment;
 use crate::error::{Error, Result};
 use crate::process::Process;
 
@@ -121,9 +124,30 @@ impl<To> AuditBuilder<To> {
         self
     }
 
+    /// What the variables `INDELIBLE_EMIT_*` say; what is said after this goes before it.
+    ///
+    /// # Errors
+    /// [`Error::Variable`] names one that is unknown or makes no sense.
+    pub fn environment(mut self) -> Result<Self> {
+        let text = |(name, value): (OsString, OsString)| {
+            Some((
+                name.into_string().ok()?,
+                value.to_string_lossy().into_owned(),
+            ))
+        };
+        environment::apply(&mut self.options, std::env::vars_os().filter_map(text))?;
+        Ok(self)
+    }
+
+    /// What another system's service runs with.
+    pub fn preset(mut self, preset: Preset) -> Self {
+        preset.apply(&mut self.options);
+        self
+    }
+
     /// How much may wait in memory on its way out: 30,000 events and 32 MiB if nothing is said, for
-    /// those on their way to the spool and for best effort each. What comes beyond it is dropped and
-    /// declared.
+    /// those on their way to the spool and for best effort each. What comes beyond it is dropped
+    /// and declared.
     pub fn queue(mut self, events_max: usize, bytes_max: usize) -> Self {
         let bounds = Bounds {
             items_max: events_max,
@@ -134,8 +158,8 @@ impl<To> AuditBuilder<To> {
         self
     }
 
-    /// A directory for the spool: events are on disk within milliseconds, and in the ledger sooner or
-    /// later, whatever dies. It may be shared with other processes of this machine.
+    /// A directory for the spool: events are on disk within milliseconds, and in the ledger sooner
+    /// or later, whatever dies. It may be shared with other processes of this machine.
     pub fn spool(self, directory: impl AsRef<Path>) -> Self {
         self.spool_within(directory, SpoolBounds::default())
     }

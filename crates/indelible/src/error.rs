@@ -9,6 +9,9 @@ pub enum Error {
     /// The address or the key is none; correct it.
     #[error(transparent)]
     Address(#[from] indelible_emit::http::AddressError),
+    /// A variable of the environment makes no sense.
+    #[error("{0}: {1}")]
+    Variable(String, String),
     /// The options cannot be kept, or there is no thread.
     #[error(transparent)]
     Start(#[from] indelible_emit::StartError),

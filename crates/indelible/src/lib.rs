@@ -26,6 +26,7 @@
 mod audit;
 mod build;
 mod embedded;
+mod environment;
 mod error;
 mod process;
 
@@ -34,8 +35,8 @@ pub use build::{AuditBuilder, ToDirectory, ToServer};
 pub use error::Error;
 pub use indelible_emit::{
     Actor, Bounds, Class, CloseReport, Committed, EmitError, EventBuilder, Metrics, NeedsAction,
-    NeedsActor, NeedsOutcome, NeedsTarget, Payload, Policy, Proof, Retry, SpoolBounds, Spooled,
-    Ticket, json,
+    NeedsActor, NeedsOutcome, NeedsTarget, Payload, Policy, Preset, Proof, Retry, SpoolBounds,
+    Spooled, Ticket, json,
 };
 pub use indelible_event::{ActorType, AuditId, Event, Micros, Outcome, Problem, TenantId};
 pub use indelible_proof::receipt::Receipt;

@@ -148,7 +148,7 @@ fn the_example_does_what_it_says() {
     assert!(output.status.success(), "{said}");
     assert!(said.starts_with("record 3 of acme: "), "{said}");
     assert!(
-        said.ends_with("3 committed, 0 dropped, 0 failed, 0 pending\n"),
+        said.ends_with("3 committed, 0 dropped, 0 failed, 0 not settled\n"),
         "{said}"
     );
 }

@@ -1,5 +1,6 @@
 //! `kill -9` in the middle of emitting: every ticket that said *committed* is in the ledger exactly
-//! once, in order, and the directory opens again.
+//! once, in order, and the directory opens again; and every ticket that said *spooled* is, when
+//! somebody has opened the spool again.
 //!
 //! The child is this test program, told by a variable to emit until it is killed and to print each
 //! receipt when its ticket has it. Rounds from `INDELIBLE_KILL_ROUNDS`; the seed is printed and
@@ -23,10 +24,11 @@ use indelible::{Actor, Audit, Receipt};
 use indelible_disk::RealDisk;
 use indelible_embedded::{Embedded, Options};
 use indelible_event::TenantId;
-use indelible_store::{Ledger, Stored};
+use indelible_store::{Ledger, Stored, StoredRecord};
 use indelible_testing::Dice;
 
 const CHILD: &str = "INDELIBLE_TEST_CHILD";
+const SPOOLING: &str = "INDELIBLE_TEST_SPOOLING";
 const RECEIPTS_MAX: u64 = 3_000;
 const TICKETS_MAX: usize = 64;
 
@@ -57,6 +59,100 @@ fn child() {
         }
         out.flush().unwrap();
     }
+}
+
+#[test]
+fn spooling() {
+    let Ok(dir) = std::env::var(SPOOLING) else {
+        return;
+    };
+    // Nobody listens there.
+    let audit = Audit::connect("http://127.0.0.1:9").unwrap();
+    let audit = audit.spool(Path::new(&dir).join("spool")).build().unwrap();
+    let mut out = std::io::stdout().lock();
+    loop {
+        let emit = |n: usize| {
+            let event = audit.for_tenant("acme").action("a.b");
+            let event = event.actor(Actor::user("ada")).target("x", n.to_string());
+            event.succeeded().emit()
+        };
+        let tickets: Vec<_> = (0..TICKETS_MAX).map(emit).collect();
+        for ticket in tickets {
+            ticket.spooled_blocking(Duration::from_mins(1)).unwrap();
+            writeln!(out, "spooled {}", ticket.audit_id()).unwrap();
+        }
+        out.flush().unwrap();
+    }
+}
+
+#[test]
+fn nothing_spooled_is_lost() {
+    let rounds = indelible_testing::rounds("INDELIBLE_KILL_ROUNDS", 5, 100);
+    let mut dice = Dice::seeded();
+    let dir = tempfile::tempdir().unwrap();
+    let mut spooled = HashSet::new();
+    for _ in 0..rounds {
+        // Two at a time, in one directory.
+        let wanted = [dice.below(RECEIPTS_MAX), dice.below(RECEIPTS_MAX)];
+        let lives = wanted.map(|wanted| {
+            let dir = dir.path().to_owned();
+            std::thread::spawn(move || spool_and_kill(&dir, wanted))
+        });
+        for life in lives {
+            spooled.extend(life.join().unwrap());
+        }
+    }
+    let audit = Audit::embedded(dir.path().join("data")).keys(dir.path().join("keys"));
+    let audit = audit.spool(dir.path().join("spool")).build().unwrap();
+    let report = audit.close(Duration::from_mins(2));
+    assert!(report.is_clean(), "{report}");
+    let ids = ids(dir.path());
+    eprintln!(
+        "{rounds} rounds, {} spooled, {} recovered",
+        spooled.len(),
+        ids.len()
+    );
+    assert!(spooled.is_subset(&ids));
+    assert!(audit.metrics().recovered >= spooled.len() as u64);
+}
+
+/// One life of a program that spools, killed when it has said so many ids.
+fn spool_and_kill(dir: &Path, wanted: u64) -> Vec<String> {
+    let mut child = Command::new(std::env::current_exe().unwrap())
+        .args(["spooling", "--exact", "--nocapture"])
+        .env(SPOOLING, dir)
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut output = BufReader::new(child.stdout.take().unwrap());
+    let mut ids = Vec::new();
+    let mut killed = false;
+    loop {
+        if ids.len() as u64 >= wanted && !killed {
+            child.kill().unwrap();
+            killed = true;
+        }
+        let mut line = String::new();
+        let bytes = output.read_line(&mut line).unwrap();
+        assert!(bytes > 0 || killed, "the child ended by itself");
+        if bytes == 0 || !line.ends_with('\n') {
+            break;
+        }
+        ids.extend(line.strip_prefix("spooled ").map(|id| id.trim().to_owned()));
+    }
+    child.wait().unwrap();
+    ids
+}
+
+/// The ids of what is in the ledger; none stands twice.
+fn ids(dir: &Path) -> HashSet<String> {
+    let mut ids = HashSet::new();
+    read(dir, &mut |record| {
+        let leaf: serde_json::Value = serde_json::from_slice(record.leaf).unwrap();
+        let id = leaf["event"]["audit_id"].as_str().unwrap().to_owned();
+        assert!(ids.insert(id), "an event stands twice");
+    });
+    ids
 }
 
 #[test]
@@ -119,6 +215,21 @@ fn emit_and_kill(dir: &Path, wanted: u64, receipts: &mut BTreeMap<u64, Receipt>)
 
 /// Every receipt is of the leaf that stands at its number, and no id stands twice.
 fn check(dir: &Path, receipts: &BTreeMap<u64, Receipt>) {
+    let (mut number, mut checked) = (0, 0);
+    read(dir, &mut |record| {
+        assert_eq!(record.sequence_number, number, "contiguous");
+        if let Some(receipt) = receipts.get(&number) {
+            receipt.check(record.leaf).unwrap();
+            checked += 1;
+        }
+        number += 1;
+    });
+    assert!(ids(dir).len() as u64 == number);
+    assert_eq!(checked, receipts.len(), "a receipt was lost");
+}
+
+/// Shows every record of the tenant's log.
+fn read(dir: &Path, see: &mut dyn FnMut(Record<'_>)) {
     let disk = Arc::new(RealDisk::new(dir.join("data")));
     let options = Options {
         read_only: true,
@@ -126,22 +237,12 @@ fn check(dir: &Path, receipts: &BTreeMap<u64, Receipt>) {
     };
     let ledger = Embedded::open(disk, None, options, &mut |_| ()).unwrap();
     let tenant = TenantId::parse("acme").unwrap();
-    let (mut ids, mut checked) = (HashSet::new(), 0);
     let visit = &mut |stored: Stored<'_>| {
         let Stored::Record(record) = stored else {
             panic!("a damaged record")
         };
-        let number = ids.len() as u64;
-        assert_eq!(record.sequence_number, number, "contiguous");
-        let leaf: serde_json::Value = serde_json::from_slice(record.leaf).unwrap();
-        let id = leaf["event"]["audit_id"].as_str().unwrap().to_owned();
-        assert!(ids.insert(id), "an event stands twice");
-        if let Some(receipt) = receipts.get(&number) {
-            receipt.check(record.leaf).unwrap();
-            checked += 1;
-        }
+        see(record);
         ControlFlow::Continue(())
     };
     ledger.read(&tenant, 0..u64::MAX, visit).unwrap();
-    assert_eq!(checked, receipts.len(), "a receipt was lost");
 }

@@ -16,7 +16,7 @@ use super::{Random, SpoolError};
 /// What a file begins with.
 pub(super) const MAGIC: &[u8; 8] = b"INDSPOL1";
 pub(super) const KEY_BYTES: usize = 64;
-const LENGTH_BYTES: u64 = 4;
+const LENGTH_BYTES: usize = 4;
 const TAG_BYTES: usize = 16;
 /// The longest frame that is read; none as long is written.
 const FRAME_BYTES_MAX: u64 = 16 << 20;
@@ -29,6 +29,9 @@ pub(super) struct Place {
     pub(super) directory: String,
     pub(super) number: u64,
 }
+
+/// A file that can be read, and its key.
+pub(super) type Opened = (Box<dyn DiskFile>, Key);
 
 /// The key of a file, ready for use.
 pub(super) struct Key {
@@ -80,11 +83,8 @@ impl Place {
         Ok((file, Key::new(&bytes, self.number)))
     }
 
-    /// Opens the file for reading; nothing when its removal has begun, since all of it is done then.
-    pub(super) fn open(
-        &self,
-        disk: &dyn Disk,
-    ) -> Result<Option<(Box<dyn DiskFile>, Key)>, SpoolError> {
+    /// Opens the file for reading; nothing when its removal has begun: all of it is done then.
+    pub(super) fn open(&self, disk: &dyn Disk) -> Result<Option<Opened>, SpoolError> {
         let bytes = match disk.read(&self.key_path()) {
             Err(error) if error.kind() == DiskErrorKind::NotFound => return Ok(None),
             read => Zeroizing::new(read?),
@@ -202,13 +202,13 @@ pub(super) fn read_frame(
     if at >= length {
         return Ok(Frame::End);
     }
-    if length - at < LENGTH_BYTES {
+    if length - at < LENGTH_BYTES as u64 {
         return Ok(Frame::Torn);
     }
-    let mut bytes = [0; LENGTH_BYTES as usize];
+    let mut bytes = [0; LENGTH_BYTES];
     file.read_exact_at(&mut bytes, at)?;
     let long = u64::from(u32::from_le_bytes(bytes));
-    let begin = at + LENGTH_BYTES;
+    let begin = at + LENGTH_BYTES as u64;
     if long > FRAME_BYTES_MAX {
         return Ok(Frame::Damaged);
     }
@@ -231,7 +231,7 @@ fn only_zeros(file: &dyn DiskFile, from: u64, to: u64) -> Result<bool, SpoolErro
     let mut at = from;
     let mut block = [0; 4_096];
     while at < to {
-        let count = (to - at).min(block.len() as u64) as usize;
+        let count = usize::try_from(to - at).map_or(block.len(), |left| left.min(block.len()));
         file.read_exact_at(&mut block[..count], at)?;
         if block[..count].iter().any(|byte| *byte != 0) {
             return Ok(false);

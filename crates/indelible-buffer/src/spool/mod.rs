@@ -93,8 +93,8 @@ impl SpoolError {
 pub type Random = Arc<dyn Fn(&mut [u8]) + Send + Sync>;
 
 impl Spool {
-    /// Opens the spool of a directory: takes a free slot, and over what is left in others. Its epoch
-    /// is `now_ms`, milliseconds since 1970, or one more than the last.
+    /// Opens the spool of a directory: takes a free slot, and over what is left in others. Its
+    /// epoch is `now_ms`, milliseconds since 1970, or one more than the last.
     ///
     /// # Errors
     /// [`SpoolError::Disk`] when the directory cannot be made, read or written.

@@ -54,8 +54,8 @@ impl SpoolReader {
         }
     }
 
-    /// The next items, oldest first, up to so many and until there are so many bytes; none when there
-    /// is nothing more now. They come again after a crash, until [`SpoolReader::done`].
+    /// The next items, oldest first, up to so many and until there are so many bytes; none when
+    /// there is nothing more now. They come again after a crash, until [`SpoolReader::done`].
     ///
     /// # Errors
     /// [`SpoolError::Damaged`] when a file cannot be read, which is put aside under the ending

@@ -42,8 +42,8 @@ impl Shelf {
     }
 
     /// Files what a dead process left in a slot; the number of the next file there, or nothing when
-    /// the writer is busy. The file that is being written ends with it, so that nothing waits behind
-    /// a file that has no end.
+    /// the writer is busy. The file that is being written ends with it, so that nothing waits
+    /// behind a file that has no end.
     pub(super) fn take_over(
         &self,
         disk: &dyn Disk,

@@ -1,8 +1,8 @@
 //! A process's own place in a spool's directory, and the name and epoch that go with it.
 //!
-//! A slot is a numbered folder whose lock its process holds. Its name is that of the directory, made
-//! once at random, and the number; so a program that is started again finds its name again, and no
-//! two that run at the same time share one.
+//! A slot is a numbered folder whose lock its process holds. Its name is that of the directory,
+//! made once at random, and the number; so a program that is started again finds its name again,
+//! and no two that run at the same time share one.
 
 use indelible_disk::{Disk, DiskErrorKind, Lock, Open};
 

@@ -55,8 +55,8 @@ impl SpoolWriter {
     /// Appends items, all of them or none as far as a reader can tell.
     ///
     /// # Errors
-    /// [`SpoolError::is_full`] says whether there may be room later; the items are not in the spool,
-    /// or at most come out of it once more after a crash.
+    /// [`SpoolError::is_full`] says whether there may be room later; they are not in the spool:
+    /// at most they come out of it after a crash.
     ///
     /// # Durability
     /// The items are durable when it returns.
@@ -74,19 +74,14 @@ impl SpoolWriter {
             self.current = None;
         }
         let written = self.write(&items);
-        match &written {
-            Ok(more) => {
-                let full = |current: &Current| current.length >= self.shelf.bounds.file_bytes_max;
-                let last = self.current.as_ref().is_some_and(full);
-                self.shelf.appended(*more, last);
-                if last {
-                    self.current = None;
-                }
-            }
-            Err(_) => {
-                self.shelf.appended(0, true);
-                self.abandon();
-            }
+        if let Ok(more) = &written {
+            let full = |current: &Current| current.length >= self.shelf.bounds.file_bytes_max;
+            let last = self.current.as_ref().is_some_and(full);
+            self.shelf.appended(*more, last);
+            self.current.take_if(|_| last);
+        } else {
+            self.shelf.appended(0, true);
+            self.abandon();
         }
         written.map(|_| ())
     }
@@ -141,7 +136,8 @@ impl SpoolWriter {
         }
     }
 
-    /// Leaves a file that failed: it is read up to where it was durable, and cut there if it can be.
+    /// Leaves a file that failed: it is read up to where it was durable, and cut there if it can
+    /// be.
     fn abandon(&mut self) {
         if let Some(current) = self.current.take() {
             let _ = current.file.set_len(current.length);

@@ -12,18 +12,22 @@ use std::hash::{BuildHasher, RandomState};
 use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use indelible_emit::{Emitter, Options, Outgoing, Retry, Surroundings, Transport, Verdict};
 use indelible_event::{AuditId, Micros, TenantId};
 use indelible_proof::receipt::Receipt;
 
-pub struct Process(AtomicU64);
+pub struct Process(AtomicU64, Instant);
 
 impl Surroundings for Process {
     fn now(&self) -> Micros {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
         Micros(i64::try_from(since.as_micros()).unwrap())
+    }
+
+    fn elapsed(&self) -> Duration {
+        self.1.elapsed()
     }
 
     fn fill(&self, bytes: &mut [u8]) {
@@ -35,7 +39,7 @@ impl Surroundings for Process {
 }
 
 pub fn surroundings() -> Arc<Process> {
-    Arc::new(Process(AtomicU64::new(0)))
+    Arc::new(Process(AtomicU64::new(0), Instant::now()))
 }
 
 pub fn start(transport: impl Transport + 'static, options: Options) -> Emitter {

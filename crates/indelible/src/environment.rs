@@ -1,0 +1,177 @@
+//! What the environment says of an emitter: `INDELIBLE_EMIT_*`.
+//!
+//! A variable that is there and makes no sense is an error that names it, never passed over.
+//! Source: `docs/emitter.md`, "Configuration".
+
+use std::num::NonZeroU32;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use indelible_disk::RealDisk;
+use indelible_emit::{Class, Options, Preset, SpoolBounds, SpoolOptions};
+
+use crate::error::{Error, Result};
+
+const PREFIX: &str = "INDELIBLE_EMIT_";
+/// What may come behind the prefix.
+const NAMES: [&str; 10] = [
+    "ATTEMPTS_MAX",
+    "BATCH_EVENTS_MAX",
+    "BATCH_INTERVAL_MS",
+    "CLASS",
+    "PRESET",
+    "QUEUE_EVENTS_MAX",
+    "SERVICE",
+    "SPOOL",
+    "SPOOL_BYTES_MAX",
+    "STREAM",
+];
+
+/// Sets what the variables say.
+///
+/// # Errors
+/// [`Error::Variable`] names the first that is unknown or cannot be kept.
+pub(crate) fn apply(
+    options: &mut Options,
+    variables: impl IntoIterator<Item = (String, String)>,
+) -> Result<()> {
+    let ours = |(name, value): (String, String)| {
+        let name = name.strip_prefix(PREFIX)?.to_owned();
+        (!value.is_empty()).then_some((name, value))
+    };
+    let mut said: Vec<_> = variables.into_iter().filter_map(ours).collect();
+    // The preset first: whatever else is said goes before it.
+    said.sort_by_key(|(name, _)| (name != "PRESET", name.clone()));
+    for (name, value) in said {
+        let full = format!("{PREFIX}{name}");
+        set(options, &name, &value).map_err(|why| Error::Variable(full, why))?;
+    }
+    Ok(())
+}
+
+fn set(options: &mut Options, name: &str, value: &str) -> std::result::Result<(), String> {
+    match name {
+        "PRESET" => {
+            let preset = Preset::named(value).map_err(|error| error.to_string())?;
+            preset.apply(options);
+        }
+        "ATTEMPTS_MAX" => {
+            let attempts: u32 = number(value)?;
+            options.retry.attempts_max = NonZeroU32::new(attempts);
+        }
+        "BATCH_EVENTS_MAX" => options.batching.items_max = positive(value)?,
+        "BATCH_INTERVAL_MS" => {
+            options.batching.interval = Duration::from_millis(positive(value)? as u64);
+        }
+        "QUEUE_EVENTS_MAX" => {
+            let events = positive(value)?;
+            options.room.best_effort.items_max = events;
+            options.room.spooled.items_max = events;
+        }
+        "CLASS" => {
+            let class = Class::named(value).ok_or_else(|| {
+                let words = Class::ALL.map(Class::as_str).join(", ");
+                format!("`{value}` is no class; there are {words}")
+            })?;
+            options.policy = std::mem::take(&mut options.policy).otherwise(class);
+        }
+        "SERVICE" => options.service = Some(value.to_owned()),
+        "STREAM" => options.stream = Some(value.to_owned()),
+        "SPOOL" => {
+            let bounds = options
+                .spool
+                .as_ref()
+                .map_or_else(SpoolBounds::default, |spool| spool.bounds);
+            options.spool = Some(SpoolOptions {
+                disk: Arc::new(RealDisk::new(PathBuf::from(value))),
+                bounds,
+            });
+        }
+        "SPOOL_BYTES_MAX" => {
+            let bytes_max: u64 = number(value)?;
+            let spool = options.spool.as_mut();
+            let spool = spool.ok_or("no directory is named for the spool".to_owned())?;
+            spool.bounds.bytes_max = bytes_max;
+        }
+        _ => return Err(format!("it is unknown; there are {}", NAMES.join(", "))),
+    }
+    Ok(())
+}
+
+fn number<T: FromStr>(value: &str) -> std::result::Result<T, String> {
+    value
+        .parse()
+        .map_err(|_| format!("`{value}` is no whole number from 0"))
+}
+
+fn positive(value: &str) -> std::result::Result<usize, String> {
+    match number(value)? {
+        0 => Err("it must be more than 0".to_owned()),
+        number => Ok(number),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+
+    fn applied(said: &[(&str, &str)]) -> Result<Options> {
+        let mut options = Options::default();
+        let said = said
+            .iter()
+            .map(|(n, v)| (format!("{PREFIX}{n}"), (*v).to_owned()));
+        apply(&mut options, said)?;
+        Ok(options)
+    }
+
+    #[test]
+    fn what_is_said_goes_before_the_preset_whatever_the_order() {
+        let said = [
+            ("BATCH_EVENTS_MAX", "7"),
+            ("PRESET", "kubernaut-agent"),
+            ("SPOOL", "./spool"),
+            ("SPOOL_BYTES_MAX", "1000"),
+            ("ATTEMPTS_MAX", "0"),
+            ("SERVICE", ""),
+        ];
+        let options = applied(&said).unwrap();
+        assert_eq!(options.batching.items_max, 7);
+        assert_eq!(options.batching.interval, Duration::from_millis(500));
+        assert_eq!(options.room.spooled.items_max, 20_000);
+        assert_eq!(options.spool.unwrap().bounds.bytes_max, 1_000);
+        assert_eq!((options.retry.attempts_max, options.service), (None, None));
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_named() {
+        for (name, value, word) in [
+            ("BATCH_EVENTS_MAX", "many", "no whole number"),
+            ("BATCH_EVENTS_MAX", "0", "more than 0"),
+            ("QUEUE_EVENTS_MAX", "-1", "no whole number"),
+            ("PRESET", "x", "no preset"),
+            (
+                "CLASS",
+                "fast",
+                "fail_closed, confirmed, spooled, best_effort",
+            ),
+            ("SPOOL_BYTES_MAX", "1", "no directory"),
+            ("QEUE", "1", "unknown"),
+        ] {
+            let error = applied(&[(name, value)]).unwrap_err().to_string();
+            let full = format!("{PREFIX}{name}");
+            assert!(error.contains(&full) && error.contains(word), "{error}");
+        }
+        for name in NAMES {
+            let told = applied(&[(name, "\u{1}")])
+                .err()
+                .map(|error| error.to_string());
+            assert!(
+                told.is_none_or(|told| !told.contains("it is unknown")),
+                "{name}"
+            );
+        }
+    }
+}
