@@ -229,7 +229,7 @@ fn check(dir: &Path, receipts: &BTreeMap<u64, Receipt>) {
 }
 
 /// Shows every record of the tenant's log.
-fn read(dir: &Path, see: &mut dyn FnMut(Record<'_>)) {
+fn read(dir: &Path, see: &mut dyn FnMut(StoredRecord<'_>)) {
     let disk = Arc::new(RealDisk::new(dir.join("data")));
     let options = Options {
         read_only: true,
