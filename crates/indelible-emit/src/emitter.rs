@@ -92,7 +92,7 @@ pub(crate) struct Shared {
 struct Control {
     /// The newest flush of which everything was put in line, and how far that goes.
     flushed: (Flush, Mark),
-    /// The stream's end was said.
+    /// The worker is gone: the stream's end was said, and the spool's slot is free.
     concluded: bool,
     /// Nothing more will be settled.
     ended: bool,
@@ -370,17 +370,12 @@ impl Shared {
         self.changed.notify_all();
     }
 
-    /// Says that the stream's end was said.
-    pub(crate) fn concluded(&self) {
-        self.control().concluded = true;
-        self.changed.notify_all();
-    }
-
     /// Says that the worker is gone; nothing more will come.
     pub(crate) fn worker_ended(&self) {
         self.buffer.close();
         self.give_up();
-        self.concluded();
+        self.control().concluded = true;
+        self.changed.notify_all();
         self.outbox.change(|state| state.closed = true);
     }
 

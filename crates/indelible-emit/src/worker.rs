@@ -341,7 +341,6 @@ impl Worker {
             let ends = self.stream.ends();
             self.say(ends);
         }
-        shared.concluded();
         let mut settled = false;
         while !settled && !shared.outbox.state().stopped {
             self.declare(true);
