@@ -15,6 +15,7 @@ use indelible_buffer::{Buffer, Flush, Reason, Rejected};
 use indelible_event::{AuditId, Event, Micros, Problem, ProblemCode, TenantId};
 
 use crate::builder::NeedsAction;
+use crate::context::Around;
 use crate::draft::{Draft, Said};
 use crate::id::Ids;
 use crate::metrics::{Counters, Metrics, add, read};
@@ -122,7 +123,8 @@ impl Emitter {
         let id = event.audit_id.as_deref();
         let id = id.and_then(|text| AuditId::parse(text).ok());
         let tenant = CompactString::new(tenant.as_ref());
-        self.shared.emit(tenant, Said::Whole(event), id, None)
+        self.shared
+            .emit(tenant, Said::Whole(event, Around::now()), id, None)
     }
 
     /// Delivers what has been emitted so far without waiting for batches to fill; whether all of it

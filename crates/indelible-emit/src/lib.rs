@@ -9,12 +9,22 @@
 //! clocks and random numbers, which arrive by parameter ([`Surroundings`]).
 
 mod actor;
+mod begun;
 mod builder;
+mod changes;
+mod context;
+mod denial;
+mod details;
 mod draft;
 mod emitter;
 mod encode;
+mod envelope;
+mod forms;
 pub mod http;
 mod id;
+#[cfg(feature = "tracing")]
+mod line;
+mod llm;
 mod metrics;
 mod options;
 mod payload;
@@ -27,8 +37,14 @@ mod transport;
 mod worker;
 
 pub use actor::Actor;
+pub use begun::Begun;
 pub use builder::{EventBuilder, NeedsAction, NeedsActor, NeedsOutcome, NeedsTarget};
+pub use context::{Context, Entered, InContext};
+pub use denial::Denial;
 pub use emitter::{CloseReport, Emitter, StartError};
+pub use envelope::Envelope;
+pub use forms::{Auth, Subject};
+pub use llm::LlmContext;
 pub use metrics::Metrics;
 pub use options::{Options, OptionsError, Retry};
 pub use payload::Payload;

@@ -17,6 +17,9 @@ pub struct Options {
     pub retry: Retry,
     /// How long dropping the emitter may take to deliver what waits: 2 s by default.
     pub drop_deadline: DropDeadline,
+    /// Whether the worker writes a line of telemetry for every event; it does not by default.
+    #[cfg(feature = "tracing")]
+    pub log_events: bool,
 }
 
 /// How long dropping an emitter may take.
