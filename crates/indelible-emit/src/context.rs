@@ -82,10 +82,15 @@ impl Context {
         Self::default()
     }
 
-    /// What surrounds this place; says nothing where nothing does. For what goes on elsewhere:
+    /// What surrounds this place, the current span of `OpenTelemetry` with it if the feature is on;
+    /// says nothing where nothing does. For what goes on elsewhere:
     /// `spawn(Context::current().scope(future))`.
     pub fn current() -> Self {
-        current().unwrap_or_default()
+        let context = current().unwrap_or_default();
+        match Trace::current() {
+            Some(trace) => context.with(|known| known.trace = Some(trace)),
+            None => context,
+        }
     }
 
     /// The same context for a tenant; see [`Emitter::for_current_tenant`].
@@ -283,6 +288,14 @@ impl Around {
         Self {
             context: current(),
             span: Trace::current(),
+        }
+    }
+
+    /// This context and nothing else.
+    pub(crate) fn of(context: Context) -> Self {
+        Self {
+            context: Some(context),
+            span: None,
         }
     }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use indelible_event::{AuditId, Event, Micros};
 
 use crate::builder::EventBuilder;
-use crate::context::Around;
+use crate::context::{Around, Context};
 use crate::denial::Denial;
 use crate::draft::{More, Said};
 use crate::envelope::Envelope;
@@ -136,6 +136,12 @@ impl EventBuilder<'_> {
             Some(known) => known.merge(metadata),
             none => *none = Some(metadata),
         }
+        self
+    }
+
+    /// The context that it is of, instead of what surrounds the place where it is emitted.
+    pub fn context(mut self, context: &Context) -> Self {
+        self.built.around = Some(Around::of(context.clone()));
         self
     }
 

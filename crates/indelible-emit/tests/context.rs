@@ -262,6 +262,20 @@ fn an_event_keeps_the_context_it_was_emitted_in() {
 }
 
 #[test]
+fn an_event_of_another_context_takes_nothing_of_the_one_around_it() {
+    let events = all(|emitter| {
+        let own = Context::new().request("own");
+        let _entered = around().correlation("of another").enter();
+        let event = begin(emitter, Actor::user("ada")).succeeded();
+        let _ = event.context(&own).emit();
+    });
+    let context = events[0].context.clone().unwrap();
+    assert_eq!(context.request_id.as_deref(), Some("own"));
+    assert_eq!((context.correlation_id, context.trace_id), (None, None));
+    assert_eq!(events[0].actor.clone().unwrap().role, None);
+}
+
+#[test]
 fn a_context_counts_towards_the_bytes_that_may_wait() {
     let stuck = support::Stuck::default();
     let mut options = quick();
@@ -295,9 +309,14 @@ fn the_span_of_opentelemetry_is_taken_and_wins_over_a_header() {
         let context = opentelemetry::Context::new().with_remote_span_context(span);
         let attached = context.attach();
         let _ = begin(emitter, Actor::user("a")).succeeded().emit();
+        let taken_along = Context::current();
         drop(attached);
         let _ = begin(emitter, Actor::user("a")).succeeded().emit();
+        let _entered = taken_along.enter();
+        let _ = begin(emitter, Actor::user("a")).succeeded().emit();
     });
+    let context = events[2].context.clone().unwrap();
+    assert_eq!(context.trace_id.as_deref(), Some(&*"1".repeat(32)));
     let context = events[0].context.clone().unwrap();
     assert_eq!(context.trace_id.as_deref(), Some(&*"1".repeat(32)));
     assert_eq!(context.span_id.as_deref(), Some(&*"2".repeat(16)));
