@@ -9,6 +9,9 @@ use crate::{fuzz, source};
 /// Rounds of the kill tests when they run among all other tests, before their own steps.
 const KILL_ROUNDS_IN_PASSING: &str = "2";
 
+/// The crates with features that are off by default.
+const WITH_FEATURES: &str = "-p indelible-emit -p indelible --all-features";
+
 /// What `cargo xtask test` was asked for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Options {
@@ -132,6 +135,16 @@ pub fn steps(options: Options) -> Vec<Step> {
         Step {
             name: "tests",
             work: Work::Tests(tests),
+        },
+        Step {
+            name: "clippy of features",
+            work: Work::Run(cargo(&format!(
+                "clippy {WITH_FEATURES} --all-targets -- -D warnings"
+            ))),
+        },
+        Step {
+            name: "tests of features",
+            work: Work::Tests(cargo(&format!("test {WITH_FEATURES} --no-fail-fast"))),
         },
         kill(
             "kill -9",

@@ -118,6 +118,14 @@ impl<To> AuditBuilder<To> {
         self
     }
 
+    /// Has the worker write a line of `tracing` for every event, with the target
+    /// `indelible::audit`; without names, addresses or secrets.
+    #[cfg(feature = "tracing")]
+    pub fn log_events(mut self) -> Self {
+        self.options.log_events = true;
+        self
+    }
+
     /// How much may wait: 10,000 events and 32 MiB if nothing is said. What comes beyond it is
     /// dropped and counted.
     pub fn queue(mut self, events_max: usize, bytes_max: usize) -> Self {
