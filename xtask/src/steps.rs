@@ -161,6 +161,13 @@ pub fn steps(options: Options) -> Vec<Step> {
             work: Work::Run(cargo("doc --workspace --no-deps").with("RUSTDOCFLAGS", "-D warnings")),
         },
         Step {
+            name: "documentation of features",
+            work: Work::Run(
+                cargo(&format!("doc {WITH_FEATURES} --no-deps"))
+                    .with("RUSTDOCFLAGS", "-D warnings"),
+            ),
+        },
+        Step {
             name: "readme",
             work: Work::Readme,
         },

@@ -1,8 +1,8 @@
 //! Requests as events: a layer for tower services, of axum and tonic as well.
 //!
 //! Each request is one event, `api.<method>.<route template>`, emitted when the answer's head is
-//! there, or when the request ends without one. Within the request a [`Context`] holds its id, so
-//! that what handlers emit belongs to it.
+//! there, or when the request ends without one. Within the request a [context](crate::Context)
+//! holds its id, so that what handlers emit belongs to it.
 //!
 //! **Invariants**: a raw path never stands in an event, since it may name people: what has no
 //! template is `/{unmatched}`. A session cookie is hashed. Nothing that a client sends can have
