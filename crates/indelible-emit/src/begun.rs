@@ -81,7 +81,7 @@ impl<'a> Begun<'a> {
             .0
             .saturating_sub(self.began.0);
         let micros = u64::try_from(micros).unwrap_or(0);
-        builder.built.around = Some(std::mem::take(&mut self.around));
+        builder.around = Some(std::mem::take(&mut self.around));
         builder.duration(Duration::from_micros(micros))
     }
 }

@@ -8,6 +8,7 @@ use indelible_event::Outcome;
 
 use crate::actor::Actor;
 use crate::begun::Begun;
+use crate::context::Around;
 use crate::denial::Denial;
 use crate::draft::Built;
 use crate::emitter::Shared;
@@ -52,6 +53,8 @@ pub struct EventBuilder<'a> {
     pub(crate) shared: &'a Shared,
     pub(crate) tenant: CompactString,
     pub(crate) built: Built,
+    /// What surrounds it, if not what is there when it is emitted.
+    pub(crate) around: Option<Around>,
 }
 
 impl<'a> NeedsAction<'a> {
@@ -145,8 +148,9 @@ impl<'a> NeedsOutcome<'a> {
                 target,
                 outcome,
                 more: None,
-                around: None,
+                around: Around::default(),
             },
+            around: None,
         }
     }
 

@@ -65,14 +65,16 @@ struct Known {
 /// A trace and a span of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Trace {
-    trace_id: u128,
-    span_id: u64,
+    trace_id: [u8; 16],
+    span_id: [u8; 8],
 }
 
 /// What an event takes with it.
 #[derive(Debug, Default)]
 pub(crate) struct Around {
     context: Option<Context>,
+    /// Of `OpenTelemetry`. Every event has room for it, so there is none without the feature.
+    #[cfg(feature = "opentelemetry")]
     span: Option<Trace>,
 }
 
@@ -253,7 +255,10 @@ impl Trace {
         }
         let trace_id = u128::from_str_radix(trace, 16).ok()?;
         let span_id = u64::from_str_radix(span, 16).ok()?;
-        (trace_id != 0 && span_id != 0).then_some(Self { trace_id, span_id })
+        (trace_id != 0 && span_id != 0).then(|| Self {
+            trace_id: trace_id.to_be_bytes(),
+            span_id: span_id.to_be_bytes(),
+        })
     }
 
     /// The span that `OpenTelemetry` is in.
@@ -269,8 +274,8 @@ impl Trace {
                 let span = context.span();
                 let span = span.span_context();
                 span.is_valid().then(|| Self {
-                    trace_id: u128::from_be_bytes(span.trace_id().to_bytes()),
-                    span_id: u64::from_be_bytes(span.span_id().to_bytes()),
+                    trace_id: span.trace_id().to_bytes(),
+                    span_id: span.span_id().to_bytes(),
                 })
             })
         })?
@@ -287,6 +292,7 @@ impl Around {
     pub(crate) fn now() -> Self {
         Self {
             context: current(),
+            #[cfg(feature = "opentelemetry")]
             span: Trace::current(),
         }
     }
@@ -295,6 +301,7 @@ impl Around {
     pub(crate) fn of(context: Context) -> Self {
         Self {
             context: Some(context),
+            #[cfg(feature = "opentelemetry")]
             span: None,
         }
     }
@@ -309,7 +316,10 @@ impl Around {
         if let Some(known) = known {
             known.fill(event);
         }
-        if let Some(trace) = self.span.or(known.and_then(|known| known.trace)) {
+        let trace = known.and_then(|known| known.trace);
+        #[cfg(feature = "opentelemetry")]
+        let trace = self.span.or(trace);
+        if let Some(trace) = trace {
             trace.fill(event);
         }
     }
@@ -354,10 +364,11 @@ impl Trace {
     /// belongs to belongs to its trace.
     fn fill(self, event: &mut Event) {
         let context = event.context.get_or_insert_default();
-        let trace_id = format!("{:032x}", self.trace_id);
+        let trace_id = format!("{:032x}", u128::from_be_bytes(self.trace_id));
         if context.trace_id.is_none() {
             context.trace_id = Some(trace_id.clone());
-            context.span_id = Some(format!("{:016x}", self.span_id));
+            let span_id = u64::from_be_bytes(self.span_id);
+            context.span_id = Some(format!("{span_id:016x}"));
         }
         let correlation_id = &mut context.correlation_id;
         correlation_id.get_or_insert_with(|| context.trace_id.clone().unwrap_or(trace_id));
@@ -381,8 +392,10 @@ mod tests {
     #[test]
     fn a_traceparent_is_read_as_the_recommendation_says() {
         let trace = Trace::parse(HEADER).unwrap();
-        assert_eq!(trace.trace_id, 0x0af7_6519_16cd_43dd_8448_eb21_1c80_319c);
-        assert_eq!(trace.span_id, 0xb7ad_6b71_6920_3331);
+        let trace_id: u128 = 0x0af7_6519_16cd_43dd_8448_eb21_1c80_319c;
+        assert_eq!(trace.trace_id, trace_id.to_be_bytes());
+        let span_id: u64 = 0xb7ad_6b71_6920_3331;
+        assert_eq!(trace.span_id, span_id.to_be_bytes());
         let later = format!("cc{}-more", &HEADER[2..]);
         assert_eq!(Trace::parse(&later), Some(trace));
         let zero_trace = "00-00000000000000000000000000000000-b7ad6b7169203331-01";

@@ -141,7 +141,7 @@ impl EventBuilder<'_> {
 
     /// The context that it is of, instead of what surrounds the place where it is emitted.
     pub fn context(mut self, context: &Context) -> Self {
-        self.built.around = Some(Around::of(context.clone()));
+        self.around = Some(Around::of(context.clone()));
         self
     }
 
@@ -170,8 +170,9 @@ impl EventBuilder<'_> {
             shared,
             tenant,
             mut built,
+            around,
         } = self;
-        built.around.get_or_insert_with(Around::now);
+        built.around = around.unwrap_or_else(Around::now);
         let more = built.more.as_deref();
         let (id, at) = more.map_or((None, None), |more| (more.audit_id, more.occurred_at));
         shared.emit(tenant, Said::Built(built), id, at)

@@ -42,8 +42,8 @@ pub(crate) struct Built {
     pub(crate) target: [CompactString; 2],
     pub(crate) outcome: Outcome,
     pub(crate) more: Option<Box<More>>,
-    /// Set when it is emitted, or has begun.
-    pub(crate) around: Option<Around>,
+    /// Known when it is emitted.
+    pub(crate) around: Around,
 }
 
 /// What few events say.
@@ -96,8 +96,7 @@ impl Built {
             None => 0,
         };
         let actor = self.actor.as_ref().map_or(0, Actor::weight);
-        let around = self.around.as_ref().map_or(0, Around::weight);
-        Some(self.event_type.len() + actor + target + more + around)
+        Some(self.event_type.len() + actor + target + more + self.around.weight())
     }
 }
 

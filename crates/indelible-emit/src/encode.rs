@@ -106,9 +106,7 @@ impl Built {
             name: target_name.or(target.name),
             ..target
         });
-        if let Some(around) = self.around {
-            around.fill(&mut event);
-        }
+        self.around.fill(&mut event);
         event
             .actor
             .get_or_insert_with(|| actor(Actor::anonymous(), None));
