@@ -136,16 +136,6 @@ pub fn steps(options: Options) -> Vec<Step> {
             name: "tests",
             work: Work::Tests(tests),
         },
-        Step {
-            name: "clippy of features",
-            work: Work::Run(cargo(&format!(
-                "clippy {WITH_FEATURES} --all-targets -- -D warnings"
-            ))),
-        },
-        Step {
-            name: "tests of features",
-            work: Work::Tests(cargo(&format!("test {WITH_FEATURES} --no-fail-fast"))),
-        },
         kill(
             "kill -9",
             "test -p indelible-cli --test kill9 -- --nocapture",
@@ -161,17 +151,11 @@ pub fn steps(options: Options) -> Vec<Step> {
             work: Work::Run(cargo("doc --workspace --no-deps").with("RUSTDOCFLAGS", "-D warnings")),
         },
         Step {
-            name: "documentation of features",
-            work: Work::Run(
-                cargo(&format!("doc {WITH_FEATURES} --no-deps"))
-                    .with("RUSTDOCFLAGS", "-D warnings"),
-            ),
-        },
-        Step {
             name: "readme",
             work: Work::Readme,
         },
     ];
+    steps.extend(with_features());
     steps.extend(against_the_server());
     // The last are its tests, which build SQLite.
     let quick = if options.long { 3 } else { 2 };
@@ -193,6 +177,28 @@ fn kill(name: &'static str, arguments: &'static str, rounds: &str) -> Step {
         name,
         work: Work::Tests(test),
     }
+}
+
+/// What the workspace as a whole leaves out: the code behind features that are off by default.
+fn with_features() -> [Step; 3] {
+    let cargo = |arguments: String| Invocation::cargo(arguments);
+    let documentation = cargo(format!("doc {WITH_FEATURES} --no-deps"));
+    [
+        Step {
+            name: "clippy of features",
+            work: Work::Run(cargo(format!(
+                "clippy {WITH_FEATURES} --all-targets -- -D warnings"
+            ))),
+        },
+        Step {
+            name: "tests of features",
+            work: Work::Tests(cargo(format!("test {WITH_FEATURES} --no-fail-fast"))),
+        },
+        Step {
+            name: "documentation of features",
+            work: Work::Run(documentation.with("RUSTDOCFLAGS", "-D warnings")),
+        },
+    ]
 }
 
 /// What runs against the server from outside, with tools that are not Rust.
