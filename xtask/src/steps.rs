@@ -9,6 +9,9 @@ use crate::{fuzz, source};
 /// Rounds of the kill tests when they run among all other tests, before their own steps.
 const KILL_ROUNDS_IN_PASSING: &str = "2";
 
+/// The crates with features that are off by default.
+const WITH_FEATURES: &str = "-p indelible-emit -p indelible --all-features";
+
 /// What `cargo xtask test` was asked for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Options {
@@ -152,6 +155,7 @@ pub fn steps(options: Options) -> Vec<Step> {
             work: Work::Readme,
         },
     ];
+    steps.extend(with_features());
     steps.extend(against_the_server());
     // The last are its tests, which build SQLite.
     let quick = if options.long { 3 } else { 2 };
@@ -173,6 +177,28 @@ fn kill(name: &'static str, arguments: &'static str, rounds: &str) -> Step {
         name,
         work: Work::Tests(test),
     }
+}
+
+/// What the workspace as a whole leaves out: the code behind features that are off by default.
+fn with_features() -> [Step; 3] {
+    let cargo = |arguments: String| Invocation::cargo(arguments);
+    let documentation = cargo(format!("doc {WITH_FEATURES} --no-deps"));
+    [
+        Step {
+            name: "clippy of features",
+            work: Work::Run(cargo(format!(
+                "clippy {WITH_FEATURES} --all-targets -- -D warnings"
+            ))),
+        },
+        Step {
+            name: "tests of features",
+            work: Work::Tests(cargo(format!("test {WITH_FEATURES} --no-fail-fast"))),
+        },
+        Step {
+            name: "documentation of features",
+            work: Work::Run(documentation.with("RUSTDOCFLAGS", "-D warnings")),
+        },
+    ]
 }
 
 /// What runs against the server from outside, with tools that are not Rust.

@@ -3,7 +3,9 @@
 //! Not here: which of it is personal data, which the ledger decides when it seals.
 
 use compact_str::CompactString;
-use indelible_event::ActorType;
+use indelible_event::{ActorType, event};
+
+use crate::context::fill;
 
 /// Who acts: what kind, which one, and what else is known.
 ///
@@ -113,8 +115,37 @@ impl Actor {
         self
     }
 
+    /// The same actor; of what it does not say beside kind and id, what the other says.
+    #[must_use]
+    pub fn or(mut self, other: Self) -> Self {
+        let Some(other) = other.more else {
+            return self;
+        };
+        let more = self.more();
+        more.name = more.name.take().or(other.name);
+        more.email = more.email.take().or(other.email);
+        more.role = more.role.take().or(other.role);
+        more.ip = more.ip.take().or(other.ip);
+        more.user_agent = more.user_agent.take().or(other.user_agent);
+        more.session_id = more.session_id.take().or(other.session_id);
+        self
+    }
+
     fn more(&mut self) -> &mut More {
         self.more.get_or_insert_default()
+    }
+
+    /// Says what is not said of the same actor.
+    pub(crate) fn fill(&self, said: &mut event::Actor) {
+        let Some(more) = self.more.as_deref() else {
+            return;
+        };
+        fill(&mut said.name, more.name.as_ref());
+        fill(&mut said.email, more.email.as_ref());
+        fill(&mut said.role, more.role.as_ref());
+        fill(&mut said.ip, more.ip.as_ref());
+        fill(&mut said.user_agent, more.user_agent.as_ref());
+        fill(&mut said.session_id, more.session_id.as_ref());
     }
 
     /// Bytes that are not in the value itself.

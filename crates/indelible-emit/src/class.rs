@@ -170,21 +170,21 @@ impl Said {
     fn event_type(&self) -> Option<&str> {
         match self {
             Self::Built(built) => Some(&built.event_type),
-            Self::Whole(event) => event.event_type.as_deref(),
+            Self::Whole(event, _) => event.event_type.as_deref(),
         }
     }
 
     fn category(&self) -> Option<&str> {
         match self {
             Self::Built(built) => built.more.as_ref()?.category.as_deref(),
-            Self::Whole(event) => event.category.as_deref(),
+            Self::Whole(event, _) => event.category.as_deref(),
         }
     }
 
     fn severity(&self) -> Option<&str> {
         match self {
             Self::Built(built) => built.more.as_ref()?.severity.as_deref(),
-            Self::Whole(event) => event.severity.as_deref(),
+            Self::Whole(event, _) => event.severity.as_deref(),
         }
     }
 }

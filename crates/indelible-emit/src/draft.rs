@@ -7,6 +7,11 @@ use compact_str::CompactString;
 use indelible_event::{AuditId, Event, Micros, Outcome};
 
 use crate::actor::Actor;
+use crate::changes::Changes;
+use crate::context::Around;
+use crate::denial::Denial;
+use crate::envelope::Envelope;
+use crate::llm::LlmContext;
 use crate::payload::Payload;
 use crate::proof::Proof;
 
@@ -25,17 +30,20 @@ pub(crate) enum Said {
     /// With the builder.
     Built(Built),
     /// As a whole event.
-    Whole(Box<Event>),
+    Whole(Box<Event>, Around),
 }
 
 /// What the builder collected.
 #[derive(Debug)]
 pub(crate) struct Built {
     pub(crate) event_type: CompactString,
-    pub(crate) actor: Actor,
+    /// None is whoever acts by the context.
+    pub(crate) actor: Option<Actor>,
     pub(crate) target: [CompactString; 2],
     pub(crate) outcome: Outcome,
     pub(crate) more: Option<Box<More>>,
+    /// Known when it is emitted.
+    pub(crate) around: Around,
 }
 
 /// What few events say.
@@ -59,6 +67,10 @@ pub(crate) struct More {
     pub(crate) idempotency_key: Option<String>,
     pub(crate) duration_ms: Option<f64>,
     pub(crate) proof: Option<Proof>,
+    pub(crate) changes: Changes,
+    pub(crate) denial: Option<Box<Denial>>,
+    pub(crate) envelope: Option<Box<Envelope>>,
+    pub(crate) llm: Option<Box<LlmContext>>,
     pub(crate) data: Option<Payload>,
     pub(crate) metadata: Option<Payload>,
     pub(crate) rest: Option<Box<Event>>,
@@ -70,7 +82,7 @@ impl Draft {
     pub(crate) fn weight(&self) -> Option<usize> {
         let said = match &self.said {
             Said::Built(built) => built.weight()?,
-            Said::Whole(event) => event.weight()?,
+            Said::Whole(event, around) => event.weight()? + around.weight(),
         };
         Some(size_of::<Self>() + self.tenant.len() + said)
     }
@@ -83,7 +95,8 @@ impl Built {
             Some(more) => more.weight()?,
             None => 0,
         };
-        Some(self.event_type.len() + self.actor.weight() + target + more)
+        let actor = self.actor.as_ref().map_or(0, Actor::weight);
+        Some(self.event_type.len() + actor + target + more + self.around.weight())
     }
 }
 
@@ -109,7 +122,11 @@ impl More {
         let payloads = [&self.data, &self.metadata];
         let proof = self.proof.as_ref().map_or(Some(0), Proof::weight)?;
         let rest = self.rest.as_ref().map_or(Some(0), |event| event.weight())?;
-        let mut sum = size_of::<Self>() + texts + proof + rest;
+        let envelope = self.envelope.as_ref().map_or(Some(0), |it| it.weight())?;
+        let mut sum = size_of::<Self>() + texts + proof + rest + envelope;
+        sum += self.changes.weight()?;
+        sum += self.denial.as_ref().map_or(0, |denial| denial.weight());
+        sum += self.llm.as_ref().map_or(0, |llm| llm.weight());
         for payload in payloads.into_iter().flatten() {
             sum += payload.weight()?;
         }

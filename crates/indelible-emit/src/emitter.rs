@@ -17,6 +17,7 @@ use indelible_event::{AuditId, Event, Micros, Problem, ProblemCode, TenantId};
 
 use crate::builder::NeedsAction;
 use crate::class::Class;
+use crate::context::Around;
 use crate::delivery::Delivery;
 use crate::draft::{Draft, Said};
 use crate::encode::Encoder;
@@ -172,7 +173,14 @@ impl Emitter {
         let id = id.and_then(|text| AuditId::parse(text).ok());
         let tenant = CompactString::new(tenant.as_ref());
         self.shared
-            .emit(tenant, Said::Whole(event), None, (id, None))
+            .emit(tenant, Said::Whole(event, Around::now()), None, (id, None))
+    }
+
+    /// Says that an event was left out by a rule that somebody chose: it takes its number, and is
+    /// declared with the rule and the count. A rule is at most 256 bytes long.
+    pub fn left_out(&self, tenant: impl AsRef<str>, rule: impl Into<String>) {
+        let tenant = CompactString::new(tenant.as_ref());
+        self.shared.tally.add(&tenant, rule.into().into(), 1);
     }
 
     /// Delivers what has been emitted so far without waiting for batches to fill; whether all of it

@@ -3,7 +3,7 @@
 //! Not here: whether the event may be committed, which the ledger decides. What leaves this machine
 //! has its secrets replaced here, by the same rules as the ledger's.
 
-use indelible_event::canonical::{Json, Number};
+use indelible_event::canonical::{Json, Number, Object};
 use indelible_event::event::{Context, Event, Failure, Performance, Proof, Target};
 use indelible_event::limits::EVENT_RAW_BYTES_MAX;
 use indelible_event::redact::redact;
@@ -12,6 +12,8 @@ use indelible_event::{EventView, Micros, Problem, ProblemCode};
 use crate::actor::Actor;
 use crate::draft::{Built, Draft, More, Said};
 use crate::emitter::tenant;
+#[cfg(feature = "tracing")]
+use crate::line::Line;
 use crate::options::Options;
 use crate::payload::Payload;
 use crate::proof;
@@ -21,6 +23,8 @@ use crate::transport::Outgoing;
 pub(crate) struct Encoder {
     service: Option<String>,
     travels: bool,
+    #[cfg(feature = "tracing")]
+    log_events: bool,
 }
 
 impl Encoder {
@@ -29,6 +33,8 @@ impl Encoder {
         Self {
             service: options.service.clone(),
             travels,
+            #[cfg(feature = "tracing")]
+            log_events: options.log_events,
         }
     }
 
@@ -38,7 +44,10 @@ impl Encoder {
         let audit_id = draft.audit_id;
         let mut event = match draft.said {
             Said::Built(built) => built.into_event(draft.occurred_at),
-            Said::Whole(event) => *event,
+            Said::Whole(mut event, around) => {
+                around.fill(&mut event);
+                *event
+            }
         };
         event.audit_id.get_or_insert_with(|| audit_id.to_string());
         event
@@ -51,6 +60,8 @@ impl Encoder {
         if self.travels && event.more.get("tenant_id").is_none() {
             event.more.insert("tenant_id", tenant.as_str());
         }
+        #[cfg(feature = "tracing")]
+        let line = self.log_events.then(|| Line::of(&event)).flatten();
         let mut bytes = event.into_json().to_canonical();
         if bytes.len() > EVENT_RAW_BYTES_MAX {
             let text = format!(
@@ -65,6 +76,10 @@ impl Encoder {
                 bytes = redacted.bytes;
             }
         }
+        #[cfg(feature = "tracing")]
+        if let Some(line) = line {
+            line.write(tenant.as_str());
+        }
         Ok(Outgoing {
             tenant,
             audit_id,
@@ -76,11 +91,14 @@ impl Encoder {
 
 impl Built {
     fn into_event(self, occurred_at: Micros) -> Event {
+        let outcome = self.outcome.as_str();
         let more = self.more.map(|more| *more).unwrap_or_default();
-        let (mut event, target_name) = more.into_event(occurred_at);
+        let (mut event, target_name) = more.into_event(occurred_at, outcome);
         event.event_type = Some(self.event_type.into());
-        event.outcome = Some(self.outcome.as_str().to_owned());
-        event.actor = Some(actor(self.actor, event.actor.take()));
+        event.outcome = Some(outcome.to_owned());
+        if let Some(said) = self.actor {
+            event.actor = Some(actor(said, event.actor.take()));
+        }
         let [kind, id] = self.target;
         let target = event.target.take().unwrap_or_default();
         event.target = Some(Target {
@@ -89,14 +107,21 @@ impl Built {
             name: target_name.or(target.name),
             ..target
         });
+        self.around.fill(&mut event);
+        event
+            .actor
+            .get_or_insert_with(|| actor(Actor::anonymous(), None));
         event
     }
 }
 
 impl More {
     /// The event without what every event has, and the target's name.
-    fn into_event(self, occurred_at: Micros) -> (Event, Option<String>) {
+    fn into_event(self, occurred_at: Micros, outcome: &str) -> (Event, Option<String>) {
         let mut event = self.rest.map(|event| *event).unwrap_or_default();
+        if let Some(envelope) = self.envelope {
+            envelope.tell(&mut event, outcome);
+        }
         let set = |place: &mut Option<String>, value: Option<String>| {
             if value.is_some() {
                 *place = value;
@@ -137,7 +162,31 @@ impl More {
         }
         event.data = self.data.map(Payload::into_json).or(event.data);
         event.metadata = self.metadata.map(Payload::into_json).or(event.metadata);
+        event.changes = self.changes.tell().or(event.changes);
+        if let Some(llm) = self.llm {
+            llm.tell(&mut event);
+        }
+        if let Some(denial) = self.denial {
+            let details = denial.tell(&mut event);
+            add_data(&mut event, details);
+        }
         (event, self.target_name)
+    }
+}
+
+/// Adds members to the data, or beside it where it has none.
+fn add_data(event: &mut Event, members: Object) {
+    let place = match &mut event.data {
+        Some(Json::Object(_)) | None => &mut event.data,
+        Some(_) => &mut event.metadata,
+    };
+    let place = place.get_or_insert_with(|| Json::Object(Object::new()));
+    if let Json::Object(known) = place {
+        for (key, value) in members {
+            if known.get(&key).is_none() {
+                known.insert(key, value);
+            }
+        }
     }
 }
 

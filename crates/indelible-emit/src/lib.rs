@@ -9,15 +9,25 @@
 //! clocks and random numbers, which arrive by parameter ([`Surroundings`]).
 
 mod actor;
+mod begun;
 mod builder;
+mod changes;
 mod class;
+mod context;
 mod delivery;
+mod denial;
+mod details;
 mod draft;
 mod emitter;
 mod encode;
+mod envelope;
+mod forms;
 mod frame;
 pub mod http;
 mod id;
+#[cfg(feature = "tracing")]
+mod line;
+mod llm;
 mod losses;
 mod metrics;
 mod options;
@@ -34,10 +44,16 @@ mod transport;
 mod worker;
 
 pub use actor::Actor;
+pub use begun::Begun;
 pub use builder::{EventBuilder, NeedsAction, NeedsActor, NeedsOutcome, NeedsTarget};
 pub use class::{Class, Policy};
+pub use context::{Context, Entered, InContext};
+pub use denial::Denial;
 pub use emitter::{CloseReport, Emitter, StartError};
+pub use envelope::Envelope;
+pub use forms::{Auth, Subject};
 pub use indelible_buffer::{Bounds, SpoolBounds};
+pub use llm::LlmContext;
 pub use metrics::{BUCKETS_MS, Metrics};
 pub use options::{Growth, Options, OptionsError, Retry, Room, SpoolOptions};
 pub use payload::Payload;

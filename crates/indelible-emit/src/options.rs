@@ -34,6 +34,9 @@ pub struct Options {
     pub fail_closed_within: Within,
     /// How long dropping the emitter may take to deliver what waits: 2 s by default.
     pub drop_deadline: DropDeadline,
+    /// Whether the worker writes a line of telemetry for every event; it does not by default.
+    #[cfg(feature = "tracing")]
+    pub log_events: bool,
 }
 
 /// How much of each class may wait in memory: room of its own, which no other class can take.

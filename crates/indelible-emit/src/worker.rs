@@ -11,6 +11,7 @@ use indelible_buffer::{Batches, SpoolWriter};
 use indelible_event::{AuditId, Event, TenantId};
 
 use crate::class::Class;
+use crate::context::Around;
 use crate::draft::{Draft, Said};
 use crate::emitter::{Shared, guarded};
 use crate::encode::Encoder;
@@ -286,7 +287,7 @@ impl Worker {
                 tenant: tenant.as_str().into(),
                 audit_id,
                 occurred_at,
-                said: Said::Whole(Box::new(event)),
+                said: Said::Whole(Box::new(event), Around::default()),
             };
             // Our own words are always an event.
             if let Ok(outgoing) = self.encoder.encode(draft) {

@@ -37,7 +37,7 @@ fn an_event_that_lacks_something_does_not_compile() {
             }
         }
     }
-    assert_eq!(refused, 7);
+    assert_eq!(refused, 10);
 }
 
 /// What the compiler says of errors.

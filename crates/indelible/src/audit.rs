@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use indelible_emit::{CloseReport, Emitter, Metrics, NeedsAction, Ticket};
+use indelible_emit::{Auth, CloseReport, Denial, Emitter, Metrics, NeedsAction, Subject, Ticket};
 use indelible_event::Event;
 
 use crate::build::{AuditBuilder, ToDirectory, ToServer};
@@ -54,6 +54,33 @@ impl Audit {
     /// Emits a whole event into a tenant's log; what it lacks of id, time and service is filled in.
     pub fn emit(&self, tenant: impl AsRef<str>, event: impl Into<Box<Event>>) -> Ticket {
         self.emitter.emit(tenant, event)
+    }
+
+    /// Begins an event for the tenant of the [context](crate::Context); `None` when it names none.
+    pub fn for_current_tenant(&self) -> Option<NeedsAction<'_>> {
+        self.emitter.for_current_tenant()
+    }
+
+    /// Emits that something was done.
+    pub fn emit_success(&self, event_type: impl AsRef<str>, subject: Subject) -> Ticket {
+        self.emitter.emit_success(event_type, subject)
+    }
+
+    /// Emits that a guard refused: `permission.denied`, with the outcome `denied`.
+    pub fn emit_denial(&self, subject: Subject, denial: impl Into<Denial>) -> Ticket {
+        self.emitter.emit_denial(subject, denial)
+    }
+
+    /// Emits a login, successful or not, or a logout: `auth.login` and `auth.logout`, on the
+    /// account that is the subject's target.
+    pub fn emit_auth(&self, subject: Subject, auth: Auth) -> Ticket {
+        self.emitter.emit_auth(subject, auth)
+    }
+
+    /// Says that an event was left out by a rule that somebody chose: it takes its number, and is
+    /// declared in the log with the rule, of at most 256 bytes, and the count.
+    pub fn left_out(&self, tenant: impl AsRef<str>, rule: impl Into<String>) {
+        self.emitter.left_out(tenant, rule);
     }
 
     /// Delivers what has been emitted so far without waiting for batches to fill; whether all of it

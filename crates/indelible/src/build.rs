@@ -145,6 +145,14 @@ impl<To> AuditBuilder<To> {
         self
     }
 
+    /// Has the worker write a line of `tracing` for every event, with the target
+    /// `indelible::audit`; without names, addresses or secrets.
+    #[cfg(feature = "tracing")]
+    pub fn log_events(mut self) -> Self {
+        self.options.log_events = true;
+        self
+    }
+
     /// How much may wait in memory on its way out: 30,000 events and 32 MiB if nothing is said, for
     /// those on their way to the spool and for best effort each. What comes beyond it is dropped
     /// and declared.

@@ -20,23 +20,41 @@
 //! `emit` never waits, never panics and never fails its caller: what has no place in the queue is
 //! dropped and counted. Its [`Ticket`] can be dropped, or awaited for the receipt.
 //!
+//! With features, what stands around a program emits for it: `axum` and `tower` its requests
+//! (`web`), `tracing` the events that are marked (`trace`); `opentelemetry` has events name their
+//! span, and `testing` is for tests of what a program emits.
+//!
 //! Not here: queries, proofs and exports, which the command `indelible` and its server answer.
-//! Source: `docs/sdk.md`.
+//! Source: `docs/sdk.md`, `docs/integrations.md`.
 
 mod audit;
 mod build;
+mod default;
 mod embedded;
 mod environment;
 mod error;
 mod process;
+#[cfg(feature = "testing")]
+pub mod testing;
+#[cfg(feature = "tracing")]
+pub mod trace;
+#[cfg(feature = "tower")]
+pub mod web;
 
 pub use audit::Audit;
 pub use build::{AuditBuilder, ToDirectory, ToServer};
+pub use default::{AlreadySet, NotSet, audit, set_audit};
 pub use error::Error;
 pub use indelible_emit::{
-    Actor, Bounds, Class, CloseReport, Committed, EmitError, EventBuilder, Metrics, NeedsAction,
-    NeedsActor, NeedsOutcome, NeedsTarget, Payload, Policy, Preset, Proof, Retry, SpoolBounds,
-    Spooled, Ticket, json,
+    Actor, Auth, Begun, Bounds, Class, CloseReport, Committed, Context, Denial, EmitError, Entered,
+    Envelope, EventBuilder, InContext, LlmContext, Metrics, NeedsAction, NeedsActor, NeedsOutcome,
+    NeedsTarget, Payload, Policy, Preset, Proof, Retry, SpoolBounds, Spooled, Subject, Ticket,
+    json,
 };
 pub use indelible_event::{ActorType, AuditId, Event, Micros, Outcome, Problem, TenantId};
 pub use indelible_proof::receipt::Receipt;
+
+/// The programs of the page, compiled and, where it says so, run.
+#[cfg(all(doctest, feature = "axum", feature = "testing", feature = "tracing"))]
+#[doc = include_str!("../../../docs/integrations.md")]
+struct Integrations;

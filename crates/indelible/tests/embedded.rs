@@ -40,7 +40,10 @@ fn an_event_becomes_a_receipt_and_outlives_the_program() {
     let audit = open(dir.path()).unwrap();
     let id = receipt.audit_id;
     let next = publish(&audit, "457").committed_blocking(SOON).unwrap();
-    assert_eq!(next.sequence_number, 3, "behind the end of the first stream");
+    assert_eq!(
+        next.sequence_number, 3,
+        "behind the end of the first stream"
+    );
     let taken = audit
         .for_tenant("acme")
         .action("content.delete")
