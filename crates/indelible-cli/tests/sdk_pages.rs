@@ -124,7 +124,7 @@ fn the_programs_of_the_pages_do_what_they_say() {
     assert_eq!(blocks, 3);
     assert!(page.contains(ADDRESS));
     let said = run(&place, "page", &page.replace(ADDRESS, &address));
-    assert_eq!(said, "2 committed, 0 dropped, 0 failed, 0 pending\n");
+    assert_eq!(said, "2 committed, 0 dropped, 0 failed, 0 not settled\n");
     assert_eq!(published(), 2);
     place.ok("verify --data ./audit");
 

@@ -35,7 +35,7 @@ fn tracing() {
     assert!(output.status.success());
     assert_eq!(
         said(&output),
-        "2 committed, 0 dropped, 0 failed, 0 pending\n"
+        "2 committed, 0 dropped, 0 failed, 0 not settled\n"
     );
     let lines = String::from_utf8(output.stderr).unwrap();
     assert_eq!(lines.lines().count(), 3, "{lines}");
@@ -56,7 +56,7 @@ fn short_lived() {
             .unwrap();
         let said = said(&output);
         assert_eq!(output.status.success(), success, "{said}");
-        let report = "1 committed, 0 dropped, 0 failed, 0 pending\n";
+        let report = "1 committed, 0 dropped, 0 failed, 0 not settled\n";
         assert!(said.starts_with(report) && said.ends_with(ends), "{said}");
     }
 }
@@ -95,6 +95,6 @@ fn axum_server() {
     drop(server.stdin.take());
     // Four requests, for health is left out, and the deletion itself.
     let report = lines.next().unwrap().unwrap();
-    assert_eq!(report, "5 committed, 0 dropped, 0 failed, 0 pending");
+    assert_eq!(report, "5 committed, 0 dropped, 0 failed, 0 not settled");
     assert!(server.wait().unwrap().success());
 }
