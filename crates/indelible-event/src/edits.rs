@@ -105,14 +105,15 @@ impl Edits {
     /// Whether the places of all fields after the changes follow from those before: every new value
     /// is that of a field, and none is put in behind where `sealed` belongs.
     pub(crate) fn can_be_followed(&self) -> bool {
-        self.edits.iter().all(|edit| match (&edit.what, edit.field) {
-            (What::Cut, _) => true,
-            (_, None) => false,
-            (What::Replace(_), Some(_)) => true,
-            (What::Insert(_), Some(field)) => {
-                field.group() != Group::Root || field.key().as_bytes() < SEALED
-            }
-        })
+        self.edits
+            .iter()
+            .all(|edit| match (&edit.what, edit.field) {
+                (What::Cut, _) | (What::Replace(_), Some(_)) => true,
+                (_, None) => false,
+                (What::Insert(_), Some(field)) => {
+                    field.group() != Group::Root || field.key().as_bytes() < SEALED
+                }
+            })
     }
 
     /// The text with all changes made. Spans must not overlap.
