@@ -71,7 +71,7 @@ fn files_are_as_the_specification_says() {
     let slot = directory.path().join("0");
     assert_eq!(fs::read(slot.join("0000000000000000.key")).unwrap(), key);
     let written = fs::read(slot.join("0000000000000000.spool")).unwrap();
-    assert_eq!(hex(&written), hex(&file));
+    assert_eq!(written, file);
     assert_eq!(fs::read_to_string(slot.join("epoch")).unwrap(), "7\n");
     assert_eq!(next(&mut spool), items);
 }
@@ -79,10 +79,6 @@ fn files_are_as_the_specification_says() {
 fn unhex(text: &str) -> Vec<u8> {
     let pair = |at: usize| u8::from_str_radix(&text[at..at + 2], 16).unwrap();
     (0..text.len()).step_by(2).map(pair).collect()
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[test]

@@ -12,7 +12,7 @@ use indelible_disk::RealDisk;
 use indelible_embedded::{Embedded, Options};
 use indelible_event::ids::{AuditId, TenantId};
 use indelible_merkle::leaf_hash;
-use indelible_store::{Append, Commit, Expected, Head, Ledger, NewRecord, Stored, Terms};
+use indelible_store::{Append, Commit, Expected, Head, Ledger, NewRecord, Stored};
 use support::Place;
 
 /// Two logs of several frames, the second committed behind the first.
@@ -222,13 +222,12 @@ fn append_unchecked(place: &Place, tenant: &str, alter: impl FnOnce(Vec<u8>) -> 
     let (mut frontier, at) = (head.frontier.clone(), head.last_ingested_at);
     frontier.append(record_hash);
     let record = NewRecord {
-        leaf,
+        leaf: leaf.as_slice().into(),
         record_hash,
         audit_id: AuditId([7; 16]),
         occurred_at: at,
         ingested_at: at,
-        terms: Terms::default(),
-        numbers: Vec::new(),
+        filed: None,
         sealed: Vec::new(),
     };
     let append = Append {

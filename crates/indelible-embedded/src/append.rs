@@ -8,7 +8,11 @@ use std::collections::BTreeSet;
 
 use indelible_disk::{DiskError, DiskErrorKind};
 use indelible_event::limits::LEAF_BYTES_MAX;
-use indelible_store::{Append, Commit, Error, FindHash, Handle, Kind, NewRecord, Result};
+use indelible_event::{EventView, LeafView};
+use indelible_store::terms::extract_hashes;
+use indelible_store::{
+    Append, Column, Commit, Error, FindHash, Handle, Kind, NewRecord, Result, TermKey,
+};
 
 use std::sync::Arc;
 
@@ -214,6 +218,7 @@ impl Store {
         }
         let mut heads = self.heads.write();
         let mut refs = built.refs.iter();
+        let mut from_leaf = FromLeaf::new(self.hashing.terms);
         for append in built
             .appends
             .iter()
@@ -221,13 +226,17 @@ impl Store {
         {
             let tenant = index.tenant(&append.tenant, || heads.frontier(&append.tenant));
             for (seq, record) in (append.expected.size..).zip(&append.records) {
+                let (terms, numbers) = match &record.filed {
+                    Some(filed) => (&*filed.terms, &*filed.numbers),
+                    None => from_leaf.read(&record.leaf),
+                };
                 let entry = Entry {
                     record_hash: record.record_hash,
                     audit_id: record.audit_id,
                     occurred_at: record.occurred_at,
                     ingested_at: record.ingested_at,
-                    terms: &record.terms,
-                    numbers: &record.numbers,
+                    terms,
+                    numbers,
                     sealed: refs.next().map_or(&[], Vec::as_slice),
                 };
                 index.push(tenant, seq, &entry);
@@ -238,6 +247,35 @@ impl Store {
         writer.end += writer.buffer.len() as u64;
         writer.link = built.sealed.crc;
         writer.number += 1;
+    }
+}
+
+/// What records are filed under of which that was not said.
+struct FromLeaf {
+    key: TermKey,
+    terms: Vec<u64>,
+    numbers: Vec<(Column, f64)>,
+}
+
+impl FromLeaf {
+    fn new(key: TermKey) -> Self {
+        Self {
+            key,
+            terms: Vec::new(),
+            numbers: Vec::new(),
+        }
+    }
+
+    /// Bytes that are no leaf are filed under nothing.
+    fn read(&mut self, leaf: &[u8]) -> (&[u64], &[(Column, f64)]) {
+        self.terms.clear();
+        self.numbers.clear();
+        let leaf = LeafView::locate(leaf).ok();
+        let event = leaf.and_then(|leaf| EventView::parse(leaf.event()).ok());
+        if let Some(event) = event {
+            extract_hashes(&event, &self.key, &mut self.terms, &mut self.numbers);
+        }
+        (&self.terms, &self.numbers)
     }
 }
 

@@ -9,7 +9,8 @@ use indelible_event::ids::{AuditId, Micros, TenantId};
 use indelible_merkle::Hash;
 use indelible_proof::finding::{Finding, Place as Damage};
 use indelible_store::{
-    Commit, Error, Head, Hits, Index, Kind, Ledger, Place, Query, Result, RowOpener, Stored, Unread,
+    Commit, Error, Head, Hits, Index, Kind, Ledger, Place, Query, Result, RowOpener, Stored,
+    TermKey, Unread,
 };
 use parking_lot::Mutex;
 
@@ -303,6 +304,10 @@ impl Ledger for Embedded {
 
     fn find(&self, tenant: &TenantId, ids: &[AuditId]) -> Result<Vec<Option<u64>>> {
         self.store.find(tenant, ids)
+    }
+
+    fn term_key(&self) -> Option<TermKey> {
+        Some(self.store.hashing.terms)
     }
 
     fn append(&self, commit: &Commit) -> Result<()> {

@@ -10,6 +10,8 @@ use roaring::RoaringBitmap;
 
 /// Lists; a power of two.
 const LISTS: usize = 256;
+/// Heaps that a list is spread into to be sorted; a power of two.
+const HEAPS: usize = 256;
 /// Bits of a hash that do not choose the list.
 const REST_BITS: u32 = u64::BITS - LISTS.trailing_zeros();
 /// Terms a list first has room for.
@@ -20,6 +22,44 @@ const ROOM_MIN: usize = 64;
 struct List {
     hashes: Vec<u64>,
     rows: Vec<u32>,
+}
+
+impl List {
+    /// The terms and their rows in order: spread by the next bits of the hash first, after which
+    /// there are some thirty in each heap, or many of the same term, in order already.
+    fn sorted(&self, out: &mut Vec<(u64, u32)>) {
+        let mut starts = [0; HEAPS + 1];
+        for hash in &self.hashes {
+            starts[heap(*hash) + 1] += 1;
+        }
+        for at in 0..HEAPS {
+            starts[at + 1] += starts[at];
+        }
+        out.clear();
+        out.resize(self.hashes.len(), (0, 0));
+        let mut next = starts;
+        for (hash, row) in self.hashes.iter().zip(&self.rows) {
+            let next = &mut next[heap(*hash)];
+            if let Some(place) = out.get_mut(*next) {
+                *place = (*hash, *row);
+            }
+            *next += 1;
+        }
+        for ends in starts.windows(2) {
+            let heap = out.get_mut(ends[0]..ends[1]).unwrap_or_default();
+            if heap
+                .iter()
+                .any(|(hash, _)| Some(hash) != heap.first().map(|(first, _)| first))
+            {
+                heap.sort_unstable();
+            }
+        }
+    }
+}
+
+/// Which heap of its list a hash belongs to.
+fn heap(hash: u64) -> usize {
+    usize::try_from(hash >> (REST_BITS - HEAPS.trailing_zeros())).unwrap_or(0) % HEAPS
 }
 
 /// Rows by the hash of their terms.
@@ -36,6 +76,15 @@ impl Default for Filed {
 }
 
 impl Filed {
+    /// Makes room for as many terms as another tail has; what is not filled takes no memory.
+    pub(crate) fn make_room_like(&mut self, other: &Self) {
+        for (list, like) in self.lists.iter_mut().zip(&other.lists) {
+            let terms = like.hashes.len() + like.hashes.len() / 16;
+            list.hashes.reserve_exact(terms);
+            list.rows.reserve_exact(terms);
+        }
+    }
+
     /// Files a row under a term. Rows come in order; the same again does no harm.
     #[inline]
     pub(crate) fn push(&mut self, hash: u64, row: u32) {
@@ -67,9 +116,7 @@ impl Filed {
     pub(crate) fn each(&self, visit: &mut dyn FnMut(u64, &[u32]) -> Result<()>) -> Result<()> {
         let (mut filed, mut rows) = (Vec::new(), Vec::new());
         for list in &self.lists {
-            filed.clear();
-            filed.extend(list.hashes.iter().copied().zip(list.rows.iter().copied()));
-            filed.sort_unstable();
+            list.sorted(&mut filed);
             for same in filed.chunk_by(|a, b| a.0 == b.0) {
                 rows.clear();
                 rows.extend(same.iter().map(|(_, row)| *row));

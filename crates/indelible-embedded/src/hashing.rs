@@ -4,8 +4,7 @@
 //! or ids collide. Source: SipHash-1-3, `spec/segment.md` §5.
 
 use indelible_event::ids::AuditId;
-use indelible_store::{Handle, Key};
-use siphasher::sip::SipHasher13;
+use indelible_store::{Handle, Key, TermKey};
 use siphasher::sip128::{Hasher128 as _, SipHasher13 as SipHasher13x128};
 use std::hash::Hasher as _;
 
@@ -20,6 +19,8 @@ pub(crate) const ID_HASH_BITS: u8 = 44;
 /// Hashes terms and personal rows under the directory's key.
 #[derive(Clone, Copy)]
 pub(crate) struct Hashing {
+    /// Of terms, and of what is filed with them.
+    pub(crate) terms: TermKey,
     low: u64,
     high: u64,
 }
@@ -29,28 +30,25 @@ impl Hashing {
         let both = u128::from_le_bytes(*key);
         let low = u64::try_from(both & u128::from(u64::MAX)).unwrap_or(0);
         Self {
+            terms: TermKey::new(key),
             low,
             high: u64::try_from(both >> 64).unwrap_or(0),
         }
     }
 
-    /// The hash of a term: SipHash-1-3 of its text, the key's number in the key's last byte.
+    /// The hash of a term.
     pub(crate) fn term(&self, key: Key, text: &[u8]) -> u64 {
-        self.hash(key as u8, text)
+        self.terms.term(key, text)
     }
 
     /// The hash a personal row of a segment is filed under.
     pub(crate) fn personal(&self, row: u32) -> u64 {
-        self.hash(PERSONAL, &row.to_le_bytes())
+        self.terms.hash(PERSONAL, &row.to_le_bytes())
     }
 
     /// The hash of an id, below 2 to the power of [`ID_HASH_BITS`].
     pub(crate) fn id(&self, id: &AuditId) -> u64 {
-        self.hash(ID, id.bytes()) >> (64 - ID_HASH_BITS)
-    }
-
-    fn hash(&self, number: u8, bytes: &[u8]) -> u64 {
-        SipHasher13::new_with_keys(self.low, self.high ^ u64::from(number) << 56).hash(bytes)
+        self.terms.hash(ID, id.bytes()) >> (64 - ID_HASH_BITS)
     }
 
     /// What equal personal rows have in common and no others do.

@@ -10,7 +10,7 @@ use indelible_event::leaf::LeafView;
 use indelible_event::{EventView, Field};
 
 use indelible_merkle::{Frontier, leaf_hash};
-use indelible_store::{Column, Result, RowOpener, Terms, terms};
+use indelible_store::{Column, Result, RowOpener, TermKey, terms};
 
 use crate::block::{Block, SealedRef};
 use crate::bytes::to_u32;
@@ -202,7 +202,7 @@ fn run_of(
             tail.hole(tail.rows() + 1);
             continue;
         };
-        let facts = records.facts(block, at);
+        let facts = records.facts(&tail.hashing.terms, block, at);
         hashes.push(facts.record_hash);
         let entry = Entry {
             record_hash: facts.record_hash,
@@ -266,13 +266,13 @@ struct Records<'a> {
     block: usize,
     at: usize,
     leaf: Vec<u8>,
-    terms: Terms,
+    terms: Vec<u64>,
     numbers: Vec<(Column, f64)>,
 }
 
 impl<'a> Records<'a> {
     fn new(blocks: &'a [(Block, u32)]) -> Self {
-        let (terms, numbers) = (Terms::default(), Vec::new());
+        let (terms, numbers) = (Vec::new(), Vec::new());
         Self {
             blocks,
             block: 0,
@@ -295,11 +295,11 @@ impl<'a> Records<'a> {
     }
 
     /// Reads a record's leaf; its terms and numbers are left in `self`.
-    fn facts(&mut self, block: &Block, at: usize) -> Facts {
+    fn facts(&mut self, key: &TermKey, block: &Block, at: usize) -> Facts {
         self.leaf.clear();
         let _ = block.leaf(at, &mut self.leaf);
         self.numbers.clear();
-        self.terms = Terms::default();
+        self.terms.clear();
         let record_hash = leaf_hash(&self.leaf);
         let Ok(leaf) = LeafView::locate(&self.leaf) else {
             return Facts {
@@ -310,7 +310,7 @@ impl<'a> Records<'a> {
         };
         let mut occurred_at = None;
         if let Ok(event) = EventView::parse(leaf.event()) {
-            terms::extract(&event, &mut self.terms, &mut self.numbers);
+            terms::extract_hashes(&event, key, &mut self.terms, &mut self.numbers);
             let text = event.text(Field::OccurredAt);
             occurred_at = text.and_then(|text| Micros::parse(&text).ok());
         }

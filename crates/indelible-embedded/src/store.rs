@@ -159,6 +159,7 @@ impl Store {
         let rows = writer.tail.index.read().rows();
         let (tail, link) = self.create_journal(writer.tail.first + u64::from(rows))?;
         let old = std::mem::replace(&mut writer.tail, Arc::clone(&tail));
+        tail.index.write().make_room_like(&old.index.read());
         (writer.end, writer.link, writer.number) = (FILE_HEADER_BYTES as u64, link, 0);
         writer.broken = false;
         let mut parts = self.view.read().parts.clone();

@@ -8,7 +8,7 @@ use foldhash::fast::RandomState;
 use hashbrown::{HashMap, HashTable};
 use indelible_event::ids::{AuditId, Micros, TenantId};
 use indelible_merkle::{Frontier, Hash};
-use indelible_store::{Column, FindHash, Terms};
+use indelible_store::{Column, FindHash};
 use roaring::RoaringBitmap;
 
 use crate::block::SealedRef;
@@ -24,7 +24,8 @@ pub(crate) struct Entry<'a> {
     pub(crate) audit_id: AuditId,
     pub(crate) occurred_at: Micros,
     pub(crate) ingested_at: Micros,
-    pub(crate) terms: &'a Terms,
+    /// Hashes of its terms.
+    pub(crate) terms: &'a [u64],
     pub(crate) numbers: &'a [(Column, f64)],
     pub(crate) sealed: &'a [SealedRef],
 }
@@ -83,6 +84,20 @@ impl Tail {
         }
     }
 
+    /// Makes room for as much as another tail has, so that nothing is moved as this one grows.
+    pub(crate) fn make_room_like(&mut self, other: &Self) {
+        let rows = other.ids.len();
+        self.filed.make_room_like(&other.filed);
+        self.occurred.reserve(rows);
+        self.ingested.reserve(rows);
+        self.hashes.reserve(rows);
+        self.ids.reserve(rows);
+        self.numbers.reserve(other.numbers.len());
+        let (ids, random) = (&self.ids, &self.random);
+        let hash_of = |row: &u32| id_hash(random, ids.get(*row as usize));
+        self.id_rows.reserve(rows, hash_of);
+    }
+
     pub(crate) fn rows(&self) -> u32 {
         self.directory.rows
     }
@@ -135,8 +150,8 @@ impl Tail {
                 .iter()
                 .map(|&(column, value)| (column, row, value)),
         );
-        for (key, text) in entry.terms.iter_bytes() {
-            self.filed.push(self.hashing.term(key, text), row);
+        for &hash in entry.terms {
+            self.filed.push(hash, row);
         }
         for value in entry.sealed {
             if let SealedRef::Row(number) = value {
@@ -237,11 +252,11 @@ mod tests {
             let mut expected: BTreeMap<u64, Vec<u32>> = BTreeMap::new();
             for (row, (words, random)) in records.iter().enumerate() {
                 let row = to_u32(row);
-                let mut terms = Terms::default();
+                let mut terms = Vec::new();
                 for word in words {
                     let word = word.to_string();
-                    terms.push(Key::Word, &word);
                     let hash = hashing.term(Key::Word, word.as_bytes());
+                    terms.push(hash);
                     let rows = expected.entry(hash).or_default();
                     if rows.last() != Some(&row) {
                         rows.push(row);

@@ -5,6 +5,7 @@ mod support;
 
 use std::collections::BTreeSet;
 
+use bytes::BytesMut;
 use indelible_disk::{Disk, FaultyDisk, Open};
 use indelible_store::conformance::{Generator, Mix};
 use indelible_store::{Commit, Kind, Ledger, NewRecord};
@@ -105,7 +106,7 @@ fn a_commit_that_no_frame_could_hold_is_refused() {
     // Zeroes that nobody touches take no memory.
     append.records = (0..9_000)
         .map(|_| NewRecord {
-            leaf: vec![0; 65_535],
+            leaf: BytesMut::zeroed(65_535),
             ..one.clone()
         })
         .collect();

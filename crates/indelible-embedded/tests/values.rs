@@ -33,7 +33,7 @@ fn records(commits: &[Commit]) -> Vec<(TenantId, u64, Vec<u8>, Vec<SealedValue>)
     let records = appends.flat_map(|append| {
         let numbered = (append.expected.size..).zip(&append.records);
         numbered.map(|(seq, record)| {
-            let (leaf, sealed) = (record.leaf.clone(), record.sealed.clone());
+            let (leaf, sealed) = (record.leaf.to_vec(), record.sealed.clone());
             (append.tenant.clone(), seq, leaf, sealed)
         })
     });

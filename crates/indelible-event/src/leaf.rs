@@ -43,9 +43,24 @@ pub struct LeafHead<'a> {
 /// [`TooLong`], and nothing is appended, if the leaf would exceed its limit.
 pub fn write_leaf(out: &mut Vec<u8>, event: &[u8], head: &LeafHead<'_>) -> Result<(), TooLong> {
     let start = out.len();
-    out.reserve(event.len() + head.ledger.len() + 320);
-    out.extend_from_slice(EVENT);
+    out.reserve(LEAF_BEGINS.len() + event.len() + leaf_end_bytes_max(head.ledger, head.tenant_id));
+    out.extend_from_slice(LEAF_BEGINS);
     out.extend_from_slice(event);
+    write_leaf_end(out, head);
+    let bytes = out.len() - start;
+    if bytes > LEAF_BYTES_MAX {
+        out.truncate(start);
+        return Err(TooLong { bytes });
+    }
+    Ok(())
+}
+
+/// What a leaf begins with; behind it stands the event.
+pub const LEAF_BEGINS: &[u8] = b"{\"event\":";
+
+/// Appends what stands behind the event in a leaf, for those who put the event where its leaf will
+/// be. They see to it that no leaf is longer than [`LEAF_BYTES_MAX`].
+pub fn write_leaf_end(out: &mut Vec<u8>, head: &LeafHead<'_>) {
     out.extend_from_slice(INGESTED_AT);
     head.ingested_at.write_rfc3339(out);
     out.extend_from_slice(LEDGER);
@@ -57,15 +72,15 @@ pub fn write_leaf(out: &mut Vec<u8>, event: &[u8], head: &LeafHead<'_>) -> Resul
     out.extend_from_slice(TENANT_ID);
     out.extend_from_slice(head.tenant_id.as_str().as_bytes());
     out.extend_from_slice(END);
-    let bytes = out.len() - start;
-    if bytes > LEAF_BYTES_MAX {
-        out.truncate(start);
-        return Err(TooLong { bytes });
-    }
-    Ok(())
 }
 
-const EVENT: &[u8] = b"{\"event\":";
+/// The most bytes of [`write_leaf_end`] with this ledger object and tenant.
+pub fn leaf_end_bytes_max(ledger: &[u8], tenant: &TenantId) -> usize {
+    let keys = INGESTED_AT.len() + LEDGER.len() + PREVIOUS_HASH.len() + SEQUENCE_NUMBER.len();
+    let values = TIME_BYTES + ledger.len() + HEX_BYTES + NUMBER_BYTES_MAX + tenant.as_str().len();
+    keys + values + TENANT_ID.len() + END.len()
+}
+
 const INGESTED_AT: &[u8] = b",\"ingested_at\":\"";
 const LEDGER: &[u8] = b"\",\"ledger\":";
 const PREVIOUS_HASH: &[u8] = b",\"previous_hash\":\"";
@@ -73,13 +88,17 @@ const SEQUENCE_NUMBER: &[u8] = b"\",\"record_version\":1,\"sequence_number\":";
 const TENANT_ID: &[u8] = b",\"tenant_id\":\"";
 const END: &[u8] = b"\"}";
 const TIME_BYTES: usize = 27;
+const HEX_BYTES: usize = 64;
+const NUMBER_BYTES_MAX: usize = 20;
 
 fn write_hex(out: &mut Vec<u8>, bytes: &[u8; 32]) {
     const HEX: &[u8; 16] = b"0123456789abcdef";
-    for byte in bytes {
-        out.push(HEX[usize::from(byte >> 4)]);
-        out.push(HEX[usize::from(byte & 15)]);
+    let mut digits = [0; HEX_BYTES];
+    for (pair, byte) in digits.chunks_exact_mut(2).zip(bytes) {
+        pair[0] = HEX[usize::from(byte >> 4)];
+        pair[1] = HEX[usize::from(byte & 15)];
     }
+    out.extend_from_slice(&digits);
 }
 
 /// The parts of one leaf.
@@ -110,7 +129,7 @@ impl<'a> LeafView<'a> {
             cursor.at = error.valid_up_to();
             return Err(cursor.bad("the leaf is written in utf-8"));
         }
-        cursor.expect(EVENT, "the leaf starts with its event")?;
+        cursor.expect(LEAF_BEGINS, "the leaf starts with its event")?;
         let event = cursor.object("the event is a canonical object")?;
         cursor.finish(event)
     }
@@ -123,7 +142,7 @@ impl<'a> LeafView<'a> {
     pub fn locate(bytes: &'a [u8]) -> Result<Self, Problem> {
         let mut cursor = Cursor { bytes, at: 0 };
         cursor.length()?;
-        cursor.expect(EVENT, "the leaf starts with its event")?;
+        cursor.expect(LEAF_BEGINS, "the leaf starts with its event")?;
         // Inside a string the quotes would be escaped, and no key of a ledger object is `ledger`,
         // so the last occurrence is the leaf's own.
         let ledger = memchr::memmem::rfind(bytes, LEDGER)

@@ -136,9 +136,23 @@ impl<'a> EventView<'a> {
         kept: &[Kept],
         put: &[(Field, Range<usize>)],
     ) -> EventView<'b> {
+        EventView {
+            text,
+            fields: Held::Own(self.moved_fields(text, kept, put)),
+        }
+    }
+
+    /// Where the fields are in such a text.
+    pub(crate) fn moved_fields(
+        &self,
+        text: &str,
+        kept: &[Kept],
+        put: &[(Field, Range<usize>)],
+    ) -> Box<Fields> {
         let mut fields = Box::new(Fields {
             hints: self.fields.hints,
             length: text.len(),
+            after_sealed: self.moved_after_sealed(text, kept),
             ..Fields::default()
         });
         let moved = |at: usize| {
@@ -157,10 +171,18 @@ impl<'a> EventView<'a> {
         for (field, span) in put {
             fields.put(*field, span.clone());
         }
-        EventView {
-            text,
-            fields: Held::Own(fields),
-        }
+        fields
+    }
+
+    /// Where the first top-level member behind `sealed` starts now: the same one, or the one that
+    /// followed it when it is gone.
+    fn moved_after_sealed(&self, text: &str, kept: &[Kept]) -> u32 {
+        let new = self.after_sealed().and_then(|at| {
+            let piece = kept.iter().find(|piece| at < piece.from + piece.bytes)?;
+            Some(at.max(piece.from) - piece.from + piece.to)
+        });
+        let member = new.filter(|at| text.as_bytes().get(*at) == Some(&b'"'));
+        member.and_then(|at| u32::try_from(at).ok()).unwrap_or(0)
     }
 
     /// Where the first top-level member whose key sorts behind `sealed` starts; `None` if there is
@@ -389,4 +411,4 @@ impl Sink for Fields {
 }
 
 /// Characters outside ASCII and escaped ones compare with these six as their bytes do.
-const SEALED: &[u8] = b"sealed";
+pub(crate) const SEALED: &[u8] = b"sealed";

@@ -271,6 +271,49 @@ proptest! {
         }
     }
 
+    /// Admission follows the fields through its changes; what it says is what a pass would say.
+    #[test]
+    fn the_view_of_what_is_admitted_is_that_of_its_bytes(
+        object in object(),
+        id in prop::option::of(prop_oneof![
+            Just("019a9b00-0000-7000-8000-000000000001"),
+            Just("019A9B00-0000-7000-8000-000000000001"),
+            Just("our-own-17"),
+        ]),
+        time in prop::option::of(Just("2026-11-20T09:00:00Z")),
+        named in any::<bool>(),
+        outcome in prop_oneof![Just("success"), Just("completed"), Just("")],
+    ) {
+        let mut object = object;
+        for key in ["sealed", "sequence_number", "previous_hash", "record_hash", "ingested_at",
+                    "outcome_raw", "source_event_id", "audit_id", "occurred_at", "tenant_id"] {
+            object.remove(key);
+        }
+        object.insert("event_type", "order.paid");
+        object.insert("actor", Object::from_iter([("id", "ann"), ("type", "human")]));
+        object.insert("outcome", outcome);
+        id.map(|id| object.insert("audit_id", id));
+        time.map(|time| object.insert("occurred_at", time));
+        if named {
+            object.insert("tenant_id", "acme");
+        }
+        let raw = Json::Object(object).to_canonical();
+        let tenant = TenantId::parse("acme").unwrap();
+        let admission = Admission { tenant: Some(&tenant), ..admission(Mode::Lenient) };
+        let Ok(admitted) = admit(&raw, &admission, &mut |bytes| bytes.fill(1)) else {
+            return Ok(());
+        };
+        let (view, passed) = (admitted.view().unwrap(), EventView::parse(&admitted.bytes).unwrap());
+        let all = |view: &EventView<'_>| -> Vec<_> {
+            view.fields().map(|(field, _)| (field, view.span(field), view.member(field))).collect()
+        };
+        prop_assert_eq!(all(&view), all(&passed));
+        prop_assert_eq!(view.after_sealed(), passed.after_sealed());
+        let (hints, fresh) = (view.hints(), passed.hints());
+        prop_assert!(hints.unlisted || !fresh.unlisted);
+        prop_assert!(hints.loose_address || !fresh.loose_address);
+    }
+
     #[test]
     fn leaves_are_read_as_written(
         object in object(),

@@ -67,8 +67,8 @@ impl Group {
         let mut back = Vec::new();
         for (append, items) in self.commit.appends.into_iter().zip(self.items) {
             for (record, mut item) in append.records.into_iter().zip(items) {
-                item.prepared.terms = record.terms;
-                item.prepared.numbers = record.numbers;
+                item.prepared.take_back(record.leaf);
+                item.prepared.filed = record.filed;
                 item.prepared.sealed = record.sealed;
                 back.push(item);
             }
@@ -101,6 +101,8 @@ pub(crate) struct Building {
     pub(crate) places: HashMap<TenantId, usize>,
     pub(crate) ids: HashSet<AuditId>,
     pub(crate) now: Micros,
+    /// Room for what stands behind the event in a leaf.
+    pub(crate) leaf_end: Vec<u8>,
     pub(crate) settled: Vec<(Ticket, Outcome)>,
 }
 

@@ -158,31 +158,31 @@ impl Log {
 
     /// Submits events; returns at once unless the queue is full. One outcome per submission, in
     /// order, from [`Pending::wait`].
-    pub fn submit(&self, mut batch: Vec<Submission>) -> Pending {
+    pub fn submit(&self, batch: Vec<Submission>) -> Pending {
         let job = Job::new(batch.len());
         let mut preparer = Preparer::new(&self.shared);
+        let mut rest = batch.into_iter();
         let mut index = 0;
-        while !batch.is_empty() {
+        while rest.len() > 0 {
             // In slices, so that the first are numbered while the others are prepared.
-            let rest = batch.split_off(batch.len().min(SLICE_EVENTS));
-            let mut ready = Vec::with_capacity(batch.len());
-            for submission in batch {
-                let ticket = Ticket {
-                    job: Arc::clone(&job),
-                    index,
-                };
+            let count = rest.len().min(SLICE_EVENTS);
+            preparer.begin(rest.as_slice().get(..count).unwrap_or_default());
+            let ticket = Ticket::slice(&job);
+            let mut ready = Vec::with_capacity(count);
+            for submission in rest.by_ref().take(count) {
+                let ticket = ticket(index);
                 index += 1;
                 match preparer.prepare(submission) {
                     Ok(prepared) => ready.push(Item::new(prepared, Some(ticket))),
                     Err(outcome) => settle_all([(ticket, outcome)]),
                 }
             }
+            preparer.end(&mut ready);
             if let Err(refused) = self.pipeline.enqueue(ready) {
                 let closed = Arc::new(Error::new(Kind::Unavailable, "the ledger is closing"));
                 let tickets = refused.into_iter().filter_map(|item| item.ticket);
                 settle_all(tickets.map(|ticket| (ticket, Outcome::Failed(Arc::clone(&closed)))));
             }
-            batch = rest;
         }
         Pending(job)
     }
@@ -198,15 +198,11 @@ impl Log {
         if self.shared.stores.ledger.head(tenant)?.is_some() {
             return Ok(());
         }
-        let job = Job::new(1);
-        let ticket = Ticket {
-            job: Arc::clone(&job),
-            index: 0,
-        };
+        let (ticket, created) = Ticket::alone();
         self.pipeline
             .create(tenant.clone(), ticket)
             .map_err(|()| Error::new(Kind::Unavailable, "the ledger is closing"))?;
-        match Pending(job).wait().pop() {
+        match created.wait().pop() {
             Some(Outcome::Failed(e)) => Err(Error::new(e.kind(), e.context())),
             _ => Ok(()),
         }
@@ -241,11 +237,12 @@ impl Log {
         let due = coverage(&shared.books, (&shared.env, now), tenant)?;
         let mut items = Vec::with_capacity(due.len());
         let job = Job::new(due.len());
-        for (index, own) in due.into_iter().enumerate() {
-            let prepared = Prepared::own(tenant, own, shared.incarnation)?;
-            let job = Arc::clone(&job);
-            items.push(Item::own(prepared, Some(Ticket { job, index })));
+        let ticket = Ticket::slice(&job);
+        for (index, own) in due.iter().enumerate() {
+            let prepared = Prepared::own(tenant, own, shared.incarnation);
+            items.push(Item::own(prepared, Some(ticket(index))));
         }
+        drop(ticket);
         if items.is_empty() {
             return Ok(0);
         }
@@ -266,18 +263,14 @@ impl Log {
         for written in outstanding.events {
             let OutstandingEvent { tenant, event } = &written;
             let own = OwnEvent::from_bytes(event.clone().into_bytes())?;
-            let prepared = Prepared::own(tenant, own, self.shared.incarnation)?;
-            let job = Job::new(1);
-            let ticket = Some(Ticket {
-                job: Arc::clone(&job),
-                index: 0,
-            });
+            let prepared = Prepared::own(tenant, &own, self.shared.incarnation);
+            let (ticket, pending) = Ticket::alone();
             // Its id is fixed: if we die before the row is removed, it is a repeat next time.
-            let item = Item::own(prepared, ticket);
+            let item = Item::own(prepared, Some(ticket));
             if self.pipeline.enqueue(vec![item]).is_err() {
                 return Err(Error::new(Kind::Unavailable, "the ledger is closing"));
             }
-            asked.push((written, Pending(job)));
+            asked.push((written, pending));
         }
         let mut left = Outstanding::default();
         for (event, pending) in asked {

@@ -157,21 +157,48 @@ impl Pending {
 }
 
 /// One event on its way through the sequencer, and where its outcome goes.
+///
+/// The tickets of events that are handed on together share what counts them: it is counted up
+/// before they go and down where they are settled, never on two threads at a time.
 #[derive(Debug)]
 pub(crate) struct Ticket {
-    pub(crate) job: Arc<Job>,
-    pub(crate) index: usize,
+    slice: Arc<Slice>,
+    index: usize,
+}
+
+/// Events of a job that are handed on together.
+#[derive(Debug)]
+struct Slice(Arc<Job>);
+
+impl Ticket {
+    /// The tickets of some events of a job, by their index in it.
+    pub(crate) fn slice(job: &Arc<Job>) -> impl Fn(usize) -> Self + use<> {
+        let slice = Arc::new(Slice(Arc::clone(job)));
+        move |index| Self {
+            slice: Arc::clone(&slice),
+            index,
+        }
+    }
+
+    /// The ticket of the only event of a job, and the promise of its outcome.
+    pub(crate) fn alone() -> (Self, Pending) {
+        let job = Job::new(1);
+        let ticket = Self::slice(&job)(0);
+        (ticket, Pending(job))
+    }
 }
 
 /// Sets many outcomes, locking each job once per run of its events.
 pub(crate) fn settle_all(outcomes: impl IntoIterator<Item = (Ticket, Outcome)>) {
     let mut rest = outcomes.into_iter().peekable();
-    while let Some((Ticket { job, index }, outcome)) = rest.next() {
+    while let Some((Ticket { slice, index }, outcome)) = rest.next() {
         let more = std::iter::from_fn(|| {
-            let (next, outcome) = rest.next_if(|(next, _)| Arc::ptr_eq(&next.job, &job))?;
+            let (next, outcome) = rest.next_if(|(next, _)| Arc::ptr_eq(&next.slice, &slice))?;
             Some((next.index, outcome))
         });
-        job.settle(std::iter::once((index, outcome)).chain(more));
+        slice
+            .0
+            .settle(std::iter::once((index, outcome)).chain(more));
     }
 }
 

@@ -103,7 +103,7 @@ impl Pipeline {
 
     /// Hands items over; waits while the queue is full.
     pub(crate) fn enqueue(&self, items: Vec<Handed>) -> Result<(), Vec<Handed>> {
-        let bytes: usize = items.iter().map(|i| i.prepared.event.len()).sum();
+        let bytes: usize = items.iter().map(|i| i.prepared.leaf.len()).sum();
         let mut inbox = self.mailbox.lock();
         while inbox.bytes > 0 && inbox.bytes + bytes > self.bytes_max && !inbox.closed {
             inbox = self

@@ -2,17 +2,20 @@
 //!
 //! What leaves here is final but for its place: the event's bytes as they will stand in the leaf.
 
-use std::borrow::Cow;
+use std::ops::Range;
 use std::sync::Arc;
 
+use bytes::BytesMut;
+use indelible_event::leaf::{LEAF_BEGINS, leaf_end_bytes_max};
 use indelible_event::view::NotCanonical;
 use indelible_event::{
     self as event, Admitted, AuditId, Catalogue, EventView, Field, Ledger as LedgerObject, Micros,
     Mode, Origin, StreamClaim, TenantId, admit,
 };
-use indelible_store::{Column, Error, Kind, Result, SealedValue, Terms, terms};
+use indelible_store::{Column, Error, Filed, Kind, SealedValue, Shared as Many, TermKey, terms};
 
 use crate::env::Env;
+use crate::group::Handed;
 use crate::log::Shared;
 use crate::outcome::{Outcome, Submission};
 use crate::own::OwnEvent;
@@ -43,39 +46,97 @@ pub(crate) struct Prepared {
     pub(crate) tenant: TenantId,
     pub(crate) audit_id: AuditId,
     pub(crate) occurred_at: Micros,
-    /// Canonical bytes after redaction and sealing.
-    pub(crate) event: Vec<u8>,
+    /// Its leaf as far as the event goes, which is canonical, redacted and sealed; with room for
+    /// the rest, in a buffer with others.
+    pub(crate) leaf: BytesMut,
+    /// Where the event ends in it.
+    pub(crate) event_end: usize,
     /// The leaf's ledger object.
-    pub(crate) ledger: Vec<u8>,
-    pub(crate) terms: Terms,
-    pub(crate) numbers: Vec<(Column, f64)>,
+    pub(crate) ledger: Arc<[u8]>,
+    /// What it is filed under; `None` if the ledger finds that itself.
+    pub(crate) filed: Option<Filed>,
     pub(crate) sealed: Vec<SealedValue>,
     /// By what it was sealed: needed to seal it again like its first record.
     pub(crate) policy: Option<Arc<SealingPolicy>>,
 }
 
-/// Brings the submissions of a batch into their final form.
+impl Prepared {
+    /// The event's bytes, as long as the leaf is here.
+    pub(crate) fn event(&self) -> &[u8] {
+        self.leaf
+            .get(LEAF_BEGINS.len()..self.event_end)
+            .unwrap_or_default()
+    }
+
+    /// Takes the leaf back that did not come to stand in a log.
+    pub(crate) fn take_back(&mut self, leaf: BytesMut) {
+        self.leaf = leaf;
+        self.leaf.truncate(self.event_end);
+    }
+}
+
+/// Brings the submissions of a batch into their final form, slice by slice.
+///
+/// What events of a slice need of memory is had once for all of them, and let go of when the last
+/// of them is committed: the threads that pass them on have nothing to free for each.
 pub(crate) struct Preparer<'a> {
     shared: &'a Shared,
     now: Micros,
+    key: Option<TermKey>,
     /// The ledger object of events of which it says nothing but how they came.
-    plain: Option<(Arc<Admission>, Vec<u8>)>,
+    plain: Option<(Arc<Admission>, Arc<[u8]>)>,
+    leaves: BytesMut,
+    terms: Vec<u64>,
+    numbers: Vec<(Column, f64)>,
+    /// What of both belongs to each event that was prepared.
+    filed: Vec<(Range<u32>, Range<u32>)>,
 }
+
+/// Bytes of a leaf beside the event and its tenant, usually.
+const LEAF_BYTES_AROUND: usize = 320;
+/// Terms of an event, usually.
+const TERMS_USUAL: usize = 24;
 
 impl<'a> Preparer<'a> {
     pub(crate) fn new(shared: &'a Shared) -> Self {
         Self {
             shared,
             now: shared.env.clock.now(),
+            key: shared.stores.ledger.term_key(),
             plain: None,
+            leaves: BytesMut::new(),
+            terms: Vec::new(),
+            numbers: Vec::new(),
+            filed: Vec::new(),
+        }
+    }
+
+    /// Makes room for the next slice.
+    pub(crate) fn begin(&mut self, slice: &[Submission]) {
+        let bytes = slice.iter().map(|submission| submission.event.len());
+        let around = slice.len() * LEAF_BYTES_AROUND;
+        self.leaves = BytesMut::with_capacity(bytes.sum::<usize>() + around);
+        self.terms.reserve(slice.len() * TERMS_USUAL);
+        self.plain = None;
+    }
+
+    /// Gives the events of the slice what they are filed under.
+    pub(crate) fn end(&mut self, ready: &mut [Handed]) {
+        if self.key.is_none() {
+            return;
+        }
+        let terms = Arc::new(std::mem::take(&mut self.terms));
+        let numbers = Arc::new(std::mem::take(&mut self.numbers));
+        for (item, (of_terms, of_numbers)) in ready.iter_mut().zip(self.filed.drain(..)) {
+            item.prepared.filed = Some(Filed {
+                terms: Many::of(&terms, &of_terms),
+                numbers: Many::of(&numbers, &of_numbers),
+            });
         }
     }
 
     /// Brings one of them into its final form.
-    pub(crate) fn prepare(
-        &mut self,
-        submission: Submission,
-    ) -> std::result::Result<Prepared, Outcome> {
+    pub(crate) fn prepare(&mut self, submission: Submission) -> Result<Prepared, Outcome> {
         let shared = self.shared;
         let Submission {
             tenant,
@@ -115,40 +176,35 @@ impl<'a> Preparer<'a> {
         }
         let sealing = &admission.sealing;
         let keyring = &shared.keyring;
-        let mut sealed =
+        let sealed =
             seal_view(&view, admitted.audit_id, sealing, keyring, &tenant).map_err(failed)?;
-        let filed = sealed.view(&view).map_err(|e| failed(not_canonical(e)))?;
-        let (mut terms, mut numbers) = (Terms::default(), Vec::new());
-        terms::extract(&filed, &mut terms, &mut numbers);
+        if let Some(key) = self.key {
+            let view = sealed.view(&view).map_err(|e| failed(not_canonical(e)))?;
+            self.file(&key, &view);
+        }
         let ledger = self.ledger(&admission, &admitted, stream);
-        let values = std::mem::take(&mut sealed.sealed);
-        let policy = (!values.is_empty()).then(|| Arc::clone(sealing));
-        let (audit_id, occurred_at) = (admitted.audit_id, admitted.occurred_at);
-        // Mostly the bytes are still those that came.
-        let sealed = owned(sealed.bytes);
-        let event = sealed.or_else(|| owned(admitted.bytes));
+        let policy = (!sealed.sealed.is_empty()).then(|| Arc::clone(sealing));
+        let leaf = begin_leaf(&mut self.leaves, &sealed.bytes, &ledger, &tenant);
         Ok(Prepared {
-            tenant,
-            audit_id,
-            occurred_at,
-            event: event.unwrap_or(raw),
+            audit_id: admitted.audit_id,
+            occurred_at: admitted.occurred_at,
+            event_end: leaf.len(),
+            leaf,
             ledger,
-            terms,
-            numbers,
-            sealed: values,
+            filed: None,
+            sealed: sealed.sealed,
             policy,
+            tenant,
         })
     }
-}
 
-impl Preparer<'_> {
     /// A statement speaks about numbers and has none itself; a loss must not be contradicted.
     fn check_statement(
         &self,
         tenant: &TenantId,
         admitted: &Admitted<'_>,
         claims: bool,
-    ) -> std::result::Result<(), Outcome> {
+    ) -> Result<(), Outcome> {
         let view = admitted.view().map_err(|e| failed(not_canonical(e)))?;
         if !statement::is_statement(view.raw(Field::EventType)) {
             return Ok(());
@@ -163,12 +219,19 @@ impl Preparer<'_> {
         }
     }
 
+    fn file(&mut self, key: &TermKey, event: &EventView<'_>) {
+        let (terms, numbers) = (end_of(&self.terms), end_of(&self.numbers));
+        terms::extract_hashes(event, key, &mut self.terms, &mut self.numbers);
+        let filed = (terms..end_of(&self.terms), numbers..end_of(&self.numbers));
+        self.filed.push(filed);
+    }
+
     fn ledger(
         &mut self,
         admission: &Arc<Admission>,
         admitted: &Admitted<'_>,
         stream: Option<StreamClaim>,
-    ) -> Vec<u8> {
+    ) -> Arc<[u8]> {
         let plain = stream.is_none()
             && admitted.schema_valid
             && admitted.flags.is_empty()
@@ -177,12 +240,12 @@ impl Preparer<'_> {
             && plain
             && Arc::ptr_eq(known, admission)
         {
-            return ledger.clone();
+            return Arc::clone(ledger);
         }
         let object = ledger_object(admission, admitted, stream, self.shared.incarnation);
-        let ledger = object.to_canonical();
+        let ledger: Arc<[u8]> = object.to_canonical().into();
         if plain {
-            self.plain = Some((Arc::clone(admission), ledger.clone()));
+            self.plain = Some((Arc::clone(admission), Arc::clone(&ledger)));
         }
         ledger
     }
@@ -192,40 +255,46 @@ fn failed(error: Error) -> Outcome {
     Outcome::Failed(Arc::new(error))
 }
 
-fn owned(bytes: Cow<'_, [u8]>) -> Option<Vec<u8>> {
-    match bytes {
-        Cow::Owned(bytes) => Some(bytes),
-        Cow::Borrowed(_) => None,
-    }
+/// Values of a slice are fewer than 2^32: an event has at most 65,535 bytes.
+fn end_of<T>(all: &[T]) -> u32 {
+    u32::try_from(all.len()).unwrap_or(u32::MAX)
+}
+
+/// Takes the room for a leaf from the front of `leaves` and puts the event into it.
+fn begin_leaf(leaves: &mut BytesMut, event: &[u8], ledger: &[u8], tenant: &TenantId) -> BytesMut {
+    let room = leaf_end_bytes_max(ledger, tenant);
+    leaves.reserve(LEAF_BEGINS.len() + event.len() + room);
+    leaves.extend_from_slice(LEAF_BEGINS);
+    leaves.extend_from_slice(event);
+    let end = leaves.len();
+    leaves.resize(end + room, 0);
+    let mut leaf = leaves.split();
+    leaf.truncate(end);
+    leaf
 }
 
 impl Prepared {
     /// A record of the ledger's own.
-    pub(crate) fn own(tenant: &TenantId, own: OwnEvent, incarnation: u64) -> Result<Self> {
+    pub(crate) fn own(tenant: &TenantId, own: &OwnEvent, incarnation: u64) -> Self {
         let ledger = LedgerObject {
             incarnation: (incarnation > 1).then_some(incarnation),
             via: Some("ledger".to_owned()),
             ..LedgerObject::default()
         };
-        finish(Self {
+        let ledger: Arc<[u8]> = ledger.to_canonical().into();
+        let leaf = begin_leaf(&mut BytesMut::new(), &own.bytes, &ledger, tenant);
+        Self {
             tenant: tenant.clone(),
             audit_id: own.audit_id,
             occurred_at: own.occurred_at,
-            event: own.bytes,
-            ledger: ledger.to_canonical(),
-            terms: Terms::default(),
-            numbers: Vec::new(),
+            event_end: leaf.len(),
+            leaf,
+            ledger,
+            filed: None,
             sealed: Vec::new(),
             policy: None,
-        })
+        }
     }
-}
-
-/// Files the event under its terms.
-fn finish(mut prepared: Prepared) -> Result<Prepared> {
-    let view = EventView::parse(&prepared.event).map_err(not_canonical)?;
-    terms::extract(&view, &mut prepared.terms, &mut prepared.numbers);
-    Ok(prepared)
 }
 
 fn not_canonical(cause: NotCanonical) -> Error {

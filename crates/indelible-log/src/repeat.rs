@@ -17,7 +17,7 @@ use crate::seal::{seal_again, unseal, unsealed_part};
 /// # Errors
 /// As the key store's.
 pub(crate) fn same_content(keyring: &Keyring, new: &Prepared, kept: &[u8]) -> Result<bool> {
-    if new.event == kept {
+    if new.event() == kept {
         return Ok(true);
     }
     let (Some(policy), Ok(view)) = (&new.policy, EventView::parse(kept)) else {
@@ -29,7 +29,7 @@ pub(crate) fn same_content(keyring: &Keyring, new: &Prepared, kept: &[u8]) -> Re
         .iter()
         .map(|value| keyring.open_value(&new.tenant, value))
         .collect::<Result<Vec<_>>>()?;
-    let admitted = unseal(&new.event, &opened)?;
+    let admitted = unseal(new.event(), &opened)?;
     let again = seal_again(
         &admitted,
         new.audit_id,

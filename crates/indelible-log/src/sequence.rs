@@ -12,8 +12,10 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use foldhash::{HashMap, HashMapExt as _, HashSet};
+use indelible_event::leaf::write_leaf_end;
+use indelible_event::limits::LEAF_BYTES_MAX;
 use indelible_event::{
-    AuditId, LeafHead, LeafView, Micros, Problem, ProblemCode, TenantId, write_leaf,
+    AuditId, LeafHead, LeafView, Micros, Problem, ProblemCode, TenantId, TooLong,
 };
 use indelible_merkle::{Frontier, Hash, leaf_hash};
 use indelible_proof::receipt::Receipt;
@@ -77,6 +79,7 @@ impl Sequencer {
             places: HashMap::new(),
             ids: HashSet::default(),
             now: self.shared.env.clock.now(),
+            leaf_end: Vec::new(),
             settled: Vec::new(),
         };
         let (creates, taken) = self.take(waiting, &mut building.ids);
@@ -119,7 +122,7 @@ impl Sequencer {
                 waiting.push_front(Work::Event(item));
                 break;
             }
-            bytes += item.prepared.event.len();
+            bytes += item.prepared.leaf.len();
             let tenant = &item.prepared.tenant;
             let place = places.get(tenant).copied().unwrap_or_else(|| {
                 places.insert(tenant.clone(), taken.len());
@@ -214,7 +217,7 @@ impl Sequencer {
                     );
                     // Conflicts are told to the submitter in any case; the record of them is lost
                     // only when the log cannot be appended to at all.
-                    let _ = self.place_own(building, &new.tenant, own, None);
+                    let _ = self.place_own(building, &new.tenant, &own, None);
                 }
                 Outcome::Conflict(receipt)
             }
@@ -225,10 +228,10 @@ impl Sequencer {
         &mut self,
         building: &mut Building,
         tenant: &TenantId,
-        own: OwnEvent,
+        own: &OwnEvent,
         ticket: Option<Ticket>,
     ) -> Result<()> {
-        let prepared = Prepared::own(tenant, own, self.shared.incarnation)?;
+        let prepared = Prepared::own(tenant, own, self.shared.incarnation);
         building.ids.insert(prepared.audit_id);
         let Some(head) = self.heads.get_mut(tenant) else {
             let context = format!("tenant {tenant} has no log");
@@ -273,7 +276,7 @@ impl Sequencer {
             last_ingested_at: Micros(i64::MIN),
         };
         self.heads.insert(tenant.clone(), empty);
-        if let Err(e) = self.place_own(building, tenant, created, None) {
+        if let Err(e) = self.place_own(building, tenant, &created, None) {
             self.heads.remove(tenant);
             return Err(e);
         }
@@ -282,7 +285,7 @@ impl Sequencer {
             let own =
                 crate::own::tenant_created((&self.shared.env, building.now), tenant, &row.log_id);
             self.head_for(building, &system)?;
-            self.place_own(building, &system, own, None)?;
+            self.place_own(building, &system, &own, None)?;
         }
         Ok(())
     }
@@ -292,7 +295,6 @@ impl Sequencer {
 fn place(building: &mut Building, tenant: &TenantId, head: &mut Head, mut item: Handed) -> Placed {
     let prepared = &mut item.prepared;
     let ingested_at = building.now.max(head.last_ingested_at);
-    let mut leaf = Vec::new();
     let leaf_head = LeafHead {
         ingested_at,
         ledger: &prepared.ledger,
@@ -300,10 +302,15 @@ fn place(building: &mut Building, tenant: &TenantId, head: &mut Head, mut item: 
         sequence_number: head.frontier.size(),
         tenant_id: tenant,
     };
-    if let Err(too_long) = write_leaf(&mut leaf, &prepared.event, &leaf_head) {
-        let problem = Problem::at("", ProblemCode::TooLarge, too_long.to_string());
+    building.leaf_end.clear();
+    write_leaf_end(&mut building.leaf_end, &leaf_head);
+    let bytes = prepared.leaf.len() + building.leaf_end.len();
+    if bytes > LEAF_BYTES_MAX {
+        let problem = Problem::at("", ProblemCode::TooLarge, TooLong { bytes }.to_string());
         return Err((item, Outcome::Refused(vec![problem])));
     }
+    let mut leaf = std::mem::take(&mut prepared.leaf);
+    leaf.extend_from_slice(&building.leaf_end);
     let append = building.append(tenant, head);
     let record_hash = leaf_hash(&leaf);
     head.frontier.append(record_hash);
@@ -315,8 +322,7 @@ fn place(building: &mut Building, tenant: &TenantId, head: &mut Head, mut item: 
         audit_id: prepared.audit_id,
         occurred_at: prepared.occurred_at,
         ingested_at,
-        terms: std::mem::take(&mut prepared.terms),
-        numbers: std::mem::take(&mut prepared.numbers),
+        filed: prepared.filed.take(),
         sealed: std::mem::take(&mut prepared.sealed),
     };
     building.push(append, record, item);

@@ -6,11 +6,12 @@
 
 use std::{ops::ControlFlow, ops::Range, sync::Arc};
 
+use bytes::BytesMut;
 use indelible_event::ids::{AuditId, Micros, TenantId};
 use indelible_merkle::{Frontier, Hash};
 use indelible_proof::finding::Place;
 
-use crate::{Column, Result, Terms};
+use crate::{Column, Result, Shared, TermKey};
 
 /// Names one generation of one data subject of one tenant: 16 random bytes, written `sub_<hex>`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -65,11 +66,22 @@ pub struct Expected {
     pub last_hash: Hash,
 }
 
+/// What a record is filed under, as [`crate::terms::extract_hashes`] makes it of the event in its
+/// leaf, with the key of the ledger that it goes to ([`Ledger::term_key`]).
+#[derive(Clone, Debug)]
+pub struct Filed {
+    /// Hashes of its terms.
+    pub terms: Shared<u64>,
+    /// Numbers of the typed columns that the event carries.
+    pub numbers: Shared<(Column, f64)>,
+}
+
 /// One record to append.
 #[derive(Clone, Debug)]
 pub struct NewRecord {
-    /// The leaf, at most 65,535 bytes; stored and returned verbatim.
-    pub leaf: Vec<u8>,
+    /// The leaf, at most 65,535 bytes; stored and returned verbatim. It may stand in a buffer with
+    /// others.
+    pub leaf: BytesMut,
     /// RFC 6962 leaf hash of `leaf`.
     pub record_hash: Hash,
     /// Unique in the tenant's log.
@@ -78,10 +90,9 @@ pub struct NewRecord {
     pub occurred_at: Micros,
     /// When it was committed.
     pub ingested_at: Micros,
-    /// What it is filed under; made by [`crate::terms::extract`] from the event in the leaf.
-    pub terms: Terms,
-    /// Numbers of the typed columns that the event carries.
-    pub numbers: Vec<(Column, f64)>,
+    /// What it is filed under, where that is known; otherwise it follows from the event in the
+    /// leaf.
+    pub filed: Option<Filed>,
     /// Its personal values, in the order of subject and pointer.
     pub sealed: Vec<SealedValue>,
 }
@@ -152,6 +163,11 @@ pub trait Ledger: Send + Sync {
     /// # Errors
     /// [`crate::Kind::Unavailable`] or [`crate::Kind::Corrupt`].
     fn find(&self, tenant: &TenantId, ids: &[AuditId]) -> Result<Vec<Option<u64>>>;
+
+    /// With what terms are hashed before they come here; `None` if this ledger does that itself.
+    fn term_key(&self) -> Option<TermKey> {
+        None
+    }
 
     /// Appends all of `commit` or nothing.
     ///

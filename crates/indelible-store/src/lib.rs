@@ -14,15 +14,17 @@ pub mod index;
 pub mod ledger;
 pub mod memory;
 pub mod query;
+mod shared;
 pub mod state;
 pub mod terms;
 
 pub use error::{Error, Kind, Result, Retry};
 pub use index::{Hit, Hits, Index, Place, Unread};
 pub use ledger::{
-    Append, Commit, Expected, FindHash, Handle, Head, Ledger, NewRecord, RowOpener, SealedValue,
-    Stored, StoredRecord,
+    Append, Commit, Expected, Filed, FindHash, Handle, Head, Ledger, NewRecord, RowOpener,
+    SealedValue, Stored, StoredRecord,
 };
 pub use query::{Direction, Expr, Finder, Order, Query, Subject};
+pub use shared::Shared;
 pub use state::{Change, Entry, State, Version};
-pub use terms::{Column, Key, Terms};
+pub use terms::{Column, Key, TermKey, Terms};

@@ -12,8 +12,10 @@ use std::borrow::Cow;
 use indelible_event::{EventView, Field};
 
 mod extract;
+mod key;
 
-pub use extract::extract;
+pub use extract::{extract, extract_hashes};
+pub use key::TermKey;
 
 /// What a term belongs to. The numbers are stored in segments and never change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -288,9 +290,31 @@ pub fn words(text: &str) -> impl Iterator<Item = Cow<'_, str>> {
 
 /// The handles in `/sealed/*/subject`: the ledger writes them, so nothing in them is escaped.
 pub fn sealed_subjects<'a>(event: &EventView<'a>) -> impl Iterator<Item = &'a str> {
-    let sealed = event.raw(Field::Sealed).unwrap_or_default();
-    sealed
-        .split("\"subject\":\"")
-        .skip(1)
-        .filter_map(|rest| rest.split('"').next())
+    let mut rest = event.raw(Field::Sealed).unwrap_or_default();
+    std::iter::from_fn(move || {
+        // Each is as long as the others and stands where it does in all of them.
+        let handle = rest
+            .get(SEALED_HEAD_BYTES..)
+            .and_then(|rest| rest.get(..HANDLE_BYTES));
+        let in_place = rest
+            .get(..SEALED_HEAD_BYTES)
+            .is_some_and(|head| head.ends_with(SUBJECT));
+        if let Some(handle) = handle.filter(|handle| in_place && !handle.contains('"')) {
+            rest = rest
+                .get(SEALED_HEAD_BYTES + HANDLE_BYTES + 2..)
+                .unwrap_or_default();
+            return Some(handle);
+        }
+        let (_, found) = rest.split_once(SUBJECT)?;
+        let (handle, behind) = found.split_once('"')?;
+        rest = behind;
+        Some(handle)
+    })
 }
+
+/// What stands before a handle.
+const SUBJECT: &str = "\"subject\":\"";
+/// A bracket or comma, the root with its key, and the key of the handle.
+const SEALED_HEAD_BYTES: usize = "[{\"root\":\"".len() + 64 + "\",".len() + SUBJECT.len();
+/// `sub_` and 32 hex digits.
+const HANDLE_BYTES: usize = 36;

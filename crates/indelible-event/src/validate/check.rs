@@ -276,14 +276,14 @@ impl<'v, 'a, 'c> Check<'v, 'a, 'c> {
             }
             _ => self.put(beside, given),
         }
-        self.edits.replace(span, string_token(word));
+        self.edits.replace_field(field, span, &string_token(word));
     }
 
     /// Sets a field to a JSON token, whether it is absent or has another value.
     pub fn put(&mut self, field: Field, token: &str) {
         if let Some(span) = self.view.span(field) {
             if self.view.raw(field) != Some(token) {
-                self.edits.replace(span, token);
+                self.edits.replace_field(field, span, token);
             }
             return;
         }
@@ -292,7 +292,7 @@ impl<'v, 'a, 'c> Check<'v, 'a, 'c> {
             None => 0,
         };
         self.edits
-            .insert(self.view.as_str(), object, field.key(), token.as_bytes());
+            .insert_field(self.view.as_str(), object, field, token);
     }
 }
 

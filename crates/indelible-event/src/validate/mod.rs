@@ -14,6 +14,7 @@ use std::fmt::Write as _;
 
 use crate::canonical::canonicalize;
 use crate::catalogue::Catalogue;
+use crate::edits::Edits;
 use crate::ids::{AuditId, Micros, TenantId};
 use crate::ledger::LedgerFlag;
 use crate::limits::{EVENT_BYTES_MAX, EVENT_RAW_BYTES_MAX, PROBLEMS_MAX};
@@ -73,7 +74,7 @@ pub struct Admitted<'a> {
     pub schema_valid: bool,
     /// The problems that lenient mode let pass.
     pub tolerated: Vec<Problem>,
-    /// Where the fields are, if the bytes are those that were passed over.
+    /// Where the fields are, if the bytes are those that were passed over, or follow from them.
     fields: Option<Box<Fields>>,
 }
 
@@ -161,20 +162,21 @@ fn admit_view<'a>(
         mut flags,
         ..
     } = check;
-    let mut as_it_came = edits.is_empty();
-    let mut bytes = if as_it_came {
-        Cow::Borrowed(view.as_str().as_bytes())
+    let (came, hints) = (view.as_str(), view.hints());
+    let (mut bytes, mut fields) = if edits.is_empty() {
+        (Cow::Borrowed(came.as_bytes()), Some(view.into_found()))
     } else {
-        Cow::Owned(edits.apply(view.as_str()))
+        let (bytes, fields) = edited(&view, edits);
+        (Cow::Owned(bytes), fields)
     };
     let text = match &bytes {
-        Cow::Borrowed(_) => Some(view.as_str()),
+        Cow::Borrowed(_) => Some(came),
         Cow::Owned(bytes) => std::str::from_utf8(bytes).ok(),
     };
-    let redacted = text.and_then(|text| redact_hinted(text, view.hints()));
+    let redacted = text.and_then(|text| redact_hinted(text, hints));
     let redactions = redacted.map_or_else(Vec::new, |redacted| {
         bytes = Cow::Owned(redacted.bytes);
-        as_it_came = false;
+        fields = None;
         redacted.pointers
     });
     if bytes.len() > EVENT_BYTES_MAX {
@@ -194,11 +196,22 @@ fn admit_view<'a>(
                 redactions,
                 schema_valid,
                 tolerated,
-                fields: as_it_came.then(|| view.into_found()),
+                fields,
             })
         }
         _ => Err(capped(problems)),
     }
+}
+
+/// The event with its changes, and where its fields are now, where that follows from the changes.
+fn edited(view: &EventView<'_>, edits: Edits) -> (Vec<u8>, Option<Box<Fields>>) {
+    let follow = edits.can_be_followed();
+    let applied = edits.applied(view.as_str());
+    let text = std::str::from_utf8(&applied.bytes).ok();
+    let fields = text
+        .filter(|_| follow)
+        .map(|text| view.moved_fields(text, &applied.kept, &applied.put));
+    (applied.bytes, fields)
 }
 
 fn too_large(bytes: usize, bytes_max: usize) -> Problem {

@@ -2,16 +2,15 @@
 //!
 //! Not a benchmark of building records, and the seals are no encryption: [`Seals`] opens every row.
 
+use indelible_event::canonical;
 use indelible_event::ids::{AuditId, Micros, TenantId};
 use indelible_event::leaf::{LeafHead, write_leaf};
-use indelible_event::{EventView, canonical};
 use indelible_merkle::{Frontier, Hash, leaf_hash, sha256};
 use serde_json::{Map, Value, json};
 
 use crate::conformance::Random;
 use crate::conformance::seals::{Seals, written};
-use crate::terms::extract;
-use crate::{Append, Commit, Expected, Head, NewRecord, SealedValue, Terms};
+use crate::{Append, Commit, Expected, Head, NewRecord, SealedValue};
 
 /// What is generated.
 #[derive(Clone, Debug)]
@@ -326,20 +325,17 @@ pub fn new_record(
         tenant_id: tenant,
     };
     write_leaf(&mut leaf, event, &leaf_head).unwrap();
-    let (mut terms, mut numbers) = (Terms::default(), Vec::new());
-    extract(&EventView::parse(event).unwrap(), &mut terms, &mut numbers);
     let record_hash = leaf_hash(&leaf);
     head.frontier.append(record_hash);
     head.last_hash = record_hash;
     head.last_ingested_at = ingested_at;
     NewRecord {
-        leaf,
+        leaf: leaf.as_slice().into(),
         record_hash,
         audit_id,
         occurred_at,
         ingested_at,
-        terms,
-        numbers,
+        filed: None,
         sealed,
     }
 }

@@ -11,7 +11,7 @@ use indelible_event::ids::{AuditId, Micros, TenantId};
 use indelible_event::leaf::LeafView;
 
 use crate::conformance::Random;
-use crate::terms::{TEXT_FIELDS, words};
+use crate::terms::{TEXT_FIELDS, Terms, extract, words};
 use crate::{Append, Direction, Expr, FindHash, Key, Order, Query};
 
 /// How deep conditions are nested.
@@ -51,6 +51,8 @@ impl Queries {
         for (sequence_number, record) in (append.expected.size..).zip(&append.records) {
             let leaf = LeafView::parse(&record.leaf).unwrap();
             let event = EventView::parse(leaf.event()).unwrap();
+            let mut terms = Terms::default();
+            extract(&event, &mut terms, &mut Vec::new());
             let texts = TEXT_FIELDS.iter().filter_map(|&field| event.text(field));
             self.samples.push(Sample {
                 tenant: append.tenant.clone(),
@@ -58,8 +60,7 @@ impl Queries {
                 audit_id: record.audit_id,
                 occurred_at: record.occurred_at,
                 ingested_at: record.ingested_at,
-                terms: record
-                    .terms
+                terms: terms
                     .iter()
                     .map(|(key, text)| (key, text.to_owned()))
                     .collect(),

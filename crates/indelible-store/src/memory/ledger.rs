@@ -12,9 +12,10 @@ use indelible_event::limits::LEAF_BYTES_MAX;
 use indelible_merkle::{Hash, root_of};
 use parking_lot::RwLock;
 
+use crate::terms::extract;
 use crate::{
     Append, Commit, Error, Head, Hits, Index, Kind, Ledger, NewRecord, Place, Query, Result,
-    Stored, StoredRecord, Subject,
+    Stored, StoredRecord, Subject, Terms,
 };
 
 /// A ledger and its index in memory.
@@ -42,6 +43,7 @@ struct Kept {
     /// How many records of all logs were committed before it.
     ordinal: u64,
     record: NewRecord,
+    terms: Terms,
 }
 
 impl MemoryLedger {
@@ -65,7 +67,7 @@ impl MemoryLedger {
         let texts = queries.iter().any(|query| query.expr.looks_at_text());
         for (tenant, log) in &inner.logs {
             for (sequence_number, kept) in (0..).zip(&log.records) {
-                // Bytes that are no leaf have no text, but terms, an id and a place.
+                // Bytes that are no leaf have no text, but an id and a place.
                 let leaf = texts.then(|| LeafView::locate(&kept.record.leaf));
                 let event = leaf
                     .and_then(std::result::Result::ok)
@@ -92,6 +94,17 @@ impl MemoryLedger {
     }
 }
 
+/// The terms of the event in a leaf; bytes that are no leaf have none.
+fn terms_of(leaf: &[u8]) -> Terms {
+    let mut terms = Terms::default();
+    let leaf = LeafView::locate(leaf).ok();
+    let event = leaf.and_then(|leaf| EventView::parse(leaf.event()).ok());
+    if let Some(event) = event {
+        extract(&event, &mut terms, &mut Vec::new());
+    }
+    terms
+}
+
 impl Kept {
     fn is_wanted(&self, query: &Query, place: &Place, event: &EventView<'_>) -> bool {
         query.as_of.is_none_or(|mark| self.ordinal < mark)
@@ -102,7 +115,7 @@ impl Kept {
                 sequence_number: place.sequence_number,
                 audit_id: self.record.audit_id,
                 event,
-                terms: &self.record.terms,
+                terms: &self.terms,
                 sealed: &self.record.sealed,
             })
     }
@@ -178,6 +191,7 @@ impl Inner {
             log.records.push(Kept {
                 ordinal: self.count,
                 record: record.clone(),
+                terms: terms_of(&record.leaf),
             });
             self.count += 1;
         }

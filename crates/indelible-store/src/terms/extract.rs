@@ -9,7 +9,7 @@ use std::sync::LazyLock;
 use indelible_event::{EventView, Field};
 
 use super::{
-    Column, Key, TEXT_FIELDS, Terms, cut, last_segment, normalise, normalise_address,
+    Column, Key, TEXT_FIELDS, TermKey, Terms, cut, last_segment, normalise, normalise_address,
     sealed_subjects,
 };
 
@@ -22,12 +22,32 @@ const HEAD_BYTES: usize = 3;
 pub fn extract(event: &EventView<'_>, terms: &mut Terms, numbers: &mut Vec<(Column, f64)>) {
     // Most of an event is filed, but for its keys: one allocation instead of one per doubling.
     terms.bytes.reserve(event.as_str().len() / 2);
+    file_event(event, &mut Texts::of(terms), numbers);
+}
+
+/// As [`extract`], but adds the hashes of the terms under a key: without a copy of their texts.
+pub fn extract_hashes(
+    event: &EventView<'_>,
+    key: &TermKey,
+    hashes: &mut Vec<u64>,
+    numbers: &mut Vec<(Column, f64)>,
+) {
+    let words_from = hashes.len();
+    let mut hashed = Hashed {
+        key,
+        hashes,
+        words_from,
+    };
+    file_event(event, &mut hashed, numbers);
+}
+
+fn file_event(event: &EventView<'_>, filing: &mut impl Filing, numbers: &mut Vec<(Column, f64)>) {
     for (field, _) in event.fields() {
         let filed = FILED.get(field as usize).copied().unwrap_or_default();
         if let Some(key) = filed.key
             && let Some(text) = event.text(field)
         {
-            terms.file(key, &text);
+            file_field(filing, key, &text);
         }
         if let Some(column) = filed.column
             && let Some(number) = event.number(field)
@@ -39,17 +59,17 @@ pub fn extract(event: &EventView<'_>, terms: &mut Terms, numbers: &mut Vec<(Colu
         && let Some(text) = event.text(Field::EventType)
         && let Some(first) = text.trim().split('.').next()
     {
-        terms.push_normalised(Key::Category, first);
+        file_normalised(filing, Key::Category, first);
     }
     if event.raw(Field::Sealed).is_some() {
         for subject in sealed_subjects(event) {
-            terms.push(Key::Subject, subject);
+            filing.push(Key::Subject, subject);
         }
     }
-    let mut words = Words::new(terms);
+    filing.begin_words();
     for field in TEXT_FIELDS {
         if let Some(text) = event.text(field) {
-            words.file_all(&text);
+            file_words(filing, &text);
         }
     }
 }
@@ -79,39 +99,57 @@ static FILED: LazyLock<[Filed; Field::COUNT]> = LazyLock::new(|| {
     filed
 });
 
-impl Terms {
-    /// Files the record under the whole value of a field.
-    fn file(&mut self, key: Key, text: &str) {
-        if key == Key::Ip {
-            self.push(key, &normalise_address(text));
-            return;
-        }
-        self.push_normalised(key, text);
-        if matches!(key, Key::Actor | Key::Target)
-            && let Some(last) = last_segment(trimmed(text))
-        {
-            self.push_normalised(key, last);
-        }
-    }
+/// Where terms go.
+trait Filing {
+    /// Files the record under a text that is normalised.
+    fn push(&mut self, key: Key, text: &str);
+    /// Files the record under ASCII text that is trimmed and short enough, lower-cased.
+    fn push_ascii(&mut self, key: Key, text: &[u8]);
+    /// From here on words are filed, each of which ends with [`Filing::end_word`].
+    fn begin_words(&mut self);
+    /// The term that was filed last is a word, which may be known already.
+    fn end_word(&mut self);
+}
 
-    /// As [`Terms::push`], but trims and lower-cases.
-    fn push_normalised(&mut self, key: Key, text: &str) {
-        if text.is_ascii() {
-            self.push_ascii(key, cut(trimmed(text)).as_bytes());
-        } else {
-            self.push(key, &normalise(text));
-        }
+/// Files the record under the whole value of a field.
+fn file_field(filing: &mut impl Filing, key: Key, text: &str) {
+    if key == Key::Ip {
+        filing.push(key, &normalise_address(text));
+        return;
     }
+    file_normalised(filing, key, text);
+    if matches!(key, Key::Actor | Key::Target)
+        && let Some(last) = last_segment(trimmed(text))
+    {
+        file_normalised(filing, key, last);
+    }
+}
 
-    /// Files ASCII text that is trimmed and short enough, lower-cased.
-    fn push_ascii(&mut self, key: Key, text: &[u8]) {
-        let start = self.bytes.len() + HEAD_BYTES;
-        let [low, high] = u16::try_from(text.len()).unwrap_or(u16::MAX).to_le_bytes();
-        self.bytes.reserve(HEAD_BYTES + text.len());
-        self.bytes.extend_from_slice(&[key as u8, low, high]);
-        self.bytes.extend_from_slice(text);
-        if let Some(filed) = self.bytes.get_mut(start..) {
-            filed.make_ascii_lowercase();
+/// Files the record under a text, trimmed and lower-cased.
+fn file_normalised(filing: &mut impl Filing, key: Key, text: &str) {
+    if text.is_ascii() {
+        filing.push_ascii(key, cut(trimmed(text)).as_bytes());
+    } else {
+        filing.push(key, &normalise(text));
+    }
+}
+
+/// Files the record under every word of a text.
+fn file_words(filing: &mut impl Filing, text: &str) {
+    if text.is_ascii() {
+        for piece in text.as_bytes().split(|b| !b.is_ascii_alphanumeric()) {
+            if !piece.is_empty() {
+                let piece = piece.get(..Terms::TERM_BYTES_MAX).unwrap_or(piece);
+                filing.push_ascii(Key::Word, piece);
+                filing.end_word();
+            }
+        }
+    } else {
+        for piece in text.split(|c: char| !c.is_alphanumeric()) {
+            if !piece.is_empty() {
+                file_normalised(filing, Key::Word, piece);
+                filing.end_word();
+            }
         }
     }
 }
@@ -124,64 +162,114 @@ fn trimmed(text: &str) -> &str {
     }
 }
 
-/// Files each word once.
-struct Words<'a> {
+/// Files hashes. A word may be filed again when many others came between: that does no harm.
+struct Hashed<'a> {
+    key: &'a TermKey,
+    hashes: &'a mut Vec<u64>,
+    words_from: usize,
+}
+
+impl Filing for Hashed<'_> {
+    fn push(&mut self, key: Key, text: &str) {
+        self.hashes.push(self.key.term(key, cut(text).as_bytes()));
+    }
+
+    fn push_ascii(&mut self, key: Key, text: &[u8]) {
+        let mut room = [0; Terms::TERM_BYTES_MAX];
+        let mut text = text;
+        if text.iter().any(u8::is_ascii_uppercase)
+            && let Some(lower) = room.get_mut(..text.len())
+        {
+            lower.copy_from_slice(text);
+            lower.make_ascii_lowercase();
+            text = lower;
+        }
+        self.hashes.push(self.key.term(key, text));
+    }
+
+    fn begin_words(&mut self) {
+        self.words_from = self.hashes.len();
+    }
+
+    fn end_word(&mut self) {
+        let words = self.hashes.get(self.words_from..).unwrap_or_default();
+        if let Some((word, before)) = words.split_last() {
+            let near = before.len().saturating_sub(WORDS_COMPARED_MAX);
+            if before.get(near..).unwrap_or_default().contains(word) {
+                self.hashes.pop();
+            }
+        }
+    }
+}
+
+/// Files texts, each word once.
+struct Texts<'a> {
     terms: &'a mut Terms,
     /// Where the words begin.
     start: usize,
+    /// Where the last word ends.
+    end: usize,
     count: usize,
     /// All words, once there are many.
     seen: Option<HashSet<Box<[u8]>>>,
 }
 
-impl<'a> Words<'a> {
-    fn new(terms: &'a mut Terms) -> Self {
-        Self {
-            start: terms.bytes.len(),
+impl<'a> Texts<'a> {
+    fn of(terms: &'a mut Terms) -> Self {
+        let mut texts = Self {
             terms,
+            start: 0,
+            end: 0,
             count: 0,
             seen: None,
-        }
+        };
+        texts.begin_words();
+        texts
     }
 
-    fn file_all(&mut self, text: &str) {
-        if text.is_ascii() {
-            for piece in text.as_bytes().split(|b| !b.is_ascii_alphanumeric()) {
-                if !piece.is_empty() {
-                    let piece = piece.get(..Terms::TERM_BYTES_MAX).unwrap_or(piece);
-                    self.file(|terms| terms.push_ascii(Key::Word, piece));
-                }
-            }
-        } else {
-            for piece in text.split(|c: char| !c.is_alphanumeric()) {
-                if !piece.is_empty() {
-                    self.file(|terms| terms.push_normalised(Key::Word, piece));
-                }
-            }
-        }
-    }
-
-    /// Keeps the word that `push` files, if it is new.
-    fn file(&mut self, push: impl FnOnce(&mut Terms)) {
-        let end = self.terms.bytes.len();
-        push(self.terms);
-        if self.is_known(end) {
-            self.terms.bytes.truncate(end);
-        } else {
-            self.count += 1;
-        }
-    }
-
-    /// Whether the word that was just filed at `end` was filed before.
-    fn is_known(&mut self, end: usize) -> bool {
+    /// Whether the word that was just filed was filed before.
+    fn is_known(&mut self) -> bool {
         let filed = self.terms.bytes.get(self.start..).unwrap_or_default();
-        let (known, new) = filed.split_at_checked(end - self.start).unwrap_or_default();
+        let known = self.end - self.start;
+        let (known, new) = filed.split_at_checked(known).unwrap_or_default();
         let word = new.get(HEAD_BYTES..).unwrap_or_default();
         if self.count < WORDS_COMPARED_MAX {
             return texts(known).any(|text| text.first() == word.first() && text == word);
         }
         let all = || texts(known).map(Box::from).collect();
         !self.seen.get_or_insert_with(all).insert(Box::from(word))
+    }
+}
+
+impl Filing for Texts<'_> {
+    fn push(&mut self, key: Key, text: &str) {
+        self.terms.push(key, text);
+    }
+
+    fn push_ascii(&mut self, key: Key, text: &[u8]) {
+        let bytes = &mut self.terms.bytes;
+        let start = bytes.len() + HEAD_BYTES;
+        let [low, high] = u16::try_from(text.len()).unwrap_or(u16::MAX).to_le_bytes();
+        bytes.reserve(HEAD_BYTES + text.len());
+        bytes.extend_from_slice(&[key as u8, low, high]);
+        bytes.extend_from_slice(text);
+        if let Some(filed) = bytes.get_mut(start..) {
+            filed.make_ascii_lowercase();
+        }
+    }
+
+    fn begin_words(&mut self) {
+        self.start = self.terms.bytes.len();
+        self.end = self.start;
+    }
+
+    fn end_word(&mut self) {
+        if self.is_known() {
+            self.terms.bytes.truncate(self.end);
+        } else {
+            self.count += 1;
+            self.end = self.terms.bytes.len();
+        }
     }
 }
 
@@ -238,7 +326,7 @@ mod tests {
         for _ in 0..3_000 {
             let text = text(&mut random);
             let mut fast = Terms::default();
-            fast.push_normalised(Key::Type, &text);
+            file_normalised(&mut Texts::of(&mut fast), Key::Type, &text);
             let mut plain = Terms::default();
             plain.push(Key::Type, &normalise(&text));
             assert_eq!(fast, plain, "{text:?}");
@@ -252,9 +340,9 @@ mod tests {
         for round in 0..300 {
             let texts: Vec<_> = (0..round % 60).map(|_| text(&mut random)).collect();
             let mut fast = Terms::default();
-            let mut filing = Words::new(&mut fast);
+            let mut filing = Texts::of(&mut fast);
             for text in &texts {
-                filing.file_all(text);
+                file_words(&mut filing, text);
             }
             let mut plain = Terms::default();
             for word in texts.iter().flat_map(|text| words(text)) {
@@ -266,7 +354,30 @@ mod tests {
         }
         let all: Vec<_> = (0..300).map(|n| format!("w{}", n % 150)).collect();
         let mut fast = Terms::default();
-        Words::new(&mut fast).file_all(&all.join(" "));
+        file_words(&mut Texts::of(&mut fast), &all.join(" "));
         assert_eq!(fast.iter().count(), 150);
+    }
+
+    #[test]
+    fn hashes_are_those_of_the_texts() {
+        let key = TermKey::new(&[3; 16]);
+        let mut random = Random::new(3);
+        for _ in 0..1_000 {
+            let (value, words) = (text(&mut random), text(&mut random));
+            let (mut terms, mut hashes) = (Terms::default(), Vec::new());
+            let mut hashed = Hashed {
+                key: &key,
+                hashes: &mut hashes,
+                words_from: 0,
+            };
+            file_field(&mut Texts::of(&mut terms), Key::Target, &value);
+            file_words(&mut Texts::of(&mut terms), &words);
+            file_field(&mut hashed, Key::Target, &value);
+            hashed.begin_words();
+            file_words(&mut hashed, &words);
+            let hash = |(term, text): (Key, &[u8])| key.term(term, text);
+            let expected: Vec<_> = terms.iter_bytes().map(hash).collect();
+            assert_eq!(hashes, expected, "{value:?} {words:?}");
+        }
     }
 }

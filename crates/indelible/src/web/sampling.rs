@@ -1,5 +1,5 @@
-//! Which reads are left out. Each takes a number of the emitter's stream, and is declared in the log
-//! with the rule: nobody has to wonder whether it was lost.
+//! Which reads are left out. Each takes a number of the emitter's stream, and is declared in the
+//! log with the rule: nobody has to wonder whether it was lost.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};

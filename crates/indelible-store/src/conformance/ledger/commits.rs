@@ -109,7 +109,7 @@ pub fn malformed_commits_are_refused(make: MakeLedger<'_>) {
     short.head.frontier = Frontier::new();
     refused(ledger, &one(short), Kind::Invalid);
     let mut long = good.clone();
-    long.records[1].leaf = vec![b' '; LEAF_BYTES_MAX + 1];
+    long.records[1].leaf = vec![b' '; LEAF_BYTES_MAX + 1].as_slice().into();
     refused(ledger, &one(long), Kind::Invalid);
     assert!(ledger.tenants().unwrap().is_empty());
     ledger.append(&one(good)).unwrap();

@@ -9,7 +9,7 @@ use indelible_merkle::{Frontier, Hash, leaf_hash, root_of};
 use super::{generator, holds, one, read_all};
 use crate::conformance::generate::new_record;
 use crate::conformance::{MakeLedger, Seals};
-use crate::{Append, Commit, Expected, Head, Kind, NewRecord, Stored, Terms};
+use crate::{Append, Commit, Expected, Head, Kind, NewRecord, Stored};
 
 /// A new store has no tenants, no heads, no ids and no records.
 pub fn an_empty_store_has_no_logs(make: MakeLedger<'_>) {
@@ -77,13 +77,12 @@ pub fn any_bytes_come_back_verbatim(make: MakeLedger<'_>) {
             let record_hash = leaf_hash(&leaf);
             frontier.append(record_hash);
             NewRecord {
-                leaf,
+                leaf: leaf.as_slice().into(),
                 record_hash,
                 audit_id: AuditId::mint(number, [1; 10]),
                 occurred_at: Micros(0),
                 ingested_at: Micros(5),
-                terms: Terms::default(),
-                numbers: Vec::new(),
+                filed: None,
                 sealed: Vec::new(),
             }
         })
