@@ -183,12 +183,13 @@ impl<T> Buffer<T> {
         (self.clock)()
     }
 
-    /// Takes what waits, up to a batch of one lane, past the reader, for whoever gives up on it;
-    /// none only when nothing waits.
-    pub fn take(&self) -> Vec<T> {
-        let batches = self.lanes.iter().map(Served::take);
-        let mut batches = batches.skip_while(Vec::is_empty);
-        batches.next().unwrap_or_default()
+    /// Takes what waits in a lane, up to a batch, past the reader, for whoever gives up on it; none
+    /// only when nothing waits.
+    ///
+    /// # Panics
+    /// When there is no such lane.
+    pub fn take(&self, lane: usize) -> Vec<T> {
+        self.lanes[lane].take()
     }
 }
 

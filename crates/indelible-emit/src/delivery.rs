@@ -43,6 +43,8 @@ pub(crate) struct Delivery<T> {
     /// When the spool was last delivered from, and whether there is more than a batch in it.
     spool_turn: Duration,
     spool_more: bool,
+    /// When the spool is read again, after a read that failed.
+    spool_again: Duration,
     orphans: Duration,
     end: End,
 }
@@ -90,6 +92,7 @@ impl<T: Transport> Delivery<T> {
             last: Line::Normal,
             hurry: 0,
             spool_turn: now,
+            spool_again: now,
             spool_more: spool.as_ref().is_some_and(|spool| !spool.is_empty()),
             spool,
             orphans: now,
@@ -194,7 +197,7 @@ impl<T: Transport> Delivery<T> {
             || closed
             || left >= batching.items_max as u64
             || now.saturating_sub(self.spool_turn) >= batching.interval;
-        if !due {
+        if !due || now < self.spool_again {
             return;
         }
         self.spool_turn = now;
@@ -203,10 +206,20 @@ impl<T: Transport> Delivery<T> {
             Err(error) => {
                 shared.spool_trouble(&error);
                 self.spool_more = matches!(error, SpoolError::Damaged { .. });
+                if !self.spool_more {
+                    self.spool_again = now + SLEEP_MAX;
+                }
                 return;
             }
         };
         self.spool_more = frames.len() >= batching.items_max;
+        if frames.is_empty() && left > 0 && spool.is_empty() {
+            // They were in a file that could not be read.
+            let left = usize::try_from(left).unwrap_or(usize::MAX);
+            shared
+                .outbox
+                .change(|state| state.settle(Line::Spool, left));
+        }
         let open = &mut self.lines[Line::Spool as usize];
         *open = Open::default();
         let mut unreadable = 0;
@@ -473,9 +486,12 @@ impl<T: Transport> Delivery<T> {
                 .filter_map(|waiting| waiting.expires)
                 .fold(until, Duration::min);
         }
-        if self.spool.is_some() {
-            until = until.min(self.spool_turn + shared.options.batching.interval);
+        let spool_waits = self.lines[Line::Spool as usize].outgoing.is_empty();
+        if self.spool.is_some() && spool_waits {
+            let turn = self.spool_turn + shared.options.batching.interval;
+            until = until.min(turn.max(self.spool_again));
         }
+        let spool_waits = spool_waits && now >= self.spool_again;
         let (hurry, busy) = (self.hurry, |line: Line, lines: &[Open; 3]| {
             !lines[line as usize].outgoing.is_empty()
         });
@@ -488,7 +504,7 @@ impl<T: Transport> Delivery<T> {
                 || state.hurry != hurry
                 || arrived(Line::Urgent)
                 || arrived(Line::Normal)
-                || (state.left_in_spool() >= items_max && !busy(Line::Spool, lines))
+                || (state.left_in_spool() >= items_max && spool_waits)
         });
     }
 }

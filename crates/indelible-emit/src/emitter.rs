@@ -420,9 +420,11 @@ impl Shared {
 
     /// Settles what waits in the queue, undelivered.
     fn give_up(&self) {
-        let batches = std::iter::repeat_with(|| self.buffer.take());
-        for entry in batches.take_while(|batch| !batch.is_empty()).flatten() {
-            self.settle(Some(&entry), Err(EmitError::Closed));
+        for class in Class::ALL {
+            let batches = std::iter::repeat_with(|| self.buffer.take(class.lane()));
+            for entry in batches.take_while(|batch| !batch.is_empty()).flatten() {
+                self.settle(Some(&entry), Err(EmitError::Closed));
+            }
         }
     }
 

@@ -370,13 +370,16 @@ impl Worker {
         }
     }
 
-    /// When the close gave up, what is in memory goes to the spool, or is lost.
+    /// When the close gave up, what is in memory goes to the spool, or is lost; what its caller was
+    /// not to go on without is lost, for its caller was told so.
     fn abandon_memory(&mut self) {
         let shared = Arc::clone(&self.end.0);
-        let batches = std::iter::repeat_with(|| shared.buffer.take());
-        for batch in batches.take_while(|batch| !batch.is_empty()) {
-            let made = self.make(batch);
-            self.keep_or_lose(made);
+        for class in Class::ALL {
+            let batches = std::iter::repeat_with(|| shared.buffer.take(class.lane()));
+            for batch in batches.take_while(|batch| !batch.is_empty()) {
+                let made = self.make(batch);
+                self.keep_or_lose(made, class == Class::FailClosed);
+            }
         }
         if !shared.outbox.state().stopped {
             return;
@@ -385,20 +388,28 @@ impl Worker {
             let items = shared
                 .outbox
                 .change(|state| state.take(line, usize::MAX, usize::MAX));
-            let (statements, events): (Vec<_>, Vec<_>) =
-                items.into_iter().partition(|item| item.entry.is_none());
-            let events = events
-                .into_iter()
-                .filter_map(|item| Some((item.entry?, item.outgoing)));
-            self.keep_or_lose(events.collect());
-            let statements: Vec<_> = statements.into_iter().map(|item| item.outgoing).collect();
-            self.say_on_disk(&statements);
+            let (mut kept, mut lost, mut said) = (Vec::new(), Vec::new(), Vec::new());
+            for item in items {
+                match item.entry {
+                    Some(entry) if item.expires.is_some() => lost.push((entry, item.outgoing)),
+                    Some(entry) => kept.push((entry, item.outgoing)),
+                    None => said.push(item.outgoing),
+                }
+            }
+            self.keep_or_lose(kept, false);
+            self.keep_or_lose(lost, true);
+            self.say_on_disk(&said);
         }
     }
 
-    fn keep_or_lose(&mut self, made: Made) {
-        if let Err((made, _)) = self.append(made) {
-            self.lose(made, &NOT_DELIVERED, || EmitError::Closed);
-        }
+    fn keep_or_lose(&mut self, made: Made, lose: bool) {
+        let lost = if lose {
+            made
+        } else {
+            self.append(made)
+                .err()
+                .map_or_else(Vec::new, |(made, _)| made)
+        };
+        self.lose(lost, &NOT_DELIVERED, || EmitError::Closed);
     }
 }

@@ -172,6 +172,35 @@ fn a_spooled_event_is_on_disk_soon_though_a_delivery_hangs() {
 }
 
 #[test]
+fn a_damaged_file_of_the_spool_is_a_gap_and_keeps_nobody_waiting() {
+    let directory = tempfile::tempdir().unwrap();
+    let book = Book::default();
+    let way = Way::to(&book);
+    let down = Arc::clone(&way.down);
+    down.store(true, Ordering::SeqCst);
+    let mut options = with_spool(RealDisk::new(directory.path()));
+    options.batching.items_max = 10;
+    options.drop_deadline.0 = Duration::ZERO;
+    let emitter = start(way, options.clone());
+    for _ in 0..100 {
+        let ticket = publish(&emitter, "acme");
+        assert_eq!(ticket.spooled_blocking(SOON), Ok(()));
+    }
+    drop(emitter);
+    let path = directory.path().join("0/0000000000000000.spool");
+    let mut bytes = std::fs::read(&path).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    std::fs::write(&path, bytes).unwrap();
+    let emitter = start(Way::to(&book), options);
+    assert!(emitter.close(SOON).is_clean());
+    assert!(emitter.spool_error().unwrap().contains("is damaged"));
+    let verdict = one(book.verdicts("acme"));
+    // What stands before the damage is there; the end behind it is not.
+    assert!((1..99).contains(&verdict.records), "{verdict}");
+}
+
+#[test]
 fn a_flood_of_one_class_takes_no_room_from_another() {
     let book = Book::default();
     let way = Way::to(&book);
