@@ -163,6 +163,11 @@ impl Whole {
         self.bytes
     }
 
+    /// What its bytes were to hash to when it was stored.
+    pub(super) fn digest(&self) -> Digest {
+        self.digest
+    }
+
     /// Its content type, as it was stored.
     pub fn media_type(&self) -> &str {
         &self.media_type

@@ -8,6 +8,7 @@
 //! Invariants: keeping, removing and taking a name exclude each other; nobody finds an attachment
 //! but under the tenant it was sent to. Not here: who may, and HTTP. Source: `spec/attachment.md`.
 
+mod check;
 mod file;
 mod reference;
 #[cfg(test)]
@@ -24,6 +25,7 @@ use parking_lot::Mutex;
 
 use crate::env::Env;
 use crate::keyring::{Identity, Keyring, Subject};
+pub use check::{Check, Checked};
 pub use file::{CHUNK_BYTES, Whole};
 pub(crate) use reference::pointer;
 pub use reference::{Digest, Reference, references};

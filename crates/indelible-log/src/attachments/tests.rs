@@ -298,6 +298,55 @@ fn only_what_nobody_named_is_collected_and_only_after_its_time() {
     assert_eq!(get(&store, b"named").as_deref(), Some(&b"named"[..]));
 }
 
+#[test]
+fn a_check_tells_what_is_lost_from_what_was_erased() {
+    let world = World::new();
+    let store = world.open();
+    let tenant = acme();
+    let leaf = |bytes: &[u8]| {
+        let (length, digest) = (bytes.len(), named(bytes).digest);
+        let named = format!(r#"{{"bytes":{length},"digest":"{digest}","type":"a/b"}}"#);
+        format!(r#"{{"event":{{"data":{{"attachment":{named}}}}}}}"#)
+    };
+    let all = [
+        &b"whole"[..],
+        b"erased",
+        b"damaged",
+        b"waits",
+        b"never stored",
+    ];
+    for (n, bytes) in all.into_iter().enumerate().take(4) {
+        put(&store, bytes).unwrap();
+        if n < 3 {
+            store.keep(&tenant, &named(bytes)).unwrap();
+        }
+    }
+    let handles = |bytes: &[u8]| {
+        let id = named(bytes).digest.token();
+        store.keyring.generations(&tenant, identity(&id)).unwrap()
+    };
+    store.keyring.destroy(&tenant, &handles(b"erased")).unwrap();
+    let path = format!("{KEPT}/{}", name_of(handles(b"damaged")[0]));
+    let last = world.disk.len(&path).unwrap().unwrap() - 1;
+    world.disk.damage(&path, last, |byte| *byte ^= 1).unwrap();
+    let mut check = Check::new(&store, &tenant);
+    for (n, bytes) in (0..).zip(all) {
+        check.record(n, leaf(bytes).as_bytes());
+        check.record(n, leaf(bytes).as_bytes());
+    }
+    let checked = check.finish().unwrap();
+    assert_eq!((checked.named, checked.erased, checked.lost), (5, 1, 3));
+    let told: Vec<_> = checked.findings.iter().map(|f| f.message.clone()).collect();
+    for (told, ends) in told.iter().zip([
+        "record 2 names is damaged",
+        "record 3 names is missing",
+        "record 4 names is missing",
+    ]) {
+        assert!(told.ends_with(ends), "{told}");
+    }
+    assert_eq!(checked.findings[0].place.as_ref().unwrap().file, path);
+}
+
 /// What the life of three attachments acknowledged, whatever fails in it.
 fn live(world: &World, stored: &mut Vec<Vec<u8>>, kept: &mut Vec<Vec<u8>>) {
     for _ in 0..2 {
