@@ -79,7 +79,7 @@ fn verify(stood: &Stood, values: bool) -> Result<(u64, Duration, Duration), Faul
             &stood.keyring,
             &tenant,
             &anchors,
-            &mut |_| ControlFlow::Continue(()),
+            &mut |_, _| ControlFlow::Continue(()),
         )?;
         if let Some(finding) = verdict.integrity.first() {
             return Err(format!("the log of {tenant} is not as committed: {finding}").into());

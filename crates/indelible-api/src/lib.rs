@@ -4,6 +4,7 @@
 //! What it is not: HTTP. Nothing here opens a socket, and nothing decides who may. The server and
 //! every client of it share these types, so that a field has one name. Source: `docs/server.md`.
 
+pub mod attachments;
 pub mod events;
 pub mod keys;
 pub mod ledger;
@@ -14,6 +15,7 @@ pub mod records;
 mod schemas;
 pub mod streams;
 
+pub use attachments::{AttachmentNamed, AttachmentStored};
 pub use events::{BatchItem, BatchResponse, BatchWriter, ItemResult, Submitted};
 pub use keys::{CreateKey, CreatedKey, Key, Keys, Role};
 pub use ledger::{

@@ -12,7 +12,7 @@ use crate::{JSON, NDJSON};
 /// One route.
 #[derive(Clone, Copy, Debug)]
 pub struct Route {
-    /// `get`, `post` or `delete`.
+    /// `get`, `post`, `put` or `delete`.
     pub method: &'static str,
     /// The path, with `{names}`.
     pub path: &'static str,
@@ -52,6 +52,8 @@ pub enum Body {
     Events,
     /// JSON of this schema.
     Json(&'static str),
+    /// Bytes of any type.
+    Bytes,
 }
 
 /// What comes with success.
@@ -61,7 +63,7 @@ pub enum Answer {
     Json(u16, &'static str),
     /// JSON of this schema, or one record per line.
     Records(u16, &'static str),
-    /// Text of this content type.
+    /// Text, or bytes, of this content type.
     Text(u16, &'static str),
 }
 
@@ -134,6 +136,29 @@ pub const ROUTES: &[Route] = &[
         body: Body::Events,
         answers: &[Answer::Json(200, "BatchResponse")],
         problems: &[408, 413, 415],
+    },
+    Route {
+        method: "put",
+        path: "/v1/attachments/{digest}",
+        summary: "Store what does not fit an event, up to 64 MiB, before the event that names it.",
+        who: "emitter, admin",
+        query: &[TENANT],
+        body: Body::Bytes,
+        answers: &[
+            Answer::Json(201, "AttachmentStored"),
+            Answer::Json(200, "AttachmentStored"),
+        ],
+        problems: &[404, 408, 413, 415, 422],
+    },
+    Route {
+        method: "get",
+        path: "/v1/attachments/{digest}",
+        summary: "Read an attachment.",
+        who: "reader, auditor, privacy_officer, admin",
+        query: &[TENANT],
+        body: Body::None,
+        answers: &[Answer::Text(200, "*/*")],
+        problems: &[404, 422],
     },
     Route {
         method: "get",
@@ -374,6 +399,7 @@ fn body(body: Body) -> Option<Value> {
             JSON: {"schema": {"type": "array", "maxItems": 100_000, "items": event}},
             NDJSON: {"schema": {"type": "string", "description": "One event per line."}},
         })),
+        Body::Bytes => Some(json!({"*/*": {}})),
         Body::Json(name) => Some(json!({JSON: {"schema": reference(name)}})),
     }
 }

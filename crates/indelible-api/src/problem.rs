@@ -219,6 +219,9 @@ kinds! {
     /// The event cannot be taken as it is.
     InvalidEvent = 422 "invalid-event", "The event cannot be taken",
         "correct what `problems` names and send it again";
+    /// The bytes of an attachment do not hash to its name.
+    WrongDigest = 422 "wrong-digest", "The bytes have another digest",
+        "compute the SHA-256 of the bytes as they are sent, and send them again";
     /// It is not known whose event it is.
     TenantNeeded = 422 "tenant-needed", "It is not known whose event this is",
         "name the tenant: ?tenant=NAME, or tenant_id in the event";

@@ -131,6 +131,12 @@ fn events() -> Value {
             ("record_hash", hash()),
             ("ingested_at", time()),
         ]),
+        "AttachmentStored": object(1, &[("attachment", reference("AttachmentNamed"))]),
+        "AttachmentNamed": object(3, &[
+            ("bytes", count()),
+            ("digest", json!({"type": "string", "pattern": "^sha256:[0-9a-f]{64}$"})),
+            ("type", text()),
+        ]),
         "Submitted": object(1, &[("receipt", reference("Receipt"))]),
         "BatchItem": object(2, &[
             ("index", count()),
@@ -428,6 +434,8 @@ mod tests {
     fn shapes_are_as_their_schemas_say() {
         agrees::<indelible_proof::receipt::Receipt>("Receipt");
         agrees::<crate::Submitted>("Submitted");
+        agrees::<crate::AttachmentStored>("AttachmentStored");
+        agrees::<crate::AttachmentNamed>("AttachmentNamed");
         agrees::<crate::BatchItem>("BatchItem");
         agrees::<crate::Problem>("Problem");
         agrees::<crate::Defect>("Defect");

@@ -11,6 +11,7 @@ use indelible_embedded::{
     Embedded, Format, Options as EmbeddedOptions, Progress, RedbState, StateMode, WriteLock,
     open_state,
 };
+use indelible_log::attachments::Attachments;
 use indelible_log::env::Env;
 use indelible_log::keyring::{Keyring, MasterKey};
 use indelible_log::log::{self, Limits, Log, Options, Stores};
@@ -210,12 +211,20 @@ impl Directory {
         };
         let (stores, keyring) = (self.stores.clone(), Arc::clone(&self.keyring));
         match Log::open(stores, keyring, Some(signer), options, self.env.clone()) {
-            Ok(log) => Ok(log),
+            Ok(log) => {
+                log.take_attachments(self.attachments()?);
+                Ok(log)
+            }
             Err(log::OpenError::NotExtending(findings)) => {
                 Err(OpenError::NotExtending(self.say_where(findings)))
             }
             Err(log::OpenError::Store(error)) => Err(error.into()),
         }
+    }
+
+    fn attachments(&self) -> Result<Arc<Attachments>> {
+        let disk = Arc::clone(&self.disk) as Arc<dyn Disk>;
+        Attachments::open(disk, Arc::clone(&self.keyring), self.env.clone())
     }
 
     /// Names the file that is missing where the signer has no memory, and that of old keys.

@@ -128,6 +128,8 @@ codes! {
     Contradiction = "contradiction",
     /// A producer declares numbers lost that are in the log.
     StreamContradicted = "stream-contradicted",
+    /// The event names an attachment that was not stored.
+    AttachmentMissing = "attachment-missing",
     /// The bytes are not a leaf of this format.
     BadLeaf = "bad-leaf",
     /// The leaf has a record version that this program does not know.

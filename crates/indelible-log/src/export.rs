@@ -10,6 +10,7 @@ use indelible_proof::disclosure::DisclosureLine;
 use indelible_proof::finding::Place;
 use indelible_store::{Error, Kind, Result, Stored, StoredRecord};
 
+use crate::attachments::references;
 use crate::disclose::disclose;
 use crate::keyring::Keyring;
 use crate::log::Stores;
@@ -53,6 +54,8 @@ pub struct Summary {
     pub damaged: u64,
     /// Records with values whose stored bytes changed: given without any disclosures.
     pub damaged_values: u64,
+    /// How often the records name attachments, whose bytes are not given.
+    pub attachments: u64,
     /// How many records of the log it is about: it ends before this number.
     pub size: u64,
     /// Whether all records were given and do not lead to the published root.
@@ -150,6 +153,7 @@ impl Summary {
             closed: 0,
             damaged: 0,
             damaged_values: 0,
+            attachments: 0,
             size,
             forked: false,
         }
@@ -161,6 +165,7 @@ impl Summary {
         self.disclosures += lines.len() as u64;
         self.closed += u64::from(*closed && !damaged);
         self.damaged_values += u64::from(damaged);
+        self.attachments += references(record.leaf).count() as u64;
     }
 }
 

@@ -7,6 +7,7 @@
 //! What is deliberately absent: brands (stores come as roles), files and keys on disk (the caller
 //! brings them), time and randomness (by parameter, [`mod@env`]), removal of anything.
 
+pub mod attachments;
 mod conflict;
 pub mod disclose;
 pub mod env;

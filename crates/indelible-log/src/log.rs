@@ -1,11 +1,12 @@
 //! The writer of a ledger: opens it, takes submissions, publishes.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use indelible_event::ids::TenantId;
 use indelible_proof::finding::Finding;
 use indelible_store::{Error, Kind, Ledger, Result, State};
 
+use crate::attachments::Attachments;
 use crate::env::Env;
 use crate::group::Item;
 use crate::keyring::Keyring;
@@ -91,6 +92,7 @@ pub(crate) struct Shared {
     pub(crate) system: TenantId,
     pub(crate) incarnation: u64,
     pub(crate) books: Arc<Books>,
+    pub(crate) attachments: OnceLock<Arc<Attachments>>,
 }
 
 /// The writer of a ledger. There is one for an embedded ledger; on a shared database there may be
@@ -142,6 +144,7 @@ impl Log {
             env,
             system,
             incarnation,
+            attachments: OnceLock::new(),
         });
         let pipeline = Pipeline::start(&shared).map_err(|e| {
             Error::new(Kind::Unavailable, "a thread could not be started").caused_by(e)
@@ -219,6 +222,17 @@ impl Log {
             .unwrap_or_else(PoisonError::into_inner);
         let shared = &self.shared;
         publisher.publish(&shared.stores, &shared.keyring, &shared.env)
+    }
+
+    /// Takes events that name attachments from now on, if those are in this store; without one,
+    /// such events are refused. The first store stays.
+    pub fn take_attachments(&self, store: Arc<Attachments>) {
+        let _ = self.shared.attachments.set(store);
+    }
+
+    /// Where its attachments are.
+    pub fn attachments(&self) -> Option<Arc<Attachments>> {
+        self.shared.attachments.get().map(Arc::clone)
     }
 
     /// The books of the producers' streams.

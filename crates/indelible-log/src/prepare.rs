@@ -10,10 +10,11 @@ use indelible_event::leaf::{LEAF_BEGINS, leaf_end_bytes_max};
 use indelible_event::view::NotCanonical;
 use indelible_event::{
     self as event, Admitted, AuditId, Catalogue, EventView, Field, Ledger as LedgerObject, Micros,
-    Mode, Origin, StreamClaim, TenantId, admit,
+    Mode, Origin, Problem, ProblemCode, StreamClaim, TenantId, admit,
 };
 use indelible_store::{Column, Error, Filed, Kind, SealedValue, Shared as Many, TermKey, terms};
 
+use crate::attachments::{Kept, pointer, references};
 use crate::env::Env;
 use crate::group::Handed;
 use crate::log::Shared;
@@ -174,6 +175,7 @@ impl<'a> Preparer<'a> {
         if statement::may_be_statement(view.raw(Field::EventType)) {
             self.check_statement(&tenant, &admitted, stream.is_some())?;
         }
+        self.keep_attachments(&tenant, &admitted)?;
         let sealing = &admission.sealing;
         let keyring = &shared.keyring;
         let sealed =
@@ -196,6 +198,39 @@ impl<'a> Preparer<'a> {
             policy,
             tenant,
         })
+    }
+
+    /// What the event names is kept before it is committed, and what cannot be kept refuses it. If
+    /// we die between, something is kept that nothing names, which harms nobody.
+    fn keep_attachments(&self, tenant: &TenantId, admitted: &Admitted<'_>) -> Result<(), Outcome> {
+        let mut problems = Vec::new();
+        for named in references(&admitted.bytes) {
+            let kept = match self.shared.attachments.get() {
+                Some(store) => store.keep(tenant, &named).map_err(failed)?,
+                None => Kept::Missing,
+            };
+            let said = match kept {
+                Kept::Yes => continue,
+                Kept::Missing => "the attachment is not here: upload it first".to_owned(),
+                Kept::OtherLength(bytes) => format!("the attachment has {bytes} bytes"),
+            };
+            let place = pointer(&admitted.bytes, &named.digest);
+            problems.push(Problem::at(place, ProblemCode::AttachmentMissing, said));
+        }
+        // A repeat has its receipt for ever, also when the attachment has been destroyed since.
+        if problems.is_empty() || self.is_known(tenant, admitted.audit_id)? {
+            return Ok(());
+        }
+        Err(Outcome::Refused(problems))
+    }
+
+    fn is_known(&self, tenant: &TenantId, id: AuditId) -> Result<bool, Outcome> {
+        let ledger = &self.shared.stores.ledger;
+        match ledger.find(tenant, &[id]) {
+            Ok(found) => Ok(found.iter().any(Option::is_some)),
+            Err(error) if error.kind() == Kind::NotFound => Ok(false),
+            Err(error) => Err(failed(error)),
+        }
     }
 
     /// A statement speaks about numbers and has none itself; a loss must not be contradicted.

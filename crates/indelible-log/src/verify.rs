@@ -52,8 +52,8 @@ pub struct Anchors {
     pub values: bool,
 }
 
-/// Verifies one tenant's log as it is stored; `progress` is told how many records were checked, and
-/// breaks off by what it says.
+/// Verifies one tenant's log as it is stored; `progress` is told how many records were checked and
+/// the last one's leaf, and breaks off by what it says.
 ///
 /// # Errors
 /// Only when a store cannot be asked, and [`Kind::Unavailable`] when it was broken off; what is
@@ -63,7 +63,7 @@ pub fn verify_log(
     keyring: &Keyring,
     tenant: &TenantId,
     anchors: &Anchors,
-    progress: &mut dyn FnMut(u64) -> ControlFlow<()>,
+    progress: &mut dyn FnMut(u64, &[u8]) -> ControlFlow<()>,
 ) -> Result<Verdict> {
     let mut verifier = LogVerifier::new(tenant.as_str());
     let (size, headless) = tell_head(&mut verifier, stores, tenant)?;
@@ -99,7 +99,7 @@ pub fn verify_log(
                 };
                 verifier.push_expecting(record.leaf, expected);
                 end = number + 1;
-                if progress(end).is_break() {
+                if progress(end, record.leaf).is_break() {
                     let text = "the verification was broken off";
                     failed = Some(Error::new(Kind::Unavailable, text));
                     return ControlFlow::Break(());

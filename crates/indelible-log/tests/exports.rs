@@ -61,7 +61,7 @@ fn an_export_verifies_alone_and_opens_to_what_was_sent() {
         &world.keyring(),
         &tenant("acme"),
         &anchors(),
-        &mut |_| ControlFlow::Continue(()),
+        &mut |_, _| ControlFlow::Continue(()),
     );
     assert!(matches!(
         verdict.unwrap().anchored,

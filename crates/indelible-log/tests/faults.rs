@@ -141,7 +141,7 @@ fn check(opened: &Opened, acknowledged: &Acknowledged, context: &str) {
             &opened.keyring,
             &name,
             &anchors,
-            &mut |_| ControlFlow::Continue(()),
+            &mut |_, _| ControlFlow::Continue(()),
         );
         assert_eq!(verdict.unwrap().integrity, vec![], "{context}: {name}");
     }

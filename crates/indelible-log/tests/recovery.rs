@@ -38,7 +38,7 @@ fn verdict(world: &World, name: &str) -> Verdict {
         values: true,
     };
     let (stores, keyring) = (world.stores(), world.keyring());
-    let verdict = verify_log(&stores, &keyring, &tenant(name), &anchors, &mut |_| {
+    let verdict = verify_log(&stores, &keyring, &tenant(name), &anchors, &mut |_, _| {
         ControlFlow::Continue(())
     })
     .unwrap();

@@ -65,7 +65,7 @@ fn new(outcome: Outcome) -> indelible_proof::receipt::Receipt {
 
 fn verified(world: &World) -> Vec<StreamVerdict> {
     let (stores, keyring) = (world.stores(), world.keyring());
-    let go_on = &mut |_| ControlFlow::Continue(());
+    let go_on = &mut |_: u64, _: &[u8]| ControlFlow::Continue(());
     let anchors = Anchors::default();
     let verdict = verify_log(&stores, &keyring, &tenant("acme"), &anchors, go_on).unwrap();
     verdict.completeness

@@ -53,7 +53,7 @@ fn assert_clean(world: &World, name: &str, records: u64) {
         &world.keyring(),
         &tenant(name),
         &anchors(),
-        &mut |_| ControlFlow::Continue(()),
+        &mut |_, _| ControlFlow::Continue(()),
     );
     let verdict = verdict.unwrap();
     assert_eq!(verdict.integrity, vec![], "{name}");
@@ -254,7 +254,7 @@ fn a_published_checkpoint_that_cannot_be_read_is_a_finding() {
     }
     let acme = tenant("acme");
     let (stores, keyring) = (world.stores(), world.keyring());
-    let verdict = verify_log(&stores, &keyring, &acme, &anchors(), &mut |_| {
+    let verdict = verify_log(&stores, &keyring, &acme, &anchors(), &mut |_, _| {
         ControlFlow::Continue(())
     })
     .unwrap();

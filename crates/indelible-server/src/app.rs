@@ -7,6 +7,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use indelible_event::Mode;
 use indelible_event::catalogue::NATIVE;
 use indelible_event::ids::TenantId;
+use indelible_log::attachments::Attachments;
 use indelible_log::policy::SealingPolicy;
 use indelible_log::streams::Books;
 use indelible_log::verify::Anchors;
@@ -56,6 +57,8 @@ pub(crate) struct App {
     pub(crate) access: Access,
     pub(crate) feed: Feed,
     pub(crate) books: Arc<Books>,
+    /// Where attachments are kept, if the ledger keeps them.
+    pub(crate) attachments: Option<Arc<Attachments>>,
     /// Our own key, under which proofs are checked before they are given.
     pub(crate) key: Option<VerifierKey>,
     pub(crate) intake: Intake,
@@ -80,6 +83,7 @@ impl App {
         let cursor_key = CursorKey::load(parts.stores.state.as_ref(), &parts.env)?;
         let key = (parts.anchors)().key;
         let books = parts.log.books();
+        let attachments = parts.log.attachments();
         let feed = Feed::new(parts.log, Arc::clone(&metrics), parts.env.clone());
         let intake = Intake::start(feed.clone())?;
         let app = Self {
@@ -88,6 +92,7 @@ impl App {
             intake,
             feed,
             books,
+            attachments,
             key,
             memory: Memory::new(&settings, &metrics),
             batches: Arc::new(Semaphore::new(settings.batches_max)),

@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
-use axum::body::Body;
+use axum::body::{Body, Bytes};
 use axum::http::{HeaderMap, header};
 use http_body_util::BodyExt;
 use indelible_api::{JSON, ProblemKind};
 use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::answer::{Refusal, refuse};
+use crate::app::App;
 use crate::budget::{Granted, Memory, UNIT_BYTES};
 use crate::decode::Encoding;
 use crate::settings::Settings;
@@ -63,6 +64,57 @@ pub(crate) async fn read(
     })
 }
 
+/// A body that is passed on piece by piece and not kept.
+pub(crate) struct Pieces {
+    body: Body,
+    left: u64,
+    max: u64,
+    until: Instant,
+    pause: Duration,
+    memory: Memory,
+}
+
+impl Pieces {
+    /// Of at most `max` bytes.
+    pub(crate) fn new(
+        body: Body,
+        headers: &HeaderMap,
+        app: &App,
+        max: u64,
+    ) -> Result<Self, Refusal> {
+        let said = headers
+            .get(header::CONTENT_LENGTH)
+            .and_then(|v| v.to_str().ok()?.parse().ok());
+        if said.is_some_and(|said: u64| said > max) {
+            return Err(too_large(max));
+        }
+        Ok(Self {
+            body,
+            left: max,
+            max,
+            until: Instant::now() + app.settings.body_timeout,
+            pause: app.settings.pause_timeout,
+            memory: app.memory.clone(),
+        })
+    }
+
+    /// The next piece; `None` at the end.
+    pub(crate) async fn next(&mut self) -> Result<Option<Bytes>, Refusal> {
+        let pause = || self.memory.pause(self.pause);
+        let Some(piece) = next(&mut self.body, self.until, pause).await? else {
+            return Ok(None);
+        };
+        let left = self.left.checked_sub(piece.len() as u64);
+        self.left = left.ok_or_else(|| too_large(self.max))?;
+        Ok(Some(piece))
+    }
+
+    /// Throws the rest away, for a moment.
+    pub(crate) async fn drain(&mut self) {
+        drain(&mut self.body).await;
+    }
+}
+
 async fn collect(
     body: &mut Body,
     max: usize,
@@ -87,7 +139,7 @@ async fn collect(
     }
 }
 
-fn too_large(max: usize) -> Refusal {
+fn too_large(max: impl std::fmt::Display) -> Refusal {
     refuse(
         ProblemKind::TooLarge,
         format!("the body may have {max} bytes"),
@@ -100,7 +152,7 @@ async fn drain(body: &mut Body) {
     let reading = async {
         let mut left = DRAINED_BYTES_MAX;
         while let Some(Ok(frame)) = body.frame().await {
-            left = left.saturating_sub(frame.data_ref().map_or(0, axum::body::Bytes::len));
+            left = left.saturating_sub(frame.data_ref().map_or(0, Bytes::len));
             if left == 0 {
                 break;
             }
@@ -115,7 +167,7 @@ async fn next(
     body: &mut Body,
     until: Instant,
     pause: impl Fn() -> Duration,
-) -> Result<Option<axum::body::Bytes>, Refusal> {
+) -> Result<Option<Bytes>, Refusal> {
     let began = Instant::now();
     loop {
         let end = until.min(began + pause());
@@ -135,6 +187,15 @@ async fn next(
             return Ok(Some(data));
         }
     }
+}
+
+/// Refuses a body that is compressed.
+pub(crate) fn must_be_identity(headers: &HeaderMap) -> Result<(), Refusal> {
+    if encoding(headers)? == Encoding::Identity {
+        return Ok(());
+    }
+    let text = "an attachment is sent as it is, without a Content-Encoding";
+    Err(refuse(ProblemKind::UnsupportedType, text))
 }
 
 fn encoding(headers: &HeaderMap) -> Result<Encoding, Refusal> {

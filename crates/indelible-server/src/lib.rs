@@ -13,6 +13,7 @@
 pub mod access;
 mod answer;
 mod app;
+mod attachments;
 mod batch;
 mod body;
 mod books;

@@ -14,13 +14,19 @@ use indelible_api::ProblemKind;
 
 use crate::answer::{Refusal, refuse};
 use crate::app::App;
-use crate::{batch, guard, health, keys, ledger, list, pages, records, streams, submit};
+use crate::{
+    attachments, batch, guard, health, keys, ledger, list, pages, records, streams, submit,
+};
 
 /// Every route.
 pub(crate) fn router(app: &Arc<App>) -> Router {
     let routes = Router::new()
         .route("/v1/events", post(submit::one))
         .route("/v1/events:batch", post(batch::batch))
+        .route(
+            "/v1/attachments/{digest}",
+            get(attachments::get).put(attachments::put),
+        )
         .route("/v1/records", get(list::list))
         .route("/v1/records/{audit_id}", get(records::one))
         .route("/v1/records/{audit_id}/proof", get(records::proof))
@@ -52,7 +58,7 @@ async fn missing(method: Method, uri: Uri) -> Response<Body> {
         _ => return refuse(ProblemKind::NotFound, "there is no such path").into_response(),
     };
     let mut response = refuse(ProblemKind::MethodNotAllowed, text).into_response();
-    let allow = HeaderValue::from_static("GET, HEAD, POST, DELETE");
+    let allow = HeaderValue::from_static("GET, HEAD, POST, PUT, DELETE");
     response.headers_mut().insert(header::ALLOW, allow);
     response
 }

@@ -24,7 +24,7 @@ use crate::router::router;
 use crate::settings::Settings;
 use crate::stream::{Head, Patient};
 use crate::waiting::Waiting;
-use crate::{books, publisher, verifier};
+use crate::{attachments, books, publisher, verifier};
 
 const WORKERS: usize = 2;
 /// Connections that may wait to be taken, as far as the system allows.
@@ -168,6 +168,7 @@ impl Server {
             scope.spawn(|| publisher::run(&app, &stop));
             scope.spawn(|| verifier::run(&app, anchors.as_ref(), &stop));
             scope.spawn(|| books::run(&app, &stop));
+            scope.spawn(|| attachments::collect(&app, &stop));
             let served = runtime.block_on(accept(&app, listener, &stop));
             stop.stop();
             served

@@ -44,6 +44,10 @@ pub struct Settings {
     /// How long events may wait without a commit, or news without a checkpoint, before the server
     /// is not ready.
     pub ready_within: Duration,
+    /// How often attachments that no event named are looked for.
+    pub attachments_interval: Duration,
+    /// How long an attachment waits for the event that names it.
+    pub attachments_grace: Duration,
     /// Whether personal data is sealed.
     pub sealing: bool,
 }
@@ -69,6 +73,8 @@ impl Default for Settings {
             publish_interval: Duration::from_secs(1),
             verify_interval: Duration::from_secs(10),
             ready_within: Duration::from_secs(10),
+            attachments_interval: Duration::from_mins(10),
+            attachments_grace: Duration::from_hours(24),
             sealing: true,
         }
     }

@@ -116,7 +116,7 @@ fn pass(app: &App, anchors: &dyn Fn() -> Anchors, pace: &mut Pace<'_>) -> Contro
             continue;
         }
         let mut ended = ControlFlow::Continue(());
-        let verified = verify_log(&app.stores, &app.keyring, &tenant, &anchors, &mut |_| {
+        let verified = verify_log(&app.stores, &app.keyring, &tenant, &anchors, &mut |_, _| {
             ended = pace.step();
             ended
         });

@@ -72,6 +72,7 @@ fn tell(of: &Of<'_>, out: Option<&Path>, summary: &Summary, output: &mut Output)
     } = of;
     if output.json {
         let line = json!({
+            "attachments": summary.attachments,
             "damaged": summary.damaged,
             "damaged_values": summary.damaged_values,
             "disclosures": summary.disclosures,
@@ -95,6 +96,12 @@ fn tell(of: &Of<'_>, out: Option<&Path>, summary: &Summary, output: &mut Output)
             records(summary.records),
             summary.size
         ));
+        if summary.attachments > 0 {
+            output.note(format_args!(
+                "attachments are named {} times: their bytes are not in this export",
+                summary.attachments
+            ));
+        }
         if let Some(count) = of.unpublished().filter(|count| *count > 0) {
             output.note(format_args!(
                 "{} committed beyond that head and not published yet: not in this export",

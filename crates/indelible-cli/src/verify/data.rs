@@ -1,8 +1,11 @@
 //! Verifying a data directory: every tenant's log as it is stored, and the registry over them.
 
 use std::ops::ControlFlow;
+use std::sync::Arc;
 
+use indelible_disk::Disk;
 use indelible_event::ids::TenantId;
+use indelible_log::attachments::{Attachments, Check};
 use indelible_log::registry::{identity, log_row};
 use indelible_log::verify::{Anchors, Kept, verify_left, verify_log, verify_registry};
 use indelible_proof::checkpoint::SignedCheckpoint;
@@ -204,26 +207,36 @@ fn log(access: &Access, tenant: &TenantId, anchors: &Anchors, output: &Output) -
     let size = head.map(|head| head.frontier.size());
     let progress = output.progress();
     progress.of_things(tenant.as_str(), size);
+    let has_master = access.keyring.has_master();
+    let disk = Arc::clone(&access.disk) as Arc<dyn Disk>;
+    let store = Attachments::read(disk, Arc::clone(&access.keyring), access.env.clone());
+    let mut attachments = Check::new(&store, tenant);
     let verdict = verify_log(
         &access.stores,
         &access.keyring,
         tenant,
         anchors,
-        &mut |done| {
+        &mut |done, leaf| {
             progress.set(done);
+            if has_master {
+                attachments.record(done - 1, leaf);
+            }
             ControlFlow::Continue(())
         },
     )
     .or_could(format_args!("verify the log of {tenant}"))?;
     progress.clear();
     let mut unchecked = Vec::new();
-    if !access.keyring.has_master() {
-        unchecked.push(format!("sealed values: {}", ledger::no_master(access)));
+    if !has_master {
+        let why = ledger::no_master(access);
+        unchecked.push(format!("sealed values and attachments: {why}"));
     }
+    let mut attachments = attachments.finish().or_could("check the attachments")?;
     Ok(Report {
         file: None,
         verdict,
-        beside: Vec::new(),
+        beside: std::mem::take(&mut attachments.findings),
+        attachments: has_master.then_some(attachments),
         has_checkpoint: false,
         unchecked,
     })

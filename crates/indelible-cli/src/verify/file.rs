@@ -96,6 +96,7 @@ pub fn file(
     }
     let file = Some(path.display().to_string());
     Ok(Report {
+        attachments: None,
         file,
         verdict,
         beside,

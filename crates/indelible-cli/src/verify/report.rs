@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use indelible_log::attachments::Checked;
 use indelible_proof::finding::{Finding, FindingKind, records};
 use indelible_proof::stream::Completeness;
 use indelible_proof::verify::{Anchor, Trust, Verdict};
@@ -33,6 +34,8 @@ pub struct Report {
     pub verdict: Verdict,
     /// Findings of what lies beside the records: disclosures, checkpoints.
     pub beside: Vec<Finding>,
+    /// What the records name, where it could be looked at.
+    pub attachments: Option<Checked>,
     /// Whether a checkpoint was there.
     pub has_checkpoint: bool,
     /// What was not checked, and why.
@@ -97,6 +100,7 @@ impl Report {
             output.line(format_args!("    … and {} more", verdict.findings_left_out))?;
         }
         self.print_incarnation(output)?;
+        self.print_attachments(output)?;
         self.print_completeness(output)?;
         let (anchor, tone) = self.anchor();
         let anchor = output.paint(&anchor, tone);
@@ -126,6 +130,25 @@ impl Report {
             output.line(format_args!("    {text}"))?;
         }
         Ok(())
+    }
+
+    /// How many attachments there are; nothing when there are none.
+    fn print_attachments(&self, output: &mut Output) -> Result {
+        let Some(of) = self.attachments.as_ref().filter(|of| of.named > 0) else {
+            return Ok(());
+        };
+        let lost = match of.lost {
+            0 => String::new(),
+            lost => output.paint(&format!(", {lost} missing or damaged"), Tone::Bad),
+        };
+        let erased = match of.erased {
+            0 => String::new(),
+            erased => format!(", {erased} erased"),
+        };
+        output.line(format_args!(
+            "  attachments   {} named{erased}{lost}",
+            of.named
+        ))
     }
 
     fn print_completeness(&self, output: &mut Output) -> Result {
@@ -250,6 +273,11 @@ impl Report {
         json!({
             "anchor": anchor,
             "anchored": self.covers_all(),
+            "attachments": self.attachments.as_ref().map(|of| json!({
+                "erased": of.erased,
+                "lost": of.lost,
+                "named": of.named,
+            })),
             "audit_ids_compared": verdict.audit_ids_compared,
             "checked": verdict.checked.map(|span| [span.first, span.last]),
             "completeness": verdict.completeness,

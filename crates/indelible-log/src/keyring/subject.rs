@@ -14,7 +14,7 @@ use indelible_store::{FindHash, Handle};
 use zeroize::Zeroizing;
 
 use super::mac::Mac;
-use super::wrap::{Secret, handle_text, row_key};
+use super::wrap::{Secret, attachment_key, handle_text, row_key};
 
 /// Who a data subject is: the canonical array of a type and an id.
 ///
@@ -200,6 +200,11 @@ impl Subject {
     /// The key of its personal rows.
     pub(crate) fn row_key(&self) -> &[u8; 64] {
         self.row_key.get_or_init(|| row_key(&self.key))
+    }
+
+    /// The key of the file of the attachment that it is.
+    pub(crate) fn attachment_key(&self) -> Zeroizing<[u8; 64]> {
+        attachment_key(&self.key)
     }
 
     /// The salt of the value at a pointer in a record.

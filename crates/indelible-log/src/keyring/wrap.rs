@@ -16,6 +16,7 @@ pub(crate) type Secret = Zeroizing<[u8; 32]>;
 
 const WRAP: &str = "indelible/wrap/v1";
 const ROW: &str = "indelible/personal-row/v1";
+const ATTACHMENT: &str = "indelible/attachment/v1";
 
 /// What a wrapped key is; written into its associated data.
 #[derive(Clone, Copy, Debug)]
@@ -130,6 +131,11 @@ pub(crate) fn unwrap(under: &[u8; 32], name: Name<'_>, wrapped: &[u8]) -> Result
 /// The key of a subject's personal rows.
 pub(crate) fn row_key(key: &[u8; 32]) -> Zeroizing<[u8; 64]> {
     siv_key(key, ROW)
+}
+
+/// The key of the file of an attachment.
+pub(crate) fn attachment_key(key: &[u8; 32]) -> Zeroizing<[u8; 64]> {
+    siv_key(key, ATTACHMENT)
 }
 
 /// Encrypts a personal row; equal rows of one subject are equal bytes.

@@ -316,7 +316,7 @@ fn methods_without_a_path_are_told_what_is_wrong() {
         let problem = answer.is_problem(405, "method-not-allowed");
         let detail = problem["detail"].as_str().unwrap();
         assert!(detail.contains(method), "{detail}");
-        assert_eq!(answer.header("allow"), Some("GET, HEAD, POST, DELETE"));
+        assert_eq!(answer.header("allow"), Some("GET, HEAD, POST, PUT, DELETE"));
     }
 }
 

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 mod access;
+mod attachments;
 mod bad;
 mod batches;
 mod health;

@@ -7,7 +7,9 @@ use std::thread::JoinHandle;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use indelible_api::{CreateKey, CreatedKey, Role};
+use indelible_disk::FaultyDisk;
 use indelible_event::Micros;
+use indelible_log::attachments::Attachments;
 use indelible_log::verify::Anchors;
 use indelible_log::{
     Clock, Env, KeySigner, Keyring, Limits, Log, MasterKey, Options, Random, Signer, Stores,
@@ -227,6 +229,9 @@ pub fn parts(stores: Stores, ledger: &Arc<MemoryLedger>, env: Env) -> Parts {
         options,
         env.clone(),
     );
+    let log = log.unwrap();
+    let disk = Arc::new(FaultyDisk::new(1));
+    log.take_attachments(Attachments::open(disk, keyring.clone(), env.clone()).unwrap());
     let anchors = Anchors {
         key: Some(key.verifier_key()),
         kept: indelible_log::verify::Kept::Elsewhere,
@@ -234,7 +239,7 @@ pub fn parts(stores: Stores, ledger: &Arc<MemoryLedger>, env: Env) -> Parts {
         values: true,
     };
     Parts {
-        log: log.unwrap(),
+        log,
         stores,
         index: ledger.clone(),
         keyring,
