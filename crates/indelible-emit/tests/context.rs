@@ -280,7 +280,7 @@ fn a_context_counts_towards_the_bytes_that_may_wait() {
     let mut options = quick();
     // Nothing leaves the queue.
     options.batching.interval = Duration::from_hours(1);
-    let emitter = start(support::Memory::default(), options);
+    let emitter = start(Memory::default(), options);
     let _ = begin(&emitter, Actor::user("a")).succeeded().emit();
     let without = emitter.metrics().queued_bytes;
     let _entered = Context::new().request("x".repeat(10_000)).enter();
