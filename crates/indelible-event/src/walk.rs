@@ -156,6 +156,8 @@ impl Walker<'_, '_> {
             let start = self.at;
             if object {
                 let end = skip(self.text.as_bytes(), self.at)?;
+                // Of what is not canonical, a key may be no string and end within a character.
+                self.text.get(start + 1..end - 1)?;
                 self.path.push(Step::Key(start + 1..end - 1));
                 self.at = end + 1;
             } else {
@@ -176,6 +178,7 @@ impl Walker<'_, '_> {
     fn one(&mut self, member: usize) -> Option<()> {
         let start = self.at;
         let end = skip(self.text.as_bytes(), start)?;
+        self.text.get(start..end)?;
         let place = Place {
             text: self.text,
             path: &self.path,

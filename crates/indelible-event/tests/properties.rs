@@ -119,6 +119,22 @@ fn loosely(json: &Json, noise: Vec<u8>) -> String {
     out
 }
 
+#[test]
+fn a_word_that_ends_within_a_character_ends_the_walk() {
+    for text in [
+        "[n\0\u{fffd}",
+        "{n\0\u{fffd}:1}",
+        "[t\u{fffd}",
+        "{\u{fffd}\":1}",
+        "{1:2}",
+    ] {
+        walk(text, &mut |place| {
+            let _ = (place.pointer(), place.text());
+            Walk::Into
+        });
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(512))]
 
