@@ -375,7 +375,10 @@ fn operation_id(route: &Route) -> String {
 fn parameters(route: &Route) -> Value {
     let in_path = route.path.split('/').filter_map(|part| {
         let name = part.strip_prefix('{')?.strip_suffix('}')?;
-        let schema = json!({"type": "string", "minLength": 1});
+        let schema = match name {
+            "digest" => json!({"type": "string", "pattern": "^sha256:[0-9a-f]{64}$"}),
+            _ => json!({"type": "string", "minLength": 1}),
+        };
         Some(json!({"name": name, "in": "path", "required": true, "schema": schema}))
     });
     let in_query = route.query.iter().map(|parameter| {
