@@ -67,9 +67,6 @@ fn object(required: usize, members: &[(&str, Value)]) -> Value {
 const TENANT: &str = "^[A-Za-z0-9][A-Za-z0-9._:@-]{0,127}$";
 const UUID_V7: &str = "^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$";
 
-/// Text that takes no more bytes as JSON than it has characters.
-const PLAIN: &str = r"^[ !#-\[\]-~]*$";
-
 /// The forms of an event's type (spec/event.md §6).
 const EVENT_TYPE: &str = r"^(api\.[a-z]+\./[!-~]*|[a-z0-9_]+(\.[a-z0-9_]+)+)$";
 
