@@ -98,7 +98,10 @@ impl Ranges {
             if span.first > next && next <= last {
                 missing.push(Span::new(next, last.min(span.first - 1)));
             }
-            next = next.max(span.last.saturating_add(1));
+            let Some(behind) = span.last.checked_add(1) else {
+                return missing;
+            };
+            next = next.max(behind);
         }
         if next <= last {
             missing.push(Span::new(next, last));
@@ -119,7 +122,10 @@ impl Ranges {
                 if cut.first > next {
                     left.push(Span::new(next, cut.first - 1));
                 }
-                next = next.max(cut.last.saturating_add(1));
+                let Some(behind) = cut.last.checked_add(1) else {
+                    return left;
+                };
+                next = next.max(behind);
             }
             if next <= span.last {
                 left.push(Span::new(next, span.last));
@@ -194,6 +200,16 @@ mod tests {
         ] {
             assert_eq!(Ranges::from_spans(spans), None);
         }
+    }
+
+    #[test]
+    fn the_last_number_of_all_is_a_number_like_others() {
+        let (mut ranges, none) = (Ranges::default(), Ranges::default());
+        assert!(ranges.insert(Span::one(u64::MAX), 9) && ranges.insert(Span::one(3), 9));
+        let missing = ranges.missing_to(&none, u64::MAX);
+        assert_eq!(missing, [Span::new(0, 2), Span::new(4, u64::MAX - 1)]);
+        assert_eq!(ranges.without(&ranges.clone()), []);
+        assert_eq!(none.missing_to(&none, u64::MAX), [Span::new(0, u64::MAX)]);
     }
 
     #[test]

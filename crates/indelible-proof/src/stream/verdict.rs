@@ -142,6 +142,11 @@ fn numbers(count: u64) -> String {
     }
 }
 
+/// How many numbers there are in spans that do not overlap.
+fn total(spans: impl Iterator<Item = Span>) -> u64 {
+    spans.fold(0, |sum, span| sum.saturating_add(span.count()))
+}
+
 fn spans(spans: impl Iterator<Item = Span>) -> String {
     spans
         .map(|span| span.to_string())
@@ -154,7 +159,7 @@ impl fmt::Display for StreamVerdict {
         match self.completeness() {
             Completeness::Unnumbered => f.write_str("unnumbered (no claim)"),
             Completeness::UndeclaredGap => {
-                let count: u64 = self.gaps.iter().map(|gap| gap.count()).sum();
+                let count = total(self.gaps.iter().copied());
                 write!(
                     f,
                     "undeclared gap ({count}, {})",
@@ -176,7 +181,7 @@ impl fmt::Display for StreamVerdict {
 
 impl StreamVerdict {
     fn loss_words(&self) -> String {
-        let count: u64 = self.lost.iter().map(|loss| loss.span.count()).sum();
+        let count = total(self.lost.iter().map(|loss| loss.span));
         let mut reasons: Vec<&str> = self.lost.iter().map(|loss| loss.reason.as_str()).collect();
         reasons.dedup();
         format!("declared loss ({count}, {})", reasons.join(", "))
