@@ -136,8 +136,24 @@ impl Place {
             );
             return Err(Stop::Failed(text));
         }
-        said(&mut self.indelible(&["verify", "--data", "data"]))?;
-        Ok(())
+        self.verify()
+    }
+
+    /// Made-up claims leave gaps in made-up streams; everything else must be as it was committed.
+    fn verify(&self) -> Result<(), Stop> {
+        let mut verify = self.indelible(&["verify", "--data", "data", "--json"]);
+        let output = verify.output();
+        let output = output.map_err(|error| Stop::Failed(format!("verify: {error}")))?;
+        let text = String::from_utf8_lossy(&output.stdout);
+        let sound = |line: &&str| {
+            let broken =
+                line.contains("\"integrity\":") && !line.contains("\"integrity\":\"sound\"");
+            line.contains("\"findings\":[]") && !broken
+        };
+        match text.lines().find(|line| !sound(line)) {
+            None if text.contains("\"integrity\":\"sound\"") => Ok(()),
+            found => Err(Stop::Failed(format!("verify: {found:?}"))),
+        }
     }
 }
 
