@@ -1,11 +1,11 @@
-//! The emitter: the builder that says an event, the queue it waits in, the one worker that delivers
-//! it, and the ticket that becomes a receipt.
+//! The emitter: the builder that says an event, the queue and the spool it waits in, the delivery,
+//! and the ticket that becomes a receipt.
 //!
 //! `emit` takes an id, the time and a place in the queue, and returns: it never waits, never panics
-//! and never fails its caller. Everything else, from JSON to retries, is done by one worker thread.
-//! A full queue drops the event, counts it and says so in its ticket.
+//! and never fails its caller. JSON, numbers and the spool are one thread's work, delivery and
+//! retries another's. What a full queue drops is counted, told in its ticket, and declared.
 //!
-//! Not here: numbers per stream, spools and dead letters, the embedded ledger (crate `indelible`),
+//! Not here: dead letters, the embedded ledger (crate `indelible`),
 //! clocks and random numbers, which arrive by parameter ([`Surroundings`]).
 
 mod actor;

@@ -9,7 +9,7 @@ use indelible_event::Event;
 use crate::build::{AuditBuilder, ToDirectory, ToServer};
 use crate::error::Error;
 
-/// An audit trail. Share it by reference or in an `Arc`; one worker thread delivers for it.
+/// An audit trail. Share it by reference or in an `Arc`; two threads of its own work for it.
 ///
 /// Dropping it delivers what waits, for at most two seconds; [`close`](Self::close) says what
 /// became of it. After a fork, the child makes its own.
