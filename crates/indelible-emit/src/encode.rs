@@ -7,7 +7,7 @@ use indelible_event::canonical::{Json, Number, Object};
 use indelible_event::event::{Context, Event, Failure, Performance, Proof, Target};
 use indelible_event::limits::EVENT_RAW_BYTES_MAX;
 use indelible_event::redact::redact;
-use indelible_event::{EventView, Micros, Problem, ProblemCode};
+use indelible_event::{AuditId, EventView, Micros, Problem, ProblemCode, TenantId};
 
 use crate::actor::Actor;
 use crate::draft::{Built, Draft, More, Said};
@@ -27,6 +27,13 @@ pub(crate) struct Encoder {
     log_events: bool,
 }
 
+/// An event with all that surrounds it.
+struct Whole {
+    tenant: TenantId,
+    audit_id: AuditId,
+    event: Event,
+}
+
 impl Encoder {
     /// An encoder of events that travel to another machine, or do not.
     pub(crate) fn new(options: &Options, travels: bool) -> Self {
@@ -38,8 +45,28 @@ impl Encoder {
         }
     }
 
-    /// The bytes of an event.
+    /// The bytes of an event that the program emitted, which a line of telemetry may tell of.
     pub(crate) fn encode(&self, draft: Draft) -> Result<Outgoing, Vec<Problem>> {
+        let event = self.event(draft);
+        #[cfg(feature = "tracing")]
+        let line = match &event {
+            Ok(said) if self.log_events => Line::of(&said.event),
+            _ => None,
+        };
+        let outgoing = event.and_then(|said| self.bytes(said))?;
+        #[cfg(feature = "tracing")]
+        if let Some(line) = line {
+            line.write(outgoing.tenant.as_str());
+        }
+        Ok(outgoing)
+    }
+
+    /// The bytes of a statement of the emitter itself.
+    pub(crate) fn statement(&self, draft: Draft) -> Result<Outgoing, Vec<Problem>> {
+        self.bytes(self.event(draft)?)
+    }
+
+    fn event(&self, draft: Draft) -> Result<Whole, Vec<Problem>> {
         let tenant = tenant(&draft.tenant)?;
         let audit_id = draft.audit_id;
         let mut event = match draft.said {
@@ -60,9 +87,15 @@ impl Encoder {
         if self.travels && event.more.get("tenant_id").is_none() {
             event.more.insert("tenant_id", tenant.as_str());
         }
-        #[cfg(feature = "tracing")]
-        let line = self.log_events.then(|| Line::of(&event)).flatten();
-        let mut bytes = event.into_json().to_canonical();
+        Ok(Whole {
+            tenant,
+            audit_id,
+            event,
+        })
+    }
+
+    fn bytes(&self, whole: Whole) -> Result<Outgoing, Vec<Problem>> {
+        let mut bytes = whole.event.into_json().to_canonical();
         if bytes.len() > EVENT_RAW_BYTES_MAX {
             let text = format!(
                 "the event is {} bytes long and may have {EVENT_RAW_BYTES_MAX}",
@@ -76,13 +109,9 @@ impl Encoder {
                 bytes = redacted.bytes;
             }
         }
-        #[cfg(feature = "tracing")]
-        if let Some(line) = line {
-            line.write(tenant.as_str());
-        }
         Ok(Outgoing {
-            tenant,
-            audit_id,
+            tenant: whole.tenant,
+            audit_id: whole.audit_id,
             event: bytes,
             stream: None,
         })

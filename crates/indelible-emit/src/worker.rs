@@ -290,7 +290,7 @@ impl Worker {
                 said: Said::Whole(Box::new(event), Around::default()),
             };
             // Our own words are always an event.
-            if let Ok(outgoing) = self.encoder.encode(draft) {
+            if let Ok(outgoing) = self.encoder.statement(draft) {
                 made.push(outgoing);
             }
         }

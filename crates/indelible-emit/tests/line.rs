@@ -65,8 +65,8 @@ fn a_line_says_what_the_event_is_about_and_nothing_personal() {
 
     emit(true, &["456"]);
     let told = lines.take();
+    assert_eq!(told.len(), 1, "{told:#?}");
     let line: serde_json::Value = serde_json::from_str(&told[0]).unwrap();
-    assert_eq!(told.len(), 1);
     assert_eq!(line["level"], "INFO");
     assert_eq!(
         line["fields"],
