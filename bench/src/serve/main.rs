@@ -53,8 +53,8 @@ pub struct Settings {
     /// What every benchmark of a ledger is told
     #[command(flatten)]
     pub told: Told,
-    /// Cargo's profile of the server; nothing but release is worth measuring
-    #[arg(long, default_value = "release")]
+    /// Cargo's profile of the server; what is shipped is `dist`
+    #[arg(long, default_value = "dist")]
     profile: String,
     /// The server, if it is not to be built
     #[arg(long)]
