@@ -8,7 +8,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use indelible_api::limits::{KEY_NAME_CHARS_MAX, KEY_TENANTS_MAX};
 use indelible_api::{CreateKey, CreatedKey, Key, Role};
@@ -117,6 +117,8 @@ impl Principal {
 /// The keys of a running server.
 pub struct Access {
     state: Arc<dyn State>,
+    /// Held over a change and the reading behind it, so that no older reading is what stays.
+    changing: Mutex<()>,
     rows: RwLock<HashMap<String, Known>>,
 }
 
@@ -140,6 +142,7 @@ impl Access {
     pub fn load(state: Arc<dyn State>) -> Result<Self> {
         let access = Self {
             state,
+            changing: Mutex::default(),
             rows: RwLock::default(),
         };
         access.reload()?;
@@ -178,6 +181,7 @@ impl Access {
     /// # Errors
     /// As [`create`].
     pub fn create(&self, wanted: &CreateKey, env: &Env) -> Result<CreatedKey> {
+        let _changing = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
         let created = create(self.state.as_ref(), wanted, env)?;
         self.reload()?;
         Ok(created)
@@ -188,6 +192,7 @@ impl Access {
     /// # Errors
     /// As [`revoke`].
     pub fn revoke(&self, id: &str, env: &Env) -> Result<Key> {
+        let _changing = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
         let key = revoke(self.state.as_ref(), id, env)?;
         self.reload()?;
         Ok(key)

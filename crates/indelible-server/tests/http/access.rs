@@ -1,7 +1,9 @@
 //! Who may: roles on every route, other tenants' data is not there, keys made and revoked.
 
+use std::sync::Arc;
+
 use indelible_api::Role;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::support::{Served, event};
 
@@ -244,5 +246,35 @@ fn an_open_server_answers_only_to_names_of_its_own_machine() {
         let request = format!("GET /v1/records HTTP/1.1\r\nHost: {host}\r\n\r\n");
         stream.say(request).unwrap();
         stream.answer().unwrap().is_problem(421, "misdirected");
+    }
+}
+
+#[test]
+fn changes_of_keys_at_the_same_time_are_all_in_force() {
+    let served = Arc::new(Served::closed(&[(Role::Admin, None)]));
+    let make = || {
+        let made = served.post_as(0, "/v1/keys", &json!({"role": "reader"}));
+        let made = made.is(201);
+        let text = |member: &Value| member.as_str().unwrap().to_owned();
+        (text(&made["key"]["id"]), text(&made["bearer"]))
+    };
+    let status = |key: &str| {
+        let header = format!("Authorization: Bearer {key}");
+        served.send("GET", "/v1/records", &[&header], b"").status
+    };
+    for round in 0..30 {
+        let (id, revoked) = make();
+        let made = std::thread::scope(|scope| {
+            let makers: Vec<_> = (0..3).map(|_| scope.spawn(make)).collect();
+            let path = format!("/v1/keys/{id}");
+            let header = format!("Authorization: Bearer {}", served.key(0));
+            served.send("DELETE", &path, &[&header], b"").is(200);
+            let made = makers.into_iter().map(|maker| maker.join().unwrap());
+            made.collect::<Vec<_>>()
+        });
+        assert_eq!(status(&revoked), 401, "round {round}: it is revoked");
+        for (_, key) in made {
+            assert_eq!(status(&key), 200, "round {round}: it was made");
+        }
     }
 }
