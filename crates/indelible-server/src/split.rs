@@ -7,12 +7,13 @@
 
 use std::io::{self, BufRead};
 
+use indelible_api::limits::BATCH_EVENTS_MAX;
 use indelible_event::limits::EVENT_RAW_BYTES_MAX;
 
 /// How events stand in a body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Form {
-    /// One per line; blank lines do not count.
+    /// One per line; blank lines are passed over, as many as there may be events.
     Lines,
     /// Elements of a JSON array.
     Array,
@@ -61,6 +62,8 @@ fn lines(
     visit: &mut dyn FnMut(Piece<'_>) -> bool,
 ) -> Result<(), SplitError> {
     let mut piece = Collected::default();
+    // Compressed, nothing is smaller than a line without anything.
+    let mut blank_left = BATCH_EVENTS_MAX;
     loop {
         let bytes = reader.fill_buf()?;
         let at_end = bytes.is_empty();
@@ -73,11 +76,14 @@ fn lines(
             piece.end(part, visit)
         } else {
             piece.extend(part);
-            Found::Nothing
+            Found::Wanted
         };
         reader.consume(used);
-        if found == Found::Unwanted {
-            return Err(SplitError::Stopped);
+        match found {
+            Found::Unwanted => return Err(SplitError::Stopped),
+            Found::Nothing if blank_left == 0 => return Err(SplitError::Stopped),
+            Found::Nothing => blank_left -= 1,
+            Found::Wanted => {}
         }
         if at_end {
             return Ok(());
@@ -289,6 +295,15 @@ mod tests {
             assert_eq!(found, ["{\"a\":1}", "broken", "[1]", "{\"b\":\"\\n\"}"]);
         }
         assert!(pieces("", Form::Lines, 8).unwrap().is_empty());
+    }
+
+    #[test]
+    fn blank_lines_are_bounded_too() {
+        let blank = |count: usize| "\n".repeat(count) + "1";
+        let found = pieces(&blank(BATCH_EVENTS_MAX), Form::Lines, 4096).unwrap();
+        assert_eq!(found, ["1"]);
+        let found = pieces(&blank(BATCH_EVENTS_MAX + 1), Form::Lines, 4096);
+        assert!(matches!(found, Err(SplitError::Stopped)), "{found:?}");
     }
 
     #[test]
