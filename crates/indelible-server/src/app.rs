@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::fmt;
+use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use indelible_event::Mode;
@@ -24,6 +25,7 @@ use crate::list::CursorKey;
 use crate::metrics::Metrics;
 use crate::settings::Settings;
 use crate::verifier::Verdicts;
+use crate::waiting::Waiting;
 
 /// What the command brings: a writer over stores, and what surrounds it.
 pub struct Parts {
@@ -63,8 +65,11 @@ pub(crate) struct App {
     pub(crate) key: Option<VerifierKey>,
     pub(crate) intake: Intake,
     pub(crate) memory: Memory,
+    /// Connections that may have to give way.
+    pub(crate) waiting: Arc<Waiting>,
     pub(crate) batches: Arc<Semaphore>,
     pub(crate) reads: Arc<Semaphore>,
+    pub(crate) reads_waiting: AtomicUsize,
     pub(crate) cursor_key: CursorKey,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) verdicts: Arc<Verdicts>,
@@ -95,8 +100,10 @@ impl App {
             attachments,
             key,
             memory: Memory::new(&settings, &metrics),
+            waiting: Arc::default(),
             batches: Arc::new(Semaphore::new(settings.batches_max)),
             reads: Arc::new(Semaphore::new(settings.reads_max)),
+            reads_waiting: AtomicUsize::default(),
             metrics,
             verdicts: Arc::default(),
             known: RwLock::default(),

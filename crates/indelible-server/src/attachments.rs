@@ -50,7 +50,7 @@ pub(crate) async fn put((state, principal, digest, query): Asked, request: Reque
     let store = store(&app)?;
     let (parts, body) = request.into_parts();
     let media_type = media_type(&parts.headers)?;
-    let mut pieces = Pieces::new(body, &parts.headers, &app, ATTACHMENT_BYTES_MAX)?;
+    let mut pieces = Pieces::new(body, &parts, &app, ATTACHMENT_BYTES_MAX)?;
     let mut granted = app.memory.requests.empty();
     granted.grow(TRANSFER_BYTES)?;
     let stored = receive(&mut pieces, (&store, &tenant), digest, &media_type).await;

@@ -28,7 +28,8 @@ use crate::results::{Results, Room, Told, results};
 use crate::split::{Form, Piece, SplitError, split};
 use crate::submit::{Addressing, Target, whose};
 
-const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+/// May stand at the beginning of a body (RFC 8259 §8.1).
+pub(crate) const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 /// Decompressed bytes that are kept rather than decompressed again.
 const KEPT_BYTES_MAX: usize = 8 << 20;
 /// Events of one submission.
@@ -47,14 +48,7 @@ pub(crate) async fn batch(
     let named = whose(query)?;
     let form = form(request.headers())?;
     let (parts, body) = request.into_parts();
-    let mut read = read(
-        body,
-        &parts.headers,
-        BODY_BYTES_MAX,
-        &app.memory,
-        &app.settings,
-    )
-    .await?;
+    let mut read = read(body, &parts, BODY_BYTES_MAX, &app).await?;
     if read.encoding != Encoding::Identity {
         read.granted.grow(KEPT_BYTES_MAX)?;
     }
@@ -120,7 +114,6 @@ impl Body {
     fn pieces(&self, visit: &mut dyn FnMut(Piece<'_>) -> bool) -> Result<(), Refusal> {
         let mut split_all = || {
             let mut reader = decode::reader(&self.bytes, self.encoding)?;
-            // A byte order mark at the beginning may be passed over (RFC 8259 §8.1).
             if reader.fill_buf()?.starts_with(BYTE_ORDER_MARK) {
                 reader.consume(BYTE_ORDER_MARK.len());
             }
@@ -180,7 +173,7 @@ fn unsplit(error: &SplitError) -> Refusal {
         ),
         SplitError::Stopped => refuse(
             ProblemKind::TooLarge,
-            format!("a batch may have {BATCH_EVENTS_MAX} events"),
+            format!("a batch may have {BATCH_EVENTS_MAX} events, and as many blank lines"),
         ),
     }
 }

@@ -1,8 +1,10 @@
 //! Bodies: read within a limit of bytes, of time, and of the memory all requests share.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
 use http_body_util::BodyExt;
 use indelible_api::{JSON, ProblemKind};
@@ -12,13 +14,15 @@ use crate::answer::{Refusal, refuse};
 use crate::app::App;
 use crate::budget::{Granted, Memory, UNIT_BYTES};
 use crate::decode::Encoding;
-use crate::settings::Settings;
+use crate::waiting::{Arrival, Waiter};
 
 /// What of a refused body is read on and thrown away, and for how long.
 const DRAINED_BYTES_MAX: usize = 8 << 20;
 const DRAIN_TIME: Duration = Duration::from_millis(300);
 /// How often it is asked whether a body may still pause.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
+/// How long a connection that was told to go may take.
+const GIVE_WAY: Duration = Duration::from_millis(5);
 
 /// A body that was read, and the memory it is counted as.
 pub(crate) struct Read {
@@ -30,28 +34,24 @@ pub(crate) struct Read {
 /// Reads the whole body, at most `max` bytes.
 pub(crate) async fn read(
     body: Body,
-    headers: &HeaderMap,
+    parts: &Parts,
     max: usize,
-    memory: &Memory,
-    settings: &Settings,
+    app: &App,
 ) -> Result<Read, Refusal> {
-    let encoding = encoding(headers)?;
-    let said = headers
+    let encoding = encoding(&parts.headers)?;
+    let said = parts
+        .headers
         .get(header::CONTENT_LENGTH)
         .and_then(|v| v.to_str().ok()?.parse().ok());
     if said.is_some_and(|said: usize| said > max) {
         return Err(too_large(max));
     }
     let mut body = body;
-    let mut granted = memory.requests.empty();
+    let mut granted = app.memory.requests.empty();
     let mut bytes = Vec::new();
-    let collected = collect(
-        &mut body,
-        max,
-        (memory, settings),
-        (&mut bytes, &mut granted),
-    )
-    .await;
+    let arrival = arrival(parts);
+    let way = (app, arrival.as_ref());
+    let collected = collect(&mut body, max, way, (&mut bytes, &mut granted)).await;
     if let Err(refusal) = collected {
         drop((bytes, granted));
         drain(&mut body).await;
@@ -72,17 +72,14 @@ pub(crate) struct Pieces {
     until: Instant,
     pause: Duration,
     memory: Memory,
+    arrival: Option<Arrival>,
 }
 
 impl Pieces {
     /// Of at most `max` bytes.
-    pub(crate) fn new(
-        body: Body,
-        headers: &HeaderMap,
-        app: &App,
-        max: u64,
-    ) -> Result<Self, Refusal> {
-        let said = headers
+    pub(crate) fn new(body: Body, parts: &Parts, app: &App, max: u64) -> Result<Self, Refusal> {
+        let said = parts
+            .headers
             .get(header::CONTENT_LENGTH)
             .and_then(|v| v.to_str().ok()?.parse().ok());
         if said.is_some_and(|said: u64| said > max) {
@@ -95,6 +92,7 @@ impl Pieces {
             until: Instant::now() + app.settings.body_timeout,
             pause: app.settings.pause_timeout,
             memory: app.memory.clone(),
+            arrival: arrival(parts),
         })
     }
 
@@ -104,6 +102,9 @@ impl Pieces {
         let Some(piece) = next(&mut self.body, self.until, pause).await? else {
             return Ok(None);
         };
+        if let Some(arrival) = &self.arrival {
+            arrival.came(piece.len());
+        }
         let left = self.left.checked_sub(piece.len() as u64);
         self.left = left.ok_or_else(|| too_large(self.max))?;
         Ok(Some(piece))
@@ -115,15 +116,21 @@ impl Pieces {
     }
 }
 
+/// The body as one that arrives on its connection.
+fn arrival(parts: &Parts) -> Option<Arrival> {
+    let waiter = parts.extensions.get::<Arc<Waiter>>();
+    waiter.map(|waiter| waiter.arrives())
+}
+
 async fn collect(
     body: &mut Body,
     max: usize,
-    (memory, settings): (&Memory, &Settings),
+    (app, arrival): (&App, Option<&Arrival>),
     (bytes, granted): (&mut Vec<u8>, &mut Granted),
 ) -> Result<(), Refusal> {
-    let until = Instant::now() + settings.body_timeout;
+    let until = Instant::now() + app.settings.body_timeout;
     loop {
-        let pause = || memory.pause(settings.pause_timeout);
+        let pause = || app.memory.pause(app.settings.pause_timeout);
         let Some(frame) = next(body, until, pause).await? else {
             return Ok(());
         };
@@ -133,10 +140,25 @@ async fn collect(
         let needed = (bytes.len() + frame.len()).saturating_sub(granted.bytes());
         if needed > 0 {
             // Steps of a whole unit, so that a body in small pieces is not counted as a large one.
-            granted.grow(needed.next_multiple_of(UNIT_BYTES))?;
+            grow(app, granted, needed.next_multiple_of(UNIT_BYTES)).await?;
+        }
+        if let Some(arrival) = arrival {
+            arrival.came(frame.len());
         }
         bytes.extend_from_slice(&frame);
     }
+}
+
+/// Where there is no memory, whoever sends too slowly gives theirs.
+async fn grow(app: &App, granted: &mut Granted, bytes: usize) -> Result<(), Refusal> {
+    while !granted.try_grow(bytes) {
+        if !app.waiting.slowest_gives_way() {
+            return granted.grow(bytes);
+        }
+        app.metrics.connection_gave_way();
+        tokio::time::sleep(GIVE_WAY).await;
+    }
+    Ok(())
 }
 
 fn too_large(max: impl std::fmt::Display) -> Refusal {

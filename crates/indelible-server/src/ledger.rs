@@ -186,14 +186,7 @@ pub(crate) async fn small<T: serde::de::DeserializeOwned>(
 ) -> Result<T, Refusal> {
     must_be_json(request.headers())?;
     let (parts, body) = request.into_parts();
-    let read = read(
-        body,
-        &parts.headers,
-        SMALL_BODY_BYTES_MAX,
-        &app.memory,
-        &app.settings,
-    )
-    .await?;
+    let read = read(body, &parts, SMALL_BODY_BYTES_MAX, app).await?;
     if read.encoding != crate::decode::Encoding::Identity {
         let text = "this body is not taken compressed";
         return Err(refuse(ProblemKind::UnsupportedType, text));

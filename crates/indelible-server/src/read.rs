@@ -8,14 +8,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use crate::answer::{Refusal, refuse};
 use crate::app::App;
 
-static WAITING: AtomicUsize = AtomicUsize::new(0);
-
 /// One read that waits for its turn.
-struct Waiting;
+struct Waiting<'a>(&'a AtomicUsize);
 
-impl Drop for Waiting {
+impl Drop for Waiting<'_> {
     fn drop(&mut self) {
-        WAITING.fetch_sub(1, Ordering::Relaxed);
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -24,8 +22,8 @@ pub(crate) async fn blocking<T: Send + 'static>(
     app: &Arc<App>,
     read: impl FnOnce(&App) -> Result<T, Refusal> + Send + 'static,
 ) -> Result<T, Refusal> {
-    let before = WAITING.fetch_add(1, Ordering::Relaxed);
-    let waiting = Waiting;
+    let before = app.reads_waiting.fetch_add(1, Ordering::Relaxed);
+    let waiting = Waiting(&app.reads_waiting);
     if before >= app.settings.reads_waiting_max {
         app.metrics.overloaded();
         return Err(refuse(

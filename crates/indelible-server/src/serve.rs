@@ -23,7 +23,6 @@ use crate::feed::Feed;
 use crate::router::router;
 use crate::settings::Settings;
 use crate::stream::{Head, Patient};
-use crate::waiting::Waiting;
 use crate::{attachments, books, publisher, verifier};
 
 const WORKERS: usize = 2;
@@ -190,7 +189,6 @@ async fn accept(app: &Arc<App>, listener: TcpListener, stop: &Stop) -> Result<()
     let listener = tokio::net::TcpListener::from_std(listener).map_err(io)?;
     let graceful = GracefulShutdown::new();
     let places = Arc::new(Semaphore::new(app.settings.connections_max));
-    let waiting = Arc::new(Waiting::default());
     let routes = TowerToHyperService::new(router(app));
     loop {
         let stream = tokio::select! {
@@ -204,7 +202,7 @@ async fn accept(app: &Arc<App>, listener: TcpListener, stop: &Stop) -> Result<()
                 }
             },
         };
-        let Some(place) = place(app, &places, &waiting).await else {
+        let Some(place) = place(app, &places).await else {
             app.metrics.connection_refused();
             tokio::spawn(refuse(stream));
             continue;
@@ -212,15 +210,16 @@ async fn accept(app: &Arc<App>, listener: TcpListener, stop: &Stop) -> Result<()
         // Answers are small and waited for.
         let _ = stream.set_nodelay(true);
         let head = Head::default();
-        let waiter = Arc::new(waiting.join());
+        let waiter = Arc::new(app.waiting.join());
         let told = (head.clone(), Arc::clone(&waiter));
         let io = Patient::new(stream, &app.settings, told, app.memory.clone());
         let routes = routes.clone();
         let waits = Arc::clone(&waiter);
-        let service = service_fn(move |request| {
+        let service = service_fn(move |mut request: hyper::Request<_>| {
             let head = head.clone();
             head.ended();
             waits.asked();
+            request.extensions_mut().insert(Arc::clone(&waits));
             let answer = routes.call(request);
             async move {
                 let answer = answer.await;
@@ -251,17 +250,12 @@ async fn accept(app: &Arc<App>, listener: TcpListener, stop: &Stop) -> Result<()
     Ok(())
 }
 
-/// A place for one more connection: a free one, or that of the one which has waited longest for a
-/// request.
-async fn place(
-    app: &App,
-    places: &Arc<Semaphore>,
-    waiting: &Waiting,
-) -> Option<OwnedSemaphorePermit> {
+/// A place for one more connection: a free one, or that of one which gives way.
+async fn place(app: &App, places: &Arc<Semaphore>) -> Option<OwnedSemaphorePermit> {
     if let Ok(place) = Arc::clone(places).try_acquire_owned() {
         return Some(place);
     }
-    if !waiting.give_way() {
+    if !app.waiting.give_way() {
         return None;
     }
     app.metrics.connection_gave_way();

@@ -17,6 +17,7 @@ use serde::Deserialize;
 use crate::access::Principal;
 use crate::answer::{Answer, Refusal, json, of_outcome, of_store, refuse};
 use crate::app::App;
+use crate::batch::BYTE_ORDER_MARK;
 use crate::body::{must_be_json, read};
 use crate::decode;
 use crate::guard::{Needs, allow};
@@ -41,14 +42,7 @@ pub(crate) async fn one(
     let target = whose(query)?;
     must_be_json(request.headers())?;
     let (parts, body) = request.into_parts();
-    let read = read(
-        body,
-        &parts.headers,
-        EVENT_BODY_BYTES_MAX,
-        &app.memory,
-        &app.settings,
-    )
-    .await?;
+    let read = read(body, &parts, EVENT_BODY_BYTES_MAX, &app).await?;
     let decoded = match read.encoding {
         decode::Encoding::Identity => Some(read.bytes),
         encoding => decode::whole(&read.bytes, encoding, EVENT_BODY_BYTES_MAX)
@@ -58,6 +52,10 @@ pub(crate) async fn one(
         let text = format!("an event may have {EVENT_BODY_BYTES_MAX} bytes");
         refuse(ProblemKind::TooLarge, text)
     })?;
+    let event = match event.strip_prefix(BYTE_ORDER_MARK) {
+        Some(rest) => rest.to_vec(),
+        None => event,
+    };
     let addressing = Addressing::new(&app, &principal, target);
     let tenant = addressing.tenant(&event).map_err(Refusal)?;
     let submission = Submission {

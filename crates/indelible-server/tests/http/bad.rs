@@ -160,6 +160,75 @@ fn memory_in_flight_is_bounded_and_given_back() {
     }
 }
 
+/// Sends a byte every now and then, until it is cut off.
+fn trickle(mut stream: Client) -> std::thread::JoinHandle<()> {
+    std::thread::spawn(move || {
+        let until = Instant::now() + Duration::from_secs(30);
+        while stream.say(b" ").is_ok() && Instant::now() < until {
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    })
+}
+
+#[test]
+fn a_slow_body_gives_its_memory_to_others() {
+    let served = Served::start(&[], |settings| settings.in_flight_bytes_max = 1 << 20);
+    let head = format!(
+        "POST /v1/events:batch?tenant=acme HTTP/1.1\r\nHost: {}\r\n\
+         Content-Type: application/x-ndjson\r\nContent-Length: 2000000\r\n\r\n",
+        served.address
+    );
+    let mut slow = served.connect();
+    slow.say(head).unwrap();
+    slow.say(vec![b' '; 900 << 10]).unwrap();
+    let slow = trickle(slow);
+    let line = "x".repeat(400 << 10);
+    let kind = ["Content-Type: application/x-ndjson"];
+    let path = "/v1/events:batch?tenant=acme";
+    let until = Instant::now() + Duration::from_secs(20);
+    while served.send("POST", path, &kind, line.as_bytes()).status == 503 {
+        assert!(Instant::now() < until, "the slow one keeps its memory");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    slow.join().unwrap();
+    assert!(Instant::now() < until, "it was cut off");
+}
+
+#[test]
+fn slow_bodies_give_their_connections_to_others() {
+    let served = Served::start(&[], |settings| settings.connections_max = 3);
+    let slow: Vec<_> = (0..3)
+        .map(|_| {
+            let mut stream = served.connect();
+            let request = format!(
+                "POST /v1/events HTTP/1.1\r\nHost: {}\r\nContent-Type: application/json\r\n\
+                 Content-Length: 9999\r\n\r\n",
+                served.address
+            );
+            stream.say(request).unwrap();
+            trickle(stream)
+        })
+        .collect();
+    let until = Instant::now() + Duration::from_secs(20);
+    for n in 0..3 {
+        let mut client = served.connect();
+        let body = event(n).to_string();
+        let kind = ["Content-Type: application/json"];
+        while !client
+            .ask("POST", "/v1/events", &kind, body.as_bytes())
+            .is_ok_and(|answer| [200, 201].contains(&answer.status))
+        {
+            assert!(Instant::now() < until, "the slow ones keep their places");
+            std::thread::sleep(Duration::from_millis(50));
+            client = served.connect();
+        }
+    }
+    drop(served);
+    for slow in slow {
+        slow.join().unwrap();
+    }
+}
+
 #[test]
 fn wrong_content_types_are_told() {
     let served = Served::open();
