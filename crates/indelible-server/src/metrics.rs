@@ -128,9 +128,9 @@ impl Metrics {
 
     /// Notes that there is something to publish since `at`.
     pub(crate) fn news(&self, at: Micros) {
-        let _ = self
-            .news_since
-            .compare_exchange(NEVER, at.0, Relaxed, Relaxed);
+        // What could not be published is given back, and is older than what came meanwhile.
+        let earlier = |since: i64| (since == NEVER || at.0 < since).then_some(at.0);
+        let _ = self.news_since.fetch_update(Relaxed, Relaxed, earlier);
     }
 
     /// Takes the news: what comes from now on is news again.
@@ -414,6 +414,17 @@ mod tests {
     use indelible_store::Error;
 
     use super::*;
+
+    #[test]
+    fn news_that_could_not_be_published_is_older_than_what_came_meanwhile() {
+        let metrics = Metrics::default();
+        metrics.news(Micros(10));
+        assert_eq!(metrics.take_news(), Some(Micros(10)));
+        metrics.news(Micros(20));
+        metrics.news(Micros(10));
+        metrics.news(Micros(30));
+        assert_eq!(metrics.news_since(), Some(Micros(10)));
+    }
 
     fn receipt() -> Receipt {
         Receipt {

@@ -41,6 +41,8 @@ pub struct Settings {
     pub publish_interval: Duration,
     /// The least time between two passes of the verifier.
     pub verify_interval: Duration,
+    /// How long a log that did not grow is not read again by the verifier.
+    pub verify_again: Duration,
     /// How long events may wait without a commit, or news without a checkpoint, before the server
     /// is not ready.
     pub ready_within: Duration,
@@ -72,6 +74,7 @@ impl Default for Settings {
             headers_max: 64,
             publish_interval: Duration::from_secs(1),
             verify_interval: Duration::from_secs(10),
+            verify_again: Duration::from_hours(1),
             ready_within: Duration::from_secs(10),
             attachments_interval: Duration::from_mins(10),
             attachments_grace: Duration::from_hours(24),

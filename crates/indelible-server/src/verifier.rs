@@ -1,12 +1,14 @@
 //! The verifier's passes in the background, and the two verdicts of the last one per tenant.
 //!
-//! A pass reads every log that grew since the pass before, from its start: only that shows that
-//! what was committed long ago is still there. It works at the pace of `pace`.
+//! A pass reads every log that grew since the pass before, and every other that was not read for an
+//! hour, from its start: only that shows that what was committed long ago is still there. It works
+//! at the pace of `pace`.
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::ControlFlow;
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::{Duration, Instant};
 
 use indelible_api::{Completeness, Integrity, Logs, Verdict};
 use indelible_event::ids::TenantId;
@@ -23,7 +25,12 @@ const TOLD_MAX: usize = 100;
 
 /// The newest verdicts.
 #[derive(Default)]
-pub(crate) struct Verdicts(RwLock<BTreeMap<TenantId, Verdict>>);
+pub(crate) struct Verdicts(RwLock<BTreeMap<TenantId, Found>>);
+
+struct Found {
+    verdict: Verdict,
+    at: Instant,
+}
 
 impl fmt::Debug for Verdicts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -35,12 +42,30 @@ impl Verdicts {
     /// The verdict on the tenant's log, once there is one.
     pub(crate) fn of(&self, tenant: &TenantId) -> Option<Verdict> {
         let verdicts = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        verdicts.get(tenant).cloned()
+        verdicts.get(tenant).map(|found| found.verdict.clone())
     }
 
     fn put(&self, tenant: &TenantId, verdict: Verdict) {
+        let at = Instant::now();
         let mut verdicts = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        verdicts.insert(tenant.clone(), verdict);
+        verdicts.insert(tenant.clone(), Found { verdict, at });
+    }
+
+    /// A log that cannot be read has no verdict, whatever it was.
+    fn forget(&self, tenant: &TenantId) {
+        let mut verdicts = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        verdicts.remove(tenant);
+    }
+
+    /// Whether the log of this size was found to be whole within so long.
+    fn is_fresh(&self, tenant: &TenantId, size: Option<u64>, within: Duration) -> bool {
+        let verdicts = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        verdicts.get(tenant).is_some_and(|Found { verdict, at }| {
+            verdict.integrity == Integrity::Anchored
+                && Some(verdict.records) == size
+                && verdict.anchored_records == verdict.records
+                && at.elapsed() < within
+        })
     }
 
     /// Counts the logs of these tenants.
@@ -49,7 +74,7 @@ impl Verdicts {
         let mut logs = Logs::default();
         for tenant in tenants {
             logs.all += 1;
-            match verdicts.get(tenant).map(|verdict| verdict.integrity) {
+            match verdicts.get(tenant).map(|found| found.verdict.integrity) {
                 Some(Integrity::Anchored) => logs.anchored += 1,
                 Some(Integrity::Broken) => logs.broken += 1,
                 Some(Integrity::ConsistentNotAnchored) | None => {}
@@ -61,14 +86,18 @@ impl Verdicts {
     /// Keeps the tenants whose logs have this verdict.
     pub(crate) fn retain(&self, tenants: &mut Vec<TenantId>, wanted: Integrity) {
         let verdicts = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        tenants.retain(|tenant| verdicts.get(tenant).is_some_and(|v| v.integrity == wanted));
+        tenants.retain(|tenant| {
+            verdicts
+                .get(tenant)
+                .is_some_and(|v| v.verdict.integrity == wanted)
+        });
     }
 
     fn broken(&self) -> u64 {
         let verdicts = self.0.read().unwrap_or_else(PoisonError::into_inner);
         let broken = verdicts
             .values()
-            .filter(|v| v.integrity == Integrity::Broken);
+            .filter(|found| found.verdict.integrity == Integrity::Broken);
         broken.count() as u64
     }
 }
@@ -106,13 +135,10 @@ fn pass(app: &App, anchors: &dyn Fn() -> Anchors, pace: &mut Pace<'_>) -> Contro
             .ok()
             .flatten()
             .map(|head| head.frontier.size());
-        let before = app.verdicts.of(&tenant);
-        let unchanged = |v: Verdict| {
-            v.integrity == Integrity::Anchored
-                && Some(v.records) == size
-                && v.anchored_records == v.records
-        };
-        if before.is_some_and(unchanged) {
+        if app
+            .verdicts
+            .is_fresh(&tenant, size, app.settings.verify_again)
+        {
             continue;
         }
         let mut ended = ControlFlow::Continue(());
@@ -135,7 +161,9 @@ fn pass(app: &App, anchors: &dyn Fn() -> Anchors, pace: &mut Pace<'_>) -> Contro
                 app.verdicts.put(&tenant, verdict);
             }
             Err(error) => {
-                tracing::error!(%error, "the verifier cannot read a log");
+                app.verdicts.forget(&tenant);
+                let tenant = tenant.as_str();
+                tracing::error!(tenant, %error, "the verifier cannot read a log");
             }
         }
     }

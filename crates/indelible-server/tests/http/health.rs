@@ -1,5 +1,6 @@
 //! Health, figures, request ids, verdicts, and an end that loses nothing.
 
+use indelible_api::Role;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -106,6 +107,42 @@ fn the_verifier_tells_both_verdicts() {
             && verdict["records"] == 2
             && verdict["unnumbered"].as_u64().unwrap() >= 1
     });
+}
+
+#[test]
+fn a_log_that_does_not_grow_is_verified_again() {
+    let served = Served::start(&[], |settings| {
+        settings.verify_again = Duration::from_millis(300);
+    });
+    served.post("/v1/events?tenant=acme", &event(1)).is(201);
+    let verified_at = || {
+        let tenants = served.get("/v1/tenants").is(200);
+        let tenants = tenants["tenants"].as_array().unwrap();
+        let acme = tenants.iter().find(|t| t["tenant_id"] == "acme").unwrap();
+        let verdict = &acme["verdict"];
+        (verdict["integrity"] == "anchored").then(|| verdict["verified_at"].clone())
+    };
+    until("the log is anchored", || verified_at().is_some());
+    let first = verified_at();
+    until("it is read again", || verified_at() != first);
+}
+
+#[test]
+fn what_everybody_may_have_is_not_refused_for_a_wrong_key() {
+    let served = Served::closed(&[(Role::Admin, None)]);
+    let wrong = ["Authorization: Bearer ind_0000000000000000_00"];
+    for path in [
+        "/",
+        "/docs",
+        "/openapi.json",
+        "/health/live",
+        "/ui/style.css",
+    ] {
+        assert_eq!(served.send("GET", path, &wrong, b"").status, 200, "{path}");
+    }
+    for path in ["/v1/records", "/metrics", "/v1/keys"] {
+        assert_eq!(served.send("GET", path, &wrong, b"").status, 401, "{path}");
+    }
 }
 
 #[test]
