@@ -234,6 +234,9 @@ kinds! {
     /// The store cannot be reached, or the server is stopping.
     Unavailable = 503 "unavailable", "The ledger cannot be reached at the moment",
         "send it again with the same ids after Retry-After seconds";
+    /// What was to be waited for did not come.
+    NotYet = 503 "not-yet", "The record of the receipt is not there yet",
+        "ask again after Retry-After seconds; if it stays, check where the receipt comes from";
     /// The ledger takes no writes.
     ReadOnly = 503 "read-only", "The ledger takes no events",
         "see indelible verify and indelible recover on the server";

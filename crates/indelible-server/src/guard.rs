@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use axum::body::Body;
 use axum::extract::{MatchedPath, Request, State};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Response, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Response, header};
 use axum::middleware::Next;
 use axum::response::IntoResponse;
 use indelible_api::limits::REQUEST_ID_CHARS_MAX;
@@ -33,14 +33,18 @@ pub(crate) async fn around(
 ) -> Response<Body> {
     let began = Instant::now();
     let id = request_id(request.headers(), &app);
-    let method = request.method().clone();
+    let method = known_method(request.method());
     let route = request
         .extensions()
         .get::<MatchedPath>()
         .map_or_else(|| "none".to_owned(), |path| path.as_str().to_owned());
     let clear = must_be_clear(&request);
     let is_clear = clear.is_ok();
-    let principal = clear.and_then(|()| principal(request.headers(), &app));
+    let principal = clear.and_then(|()| match principal(&request, &app) {
+        // What everybody may have is not refused for what is wrong with a key.
+        Err(_) if is_for_all(&route) => Ok(None),
+        principal => principal,
+    });
     let by = match &principal {
         Ok(Some(principal)) => principal.submitter(),
         _ => None,
@@ -71,13 +75,22 @@ pub(crate) async fn around(
     let ms = millis(took);
     let by = by.unwrap_or_default();
     if status >= 500 {
-        tracing::warn!(request_id = id, %method, route, status, ms, by, "answered");
+        tracing::warn!(request_id = id, method, route, status, ms, by, "answered");
     } else if status >= 400 {
-        tracing::info!(request_id = id, %method, route, status, ms, by, "answered");
+        tracing::info!(request_id = id, method, route, status, ms, by, "answered");
     } else {
-        tracing::debug!(request_id = id, %method, route, status, ms, by, "answered");
+        tracing::debug!(request_id = id, method, route, status, ms, by, "answered");
     }
     response
+}
+
+/// The method, where it is one of HTTP's own: any other is text of whoever sent it.
+fn known_method(method: &Method) -> &'static str {
+    const KNOWN: [&str; 9] = [
+        "GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT",
+    ];
+    let known = KNOWN.into_iter().find(|known| *known == method.as_str());
+    known.unwrap_or("other")
 }
 
 /// Milliseconds to the microsecond: three digits after the point.
@@ -116,12 +129,16 @@ fn request_id(headers: &HeaderMap, app: &App) -> String {
 }
 
 /// Who the request is by; `None` without a key on a server that has keys.
-fn principal(headers: &HeaderMap, app: &App) -> Result<Option<Principal>, Refusal> {
+fn principal(request: &Request, app: &App) -> Result<Option<Principal>, Refusal> {
+    let headers = request.headers();
     if app.access.is_open() {
-        // A page elsewhere may make a browser call us under a name of its own.
-        let host = headers
-            .get(header::HOST)
-            .and_then(|value| value.to_str().ok());
+        // A page elsewhere may make a browser call us under a name of its own. The URL's own name
+        // goes before the header's (RFC 9112 §3.2.2).
+        let host = headers.get(header::HOST);
+        let host = match request.uri().authority() {
+            Some(authority) => Some(authority.as_str()),
+            None => host.and_then(|value| value.to_str().ok()),
+        };
         if !host.is_some_and(is_loopback_name) {
             let text = "a server without keys answers only to the names of this machine itself";
             return Err(refuse(ProblemKind::Misdirected, text));
@@ -154,6 +171,12 @@ fn is_loopback_name(host: &str) -> bool {
             .is_ok_and(|ip: std::net::Ipv4Addr| ip.is_loopback())
     };
     name.eq_ignore_ascii_case("localhost") || name == "[::1]" || v4()
+}
+
+/// Whether there is nothing behind the route that is anybody's.
+fn is_for_all(route: &str) -> bool {
+    let exact = ["/", "/docs", "/openapi.json", "/ui/{file}"];
+    exact.contains(&route) || route.starts_with("/health/")
 }
 
 /// The kind of request for the figures.
@@ -213,6 +236,13 @@ mod tests {
             assert!(digits <= 3, "{text}");
         }
         assert_eq!(millis(Duration::from_nanos(1_234_499)).to_string(), "1.234");
+    }
+
+    #[test]
+    fn a_method_of_the_clients_own_making_is_not_told() {
+        assert_eq!(known_method(&Method::GET), "GET");
+        let made_up = Method::from_bytes(b"dana-geheim_secret").unwrap_or_default();
+        assert_eq!(known_method(&made_up), "other");
     }
 
     #[test]

@@ -130,6 +130,29 @@ impl CursorKey {
     }
 }
 
+/// Whether lines are preferred to a document (RFC 9110 §12.5.1); between equals, what is named
+/// first.
+fn wants_lines(headers: &HeaderMap) -> bool {
+    let accepted = headers.get_all(header::ACCEPT).iter();
+    let ranges = accepted.filter_map(|value| value.to_str().ok());
+    let mut best: Option<(f32, bool)> = None;
+    for range in ranges.flat_map(|ranges| ranges.split(',')) {
+        let mut parts = range.split(';').map(str::trim);
+        let kind = parts.next().unwrap_or_default().to_ascii_lowercase();
+        let lines = match kind.as_str() {
+            NDJSON | "application/ndjson" | "application/jsonl" => true,
+            JSON | "application/*" | "*/*" => false,
+            _ => continue,
+        };
+        let mut weights = parts.filter_map(|part| part.strip_prefix("q="));
+        let weight = weights.next().map_or(1.0, |q| q.parse().unwrap_or(0.0));
+        if weight > 0.0 && best.is_none_or(|(most, _)| weight > most) {
+            best = Some((weight, lines));
+        }
+    }
+    best.is_some_and(|(_, lines)| lines)
+}
+
 /// Finds records.
 pub(crate) async fn list(
     State(app): State<Arc<App>>,
@@ -142,10 +165,7 @@ pub(crate) async fn list(
     if let Some(after) = &wanted.after {
         wait_for(&app, &principal, After::parse(after)?).await?;
     }
-    let lines = headers
-        .get(header::ACCEPT)
-        .and_then(|value| value.to_str().ok())
-        .is_some_and(|text| text.contains(NDJSON) || text.contains("application/ndjson"));
+    let lines = wants_lines(&headers);
     // Written where it is read, so that no more lists are kept than are read at a time.
     let (body, cursor) = blocking(&app, move |app| {
         let list = find(app, &principal, &wanted)?;
@@ -195,7 +215,7 @@ async fn wait_for(app: &Arc<App>, principal: &Principal, after: After) -> Result
         tokio::time::sleep(AFTER_PAUSE).await;
     }
     let text = "the record of `after` is not there yet";
-    Err(refuse(ProblemKind::Unavailable, text))
+    Err(refuse(ProblemKind::NotYet, text))
 }
 
 fn find(app: &App, principal: &Principal, wanted: &Wanted) -> Result<RecordList, Refusal> {
@@ -372,5 +392,26 @@ mod tests {
         assert_eq!(key(&state, 2).open(&sealed).unwrap(), cursor, "a restart");
         let other = key(&MemoryState::new(), 2).open(&sealed).unwrap_err();
         assert_eq!(other.0.kind(), Some(ProblemKind::BadCursor));
+    }
+
+    #[test]
+    fn lines_are_given_to_who_prefers_them() {
+        for (accept, lines) in [
+            ("", false),
+            ("*/*", false),
+            ("application/json", false),
+            ("application/x-ndjson", true),
+            ("APPLICATION/X-NDJSON", true),
+            ("application/x-ndjson;q=0, application/json", false),
+            ("application/x-ndjson;q=0.5, application/json;q=0.4", true),
+            ("application/json;q=0.5, application/x-ndjson; q=0.4", false),
+            ("application/x-ndjson, */*", true),
+            ("text/html, application/ndjson", true),
+            ("application/x-ndjsonp", false),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::ACCEPT, HeaderValue::from_static(accept));
+            assert_eq!(wants_lines(&headers), lines, "{accept}");
+        }
     }
 }

@@ -1,5 +1,7 @@
 //! The first page, the page of the API, and what they are made of: files of `ui/`, in the binary.
 
+use std::sync::LazyLock;
+
 use axum::extract::Path;
 use axum::http::StatusCode;
 use indelible_api::{JSON, ProblemKind, openapi};
@@ -52,7 +54,8 @@ pub(crate) async fn file(Path(name): Path<String>) -> Answer {
 
 /// The API's description.
 pub(crate) async fn openapi() -> Answer {
-    Ok(typed(StatusCode::OK, JSON, openapi::document().to_string()))
+    static DOCUMENT: LazyLock<String> = LazyLock::new(|| openapi::document().to_string());
+    Ok(typed(StatusCode::OK, JSON, DOCUMENT.as_str()))
 }
 
 #[cfg(test)]

@@ -170,7 +170,7 @@ fn after_a_receipt_its_record_is_found() {
     assert_eq!(numbers(&served.get(&path).is(200)), [2], "the whole answer");
     served
         .get("/v1/records?after=acme/9")
-        .is_problem(503, "unavailable");
+        .is_problem(503, "not-yet");
     let asked = Instant::now();
     served
         .get("/v1/records?after=nobody/1")
