@@ -1,5 +1,6 @@
 //! The wire of Indelible: what a request and a response look like, problem documents (RFC 9457),
-//! the limits that both sides keep, and the OpenAPI description made from the table of routes.
+//! the limits that both sides keep, the page of metrics, and the OpenAPI description made from the
+//! table of routes.
 //!
 //! What it is not: HTTP. Nothing here opens a socket, and nothing decides who may. The server and
 //! every client of it share these types, so that a field has one name. Source: `docs/server.md`.
@@ -9,6 +10,7 @@ pub mod events;
 pub mod keys;
 pub mod ledger;
 pub mod limits;
+pub mod metrics;
 pub mod openapi;
 pub mod problem;
 pub mod records;

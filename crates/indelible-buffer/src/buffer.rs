@@ -73,6 +73,17 @@ struct Place {
     empty_at: Duration,
 }
 
+/// What a lane has seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Tally {
+    /// What waits.
+    pub usage: Usage,
+    /// How many items were taken.
+    pub taken: u64,
+    /// What was given back.
+    pub dropped: Dropped,
+}
+
 impl<T> Buffer<T> {
     /// An empty buffer of these lanes, the first served first.
     pub fn new(lanes: &[Lane], clock: Clock) -> Self {
@@ -177,6 +188,20 @@ impl<T> Buffer<T> {
             taken += *lane_taken;
         }
         (usage, taken)
+    }
+
+    /// The same of one lane, at one moment, and what it gave back.
+    ///
+    /// # Panics
+    /// When there is no such lane.
+    pub fn lane(&self, lane: usize) -> Tally {
+        let served = &self.lanes[lane];
+        let taken = served.taken();
+        Tally {
+            usage: served.queue.usage(),
+            taken: *taken,
+            dropped: served.queue.dropped(),
+        }
     }
 
     fn now(&self) -> Duration {

@@ -11,6 +11,6 @@ mod queue;
 mod spool;
 
 pub use bounds::{Batching, BoundError, Bounds, Lane};
-pub use buffer::{Batch, Batches, Buffer, Clock, Flush};
+pub use buffer::{Batch, Batches, Buffer, Clock, Flush, Tally};
 pub use queue::{Dropped, Queue, Reason, Rejected, Usage};
 pub use spool::{Random, Spool, SpoolBounds, SpoolError, SpoolReader, SpoolWriter};

@@ -152,6 +152,14 @@ proptest! {
             prop_assert_eq!(buffer.tally(), (model.usage(), model.taken));
             let dropped = buffer.dropped();
             prop_assert_eq!([dropped.full, dropped.closed, dropped.bytes], model.dropped);
+            let lanes: Vec<_> = (0..LANES).map(|lane| buffer.lane(lane)).collect();
+            let items: usize = lanes.iter().map(|lane| lane.usage.items).sum();
+            let [taken, full] = [
+                lanes.iter().map(|lane| lane.taken).sum::<u64>(),
+                lanes.iter().map(|lane| lane.dropped.full).sum(),
+            ];
+            let sums = (model.usage().items, model.taken, model.dropped[0]);
+            prop_assert_eq!((items, taken, full), sums);
         }
     }
 }

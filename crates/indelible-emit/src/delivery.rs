@@ -13,7 +13,7 @@ use indelible_buffer::{SpoolError, SpoolReader};
 use crate::emitter::{Shared, guarded};
 use crate::frame;
 use crate::losses::{CONFLICT, GIVEN_UP, REFUSED, REPEAT, UNAVAILABLE, Why};
-use crate::metrics::add;
+use crate::metrics::{Durations, Receipts, add, set};
 use crate::outbox::{Item, Line};
 use crate::retry::Delays;
 use crate::ticket::{EmitError, Entry, Settled};
@@ -277,15 +277,15 @@ impl<T: Transport> Delivery<T> {
         (self.last, self.attempted) = (line, self.end.0.elapsed());
         let transport = &mut self.transport;
         let verdicts = guarded(|| transport.deliver(&open.outgoing));
-        self.end
-            .0
-            .counters
-            .observe(self.end.0.elapsed().saturating_sub(self.attempted));
+        let mut took = Durations::default();
+        took.observe(self.end.0.elapsed().saturating_sub(self.attempted));
+        self.end.0.counters.writes.add(&took);
         let mut reason: Arc<str> = match &verdicts {
             Some(_) => "the other side said nothing of the event".into(),
             None => "the transport panicked".into(),
         };
         let mut verdicts = verdicts.unwrap_or_default().into_iter();
+        let mut receipts = Receipts::at(self.end.0.surroundings.now());
         let (before, mut delay, mut handed) = (open.outgoing.len(), None, 0);
         let mut rest = Open {
             attempts: open.attempts,
@@ -325,8 +325,12 @@ impl<T: Transport> Delivery<T> {
                 }
             };
             handed += usize::from(waiting.handed);
+            if waiting.own && settled.is_ok() {
+                receipts.observe(outgoing.audit_id, self.end.0.stream.1);
+            }
             self.settle(&waiting, &outgoing, settled);
         }
+        self.end.0.counters.receipts.add(&receipts.durations);
         self.end.0.outbox.change(|state| state.settle(line, handed));
         self.after(line, rest, before, (delay, reason));
     }
@@ -345,6 +349,7 @@ impl<T: Transport> Delivery<T> {
         let whole = !rest.outgoing.is_empty() && rest.outgoing.len() == before;
         let mut shut = None;
         if whole {
+            add(&shared.counters.attempts_failed, 1);
             self.failures += 1;
             self.not_before = now + self.delays.next(asked);
             if self.failures >= retry.failures_to_open {
@@ -362,6 +367,7 @@ impl<T: Transport> Delivery<T> {
             {
                 shared.spool_trouble(&error);
             }
+            self.note_spool();
             return;
         }
         add(&shared.counters.retried, rest.outgoing.len());
@@ -460,6 +466,13 @@ impl<T: Transport> Delivery<T> {
         }
     }
 
+    /// Notes how much is on disk, for the metrics.
+    fn note_spool(&self) {
+        if let Some(spool) = &self.spool {
+            set(&self.end.0.counters.spool_bytes, spool.bytes());
+        }
+    }
+
     /// Waits for something to do.
     fn sleep(&mut self) {
         let _ = guarded(|| self.transport.rest());
@@ -476,6 +489,7 @@ impl<T: Transport> Delivery<T> {
             {
                 let _ = spool.tidy();
             }
+            self.note_spool();
         }
         let mut until = now + SLEEP_MAX;
         for open in self.lines.iter().filter(|open| !open.outgoing.is_empty()) {

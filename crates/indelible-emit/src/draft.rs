@@ -88,6 +88,19 @@ impl Draft {
     }
 }
 
+impl Said {
+    /// Its type and how it ended, as far as that is said in our words.
+    pub(crate) fn kind(&self) -> (&str, Option<Outcome>) {
+        match self {
+            Self::Built(built) => (&built.event_type, Some(built.outcome)),
+            Self::Whole(event, _) => (
+                event.event_type.as_deref().unwrap_or_default(),
+                event.outcome.as_deref().and_then(Outcome::parse),
+            ),
+        }
+    }
+}
+
 impl Built {
     fn weight(&self) -> Option<usize> {
         let target: usize = self.target.iter().map(CompactString::len).sum();

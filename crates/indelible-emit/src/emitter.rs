@@ -23,7 +23,7 @@ use crate::draft::{Draft, Said};
 use crate::encode::Encoder;
 use crate::id::Ids;
 use crate::losses::{QUEUE_FULL, REFUSED, Tally};
-use crate::metrics::{Counters, Metrics, add, read};
+use crate::metrics::{Counters, Metrics, add};
 use crate::options::{Options, OptionsError, STREAM_NAME_BYTES_MAX};
 use crate::outbox::{Mark, Outbox};
 use crate::roll::Number;
@@ -79,7 +79,7 @@ pub(crate) struct Shared {
     pub(crate) options: Options,
     pub(crate) surroundings: Arc<dyn Surroundings>,
     pub(crate) counters: Counters,
-    stream: (String, u64),
+    pub(crate) stream: (String, u64),
     number: Number,
     ids: Ids,
     process: u32,
@@ -234,7 +234,7 @@ impl Emitter {
 impl Drop for Emitter {
     fn drop(&mut self) {
         self.close(self.shared.options.drop_deadline.0);
-        self.shared.number.leave();
+        self.shared.number.leave(&self.shared);
     }
 }
 
@@ -452,48 +452,6 @@ impl Shared {
             spooled: metrics.spooled,
             pending: metrics.queued + under_way + metrics.abandoned,
         }
-    }
-
-    /// Every event that was taken in is counted once, whatever the threads do meanwhile: what is
-    /// settled is read first, and what is not is the rest.
-    fn metrics(&self) -> Metrics {
-        let counters = &self.counters;
-        let mut metrics = Metrics {
-            committed: read(&counters.committed),
-            abandoned: read(&counters.abandoned),
-            refused: read(&counters.refused),
-            conflicts: read(&counters.conflicts),
-            failed: read(&counters.failed),
-            retried: read(&counters.retried),
-            batches_failed: read(&counters.batches_failed),
-            recovered: read(&counters.recovered),
-            statements: read(&counters.statements),
-            others_failed: read(&counters.others_failed),
-            spool_failures: read(&counters.spool_failures),
-            unreadable: read(&counters.unreadable),
-            write_buckets: std::array::from_fn(|at| read(&counters.write_buckets[at])),
-            write_sum_us: read(&counters.write_sum_us),
-            ..Metrics::default()
-        };
-        let crowded_out = read(&counters.crowded_out);
-        let ((usage, taken), dropped) = (self.buffer.tally(), self.buffer.dropped());
-        let settled = [
-            metrics.committed,
-            metrics.abandoned,
-            metrics.refused,
-            metrics.conflicts,
-            metrics.failed,
-            crowded_out,
-        ];
-        metrics.queued = usage.items as u64;
-        metrics.queued_bytes = usage.bytes as u64;
-        metrics.capacity = self.buffer.items_max() as u64;
-        metrics.under_way = taken.saturating_sub(settled.into_iter().sum());
-        metrics.spooled = self.outbox.state().events_in_spool().min(metrics.under_way);
-        metrics.dropped = dropped.full + dropped.closed + crowded_out;
-        // These never were in the queue.
-        metrics.refused += read(&counters.too_deep);
-        metrics
     }
 
     fn control(&self) -> MutexGuard<'_, Control> {

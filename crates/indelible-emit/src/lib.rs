@@ -54,7 +54,7 @@ pub use envelope::Envelope;
 pub use forms::{Auth, Subject};
 pub use indelible_buffer::{Bounds, SpoolBounds};
 pub use llm::LlmContext;
-pub use metrics::{BUCKETS_MS, Metrics};
+pub use metrics::{BUCKETS_MS, Durations, METRICS, Metrics, prometheus};
 pub use options::{Growth, Options, OptionsError, Retry, Room, SpoolOptions};
 pub use payload::Payload;
 pub use preset::{Preset, UnknownPreset};

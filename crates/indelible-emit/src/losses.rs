@@ -24,6 +24,24 @@ pub(crate) const NOT_DELIVERED: Why = Cow::Borrowed("not delivered at the close"
 pub(crate) const UNAVAILABLE: Why =
     Cow::Borrowed("ledger out of reach, and the caller did not go on");
 
+/// Our own reasons, with the words of their metric; others are rules of somebody's.
+pub(crate) const REASONS: [(&str, &str); 7] = [
+    (as_text(&QUEUE_FULL), "queue_full"),
+    (as_text(&REFUSED), "refused"),
+    (as_text(&CONFLICT), "conflict"),
+    (as_text(&REPEAT), "repeated"),
+    (as_text(&GIVEN_UP), "given_up"),
+    (as_text(&NOT_DELIVERED), "closed"),
+    (as_text(&UNAVAILABLE), "unreachable"),
+];
+
+const fn as_text(why: &Why) -> &'static str {
+    match why {
+        Cow::Borrowed(text) => text,
+        Cow::Owned(_) => "",
+    }
+}
+
 /// The most tenants and reasons that are told apart before the worker looks.
 const TALLIED_MAX: usize = 65_536;
 const STRIPES: usize = 16;

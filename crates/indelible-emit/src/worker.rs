@@ -17,7 +17,7 @@ use crate::emitter::{Shared, guarded};
 use crate::encode::Encoder;
 use crate::frame;
 use crate::losses::{Losses, NOT_DELIVERED, QUEUE_FULL, REFUSED, UNAVAILABLE, Why};
-use crate::metrics::add;
+use crate::metrics::{add, set};
 use crate::outbox::{Item, Line};
 use crate::stream::{self, Stream};
 use crate::ticket::{EmitError, Entry};
@@ -135,6 +135,8 @@ impl Worker {
             let Some(draft) = entry.take() else {
                 continue;
             };
+            let (event_type, status) = draft.said.kind();
+            shared.counters.kinds.count(event_type, status);
             let tenant = TenantId::parse(&draft.tenant).ok();
             let error = match guarded(|| self.encoder.encode(draft)) {
                 Some(Ok(mut outgoing)) => {
@@ -234,6 +236,7 @@ impl Worker {
             return Err((made, error.to_string().into()));
         }
         self.spool_again = None;
+        set(&shared.counters.spool_bytes, spool.bytes());
         shared.outbox.spooled(made.len());
         for (entry, _) in made {
             entry.set_spooled(Ok(()));
@@ -275,6 +278,10 @@ impl Worker {
         }
         self.declared = now;
         let losses = self.losses.take(DECLARED_MAX);
+        for loss in &losses {
+            let count = (loss.last - loss.first).saturating_add(1);
+            shared.counters.lose(&loss.why, count);
+        }
         self.say(losses.into_iter().map(stream::lost).collect());
     }
 
@@ -316,6 +323,7 @@ impl Worker {
         let frames: Vec<_> = made.iter().map(frame::write).collect();
         match spool.append(frames.iter().map(Vec::as_slice)) {
             Ok(()) => {
+                set(&shared.counters.spool_bytes, spool.bytes());
                 shared.outbox.spooled(made.len());
                 true
             }

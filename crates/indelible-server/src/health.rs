@@ -9,12 +9,14 @@ use std::time::Duration;
 use axum::extract::{Extension, State};
 use axum::http::StatusCode;
 use indelible_api::Health;
+use indelible_api::metrics::CONTENT_TYPE;
 use indelible_event::ids::Micros;
 
 use crate::access::Principal;
 use crate::answer::{Answer, json, typed};
 use crate::app::App;
 use crate::guard::{Needs, allow};
+use crate::metrics::Now;
 use crate::read::blocking;
 
 /// How many intervals of the verifier may pass without a sign of it.
@@ -96,6 +98,10 @@ pub(crate) async fn metrics(
 ) -> Answer {
     allow(principal.as_deref(), Needs::Administer)?;
     let tenants = blocking(&app, |app| Ok(app.stores.ledger.tenants()?.len())).await?;
-    let text = app.metrics.text(tenants);
-    Ok(typed(StatusCode::OK, "text/plain; version=0.0.4", text))
+    let now = Now {
+        at: app.env.clock.now(),
+        tenants,
+        ready: reasons(&app).is_empty(),
+    };
+    Ok(typed(StatusCode::OK, CONTENT_TYPE, app.metrics.text(&now)))
 }

@@ -1,5 +1,5 @@
 //! An axum application whose requests are in its audit trail: who asked for what, how it ended,
-//! and why a guard refused.
+//! and why a guard refused; and which tells Prometheus how its audit trail does.
 //!
 //! `cargo run -p indelible --features axum --example axum_server -- DIR [ADDRESS]`; it ends when
 //! its standard input does.
@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::{Path, Request, State};
+use axum::http::header::CONTENT_TYPE;
 use axum::http::{Method, StatusCode};
 use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
@@ -29,11 +30,13 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
     let requests = AuditLayer::new(Arc::clone(&audit), "acme")
         .session_cookie("sid")
-        .skip_path("/health");
+        .skip_path("/health")
+        .skip_path("/metrics");
     let app = Router::new()
         .route("/posts/{id}", get(read).delete(delete))
         .layer(from_fn(who))
         .route("/health", get(|| async { "well" }))
+        .route("/metrics", get(metrics))
         // Outermost, so that it tells what the guard refused; inside of the router, so that it
         // knows the route.
         .layer(requests)
@@ -77,6 +80,12 @@ async fn delete(State(audit): State<Arc<Audit>>, Path(id): Path<String>) -> Stat
     let event = audit.for_tenant("acme").action("content.delete");
     event.current_actor().target("post", id).succeeded().emit();
     StatusCode::NO_CONTENT
+}
+
+/// What Prometheus scrapes: the metrics of the emitter, behind whatever the program has itself.
+async fn metrics() -> impl IntoResponse {
+    let kind = [(CONTENT_TYPE, "text/plain; version=0.0.4")];
+    (kind, indelible::prometheus())
 }
 
 async fn end_of_input() {

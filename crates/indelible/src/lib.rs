@@ -49,7 +49,7 @@ pub use indelible_emit::{
     Actor, Auth, Begun, Bounds, Class, CloseReport, Committed, Context, Denial, EmitError, Entered,
     Envelope, EventBuilder, InContext, LlmContext, Metrics, NeedsAction, NeedsActor, NeedsOutcome,
     NeedsTarget, Payload, Policy, Preset, Proof, Retry, SpoolBounds, Spooled, Subject, Ticket,
-    json,
+    json, prometheus,
 };
 pub use indelible_event::{ActorType, AuditId, Event, Micros, Outcome, Problem, TenantId};
 pub use indelible_proof::receipt::Receipt;

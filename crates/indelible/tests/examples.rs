@@ -79,6 +79,7 @@ fn axum_server() {
         ("GET", "/posts/1", Some("bob"), 200),
         ("DELETE", "/posts/1", Some("bob"), 403),
         ("DELETE", "/posts/1", Some("ada"), 204),
+        ("GET", "/metrics", None, 200),
     ] {
         let user = user.map_or(String::new(), |user| format!("x-user: {user}\r\n"));
         let mut stream = TcpStream::connect(address).unwrap();
@@ -91,9 +92,11 @@ fn axum_server() {
             answer.starts_with(&format!("HTTP/1.1 {expected} ")),
             "{answer}"
         );
+        let told = answer.contains("\naudit_events_buffered_total{service=\"blog\"} 5\n");
+        assert_eq!(told, path == "/metrics", "{answer}");
     }
     drop(server.stdin.take());
-    // Four requests, for health is left out, and the deletion itself.
+    // Four requests, for health and metrics are left out, and the deletion itself.
     let report = lines.next().unwrap().unwrap();
     assert_eq!(report, "5 committed, 0 dropped, 0 failed, 0 not settled");
     assert!(server.wait().unwrap().success());

@@ -1,12 +1,17 @@
-//! Figures, in the Prometheus text format. Labels are words of ours: no tenant, no path as sent.
+//! What the server counts. How it is told is in `page`.
 
-use std::fmt::Write as _;
+mod page;
+#[cfg(test)]
+mod reference;
+
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
 
 use indelible_event::ids::Micros;
 use indelible_log::Outcome;
 use indelible_proof::stream::Figures;
 use indelible_store::Kind;
+
+pub(crate) use page::Now;
 
 /// Upper bounds of the latency buckets, seconds.
 const BUCKETS_S: [f64; 11] = [
@@ -21,8 +26,8 @@ const NEVER: i64 = i64::MIN;
 struct Group {
     /// By the first digit of the status, 2 to 5.
     statuses: [AtomicU64; 4],
-    buckets: [AtomicU64; BUCKETS_S.len()],
-    count: AtomicU64,
+    /// Within each bound and beyond the one before; in the end beyond all.
+    buckets: [AtomicU64; BUCKETS_S.len() + 1],
     micros: AtomicU64,
 }
 
@@ -126,10 +131,10 @@ impl Metrics {
         }
     }
 
-    /// Notes that there is something to publish since `at`.
+    /// Notes that there is something to publish since `at`. The earliest counts: a publication that
+    /// failed gives its news back, and other news may have come meanwhile.
     pub(crate) fn news(&self, at: Micros) {
-        // What could not be published is given back, and is older than what came meanwhile.
-        let earlier = |since: i64| (since == NEVER || at.0 < since).then_some(at.0);
+        let earlier = |known| (known == NEVER || known > at.0).then_some(at.0);
         let _ = self.news_since.fetch_update(Relaxed, Relaxed, earlier);
     }
 
@@ -228,181 +233,13 @@ impl Metrics {
             count.fetch_add(1, Relaxed);
         }
         let seconds = took.as_secs_f64();
-        for (bucket, bound) in group.buckets.iter().zip(BUCKETS_S) {
-            if seconds <= bound {
-                bucket.fetch_add(1, Relaxed);
-            }
+        let bucket = BUCKETS_S.iter().position(|bound| seconds <= *bound);
+        if let Some(count) = group.buckets.get(bucket.unwrap_or(BUCKETS_S.len())) {
+            count.fetch_add(1, Relaxed);
         }
-        group.count.fetch_add(1, Relaxed);
         let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
         group.micros.fetch_add(micros, Relaxed);
     }
-
-    /// The page of figures.
-    pub(crate) fn text(&self, tenants: usize) -> String {
-        let mut out = String::with_capacity(8192);
-        self.requests(&mut out);
-        let name = "indelible_events_total";
-        head(&mut out, name, "counter", "Events by outcome.");
-        let words = ["new", "repeat", "conflict", "refused", "failed"];
-        for (word, count) in words.iter().zip(&self.outcomes) {
-            let _ = writeln!(out, "{name}{{outcome=\"{word}\"}} {}", count.load(Relaxed));
-        }
-        let counters: [(&str, &str, &AtomicU64); 6] = [
-            (
-                "indelible_overloaded_total",
-                "Requests refused for want of memory.",
-                &self.overloaded,
-            ),
-            (
-                "indelible_connections_refused_total",
-                "Connections refused.",
-                &self.connections_refused,
-            ),
-            (
-                "indelible_connections_gave_way_total",
-                "Connections closed while they waited, to make room for others.",
-                &self.connections_gave_way,
-            ),
-            (
-                "indelible_publications_total",
-                "Checkpoints published.",
-                &self.publications,
-            ),
-            (
-                "indelible_verifier_passes_total",
-                "Passes of the verifier.",
-                &self.verifier_passes,
-            ),
-            (
-                "indelible_events_submitted_total",
-                "Events handed to the log.",
-                &self.submitted,
-            ),
-        ];
-        for (name, help, value) in counters {
-            head(&mut out, name, "counter", help);
-            let _ = writeln!(out, "{name} {}", value.load(Relaxed));
-        }
-        self.gauges(tenants, &mut out);
-        self.stream_gauges(&mut out);
-        out
-    }
-
-    fn gauges(&self, tenants: usize, out: &mut String) {
-        let seconds = |at: Option<Micros>| at.map_or(0, |at| at.0 / 1_000_000);
-        let count = |value: &AtomicU64| i64::try_from(value.load(Relaxed)).unwrap_or(i64::MAX);
-        let gauges: [(&str, &str, i64); 7] = [
-            (
-                "indelible_events_waiting",
-                "Events without an outcome.",
-                i64::try_from(self.waiting()).unwrap_or(0),
-            ),
-            (
-                "indelible_in_flight_bytes",
-                "Bytes of requests in flight.",
-                count(&self.in_flight_bytes),
-            ),
-            (
-                "indelible_connections",
-                "Open connections.",
-                count(&self.connections),
-            ),
-            (
-                "indelible_tenants",
-                "Tenants with a log.",
-                i64::try_from(tenants).unwrap_or(0),
-            ),
-            (
-                "indelible_logs_broken",
-                "Logs with findings in the last pass.",
-                count(&self.logs_broken),
-            ),
-            (
-                "indelible_last_commit_seconds",
-                "When the last commit was.",
-                seconds(self.last_commit()),
-            ),
-            (
-                "indelible_last_published_seconds",
-                "When the last checkpoint was.",
-                seconds(time(&self.last_published)),
-            ),
-        ];
-        for (name, help, value) in gauges {
-            head(out, name, "gauge", help);
-            let _ = writeln!(out, "{name} {value}");
-        }
-    }
-
-    fn stream_gauges(&self, out: &mut String) {
-        let gauges: [(&str, &str, &AtomicU64); 4] = [
-            (
-                "indelible_stream_numbers_received",
-                "Numbers of producers' streams that are committed.",
-                &self.stream_numbers_received,
-            ),
-            (
-                "indelible_stream_numbers_lost",
-                "Numbers that producers declared lost.",
-                &self.stream_numbers_lost,
-            ),
-            (
-                "indelible_stream_numbers_missing",
-                "Numbers missing without a word.",
-                &self.stream_numbers_missing,
-            ),
-            (
-                "indelible_streams_ended_unclean",
-                "Epochs of streams that broke off.",
-                &self.streams_unclean,
-            ),
-        ];
-        for (name, help, value) in gauges {
-            head(out, name, "gauge", help);
-            let _ = writeln!(out, "{name} {}", value.load(Relaxed));
-        }
-    }
-
-    fn requests(&self, out: &mut String) {
-        let name = "indelible_http_requests_total";
-        head(
-            out,
-            name,
-            "counter",
-            "Requests by kind and class of status.",
-        );
-        for (kind, group) in GROUPS.iter().zip(&self.groups) {
-            for (class, count) in (2..).zip(&group.statuses) {
-                let count = count.load(Relaxed);
-                let _ = writeln!(
-                    out,
-                    "{name}{{kind=\"{kind}\",status=\"{class}xx\"}} {count}"
-                );
-            }
-        }
-        let name = "indelible_http_request_seconds";
-        head(out, name, "histogram", "How long requests took.");
-        for (kind, group) in GROUPS.iter().zip(&self.groups) {
-            for (bound, count) in BUCKETS_S.iter().zip(&group.buckets) {
-                let count = count.load(Relaxed);
-                let _ = writeln!(
-                    out,
-                    "{name}_bucket{{kind=\"{kind}\",le=\"{bound}\"}} {count}"
-                );
-            }
-            let count = group.count.load(Relaxed);
-            let _ = writeln!(out, "{name}_bucket{{kind=\"{kind}\",le=\"+Inf\"}} {count}");
-            let _ = writeln!(out, "{name}_count{{kind=\"{kind}\"}} {count}");
-            let micros = group.micros.load(Relaxed);
-            let (whole, part) = (micros / 1_000_000, micros % 1_000_000);
-            let _ = writeln!(out, "{name}_sum{{kind=\"{kind}\"}} {whole}.{part:06}");
-        }
-    }
-}
-
-fn head(out: &mut String, name: &str, kind: &str, help: &str) {
-    let _ = writeln!(out, "# HELP {name} {help}\n# TYPE {name} {kind}");
 }
 
 #[cfg(test)]
@@ -448,5 +285,15 @@ mod tests {
         assert_eq!(metrics.last_failure(), Some(Micros(2)), "nothing was tried");
         metrics.settled(&[Outcome::New(receipt())], Micros(4));
         assert_eq!(metrics.last_failure(), None);
+    }
+
+    #[test]
+    fn news_that_are_given_back_are_as_old_as_they_were() {
+        let metrics = Metrics::default();
+        metrics.news(Micros(1));
+        let taken = metrics.take_news();
+        metrics.news(Micros(9));
+        metrics.news(taken.unwrap());
+        assert_eq!(metrics.news_since(), Some(Micros(1)));
     }
 }
