@@ -4,11 +4,13 @@
 //! Exit codes: 0 done and clean, 1 something failed, 2 usage, 3 could not run.
 
 mod browser;
+mod deploy;
 mod fuzz;
 mod layers;
 mod openapi;
 mod readme;
 mod run;
+mod serving;
 mod source;
 mod steps;
 mod tally;
@@ -28,6 +30,7 @@ usage: cargo xtask <task>
   readme                          the commands of README.md, in an empty directory
   browser                         the pages in Chromium; needs node, npm and chromium
   openapi                         what is served against its description; needs python3
+  deploy                          alerts and dashboard against what there is; needs promtool
   bench <name> [arguments]        a benchmark of the workspace bench/, in release mode
   fuzz <target>|all [seconds]     a target of the workspace fuzz/ under libFuzzer; 60 s
 
@@ -47,7 +50,7 @@ fn main() -> ExitCode {
         ["tidy"] => run::tidy(),
         ["deny"] => run::deny(),
         ["readme"] => run::readme(),
-        [step @ ("browser" | "openapi")] => run::alone(step),
+        [step @ ("browser" | "openapi" | "deploy")] => run::alone(step),
         ["bench", name, rest @ ..] => run::bench(name, rest),
         ["fuzz", target] => run::fuzz(target, fuzz::SECONDS),
         ["fuzz", target, seconds] => run::fuzz(target, seconds),

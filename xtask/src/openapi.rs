@@ -7,11 +7,10 @@
 
 #![expect(clippy::print_stdout, reason = "a command line speaks to its user")]
 
-use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::{env, fs};
+use std::process::Command;
 
+use crate::serving::Place;
 use crate::tools::{Stop, needed, said, succeed};
 
 /// Settings and pinned versions.
@@ -32,15 +31,18 @@ pub fn run(root: &Path) -> Result<u64, Stop> {
     let tool = schemathesis(root)?;
     let build = ["build", "-p", "indelible-cli"];
     succeed(Command::new(env!("CARGO")).args(build).current_dir(root))?;
-    let place = Place::make(root)?;
+    let served = Served {
+        settings: root.join(FOLDER).join("schemathesis.toml"),
+        place: Place::make(root, "openapi")?,
+    };
     // The first key would close the server.
-    place.exercise(&tool, None, &["--exclude-operation-id", MAKE_KEY])?;
+    served.exercise(&tool, None, &["--exclude-operation-id", MAKE_KEY])?;
     let made = ["keys", "create", "--role", "admin", "--data", "data"];
-    let key = said(&mut place.indelible(&made))?;
-    place.exercise(&tool, Some(&key), &["--exclude-operation-id", REVOKE_KEY])?;
+    let key = said(&mut served.place.indelible(&made))?;
+    served.exercise(&tool, Some(&key), &["--exclude-operation-id", REVOKE_KEY])?;
     let keys = ["--include-path-regex", "^/v1/keys"];
-    place.exercise(&tool, Some(&key), &keys)?;
-    place.was_exercised()?;
+    served.exercise(&tool, Some(&key), &keys)?;
+    served.was_exercised()?;
     Ok(3)
 }
 
@@ -66,52 +68,21 @@ fn schemathesis(root: &Path) -> Result<PathBuf, Stop> {
     }
 }
 
-/// A ledger in `target/openapi`, made anew.
-struct Place {
-    binary: PathBuf,
+/// A ledger that is served to the tool.
+struct Served {
     settings: PathBuf,
-    path: PathBuf,
+    place: Place,
 }
 
-impl Place {
-    fn make(root: &Path) -> Result<Self, Stop> {
-        let path = root.join("target/openapi");
-        let cannot = |error| Stop::Failed(format!("cannot prepare {}: {error}", path.display()));
-        if path.exists() {
-            fs::remove_dir_all(&path).map_err(cannot)?;
-        }
-        fs::create_dir_all(&path).map_err(cannot)?;
-        Ok(Self {
-            binary: root.join("target/debug/indelible"),
-            settings: root.join(FOLDER).join("schemathesis.toml"),
-            path,
-        })
-    }
-
-    /// The command, with nothing of the surroundings.
-    fn indelible(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(&self.binary);
-        for (name, _) in env::vars_os() {
-            if name.to_string_lossy().starts_with("INDELIBLE_") {
-                command.env_remove(name);
-            }
-        }
-        command
-            .args(arguments)
-            .current_dir(&self.path)
-            .env("HOME", &self.path)
-            .env("XDG_CONFIG_HOME", &self.path);
-        command
-    }
-
+impl Served {
     /// Serves, and lets the tool at it.
     fn exercise(&self, tool: &Path, key: Option<&str>, which: &[&str]) -> Result<(), Stop> {
-        let mut serving = Serving::start(self)?;
+        let mut serving = self.place.serve()?;
         let mut exercise = Command::new(tool);
         exercise.arg("--config-file").arg(&self.settings);
         exercise.args(["run", &format!("{}/openapi.json", serving.url)]);
         exercise.args(["--seed", SEED, "--max-examples", EXAMPLES_MAX, "--no-color"]);
-        exercise.args(which).current_dir(&self.path);
+        exercise.args(which).current_dir(&self.place.path);
         if let Some(key) = key {
             exercise.args(["--header", &format!("Authorization: Bearer {key}")]);
         }
@@ -124,9 +95,9 @@ impl Place {
     /// Events and keys were taken, so that it was not all refusals, and the ledger is whole.
     fn was_exercised(&self) -> Result<(), Stop> {
         let records = ["query", "--data", "data", "--json", "--limit", "0"];
-        let records = said(&mut self.indelible(&records))?;
+        let records = said(&mut self.place.indelible(&records))?;
         let keys = ["keys", "list", "--data", "data", "--json"];
-        let keys = said(&mut self.indelible(&keys))?;
+        let keys = said(&mut self.place.indelible(&keys))?;
         let taken = |text: &str| text.lines().count();
         if taken(&records) < 10 || taken(&keys) < 3 {
             let text = format!(
@@ -141,7 +112,9 @@ impl Place {
 
     /// Made-up claims leave gaps in made-up streams; everything else must be as it was committed.
     fn verify(&self) -> Result<(), Stop> {
-        let mut verify = self.indelible(&["verify", "--data", "data", "--json"]);
+        let mut verify = self
+            .place
+            .indelible(&["verify", "--data", "data", "--json"]);
         let output = verify.output();
         let output = output.map_err(|error| Stop::Failed(format!("verify: {error}")))?;
         let text = String::from_utf8_lossy(&output.stdout);
@@ -154,58 +127,5 @@ impl Place {
             None if text.contains("\"integrity\":\"sound\"") => Ok(()),
             found => Err(Stop::Failed(format!("verify: {found:?}"))),
         }
-    }
-}
-
-/// A server that ends with its owner.
-struct Serving {
-    child: Child,
-    url: String,
-}
-
-impl Serving {
-    fn start(place: &Place) -> Result<Self, Stop> {
-        let failed = |text: String| Stop::Failed(format!("cannot serve: {text}"));
-        let telemetry = fs::File::create(place.path.join("telemetry.ndjson"));
-        let arguments = ["serve", "--data", "data", "--listen", "127.0.0.1:0"];
-        let mut child = place
-            .indelible(&arguments)
-            .stdout(Stdio::piped())
-            .stderr(telemetry.map_err(|error| failed(error.to_string()))?)
-            .spawn()
-            .map_err(|error| failed(error.to_string()))?;
-        let mut line = String::new();
-        if let Some(output) = child.stdout.take() {
-            let read = BufReader::new(output).read_line(&mut line);
-            read.map_err(|error| failed(error.to_string()))?;
-        }
-        let mut serving = Self {
-            child,
-            url: String::new(),
-        };
-        match line.trim().strip_prefix("listening on ") {
-            Some(url) => url.clone_into(&mut serving.url),
-            None => return Err(failed(format!("it said {line:?}"))),
-        }
-        Ok(serving)
-    }
-
-    /// Ends it as Ctrl-C does, which it must do well.
-    fn stop(&mut self) -> Result<(), Stop> {
-        let pid = self.child.id().to_string();
-        succeed(Command::new("kill").args(["-INT", &pid]))?;
-        match self.child.wait() {
-            Ok(status) if status.success() => Ok(()),
-            Ok(status) => Err(Stop::Failed(format!("the server ended with {status}"))),
-            Err(error) => Err(Stop::Failed(format!("the server: {error}"))),
-        }
-    }
-}
-
-impl Drop for Serving {
-    fn drop(&mut self) {
-        // After `stop` there is nobody left to kill.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }

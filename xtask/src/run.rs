@@ -20,7 +20,7 @@ use std::{
 
 use crate::steps::{Invocation, Options, Step, Work, steps};
 use crate::tools::{Stop, succeed};
-use crate::{browser, fuzz, openapi, readme, source, tally::Tally, tidy, tools};
+use crate::{browser, deploy, fuzz, openapi, readme, source, tally::Tally, tidy, tools};
 
 const CLEAN: u8 = 0;
 const FAILED: u8 = 1;
@@ -163,6 +163,10 @@ impl Run {
             }),
             Work::OpenApi => self.may_lack(step.name, |run| {
                 run.tally.passed(openapi::run(&source::root())?);
+                Ok(())
+            }),
+            Work::Deploy => self.may_lack(step.name, |run| {
+                run.tally.passed(deploy::run(&source::root())?);
                 Ok(())
             }),
             Work::Fuzz => run_fuzz("all", fuzz::SECONDS),

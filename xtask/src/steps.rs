@@ -10,7 +10,7 @@ use crate::{fuzz, source};
 const KILL_ROUNDS_IN_PASSING: &str = "2";
 
 /// The crates with features that are off by default.
-const WITH_FEATURES: &str = "-p indelible-emit -p indelible --all-features";
+pub const WITH_FEATURES: &str = "-p indelible-emit -p indelible --all-features";
 
 /// What `cargo xtask test` was asked for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -59,6 +59,8 @@ pub enum Work {
     Browser,
     /// What is served, held against its description.
     OpenApi,
+    /// What watches over it, held against what there is.
+    Deploy,
     /// Every fuzz target for a time.
     Fuzz,
 }
@@ -202,7 +204,7 @@ fn with_features() -> [Step; 3] {
 }
 
 /// What runs against the server from outside, with tools that are not Rust.
-fn against_the_server() -> [Step; 2] {
+fn against_the_server() -> [Step; 3] {
     [
         Step {
             name: "browser",
@@ -211,6 +213,10 @@ fn against_the_server() -> [Step; 2] {
         Step {
             name: "openapi",
             work: Work::OpenApi,
+        },
+        Step {
+            name: "deploy",
+            work: Work::Deploy,
         },
     ]
 }
@@ -249,6 +255,7 @@ impl Step {
             Work::Readme => "cargo xtask readme".to_owned(),
             Work::Browser => "cargo xtask browser".to_owned(),
             Work::OpenApi => "cargo xtask openapi".to_owned(),
+            Work::Deploy => "cargo xtask deploy".to_owned(),
             Work::Fuzz => format!("cargo xtask fuzz all {}", fuzz::SECONDS),
         }
     }
