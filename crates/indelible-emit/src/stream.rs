@@ -17,6 +17,8 @@ pub(crate) struct Stream {
     id: String,
     epoch: u64,
     next: HashMap<TenantId, u64>,
+    /// Tenants with a number, of whose logs it was not said yet that the stream is in them.
+    unopened: Vec<TenantId>,
 }
 
 impl Stream {
@@ -25,6 +27,7 @@ impl Stream {
             id,
             epoch,
             next: HashMap::new(),
+            unopened: Vec::new(),
         }
     }
 
@@ -32,7 +35,10 @@ impl Stream {
     pub(crate) fn take(&mut self, tenant: &TenantId, count: u64) -> StreamClaim {
         let next = match self.next.get_mut(tenant) {
             Some(next) => next,
-            None => self.next.entry(tenant.clone()).or_insert(0),
+            None => {
+                self.unopened.push(tenant.clone());
+                self.next.entry(tenant.clone()).or_insert(0)
+            }
         };
         let number = *next;
         *next += count;
@@ -41,6 +47,16 @@ impl Stream {
             id: self.id.clone(),
             number,
         }
+    }
+
+    /// That the stream is there, for every tenant that is new since the last time.
+    pub(crate) fn opens(&mut self) -> Vec<(TenantId, Event)> {
+        let unopened = std::mem::take(&mut self.unopened).into_iter();
+        let opened = |tenant| {
+            let event = statement("stream.opened", (&self.id, self.epoch), []);
+            (tenant, event)
+        };
+        unopened.map(opened).collect()
     }
 
     /// The ends of all tenants: no numbers will follow.

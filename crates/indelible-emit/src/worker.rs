@@ -1,4 +1,5 @@
-//! The worker: makes JSON of drafts, gives numbers, writes the spool, declares what was lost.
+//! The worker: makes JSON of drafts, gives numbers, writes the spool, says that the stream is there,
+//! and declares what was lost.
 //!
 //! It waits for the spool's disk and for nothing else: what is to be sent it puts in line for the
 //! delivery. Its end is the stream's end: when all that was in memory is settled, or goes no
@@ -254,7 +255,8 @@ impl Worker {
         }
     }
 
-    /// Gives numbers to what callers dropped, and says what was lost.
+    /// Says to new tenants that the stream is there, gives numbers to what callers dropped, and says
+    /// what was lost. It comes behind the events, which are not to wait for it.
     fn declare(&mut self, at_once: bool) {
         let shared = Arc::clone(&self.end.0);
         for ((tenant, why), count) in shared.tally.take() {
@@ -264,6 +266,8 @@ impl Worker {
                 self.losses.add(&tenant, &claim, count, why);
             }
         }
+        let opens = self.stream.opens();
+        self.say(opens);
         shared
             .outbox
             .change(|state| self.losses.append(&mut state.losses));

@@ -60,7 +60,57 @@ fn a_stream_that_ends_cleanly_is_complete() {
         assert_eq!((verdict.last, verdict.records), (Some(last), last + 1));
         assert_eq!(verdict.stream.as_deref(), Some(emitter.stream().0));
     }
-    assert_eq!(emitter.metrics().statements, 2);
+    for tenant in ["a", "b"] {
+        let said = book.said(tenant);
+        let statements: Vec<_> = said.iter().flatten().collect();
+        assert_eq!(statements, ["stream.opened", "stream.ended"]);
+        assert!(said.last().unwrap().is_some(), "the end comes last");
+    }
+    assert_eq!(emitter.metrics().statements, 4);
+}
+
+#[test]
+fn a_stream_was_heard_of_though_all_of_its_events_are_lost() {
+    let disk = FaultyDisk::new(7);
+    let book = Book::default();
+    let way = Way::to(&book);
+    way.down.store(true, Ordering::SeqCst);
+    let mut options = with_spool(disk.clone());
+    options.policy = Policy::new().event_type("*", Class::BestEffort);
+    let emitter = start(way, options.clone());
+    let epoch = emitter.stream().1;
+    for _ in 0..10 {
+        drop(publish(&emitter, "acme"));
+    }
+    until(|| emitter.metrics().queued == 0 && emitter.metrics().spool_bytes > 0);
+    // It is killed: what was in memory is gone.
+    disk.crash();
+    emitter.close(Duration::ZERO);
+    drop(emitter);
+    disk.reboot();
+    let emitter = start(Way::to(&book), options);
+    drop(publish(&emitter, "acme"));
+    assert!(emitter.close(SOON).is_clean());
+    let verdicts = book.verdicts("acme");
+    let of = |at: u64| verdicts.iter().find(|verdict| verdict.epoch == at).unwrap();
+    let lost = of(epoch).to_string();
+    assert_eq!(lost, "ended unclean after nothing (tail unknown)");
+    let next = of(emitter.stream().1).to_string();
+    assert_eq!(next, "complete to 0 (clean end)");
+}
+
+#[test]
+fn a_stream_is_opened_once_also_by_what_is_dropped() {
+    let book = Book::default();
+    let emitter = start(Way::to(&book), quick());
+    emitter.left_out("acme", "sampled: one in 4");
+    emitter.flush(SOON);
+    drop(publish(&emitter, "acme"));
+    assert!(emitter.close(SOON).is_clean());
+    let said = book.said("acme");
+    let words: Vec<_> = said.iter().map(Option::as_deref).collect();
+    let [opened, lost, ended] = ["stream.opened", "stream.lost", "stream.ended"].map(Some);
+    assert_eq!(words, [opened, lost, None, ended]);
 }
 
 #[test]
@@ -150,7 +200,11 @@ fn with_a_spool_nothing_is_lost_while_the_ledger_is_down() {
     assert!(tickets.iter().all(|ticket| book.has(ticket.audit_id())));
     let verdict = one(book.verdicts("acme"));
     assert_eq!(verdict.to_string(), "complete to 19999 (clean end)");
-    assert_eq!(emitter.metrics().recovered, 20_001, "with the end");
+    assert_eq!(
+        emitter.metrics().recovered,
+        20_002,
+        "with what is said of it"
+    );
 }
 
 #[test]

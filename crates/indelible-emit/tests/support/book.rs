@@ -9,6 +9,7 @@ use indelible_event::AuditId;
 use indelible_proof::receipt::Receipt;
 use indelible_proof::stream::{Statement, StreamVerdict, Streams};
 use indelible_proof::tail::Claim;
+use serde_json::Value;
 
 /// What the ledger holds, whoever delivers to it.
 #[derive(Clone, Default)]
@@ -54,6 +55,20 @@ impl Book {
         let records = self.0.lock().unwrap();
         let log = records.logs.get(tenant).into_iter().flatten();
         log.filter(|outgoing| outgoing.stream.is_some()).count()
+    }
+
+    /// A tenant's log: the types of the statements, and nothing for an event.
+    pub fn said(&self, tenant: &str) -> Vec<Option<String>> {
+        let records = self.0.lock().unwrap();
+        let log = records.logs.get(tenant).into_iter().flatten();
+        let said = |outgoing: &Outgoing| match outgoing.stream {
+            Some(_) => None,
+            None => {
+                let event: Value = serde_json::from_slice(&outgoing.event).unwrap();
+                Some(event["event_type"].as_str().unwrap().to_owned())
+            }
+        };
+        log.map(said).collect()
     }
 
     /// The verdicts on a tenant's log, as a verifier reads it.
