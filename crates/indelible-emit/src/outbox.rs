@@ -32,6 +32,17 @@ pub(crate) struct Item {
     pub(crate) expires: Option<Duration>,
 }
 
+impl Item {
+    /// What we say ourselves: nobody waits for it, and it is never too late.
+    pub(crate) fn statement(outgoing: Outgoing) -> Self {
+        Self {
+            entry: None,
+            outgoing,
+            expires: None,
+        }
+    }
+}
+
 #[derive(Debug, Default)]
 pub(crate) struct Outbox {
     state: Mutex<State>,

@@ -1,5 +1,5 @@
-//! The worker: makes JSON of drafts, gives numbers, writes the spool, says that the stream is there,
-//! and declares what was lost.
+//! The worker: makes JSON of drafts, gives numbers, writes the spool, says that the stream is
+//! there, and declares what was lost.
 //!
 //! It waits for the spool's disk and for nothing else: what is to be sent it puts in line for the
 //! delivery. Its end is the stream's end: when all that was in memory is settled, or goes no
@@ -157,13 +157,18 @@ impl Worker {
         made
     }
 
-    fn hand(&self, line: Line, made: Made, expires: Option<Duration>) {
+    fn hand(&mut self, line: Line, made: Made, expires: Option<Duration>) {
         let item = |(entry, outgoing)| Item {
             entry: Some(entry),
             outgoing,
             expires,
         };
-        let items = made.into_iter().map(item).collect();
+        let mut items: Vec<_> = made.into_iter().map(item).collect();
+        if self.spool.is_none() && line == Line::Normal {
+            // In one delivery with the events, behind them.
+            let opens = self.stream.opens();
+            items.extend(self.statements(opens).into_iter().map(Item::statement));
+        }
         self.end.0.outbox.hand(line, items);
     }
 
@@ -255,8 +260,8 @@ impl Worker {
         }
     }
 
-    /// Says to new tenants that the stream is there, gives numbers to what callers dropped, and says
-    /// what was lost. It comes behind the events, which are not to wait for it.
+    /// Says to new tenants that the stream is there, gives numbers to what callers dropped, and
+    /// says what was lost. It comes behind the events, which are not to wait for it.
     fn declare(&mut self, at_once: bool) {
         let shared = Arc::clone(&self.end.0);
         for ((tenant, why), count) in shared.tally.take() {
@@ -291,6 +296,15 @@ impl Worker {
 
     /// Puts statements in the spool, or in line where there is none.
     fn say(&mut self, statements: Vec<(TenantId, Event)>) {
+        let made = self.statements(statements);
+        if made.is_empty() || self.say_on_disk(&made) {
+            return;
+        }
+        let items = made.into_iter().map(Item::statement).collect();
+        self.end.0.outbox.hand(Line::Normal, items);
+    }
+
+    fn statements(&self, statements: Vec<(TenantId, Event)>) -> Vec<Outgoing> {
         let mut made = Vec::with_capacity(statements.len());
         for (tenant, event) in statements {
             let (audit_id, occurred_at) = self.end.0.mint();
@@ -305,16 +319,7 @@ impl Worker {
                 made.push(outgoing);
             }
         }
-        if made.is_empty() || self.say_on_disk(&made) {
-            return;
-        }
-        let item = |outgoing| Item {
-            entry: None,
-            outgoing,
-            expires: None,
-        };
-        let items = made.into_iter().map(item).collect();
-        self.end.0.outbox.hand(Line::Normal, items);
+        made
     }
 
     fn say_on_disk(&mut self, made: &[Outgoing]) -> bool {

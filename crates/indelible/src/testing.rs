@@ -143,7 +143,8 @@ impl Recorder {
         self.ledger.kept().committed.clone()
     }
 
-    /// What the emitter said of its stream until now: what was lost or left out, and its end.
+    /// What the emitter said of its stream until now: that it is there, what was lost or left out,
+    /// and its end.
     pub fn statements(&self) -> Vec<Emitted> {
         self.events();
         self.ledger.kept().statements.clone()
@@ -361,9 +362,12 @@ impl Kept {
     }
 
     fn refuse(&mut self, outgoing: &Outgoing, problems: Vec<Problem>) -> Verdict {
-        let event = Event::parse(&outgoing.event).unwrap_or_default();
-        let what = in_words(outgoing.tenant.as_str(), &event);
-        self.refused.push((what, problems.clone()));
+        // What the emitter says itself is no event of the program's.
+        if outgoing.stream.is_some() {
+            let event = Event::parse(&outgoing.event).unwrap_or_default();
+            let what = in_words(outgoing.tenant.as_str(), &event);
+            self.refused.push((what, problems.clone()));
+        }
         Verdict::Refused(problems)
     }
 

@@ -101,3 +101,22 @@ fn axum_server() {
     assert_eq!(report, "5 committed, 0 dropped, 0 failed, 0 not settled");
     assert!(server.wait().unwrap().success());
 }
+
+#[test]
+fn tonic_server() {
+    let dir = tempfile::tempdir().unwrap();
+    let output = example("tonic_server", dir.path()).output().unwrap();
+    let said = said(&output);
+    assert!(output.status.success(), "{said}");
+    let (_, said) = said.split_once('\n').unwrap();
+    let expected = "\
+/blog.Posts/Read: Unauthenticated
+/blog.Posts/Read: post 1
+/blog.Posts/Delete: PermissionDenied
+/blog.Posts/Delete: deleted 1
+/blog.Posts/Burn: Unimplemented
+/blog.Posts/List: 2 posts, DataLoss
+6 committed, 0 dropped, 0 failed, 0 not settled
+";
+    assert_eq!(said, expected);
+}

@@ -38,6 +38,8 @@ pub(super) struct Asked {
     pub(super) event_type: String,
     pub(super) method: String,
     pub(super) route: String,
+    /// What the route is when the path of a call turns out to name no method.
+    unless_called: Option<String>,
     /// Nothing is to be changed by it.
     pub(super) reads: bool,
     pub(super) request_id: String,
@@ -55,7 +57,7 @@ impl Asked {
         let headers = &parts.headers;
         let method = METHODS.iter().find(|known| **known == parts.method);
         let method = method.map_or("OTHER", Method::as_str).to_owned();
-        let route = route(parts, rules);
+        let (route, unless_called) = route(parts, rules);
         let agent = headers
             .get(USER_AGENT)
             .and_then(|agent| agent.to_str().ok());
@@ -63,9 +65,10 @@ impl Asked {
         let header = |name| headers.get(name).and_then(|value| value.to_str().ok());
         let session = rules.session_cookie.as_deref();
         Self {
-            event_type: format!("api.{}.{route}", method.to_ascii_lowercase()),
+            event_type: event_type(&method, &route),
             method,
             route,
+            unless_called,
             reads: [Method::GET, Method::HEAD, Method::OPTIONS].contains(&parts.method),
             request_id: header(REQUEST_ID)
                 .filter(|id| is_sound(id))
@@ -76,6 +79,14 @@ impl Asked {
             session: session.and_then(|name| Some(hashed(cookie(headers, name)?))),
             user_agent: agent.filter(fits).map(str::to_owned),
             user_agent_bytes: agent.filter(|agent| !fits(agent)).map(str::len),
+        }
+    }
+
+    /// Says that nothing was called: the path is whatever somebody asked for.
+    pub(super) fn was_no_call(&mut self) {
+        if let Some(route) = self.unless_called.take() {
+            self.event_type = event_type(&self.method, &route);
+            self.route = route;
         }
     }
 
@@ -100,16 +111,35 @@ impl Asked {
     }
 }
 
-/// The template of the route: one that makes an event type of the form that there is.
-fn route(parts: &Parts, rules: &Rules) -> String {
-    let known = match &rules.route {
-        Some(route) => route(parts),
-        None => None,
+fn event_type(method: &str, route: &str) -> String {
+    format!("api.{}.{route}", method.to_ascii_lowercase())
+}
+
+/// The template of the route; where it is the path of a call, also what it is if there is no such
+/// call.
+fn route(parts: &Parts, rules: &Rules) -> (String, Option<String>) {
+    if let Some(route) = rules.route.as_ref().and_then(|route| route(parts)) {
+        return (fit(route), None);
+    }
+    let matched = matched(&parts.extensions);
+    // A router sends all methods of a service to one route.
+    let of_service = |path: &&str| match &matched {
+        Some(matched) => {
+            let service = matched.split_once("{*").map(|(service, _)| service);
+            service.is_some_and(|service| service.len() > 1 && path.starts_with(service))
+        }
+        None => true,
     };
-    let known = known
-        .or_else(|| matched(&parts.extensions))
-        .or_else(|| grpc(parts));
-    let route = known.unwrap_or_else(|| UNMATCHED.to_owned());
+    let called = grpc(parts).filter(of_service).map(str::to_owned);
+    let otherwise = matched.map_or_else(|| UNMATCHED.to_owned(), fit);
+    match called {
+        Some(called) => (fit(called), Some(otherwise)),
+        None => (otherwise, None),
+    }
+}
+
+/// A route that makes an event type of the form that there is.
+fn fit(route: String) -> String {
     let longest = EVENT_TYPE_CHARS_MAX - "api.options.".len();
     let good = route.starts_with('/')
         && route.len() <= longest
@@ -133,9 +163,9 @@ fn matched(_: &Extensions) -> Option<String> {
     None
 }
 
-/// `/package.Service/Method` of gRPC is its own template. Letters, digits, dots and `_`, so that a
-/// path that only says it is one says little.
-fn grpc(parts: &Parts) -> Option<String> {
+/// `/package.Service/Method` of gRPC is its own template: letters, digits, dots and `_`. Whether
+/// there is such a method only the answer says.
+fn grpc(parts: &Parts) -> Option<&str> {
     if !is_grpc(&parts.headers) {
         return None;
     }
@@ -145,12 +175,22 @@ fn grpc(parts: &Parts) -> Option<String> {
         let good = |b: u8| b.is_ascii_alphanumeric() || b == b'_' || b == b'.';
         text.starts_with(|c: char| c.is_ascii_alphabetic()) && text.bytes().all(good)
     };
-    (word(service) && word(method) && !method.contains('.')).then(|| path.to_owned())
+    (word(service) && word(method) && !method.contains('.')).then_some(path)
 }
 
 pub(super) fn is_grpc(headers: &HeaderMap) -> bool {
-    let kind = headers.get(CONTENT_TYPE);
-    kind.is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"))
+    kind(headers).is_some()
+}
+
+/// Whether the status stands in the trailers: for browsers, gRPC-Web puts it into the body.
+pub(super) fn has_trailers(headers: &HeaderMap) -> bool {
+    kind(headers).is_some_and(|kind| !kind.starts_with(b"-web"))
+}
+
+/// What stands behind `application/grpc`.
+fn kind(headers: &HeaderMap) -> Option<&[u8]> {
+    let kind = headers.get(CONTENT_TYPE)?;
+    kind.as_bytes().strip_prefix(b"application/grpc")
 }
 
 /// Whoever connected, or who connected to the outermost of our proxies.

@@ -1,17 +1,19 @@
 //! Requests as events: a layer for tower services, of axum and tonic as well.
 //!
 //! Each request is one event, `api.<method>.<route template>`, emitted when the answer's head is
-//! there, or when the request ends without one. Within the request a [context](crate::Context)
-//! holds its id, so that what handlers emit belongs to it.
+//! there, or when the request ends without one. A call of gRPC is emitted when its status is there,
+//! which of a stream is the end. Within the request a [context](crate::Context) holds its id, so
+//! that what handlers and streams emit belongs to it.
 //!
 //! **Invariants**: a raw path never stands in an event, since it may name people: what has no
 //! template is `/{unmatched}`. A session cookie is hashed. Nothing that a client sends can have
 //! its event refused: what is too long is left out, and the event says so.
 //!
-//! Not here: who acts and may what, which guards tell a [`RequestAudit`]. Bodies are not looked
-//! at: a stream that fails after its head counts as what its head said.
+//! Not here: who acts and may what, which guards tell a [`RequestAudit`]. The bytes of bodies are
+//! not looked at: an answer of HTTP that breaks off after its head counts as what its head said.
 
 mod asked;
+mod body;
 mod request;
 mod sampling;
 mod service;
@@ -25,6 +27,7 @@ use indelible_emit::Actor;
 
 use crate::audit::Audit;
 
+pub use body::ResponseBody;
 pub use request::RequestAudit;
 use sampling::Sampling;
 pub use service::{AuditService, ResponseFuture};

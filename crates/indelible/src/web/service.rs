@@ -13,7 +13,8 @@ use indelible_event::event::Http;
 use tower_service::Service;
 
 use super::Rules;
-use super::asked::{Asked, REQUEST_ID, is_grpc};
+use super::asked::{Asked, REQUEST_ID, has_trailers, is_grpc};
+use super::body::{ResponseBody, grpc_status};
 use super::request::RequestAudit;
 
 /// A service whose requests are emitted; see [`AuditLayer`](super::AuditLayer).
@@ -24,32 +25,61 @@ pub struct AuditService<S> {
 }
 
 pin_project_lite::pin_project! {
-    /// The answer to come; when it is there, or will not come, the request is emitted.
+    /// The answer to come; when it is there, or will not come, the request is emitted. A call of
+    /// gRPC is when its status is there.
     pub struct ResponseFuture<F> {
         #[pin]
         future: InContext<F>,
+        context: Context,
         request: Option<Underway>,
     }
 }
 
 /// A request that is being answered. Dropped without an answer, it is a failure.
-struct Underway {
+pub(super) struct Underway {
     rules: Arc<Rules>,
     context: Context,
     asked: Asked,
     audit: RequestAudit,
     began: Instant,
+    /// The status of an answer that goes on.
+    head: Option<StatusCode>,
     ended: bool,
 }
 
 /// How a request ended.
-enum Ended {
-    Answered {
-        status: StatusCode,
-        grpc: Option<u32>,
-    },
+pub(super) enum Ended {
+    /// With an answer of HTTP.
+    Answered(StatusCode),
+    /// With a status of gRPC.
+    Called(u32),
+    /// Without one.
     Not(&'static str, &'static str),
 }
+
+/// The statuses of gRPC, by number.
+const STATUSES: [&str; 17] = [
+    "OK",
+    "CANCELLED",
+    "UNKNOWN",
+    "INVALID_ARGUMENT",
+    "DEADLINE_EXCEEDED",
+    "NOT_FOUND",
+    "ALREADY_EXISTS",
+    "PERMISSION_DENIED",
+    "RESOURCE_EXHAUSTED",
+    "FAILED_PRECONDITION",
+    "ABORTED",
+    "OUT_OF_RANGE",
+    "UNIMPLEMENTED",
+    "INTERNAL",
+    "UNAVAILABLE",
+    "DATA_LOSS",
+    "UNAUTHENTICATED",
+];
+const PERMISSION_DENIED: u32 = 7;
+const UNIMPLEMENTED: u32 = 12;
+const UNAUTHENTICATED: u32 = 16;
 
 /// What an answer means.
 enum Meaning {
@@ -68,7 +98,7 @@ impl<S, B, R> Service<Request<B>> for AuditService<S>
 where
     S: Service<Request<B>, Response = Response<R>>,
 {
-    type Response = Response<R>;
+    type Response = Response<ResponseBody<R>>;
     type Error = S::Error;
     type Future = ResponseFuture<S::Future>;
 
@@ -82,8 +112,10 @@ where
             // Guards within ask for it, whatever is told of the request.
             parts.extensions.insert(RequestAudit::default());
             let future = self.inner.call(Request::from_parts(parts, body));
+            let context = Context::current();
             return ResponseFuture {
-                future: Context::current().scope(future),
+                future: context.scope(future),
+                context,
                 request: None,
             };
         }
@@ -92,10 +124,12 @@ where
         underway.mark(&mut parts.headers, &mut parts.extensions);
         let entered = underway.context.enter();
         let future = self.inner.call(Request::from_parts(parts, body));
-        let future = Context::current().scope(future);
+        let context = Context::current();
+        let future = context.scope(future);
         drop(entered);
         ResponseFuture {
             future,
+            context,
             request: Some(underway),
         }
     }
@@ -105,18 +139,22 @@ impl<F, R, E> Future for ResponseFuture<F>
 where
     F: Future<Output = Result<Response<R>, E>>,
 {
-    type Output = F::Output;
+    type Output = Result<Response<ResponseBody<R>>, E>;
 
-    fn poll(self: Pin<&mut Self>, context: &mut std::task::Context<'_>) -> Poll<F::Output> {
+    fn poll(self: Pin<&mut Self>, waking: &mut std::task::Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        let mut answer = ready!(this.future.poll(context));
-        if let Some(request) = this.request.take() {
-            match &mut answer {
-                Ok(response) => request.answer(response),
-                Err(_) => request.end(&Ended::Not("service_failed", "the service failed")),
+        let mut answer = ready!(this.future.poll(waking));
+        let request = this.request.take();
+        let goes_on = request.and_then(|request| match &mut answer {
+            Ok(response) => request.answer(response),
+            Err(_) => {
+                request.end(&Ended::Not("service_failed", "the service failed"));
+                None
             }
-        }
-        Poll::Ready(answer)
+        });
+        let context = this.context.clone();
+        let whole = |body| ResponseBody::new(body, context, goes_on);
+        Poll::Ready(answer.map(|response| response.map(whole)))
     }
 }
 
@@ -143,6 +181,7 @@ impl Underway {
             asked,
             audit: RequestAudit::default(),
             began: Instant::now(),
+            head: None,
             ended: false,
         }
     }
@@ -155,25 +194,34 @@ impl Underway {
         extensions.insert(self.audit.clone());
     }
 
-    fn answer<R>(self, response: &mut Response<R>) {
+    /// Ends it with the head of its answer; gives it back when its status is still to come.
+    fn answer<R>(mut self, response: &mut Response<R>) -> Option<Self> {
         if let Some(id) = self.asked.request_id_header() {
             response.headers_mut().insert(REQUEST_ID, id);
         }
-        let headers = response.headers();
-        let grpc = is_grpc(headers)
-            .then(|| headers.get("grpc-status"))
-            .flatten();
-        let grpc = grpc.and_then(|status| status.to_str().ok()?.parse().ok());
-        let status = response.status();
-        self.end(&Ended::Answered { status, grpc });
+        let (headers, status) = (response.headers(), response.status());
+        self.head = Some(status);
+        if !is_grpc(headers) {
+            self.asked.was_no_call();
+        }
+        let ended = match grpc_status(headers) {
+            Some(code) if is_grpc(headers) => Ended::Called(code),
+            None if has_trailers(headers) && status.is_success() => return Some(self),
+            _ => Ended::Answered(status),
+        };
+        self.end(&ended);
+        None
     }
 
-    fn end(mut self, ended: &Ended) {
+    pub(super) fn end(mut self, ended: &Ended) {
         self.emit(ended);
     }
 
     fn emit(&mut self, ended: &Ended) {
         self.ended = true;
+        if matches!(ended, Ended::Called(UNIMPLEMENTED)) {
+            self.asked.was_no_call();
+        }
         let Self { rules, asked, .. } = &*self;
         let learnt = self.audit.take();
         let tenant = learnt.tenant.as_ref().unwrap_or(&rules.tenant);
@@ -206,9 +254,7 @@ impl Underway {
         let http = Http {
             method: Some(asked.method.clone()),
             path: Some(asked.route.clone()),
-            status: ended
-                .status()
-                .and_then(|status| Number::parse(status.as_str())),
+            status: self.head.and_then(|status| Number::parse(status.as_str())),
             ..Http::default()
         };
         let event = event.with(|event| event.http = Some(http));
@@ -226,6 +272,8 @@ impl Drop for Underway {
         }
         let ended = if std::thread::panicking() {
             Ended::Not("panicked", "a panic ended the request")
+        } else if self.head.is_some() {
+            Ended::Not("cancelled", "the call ended before its status was there")
         } else {
             Ended::Not("cancelled", "the request ended before it was answered")
         };
@@ -234,25 +282,19 @@ impl Drop for Underway {
 }
 
 impl Ended {
-    fn status(&self) -> Option<StatusCode> {
-        match self {
-            Self::Answered { status, .. } => Some(*status),
-            Self::Not(..) => None,
-        }
+    /// The end of a call with the status in its trailers, or without trailers.
+    pub(super) fn called(status: Option<u32>) -> Self {
+        let none = Self::Not("no_status", "the call ended without a status");
+        status.map_or(none, Self::Called)
     }
 
     fn meaning(&self) -> Meaning {
         match self {
             Self::Not(code, _) => Meaning::Failed((*code).to_owned()),
-            // PERMISSION_DENIED and UNAUTHENTICATED.
-            Self::Answered {
-                grpc: Some(7 | 16), ..
-            } => Meaning::Denied,
-            Self::Answered {
-                grpc: Some(code @ 1..),
-                ..
-            } => Meaning::Failed(format!("grpc_{code}")),
-            Self::Answered { status, .. } => match status.as_u16() {
+            Self::Called(0) => Meaning::Done,
+            Self::Called(PERMISSION_DENIED | UNAUTHENTICATED) => Meaning::Denied,
+            Self::Called(code) => Meaning::Failed(format!("grpc_{code}")),
+            Self::Answered(status) => match status.as_u16() {
                 401 | 403 => Meaning::Denied,
                 ..=399 => Meaning::Done,
                 code => Meaning::Failed(format!("http_{code}")),
@@ -262,10 +304,12 @@ impl Ended {
 
     fn failed<'a>(&self, event: NeedsOutcome<'a>, code: String) -> EventBuilder<'a> {
         let message = match self {
-            Self::Not(_, message) => (*message).to_owned(),
-            Self::Answered { status, .. } => {
-                status.canonical_reason().unwrap_or("no reason").to_owned()
+            Self::Not(_, message) => message,
+            Self::Called(code) => {
+                let place = usize::try_from(*code).unwrap_or(usize::MAX);
+                STATUSES.get(place).copied().unwrap_or("no status of gRPC")
             }
+            Self::Answered(status) => status.canonical_reason().unwrap_or("no reason"),
         };
         event.failed(code, message)
     }
