@@ -33,12 +33,11 @@ impl Stream {
 
     /// Takes `count` numbers of a tenant; the claim to the first.
     pub(crate) fn take(&mut self, tenant: &TenantId, count: u64) -> StreamClaim {
-        let next = match self.next.get_mut(tenant) {
-            Some(next) => next,
-            None => {
-                self.unopened.push(tenant.clone());
-                self.next.entry(tenant.clone()).or_insert(0)
-            }
+        let next = if let Some(next) = self.next.get_mut(tenant) {
+            next
+        } else {
+            self.unopened.push(tenant.clone());
+            self.next.entry(tenant.clone()).or_insert(0)
         };
         let number = *next;
         *next += count;

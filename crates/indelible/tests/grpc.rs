@@ -39,14 +39,14 @@ impl Body for Parts {
     }
 }
 
-fn message() -> Part {
-    Ok(Frame::data(Bytes::from_static(b"post")))
+fn message() -> Frame<Bytes> {
+    Frame::data(Bytes::from_static(b"post"))
 }
 
-fn trailers(status: &str) -> Part {
+fn trailers(status: &str) -> Frame<Bytes> {
     let mut trailers = HeaderMap::new();
     trailers.insert("grpc-status", status.parse().unwrap());
-    Ok(Frame::trailers(trailers))
+    Frame::trailers(trailers)
 }
 
 fn answer(kind: &str, parts: Vec<Part>) -> Response<Parts> {
@@ -97,7 +97,7 @@ async fn a_call_ends_with_the_status_in_its_trailers() {
         ("99", "failure", "grpc_99", "no status of gRPC"),
     ] {
         let recorder = Recorder::start();
-        let parts = vec![message(), message(), trailers(status)];
+        let parts = vec![Ok(message()), Ok(message()), Ok(trailers(status))];
         let answer = ask(&recorder, "/blog.Posts/List", answer(GRPC, parts)).await;
         // The head said nothing yet, and that it was sent is no success.
         recorder.expect("api.post./blog.Posts/List").never();
@@ -130,10 +130,10 @@ async fn a_call_without_an_answer_ends_with_the_status_in_its_head() {
 async fn a_stream_that_breaks_off_or_is_left_is_a_failure() {
     let told = "api.post./blog.Posts/List";
     for (parts, taken, code) in [
-        (vec![message(), Err("broken")], 2, "service_failed"),
-        (vec![message(), message()], 3, "no_status"),
+        (vec![Ok(message()), Err("broken")], 2, "service_failed"),
+        (vec![Ok(message()), Ok(message())], 3, "no_status"),
         (vec![], 1, "no_status"),
-        (vec![message(), trailers("0")], 1, "cancelled"),
+        (vec![Ok(message()), Ok(trailers("0"))], 1, "cancelled"),
     ] {
         let recorder = Recorder::start();
         let mut body = ask(&recorder, "/blog.Posts/List", answer(GRPC, parts))
@@ -167,7 +167,14 @@ async fn a_path_is_told_only_where_there_is_such_a_method() {
     }
     // For browsers the status stands in the body, which is not looked at.
     let kind = "application/grpc-web+proto";
-    drop(ask(&recorder, "/blog.Posts/Read", answer(kind, vec![message()])).await);
+    drop(
+        ask(
+            &recorder,
+            "/blog.Posts/Read",
+            answer(kind, vec![Ok(message())]),
+        )
+        .await,
+    );
     let (outcome, ..) = ended(&recorder, "api.post./blog.Posts/Read");
     assert_eq!(outcome, "success");
 }
@@ -195,10 +202,7 @@ async fn a_stream_belongs_to_its_request_and_says_why_it_was_denied() {
                 .succeeded()
                 .emit();
             audit.deny(Denial::by("quota").reason("too_many"));
-            let Ok(frame) = trailers("7") else {
-                return Poll::Ready(None);
-            };
-            Poll::Ready(Some(Ok(frame)))
+            Poll::Ready(Some(Ok(trailers("7"))))
         }
     }
 

@@ -61,12 +61,10 @@ impl Book {
     pub fn said(&self, tenant: &str) -> Vec<Option<String>> {
         let records = self.0.lock().unwrap();
         let log = records.logs.get(tenant).into_iter().flatten();
-        let said = |outgoing: &Outgoing| match outgoing.stream {
-            Some(_) => None,
-            None => {
-                let event: Value = serde_json::from_slice(&outgoing.event).unwrap();
-                Some(event["event_type"].as_str().unwrap().to_owned())
-            }
+        let said = |outgoing: &Outgoing| {
+            let event: Value = serde_json::from_slice(&outgoing.event).unwrap();
+            let event_type = event["event_type"].as_str().unwrap();
+            outgoing.stream.is_none().then(|| event_type.to_owned())
         };
         log.map(said).collect()
     }

@@ -145,12 +145,12 @@ where
         let this = self.project();
         let mut answer = ready!(this.future.poll(waking));
         let request = this.request.take();
-        let goes_on = request.and_then(|request| match &mut answer {
-            Ok(response) => request.answer(response),
-            Err(_) => {
-                request.end(&Ended::Not("service_failed", "the service failed"));
-                None
+        let goes_on = request.and_then(|request| {
+            if let Ok(response) = &mut answer {
+                return request.answer(response);
             }
+            request.end(&Ended::Not("service_failed", "the service failed"));
+            None
         });
         let context = this.context.clone();
         let whole = |body| ResponseBody::new(body, context, goes_on);
