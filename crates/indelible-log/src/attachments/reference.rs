@@ -4,12 +4,16 @@
 //! quote has a backslash before it, and here a brace. `spec/attachment.md` §1.
 
 use std::fmt;
+use std::sync::LazyLock;
 
 use indelible_merkle::Hash;
+use memchr::memmem::Finder;
 use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
 
 const BEGINS: &[u8] = b"{\"attachment\":{\"bytes\":";
+/// Searches for [`BEGINS`]. Making it costs more than the search of an event.
+static SEARCH: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(BEGINS));
 const PREFIX: &str = "sha256:";
 
 /// SHA-256 of an attachment's bytes.
@@ -85,7 +89,7 @@ impl TryFrom<Holder> for Reference {
 /// The attachments that canonical bytes name, in their order. What is not exactly of the form is a
 /// value like any other.
 pub fn references(canonical: &[u8]) -> impl Iterator<Item = Reference> {
-    memchr::memmem::find_iter(canonical, BEGINS).filter_map(|at| {
+    SEARCH.find_iter(canonical).filter_map(|at| {
         let rest = canonical.get(at..)?;
         let mut values = serde_json::Deserializer::from_slice(rest).into_iter::<Holder>();
         values.next()?.ok()?.try_into().ok()
