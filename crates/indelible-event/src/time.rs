@@ -112,20 +112,19 @@ impl Micros {
         let fraction = micros.rem_euclid(1_000_000);
         let (year, month, day) = civil_from_days(seconds.div_euclid(86_400));
         let of_day = seconds.rem_euclid(86_400);
-        digits(out, year, 4);
-        out.push(b'-');
-        digits(out, month, 2);
-        out.push(b'-');
-        digits(out, day, 2);
-        out.push(b'T');
-        digits(out, of_day / 3_600, 2);
-        out.push(b':');
-        digits(out, of_day / 60 % 60, 2);
-        out.push(b':');
-        digits(out, of_day % 60, 2);
-        out.push(b'.');
-        digits(out, fraction, 6);
-        out.push(b'Z');
+        let mut text = *b"0000-00-00T00:00:00.000000Z";
+        for (place, value) in [
+            (0..4, year),
+            (5..7, month),
+            (8..10, day),
+            (11..13, of_day / 3_600),
+            (14..16, of_day / 60 % 60),
+            (17..19, of_day % 60),
+            (20..26, fraction),
+        ] {
+            digits(&mut text[place], value);
+        }
+        out.extend_from_slice(&text);
     }
 
     /// From milliseconds since the Unix epoch; `None` outside the years 0001 to 9999.
@@ -204,10 +203,11 @@ fn offset_seconds(zone: &[u8]) -> Result<i64, TimeError> {
     }
 }
 
-fn digits(out: &mut Vec<u8>, value: i64, width: u32) {
-    for place in (0..width).rev() {
-        let digit = value / 10_i64.pow(place) % 10;
-        out.push(b'0' + u8::try_from(digit).unwrap_or(0));
+/// Writes the last digits of a value, as many as there is room for.
+fn digits(out: &mut [u8], mut value: i64) {
+    for place in out.iter_mut().rev() {
+        *place = b'0' + u8::try_from(value % 10).unwrap_or(0);
+        value /= 10;
     }
 }
 

@@ -288,7 +288,7 @@ impl std::fmt::Debug for EventView<'_> {
 
 /// What stands between the quotes of a token that is a string.
 pub fn string_content(token: &str) -> Option<&str> {
-    token.strip_prefix('"')?.strip_suffix('"')
+    matches!(token.as_bytes(), [b'"', .., b'"']).then(|| &token[1..token.len() - 1])
 }
 
 /// The value of a token that is a number and fits a double.

@@ -116,8 +116,8 @@ impl<'v, 'a, 'c> Check<'v, 'a, 'c> {
                 );
                 None
             }
-            Some(raw) => {
-                let text = string_content(raw).map(unescape);
+            Some(_) => {
+                let text = self.view.text(field);
                 if text.is_none() {
                     self.refuse(field, ProblemCode::WrongType, "write a string");
                 }
