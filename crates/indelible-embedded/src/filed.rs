@@ -17,31 +17,51 @@ const REST_BITS: u32 = u64::BITS - LISTS.trailing_zeros();
 /// Terms a list first has room for.
 const ROOM_MIN: usize = 64;
 
+/// A row filed under a term, in twelve bytes: whoever files is held up by the places it writes to.
+#[derive(Clone, Copy)]
+struct Entry {
+    /// The term's hash, high half first.
+    hash: [u32; 2],
+    row: u32,
+}
+
+impl Entry {
+    fn new(hash: u64, row: u32) -> Self {
+        let half = |bits: u64| u32::try_from(bits & u64::from(u32::MAX)).unwrap_or(0);
+        Self {
+            hash: [half(hash >> 32), half(hash)],
+            row,
+        }
+    }
+
+    fn hash(self) -> u64 {
+        let [high, low] = self.hash;
+        u64::from(high) << 32 | u64::from(low)
+    }
+}
+
 /// Terms with the same first bits, in the order they were filed.
 #[derive(Default)]
-struct List {
-    hashes: Vec<u64>,
-    rows: Vec<u32>,
-}
+struct List(Vec<Entry>);
 
 impl List {
     /// The terms and their rows in order: spread by the next bits of the hash first, after which
     /// there are some thirty in each heap, or many of the same term, in order already.
     fn sorted(&self, out: &mut Vec<(u64, u32)>) {
         let mut starts = [0; HEAPS + 1];
-        for hash in &self.hashes {
-            starts[heap(*hash) + 1] += 1;
+        for entry in &self.0 {
+            starts[heap(entry.hash()) + 1] += 1;
         }
         for at in 0..HEAPS {
             starts[at + 1] += starts[at];
         }
         out.clear();
-        out.resize(self.hashes.len(), (0, 0));
+        out.resize(self.0.len(), (0, 0));
         let mut next = starts;
-        for (hash, row) in self.hashes.iter().zip(&self.rows) {
-            let next = &mut next[heap(*hash)];
+        for entry in &self.0 {
+            let next = &mut next[heap(entry.hash())];
             if let Some(place) = out.get_mut(*next) {
-                *place = (*hash, *row);
+                *place = (entry.hash(), entry.row);
             }
             *next += 1;
         }
@@ -78,38 +98,32 @@ impl Default for Filed {
 impl Filed {
     /// Makes room for as many terms as another tail has; what is not filled takes no memory.
     pub(crate) fn make_room_like(&mut self, other: &Self) {
-        for (list, like) in self.lists.iter_mut().zip(&other.lists) {
-            let terms = like.hashes.len() + like.hashes.len() / 16;
-            list.hashes.reserve_exact(terms);
-            list.rows.reserve_exact(terms);
+        for (List(list), List(like)) in self.lists.iter_mut().zip(&other.lists) {
+            list.reserve_exact(like.len() + like.len() / 16);
         }
     }
 
     /// Files a row under a term. Rows come in order; the same again does no harm.
     #[inline]
     pub(crate) fn push(&mut self, hash: u64, row: u32) {
-        let Some(list) = self.lists.get_mut(place(hash)) else {
+        let Some(List(list)) = self.lists.get_mut(place(hash)) else {
             return;
         };
-        if list.hashes.len() == list.hashes.capacity() {
+        if list.len() == list.capacity() {
             // By a quarter: twice the room would be tens of megabytes of nothing.
-            let more = (list.hashes.len() / 4).max(ROOM_MIN);
-            list.hashes.reserve_exact(more);
-            list.rows.reserve_exact(more);
+            list.reserve_exact((list.len() / 4).max(ROOM_MIN));
         }
-        list.hashes.push(hash);
-        list.rows.push(row);
+        list.push(Entry::new(hash, row));
     }
 
     /// The rows filed under a term.
     pub(crate) fn rows(&self, hash: u64) -> RoaringBitmap {
-        let Some(list) = self.lists.get(place(hash)) else {
+        let Some(List(list)) = self.lists.get(place(hash)) else {
             return RoaringBitmap::new();
         };
-        let filed = list.hashes.iter().zip(&list.rows);
-        filed
-            .filter_map(|(filed, row)| (*filed == hash).then_some(*row))
-            .collect()
+        let wanted = Entry::new(hash, 0).hash;
+        let filed = list.iter().filter(|entry| entry.hash == wanted);
+        filed.map(|entry| entry.row).collect()
     }
 
     /// All terms in the order of their hashes, each with its rows in order.
