@@ -5,7 +5,7 @@
 
 mod events;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -45,15 +45,15 @@ impl Scratch {
         Ok(Self(path))
     }
 
-    /// Where it is.
-    pub fn path(&self) -> &Path {
-        &self.0
+    /// The data directory in it, as `--data` takes it.
+    pub fn data(&self) -> PathBuf {
+        self.0.join("data")
     }
 
     /// The configuration with data and keys in it.
     pub fn config(&self, config: &Config) -> Config {
         Config {
-            data: self.0.join("data"),
+            data: self.data(),
             keys: Some(self.0.join("keys")),
             ..config.clone()
         }

@@ -106,6 +106,15 @@ pub fn locate(config: &Config) -> Result<(RealDisk, KeyFolder)> {
     found.or_could(opening(config))?.ok_or_else(|| none(config))
 }
 
+/// Whether there is a ledger.
+///
+/// # Errors
+/// [`Failure::Could`] when it cannot be told.
+pub fn is_there(config: &Config) -> Result<bool> {
+    let found = indelible_directory::find(&names(config)?);
+    Ok(found.or_could(opening(config))?.is_some())
+}
+
 /// Opens for reading, beside a writer if there is one; says what cannot be used.
 ///
 /// # Errors
@@ -273,17 +282,21 @@ pub fn try_write(config: &Config, output: &Output) -> Result<Opening> {
     }
 }
 
-/// Why it is not opened for writing. A full disk keeps nobody from reading.
+/// Why it is not opened for writing, and what can be done all the same.
 fn not_writable(error: &Error, config: &Config) -> Failure {
-    let opening = opening(config);
-    Failure::Could(if error.kind() == Kind::NoSpace {
-        let data = config.data.shown();
-        format!(
+    let (opening, data) = (opening(config), config.data.shown());
+    Failure::Could(match error.kind() {
+        // A full disk keeps nobody from reading.
+        Kind::NoSpace => format!(
             "cannot {opening} for writing, the disk is full: {error}; query, verify and export \
              still read it, with --data {data}"
-        )
-    } else {
-        format!("cannot {opening}: {error}")
+        ),
+        Kind::Locked => format!(
+            "cannot {opening}: {error}; wait for it or stop it. If it is a server, what it does for \
+             others goes on through it: `indelible keys create|list|revoke --url URL` with the \
+             address it listens on, and events over HTTP"
+        ),
+        _ => format!("cannot {opening}: {error}"),
     })
 }
 

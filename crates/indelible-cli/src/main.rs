@@ -20,6 +20,7 @@ mod output;
 mod process;
 #[cfg(test)]
 mod reference;
+mod remote;
 mod telemetry;
 mod verify;
 

@@ -112,7 +112,11 @@ fn a_second_writer_is_refused() {
     let place = Place::new();
     let serving = Serving::start(&place, "");
     let ran = place.ends(3, "keys create --role admin");
-    assert!(!ran.err.is_empty());
+    assert!(
+        ran.err.contains(" serve)") && ran.err.contains("--url"),
+        "what holds it and what to do: {}",
+        ran.err
+    );
     let ran = place.ends(3, "serve --listen 127.0.0.1:0");
     assert!(!ran.err.is_empty());
     assert_eq!(serving.get("/health/live").0, 200);
@@ -168,6 +172,63 @@ fn keys_are_made_listed_and_revoked_on_the_command_line() {
     place.ends(3, "keys revoke nobody");
     let serving = Serving::start(&place, "");
     assert_eq!(post(&serving, &emitter), 401);
+}
+
+#[test]
+fn an_open_server_is_closed_by_the_command_that_it_names() {
+    let place = Place::new();
+    let serving = Serving::start(&place, "");
+    let named = serving.said.iter().find(|line| line.contains("--url"));
+    let line = named.unwrap().trim().strip_prefix("indelible ").unwrap();
+    let admin = place.ok(line).out.trim().to_owned();
+    assert_eq!(serving.get("/v1/records").0, 401, "it is closed");
+    let url = format!("--url http://{}", serving.address);
+    let ran = place.ends(3, &format!("keys list {url}"));
+    assert!(ran.err.contains("INDELIBLE_API_KEY"), "{}", ran.err);
+    let with_key = |code: i32, line: &str| {
+        let mut command = place.command(line.split_whitespace());
+        command.env("INDELIBLE_API_KEY", &admin);
+        command.env("INDELIBLE_URL", format!("http://{}", serving.address));
+        let ran = command.output().unwrap();
+        let told = String::from_utf8([ran.stdout, ran.stderr].concat()).unwrap();
+        assert_eq!(ran.status.code(), Some(code), "{line}: {told}");
+        told
+    };
+    let emitter = with_key(0, "keys create --role emitter --tenant acme --name shop -q");
+    let id = emitter.split('_').nth(1).unwrap();
+    let listed = with_key(0, "keys list");
+    assert!(
+        listed.contains(id) && listed.contains("admin"),
+        "what is listed: {listed}"
+    );
+    let bound = with_key(2, "keys create --role admin --tenant acme");
+    assert!(bound.contains("an admin is of all tenants"), "{bound}");
+    with_key(2, "keys revoke ../records");
+    with_key(3, "keys revoke 0011223344556677");
+    with_key(0, &format!("keys revoke {id}"));
+    let key = format!("Authorization: Bearer {}", emitter.trim());
+    let sent = serving.send("POST", "/v1/events", &[&key], &event(1));
+    assert_eq!(sent.unwrap().0, 401, "revoked at once");
+    // A flag beats the environment; two of a kind are asked about.
+    let here = with_key(3, "keys list --data ./elsewhere");
+    assert!(here.contains("there is no ledger"), "{here}");
+    place.ends(2, &format!("keys list --data ./elsewhere {url}"));
+    place.ends(2, "keys list --url https://localhost:8080");
+    place.ends(2, "keys list --url localhost:8080");
+}
+
+#[test]
+fn a_key_for_no_ledger_is_not_made_in_silence() {
+    let place = Place::new();
+    place.ends(3, "keys revoke 0011223344556677");
+    assert!(!place.at("indelible-data").exists());
+    let made = place.ok("keys create --role admin --quiet");
+    let data = place.at("indelible-data");
+    for told in [&*data.to_string_lossy(), "home/.config/indelible", "--url"] {
+        assert!(made.err.contains(told), "{told}: {}", made.err);
+    }
+    let again = place.ok("keys create --role reader --quiet");
+    assert!(again.err.is_empty(), "{}", again.err);
 }
 
 #[test]
@@ -261,9 +322,11 @@ fn the_demo_plays_into_a_ledger_of_its_own_that_is_gone_in_the_end() {
         .next()
         .unwrap()
         .to_owned();
-    assert!(std::path::Path::new(&path).exists(), "{said}");
+    let path = std::path::Path::new(&path);
+    assert!(path.join("FORMAT").exists(), "{said}");
+    place.ok(&format!("verify --data {}", path.display()));
     assert_eq!(serving.signal("INT"), Some(0));
-    assert!(!std::path::Path::new(&path).exists(), "{path}");
+    assert!(!path.parent().unwrap().exists(), "{}", path.display());
     assert!(!place.at("indelible-data").exists());
 }
 

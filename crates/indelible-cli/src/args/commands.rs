@@ -247,11 +247,23 @@ Examples:
     },
 }
 
+/// A running server in the place of the data directory.
+#[derive(Clone, Debug, Default, Args)]
+pub struct Through {
+    /// Do it through the server that runs there, not in the data directory [default:
+    /// `INDELIBLE_URL`]; its key is taken from `INDELIBLE_API_KEY`
+    #[arg(long, value_name = "URL")]
+    pub url: Option<String>,
+}
+
 /// `keys`.
 #[derive(Debug, Subcommand)]
 #[command(after_help = "\
+Only one process writes to a data directory. While a server runs on it, make, list and revoke keys
+through it, with --url; they are in force at once.
+
 Examples:
-  indelible keys create --role admin
+  indelible keys create --role admin --url http://127.0.0.1:8080
   indelible keys show > acme.vkey")]
 pub enum Keys {
     /// Make a key for a caller of the server; it is printed once
@@ -260,15 +272,19 @@ pub enum Keys {
     #[command(after_help = "\
 Examples:
   indelible keys list
-  indelible keys list --json")]
-    List,
+  indelible keys list --url http://127.0.0.1:8080 --json")]
+    List(Through),
     /// Revoke a key, for good
     #[command(after_help = "\
 Examples:
-  indelible keys revoke 00112233445566aa")]
+  indelible keys revoke 00112233445566aa
+  indelible keys revoke 00112233445566aa --url http://127.0.0.1:8080")]
     Revoke {
         /// The key's id, the middle of `ind_<id>_<secret>`
         id: String,
+        /// Where.
+        #[command(flatten)]
+        through: Through,
     },
     /// Print the verifier key, to be given to those who verify
     #[command(after_help = "\
@@ -292,11 +308,13 @@ Examples:
 /// `keys create`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Beside a running server, make and revoke keys through it: POST /v1/keys (see docs/server.md).
+The first key of a server that is open closes it: from then on everybody needs one. Make that of an
+admin first, else nobody can make another through the server. Without --url the key is written into
+the data directory, for the next server on it; a ledger is made there when there is none.
 
 Examples:
-  indelible keys create --role admin
-  indelible keys create --role emitter --tenant acme --name shop")]
+  indelible keys create --role admin --url http://127.0.0.1:8080
+  indelible keys create --role emitter --tenant acme --name shop --data ./d")]
 pub struct KeysCreate {
     /// What it may do
     #[arg(long, value_enum)]
@@ -308,6 +326,9 @@ pub struct KeysCreate {
     /// A name for people
     #[arg(long)]
     pub name: Option<String>,
+    /// Where.
+    #[command(flatten)]
+    pub through: Through,
 }
 
 /// Roles of keys.

@@ -1,8 +1,9 @@
-//! `keys`: the verifier key to hand out, and the state of the key files.
+//! `keys`: the verifier key to hand out, the state of the key files, and the keys of the server's
+//! callers, in the data directory or through the server that has it.
 
 use std::fs;
 
-use indelible_api::{CreateKey, Role};
+use indelible_api::{CreateKey, CreatedKey, Key, Role};
 use indelible_directory::{KeyFolder, SIGNING};
 use indelible_log::registry::identity;
 use indelible_log::verify::Kept;
@@ -10,12 +11,16 @@ use indelible_server::access;
 use indelible_store::Kind;
 use serde_json::json;
 
-use crate::args::{KeyRole, Keys, KeysCreate};
+use crate::args::{KeyRole, Keys, KeysCreate, Through};
 use crate::config::Config;
 use crate::exit::{Failure, OrCould, Result};
 use crate::key_files;
 use crate::ledger::{self, Access};
 use crate::output::{Column, Output, Show, Table, Tone};
+use crate::remote::Remote;
+
+/// The server's route to the keys of its callers.
+const KEYS: &str = "/v1/keys";
 
 /// Shows, lists or makes keys.
 pub fn run(args: &Keys, config: &Config, output: &mut Output) -> Result {
@@ -26,8 +31,8 @@ pub fn run(args: &Keys, config: &Config, output: &mut Output) -> Result {
         }
         Keys::Files => files(config, output),
         Keys::Create(wanted) => create(wanted, config, output),
-        Keys::List => list(config, output),
-        Keys::Revoke { id } => revoke(id, config, output),
+        Keys::List(through) => list(through, config, output),
+        Keys::Revoke { id, through } => revoke(id, through, config, output),
         Keys::Init => {
             let writing = ledger::write(config, output)?;
             output.note(format_args!(
@@ -123,8 +128,8 @@ fn files(config: &Config, output: &mut Output) -> Result {
 }
 
 /// Makes a key for a caller of the server and prints it, this once.
-fn create(wanted: &KeysCreate, config: &Config, output: &mut Output) -> Result {
-    let role = match wanted.role {
+fn create(args: &KeysCreate, config: &Config, output: &mut Output) -> Result {
+    let role = match args.role {
         KeyRole::Emitter => Role::Emitter,
         KeyRole::Reader => Role::Reader,
         KeyRole::Auditor => Role::Auditor,
@@ -133,17 +138,13 @@ fn create(wanted: &KeysCreate, config: &Config, output: &mut Output) -> Result {
     };
     let wanted = CreateKey {
         role,
-        tenants: (!wanted.tenants.is_empty()).then(|| wanted.tenants.clone()),
-        name: wanted.name.clone(),
+        tenants: (!args.tenants.is_empty()).then(|| args.tenants.clone()),
+        name: args.name.clone(),
     };
-    let writing = ledger::write(config, output)?;
-    let access = &writing.access;
-    let created = access::create(access.stores.state.as_ref(), &wanted, &access.env);
-    let created = created.map_err(|error| match error.kind() {
-        Kind::Invalid => Failure::Usage(error.context().to_owned()),
-        _ => Failure::Could(format!("cannot make the key: {error}")),
-    })?;
-    writing.publish_and_close()?;
+    let created = match Remote::meant(&args.through, config, output)? {
+        Some(remote) => remote.post(KEYS, &wanted)?,
+        None => create_here(&wanted, config, output)?,
+    };
     if output.json {
         return output.json_line(&created);
     }
@@ -159,10 +160,38 @@ fn create(wanted: &KeysCreate, config: &Config, output: &mut Output) -> Result {
     output.line(created.bearer)
 }
 
+fn create_here(wanted: &CreateKey, config: &Config, output: &Output) -> Result<CreatedKey> {
+    let is_new = !ledger::is_there(config)?;
+    let writing = ledger::write(config, output)?;
+    let access = &writing.access;
+    let created = access::create(access.stores.state.as_ref(), wanted, &access.env);
+    let folder = access.folder.path().to_path_buf();
+    if is_new {
+        let data = std::path::absolute(&config.data).unwrap_or_else(|_| config.data.clone());
+        output.warn(format_args!(
+            "there was no ledger in {}, so one was made; its keys are in {}. A server on another \
+             directory does not know this key: for one that runs, say --url",
+            data.shown(),
+            folder.shown()
+        ));
+    }
+    let created = created.map_err(|error| match error.kind() {
+        Kind::Invalid => Failure::Usage(error.context().to_owned()),
+        _ => Failure::Could(format!("cannot make the key: {error}")),
+    })?;
+    writing.publish_and_close()?;
+    Ok(created)
+}
+
 /// Lists the keys of the server's callers.
-fn list(config: &Config, output: &mut Output) -> Result {
-    let access = ledger::read_with_state(config, "read the keys", output)?;
-    let keys = access::list(access.stores.state.as_ref()).or_could("read the keys")?;
+fn list(through: &Through, config: &Config, output: &mut Output) -> Result {
+    let keys = match Remote::meant(through, config, output)? {
+        Some(remote) => remote.get::<indelible_api::Keys>(KEYS)?.keys,
+        None => {
+            let access = ledger::read_with_state(config, "read the keys", output)?;
+            access::list(access.stores.state.as_ref()).or_could("read the keys")?
+        }
+    };
     let mut table = Table::new(vec![
         Column::whole("ID"),
         Column::whole("ROLE"),
@@ -200,16 +229,32 @@ fn list(config: &Config, output: &mut Output) -> Result {
 }
 
 /// Revokes a key.
-fn revoke(id: &str, config: &Config, output: &mut Output) -> Result {
+fn revoke(id: &str, through: &Through, config: &Config, output: &mut Output) -> Result {
+    let key = match Remote::meant(through, config, output)? {
+        Some(remote) => {
+            // It becomes part of a path.
+            if id.is_empty() || !id.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+                let text = format!("`{}` is no id of a key, see keys list", id.shown());
+                return Err(Failure::Usage(text));
+            }
+            remote.delete(&format!("{KEYS}/{id}"))?
+        }
+        None => revoke_here(id, config, output)?,
+    };
+    if output.json {
+        return output.json_line(&key);
+    }
+    output.line(format_args!("key {} is revoked", key.id))
+}
+
+fn revoke_here(id: &str, config: &Config, output: &Output) -> Result<Key> {
+    ledger::locate(config)?;
     let writing = ledger::write(config, output)?;
     let access = &writing.access;
     let key = access::revoke(access.stores.state.as_ref(), id, &access.env)
         .or_could(format_args!("revoke {}", id.shown()))?;
     writing.publish_and_close()?;
-    if output.json {
-        return output.json_line(&key);
-    }
-    output.line(format_args!("key {} is revoked", key.id))
+    Ok(key)
 }
 
 /// Folders named like ledgers: 32 hex digits.

@@ -112,7 +112,7 @@ fn cannot_listen(address: SocketAddr, error: &io::Error) -> Failure {
 
 fn announce(server: &Server, scratch: Option<&Scratch>, output: &mut Output) -> Result {
     let url = format!("http://{}", server.address().or_could("read the address")?);
-    let temporary = scratch.map(Scratch::path);
+    let temporary = scratch.map(Scratch::data);
     if output.json {
         let temporary = temporary.map(|path| path.display().to_string());
         let line = json!({"listening": url, "open": server.is_open(), "temporary_data": temporary});
@@ -128,7 +128,10 @@ fn announce(server: &Server, scratch: Option<&Scratch>, output: &mut Output) -> 
     }
     if server.is_open() {
         output.line("OPEN: there are no keys, so everybody on this machine may read and write.")?;
-        output.line("      `indelible keys create --role admin` makes one and closes it.")?;
+        output.line("      This makes one and closes it:")?;
+        output.line(format_args!(
+            "      indelible keys create --role admin --url {url}"
+        ))?;
     }
     output.flush()?;
     if server.is_open() {

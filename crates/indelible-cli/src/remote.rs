@@ -1,0 +1,200 @@
+//! A server that is asked in the place of a data directory: `--url`, else `INDELIBLE_URL`, with the
+//! key in `INDELIBLE_API_KEY`.
+//!
+//! Plain HTTP, since that is all the server speaks. Redirects are not followed and no proxy is
+//! asked: the key is for the server that was named. Nothing is tried again: what was done and not
+//! answered is for a person to look at.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use indelible_api::{JSON, Problem};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use ureq::Agent;
+use ureq::http::{Response, Uri};
+
+use crate::args::Through;
+use crate::config::{Config, Source};
+use crate::exit::{Failure, Result};
+use crate::output::{Output, Show};
+
+const URL: &str = "INDELIBLE_URL";
+const API_KEY: &str = "INDELIBLE_API_KEY";
+const TIMEOUT: Duration = Duration::from_secs(30);
+/// The longest answer that is read, in bytes.
+const ANSWER_BYTES_MAX: u64 = 64 << 20;
+
+/// A server.
+pub struct Remote {
+    agent: Agent,
+    url: String,
+    key: Option<String>,
+}
+
+impl Remote {
+    /// The server that is meant; `None` when it is a data directory.
+    ///
+    /// # Errors
+    /// [`Failure::Usage`] when both are, or the address is none.
+    pub fn meant(through: &Through, config: &Config, output: &Output) -> Result<Option<Self>> {
+        let data = config.resolved.iter().find(|found| found.key == "data");
+        let data = data.map_or(&Source::Default, |data| &data.source);
+        let url = match (&through.url, data) {
+            (Some(_), Source::Flag) => return Err(both("--url", "--data")),
+            (Some(url), _) => url.clone(),
+            // A flag beats the environment.
+            (None, Source::Flag) => return Ok(None),
+            (None, data) => match (variable(URL)?, data) {
+                (None, _) => return Ok(None),
+                (Some(_), Source::Environment(name)) => return Err(both(URL, name)),
+                (Some(url), _) => url,
+            },
+        };
+        let remote = Self::new(&url, variable(API_KEY)?)?;
+        if remote.key.is_some() && !is_here(&url) {
+            let url = &remote.url;
+            output.warn(format_args!("the key travels to {url} unencrypted"));
+        }
+        Ok(Some(remote))
+    }
+
+    fn new(url: &str, key: Option<String>) -> Result<Self> {
+        let wrong = |why: &str| Failure::Usage(format!("`{}` {why}", url.shown()));
+        let example = "is no address of a server, like http://127.0.0.1:8080";
+        let uri: Uri = url.parse().map_err(|_| wrong(example))?;
+        match uri.scheme_str() {
+            Some("http") => {}
+            Some("https") => {
+                let why = "needs TLS, which this command does not speak yet: run it on the \
+                           server's machine, or call the API with another client";
+                return Err(wrong(why));
+            }
+            _ => return Err(wrong(example)),
+        }
+        if uri.host().is_none_or(str::is_empty) || uri.query().is_some() {
+            return Err(wrong(example));
+        }
+        if key.as_ref().is_some_and(|key| !is_sendable(key)) {
+            let text = format!("{API_KEY} has characters that no key has");
+            return Err(Failure::Usage(text));
+        }
+        let config = Agent::config_builder()
+            .http_status_as_error(false)
+            .max_redirects(0)
+            .max_redirects_will_error(false)
+            .proxy(None)
+            .timeout_global(Some(TIMEOUT))
+            .user_agent(concat!("indelible/", env!("CARGO_PKG_VERSION")))
+            .build();
+        Ok(Self {
+            agent: Agent::new_with_config(config),
+            url: url.trim_end_matches('/').to_owned(),
+            key,
+        })
+    }
+
+    /// What is at a path.
+    ///
+    /// # Errors
+    /// As [`Remote::post`].
+    pub fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T> {
+        let request = self.agent.get(format!("{}{path}", self.url));
+        self.answer(self.signed(request).call())
+    }
+
+    /// Sends JSON.
+    ///
+    /// # Errors
+    /// [`Failure::Usage`] for what the server cannot take, [`Failure::Could`] for all else, with
+    /// what to do about it.
+    pub fn post<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<T> {
+        let body = serde_json::to_vec(body)
+            .map_err(|error| Failure::Could(format!("cannot write the request: {error}")))?;
+        let request = self.agent.post(format!("{}{path}", self.url));
+        let request = request.header("content-type", JSON);
+        self.answer(self.signed(request).send(&body[..]))
+    }
+
+    /// Deletes what is at a path.
+    ///
+    /// # Errors
+    /// As [`Remote::post`].
+    pub fn delete<T: DeserializeOwned>(&self, path: &str) -> Result<T> {
+        let request = self.agent.delete(format!("{}{path}", self.url));
+        self.answer(self.signed(request).call())
+    }
+
+    fn signed<B>(&self, request: ureq::RequestBuilder<B>) -> ureq::RequestBuilder<B> {
+        let request = request.header("accept", JSON);
+        match &self.key {
+            Some(key) => request.header("authorization", format!("Bearer {key}")),
+            None => request,
+        }
+    }
+
+    fn answer<T: DeserializeOwned>(
+        &self,
+        answer: std::result::Result<Response<ureq::Body>, ureq::Error>,
+    ) -> Result<T> {
+        let mut answer = answer.map_err(|error| self.failed(&error))?;
+        let status = answer.status().as_u16();
+        let body = answer.body_mut().with_config().limit(ANSWER_BYTES_MAX);
+        let body = body.read_to_vec().map_err(|error| self.failed(&error))?;
+        if (200..300).contains(&status) {
+            return serde_json::from_slice(&body).map_err(|_| self.unknown(status));
+        }
+        let problem: Problem = serde_json::from_slice(&body).map_err(|_| self.unknown(status))?;
+        Err(self.refused(&problem))
+    }
+
+    fn failed(&self, error: &ureq::Error) -> Failure {
+        Failure::Could(format!("no answer from {}: {error}", self.url))
+    }
+
+    fn unknown(&self, status: u16) -> Failure {
+        let url = &self.url;
+        Failure::Could(format!(
+            "{url} answered {status} with something else than Indelible does: is it the server's \
+             address?"
+        ))
+    }
+
+    fn refused(&self, problem: &Problem) -> Failure {
+        let (detail, url) = (&problem.detail, &self.url);
+        match problem.status {
+            400 | 422 => Failure::Usage(detail.clone()),
+            401 => Failure::Could(format!("{url}: {detail}; set {API_KEY} to a key of it")),
+            status => Failure::Could(format!("{url}: {detail} ({status}); {}", problem.next)),
+        }
+    }
+}
+
+fn both(one: &str, other: &str) -> Failure {
+    let text =
+        format!("{one} and {other} are both set: say whether the server or the data is meant");
+    Failure::Usage(text)
+}
+
+fn variable(name: &str) -> Result<Option<String>> {
+    match std::env::var(name) {
+        Ok(value) => Ok(Some(value).filter(|value| !value.is_empty())),
+        Err(std::env::VarError::NotPresent) => Ok(None),
+        Err(std::env::VarError::NotUnicode(_)) => {
+            Err(Failure::Usage(format!("{name} is not UTF-8")))
+        }
+    }
+}
+
+fn is_sendable(key: &str) -> bool {
+    key.bytes().all(|byte| byte.is_ascii_graphic())
+}
+
+/// Whether what is sent there stays on this machine.
+fn is_here(url: &str) -> bool {
+    let uri = url.parse::<Uri>().ok();
+    let host = uri.as_ref().and_then(Uri::host).unwrap_or_default();
+    let address = host.trim_start_matches('[').trim_end_matches(']');
+    host.eq_ignore_ascii_case("localhost")
+        || address.parse().is_ok_and(|ip: IpAddr| ip.is_loopback())
+}
