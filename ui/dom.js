@@ -67,7 +67,7 @@ export function when(text) {
   if (Number.isNaN(time.getTime())) return el('span', {}, shown(text));
   const near = Math.abs(Date.now() - time) < 300 * 86_400_000;
   return el('time', { datetime: text, title: text },
-    el('span', { class: 'day' }, (near ? DAY : DATE).format(time)), ' ', CLOCK.format(time));
+    el('span', { class: near ? 'day' : 'day year' }, (near ? DAY : DATE).format(time)), ' ', CLOCK.format(time));
 }
 
 /** The clock alone, of what happened just now. */

@@ -1,6 +1,6 @@
 // One record: its fields, its proof and the exact bytes that were hashed.
 
-import { get } from '/ui/api.js';
+import { get, text, verbatim } from '/ui/api.js';
 import { byId, counted, el, fill, outcome, shown, when } from '/ui/dom.js';
 
 const LONG_CHARS = 400;
@@ -17,17 +17,22 @@ export async function show(tenant, id) {
   fill(panel, head('Record'), el('p', { class: 'hint' }, 'Reading the record …'));
   open();
   try {
-    const row = await wanted(get(path, { tenant }));
-    if (!row) return;
+    const read = await wanted(text(path, { tenant }));
+    if (!read) return;
+    const row = verbatim(read);
     const proof = el('section', { class: 'proof', 'aria-label': 'Proof' }, el('h3', {}, 'Proof'),
       el('p', { class: 'hint' }, 'Asking for the proof …'));
     const { event } = row.record;
     fill(panel, head(event.event_type, event.outcome), sentence(row), fields(row), proof, leaf(row));
     panel.querySelector('h2').focus();
-    const found = await wanted(get(`${path}/proof`, { tenant }).catch((problem) => problem));
+    const found = await wanted(text(`${path}/proof`, { tenant }).catch((problem) => problem));
     if (!found) return;
-    if (found instanceof Error) fill(proof, el('h3', {}, 'Proof'), failed(found, 'There is no proof.'));
-    else fill(proof, proved(row, found));
+    if (found instanceof Error) {
+      fill(proof, el('h3', {}, 'Proof'), failed(found, 'There is no proof.'));
+      return;
+    }
+    const key = await wanted(named(tenant).catch(() => '').then((text) => ({ text })));
+    if (key) fill(proof, proved(row, found, key.text));
   } catch (problem) {
     if (mine === turn) fill(panel, head('Record'), failed(problem, 'The record cannot be shown.'));
   }
@@ -40,8 +45,13 @@ function open() {
   else panel.show();
 }
 
+/** Puts the record away, if there is one. */
+export function close() {
+  if (panel.open) panel.close();
+}
+
 document.addEventListener('keydown', (press) => {
-  if (press.key === 'Escape' && panel.open) panel.close();
+  if (press.key === 'Escape') close();
 });
 panel.addEventListener('close', () => {
   turn += 1;
@@ -99,14 +109,21 @@ function sealed() {
     title: 'A personal value: not in the leaf, where a commitment stands for it' }, 'sealed');
 }
 
-/** Every leaf value with its path. Numbers beyond what JavaScript holds are exact in the leaf. */
+/** Every leaf value with its path. */
 function walk(value, path = '') {
   if (value === null || typeof value !== 'object') return [[path, value]];
   return Object.entries(value)
     .flatMap(([name, inner]) => walk(inner, path ? `${path}.${name}` : name));
 }
 
-function proved(row, proof) {
+/** The verifier key that a log names in its first record. */
+async function named(tenant) {
+  const { records } = await get('/v1/records', { tenant, order: 'seq', limit: 1 });
+  return records[0]?.record.event.data?.verifier_key ?? '';
+}
+
+function proved(row, saved, named) {
+  const proof = JSON.parse(saved);
   const checked = el('span', { class: 'pill plain' }, 'checking …');
   check(row).then((same) => {
     checked.className = `pill ${same ? 'good' : 'bad'}`;
@@ -125,9 +142,14 @@ function proved(row, proof) {
         + `${proof.snapshot.slot} to the root over all logs`),
       step('Checkpoint', `${counted(proof.registry.path.length, 'hash', 'hashes')} to the signed root over `
         + `${counted(Number(size), 'snapshot')}`, el('code', {}, shown(origin)))),
-    el('p', {}, save('proof.json', JSON.stringify(proof), 'Save the proof')),
+    el('p', {}, save('proof.json', saved, 'Save the proof')),
     el('p', { class: 'hint' }, 'It is checked without this server: ',
       el('code', {}, 'indelible verify --proof proof.json --key KEY')),
+    // After a recovery the ledger signs under another name than the one its older logs begin with.
+    named.startsWith(`${origin}+`) && el('p', { class: 'hint' }, 'KEY, as this log names it: ',
+      el('code', { class: 'key' }, shown(named))),
+    el('p', { class: 'hint' }, 'A page could lie about the key with all the rest: take it from whoever runs the '
+      + 'server, who has it from ', el('code', {}, 'indelible keys show'), '.'),
   ];
 }
 
