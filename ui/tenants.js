@@ -4,6 +4,8 @@ import { get } from '/ui/api.js';
 import { byId, clock, counted, el, fill, shown } from '/ui/dom.js';
 
 const CARDS_MAX = 50;
+/** Streams that a pill names. */
+const TOLD_MAX = 10;
 
 const INTEGRITY = {
   anchored: ['good', 'Intact, anchored'],
@@ -11,11 +13,22 @@ const INTEGRITY = {
   broken: ['bad', 'Broken'],
 };
 
+let turn = 0;
+
+/** Shows no tenant any more. */
+export function forget() {
+  turn += 1;
+  fill(byId('summary'));
+  fill(byId('tenants'));
+}
+
 /** Shows the tenants, the worst first; `choose` is called with the name of one that is clicked. */
 export async function refresh(choose) {
   const limit = CARDS_MAX;
+  const mine = turn;
   const { tenants: first, logs } = await get('/v1/tenants', { limit });
   const broken = logs.broken ? await get('/v1/tenants', { limit, integrity: 'broken' }) : { tenants: [] };
+  if (mine !== turn) return;
   const bad = new Set(broken.tenants.map((log) => log.tenant_id));
   const tenants = [...broken.tenants, ...first.filter((log) => !bad.has(log.tenant_id))]
     .sort((a, b) => worth(b) - worth(a) || a.tenant_id.localeCompare(b.tenant_id));
@@ -61,15 +74,31 @@ function verdicts(verdict) {
     + `${verdict.anchored_records.toLocaleString('en')} of them under a trusted checkpoint`;
   return [
     el('p', { class: 'verdicts' }, pill(tone, words, title), completeness(verdict),
-      el('span', { class: 'hint' }, clock(verdict.verified_at))),
+      el('span', { class: 'hint' }, 'checked ', clock(verdict.verified_at))),
     verdict.findings.map((finding) => el('p', { class: 'finding' }, shown(finding))),
   ];
 }
 
-function completeness(verdict) {
-  const bad = verdict.completeness.filter((stream) => !stream.clean);
-  const all = verdict.completeness.length;
-  if (bad.length) return pill('bad', `${bad.length} of ${counted(all, 'stream')} with gaps`, bad[0].verdict);
-  if (all) return pill('good', `${counted(all, 'stream')} complete`, verdict.completeness[0].verdict);
-  return pill('plain', 'Unnumbered', 'Nobody numbered these events, so nothing is claimed.');
+// How a stream's verdict begins, worst first, with its tone and the word for it where there are many.
+const STREAMS = [
+  ['undeclared gap', 'bad', 'with gaps'],
+  ['declared loss', 'warn', 'with a declared loss'],
+  ['ended unclean', 'warn', 'ended unclean'],
+  ['open', 'plain', 'open'],
+  ['complete', 'good', 'complete'],
+];
+
+/** One pill per kind of verdict; one stream alone in its own words. */
+function completeness({ completeness: streams }) {
+  if (!streams.length) {
+    return pill('plain', 'Unnumbered', 'Nobody numbered these events, so nothing is claimed.');
+  }
+  const told = ({ stream, verdict }) => `${stream}: ${verdict}`;
+  return STREAMS.map(([begins, tone, word]) => {
+    const found = streams.filter(({ verdict }) => verdict.startsWith(begins));
+    if (!found.length) return null;
+    const [first] = found[0].verdict.split(/, last heard| · /);
+    const words = streams.length === 1 ? first : `${counted(found.length, 'stream')} ${word}`;
+    return pill(tone, shown(words), found.slice(0, TOLD_MAX).map(told).join('\n'));
+  });
 }

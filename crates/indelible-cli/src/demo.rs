@@ -1,9 +1,12 @@
 //! `serve --demo`: a made-up company's day, so that there is something to see at once.
 //!
 //! Seeded, so that every run plays the same; at a gentle rate; through the way that all events
-//! take. All names, addresses and numbers in it are made up, the IP addresses from RFC 5737.
+//! take. Each tenant's events come from a program that numbers them, so that there is something to
+//! see of completeness too: streams that are open, one that lost events and says so, one that
+//! ended. All names, addresses and numbers in it are made up, the IP addresses from RFC 5737.
 
 mod events;
+mod producers;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -11,7 +14,7 @@ use std::time::Duration;
 
 use indelible_event::Mode;
 use indelible_event::catalogue::NATIVE;
-use indelible_event::ids::TenantId;
+use indelible_event::ids::Micros;
 use indelible_log::{Admission, Outcome, SealingPolicy, Submission};
 use indelible_server::{Feed, Stop};
 
@@ -19,6 +22,7 @@ use crate::config::Config;
 use crate::exit::{OrCould, Result};
 use crate::process::environment;
 use events::Player;
+use producers::{Producers, Sent};
 
 /// Events that are there at once, spread over the days before.
 const PAST_EVENTS: usize = 3_000;
@@ -27,6 +31,8 @@ const BATCH_EVENTS: usize = 250;
 /// The pause between two events, at most.
 const PAUSE_MS_MAX: u64 = 500;
 const SEED: u64 = 20_260_115;
+/// Whose program has ended when the live events begin; it starts again with its next one.
+const ENDED: &str = "tidepool";
 
 /// A directory for one run.
 #[derive(Debug)]
@@ -90,38 +96,60 @@ pub fn play(feed: Feed, stop: Stop, sealing: Arc<SealingPolicy>) -> Result {
 
 fn run(feed: &Feed, stop: &Stop, admission: &Arc<Admission>) {
     let clock = environment().clock;
-    let mut player = Player::new(SEED);
-    let submit = |events: Vec<(TenantId, String)>| {
-        let batch = events.into_iter().map(|(tenant, event)| Submission {
-            tenant,
-            event: event.into_bytes(),
-            admission: Arc::clone(admission),
-            stream: None,
-        });
-        for outcome in feed.submit(batch.collect()) {
-            if let Outcome::Refused(problems) = outcome {
-                tracing::warn!(
-                    problems = problems.len(),
-                    "an event of the demo was refused"
-                );
-            }
+    let (mut player, mut producers) = (Player::new(SEED), Producers::default());
+    let started = clock.now();
+    let start = started.0 - PAST_DAYS * 24 * 3_600 * 1_000_000;
+    let step = (started.0 - start) / i64::try_from(PAST_EVENTS).unwrap_or(i64::MAX);
+    let mut at = start;
+    for number in 1..=PAST_EVENTS {
+        if stop.is_stopped() {
+            break;
         }
-    };
-    let span = PAST_DAYS * 24 * 3_600 * 1_000_000;
-    let count = i64::try_from(PAST_EVENTS).unwrap_or(i64::MAX);
-    let start = clock.now().0 - span;
-    let mut number = 0;
-    while number < count && !stop.is_stopped() {
-        let last = (number + i64::try_from(BATCH_EVENTS).unwrap_or(1)).min(count);
-        let batch = (number..last).map(|n| player.next(start + span / count * n));
-        submit(batch.flatten().collect());
-        number = last;
+        if let Some((tenant, event)) = player.next(at) {
+            producers.emit(tenant, event, started);
+        }
+        if number % BATCH_EVENTS == 0 || number == PAST_EVENTS {
+            submit(feed, admission, producers.deliver(Micros(at), &mut player));
+        }
+        at += step;
     }
+    submit(
+        feed,
+        admission,
+        producers.end(Some(ENDED), clock.now(), &mut player),
+    );
     loop {
         let pause = Duration::from_millis(player.below(PAUSE_MS_MAX));
         if stop.wait(pause) {
-            return;
+            break;
         }
-        submit(player.next(clock.now().0).into_iter().collect());
+        let now = clock.now();
+        if let Some((tenant, event)) = player.next(now.0) {
+            producers.emit(tenant, event, now);
+        }
+        submit(feed, admission, producers.deliver(now, &mut player));
+    }
+    // Where the ledger is closed already they stay open, which is what is known of them then.
+    submit(
+        feed,
+        admission,
+        producers.end(None, clock.now(), &mut player),
+    );
+}
+
+fn submit(feed: &Feed, admission: &Arc<Admission>, sent: Vec<Sent>) {
+    let batch = sent.into_iter().map(|sent| Submission {
+        tenant: sent.tenant,
+        event: sent.event.into_bytes(),
+        admission: Arc::clone(admission),
+        stream: sent.stream,
+    });
+    for outcome in feed.submit(batch.collect()) {
+        if let Outcome::Refused(problems) = outcome {
+            tracing::warn!(
+                problems = problems.len(),
+                "an event of the demo was refused"
+            );
+        }
     }
 }

@@ -3,6 +3,8 @@
 use indelible_event::ids::{Micros, TenantId};
 use serde_json::{Value, json};
 
+use super::producers::audit_id;
+
 const TENANTS: [&str; 12] = [
     "acme",
     "globex",
@@ -134,6 +136,7 @@ impl Player {
         let number = self.below(400) + 1;
         let mut event = json!({
             "actor": self.actor(kind, tenant)?,
+            "audit_id": audit_id(at, self),
             "context": {
                 "correlation_id": format!("corr-{:06x}", self.below(1 << 20)),
                 "request_id": format!("req-{:08}", self.made),
