@@ -1,15 +1,16 @@
 // The first page: records as they arrive, a search, one record with its proof, the verdicts.
 
-import { get, key, setKey } from '/ui/api.js';
+import { dropKey, get, key, setKey } from '/ui/api.js';
 import { byId, counted, el, fill } from '/ui/dom.js';
 import * as list from '/ui/list.js';
-import { refresh } from '/ui/tenants.js';
+import { close } from '/ui/record.js';
+import { forget, refresh } from '/ui/tenants.js';
 
 const EVERY_MS = 2000;
 const TENANTS_EVERY_MS = 5000;
 const PAGE = 50;
 
-const state = { q: '', live: true, cursor: null, turn: 0, failed: null };
+const state = { q: '', live: true, cursor: null, turn: 0, failed: null, shut: false };
 
 /** Asks for a page and hands it on, unless another query was asked meanwhile. */
 async function page(cursor, show) {
@@ -45,21 +46,56 @@ function after(found) {
   problem(null);
 }
 
+/** Takes away the records of what was asked before. */
+function clear() {
+  list.start([]);
+  state.cursor = null;
+  byId('records').removeAttribute('aria-busy');
+  byId('lacks').textContent = '';
+  for (const id of ['table', 'more', 'empty']) byId(id).hidden = true;
+}
+
 function problem(error) {
-  const place = byId('error');
-  place.hidden = !error;
-  fill(place, error && [el('pre', {}, error.message), error.next && el('p', {}, error.next)]);
+  if (error?.status === 401 || error?.status === 403) return shut(error);
+  tell(error && [el('pre', {}, error.message), error.next && el('p', {}, error.next)]);
   state.failed = error?.status ?? null;
   // A query that is wrong stays wrong: nothing is asked again until it is another.
-  if (error?.status === 400) setLive(false);
-  byId('q').setAttribute('aria-invalid', String(error?.status === 400));
-  if (error?.status === 401) byId('login').hidden = false;
+  const wrong = error?.status === 400;
+  if (wrong) {
+    setLive(false);
+    clear();
+  }
+  byId('q').setAttribute('aria-invalid', String(wrong));
   if (error) byId('records').removeAttribute('aria-busy');
+  return undefined;
+}
+
+function tell(what) {
+  byId('error').hidden = !what;
+  fill(byId('error'), what);
+}
+
+/** Whoever is there has no key, or none that is good for this: nothing is shown or asked until there is one. */
+function shut(error) {
+  state.shut = true;
+  state.turn += 1;
+  setLive(false);
+  clear();
+  forget();
+  close();
+  byId('banner').hidden = true;
+  byId('login').hidden = false;
+  // That a key is wanted stands beside its field; here is what was wrong with one that was given.
+  tell(key() && [el('p', {}, error.message), error.status === 403 && el('p', {}, 'Use a key that may read.')]);
+  dropKey();
+  byId('key').focus();
+  byId('key').select();
 }
 
 function setLive(on) {
   state.live = on;
   byId('live').setAttribute('aria-pressed', String(on));
+  byId('live').disabled = state.shut;
 }
 
 async function attempt(what) {
@@ -73,31 +109,40 @@ async function attempt(what) {
   }
 }
 
-async function ask(q) {
+/** Shows what a query finds. One that a person asked is a step to go back from. */
+async function ask(q, { step = true } = {}) {
+  if (state.shut) return false;
+  const url = new URL(location.href);
+  if (q) url.searchParams.set('q', q); else url.searchParams.delete('q');
+  const other = q !== state.q;
+  if (step && other) history.pushState(null, '', url);
   state.q = q;
   state.turn += 1;
   byId('q').value = q;
-  const url = new URL(location.href);
-  if (q) url.searchParams.set('q', q); else url.searchParams.delete('q');
-  history.replaceState(null, '', url);
   setLive(true);
   byId('records').setAttribute('aria-busy', 'true');
   const found = await attempt(() => page(undefined, list.start));
   if (found) byId('told').textContent = `${counted(list.count(), 'record')} shown`;
+  // What is there answers another query than the one that failed.
+  else if (other) clear();
   return found;
 }
+
+const addressed = () => new URL(location.href).searchParams.get('q') ?? '';
 
 async function every(ms, what) {
   for (;;) {
     await new Promise((done) => { setTimeout(done, ms); });
-    if (!document.hidden) await attempt(what);
+    if (!document.hidden && !state.shut) await attempt(what);
   }
 }
 
+/** Says that the server is open, with the command that closes it. */
 async function openness() {
   if (key()) return;
   const answer = await fetch('/v1/tenants?limit=1');
   byId('banner').hidden = !answer.ok;
+  byId('closes').textContent = `indelible keys create --role admin --url ${location.origin}`;
 }
 
 byId('search').addEventListener('submit', (event) => {
@@ -118,9 +163,14 @@ byId('live').addEventListener('click', () => {
 byId('login').addEventListener('submit', async (event) => {
   event.preventDefault();
   setKey(byId('key').value.trim());
-  byId('login').hidden = await ask(byId('q').value.trim());
+  state.shut = false;
+  if (!await ask(state.q, { step: false })) return;
+  byId('login').hidden = true;
+  byId('key').value = '';
+  byId('q').focus();
   attempt(tenants);
 });
+window.addEventListener('popstate', () => ask(addressed(), { step: false }));
 document.addEventListener('keydown', (press) => {
   if (press.key !== '/' || press.target.matches('input')) return;
   press.preventDefault();
@@ -131,7 +181,7 @@ byId('verdicts').open = !matchMedia('(max-width: 70rem)').matches;
 const tenants = () => refresh((tenant) => ask(`tenant:${tenant}`));
 const polled = () => (state.live ? page(undefined, list.arrive) : undefined);
 await attempt(openness);
-await ask(new URL(location.href).searchParams.get('q') ?? '');
-await attempt(tenants);
+await ask(addressed(), { step: false });
+if (!state.shut) await attempt(tenants);
 every(EVERY_MS, polled);
 every(TENANTS_EVERY_MS, tenants);

@@ -62,6 +62,28 @@ test('a search finds, stands in the address, and shows older pages', async () =>
   });
 });
 
+test('Back goes to the query before, and Forward to the one after', async () => {
+  await visit(chrome, place, {}, async (page) => {
+    const search = page.getByRole('searchbox');
+    const shows = (q, outcomes) => until(async () => await search.inputValue() === q
+      && new Set(await page.locator('#rows td.outcome').allTextContents()).size >= outcomes, q);
+    await shows('', 2);
+    for (const q of ['outcome:denied', 'outcome:failure']) {
+      await search.fill(q);
+      await page.keyboard.press('Enter');
+      await until(async () => (await page.locator('#rows td.outcome').first().textContent()) === q.slice(8), q);
+    }
+    await page.goBack();
+    await shows('outcome:denied', 1);
+    await until(async () => (await page.locator('#rows td.outcome').first().textContent()) === 'denied', 'denied');
+    await page.goBack();
+    await shows('', 2);
+    assert.equal(new URL(page.url()).search, '');
+    await page.goForward();
+    await shows('outcome:denied', 1);
+  });
+});
+
 test('a query that is wrong is told at its column, and another one helps', async () => {
   await visit(chrome, place, { expected: ['400 (Bad Request)'] }, async (page) => {
     await page.getByRole('searchbox').fill('actor:dana outcom:denied');
@@ -72,6 +94,8 @@ test('a query that is wrong is told at its column, and another one helps', async
     assert.match(line, /^column 12: .*`outcom`/);
     assert.equal(carets.indexOf('^'), drawn.indexOf('outcom:'), `${drawn}\n${carets}`);
     assert.equal(await page.getByRole('searchbox').getAttribute('aria-invalid'), 'true');
+    assert.deepEqual(await names(page), [], 'nothing stands there that answers another query');
+    assert.equal(await page.locator('#table').isVisible(), false);
     await page.getByRole('searchbox').fill('actor:dana outcome:success');
     await page.keyboard.press('Enter');
     await alert.waitFor({ state: 'hidden' });
@@ -81,10 +105,20 @@ test('a query that is wrong is told at its column, and another one helps', async
 
 test('every tenant has two verdicts, and its name shows its records', async () => {
   await visit(chrome, place, {}, async (page) => {
-    const acme = page.locator('.tenants li', { has: page.getByRole('button', { name: 'acme', exact: true }) });
-    await until(async () => (await acme.locator('.pill').allTextContents()).length === 2, 'both verdicts');
-    assert.deepEqual(await acme.locator('.pill').allTextContents(), ['Intact, anchored', 'Unnumbered']);
-    assert.match(await acme.textContent(), /[\d,]+ records/);
+    const card = (name) => page.locator('.tenants li', { has: page.getByRole('button', { name, exact: true }) });
+    const verdicts = async (name, completeness) => {
+      const pills = () => card(name).locator('.pill').allTextContents();
+      await until(async () => (await pills()).length >= 2, `both verdicts on ${name}`);
+      const [integrity, ...streams] = await pills();
+      assert.equal(integrity, 'Intact, anchored');
+      assert.ok(streams.some((words) => completeness.test(words)), `${name}: ${streams}`);
+    };
+    await verdicts('acme', /^open to \d+$/);
+    await verdicts('globex', /^declared loss \(\d+, queue full\)$/);
+    // Its program starts again with its next event, which is a second run.
+    await verdicts('tidepool', /^(complete to \d+ \(clean end\)|1 stream complete)$/);
+    const acme = card('acme');
+    assert.match(await acme.textContent(), /[\d,]+ records.*checked \d\d:\d\d:\d\d/);
     await until(async () => /^1[0-9] logs intact$/.test(await page.locator('#summary').textContent()), 'the sum');
     await acme.getByRole('button').click();
     const tenants = page.locator('#rows td.tenant');

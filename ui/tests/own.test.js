@@ -39,12 +39,10 @@ test('a record shows its fields and a proof that the command accepts', async () 
     await page.locator('.steps').waitFor();
     const panel = page.locator('#record');
     await panel.getByText('computed here too').waitFor();
-    const field = async (name) => panel.locator('dt', { hasText: new RegExp(`^${name}$`) })
-      .locator('xpath=following-sibling::dd[1]').textContent();
-    assert.equal(await field('actor.name'), 'Dana Petrovsealed');
-    assert.equal(await field('actor.id'), 'dana');
-    assert.equal(await field('data.pages'), '3');
-    assert.equal(await field('audit_id'), receipt.audit_id);
+    assert.equal(await field(page, 'actor.name'), 'Dana Petrovsealed');
+    assert.equal(await field(page, 'actor.id'), 'dana');
+    assert.equal(await field(page, 'data.pages'), '3');
+    assert.equal(await field(page, 'audit_id'), receipt.audit_id);
     assert.ok((await panel.textContent()).includes(receipt.record_hash));
     await panel.locator('summary').click();
     const leaf = await panel.locator('pre').textContent();
@@ -59,9 +57,65 @@ test('a record shows its fields and a proof that the command accepts', async () 
     const proof = await saved('Save the proof');
     const key = place.run('keys', 'show', '--data', 'data').trim();
     place.run('verify', '--proof', proof, '--key', key);
+    assert.equal(await panel.locator('.key').textContent(), key);
     await saved('Save its bytes');
   });
 });
+
+/** The value of a field in the record that is open. */
+const field = (page, name) => page.locator('#record dt', { hasText: new RegExp(`^${name.replace('.', '\\.')}$`) })
+  .locator('xpath=following-sibling::dd[1]').textContent();
+
+test('numbers are shown as they were sent, to the digit', async () => {
+  const numbers = { n: '12345678901234567890', m: '1.50', e: '-1E+2', small: '7', exact: '0.1' };
+  const members = Object.entries(numbers).map(([name, token]) => `"${name}":${token}`).join();
+  const text = 'say "1.0", \\\\ 12345678901234567890';
+  const body = `{"event_type":"a.b","outcome":"success","actor":{"type":"user","id":"dana"},
+    "data":{${members},"text":${JSON.stringify(text)}}}`;
+  const response = await fetch(`${place.url}/v1/events?tenant=acme`, {
+    method: 'POST', headers: { 'content-type': 'application/json' }, body,
+  });
+  assert.equal(response.status, 201);
+  await visit(chrome, place, {}, async (page) => {
+    await page.locator('#rows tr', { hasText: 'a.b' }).click();
+    await page.locator('.steps').waitFor();
+    for (const [name, token] of Object.entries(numbers)) assert.equal(await field(page, `data.${name}`), token);
+    assert.equal(await field(page, 'data.text'), text);
+  });
+});
+
+for (const width of [1280, 360]) {
+  test(`words without a blank break, and no time is cut off, at ${width} pixels`, async () => {
+    const long = 'w'.repeat(300);
+    const times = ['2019-09-30T20:00:00Z', '2026-01-15T09:00:00Z', new Date().toISOString()];
+    await place.send(times.map((occurred_at) => ({
+      occurred_at, description: long, event_type: `a.${'b'.repeat(200)}`, error: { message: long },
+      actor: { type: 'user', id: 'u', name: long }, target: { type: 'file', id: long }, data: { [long]: long },
+    })), 't'.repeat(128));
+    await visit(chrome, place, { width }, async (page) => {
+      const first = page.locator('#rows tr', { hasText: 'a.bbb' }).first();
+      await first.waitFor();
+      const cut = await page.locator('#rows td.time').evaluateAll((cells) => cells
+        .filter((cell) => cell.scrollWidth > cell.clientWidth || cell.clientWidth === 0)
+        .map((cell) => cell.textContent));
+      assert.deepEqual(cut, []);
+      assert.equal(await page.locator('#rows td.time', { hasText: '2019' }).count(), 1);
+      const { width: name } = await first.locator('td.event').boundingBox();
+      assert.ok(name > 90, `the event has ${name} pixels`);
+      await first.click();
+      await page.locator('.steps').waitFor();
+      const beyond = await page.locator('#record').evaluate((panel) => {
+        const { right } = panel.getBoundingClientRect();
+        return [...panel.querySelectorAll('*')]
+          .filter((element) => element.getBoundingClientRect().right > Math.min(right, window.innerWidth) + 1)
+          .map((element) => element.outerHTML.slice(0, 80));
+      });
+      assert.deepEqual(beyond, [], 'beyond the panel');
+      const over = await page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth);
+      assert.ok(over <= 0, 'the page is no wider than the window');
+    });
+  });
+}
 
 const MARKUP = '<img src=x onerror=alert(1)><script>alert(2)</script>';
 const TURNED = 'invoice\u202efdp.exe';
@@ -194,5 +248,50 @@ test('a server with keys asks for one', async () => {
     assert.equal(await page.locator('#banner').isVisible(), false);
     await page.reload();
     await page.getByText('document.viewed').waitFor();
+  });
+});
+
+test('a server that is closed, or a key that is revoked, while the page is open', async () => {
+  await place.send([{ description: 'one' }]);
+  const manage = (key, ...words) => {
+    place.env = { ...place.env, INDELIBLE_API_KEY: key };
+    return place.run('keys', ...words, '--url', place.url).trim();
+  };
+  await visit(chrome, place, { expected: ['401 (Unauthorized)'] }, async (page) => {
+    await page.locator('#rows tr').first().click();
+    await page.locator('.steps').waitFor();
+    const banner = page.locator('#banner');
+    const command = `indelible keys create --role admin --url ${place.url}`;
+    assert.ok((await banner.textContent()).includes(command), 'the banner says how to close it');
+    const admin = manage('', ...command.split(' ').slice(2, 5));
+    const reader = manage(admin, 'create', '--role', 'reader');
+    const login = page.getByLabel('This server asks for a key');
+    const shut = async () => {
+      await login.waitFor();
+      await until(async () => await count(page) === 0, 'the records to go');
+      for (const gone of ['#record', '#banner', '#more', '#tenants li', '.tenants .pill']) {
+        assert.equal(await page.locator(gone).first().isVisible(), false, gone);
+      }
+      assert.equal(await page.locator('#live').getAttribute('aria-pressed'), 'false');
+      assert.equal(await page.evaluate(() => document.activeElement.id), 'key');
+      assert.ok(!(await page.locator('body').textContent()).includes('Authorization'));
+    };
+    await shut();
+    assert.equal(await page.getByRole('alert').isVisible(), false, 'nothing was wrong yet');
+    let asked = 0;
+    page.on('request', () => { asked += 1; });
+    await page.waitForTimeout(6000);
+    assert.equal(asked, 0, 'nobody is asked without a key');
+    await login.fill(reader);
+    await login.press('Enter');
+    await page.getByText('document.viewed').waitFor();
+    assert.equal(await login.isVisible(), false);
+    assert.equal(await page.locator('#live').getAttribute('aria-pressed'), 'true');
+    manage(admin, 'revoke', reader.split('_')[1]);
+    await shut();
+    await page.getByRole('alert').getByText('no key that is in force').waitFor();
+    await login.fill('ind_…');
+    await login.press('Enter');
+    await page.getByRole('alert').getByText('characters that no key has').waitFor();
   });
 });
