@@ -16,6 +16,7 @@ mod hex;
 mod import;
 mod key_files;
 mod ledger;
+mod listen;
 mod output;
 mod process;
 #[cfg(test)]

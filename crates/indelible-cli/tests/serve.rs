@@ -105,6 +105,26 @@ fn without_keys_it_refuses_to_be_reached_by_others() {
     let place = Place::new();
     let ran = place.ends(2, "serve --listen 0.0.0.0:0");
     assert!(ran.err.contains("keys create"), "{}", ran.err);
+    assert!(!place.at("indelible-data").exists());
+    assert!(!place.at("home/.config").exists());
+    place.ends(2, "serve --listen 0.0.0.0:0 --demo");
+}
+
+#[test]
+fn it_listens_on_names_of_this_machine_and_says_where_that_is() {
+    let place = Place::new();
+    let serving = Serving::start_at(&place, "localhost:0", "");
+    let address: std::net::SocketAddr = serving.address.parse().unwrap();
+    assert!(address.ip().is_loopback() && address.port() > 0);
+    assert_eq!(serving.get("/health/live").0, 200);
+    let busy = format!("serve --listen localhost:{}", address.port());
+    let ran = place.ends(3, &busy);
+    assert!(
+        ran.err.contains(&format!("listens on {address}")),
+        "{}",
+        ran.err
+    );
+    place.ends(2, "serve --listen localhost");
 }
 
 #[test]

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand, ValueEnum};
 
 use super::Switch;
+use crate::listen::Listen;
 
 /// What the files hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -351,16 +352,17 @@ pub enum KeyRole {
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Without any key the server is open to everybody on this machine and listens on loopback only; `keys
-create` closes it. Ctrl-C and SIGTERM: requests under way are finished, what is durable is
+create --url` closes it. Ctrl-C and SIGTERM: requests under way are finished, what is durable is
 published, the exit code is 0.
 
 Examples:
   indelible serve --demo
   indelible serve --data ./d --listen 127.0.0.1:9000")]
 pub struct Serve {
-    /// Where to listen [default: 127.0.0.1:8080]
+    /// Where to listen; a name has to be one of this machine, like localhost
+    /// [default: 127.0.0.1:8080]
     #[arg(long, value_name = "ADDRESS:PORT")]
-    pub listen: Option<std::net::SocketAddr>,
+    pub listen: Option<Listen>,
     /// Play made-up events of many tenants into the ledger; without --data into a temporary one
     #[arg(long)]
     pub demo: bool,

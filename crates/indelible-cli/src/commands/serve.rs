@@ -3,8 +3,7 @@
 //! Where back end, key files and settings meet the server. Telemetry is JSON lines on standard
 //! error; where it listens stands on standard output.
 
-use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -32,15 +31,16 @@ const LOOK_EVERY: Duration = Duration::from_millis(50);
 pub fn run(args: &Serve, config: &Config, output: &mut Output) -> Result {
     let _telemetry = config.server.telemetry.and_then(telemetry::start);
     files_allowed();
-    let address = args.listen.unwrap_or(config.server.listen);
-    // The port first: a busy one must leave no ledger behind.
-    let listener = TcpListener::bind(address).map_err(|error| cannot_listen(address, &error))?;
+    let listen = args.listen.as_ref().unwrap_or(&config.server.listen);
+    // The port first: a busy one must leave no ledger behind, nor one that others may not reach.
+    let listener = listen.listen()?;
     let scratch = (args.demo && is_default_data(config))
         .then(Scratch::make)
         .transpose()?;
     let config = scratch
         .as_ref()
         .map_or_else(|| config.clone(), |scratch| scratch.config(config));
+    may_be_new(&listener, &config)?;
     let Writing { log, access } = ledger::write(&config, output)?;
     let folder = access.folder.clone();
     for exposed in key_files::exposed(&folder) {
@@ -99,15 +99,18 @@ fn is_default_data(config: &Config) -> bool {
     data.is_some_and(|data| data.source == Source::Default)
 }
 
-fn cannot_listen(address: SocketAddr, error: &io::Error) -> Failure {
-    if error.kind() == io::ErrorKind::AddrInUse {
-        let other = SocketAddr::new(address.ip(), address.port().wrapping_add(1));
-        return Failure::Could(format!(
-            "another program listens on {address}, perhaps another server: stop it, or say \
-             --listen {other}"
-        ));
+/// A new ledger has no keys, and without keys only this machine is served.
+fn may_be_new(listener: &TcpListener, config: &Config) -> Result {
+    let address = listener.local_addr().or_could("read the address")?;
+    if address.ip().is_loopback() || ledger::is_there(config)? {
+        return Ok(());
     }
-    Failure::Could(format!("cannot listen on {address}: {error}"))
+    Err(Failure::Usage(format!(
+        "there is no ledger in {}, so there are no keys, and the server does not listen on \
+         {address}, where others reach it: make one with indelible keys create --role admin, or \
+         listen on 127.0.0.1",
+        config.data.shown()
+    )))
 }
 
 fn announce(server: &Server, scratch: Option<&Scratch>, output: &mut Output) -> Result {

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -10,6 +9,7 @@ use super::settings::{SETTINGS, Setting};
 use super::{Config, Resolved, ServerConfig, Source};
 use crate::args::{Color, Global, Switch};
 use crate::exit::{Failure, OrCould, Result};
+use crate::listen::Listen;
 use crate::output::Show;
 
 /// Variables that start with `INDELIBLE_` and are no settings: tests and builds read them.
@@ -171,7 +171,7 @@ fn server(value: &dyn Fn(&str) -> String) -> ServerConfig {
     let time = |key: &str| Duration::from_millis(number(key));
     let listen = value("server.listen").parse();
     ServerConfig {
-        listen: listen.unwrap_or_else(|_| SocketAddr::from(([127, 0, 0, 1], 8080))),
+        listen: listen.unwrap_or_else(|_| Listen::Address(([127, 0, 0, 1], 8080).into())),
         connections_max: size("server.connections_max"),
         in_flight_bytes_max: size("server.in_flight_bytes_max"),
         header_timeout: time("server.header_timeout_ms"),

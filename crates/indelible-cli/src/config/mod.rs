@@ -8,11 +8,11 @@ mod load;
 mod settings;
 
 use std::fmt;
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::args::{Color, Switch};
+use crate::listen::Listen;
 use crate::output::Show;
 
 pub use load::{Environment, load};
@@ -54,10 +54,10 @@ pub struct Resolved {
 }
 
 /// What the configuration says of the server.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct ServerConfig {
     /// Where it listens.
-    pub listen: SocketAddr,
+    pub listen: Listen,
     /// Connections at a time.
     pub connections_max: usize,
     /// Bytes of requests in flight.

@@ -2,10 +2,10 @@
 //!
 //! `docs/cli.md` is made from it, and `config show` prints it.
 
-use std::net::SocketAddr;
-
 use indelible_event::ids::TenantId;
 use indelible_proof::note::SigningKey;
+
+use crate::listen::Listen;
 
 /// One setting.
 #[derive(Clone, Copy, Debug)]
@@ -69,9 +69,9 @@ impl Setting {
                 })
             }
             Takes::Address => value
-                .parse::<SocketAddr>()
-                .is_err()
-                .then(|| format!("is `{value}`, but must be an address like 127.0.0.1:8080")),
+                .parse::<Listen>()
+                .err()
+                .map(|wrong| format!("is `{value}`, but {wrong}")),
             Takes::OneOf(words) => (!words.contains(&value))
                 .then(|| format!("is `{value}`, but must be one of {}", words.join(", "))),
         }
@@ -86,7 +86,7 @@ impl Setting {
             Takes::KeyName => "text without blanks and plus signs".to_owned(),
             Takes::Bool => "true or false".to_owned(),
             Takes::Number { min, max } => format!("{min} to {max}"),
-            Takes::Address => "address and port".to_owned(),
+            Takes::Address => "address, or a name of this machine, and port".to_owned(),
             Takes::OneOf(words) => words.join(", "),
         }
     }
