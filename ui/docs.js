@@ -1,4 +1,5 @@
-// The API's description, read from /openapi.json and shown as a list.
+// The API's description, read from /openapi.json and shown as a list: every route, every shape, each
+// mention of a shape a link to it.
 
 import { byId, el, fill } from '/ui/dom.js';
 
@@ -8,23 +9,61 @@ function operation(path, method, description) {
     el('td', {}, parameter.in),
     el('td', {}, parameter.description ?? '')));
   const answers = Object.entries(description.responses).map(([status, answer]) => el('li', {},
-    el('b', {}, status), ' ', answer.description, ' ',
-    Object.entries(answer.content ?? {}).map(([type, content]) =>
-      el('code', {}, `${type}${name(content.schema)} `))));
-  const takes = Object.entries(description.requestBody?.content ?? {}).map(([type, content]) =>
-    el('code', {}, `${type}${name(content.schema)} `));
-  return el('details', { class: 'panel' },
+    el('b', {}, status), ' ', answer.description, ' ', contents(answer.content),
+    examples('Example', answer.content)));
+  const { requestBody } = description;
+  return el('details', { class: 'panel', id: description.operationId },
     el('summary', {}, el('span', { class: `method ${method}` }, method.toUpperCase()), ' ',
       el('code', {}, path), ' ', el('span', { class: 'hint' }, description.summary)),
     description.description && el('p', {}, description.description),
-    takes.length > 0 && el('p', {}, 'Takes ', takes),
+    requestBody && el('p', {}, 'Takes ', contents(requestBody.content)),
+    requestBody && examples('Example', requestBody.content),
     parameters.length > 0 && el('table', {}, el('tbody', {}, parameters)),
     el('ul', {}, answers));
 }
 
-function name(schema) {
-  const found = schema?.$ref?.split('/').pop();
-  return found ? ` ${found}` : '';
+/** The content types, each with its shape. */
+function contents(content = {}) {
+  return Object.entries(content).map(([type, { schema }], at) =>
+    [at > 0 && ' or ', el('code', {}, type), named(schema)]);
+}
+
+function named(schema) {
+  const many = schema?.items?.$ref;
+  const name = (schema?.$ref ?? many)?.split('/').pop();
+  return name && [many ? ', an array of ' : ' ', shape(name)];
+}
+
+function shape(name) {
+  return el('a', { href: `#shape-${name}` }, el('code', {}, name));
+}
+
+function examples(title, content = {}) {
+  return Object.values(content).filter(({ example }) => example).map(({ example }) =>
+    el('details', {}, el('summary', {}, title), el('pre', { tabindex: 0 }, JSON.stringify(example, null, 2))));
+}
+
+const REFERENCE = /("\$ref": ")#\/components\/schemas\/(\w+)(")/g;
+
+/** A schema as JSON, with links for references. */
+function linked(schema) {
+  const text = JSON.stringify(schema, null, 2);
+  const nodes = [];
+  let from = 0;
+  for (const found of text.matchAll(REFERENCE)) {
+    nodes.push(text.slice(from, found.index), '"$ref": ', shape(found[2]));
+    from = found.index + found[0].length;
+  }
+  return [nodes, text.slice(from)];
+}
+
+/** Opens what the address names. */
+function follow() {
+  const found = location.hash && byId(decodeURIComponent(location.hash.slice(1)));
+  if (!found || found.tagName !== 'DETAILS') return;
+  found.open = true;
+  found.scrollIntoView();
+  found.querySelector('summary').focus();
 }
 
 try {
@@ -32,9 +71,11 @@ try {
   const all = Object.entries(description.paths).flatMap(([path, methods]) =>
     Object.entries(methods).map(([method, found]) => operation(path, method, found)));
   const schemas = Object.entries(description.components.schemas).map(([schema, found]) =>
-    el('details', { class: 'panel' }, el('summary', {}, el('code', {}, schema)),
-      el('pre', {}, JSON.stringify(found, null, 2))));
+    el('details', { class: 'panel', id: `shape-${schema}` }, el('summary', {}, el('code', {}, schema)),
+      el('pre', {}, linked(found))));
   fill(byId('routes'), all, el('h2', {}, 'Shapes'), schemas);
+  window.addEventListener('hashchange', follow);
+  follow();
 } catch (error) {
   byId('error').hidden = false;
   byId('error').textContent = `The description could not be read: ${error.message}`;

@@ -235,7 +235,20 @@ test('the page of the API has every operation', async () => {
     const shown = await lines.evaluateAll((all) => all.map((one) =>
       `${one.querySelector('.method').textContent} ${one.querySelector('code').textContent}`));
     assert.deepEqual(shown, wanted);
+    const first = page.locator('#post_events');
     await lines.first().click();
-    await page.getByText('application/problem+json').first().waitFor();
+    await first.getByText('There is no such thing here: check the name').waitFor();
+    await first.getByText('Example').first().click();
+    await first.getByText('"content.publish"').waitFor();
+    // A shape is a link away, and so are the shapes in it.
+    await first.getByRole('link', { name: 'Event', exact: true }).click();
+    const event = page.locator('#shape-Event');
+    await event.getByText('spec/event.md').waitFor();
+    assert.equal(await event.evaluate((shape) => shape.open && shape.contains(document.activeElement)), true);
+    await event.getByRole('link', { name: 'Claim' }).click();
+    await page.locator('#shape-Claim').getByText('"epoch"').first().waitFor();
+    const targets = await page.locator('.routes a').evaluateAll((all) => all.map((one) => one.hash.slice(1)));
+    const missing = await page.evaluate((ids) => ids.filter((id) => !document.getElementById(id)), targets);
+    assert.deepEqual(missing, [], 'no link leads nowhere');
   });
 });

@@ -7,6 +7,7 @@
 
 pub mod attachments;
 pub mod events;
+mod examples;
 pub mod keys;
 pub mod ledger;
 pub mod limits;
@@ -14,6 +15,7 @@ pub mod metrics;
 pub mod openapi;
 pub mod problem;
 pub mod records;
+mod routes;
 mod schemas;
 pub mod streams;
 

@@ -1,307 +1,29 @@
-//! The OpenAPI 3.1 description, made from one table of routes.
+//! The OpenAPI 3.1 description, made from the table of routes in `routes.rs`.
 //!
-//! The server builds its router beside this table and a test compares the two, so that what is
-//! described is what is served. Shapes are in `schemas.rs`; a test there reads real values by them.
+//! Shapes are in `schemas.rs` and examples in `examples.rs`; tests there hold both against the
+//! types of this crate.
+
+use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
-use crate::problem::CONTENT_TYPE;
+use crate::examples;
+use crate::problem::{CONTENT_TYPE, ProblemKind};
 use crate::schemas::schemas;
 use crate::{JSON, NDJSON};
 
-/// One route.
-#[derive(Clone, Copy, Debug)]
-pub struct Route {
-    /// `get`, `post`, `put` or `delete`.
-    pub method: &'static str,
-    /// The path, with `{names}`.
-    pub path: &'static str,
-    /// What it does, in one sentence.
-    pub summary: &'static str,
-    /// Who may, in words; empty when everybody may.
-    pub who: &'static str,
-    /// Parameters of the query.
-    pub query: &'static [Parameter],
-    /// What it takes.
-    pub body: Body,
-    /// Statuses of success, and what comes with them.
-    pub answers: &'static [Answer],
-    /// Statuses of problems it may answer with, beside those of every route.
-    pub problems: &'static [u16],
-}
+pub use crate::routes::{Answer, Body, Parameter, ROUTES, Route};
 
-/// One parameter of the query.
-#[derive(Clone, Copy, Debug)]
-pub struct Parameter {
-    /// Its name.
-    pub name: &'static str,
-    /// Its JSON Schema, as text.
-    pub schema: &'static str,
-    /// What it does.
-    pub description: &'static str,
-}
-
-/// What a route takes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Body {
-    /// Nothing.
-    None,
-    /// One event.
-    Event,
-    /// A batch of events.
-    Events,
-    /// JSON of this schema.
-    Json(&'static str),
-    /// Bytes of any type.
-    Bytes,
-}
-
-/// What comes with success.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Answer {
-    /// JSON of this schema.
-    Json(u16, &'static str),
-    /// JSON of this schema, or one record per line.
-    Records(u16, &'static str),
-    /// Text, or bytes, of this content type.
-    Text(u16, &'static str),
-}
-
-const TENANT: Parameter = Parameter {
-    name: "tenant",
-    schema: r#"{"type":"string","pattern":"^[A-Za-z0-9_][A-Za-z0-9._:@-]{0,127}$"}"#,
-    description: "The tenant; may be left out where the key or the event names one.",
-};
-const LIMIT: Parameter = Parameter {
-    name: "limit",
-    schema: r#"{"type":"integer","minimum":1,"maximum":1000,"default":100}"#,
-    description: "What a page has at most.",
-};
-const CURSOR: Parameter = Parameter {
-    name: "cursor",
-    schema: r#"{"type":"string","maxLength":1024}"#,
-    description: "The next_cursor of the page before.",
-};
-const INTEGRITY: Parameter = Parameter {
-    name: "integrity",
-    schema: r#"{"enum":["anchored","consistent_not_anchored","broken"]}"#,
-    description: "Only the logs with this verdict.",
-};
-const LIST: [Parameter; 6] = [
-    Parameter {
-        name: "q",
-        schema: r#"{"type":"string","maxLength":4096}"#,
-        description: "A query text (docs/query.md); empty asks for every record.",
-    },
-    TENANT,
-    LIMIT,
-    Parameter {
-        name: "cursor",
-        schema: r#"{"type":"string","maxLength":1024}"#,
-        description: "The next_cursor of the page before, with the same query and order.",
-    },
-    Parameter {
-        name: "order",
-        schema: r#"{"enum":["newest","oldest","seq","seq-newest"],"default":"newest"}"#,
-        description: "By time, newest or oldest first, or by sequence number.",
-    },
-    Parameter {
-        name: "after",
-        schema: r#"{"type":"string","maxLength":1024}"#,
-        description: "A receipt, the answer it came in, or tenant_id/sequence_number: wait for it.",
-    },
+/// Problems of every route that asks who somebody is.
+const EVERYWHERE: [ProblemKind; 7] = [
+    ProblemKind::BadRequest,
+    ProblemKind::Unauthorized,
+    ProblemKind::Forbidden,
+    ProblemKind::Misdirected,
+    ProblemKind::Internal,
+    ProblemKind::Overloaded,
+    ProblemKind::Unavailable,
 ];
-
-/// Every route.
-pub const ROUTES: &[Route] = &[
-    Route {
-        method: "post",
-        path: "/v1/events",
-        summary: "Commit one event and answer with its receipt.",
-        who: "emitter, admin",
-        query: &[TENANT],
-        body: Body::Event,
-        answers: &[
-            Answer::Json(201, "Submitted"),
-            Answer::Json(200, "Submitted"),
-        ],
-        problems: &[404, 408, 409, 413, 415, 422],
-    },
-    Route {
-        method: "post",
-        path: "/v1/events:batch",
-        summary: "Commit up to 100,000 events and answer with one result for each.",
-        who: "emitter, admin",
-        query: &[TENANT],
-        body: Body::Events,
-        answers: &[Answer::Json(200, "BatchResponse")],
-        problems: &[408, 413, 415],
-    },
-    Route {
-        method: "put",
-        path: "/v1/attachments/{digest}",
-        summary: "Store what does not fit an event, up to 64 MiB, before the event that names it.",
-        who: "emitter, admin",
-        query: &[TENANT],
-        body: Body::Bytes,
-        answers: &[
-            Answer::Json(201, "AttachmentStored"),
-            Answer::Json(200, "AttachmentStored"),
-        ],
-        problems: &[404, 408, 413, 415, 422],
-    },
-    Route {
-        method: "get",
-        path: "/v1/attachments/{digest}",
-        summary: "Read an attachment.",
-        who: "reader, auditor, privacy_officer, admin",
-        query: &[TENANT],
-        body: Body::None,
-        answers: &[Answer::Text(200, "*/*")],
-        problems: &[404, 422],
-    },
-    Route {
-        method: "get",
-        path: "/v1/records",
-        summary: "Find records.",
-        who: "reader, auditor, privacy_officer, admin",
-        query: &LIST,
-        body: Body::None,
-        answers: &[Answer::Records(200, "RecordList")],
-        problems: &[404, 409],
-    },
-    Route {
-        method: "get",
-        path: "/v1/records/{audit_id}",
-        summary: "Read one record.",
-        who: "reader, auditor, privacy_officer, admin",
-        query: &[TENANT],
-        body: Body::None,
-        answers: &[Answer::Json(200, "Record")],
-        problems: &[404, 409],
-    },
-    Route {
-        method: "get",
-        path: "/v1/records/{audit_id}/proof",
-        summary: "Prove one record under the newest signed checkpoint.",
-        who: "reader, auditor, privacy_officer, admin",
-        query: &[TENANT],
-        body: Body::None,
-        answers: &[Answer::Json(200, "RecordProof")],
-        problems: &[404, 409],
-    },
-    Route {
-        method: "get",
-        path: "/v1/checkpoints",
-        summary: "The newest signed checkpoints, of the registry and of each tenant.",
-        who: "auditor, privacy_officer, admin",
-        query: &[TENANT, LIMIT, CURSOR],
-        body: Body::None,
-        answers: &[Answer::Json(200, "Checkpoints")],
-        problems: &[404],
-    },
-    Route {
-        method: "get",
-        path: "/v1/tenants",
-        summary: "The tenants, the size of their logs, and the two verdicts on each.",
-        who: "reader, auditor, privacy_officer, admin",
-        query: &[LIMIT, CURSOR, INTEGRITY],
-        body: Body::None,
-        answers: &[Answer::Json(200, "Tenants")],
-        problems: &[],
-    },
-    Route {
-        method: "get",
-        path: "/v1/streams",
-        summary: "The producers' streams, and what is missing of them.",
-        who: "reader, auditor, privacy_officer, admin",
-        query: &[TENANT, LIMIT, CURSOR],
-        body: Body::None,
-        answers: &[Answer::Json(200, "Streams")],
-        problems: &[404],
-    },
-    Route {
-        method: "post",
-        path: "/v1/tenants",
-        summary: "Create a tenant's log, if it is not there.",
-        who: "admin of all tenants",
-        query: &[],
-        body: Body::Json("CreateTenant"),
-        answers: &[Answer::Json(201, "Tenant"), Answer::Json(200, "Tenant")],
-        problems: &[408, 413, 415],
-    },
-    Route {
-        method: "get",
-        path: "/v1/keys",
-        summary: "List the API keys, without their secrets.",
-        who: "admin of all tenants",
-        query: &[],
-        body: Body::None,
-        answers: &[Answer::Json(200, "Keys")],
-        problems: &[],
-    },
-    Route {
-        method: "post",
-        path: "/v1/keys",
-        summary: "Make an API key; the answer is the only place where its secret is seen.",
-        who: "admin of all tenants",
-        query: &[],
-        body: Body::Json("CreateKey"),
-        answers: &[Answer::Json(201, "CreatedKey")],
-        problems: &[408, 413, 415],
-    },
-    Route {
-        method: "delete",
-        path: "/v1/keys/{id}",
-        summary: "Revoke an API key, at once and for good.",
-        who: "admin of all tenants",
-        query: &[],
-        body: Body::None,
-        answers: &[Answer::Json(200, "Key")],
-        problems: &[404],
-    },
-    open(
-        "/health/live",
-        "Whether the process answers.",
-        &[Answer::Json(200, "Health")],
-    ),
-    open(
-        "/health/ready",
-        "Whether work gets done: commits, checkpoints, verifier.",
-        &[Answer::Json(200, "Health")],
-    ),
-    Route {
-        who: "admin of all tenants",
-        ..open(
-            "/metrics",
-            "Figures in the Prometheus text format.",
-            &[Answer::Text(200, "text/plain")],
-        )
-    },
-    open(
-        "/openapi.json",
-        "This description.",
-        &[Answer::Text(200, JSON)],
-    ),
-    open(
-        "/docs",
-        "This description as a page.",
-        &[Answer::Text(200, "text/html")],
-    ),
-];
-
-const fn open(path: &'static str, summary: &'static str, answers: &'static [Answer]) -> Route {
-    Route {
-        method: "get",
-        path,
-        summary,
-        who: "",
-        query: &[],
-        body: Body::None,
-        answers,
-        problems: &[],
-    }
-}
 
 /// The whole description.
 pub fn document() -> Value {
@@ -353,7 +75,7 @@ fn operation(route: &Route) -> Value {
             json!(format!("Roles: {}.", route.who)),
         );
     }
-    if let Some(content) = body(route.body) {
+    if let Some(content) = body(route) {
         members.insert(
             "requestBody".to_owned(),
             json!({"required": true, "content": content}),
@@ -393,18 +115,22 @@ fn parameters(route: &Route) -> Value {
     in_path.chain(in_query).collect()
 }
 
-fn body(body: Body) -> Option<Value> {
+fn body(route: &Route) -> Option<Value> {
     let event = json!({"$ref": "#/components/schemas/Event"});
-    match body {
-        Body::None => None,
-        Body::Event => Some(json!({JSON: {"schema": event}})),
-        Body::Events => Some(json!({
+    let mut content = match route.body {
+        Body::None => return None,
+        Body::Event => json!({JSON: {"schema": event}}),
+        Body::Events => json!({
             JSON: {"schema": {"type": "array", "maxItems": 100_000, "items": event}},
             NDJSON: {"schema": {"type": "string", "description": "One event per line."}},
-        })),
-        Body::Bytes => Some(json!({"*/*": {}})),
-        Body::Json(name) => Some(json!({JSON: {"schema": reference(name)}})),
+        }),
+        Body::Bytes => json!({"*/*": {}}),
+        Body::Json(name) => json!({JSON: {"schema": reference(name)}}),
+    };
+    if let Some(example) = examples::taken(route.method, route.path) {
+        content[JSON]["example"] = example;
     }
+    Some(content)
 }
 
 fn reference(name: &str) -> Value {
@@ -428,7 +154,7 @@ fn links() -> Value {
 fn responses(route: &Route) -> Value {
     let mut responses = Map::new();
     for answer in route.answers {
-        let (status, content) = match *answer {
+        let (status, mut content) = match *answer {
             Answer::Json(status, name) => (status, json!({JSON: {"schema": reference(name)}})),
             Answer::Records(status, name) => (
                 status,
@@ -439,6 +165,9 @@ fn responses(route: &Route) -> Value {
             ),
             Answer::Text(status, content_type) => (status, json!({content_type: {}})),
         };
+        if let Some(example) = examples::given(route.method, route.path) {
+            content[JSON]["example"] = example;
+        }
         let description = if status == 201 { "New." } else { "Done." };
         let mut response = json!({"description": description, "content": content});
         if route.body == Body::Event {
@@ -449,18 +178,23 @@ fn responses(route: &Route) -> Value {
     // Told before anything of ours sees the request, so without a problem document.
     let headers = json!({"description": "The request line and headers are over 32 KiB."});
     responses.insert("431".to_owned(), headers);
-    let everywhere: &[u16] = if route.who.is_empty() {
-        &[421, 503]
+    let everywhere: &[ProblemKind] = if route.who.is_empty() {
+        &[ProblemKind::Misdirected, ProblemKind::Overloaded]
     } else {
-        &[400, 401, 403, 421, 500, 503]
+        &EVERYWHERE
     };
-    for status in everywhere.iter().chain(route.problems) {
+    let mut problems: BTreeMap<u16, Vec<String>> = BTreeMap::new();
+    for kind in everywhere.iter().chain(route.problems) {
+        let told = format!("{}: {}.", kind.title(), kind.next());
+        problems.entry(kind.status()).or_default().push(told);
+    }
+    for (status, told) in problems {
         let mut response = json!({
-            "description": "A problem.",
+            "description": told.join(" "),
             "content": {CONTENT_TYPE: {"schema": reference("Problem")}},
         });
         // Not ready is no problem document: it says what is not done.
-        if route.path.starts_with("/health") && *status == 503 {
+        if route.path.starts_with("/health") && status == 503 {
             response = json!({
                 "description": "Not ready.",
                 "content": {JSON: {"schema": reference("Health")}},
