@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use indelible_buffer::{SpoolError, SpoolReader};
 
+use crate::dead_letters::DeadLetter;
 use crate::emitter::{Shared, guarded};
 use crate::frame;
 use crate::losses::{CONFLICT, GIVEN_UP, REFUSED, REPEAT, UNAVAILABLE, Why};
@@ -286,49 +287,90 @@ impl<T: Transport> Delivery<T> {
             None => "the transport panicked".into(),
         };
         let mut verdicts = verdicts.unwrap_or_default().into_iter();
-        let (before, mut delay, mut handed) = (open.outgoing.len(), None, 0);
+        let (before, mut delay, mut settled) = (open.outgoing.len(), None, Vec::new());
         let mut rest = Open {
             attempts: open.attempts,
             ..Open::default()
         };
         for (mut waiting, outgoing) in open.entries.into_iter().zip(open.outgoing) {
-            let settled = match verdicts.next() {
-                Some(Verdict::Committed(receipt)) => Ok(receipt),
-                Some(Verdict::Repeated(receipt)) => {
-                    // Its record has the number under which it came first.
-                    if !waiting.reached {
-                        self.lose(&outgoing, REPEAT);
-                    }
-                    Ok(receipt)
+            let verdict = match verdicts.next() {
+                // What is in the spool waits for whoever mends it.
+                Some(Verdict::Denied(reason)) if line != Line::Spool => Verdict::Failed(reason),
+                Some(verdict) => verdict,
+                None => Verdict::Again {
+                    after: None,
+                    reached: true,
+                    reason: Arc::clone(&reason),
+                },
+            };
+            match verdict {
+                Verdict::Again {
+                    after,
+                    reached,
+                    reason: why,
+                } => {
+                    waiting.reached |= reached;
+                    (delay, reason) = (delay.max(after), why);
                 }
-                Some(Verdict::Conflict(receipt)) => Err(EmitError::Conflict(receipt)),
-                Some(Verdict::Refused(problems)) => Err(EmitError::Refused(problems)),
-                Some(Verdict::Failed(reason)) => Err(EmitError::Failed(reason)),
-                Some(Verdict::Denied(reason)) if line != Line::Spool => {
-                    Err(EmitError::Failed(reason))
-                }
-                again => {
-                    waiting.reached |= !matches!(
-                        again,
-                        Some(Verdict::Again { reached: false, .. } | Verdict::Denied(_))
-                    );
-                    match again {
-                        Some(Verdict::Again {
-                            after, reason: why, ..
-                        }) => (delay, reason) = (delay.max(after), why),
-                        Some(Verdict::Denied(why)) => reason = why,
-                        _ => {}
-                    }
-                    rest.entries.push(waiting);
-                    rest.outgoing.push(outgoing);
+                Verdict::Denied(why) => reason = why,
+                verdict => {
+                    settled.push((waiting, outgoing, verdict));
                     continue;
                 }
+            }
+            rest.entries.push(waiting);
+            rest.outgoing.push(outgoing);
+        }
+        self.settle(line, settled);
+        self.after(line, rest, before, (delay, reason));
+    }
+
+    /// Settles what a batch came to. What is refused for good is put aside before anything here
+    /// forgets it.
+    fn settle(&self, line: Line, settled: Vec<(Waiting, Outgoing, Verdict)>) {
+        let settled = settled.into_iter().map(|(waiting, outgoing, verdict)| {
+            // The record of a repeat has the number under which it came first.
+            let again = matches!(verdict, Verdict::Repeated(_)) && !waiting.reached;
+            let settled = verdict.settled();
+            let lost = match &settled {
+                Ok(_) if again => Some(REPEAT),
+                Err(EmitError::Refused(_)) => Some(REFUSED),
+                Err(EmitError::Conflict(_)) => Some(CONFLICT),
+                Err(_) if !waiting.reached => Some(REFUSED),
+                _ => None,
             };
+            (waiting, outgoing, lost, settled)
+        });
+        let settled: Vec<_> = settled.collect();
+        let errors = settled
+            .iter()
+            .filter_map(|(waiting, outgoing, _, settled)| {
+                Some((waiting, outgoing, settled.as_ref().err()?))
+            });
+        self.put_aside(errors);
+        let mut handed = 0;
+        for (waiting, outgoing, lost, settled) in settled {
+            if let Some(why) = lost {
+                self.lose(&outgoing, why);
+            }
             handed += usize::from(waiting.handed);
-            self.settle(&waiting, &outgoing, settled);
+            self.tell(&waiting, settled);
         }
         self.end.0.outbox.change(|state| state.settle(line, handed));
-        self.after(line, rest, before, (delay, reason));
+    }
+
+    /// Puts aside what has no receipt and will not get one by itself: not our statements, and not
+    /// what its caller did not go on without.
+    fn put_aside<'a>(
+        &self,
+        errors: impl Iterator<Item = (&'a Waiting, &'a Outgoing, &'a EmitError)>,
+    ) {
+        let shared = &self.end.0;
+        let letters: Vec<_> = errors
+            .filter(|(waiting, outgoing, _)| waiting.expires.is_none() && outgoing.stream.is_some())
+            .map(|(_, outgoing, error)| DeadLetter::of(outgoing, error, shared.surroundings.now()))
+            .collect();
+        shared.put_aside(&letters);
     }
 
     /// What follows an attempt that left `rest` of `before` events.
@@ -405,7 +447,14 @@ impl<T: Transport> Delivery<T> {
     }
 
     fn give_up(&self, line: Line, open: &Open, why: &Why, error: impl Fn() -> EmitError) {
-        for (waiting, outgoing) in open.entries.iter().zip(&open.outgoing) {
+        let events = open.entries.iter().zip(&open.outgoing);
+        let said = error();
+        self.put_aside(
+            events
+                .clone()
+                .map(|(waiting, event)| (waiting, event, &said)),
+        );
+        for (waiting, outgoing) in events {
             if !waiting.reached {
                 self.lose(outgoing, why.clone());
             }
@@ -415,16 +464,6 @@ impl<T: Transport> Delivery<T> {
             let handed = open.entries.iter().filter(|waiting| waiting.handed);
             state.settle(line, handed.count());
         });
-    }
-
-    fn settle(&self, waiting: &Waiting, outgoing: &Outgoing, settled: Settled) {
-        match &settled {
-            Err(EmitError::Refused(_)) => self.lose(outgoing, REFUSED),
-            Err(EmitError::Conflict(_)) => self.lose(outgoing, CONFLICT),
-            Err(_) if !waiting.reached => self.lose(outgoing, REFUSED),
-            _ => {}
-        }
-        self.tell(waiting, settled);
     }
 
     /// Settles what was under way in memory when the close gave up. The worker may have said its

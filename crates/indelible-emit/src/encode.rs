@@ -3,11 +3,12 @@
 //! Not here: whether the event may be committed, which the ledger decides. What leaves this machine
 //! has its secrets replaced here, by the same rules as the ledger's.
 
+use compact_str::CompactString;
 use indelible_event::canonical::{Json, Number, Object};
 use indelible_event::event::{Context, Event, Failure, Performance, Proof, Target};
 use indelible_event::limits::EVENT_RAW_BYTES_MAX;
 use indelible_event::redact::redact;
-use indelible_event::{EventView, Micros, Problem, ProblemCode};
+use indelible_event::{AuditId, EventView, Micros, Problem, ProblemCode};
 
 use crate::actor::Actor;
 use crate::draft::{Built, Draft, More, Said};
@@ -27,6 +28,16 @@ pub(crate) struct Encoder {
     log_events: bool,
 }
 
+/// An event that can be made, and cannot be sent.
+#[derive(Debug)]
+pub(crate) struct Unsendable {
+    /// The name that is meant for a tenant's.
+    pub(crate) tenant: CompactString,
+    pub(crate) audit_id: AuditId,
+    pub(crate) event: Vec<u8>,
+    pub(crate) problems: Vec<Problem>,
+}
+
 impl Encoder {
     /// An encoder of events that travel to another machine, or do not.
     pub(crate) fn new(options: &Options, travels: bool) -> Self {
@@ -39,9 +50,8 @@ impl Encoder {
     }
 
     /// The bytes of an event.
-    pub(crate) fn encode(&self, draft: Draft) -> Result<Outgoing, Vec<Problem>> {
-        let tenant = tenant(&draft.tenant)?;
-        let audit_id = draft.audit_id;
+    pub(crate) fn encode(&self, draft: Draft) -> Result<Outgoing, Box<Unsendable>> {
+        let (said_tenant, audit_id) = (draft.tenant, draft.audit_id);
         let mut event = match draft.said {
             Said::Built(built) => built.into_event(draft.occurred_at),
             Said::Whole(mut event, around) => {
@@ -58,24 +68,28 @@ impl Encoder {
             source.service.get_or_insert_with(|| service.clone());
         }
         if self.travels && event.more.get("tenant_id").is_none() {
-            event.more.insert("tenant_id", tenant.as_str());
+            event.more.insert("tenant_id", said_tenant.as_str());
         }
         #[cfg(feature = "tracing")]
         let line = self.log_events.then(|| Line::of(&event)).flatten();
         let mut bytes = event.into_json().to_canonical();
-        if bytes.len() > EVENT_RAW_BYTES_MAX {
-            let text = format!(
-                "the event is {} bytes long and may have {EVENT_RAW_BYTES_MAX}",
-                bytes.len()
-            );
-            return Err(vec![Problem::at("", ProblemCode::TooLarge, text)]);
-        }
         if self.travels {
             let view = EventView::parse(&bytes).ok();
             if let Some(redacted) = view.and_then(|view| redact(&view)) {
                 bytes = redacted.bytes;
             }
         }
+        let tenant = match tenant(&said_tenant).and_then(|tenant| fits(&bytes).map(|()| tenant)) {
+            Ok(tenant) => tenant,
+            Err(problems) => {
+                return Err(Box::new(Unsendable {
+                    tenant: said_tenant,
+                    audit_id,
+                    event: bytes,
+                    problems,
+                }));
+            }
+        };
         #[cfg(feature = "tracing")]
         if let Some(line) = line {
             line.write(tenant.as_str());
@@ -87,6 +101,17 @@ impl Encoder {
             stream: None,
         })
     }
+}
+
+fn fits(event: &[u8]) -> Result<(), Vec<Problem>> {
+    if event.len() <= EVENT_RAW_BYTES_MAX {
+        return Ok(());
+    }
+    let text = format!(
+        "the event is {} bytes long and may have {EVENT_RAW_BYTES_MAX}",
+        event.len()
+    );
+    Err(vec![Problem::at("", ProblemCode::TooLarge, text)])
 }
 
 impl Built {

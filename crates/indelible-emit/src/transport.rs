@@ -6,6 +6,8 @@ use std::time::Duration;
 use indelible_event::{AuditId, Problem, StreamClaim, TenantId};
 use indelible_proof::receipt::Receipt;
 
+use crate::ticket::{EmitError, Settled};
+
 /// An event on its way: JSON by now, and the same bytes at every attempt.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Outgoing {
@@ -46,6 +48,20 @@ pub enum Verdict {
     Denied(Arc<str>),
     /// Trying again does not help.
     Failed(Arc<str>),
+}
+
+impl Verdict {
+    /// What its ticket says, if there is no further attempt.
+    pub(crate) fn settled(self) -> Settled {
+        match self {
+            Self::Committed(receipt) | Self::Repeated(receipt) => Ok(receipt),
+            Self::Conflict(receipt) => Err(EmitError::Conflict(receipt)),
+            Self::Refused(problems) => Err(EmitError::Refused(problems)),
+            Self::Failed(reason) | Self::Denied(reason) | Self::Again { reason, .. } => {
+                Err(EmitError::Failed(reason))
+            }
+        }
+    }
 }
 
 /// Delivers events; called by one worker, one batch at a time.

@@ -12,6 +12,7 @@ use indelible_event::{AuditId, Event, TenantId};
 
 use crate::class::Class;
 use crate::context::Around;
+use crate::dead_letters::DeadLetter;
 use crate::draft::{Draft, Said};
 use crate::emitter::{Shared, guarded};
 use crate::encode::Encoder;
@@ -118,7 +119,7 @@ impl Worker {
         if entries.is_empty() {
             return;
         }
-        let made = self.make(entries);
+        let made = self.make(class, entries);
         match class {
             Class::FailClosed => self.hand_fail_closed(made),
             Class::Confirmed => self.hand(Line::Urgent, made, None),
@@ -127,28 +128,44 @@ impl Worker {
         }
     }
 
-    /// Makes JSON; what cannot be made is refused here, and its number declared lost.
-    fn make(&mut self, entries: Vec<Arc<Entry>>) -> Made {
+    /// Makes JSON; what cannot be sent is refused and put aside here, and its number declared lost.
+    fn make(&mut self, class: Class, entries: Vec<Arc<Entry>>) -> Made {
         let shared = Arc::clone(&self.end.0);
         let mut made = Vec::with_capacity(entries.len());
+        let (mut refused, mut letters) = (Vec::new(), Vec::new());
         for entry in entries {
             let Some(draft) = entry.take() else {
                 continue;
             };
             let tenant = TenantId::parse(&draft.tenant).ok();
-            let error = match guarded(|| self.encoder.encode(draft)) {
+            let (unsendable, error) = match guarded(|| self.encoder.encode(draft)) {
                 Some(Ok(mut outgoing)) => {
                     outgoing.stream = Some(self.stream.take(&outgoing.tenant, 1));
                     made.push((entry, outgoing));
                     continue;
                 }
-                Some(Err(problems)) => EmitError::Refused(problems),
-                None => EmitError::Failed("the event could not be made: a panic".into()),
+                Some(Err(unsendable)) => {
+                    let error = EmitError::Refused(unsendable.problems.clone());
+                    (Some(unsendable), error)
+                }
+                None => {
+                    let text = "the event could not be made: a panic";
+                    (None, EmitError::Failed(text.into()))
+                }
             };
-            if let Some(tenant) = tenant {
+            let claim = tenant.map(|tenant| {
                 let claim = self.stream.take(&tenant, 1);
                 self.losses.add(&tenant, &claim, 1, REFUSED);
+                claim
+            });
+            if let Some(unsendable) = unsendable.filter(|_| class != Class::FailClosed) {
+                let now = shared.surroundings.now();
+                letters.push(DeadLetter::unsendable(*unsendable, claim, now));
             }
+            refused.push((entry, error));
+        }
+        shared.put_aside(&letters);
+        for (entry, error) in refused {
             shared.settle(Some(&entry), Err(error));
         }
         made
@@ -377,7 +394,7 @@ impl Worker {
         for class in Class::ALL {
             let batches = std::iter::repeat_with(|| shared.buffer.take(class.lane()));
             for batch in batches.take_while(|batch| !batch.is_empty()) {
-                let made = self.make(batch);
+                let made = self.make(class, batch);
                 self.keep_or_lose(made, class == Class::FailClosed);
             }
         }

@@ -34,7 +34,13 @@ pub(super) fn verdicts(
             *place = match item.result {
                 ItemResult::Receipt(receipt) if item.status == 200 => Verdict::Repeated(receipt),
                 ItemResult::Receipt(receipt) => Verdict::Committed(receipt),
-                ItemResult::Problem(document) => verdict(item.status, after, Some(*document)),
+                ItemResult::Problem(document) => match verdict(item.status, after, Some(*document))
+                {
+                    // The batch was taken, so the key is good: a tenant that is not there is this
+                    // event's own fault, and others must not wait for it.
+                    Verdict::Denied(reason) => Verdict::Failed(reason),
+                    verdict => verdict,
+                },
             };
         }
     }
@@ -113,10 +119,11 @@ mod tests {
               {{"pointer":"/x","code":"new-code","message":"m","offset":3}}]}}}},
             {{"index":3,"status":409,"problem":{{{P},"status":409,"receipt":{RECEIPT}}}}},
             {{"index":4,"status":503,"problem":{{{P},"status":503}}}},
+            {{"index":5,"status":404,"problem":{{{P},"status":404}}}},
             {{"index":9,"status":201,"receipt":{RECEIPT}}}
-            ],"accepted":1,"repeated":0,"rejected":3}}"#
+            ],"accepted":1,"repeated":0,"rejected":4}}"#
         );
-        let verdicts = verdicts(200, None, body.as_bytes(), 5);
+        let verdicts = verdicts(200, None, body.as_bytes(), 6);
         let receipt: Receipt = serde_json::from_str(RECEIPT).unwrap();
         assert_eq!(verdicts[0], Verdict::Committed(receipt.clone()));
         assert!(matches!(verdicts[1], Verdict::Again { .. }));
@@ -132,6 +139,7 @@ mod tests {
         assert!(
             matches!(&verdicts[4], Verdict::Again { reason, .. } if &**reason == "T (503): d; n")
         );
+        assert!(matches!(verdicts[5], Verdict::Failed(_)));
     }
 
     #[test]
