@@ -66,7 +66,7 @@ pub struct CloseReport {
     pub dropped: u64,
     /// Events that were refused, in conflict, or given up after all attempts.
     pub failed: u64,
-    /// Events that were put aside as dead letters, those included that others had left in the spool.
+    /// Events that were put aside as dead letters, those of others in the spool included.
     pub dead_lettered: u64,
     /// Events that are on disk, and are delivered by whoever opens the spool next.
     pub spooled: u64,

@@ -453,10 +453,10 @@ Examples:
         #[command(flatten)]
         files: LetterFiles,
         /// Take events that are not quite right and flag them as lenient (ndjson imports)
-        #[arg(long, conflicts_with = "spool")]
+        #[arg(long)]
         lenient: bool,
         /// The server that takes the events of a program
-        #[arg(long, value_name = "URL", requires = "spool", conflicts_with = "data")]
+        #[arg(long, value_name = "URL")]
         url: Option<String>,
     },
     /// Remove files of dead letters and the keys they are encrypted under, for good

@@ -26,6 +26,17 @@ use crate::process::{environment, tenant_to_write};
 
 /// Lists, shows, imports or sends again, or removes.
 pub fn run(args: &DeadLetters, config: &Config, output: &mut Output) -> Result {
+    // What stands before the word `retry` is not seen by what is checked behind it.
+    let usage = |text: &str| Err(Failure::Usage(text.to_owned()));
+    match (&args.what, args.spool.is_some()) {
+        (DeadLettersCommand::Retry { lenient: true, .. }, true) => {
+            return usage("--lenient is for what an import refused, and not for --spool");
+        }
+        (DeadLettersCommand::Retry { url: Some(_), .. }, false) => {
+            return usage("--url is for events of a program: name its spool with --spool");
+        }
+        _ => {}
+    }
     if let Some(spool) = &args.spool {
         return emitted_letters::run(spool, &args.what, config, output);
     }
@@ -96,7 +107,7 @@ struct File<'a> {
     name: &'a str,
 }
 
-impl<'a> File<'a> {
+impl File<'_> {
     fn drop(self, output: &mut Output) -> Result {
         remove(self.disk, self.name)?;
         if output.json {

@@ -47,8 +47,9 @@ pub fn run(
         DeadLettersCommand::List => place.list(output),
         DeadLettersCommand::Show { id } => place.show(&Id::parse(id)?, output),
         DeadLettersCommand::Retry { files, url, .. } => {
+            let url = server(url.as_deref(), config)?;
             let (_lock, files) = place.take(files)?;
-            match server(url.as_deref(), config) {
+            match url {
                 Some(url) => place.send(&mut http(&url)?, &files, output),
                 None => place.send_here(&files, config, output),
             }
@@ -69,12 +70,16 @@ pub fn run(
 }
 
 /// Where to send: what was said, else what the environment says, unless a directory was said.
-fn server(said: Option<&str>, config: &Config) -> Option<String> {
+fn server(said: Option<&str>, config: &Config) -> Result<Option<String>> {
     let data = config.resolved.iter().find(|it| it.key == "data");
     let here = data.is_some_and(|data| data.source == Source::Flag);
+    if here && said.is_some() {
+        let text = "--url and --data name two ledgers: say one of them";
+        return Err(Failure::Usage(text.to_owned()));
+    }
     let variable = || std::env::var("INDELIBLE_URL").ok();
     let url = said.map(str::to_owned);
-    url.or_else(|| variable().filter(|url| !here && !url.is_empty()))
+    Ok(url.or_else(|| variable().filter(|url| !here && !url.is_empty())))
 }
 
 fn http(url: &str) -> Result<Http> {
@@ -92,6 +97,9 @@ struct Place<'a> {
     disk: Arc<RealDisk>,
     letters: DeadLetters,
 }
+
+/// Held against others who would send or remove.
+type Locked = Box<dyn Lock>;
 
 /// What came of sending a file again.
 #[derive(Default)]
@@ -128,7 +136,7 @@ impl<'a> Place<'a> {
 
     /// The files that are meant, which are all there, and the lock against others who would send
     /// or remove them.
-    fn take(&self, meant: &LetterFiles) -> Result<(Option<Box<dyn Lock>>, Vec<String>)> {
+    fn take(&self, meant: &LetterFiles) -> Result<(Option<Locked>, Vec<String>)> {
         let holder = format!("process {}", std::process::id());
         // Without a file there may be no directory.
         let lock = (!self.files()?.is_empty())
