@@ -34,6 +34,11 @@ fn items(texts: &[&str]) -> Vec<Vec<u8>> {
     texts.iter().map(|text| text.as_bytes().to_vec()).collect()
 }
 
+/// Letters of an item each.
+fn singly(texts: &[&str]) -> Vec<Vec<Vec<u8>>> {
+    items(texts).into_iter().map(|item| vec![item]).collect()
+}
+
 /// The items of a file, and whether it ends with a whole one.
 fn read(letters: &Letters, number: u64) -> Result<(Vec<Vec<u8>>, bool), SpoolError> {
     let mut found = Vec::new();
@@ -60,10 +65,10 @@ fn letters_are_read_until_they_are_removed_and_several_may_keep_at_once() {
     let (one, other) = (real(directory.path()), real(directory.path()));
     assert_eq!(one.files().unwrap(), [0; 0]);
     assert_eq!(
-        one.keep(NOW, &items(&["first", "", "third"])).unwrap(),
+        one.keep(NOW, &singly(&["first", "", "third"])).unwrap(),
         (NOW, 3)
     );
-    assert_eq!(other.keep(NOW, &items(&["other"])).unwrap(), (NOW + 1, 1));
+    assert_eq!(other.keep(NOW, &singly(&["other"])).unwrap(), (NOW + 1, 1));
     assert_eq!(other.files().unwrap(), [NOW, NOW + 1]);
     let first = items(&["first", "", "third"]);
     assert_eq!(read(&other, NOW).unwrap(), (first, true));
@@ -86,16 +91,16 @@ fn what_has_no_room_is_not_kept() {
     let disk: Arc<dyn Disk> = Arc::new(RealDisk::new(directory.path()));
     let letters = Letters::new(disk, 20_000, random());
     let long = "x".repeat(4_000);
-    let five = items(&[long.as_str(); 5]);
+    let five = singly(&[long.as_str(); 5]);
     assert_eq!(letters.keep(NOW, &five).unwrap(), (NOW, 4));
     let error = letters.keep(NOW, &five).unwrap_err();
     assert!(error.is_full(), "{error}");
     letters.remove(NOW).unwrap();
     // A file takes two blocks of the disk, however little is in it.
     for n in 0..2 {
-        letters.keep(NOW + n, &items(&["a"])).unwrap();
+        letters.keep(NOW + n, &singly(&["a"])).unwrap();
     }
-    assert!(letters.keep(NOW, &items(&["a"])).unwrap_err().is_full());
+    assert!(letters.keep(NOW, &singly(&["a"])).unwrap_err().is_full());
 }
 
 #[test]
@@ -103,9 +108,9 @@ fn a_cut_or_a_changed_file_makes_no_other_unreadable() {
     let directory = tempfile::tempdir().unwrap();
     let letters = real(directory.path());
     letters
-        .keep(NOW, &items(&["first", "second", "third"]))
+        .keep(NOW, &singly(&["first", "second", "third"]))
         .unwrap();
-    letters.keep(NOW + 1, &items(&["whole"])).unwrap();
+    letters.keep(NOW + 1, &singly(&["whole"])).unwrap();
     let path = directory.path().join(Letters::path(NOW));
     let bytes = fs::read(&path).unwrap();
     for cut in 0..bytes.len() {
@@ -142,10 +147,10 @@ fn a_fault_at_any_step_keeps_all_or_nothing() {
         for at in 0.. {
             let disk = Arc::new(FaultyDisk::new(at));
             let letters = letters(Arc::clone(&disk) as Arc<dyn Disk>);
-            letters.keep(NOW, &items(&["before"])).unwrap();
+            letters.keep(NOW, &singly(&["before"])).unwrap();
             let begin = disk.count();
             disk.plan(begin + at, fault);
-            let told = letters.keep(NOW, &kept);
+            let told = letters.keep(NOW, std::slice::from_ref(&kept));
             let reached = disk.count() > begin + at;
             disk.reboot();
             let files = letters.files().unwrap();
@@ -177,7 +182,7 @@ fn a_fault_at_any_step_keeps_all_or_nothing() {
 fn what_somebody_is_writing_is_not_tidied_up() {
     let directory = tempfile::tempdir().unwrap();
     let letters = real(directory.path());
-    letters.keep(NOW, &items(&["a"])).unwrap();
+    letters.keep(NOW, &singly(&["a"])).unwrap();
     let key = directory
         .path()
         .join(Letters::path(NOW))

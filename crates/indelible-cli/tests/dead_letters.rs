@@ -8,7 +8,7 @@ use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
-use indelible::{Actor, Audit, EmitError, Ticket};
+use indelible::{Actor, Attachment, Audit, EmitError, Ticket};
 use serde_json::Value;
 use support::served::Serving;
 use support::{Place, Ran, files_below};
@@ -19,7 +19,9 @@ const LETTERS: &str = "dead-letters --spool spool";
 fn emit(audit: &Audit, tenant: &str, target: &str) -> Ticket {
     let event = audit.for_tenant(tenant).action("content.publish");
     let event = event.actor(Actor::user("u-1")).target("post", target);
-    event.succeeded().description("qwertyuiop").emit()
+    let file = Attachment::bytes("text/plain", "asdfghjkl");
+    let event = event.succeeded().description("qwertyuiop");
+    event.attach("file", file).emit()
 }
 
 /// A served process that is closed, with the tenant acme, and the keys of an administrator and of
@@ -85,6 +87,7 @@ fn is_listed_and_shown(place: &Place, id: &str) -> Vec<Value> {
         (&id.into(), &"beta".into())
     );
     assert_eq!(letter["stream"]["number"], 0);
+    assert_eq!(letter["attachments"][0]["bytes"], 9);
     let detail = letter["problem"]["detail"].as_str().unwrap();
     assert!(detail.contains("there is no tenant beta"), "{detail}");
     let table = place.ok(&format!("{LETTERS} list")).out;
@@ -123,7 +126,9 @@ fn a_tenant_that_is_missing_holds_nobody_up_and_gets_its_events_later() {
         let settled = ticket.committed_blocking(SOON);
         assert_eq!(settled.is_ok(), committed, "{settled:?}");
     }
-    assert!(!holds(&place.at("spool"), "qwertyuiop"));
+    for word in ["qwertyuiop", "asdfghjkl"] {
+        assert!(!holds(&place.at("spool"), word));
+    }
     // The program still runs.
     let listed = is_listed_and_shown(&place, &tickets[1].audit_id().to_string());
 

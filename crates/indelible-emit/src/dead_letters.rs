@@ -13,8 +13,10 @@ use indelible_disk::Disk;
 use indelible_event::{AuditId, Micros, StreamClaim, TenantId};
 use serde::{Deserialize, Serialize};
 
+use crate::attachment::Attached;
 use crate::emitter::Shared;
 use crate::encode::Unsendable;
+use crate::frame::{self, Named, Pieces};
 use crate::metrics::add;
 use crate::ticket::EmitError;
 use crate::transport::{Outgoing, Verdict};
@@ -34,6 +36,8 @@ pub struct DeadLetter {
     pub problem: Problem,
     /// The event in canonical form.
     pub event: Vec<u8>,
+    /// What stands beside it.
+    pub attached: Vec<Attached>,
 }
 
 /// The line before an event.
@@ -41,6 +45,8 @@ pub struct DeadLetter {
 #[serde(deny_unknown_fields)]
 struct Head {
     at: String,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    attachments: Vec<Named>,
     audit_id: AuditId,
     problem: Problem,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -64,6 +70,7 @@ impl DeadLetter {
             stream: outgoing.stream.clone(),
             problem: problem(error),
             event: outgoing.event.clone(),
+            attached: outgoing.attached.clone(),
         }
     }
 
@@ -76,6 +83,7 @@ impl DeadLetter {
             stream,
             problem: Problem::refused(&of.problems),
             event: of.event,
+            attached: of.attached,
         }
     }
 
@@ -99,28 +107,27 @@ impl DeadLetter {
             audit_id: self.audit_id,
             event: self.event.clone(),
             stream: self.stream.clone(),
+            attached: self.attached.clone(),
         })
     }
 
-    fn write(&self) -> Vec<u8> {
+    /// The pieces of what stands beside it, and the letter.
+    fn write(&self) -> Vec<Vec<u8>> {
         let head = Head {
             at: self.at.to_rfc3339(),
+            attachments: frame::names(&self.attached),
             audit_id: self.audit_id,
             problem: self.problem.clone(),
             stream: self.stream.clone(),
             tenant_id: self.tenant.clone(),
         };
-        let mut item = Vec::with_capacity(self.event.len() + 512);
-        // Texts and numbers: it cannot fail, and a letter without a head would be told as such.
-        let _ = serde_json::to_writer(&mut item, &head);
-        item.push(b'\n');
-        item.extend_from_slice(&self.event);
-        item
+        let mut items = frame::pieces(&self.attached);
+        items.push(frame::item(&head, &self.event));
+        items
     }
 
-    fn read(item: &[u8]) -> Option<Self> {
-        let end = item.iter().position(|byte| *byte == b'\n')?;
-        let (head, event) = item.split_at(end);
+    fn read(pieces: &mut Pieces, item: &[u8]) -> Option<Self> {
+        let (head, event) = frame::parts(item)?;
         let head: Head = serde_json::from_slice(head).ok()?;
         Some(Self {
             at: Micros::parse(&head.at).ok()?,
@@ -128,7 +135,8 @@ impl DeadLetter {
             audit_id: head.audit_id,
             stream: head.stream,
             problem: head.problem,
-            event: event.get(1..)?.to_vec(),
+            event: event.to_vec(),
+            attached: pieces.attached(head.attachments)?,
         })
     }
 }
@@ -175,11 +183,15 @@ impl DeadLetters {
         visit: &mut dyn FnMut(u64, DeadLetter) -> bool,
     ) -> Result<bool, SpoolError> {
         let number = number(file).ok_or_else(|| unreadable(file, "it is no such file"))?;
-        let mut strange = false;
-        let whole = self.letters.read(number, &mut |place, item| {
-            let letter = DeadLetter::read(&item);
+        let (mut strange, mut place, mut pieces) = (false, 0, Pieces::default());
+        let whole = self.letters.read(number, &mut |_, item| {
+            if pieces.take(&item) {
+                return true;
+            }
+            let letter = DeadLetter::read(&mut pieces, &item);
             strange |= letter.is_none();
-            letter.is_some_and(|letter| visit(place, letter))
+            place += 1;
+            letter.is_some_and(|letter| visit(place - 1, letter))
         })?;
         if strange {
             let path = Letters::path(number);
@@ -279,11 +291,12 @@ mod tests {
                 id: "web-\"1".to_owned(),
                 number: u64::MAX,
             }),
+            attached: Vec::new(),
         };
         let error = EmitError::Refused(problems.to_vec());
         let letter = DeadLetter::of(&outgoing, &error, Micros(1_700_000_000_000_001));
         assert_eq!(letter.problem.pointer.as_deref(), Some("/actor"));
-        let read = DeadLetter::read(&letter.write()).unwrap();
+        let read = DeadLetter::read(&mut Pieces::default(), &letter.write()[0]).unwrap();
         assert_eq!(read, letter);
         assert_eq!(read.outgoing(), Some(outgoing));
         let nobody = DeadLetter {
@@ -291,8 +304,8 @@ mod tests {
             stream: None,
             ..letter
         };
-        let read = DeadLetter::read(&nobody.write()).unwrap();
+        let read = DeadLetter::read(&mut Pieces::default(), &nobody.write()[0]).unwrap();
         assert_eq!((read.outgoing(), &read), (None, &nobody));
-        assert_eq!(DeadLetter::read(b"{}\n{}"), None);
+        assert_eq!(DeadLetter::read(&mut Pieces::default(), b"{}\n{}"), None);
     }
 }

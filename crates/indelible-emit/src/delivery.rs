@@ -12,13 +12,15 @@ use indelible_buffer::{SpoolError, SpoolReader};
 
 use crate::dead_letters::DeadLetter;
 use crate::emitter::{Shared, guarded};
-use crate::frame;
+use crate::frame::Pieces;
 use crate::losses::{CONFLICT, GIVEN_UP, REFUSED, REPEAT, UNAVAILABLE, Why};
 use crate::metrics::add;
 use crate::outbox::{Item, Line};
 use crate::retry::Delays;
-use crate::ticket::{EmitError, Entry, Settled};
+use crate::spooled::next_of_spool;
+use crate::ticket::{EmitError, Settled};
 use crate::transport::{Outgoing, Transport, Verdict};
+use crate::under_way::{Open, Waiting, store};
 
 /// How often the slots of others are looked at.
 const ORPHANS_INTERVAL: Duration = Duration::from_secs(30);
@@ -32,6 +34,8 @@ pub(crate) struct Delivery<T> {
     // Dropped in this order: when the end is told, the transport is gone and what it held is free.
     transport: T,
     spool: Option<SpoolReader>,
+    /// What the spool gave of an event that is not all there.
+    pieces: Pieces,
     lines: [Open; 3],
     delays: Delays,
     failures: u32,
@@ -59,27 +63,6 @@ impl Drop for End {
     }
 }
 
-/// A batch under way: what of it is not settled.
-#[derive(Default)]
-struct Open {
-    entries: Vec<Waiting>,
-    outgoing: Vec<Outgoing>,
-    attempts: u32,
-    not_before: Option<Duration>,
-}
-
-/// What is known of an event under way beside its bytes.
-struct Waiting {
-    entry: Option<Arc<Entry>>,
-    expires: Option<Duration>,
-    /// Whether an attempt may have reached the ledger.
-    reached: bool,
-    /// Whether this emitter took it in: not a statement, and not from another's spool.
-    own: bool,
-    /// Whether this emitter put it in line: its own events and statements.
-    handed: bool,
-}
-
 impl<T: Transport> Delivery<T> {
     pub(crate) fn new(shared: Arc<Shared>, transport: T, spool: Option<SpoolReader>) -> Self {
         let now = shared.elapsed();
@@ -96,6 +79,7 @@ impl<T: Transport> Delivery<T> {
             spool_again: now,
             spool_more: spool.as_ref().is_some_and(|spool| !spool.is_empty()),
             spool,
+            pieces: Pieces::default(),
             orphans: now,
             end: End(shared),
         }
@@ -178,6 +162,8 @@ impl<T: Transport> Delivery<T> {
                 expires,
                 reached: false,
                 handed: true,
+                stored: 0,
+                uploads: 0,
             });
             open.outgoing.push(outgoing);
         }
@@ -202,34 +188,31 @@ impl<T: Transport> Delivery<T> {
             return;
         }
         self.spool_turn = now;
-        let frames = match spool.next(batching.items_max, batching.bytes_max) {
-            Ok(frames) => frames,
-            Err(error) => {
-                shared.spool_trouble(&error);
-                self.spool_more = matches!(error, SpoolError::Damaged { .. });
-                if !self.spool_more {
-                    self.spool_again = now + SLEEP_MAX;
-                }
+        let (items_max, bytes_max) = (batching.items_max, batching.bytes_max);
+        let batch = next_of_spool(spool, &mut self.pieces, items_max, bytes_max);
+        self.spool_more = batch.more;
+        if let Some(error) = &batch.trouble {
+            shared.spool_trouble(error);
+            self.spool_more = matches!(error, SpoolError::Damaged { .. });
+            if !self.spool_more {
+                self.spool_again = now + SLEEP_MAX;
+            }
+            if batch.events.is_empty() {
                 return;
             }
-        };
-        self.spool_more = frames.len() >= batching.items_max;
-        if frames.is_empty() && left > 0 && spool.is_empty() {
+        }
+        if batch.events.is_empty() && batch.unreadable == 0 && left > 0 && spool.is_empty() {
             // They were in a file that could not be read.
             let left = usize::try_from(left).unwrap_or(usize::MAX);
             shared
                 .outbox
                 .change(|state| state.settle(Line::Spool, left));
         }
+        add(&shared.counters.unreadable, batch.unreadable);
         let open = &mut self.lines[Line::Spool as usize];
         *open = Open::default();
-        let mut unreadable = 0;
         let mut state = shared.outbox.state();
-        for frame in frames {
-            let Some(outgoing) = frame::read(&frame) else {
-                unreadable += 1;
-                continue;
-            };
+        for outgoing in batch.events {
             let own = shared.is_own(&outgoing);
             let handed = own || state.statements.remove(&outgoing.audit_id);
             open.entries.push(Waiting {
@@ -239,11 +222,12 @@ impl<T: Transport> Delivery<T> {
                 reached: !handed,
                 own,
                 handed,
+                stored: 0,
+                uploads: 0,
             });
             open.outgoing.push(outgoing);
         }
         drop(state);
-        add(&shared.counters.unreadable, unreadable);
         if open.outgoing.is_empty() {
             let _ = spool.done();
         }
@@ -271,13 +255,18 @@ impl<T: Transport> Delivery<T> {
         now.saturating_sub(self.attempted) >= PROBE_INTERVAL
     }
 
-    /// Delivers once.
+    /// Delivers once: what stands beside the events first.
     fn attempt(&mut self, line: Line) {
         let mut open = std::mem::take(&mut self.lines[line as usize]);
         open.attempts += 1;
         (self.last, self.attempted) = (line, self.end.0.elapsed());
+        let stopped = || self.end.0.outbox.state().stopped;
+        let (open, kept_back) = store(&mut self.transport, open, stopped);
         let transport = &mut self.transport;
-        let verdicts = guarded(|| transport.deliver(&open.outgoing));
+        let verdicts = guarded(|| match &open.outgoing[..] {
+            [] => Vec::new(),
+            ready => transport.deliver(ready),
+        });
         self.end
             .0
             .counters
@@ -287,23 +276,26 @@ impl<T: Transport> Delivery<T> {
             None => "the transport panicked".into(),
         };
         let mut verdicts = verdicts.unwrap_or_default().into_iter();
-        let (before, mut delay, mut settled) = (open.outgoing.len(), None, Vec::new());
+        let ready = open.entries.into_iter().zip(open.outgoing);
+        let ready = ready.map(|(mut waiting, outgoing)| {
+            let verdict = verdicts.next().unwrap_or_else(|| Verdict::Again {
+                after: None,
+                reached: true,
+                reason: Arc::clone(&reason),
+            });
+            let verdict = waiting.unless_missing(&outgoing, verdict);
+            (waiting, outgoing, verdict)
+        });
+        let all: Vec<_> = ready.chain(kept_back).collect();
+        let (before, mut delay, mut settled) = (all.len(), None, Vec::new());
         let mut rest = Open {
             attempts: open.attempts,
             ..Open::default()
         };
-        for (mut waiting, outgoing) in open.entries.into_iter().zip(open.outgoing) {
-            let verdict = match verdicts.next() {
-                // What is in the spool waits for whoever mends it.
-                Some(Verdict::Denied(reason)) if line != Line::Spool => Verdict::Failed(reason),
-                Some(verdict) => verdict,
-                None => Verdict::Again {
-                    after: None,
-                    reached: true,
-                    reason: Arc::clone(&reason),
-                },
-            };
+        for (mut waiting, outgoing, verdict) in all {
             match verdict {
+                // What is in the spool waits for whoever mends it.
+                Verdict::Denied(why) if line == Line::Spool => reason = why,
                 Verdict::Again {
                     after,
                     reached,
@@ -312,7 +304,6 @@ impl<T: Transport> Delivery<T> {
                     waiting.reached |= reached;
                     (delay, reason) = (delay.max(after), why);
                 }
-                Verdict::Denied(why) => reason = why,
                 verdict => {
                     settled.push((waiting, outgoing, verdict));
                     continue;

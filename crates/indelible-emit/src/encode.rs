@@ -6,11 +6,12 @@
 use compact_str::CompactString;
 use indelible_event::canonical::{Json, Number, Object};
 use indelible_event::event::{Context, Event, Failure, Performance, Proof, Target};
-use indelible_event::limits::EVENT_RAW_BYTES_MAX;
+use indelible_event::limits::{EVENT_BYTES_MAX, EVENT_RAW_BYTES_MAX};
 use indelible_event::redact::redact;
 use indelible_event::{AuditId, EventView, Micros, Problem, ProblemCode};
 
 use crate::actor::Actor;
+use crate::attachment::{self, Attached, split};
 use crate::draft::{Built, Draft, More, Said};
 use crate::emitter::tenant;
 #[cfg(feature = "tracing")]
@@ -35,6 +36,7 @@ pub(crate) struct Unsendable {
     pub(crate) tenant: CompactString,
     pub(crate) audit_id: AuditId,
     pub(crate) event: Vec<u8>,
+    pub(crate) attached: Vec<Attached>,
     pub(crate) problems: Vec<Problem>,
 }
 
@@ -52,8 +54,9 @@ impl Encoder {
     /// The bytes of an event.
     pub(crate) fn encode(&self, draft: Draft) -> Result<Outgoing, Box<Unsendable>> {
         let (said_tenant, audit_id) = (draft.tenant, draft.audit_id);
+        let mut attached = Vec::new();
         let mut event = match draft.said {
-            Said::Built(built) => built.into_event(draft.occurred_at),
+            Said::Built(built) => built.into_event(draft.occurred_at, &mut attached),
             Said::Whole(mut event, around) => {
                 around.fill(&mut event);
                 *event
@@ -73,19 +76,23 @@ impl Encoder {
         #[cfg(feature = "tracing")]
         let line = self.log_events.then(|| Line::of(&event)).flatten();
         let mut bytes = event.into_json().to_canonical();
-        if self.travels {
+        // Nobody looks for secrets in what stands beside an event.
+        if self.travels || bytes.len() > EVENT_BYTES_MAX {
             let view = EventView::parse(&bytes).ok();
             if let Some(redacted) = view.and_then(|view| redact(&view)) {
                 bytes = redacted.bytes;
             }
+            bytes = split(bytes, &mut attached);
         }
-        let tenant = match tenant(&said_tenant).and_then(|tenant| fits(&bytes).map(|()| tenant)) {
+        let fits = || fits(&bytes).and_then(|()| attachment::check(&attached));
+        let tenant = match tenant(&said_tenant).and_then(|tenant| fits().map(|()| tenant)) {
             Ok(tenant) => tenant,
             Err(problems) => {
                 return Err(Box::new(Unsendable {
                     tenant: said_tenant,
                     audit_id,
                     event: bytes,
+                    attached,
                     problems,
                 }));
             }
@@ -99,6 +106,7 @@ impl Encoder {
             audit_id,
             event: bytes,
             stream: None,
+            attached,
         })
     }
 }
@@ -115,10 +123,10 @@ fn fits(event: &[u8]) -> Result<(), Vec<Problem>> {
 }
 
 impl Built {
-    fn into_event(self, occurred_at: Micros) -> Event {
+    fn into_event(self, occurred_at: Micros, attached: &mut Vec<Attached>) -> Event {
         let outcome = self.outcome.as_str();
         let more = self.more.map(|more| *more).unwrap_or_default();
-        let (mut event, target_name) = more.into_event(occurred_at, outcome);
+        let (mut event, target_name) = more.into_event(occurred_at, outcome, attached);
         event.event_type = Some(self.event_type.into());
         event.outcome = Some(outcome.to_owned());
         if let Some(said) = self.actor {
@@ -142,7 +150,12 @@ impl Built {
 
 impl More {
     /// The event without what every event has, and the target's name.
-    fn into_event(self, occurred_at: Micros, outcome: &str) -> (Event, Option<String>) {
+    fn into_event(
+        self,
+        occurred_at: Micros,
+        outcome: &str,
+        attached: &mut Vec<Attached>,
+    ) -> (Event, Option<String>) {
         let mut event = self.rest.map(|event| *event).unwrap_or_default();
         if let Some(envelope) = self.envelope {
             envelope.tell(&mut event, outcome);
@@ -183,10 +196,15 @@ impl More {
             performance.duration_ms = Some(ms);
         }
         if let Some(proof) = self.proof {
-            event.proof = Some(proof_of(proof, occurred_at));
+            event.proof = Some(proof_of(proof, occurred_at, attached));
         }
         event.data = self.data.map(Payload::into_json).or(event.data);
         event.metadata = self.metadata.map(Payload::into_json).or(event.metadata);
+        for (name, attachment) in self.attachments {
+            let mut member = Object::new();
+            member.insert(name, attachment.tell(attached));
+            add_metadata(&mut event, member);
+        }
         event.changes = self.changes.tell().or(event.changes);
         if let Some(llm) = self.llm {
             llm.tell(&mut event);
@@ -196,6 +214,18 @@ impl More {
             add_data(&mut event, details);
         }
         (event, self.target_name)
+    }
+}
+
+/// Adds members to the metadata; metadata that is no object is replaced, as when it is merged.
+fn add_metadata(event: &mut Event, members: Object) {
+    match &mut event.metadata {
+        Some(Json::Object(known)) => {
+            for (key, value) in members {
+                known.insert(key, value);
+            }
+        }
+        place => *place = Some(Json::Object(members)),
     }
 }
 
@@ -236,13 +266,12 @@ fn actor(
     }
 }
 
-fn proof_of(proof: proof::Proof, occurred_at: Micros) -> Proof {
+fn proof_of(proof: proof::Proof, occurred_at: Micros, attached: &mut Vec<Attached>) -> Proof {
+    let beside = proof.attachment.map(|attachment| attachment.tell(attached));
+    let data = proof.data.map(Payload::into_json);
     Proof {
         kind: Some(proof.kind.to_owned()),
-        data: proof
-            .data
-            .map(Payload::into_json)
-            .filter(|json| *json != Json::Null),
+        data: beside.or(data).filter(|json| *json != Json::Null),
         url: proof.url,
         hash: proof.hash,
         captured_at: Some(proof.captured_at.unwrap_or(occurred_at).to_rfc3339()),

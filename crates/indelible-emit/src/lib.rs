@@ -10,6 +10,7 @@
 //! parameter ([`Surroundings`]).
 
 mod actor;
+mod attachment;
 mod begun;
 mod builder;
 mod changes;
@@ -39,13 +40,16 @@ mod preset;
 mod proof;
 mod retry;
 mod roll;
+mod spooled;
 mod stream;
 mod surroundings;
 mod ticket;
 mod transport;
+mod under_way;
 mod worker;
 
 pub use actor::Actor;
+pub use attachment::{ATTACHMENT_BYTES_MAX, Attached, Attachment};
 pub use begun::Begun;
 pub use builder::{EventBuilder, NeedsAction, NeedsActor, NeedsOutcome, NeedsTarget};
 pub use class::{Class, Policy};

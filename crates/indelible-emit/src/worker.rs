@@ -97,9 +97,9 @@ impl Worker {
     fn room(&self) -> [bool; Class::ALL.len()] {
         let shared = &self.end.0;
         let state = shared.outbox.state();
-        let room_max = 2 * shared.options.batching.items_max;
-        let normal = state.waiting_in(Line::Normal) < room_max;
-        let urgent = state.waiting_in(Line::Urgent) < room_max;
+        let batching = shared.options.batching;
+        let normal = state.has_room(Line::Normal, batching);
+        let urgent = state.has_room(Line::Urgent, batching);
         Class::ALL.map(|class| match class {
             Class::FailClosed | Class::Confirmed => urgent,
             Class::Spooled => normal || self.spool_is_usable(),
@@ -207,9 +207,18 @@ impl Worker {
             entry.set_spooled(Err(Arc::clone(&why)));
         }
         let shared = Arc::clone(&self.end.0);
-        let room_max = 2 * shared.options.batching.items_max;
-        let waiting = shared.outbox.state().waiting_in(Line::Normal);
-        let over = made.split_off(made.len().min(room_max.saturating_sub(waiting)));
+        let room = shared
+            .outbox
+            .state()
+            .room(Line::Normal, shared.options.batching);
+        let (mut items, mut bytes) = room;
+        let mut fits = |(_, outgoing): &(Arc<Entry>, Outgoing)| {
+            let fits = items > 0 && bytes > 0;
+            items = items.saturating_sub(1);
+            bytes = bytes.saturating_sub(outgoing.bytes());
+            fits
+        };
+        let over = made.split_off(made.iter().take_while(|it| fits(it)).count());
         self.hand(Line::Normal, made, None);
         if !over.is_empty() {
             add(&shared.counters.crowded_out, over.len());
@@ -229,7 +238,7 @@ impl Worker {
         }
         let frames: Vec<_> = made
             .iter()
-            .map(|(_, outgoing)| frame::write(outgoing))
+            .flat_map(|(_, outgoing)| frame::write(outgoing))
             .collect();
         // Before they can come out again. Who dropped the ticket is not waited for.
         shared.outbox.change(|state| {
@@ -286,8 +295,8 @@ impl Worker {
         if self.losses.is_empty() || (!at_once && soon) {
             return;
         }
-        let room_max = 2 * shared.options.batching.items_max;
-        if self.spool.is_none() && shared.outbox.state().waiting_in(Line::Normal) >= room_max {
+        let batching = shared.options.batching;
+        if self.spool.is_none() && !shared.outbox.state().has_room(Line::Normal, batching) {
             return;
         }
         self.declared = now;
@@ -330,7 +339,7 @@ impl Worker {
         };
         let ids: Vec<AuditId> = made.iter().map(|outgoing| outgoing.audit_id).collect();
         shared.outbox.change(|state| state.statements.extend(&ids));
-        let frames: Vec<_> = made.iter().map(frame::write).collect();
+        let frames: Vec<_> = made.iter().flat_map(frame::write).collect();
         match spool.append(frames.iter().map(Vec::as_slice)) {
             Ok(()) => {
                 shared.outbox.spooled(made.len());

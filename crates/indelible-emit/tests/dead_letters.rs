@@ -138,9 +138,7 @@ fn what_cannot_be_sent_is_kept_as_it_is() {
     let long = "x".repeat(300_000);
     let tickets = [
         event(&emitter, "no tenant", "a").emit(),
-        event(&emitter, "acme", "b")
-            .data(json!({ "long": long }))
-            .emit(),
+        event(&emitter, "acme", "b").description(long).emit(),
         event(&emitter, "acme", "c").emit(),
     ];
     let report = emitter.close(SOON);
@@ -170,7 +168,7 @@ fn what_its_caller_did_not_go_on_without_is_not_kept() {
     let long = "x".repeat(300_000);
     let tickets = [
         event(&emitter, "acme", "poison"),
-        event(&emitter, "acme", "b").data(json!({ "long": long })),
+        event(&emitter, "acme", "b").description(long),
     ]
     .map(|event| event.class(Class::FailClosed).emit());
     for ticket in tickets {

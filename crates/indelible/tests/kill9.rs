@@ -20,7 +20,7 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
-use indelible::{Actor, Audit, Receipt};
+use indelible::{Actor, Audit, Receipt, json};
 use indelible_disk::RealDisk;
 use indelible_embedded::{Embedded, Options};
 use indelible_emit::DeadLetters;
@@ -76,7 +76,10 @@ fn spooling() {
         let emit = |n: usize| {
             let event = audit.for_tenant("acme").action("a.b");
             let event = event.actor(Actor::user("ada")).target("x", n.to_string());
-            event.succeeded().emit()
+            let event = event.succeeded();
+            // Some do not fit, so that a part of each stands beside it.
+            let long = if n.is_multiple_of(16) { 100_000 } else { 1 };
+            event.data(json!({ "long": "x".repeat(long + n) })).emit()
         };
         let tickets: Vec<_> = (0..TICKETS_MAX).map(emit).collect();
         for ticket in tickets {

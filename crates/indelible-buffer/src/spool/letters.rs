@@ -49,23 +49,26 @@ impl Letters {
         }
     }
 
-    /// Writes a file of the first items that have room, and gives its number and how many they are;
-    /// the number is `now_us`, microseconds since 1970, or the next that is free.
+    /// Writes a file of the first letters that have room, each of one item or more, and gives its
+    /// number and how many they are; the number is `now_us`, microseconds since 1970, or the next
+    /// that is free.
     ///
     /// # Errors
-    /// [`SpoolError::is_full`] when there is no room for the first; nothing is kept.
+    /// [`SpoolError::is_full`] when there is no room for the first letter; nothing is kept.
     ///
     /// # Durability
     /// The items are durable when it returns.
-    pub fn keep(&self, now_us: u64, items: &[Vec<u8>]) -> Result<(u64, usize), SpoolError> {
+    pub fn keep(&self, now_us: u64, letters: &[Vec<Vec<u8>>]) -> Result<(u64, usize), SpoolError> {
         let disk = self.disk.as_ref();
         let used = self.bytes()?;
         let mut bytes = used + MAGIC.len() as u64;
-        let fits = |item: &&Vec<u8>| {
-            bytes += (item.len() + FRAME_BYTES) as u64;
+        let fits = |letter: &&Vec<Vec<u8>>| {
+            let more: usize = letter.iter().map(|item| item.len() + FRAME_BYTES).sum();
+            bytes += more as u64;
             bytes.max(used + FILE_BYTES_MIN) <= self.bytes_max
         };
-        let items: Vec<_> = items.iter().take_while(fits).collect();
+        let kept = letters.iter().take_while(fits).count();
+        let items: Vec<_> = letters.iter().take(kept).flatten().collect();
         if items.is_empty() {
             return Err(SpoolError::Full(used));
         }
@@ -84,7 +87,7 @@ impl Letters {
             let _ = place.remove(disk);
             return Err(error);
         }
-        Ok((place.number, items.len()))
+        Ok((place.number, kept))
     }
 
     /// The numbers of the files, oldest first.

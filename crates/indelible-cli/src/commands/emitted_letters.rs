@@ -10,9 +10,10 @@ use std::time::Duration;
 
 use indelible_disk::{Disk, Lock, RealDisk};
 use indelible_emit::http::{Http, HttpOptions};
-use indelible_emit::{DeadLetter, DeadLetters, Outgoing, Transport, Verdict};
-use indelible_event::Mode;
+use indelible_emit::{Attached, DeadLetter, DeadLetters, Outgoing, Transport, Verdict};
 use indelible_event::catalogue::NATIVE;
+use indelible_event::{Mode, TenantId};
+use indelible_log::attachments::{Digest, UploadError};
 use indelible_log::outcome::{Outcome, Submission};
 use indelible_log::prepare::Admission;
 use serde_json::{Value, json};
@@ -344,7 +345,7 @@ impl Sent {
         let mut delays = DELAYS.iter();
         while !batch.is_empty() {
             let outgoing: Vec<_> = batch.iter().map(|(_, outgoing)| outgoing.clone()).collect();
-            let mut verdicts = transport.deliver(&outgoing).into_iter();
+            let mut verdicts = deliver(transport, &outgoing).into_iter();
             let (mut open, mut asked, mut why) = (Vec::new(), None, None);
             for (letter, outgoing) in batch {
                 match verdicts.next() {
@@ -382,6 +383,35 @@ impl Sent {
     }
 }
 
+/// Delivers a batch, what stands beside its events first.
+fn deliver(transport: &mut impl Transport, batch: &[Outgoing]) -> Vec<Verdict> {
+    let mut store = |outgoing: &Outgoing| {
+        let mut attached = outgoing.attached.iter();
+        attached.try_for_each(|attached| transport.attach(&outgoing.tenant, attached))
+    };
+    let stored: Vec<_> = batch.iter().map(&mut store).collect();
+    let ready = batch
+        .iter()
+        .zip(&stored)
+        .filter(|(_, stored)| stored.is_ok());
+    let ready: Vec<_> = ready.map(|(outgoing, _)| outgoing.clone()).collect();
+    let delivered = match &ready[..] {
+        [] => Vec::new(),
+        ready => transport.deliver(ready),
+    };
+    let mut delivered = delivered.into_iter();
+    let silent = || Verdict::Again {
+        after: None,
+        reached: true,
+        reason: "nothing was said of an event".into(),
+    };
+    let verdict = |stored: std::result::Result<(), Verdict>| match stored {
+        Ok(()) => delivered.next().unwrap_or_else(silent),
+        Err(verdict) => verdict,
+    };
+    stored.into_iter().map(verdict).collect()
+}
+
 /// The transport into the data directory.
 struct Here {
     ledger: Writing,
@@ -389,6 +419,26 @@ struct Here {
 }
 
 impl Transport for Here {
+    fn attach(
+        &mut self,
+        tenant: &TenantId,
+        attached: &Attached,
+    ) -> std::result::Result<(), Verdict> {
+        let failed = |error: UploadError| match error {
+            UploadError::Store(error) => again(&error),
+            error => Verdict::Failed(error.to_string().into()),
+        };
+        let none = || Verdict::Failed("this ledger keeps no such attachment".into());
+        let store = self.ledger.log.attachments().ok_or_else(none)?;
+        let digest = Digest::parse(&attached.digest).ok_or_else(none)?;
+        let mut upload = store
+            .put(tenant, digest, &attached.media_type)
+            .map_err(failed)?;
+        upload.write(&attached.bytes).map_err(failed)?;
+        upload.finish().map_err(failed)?;
+        Ok(())
+    }
+
     fn deliver(&mut self, batch: &[Outgoing]) -> Vec<Verdict> {
         let submission = |outgoing: &Outgoing| Submission {
             tenant: outgoing.tenant.clone(),
@@ -403,20 +453,30 @@ impl Transport for Here {
             Outcome::Repeat(receipt) => Verdict::Repeated(receipt),
             Outcome::Conflict(receipt) => Verdict::Conflict(Some(Box::new(receipt))),
             Outcome::Refused(problems) => Verdict::Refused(problems),
-            Outcome::Failed(error) => Verdict::Again {
-                after: None,
-                reached: true,
-                reason: error.to_string().into(),
-            },
+            Outcome::Failed(error) => again(&error),
         };
         outcomes.into_iter().map(verdict).collect()
     }
 }
 
+fn again(error: &indelible_store::Error) -> Verdict {
+    Verdict::Again {
+        after: None,
+        reached: true,
+        reason: error.to_string().into(),
+    }
+}
+
 /// What is known of a letter beside its event.
 fn known(letter: &DeadLetter) -> Value {
+    let named = |it: &Attached| {
+        let (digest, media_type, bytes) = (&it.digest, &it.media_type, it.bytes.len());
+        json!({"bytes": bytes, "digest": digest, "type": media_type})
+    };
+    let attachments: Vec<_> = letter.attached.iter().map(named).collect();
     json!({
         "at": letter.at.to_rfc3339(),
+        "attachments": attachments,
         "audit_id": letter.audit_id,
         "problem": letter.problem,
         "stream": letter.stream,

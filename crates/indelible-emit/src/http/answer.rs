@@ -47,6 +47,26 @@ pub(super) fn verdicts(
     verdicts
 }
 
+/// Whether what stands beside an event is stored, or what becomes of the event.
+pub(super) fn stored(status: u16, after: Option<Duration>, body: &[u8]) -> Result<(), Verdict> {
+    if matches!(status, 200 | 201) {
+        return Ok(());
+    }
+    let document = serde_json::from_slice::<Document>(body).ok();
+    let own = document.is_some() && status == 404;
+    Err(match verdict(status, after, document) {
+        // As in a batch: the tenant is not there, or the server stores none.
+        Verdict::Denied(reason) if own => Verdict::Failed(reason),
+        // Of the event nothing was sent.
+        Verdict::Again { after, reason, .. } => Verdict::Again {
+            after,
+            reached: false,
+            reason,
+        },
+        verdict => verdict,
+    })
+}
+
 fn verdict(status: u16, after: Option<Duration>, document: Option<Document>) -> Verdict {
     let reason: Arc<str> = match &document {
         Some(document) => document.to_string().into(),
@@ -172,6 +192,24 @@ mod tests {
             let verdicts = verdicts(200, None, body, 1);
             assert!(matches!(verdicts[..], [Verdict::Again { .. }]));
         }
+    }
+
+    #[test]
+    fn an_upload_fails_its_event_only_for_its_own_fault() {
+        for status in [200, 201] {
+            assert_eq!(stored(status, None, b"{}"), Ok(()));
+        }
+        let said = format!("{{{P},\"status\":404}}");
+        for (status, body) in [(404, said.as_str()), (413, ""), (415, ""), (422, "")] {
+            let stored = stored(status, None, body.as_bytes());
+            assert!(matches!(stored, Err(Verdict::Failed(_))), "{stored:?}");
+        }
+        for status in [404, 408, 429, 503] {
+            let stored = stored(status, None, b"");
+            let again = matches!(stored, Err(Verdict::Again { reached: false, .. }));
+            assert!(again, "{stored:?}");
+        }
+        assert!(matches!(stored(401, None, b""), Err(Verdict::Denied(_))));
     }
 
     #[test]
