@@ -228,6 +228,9 @@ kinds! {
     /// The server or its store failed.
     Internal = 500 "internal", "The server failed",
         "send it again with the same ids; if it stays, report the request id";
+    /// An event was given up before it reached the ledger, or on the way; no server says so.
+    Undelivered = 502 "undelivered", "The event was not delivered",
+        "mend the cause and send it again: indelible dead-letters retry";
     /// No room now.
     Overloaded = 503 "overloaded", "The server has no room at the moment",
         "send it again, unchanged, after Retry-After seconds";

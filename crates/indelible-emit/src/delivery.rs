@@ -10,14 +10,17 @@ use std::time::Duration;
 
 use indelible_buffer::{SpoolError, SpoolReader};
 
+use crate::dead_letters::DeadLetter;
 use crate::emitter::{Shared, guarded};
-use crate::frame;
+use crate::frame::Pieces;
 use crate::losses::{CONFLICT, GIVEN_UP, REFUSED, REPEAT, UNAVAILABLE, Why};
 use crate::metrics::{Durations, Receipts, add, set};
 use crate::outbox::{Item, Line};
 use crate::retry::Delays;
-use crate::ticket::{EmitError, Entry, Settled};
+use crate::spooled::next_of_spool;
+use crate::ticket::{EmitError, Settled};
 use crate::transport::{Outgoing, Transport, Verdict};
+use crate::under_way::{Open, Waiting, store};
 
 /// How often the slots of others are looked at.
 const ORPHANS_INTERVAL: Duration = Duration::from_secs(30);
@@ -31,6 +34,8 @@ pub(crate) struct Delivery<T> {
     // Dropped in this order: when the end is told, the transport is gone and what it held is free.
     transport: T,
     spool: Option<SpoolReader>,
+    /// What the spool gave of an event that is not all there.
+    pieces: Pieces,
     lines: [Open; 3],
     delays: Delays,
     failures: u32,
@@ -58,27 +63,6 @@ impl Drop for End {
     }
 }
 
-/// A batch under way: what of it is not settled.
-#[derive(Default)]
-struct Open {
-    entries: Vec<Waiting>,
-    outgoing: Vec<Outgoing>,
-    attempts: u32,
-    not_before: Option<Duration>,
-}
-
-/// What is known of an event under way beside its bytes.
-struct Waiting {
-    entry: Option<Arc<Entry>>,
-    expires: Option<Duration>,
-    /// Whether an attempt may have reached the ledger.
-    reached: bool,
-    /// Whether this emitter took it in: not a statement, and not from another's spool.
-    own: bool,
-    /// Whether this emitter put it in line: its own events and statements.
-    handed: bool,
-}
-
 impl<T: Transport> Delivery<T> {
     pub(crate) fn new(shared: Arc<Shared>, transport: T, spool: Option<SpoolReader>) -> Self {
         let now = shared.elapsed();
@@ -95,6 +79,7 @@ impl<T: Transport> Delivery<T> {
             spool_again: now,
             spool_more: spool.as_ref().is_some_and(|spool| !spool.is_empty()),
             spool,
+            pieces: Pieces::default(),
             orphans: now,
             end: End(shared),
         }
@@ -177,6 +162,8 @@ impl<T: Transport> Delivery<T> {
                 expires,
                 reached: false,
                 handed: true,
+                stored: 0,
+                uploads: 0,
             });
             open.outgoing.push(outgoing);
         }
@@ -201,34 +188,31 @@ impl<T: Transport> Delivery<T> {
             return;
         }
         self.spool_turn = now;
-        let frames = match spool.next(batching.items_max, batching.bytes_max) {
-            Ok(frames) => frames,
-            Err(error) => {
-                shared.spool_trouble(&error);
-                self.spool_more = matches!(error, SpoolError::Damaged { .. });
-                if !self.spool_more {
-                    self.spool_again = now + SLEEP_MAX;
-                }
+        let (items_max, bytes_max) = (batching.items_max, batching.bytes_max);
+        let batch = next_of_spool(spool, &mut self.pieces, items_max, bytes_max);
+        self.spool_more = batch.more;
+        if let Some(error) = &batch.trouble {
+            shared.spool_trouble(error);
+            self.spool_more = matches!(error, SpoolError::Damaged { .. });
+            if !self.spool_more {
+                self.spool_again = now + SLEEP_MAX;
+            }
+            if batch.events.is_empty() {
                 return;
             }
-        };
-        self.spool_more = frames.len() >= batching.items_max;
-        if frames.is_empty() && left > 0 && spool.is_empty() {
+        }
+        if batch.events.is_empty() && batch.unreadable == 0 && left > 0 && spool.is_empty() {
             // They were in a file that could not be read.
             let left = usize::try_from(left).unwrap_or(usize::MAX);
             shared
                 .outbox
                 .change(|state| state.settle(Line::Spool, left));
         }
+        add(&shared.counters.unreadable, batch.unreadable);
         let open = &mut self.lines[Line::Spool as usize];
         *open = Open::default();
-        let mut unreadable = 0;
         let mut state = shared.outbox.state();
-        for frame in frames {
-            let Some(outgoing) = frame::read(&frame) else {
-                unreadable += 1;
-                continue;
-            };
+        for outgoing in batch.events {
             let own = shared.is_own(&outgoing);
             let handed = own || state.statements.remove(&outgoing.audit_id);
             open.entries.push(Waiting {
@@ -238,11 +222,12 @@ impl<T: Transport> Delivery<T> {
                 reached: !handed,
                 own,
                 handed,
+                stored: 0,
+                uploads: 0,
             });
             open.outgoing.push(outgoing);
         }
         drop(state);
-        add(&shared.counters.unreadable, unreadable);
         if open.outgoing.is_empty() {
             let _ = spool.done();
         }
@@ -270,13 +255,18 @@ impl<T: Transport> Delivery<T> {
         now.saturating_sub(self.attempted) >= PROBE_INTERVAL
     }
 
-    /// Delivers once.
+    /// Delivers once: what stands beside the events first.
     fn attempt(&mut self, line: Line) {
         let mut open = std::mem::take(&mut self.lines[line as usize]);
         open.attempts += 1;
         (self.last, self.attempted) = (line, self.end.0.elapsed());
+        let stopped = || self.end.0.outbox.state().stopped;
+        let (open, kept_back) = store(&mut self.transport, open, stopped);
         let transport = &mut self.transport;
-        let verdicts = guarded(|| transport.deliver(&open.outgoing));
+        let verdicts = guarded(|| match &open.outgoing[..] {
+            [] => Vec::new(),
+            ready => transport.deliver(ready),
+        });
         let mut took = Durations::default();
         took.observe(self.end.0.elapsed().saturating_sub(self.attempted));
         self.end.0.counters.writes.add(&took);
@@ -285,54 +275,97 @@ impl<T: Transport> Delivery<T> {
             None => "the transport panicked".into(),
         };
         let mut verdicts = verdicts.unwrap_or_default().into_iter();
-        let mut receipts = Receipts::at(self.end.0.surroundings.now());
-        let (before, mut delay, mut handed) = (open.outgoing.len(), None, 0);
+        let ready = open.entries.into_iter().zip(open.outgoing);
+        let ready = ready.map(|(mut waiting, outgoing)| {
+            let verdict = verdicts.next().unwrap_or_else(|| Verdict::Again {
+                after: None,
+                reached: true,
+                reason: Arc::clone(&reason),
+            });
+            let verdict = waiting.unless_missing(&outgoing, verdict);
+            (waiting, outgoing, verdict)
+        });
+        let all: Vec<_> = ready.chain(kept_back).collect();
+        let (before, mut delay, mut settled) = (all.len(), None, Vec::new());
         let mut rest = Open {
             attempts: open.attempts,
             ..Open::default()
         };
-        for (mut waiting, outgoing) in open.entries.into_iter().zip(open.outgoing) {
-            let settled = match verdicts.next() {
-                Some(Verdict::Committed(receipt)) => Ok(receipt),
-                Some(Verdict::Repeated(receipt)) => {
-                    // Its record has the number under which it came first.
-                    if !waiting.reached {
-                        self.lose(&outgoing, REPEAT);
-                    }
-                    Ok(receipt)
+        for (mut waiting, outgoing, verdict) in all {
+            match verdict {
+                // What is in the spool waits for whoever mends it.
+                Verdict::Denied(why) if line == Line::Spool => reason = why,
+                Verdict::Again {
+                    after,
+                    reached,
+                    reason: why,
+                } => {
+                    waiting.reached |= reached;
+                    (delay, reason) = (delay.max(after), why);
                 }
-                Some(Verdict::Conflict(receipt)) => Err(EmitError::Conflict(receipt)),
-                Some(Verdict::Refused(problems)) => Err(EmitError::Refused(problems)),
-                Some(Verdict::Failed(reason)) => Err(EmitError::Failed(reason)),
-                Some(Verdict::Denied(reason)) if line != Line::Spool => {
-                    Err(EmitError::Failed(reason))
-                }
-                again => {
-                    waiting.reached |= !matches!(
-                        again,
-                        Some(Verdict::Again { reached: false, .. } | Verdict::Denied(_))
-                    );
-                    match again {
-                        Some(Verdict::Again {
-                            after, reason: why, ..
-                        }) => (delay, reason) = (delay.max(after), why),
-                        Some(Verdict::Denied(why)) => reason = why,
-                        _ => {}
-                    }
-                    rest.entries.push(waiting);
-                    rest.outgoing.push(outgoing);
+                verdict => {
+                    settled.push((waiting, outgoing, verdict));
                     continue;
                 }
+            }
+            rest.entries.push(waiting);
+            rest.outgoing.push(outgoing);
+        }
+        self.settle(line, settled);
+        self.after(line, rest, before, (delay, reason));
+    }
+
+    /// Settles what a batch came to. What is refused for good is put aside before anything here
+    /// forgets it.
+    fn settle(&self, line: Line, settled: Vec<(Waiting, Outgoing, Verdict)>) {
+        let settled = settled.into_iter().map(|(waiting, outgoing, verdict)| {
+            // The record of a repeat has the number under which it came first.
+            let again = matches!(verdict, Verdict::Repeated(_)) && !waiting.reached;
+            let settled = verdict.settled();
+            let lost = match &settled {
+                Ok(_) if again => Some(REPEAT),
+                Err(EmitError::Refused(_)) => Some(REFUSED),
+                Err(EmitError::Conflict(_)) => Some(CONFLICT),
+                Err(_) if !waiting.reached => Some(REFUSED),
+                _ => None,
             };
+            (waiting, outgoing, lost, settled)
+        });
+        let settled: Vec<_> = settled.collect();
+        let errors = settled
+            .iter()
+            .filter_map(|(waiting, outgoing, _, settled)| {
+                Some((waiting, outgoing, settled.as_ref().err()?))
+            });
+        self.put_aside(errors);
+        let mut receipts = Receipts::at(self.end.0.surroundings.now());
+        let mut handed = 0;
+        for (waiting, outgoing, lost, settled) in settled {
+            if let Some(why) = lost {
+                self.lose(&outgoing, why);
+            }
             handed += usize::from(waiting.handed);
             if waiting.own && settled.is_ok() {
                 receipts.observe(outgoing.audit_id, self.end.0.stream.1);
             }
-            self.settle(&waiting, &outgoing, settled);
+            self.tell(&waiting, settled);
         }
         self.end.0.counters.receipts.add(&receipts.durations);
         self.end.0.outbox.change(|state| state.settle(line, handed));
-        self.after(line, rest, before, (delay, reason));
+    }
+
+    /// Puts aside what has no receipt and will not get one by itself: not our statements, and not
+    /// what its caller did not go on without.
+    fn put_aside<'a>(
+        &self,
+        errors: impl Iterator<Item = (&'a Waiting, &'a Outgoing, &'a EmitError)>,
+    ) {
+        let shared = &self.end.0;
+        let letters: Vec<_> = errors
+            .filter(|(waiting, outgoing, _)| waiting.expires.is_none() && outgoing.stream.is_some())
+            .map(|(_, outgoing, error)| DeadLetter::of(outgoing, error, shared.surroundings.now()))
+            .collect();
+        shared.put_aside(&letters);
     }
 
     /// What follows an attempt that left `rest` of `before` events.
@@ -411,7 +444,14 @@ impl<T: Transport> Delivery<T> {
     }
 
     fn give_up(&self, line: Line, open: &Open, why: &Why, error: impl Fn() -> EmitError) {
-        for (waiting, outgoing) in open.entries.iter().zip(&open.outgoing) {
+        let events = open.entries.iter().zip(&open.outgoing);
+        let said = error();
+        self.put_aside(
+            events
+                .clone()
+                .map(|(waiting, event)| (waiting, event, &said)),
+        );
+        for (waiting, outgoing) in events {
             if !waiting.reached {
                 self.lose(outgoing, why.clone());
             }
@@ -421,16 +461,6 @@ impl<T: Transport> Delivery<T> {
             let handed = open.entries.iter().filter(|waiting| waiting.handed);
             state.settle(line, handed.count());
         });
-    }
-
-    fn settle(&self, waiting: &Waiting, outgoing: &Outgoing, settled: Settled) {
-        match &settled {
-            Err(EmitError::Refused(_)) => self.lose(outgoing, REFUSED),
-            Err(EmitError::Conflict(_)) => self.lose(outgoing, CONFLICT),
-            Err(_) if !waiting.reached => self.lose(outgoing, REFUSED),
-            _ => {}
-        }
-        self.tell(waiting, settled);
     }
 
     /// Settles what was under way in memory when the close gave up. The worker may have said its

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use indelible_event::{AuditId, Event, Micros};
 
+use crate::attachment::Attachment;
 use crate::builder::EventBuilder;
 use crate::class::Class;
 use crate::context::{Around, Context};
@@ -82,6 +83,18 @@ impl EventBuilder<'_> {
     /// Where a picture of it is kept, as proof.
     pub fn screenshot_proof(self, url: impl Into<String>) -> Self {
         self.proof(Proof::screenshot(url))
+    }
+
+    /// A picture of it, as proof; it is kept beside the log.
+    pub fn picture_proof(self, picture: Attachment) -> Self {
+        self.proof(Proof::picture(picture))
+    }
+
+    /// Bytes that are kept beside the log: a file, a prompt, an answer. `metadata` names them under
+    /// this name.
+    pub fn attach(mut self, name: impl Into<String>, attachment: Attachment) -> Self {
+        self.more().attachments.push((name.into(), attachment));
+        self
     }
 
     /// The hash of what shows it, as proof.

@@ -7,6 +7,7 @@ use compact_str::CompactString;
 use indelible_event::{AuditId, Event, Micros, Outcome};
 
 use crate::actor::Actor;
+use crate::attachment::Attachment;
 use crate::changes::Changes;
 use crate::context::Around;
 use crate::denial::Denial;
@@ -73,6 +74,7 @@ pub(crate) struct More {
     pub(crate) llm: Option<Box<LlmContext>>,
     pub(crate) data: Option<Payload>,
     pub(crate) metadata: Option<Payload>,
+    pub(crate) attachments: Vec<(String, Attachment)>,
     pub(crate) rest: Option<Box<Event>>,
 }
 
@@ -140,6 +142,9 @@ impl More {
         sum += self.changes.weight()?;
         sum += self.denial.as_ref().map_or(0, |denial| denial.weight());
         sum += self.llm.as_ref().map_or(0, |llm| llm.weight());
+        for (name, attachment) in &self.attachments {
+            sum += name.len() + attachment.weight();
+        }
         for payload in payloads.into_iter().flatten() {
             sum += payload.weight()?;
         }

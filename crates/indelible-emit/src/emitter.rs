@@ -12,12 +12,13 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use compact_str::CompactString;
-use indelible_buffer::{Buffer, Flush, Reason, Rejected, Spool, SpoolError};
+use indelible_buffer::{Buffer, Flush, Random, Reason, Rejected, Spool, SpoolError};
 use indelible_event::{AuditId, Event, Micros, Problem, ProblemCode, TenantId};
 
 use crate::builder::NeedsAction;
 use crate::class::Class;
 use crate::context::Around;
+use crate::dead_letters::DeadLetters;
 use crate::delivery::Delivery;
 use crate::draft::{Draft, Said};
 use crate::encode::Encoder;
@@ -65,6 +66,8 @@ pub struct CloseReport {
     pub dropped: u64,
     /// Events that were refused, in conflict, or given up after all attempts.
     pub failed: u64,
+    /// Events that were put aside as dead letters, those of others in the spool included.
+    pub dead_lettered: u64,
     /// Events that are on disk, and are delivered by whoever opens the spool next.
     pub spooled: u64,
     /// Events that were not settled when the deadline passed; some may have been committed.
@@ -79,11 +82,12 @@ pub(crate) struct Shared {
     pub(crate) options: Options,
     pub(crate) surroundings: Arc<dyn Surroundings>,
     pub(crate) counters: Counters,
+    pub(crate) dead_letters: Option<DeadLetters>,
     pub(crate) stream: (String, u64),
     number: Number,
     ids: Ids,
     process: u32,
-    spool_error: Mutex<Option<String>>,
+    disk_error: Mutex<Option<String>>,
     control: Mutex<Control>,
     changed: Condvar,
 }
@@ -112,6 +116,7 @@ impl Emitter {
     ) -> Result<Self, StartError> {
         options.check()?;
         let spool = open_spool(&options, &surroundings)?;
+        let dead_letters = dead_letters(&options, &surroundings);
         let stream = stream_of(&options, spool.as_ref(), surroundings.as_ref());
         let clock = Arc::clone(&surroundings);
         let clock = Box::new(move || clock.elapsed());
@@ -124,14 +129,16 @@ impl Emitter {
             options,
             surroundings,
             counters: Counters::default(),
+            dead_letters,
             stream: stream.clone(),
             process: std::process::id(),
-            spool_error: Mutex::new(None),
+            disk_error: Mutex::new(None),
             control: Mutex::new(Control::default()),
             changed: Condvar::new(),
         });
         // What is on disk may travel later, whatever the transport is now.
-        let travels = transport.names_tenant() || spool.is_some();
+        let on_disk = spool.is_some() || shared.dead_letters.is_some();
+        let travels = transport.names_tenant() || on_disk;
         let encoder = Encoder::new(&shared.options, travels);
         let (writer, reader) = spool.map_or((None, None), |spool| {
             (Some(spool.writer), Some(spool.reader))
@@ -155,9 +162,9 @@ impl Emitter {
         (&self.shared.stream.0, self.shared.stream.1)
     }
 
-    /// What was last wrong with the spool, if anything was.
-    pub fn spool_error(&self) -> Option<String> {
-        let error = self.shared.spool_error.lock();
+    /// What was last wrong with the spool or the dead letters, if anything was.
+    pub fn disk_error(&self) -> Option<String> {
+        let error = self.shared.disk_error.lock();
         error.unwrap_or_else(PoisonError::into_inner).clone()
     }
 
@@ -251,6 +258,7 @@ impl std::fmt::Display for CloseReport {
             committed,
             dropped,
             failed,
+            dead_lettered,
             spooled,
             pending,
         } = self;
@@ -258,6 +266,9 @@ impl std::fmt::Display for CloseReport {
             f,
             "{committed} committed, {dropped} dropped, {failed} failed, "
         )?;
+        if *dead_lettered > 0 {
+            write!(f, "{dead_lettered} of them dead letters, ")?;
+        }
         if *spooled > 0 {
             write!(f, "{spooled} in the spool, ")?;
         }
@@ -406,11 +417,13 @@ impl Shared {
     /// Notes what was wrong with the spool.
     pub(crate) fn spool_trouble(&self, error: &SpoolError) {
         add(&self.counters.spool_failures, 1);
-        let mut last = self
-            .spool_error
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        *last = Some(error.to_string());
+        self.disk_trouble(format!("the spool: {error}"));
+    }
+
+    /// Notes what was wrong on disk.
+    pub(crate) fn disk_trouble(&self, error: String) {
+        let last = self.disk_error.lock();
+        *last.unwrap_or_else(PoisonError::into_inner) = Some(error);
     }
 
     /// Has what waits for its next attempt tried at once.
@@ -449,6 +462,7 @@ impl Shared {
             committed: metrics.committed,
             dropped: metrics.dropped,
             failed: metrics.failed + metrics.refused + metrics.conflicts,
+            dead_lettered: metrics.dead_lettered,
             spooled: metrics.spooled,
             pending: metrics.queued + under_way + metrics.abandoned,
         }
@@ -471,9 +485,22 @@ fn open_spool(
         return Ok(None);
     };
     let now_ms = u64::try_from(surroundings.now().0 / 1_000).unwrap_or(0);
-    let random = Arc::clone(surroundings);
-    let random = Arc::new(move |bytes: &mut [u8]| random.fill(bytes));
-    Spool::open(Arc::clone(&spool.disk), spool.bounds, now_ms, random).map(Some)
+    let disk = Arc::clone(&spool.disk);
+    Spool::open(disk, spool.bounds, now_ms, random(surroundings)).map(Some)
+}
+
+fn dead_letters(options: &Options, surroundings: &Arc<dyn Surroundings>) -> Option<DeadLetters> {
+    let disk = Arc::clone(options.dead_letters_disk()?);
+    let bytes_max = options.dead_letters.bytes_max;
+    let dead_letters = DeadLetters::new(disk, bytes_max, random(surroundings));
+    // What cannot be removed now only takes room.
+    let _ = dead_letters.tidy(surroundings.now());
+    Some(dead_letters)
+}
+
+fn random(surroundings: &Arc<dyn Surroundings>) -> Random {
+    let surroundings = Arc::clone(surroundings);
+    Arc::new(move |bytes: &mut [u8]| surroundings.fill(bytes))
 }
 
 /// The name and epoch of the stream: with a spool those of its slot, which the next process finds

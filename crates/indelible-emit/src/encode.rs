@@ -3,13 +3,15 @@
 //! Not here: whether the event may be committed, which the ledger decides. What leaves this machine
 //! has its secrets replaced here, by the same rules as the ledger's.
 
+use compact_str::CompactString;
 use indelible_event::canonical::{Json, Number, Object};
 use indelible_event::event::{Context, Event, Failure, Performance, Proof, Target};
-use indelible_event::limits::EVENT_RAW_BYTES_MAX;
+use indelible_event::limits::{EVENT_BYTES_MAX, EVENT_RAW_BYTES_MAX};
 use indelible_event::redact::redact;
-use indelible_event::{AuditId, EventView, Micros, Problem, ProblemCode, TenantId};
+use indelible_event::{AuditId, EventView, Micros, Problem, ProblemCode};
 
 use crate::actor::Actor;
+use crate::attachment::{self, Attached, split};
 use crate::draft::{Built, Draft, More, Said};
 use crate::emitter::tenant;
 #[cfg(feature = "tracing")]
@@ -29,9 +31,22 @@ pub(crate) struct Encoder {
 
 /// An event with all that surrounds it.
 struct Whole {
-    tenant: TenantId,
+    /// The name that is meant for a tenant's.
+    tenant: CompactString,
     audit_id: AuditId,
     event: Event,
+    attached: Vec<Attached>,
+}
+
+/// An event that can be made, and cannot be sent.
+#[derive(Debug)]
+pub(crate) struct Unsendable {
+    /// The name that is meant for a tenant's.
+    pub(crate) tenant: CompactString,
+    pub(crate) audit_id: AuditId,
+    pub(crate) event: Vec<u8>,
+    pub(crate) attached: Vec<Attached>,
+    pub(crate) problems: Vec<Problem>,
 }
 
 impl Encoder {
@@ -46,14 +61,11 @@ impl Encoder {
     }
 
     /// The bytes of an event that the program emitted, which a line of telemetry may tell of.
-    pub(crate) fn encode(&self, draft: Draft) -> Result<Outgoing, Vec<Problem>> {
-        let event = self.event(draft);
+    pub(crate) fn encode(&self, draft: Draft) -> Result<Outgoing, Box<Unsendable>> {
+        let said = self.event(draft);
         #[cfg(feature = "tracing")]
-        let line = match &event {
-            Ok(said) if self.log_events => Line::of(&said.event),
-            _ => None,
-        };
-        let outgoing = event.and_then(|said| self.bytes(said))?;
+        let line = self.log_events.then(|| Line::of(&said.event)).flatten();
+        let outgoing = self.bytes(said)?;
         #[cfg(feature = "tracing")]
         if let Some(line) = line {
             line.write(outgoing.tenant.as_str());
@@ -62,15 +74,15 @@ impl Encoder {
     }
 
     /// The bytes of a statement of the emitter itself.
-    pub(crate) fn statement(&self, draft: Draft) -> Result<Outgoing, Vec<Problem>> {
-        self.bytes(self.event(draft)?)
+    pub(crate) fn statement(&self, draft: Draft) -> Result<Outgoing, Box<Unsendable>> {
+        self.bytes(self.event(draft))
     }
 
-    fn event(&self, draft: Draft) -> Result<Whole, Vec<Problem>> {
-        let tenant = tenant(&draft.tenant)?;
-        let audit_id = draft.audit_id;
+    fn event(&self, draft: Draft) -> Whole {
+        let (tenant, audit_id) = (draft.tenant, draft.audit_id);
+        let mut attached = Vec::new();
         let mut event = match draft.said {
-            Said::Built(built) => built.into_event(draft.occurred_at),
+            Said::Built(built) => built.into_event(draft.occurred_at, &mut attached),
             Said::Whole(mut event, around) => {
                 around.fill(&mut event);
                 *event
@@ -87,42 +99,64 @@ impl Encoder {
         if self.travels && event.more.get("tenant_id").is_none() {
             event.more.insert("tenant_id", tenant.as_str());
         }
-        Ok(Whole {
+        Whole {
             tenant,
             audit_id,
             event,
-        })
+            attached,
+        }
     }
 
-    fn bytes(&self, whole: Whole) -> Result<Outgoing, Vec<Problem>> {
+    fn bytes(&self, whole: Whole) -> Result<Outgoing, Box<Unsendable>> {
+        let (audit_id, mut attached) = (whole.audit_id, whole.attached);
         let mut bytes = whole.event.into_json().to_canonical();
-        if bytes.len() > EVENT_RAW_BYTES_MAX {
-            let text = format!(
-                "the event is {} bytes long and may have {EVENT_RAW_BYTES_MAX}",
-                bytes.len()
-            );
-            return Err(vec![Problem::at("", ProblemCode::TooLarge, text)]);
-        }
-        if self.travels {
+        // Nobody looks for secrets in what stands beside an event.
+        if self.travels || bytes.len() > EVENT_BYTES_MAX {
             let view = EventView::parse(&bytes).ok();
             if let Some(redacted) = view.and_then(|view| redact(&view)) {
                 bytes = redacted.bytes;
             }
+            bytes = split(bytes, &mut attached);
         }
+        let fits = || fits(&bytes).and_then(|()| attachment::check(&attached));
+        let tenant = match tenant(&whole.tenant).and_then(|tenant| fits().map(|()| tenant)) {
+            Ok(tenant) => tenant,
+            Err(problems) => {
+                return Err(Box::new(Unsendable {
+                    tenant: whole.tenant,
+                    audit_id,
+                    event: bytes,
+                    attached,
+                    problems,
+                }));
+            }
+        };
         Ok(Outgoing {
-            tenant: whole.tenant,
-            audit_id: whole.audit_id,
+            tenant,
+            audit_id,
             event: bytes,
             stream: None,
+            attached,
         })
     }
 }
 
+fn fits(event: &[u8]) -> Result<(), Vec<Problem>> {
+    if event.len() <= EVENT_RAW_BYTES_MAX {
+        return Ok(());
+    }
+    let text = format!(
+        "the event is {} bytes long and may have {EVENT_RAW_BYTES_MAX}",
+        event.len()
+    );
+    Err(vec![Problem::at("", ProblemCode::TooLarge, text)])
+}
+
 impl Built {
-    fn into_event(self, occurred_at: Micros) -> Event {
+    fn into_event(self, occurred_at: Micros, attached: &mut Vec<Attached>) -> Event {
         let outcome = self.outcome.as_str();
         let more = self.more.map(|more| *more).unwrap_or_default();
-        let (mut event, target_name) = more.into_event(occurred_at, outcome);
+        let (mut event, target_name) = more.into_event(occurred_at, outcome, attached);
         event.event_type = Some(self.event_type.into());
         event.outcome = Some(outcome.to_owned());
         if let Some(said) = self.actor {
@@ -146,7 +180,12 @@ impl Built {
 
 impl More {
     /// The event without what every event has, and the target's name.
-    fn into_event(self, occurred_at: Micros, outcome: &str) -> (Event, Option<String>) {
+    fn into_event(
+        self,
+        occurred_at: Micros,
+        outcome: &str,
+        attached: &mut Vec<Attached>,
+    ) -> (Event, Option<String>) {
         let mut event = self.rest.map(|event| *event).unwrap_or_default();
         if let Some(envelope) = self.envelope {
             envelope.tell(&mut event, outcome);
@@ -187,10 +226,15 @@ impl More {
             performance.duration_ms = Some(ms);
         }
         if let Some(proof) = self.proof {
-            event.proof = Some(proof_of(proof, occurred_at));
+            event.proof = Some(proof_of(proof, occurred_at, attached));
         }
         event.data = self.data.map(Payload::into_json).or(event.data);
         event.metadata = self.metadata.map(Payload::into_json).or(event.metadata);
+        for (name, attachment) in self.attachments {
+            let mut member = Object::new();
+            member.insert(name, attachment.tell(attached));
+            add_metadata(&mut event, member);
+        }
         event.changes = self.changes.tell().or(event.changes);
         if let Some(llm) = self.llm {
             llm.tell(&mut event);
@@ -200,6 +244,18 @@ impl More {
             add_data(&mut event, details);
         }
         (event, self.target_name)
+    }
+}
+
+/// Adds members to the metadata; metadata that is no object is replaced, as when it is merged.
+fn add_metadata(event: &mut Event, members: Object) {
+    match &mut event.metadata {
+        Some(Json::Object(known)) => {
+            for (key, value) in members {
+                known.insert(key, value);
+            }
+        }
+        place => *place = Some(Json::Object(members)),
     }
 }
 
@@ -240,13 +296,12 @@ fn actor(
     }
 }
 
-fn proof_of(proof: proof::Proof, occurred_at: Micros) -> Proof {
+fn proof_of(proof: proof::Proof, occurred_at: Micros, attached: &mut Vec<Attached>) -> Proof {
+    let beside = proof.attachment.map(|attachment| attachment.tell(attached));
+    let data = proof.data.map(Payload::into_json);
     Proof {
         kind: Some(proof.kind.to_owned()),
-        data: proof
-            .data
-            .map(Payload::into_json)
-            .filter(|json| *json != Json::Null),
+        data: beside.or(data).filter(|json| *json != Json::Null),
         url: proof.url,
         hash: proof.hash,
         captured_at: Some(proof.captured_at.unwrap_or(occurred_at).to_rfc3339()),

@@ -3,17 +3,20 @@
 //!
 //! `emit` takes an id, the time and a place in the queue, and returns: it never waits, never panics
 //! and never fails its caller. JSON, numbers and the spool are one thread's work, delivery and
-//! retries another's. What a full queue drops is counted, told in its ticket, and declared.
+//! retries another's. What a full queue drops is counted, told in its ticket, and declared; what is
+//! refused or given up is declared too, and kept as a dead letter where there is a directory.
 //!
-//! Not here: dead letters, the embedded ledger (crate `indelible`),
-//! clocks and random numbers, which arrive by parameter ([`Surroundings`]).
+//! Not here: the embedded ledger (crate `indelible`), clocks and random numbers, which arrive by
+//! parameter ([`Surroundings`]).
 
 mod actor;
+mod attachment;
 mod begun;
 mod builder;
 mod changes;
 mod class;
 mod context;
+mod dead_letters;
 mod delivery;
 mod denial;
 mod details;
@@ -37,17 +40,21 @@ mod preset;
 mod proof;
 mod retry;
 mod roll;
+mod spooled;
 mod stream;
 mod surroundings;
 mod ticket;
 mod transport;
+mod under_way;
 mod worker;
 
 pub use actor::Actor;
+pub use attachment::{ATTACHMENT_BYTES_MAX, Attached, Attachment};
 pub use begun::Begun;
 pub use builder::{EventBuilder, NeedsAction, NeedsActor, NeedsOutcome, NeedsTarget};
 pub use class::{Class, Policy};
 pub use context::{Context, Entered, InContext};
+pub use dead_letters::{DeadLetter, DeadLetters};
 pub use denial::Denial;
 pub use emitter::{CloseReport, Emitter, StartError};
 pub use envelope::Envelope;
@@ -55,7 +62,7 @@ pub use forms::{Auth, Subject};
 pub use indelible_buffer::{Bounds, SpoolBounds};
 pub use llm::LlmContext;
 pub use metrics::{BUCKETS_MS, Durations, METRICS, Metrics, prometheus};
-pub use options::{Growth, Options, OptionsError, Retry, Room, SpoolOptions};
+pub use options::{DeadLetterOptions, Growth, Options, OptionsError, Retry, Room, SpoolOptions};
 pub use payload::Payload;
 pub use preset::{Preset, UnknownPreset};
 pub use proof::Proof;

@@ -30,6 +30,9 @@ pub struct Options {
     pub retry: Retry,
     /// The queue on disk, if there is to be one.
     pub spool: Option<SpoolOptions>,
+    /// Where events are kept that are delivered no more: beside the spool, if nothing is said, and
+    /// nowhere without one.
+    pub dead_letters: DeadLetterOptions,
     /// How long an event that its caller must not go on without may take.
     pub fail_closed_within: Within,
     /// How long dropping the emitter may take to deliver what waits: 2 s by default.
@@ -59,6 +62,16 @@ pub struct SpoolOptions {
     pub disk: Arc<dyn Disk>,
     /// How much it may hold.
     pub bounds: SpoolBounds,
+}
+
+/// The place and the bound of dead letters.
+#[derive(Clone)]
+pub struct DeadLetterOptions {
+    /// The directory above `dead-letters`, as the disk below it; the spool's if nothing is said.
+    pub disk: Option<Arc<dyn Disk>>,
+    /// How many bytes all of them may have: 64 MiB if nothing is said. What comes beyond it is
+    /// counted and not kept.
+    pub bytes_max: u64,
 }
 
 /// How long dropping an emitter may take.
@@ -119,6 +132,23 @@ impl std::fmt::Debug for SpoolOptions {
         f.debug_struct("SpoolOptions")
             .field("bounds", &self.bounds)
             .finish_non_exhaustive()
+    }
+}
+
+impl std::fmt::Debug for DeadLetterOptions {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("DeadLetterOptions")
+            .field("bytes_max", &self.bytes_max)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Default for DeadLetterOptions {
+    fn default() -> Self {
+        Self {
+            disk: None,
+            bytes_max: 64 << 20,
+        }
     }
 }
 
@@ -187,6 +217,12 @@ impl Options {
             return Err(OptionsError::StreamName);
         }
         Ok(())
+    }
+
+    /// The disk with the dead letters, if there are to be any.
+    pub(crate) fn dead_letters_disk(&self) -> Option<&Arc<dyn Disk>> {
+        let spool = self.spool.as_ref().map(|spool| &spool.disk);
+        self.dead_letters.disk.as_ref().or(spool)
     }
 
     /// The lane of a class. Only best effort waits for a batch to fill; of the others no batch is

@@ -8,6 +8,7 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use indelible_buffer::Batching;
 use indelible_event::AuditId;
 
 use crate::losses::Losses;
@@ -58,6 +59,8 @@ pub(crate) struct State {
     pub(crate) waiting: HashMap<AuditId, Arc<Entry>>,
     /// Our statements that are on disk.
     pub(crate) statements: HashSet<AuditId>,
+    /// Their bytes.
+    bytes: [usize; 3],
     /// How many were put in each line, and how many of those are settled.
     handed: [u64; 3],
     settled: [u64; 3],
@@ -86,6 +89,7 @@ impl Outbox {
     pub(crate) fn hand(&self, line: Line, items: Vec<Item>) {
         let mut state = self.state();
         state.handed[line as usize] += items.len() as u64;
+        state.bytes[line as usize] += items.iter().map(|it| it.outgoing.bytes()).sum::<usize>();
         match line {
             Line::Urgent => state.urgent.extend(items),
             Line::Normal | Line::Spool => state.normal.extend(items),
@@ -126,6 +130,20 @@ impl State {
         }
     }
 
+    /// How many events and bytes a line that is in memory takes: two batches beyond the one that is
+    /// under way.
+    pub(crate) fn room(&self, line: Line, batching: Batching) -> (usize, usize) {
+        let items = (2 * batching.items_max).saturating_sub(self.waiting_in(line));
+        let bytes = (2 * batching.bytes_max).saturating_sub(self.bytes[line as usize]);
+        (items, bytes)
+    }
+
+    /// Whether a line that is in memory takes more than it holds.
+    pub(crate) fn has_room(&self, line: Line, batching: Batching) -> bool {
+        let (items, bytes) = self.room(line, batching);
+        items > 0 && bytes > 0
+    }
+
     /// Takes the oldest of a line that is in memory, up to so many and so many bytes.
     pub(crate) fn take(&mut self, line: Line, items_max: usize, bytes_max: usize) -> Vec<Item> {
         let queue = match line {
@@ -138,9 +156,10 @@ impl State {
             && bytes < bytes_max
             && let Some(item) = queue.pop_front()
         {
-            bytes += item.outgoing.event.len();
+            bytes += item.outgoing.bytes();
             items.push(item);
         }
+        self.bytes[line as usize] -= bytes;
         items
     }
 

@@ -2,6 +2,7 @@
 
 use indelible_event::Micros;
 
+use crate::attachment::Attachment;
 use crate::payload::Payload;
 
 /// Evidence that an event carries: what a system answered, a picture, a hash, an address.
@@ -12,6 +13,7 @@ use crate::payload::Payload;
 pub struct Proof {
     pub(crate) kind: &'static str,
     pub(crate) data: Option<Payload>,
+    pub(crate) attachment: Option<Attachment>,
     pub(crate) url: Option<String>,
     pub(crate) hash: Option<String>,
     pub(crate) captured_at: Option<Micros>,
@@ -32,6 +34,11 @@ impl Proof {
             url: Some(url.into()),
             ..Self::of("screenshot")
         }
+    }
+
+    /// A picture of it, which is kept beside the log.
+    pub fn picture(picture: Attachment) -> Self {
+        Self::of("screenshot").with_attachment(picture)
     }
 
     /// Where it can be seen.
@@ -62,6 +69,13 @@ impl Proof {
         self
     }
 
+    /// The same proof with bytes that are kept beside the log, in the place of data.
+    #[must_use]
+    pub fn with_attachment(mut self, attachment: Attachment) -> Self {
+        self.attachment = Some(attachment);
+        self
+    }
+
     /// The same proof with the hash of what shows it.
     #[must_use]
     pub fn with_hash(mut self, hash: impl Into<String>) -> Self {
@@ -80,6 +94,7 @@ impl Proof {
         Self {
             kind,
             data: None,
+            attachment: None,
             url: None,
             hash: None,
             captured_at: None,
@@ -90,6 +105,7 @@ impl Proof {
     pub(crate) fn weight(&self) -> Option<usize> {
         let texts = [&self.url, &self.hash].into_iter().flatten();
         let data = self.data.as_ref().map_or(Some(0), Payload::weight)?;
-        Some(texts.map(String::len).sum::<usize>() + data)
+        let beside = self.attachment.as_ref().map_or(0, Attachment::weight);
+        Some(texts.map(String::len).sum::<usize>() + data + beside)
     }
 }

@@ -3,8 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use indelible_event::{AuditId, Problem, StreamClaim, TenantId};
+use indelible_event::{AuditId, Problem, ProblemCode, StreamClaim, TenantId};
 use indelible_proof::receipt::Receipt;
+
+use crate::attachment::Attached;
+use crate::ticket::{EmitError, Settled};
 
 /// An event on its way: JSON by now, and the same bytes at every attempt.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,6 +21,16 @@ pub struct Outgoing {
     /// Its place in the emitter's stream, which is no part of the event; a statement about the
     /// stream has none.
     pub stream: Option<StreamClaim>,
+    /// What stands beside it, and is to be stored before it is delivered.
+    pub attached: Vec<Attached>,
+}
+
+impl Outgoing {
+    /// Its bytes, and of what stands beside it.
+    pub(crate) fn bytes(&self) -> usize {
+        let beside: usize = self.attached.iter().map(|it| it.bytes.len()).sum();
+        self.event.len() + beside
+    }
 }
 
 /// What became of one event.
@@ -48,6 +61,20 @@ pub enum Verdict {
     Failed(Arc<str>),
 }
 
+impl Verdict {
+    /// What its ticket says, if there is no further attempt.
+    pub(crate) fn settled(self) -> Settled {
+        match self {
+            Self::Committed(receipt) | Self::Repeated(receipt) => Ok(receipt),
+            Self::Conflict(receipt) => Err(EmitError::Conflict(receipt)),
+            Self::Refused(problems) => Err(EmitError::Refused(problems)),
+            Self::Failed(reason) | Self::Denied(reason) | Self::Again { reason, .. } => {
+                Err(EmitError::Failed(reason))
+            }
+        }
+    }
+}
+
 /// Delivers events; called by one worker, one batch at a time.
 pub trait Transport: Send {
     /// Whether the event must say whose it is, in `tenant_id`.
@@ -60,6 +87,19 @@ pub trait Transport: Send {
     ///
     /// It must return within a bounded time. A panic counts as [`Verdict::Again`] for all.
     fn deliver(&mut self, batch: &[Outgoing]) -> Vec<Verdict>;
+
+    /// Stores what stands beside an event of a tenant, durably, before the event is delivered.
+    ///
+    /// # Errors
+    /// What becomes of its event when it is not stored: where nothing can be, it is refused as too
+    /// large. As for [`Transport::deliver`], it must
+    /// return within a bounded time.
+    fn attach(&mut self, tenant: &TenantId, attached: &Attached) -> Result<(), Verdict> {
+        let _ = (tenant, attached);
+        let text = "the event has no room for it, and nothing is stored beside events there";
+        let problem = Problem::at("", ProblemCode::TooLarge, text);
+        Err(Verdict::Refused(vec![problem]))
+    }
 
     /// Called after every batch and, about once per interval, when there is none: for what need not
     /// keep anybody waiting.
@@ -76,6 +116,10 @@ impl<T: Transport + ?Sized> Transport for Box<T> {
 
     fn deliver(&mut self, batch: &[Outgoing]) -> Vec<Verdict> {
         (**self).deliver(batch)
+    }
+
+    fn attach(&mut self, tenant: &TenantId, attached: &Attached) -> Result<(), Verdict> {
+        (**self).attach(tenant, attached)
     }
 
     fn rest(&mut self) {

@@ -13,6 +13,7 @@ use indelible_event::{AuditId, Event, TenantId};
 
 use crate::class::Class;
 use crate::context::Around;
+use crate::dead_letters::DeadLetter;
 use crate::draft::{Draft, Said};
 use crate::emitter::{Shared, guarded};
 use crate::encode::Encoder;
@@ -97,9 +98,9 @@ impl Worker {
     fn room(&self) -> [bool; Class::ALL.len()] {
         let shared = &self.end.0;
         let state = shared.outbox.state();
-        let room_max = 2 * shared.options.batching.items_max;
-        let normal = state.waiting_in(Line::Normal) < room_max;
-        let urgent = state.waiting_in(Line::Urgent) < room_max;
+        let batching = shared.options.batching;
+        let normal = state.has_room(Line::Normal, batching);
+        let urgent = state.has_room(Line::Urgent, batching);
         Class::ALL.map(|class| match class {
             Class::FailClosed | Class::Confirmed => urgent,
             Class::Spooled => normal || self.spool_is_usable(),
@@ -119,7 +120,7 @@ impl Worker {
         if entries.is_empty() {
             return;
         }
-        let made = self.make(entries);
+        let made = self.make(class, entries);
         match class {
             Class::FailClosed => self.hand_fail_closed(made),
             Class::Confirmed => self.hand(Line::Urgent, made, None),
@@ -128,10 +129,11 @@ impl Worker {
         }
     }
 
-    /// Makes JSON; what cannot be made is refused here, and its number declared lost.
-    fn make(&mut self, entries: Vec<Arc<Entry>>) -> Made {
+    /// Makes JSON; what cannot be sent is refused and put aside here, and its number declared lost.
+    fn make(&mut self, class: Class, entries: Vec<Arc<Entry>>) -> Made {
         let shared = Arc::clone(&self.end.0);
         let mut made = Vec::with_capacity(entries.len());
+        let (mut refused, mut letters) = (Vec::new(), Vec::new());
         for entry in entries {
             let Some(draft) = entry.take() else {
                 continue;
@@ -139,19 +141,34 @@ impl Worker {
             let (event_type, status) = draft.said.kind();
             shared.counters.kinds.count(event_type, status);
             let tenant = TenantId::parse(&draft.tenant).ok();
-            let error = match guarded(|| self.encoder.encode(draft)) {
+            let (unsendable, error) = match guarded(|| self.encoder.encode(draft)) {
                 Some(Ok(mut outgoing)) => {
                     outgoing.stream = Some(self.stream.take(&outgoing.tenant, 1));
                     made.push((entry, outgoing));
                     continue;
                 }
-                Some(Err(problems)) => EmitError::Refused(problems),
-                None => EmitError::Failed("the event could not be made: a panic".into()),
+                Some(Err(unsendable)) => {
+                    let error = EmitError::Refused(unsendable.problems.clone());
+                    (Some(unsendable), error)
+                }
+                None => {
+                    let text = "the event could not be made: a panic";
+                    (None, EmitError::Failed(text.into()))
+                }
             };
-            if let Some(tenant) = tenant {
+            let claim = tenant.map(|tenant| {
                 let claim = self.stream.take(&tenant, 1);
                 self.losses.add(&tenant, &claim, 1, REFUSED);
+                claim
+            });
+            if let Some(unsendable) = unsendable.filter(|_| class != Class::FailClosed) {
+                let now = shared.surroundings.now();
+                letters.push(DeadLetter::unsendable(*unsendable, claim, now));
             }
+            refused.push((entry, error));
+        }
+        shared.put_aside(&letters);
+        for (entry, error) in refused {
             shared.settle(Some(&entry), Err(error));
         }
         made
@@ -198,9 +215,18 @@ impl Worker {
             entry.set_spooled(Err(Arc::clone(&why)));
         }
         let shared = Arc::clone(&self.end.0);
-        let room_max = 2 * shared.options.batching.items_max;
-        let waiting = shared.outbox.state().waiting_in(Line::Normal);
-        let over = made.split_off(made.len().min(room_max.saturating_sub(waiting)));
+        let room = shared
+            .outbox
+            .state()
+            .room(Line::Normal, shared.options.batching);
+        let (mut items, mut bytes) = room;
+        let mut fits = |(_, outgoing): &(Arc<Entry>, Outgoing)| {
+            let fits = items > 0 && bytes > 0;
+            items = items.saturating_sub(1);
+            bytes = bytes.saturating_sub(outgoing.bytes());
+            fits
+        };
+        let over = made.split_off(made.iter().take_while(|it| fits(it)).count());
         self.hand(Line::Normal, made, None);
         if !over.is_empty() {
             add(&shared.counters.crowded_out, over.len());
@@ -220,7 +246,7 @@ impl Worker {
         }
         let frames: Vec<_> = made
             .iter()
-            .map(|(_, outgoing)| frame::write(outgoing))
+            .flat_map(|(_, outgoing)| frame::write(outgoing))
             .collect();
         // Before they can come out again. Who dropped the ticket is not waited for.
         shared.outbox.change(|state| {
@@ -281,8 +307,8 @@ impl Worker {
         if self.losses.is_empty() || (!at_once && soon) {
             return;
         }
-        let room_max = 2 * shared.options.batching.items_max;
-        if self.spool.is_none() && shared.outbox.state().waiting_in(Line::Normal) >= room_max {
+        let batching = shared.options.batching;
+        if self.spool.is_none() && !shared.outbox.state().has_room(Line::Normal, batching) {
             return;
         }
         self.declared = now;
@@ -329,7 +355,7 @@ impl Worker {
         };
         let ids: Vec<AuditId> = made.iter().map(|outgoing| outgoing.audit_id).collect();
         shared.outbox.change(|state| state.statements.extend(&ids));
-        let frames: Vec<_> = made.iter().map(frame::write).collect();
+        let frames: Vec<_> = made.iter().flat_map(frame::write).collect();
         match spool.append(frames.iter().map(Vec::as_slice)) {
             Ok(()) => {
                 set(&shared.counters.spool_bytes, spool.bytes());
@@ -394,7 +420,7 @@ impl Worker {
         for class in Class::ALL {
             let batches = std::iter::repeat_with(|| shared.buffer.take(class.lane()));
             for batch in batches.take_while(|batch| !batch.is_empty()) {
-                let made = self.make(batch);
+                let made = self.make(class, batch);
                 self.keep_or_lose(made, class == Class::FailClosed);
             }
         }

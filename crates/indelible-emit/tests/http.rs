@@ -139,6 +139,7 @@ impl Server {
                 number: 0,
             }),
             event: event.into_json().to_canonical(),
+            attached: Vec::new(),
         };
         json!({"index": index, "status": 201, "receipt": self.memory.commit(&outgoing)})
     }

@@ -245,7 +245,7 @@ fn a_damaged_file_of_the_spool_is_a_gap_and_keeps_nobody_waiting() {
     std::fs::write(&path, bytes).unwrap();
     let emitter = start(Way::to(&book), options);
     assert!(emitter.close(SOON).is_clean());
-    assert!(emitter.spool_error().unwrap().contains("is damaged"));
+    assert!(emitter.disk_error().unwrap().contains("is damaged"));
     let verdict = one(book.verdicts("acme"));
     // What stands before the damage is there; the end behind it is not.
     assert!((1..99).contains(&verdict.records), "{verdict}");
@@ -346,7 +346,7 @@ fn a_full_spool_falls_back_to_memory_and_what_that_loses_is_declared() {
     for _ in 0..2_000 {
         drop(publish(&emitter, "acme"));
     }
-    assert!(emitter.spool_error().unwrap().contains("cannot write"));
+    assert!(emitter.disk_error().unwrap().contains("cannot write"));
     down.store(false, Ordering::SeqCst);
     disk.set_room(None);
     let report = emitter.close(SOON);

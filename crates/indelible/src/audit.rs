@@ -99,4 +99,9 @@ impl Audit {
     pub fn metrics(&self) -> Metrics {
         self.emitter.metrics()
     }
+
+    /// What was last wrong with the spool or the dead letters, if anything was.
+    pub fn disk_error(&self) -> Option<String> {
+        self.emitter.disk_error()
+    }
 }

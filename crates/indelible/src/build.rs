@@ -181,6 +181,22 @@ impl<To> AuditBuilder<To> {
         self
     }
 
+    /// A directory for dead letters: events that are refused for good or given up, kept with the
+    /// reason for `indelible dead-letters --spool DIRECTORY`. With a spool they are kept beside it,
+    /// if nothing is said.
+    pub fn dead_letters(mut self, directory: impl AsRef<Path>) -> Self {
+        let disk = RealDisk::new(directory.as_ref());
+        self.options.dead_letters.disk = Some(Arc::new(disk));
+        self
+    }
+
+    /// How many bytes dead letters may have in all; 64 MiB if nothing is said. What comes beyond it
+    /// is counted and not kept.
+    pub fn dead_letters_within(mut self, bytes_max: u64) -> Self {
+        self.options.dead_letters.bytes_max = bytes_max;
+        self
+    }
+
     /// Which events are of which delivery class.
     pub fn policy(mut self, policy: Policy) -> Self {
         self.options.policy = policy;

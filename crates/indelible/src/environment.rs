@@ -16,11 +16,13 @@ use crate::error::{Error, Result};
 
 const PREFIX: &str = "INDELIBLE_EMIT_";
 /// What may come behind the prefix.
-const NAMES: [&str; 10] = [
+const NAMES: [&str; 12] = [
     "ATTEMPTS_MAX",
     "BATCH_EVENTS_MAX",
     "BATCH_INTERVAL_MS",
     "CLASS",
+    "DEAD_LETTERS",
+    "DEAD_LETTERS_BYTES_MAX",
     "PRESET",
     "QUEUE_EVENTS_MAX",
     "SERVICE",
@@ -89,6 +91,11 @@ fn set(options: &mut Options, name: &str, value: &str) -> std::result::Result<()
                 bounds,
             });
         }
+        "DEAD_LETTERS" => {
+            let disk = RealDisk::new(PathBuf::from(value));
+            options.dead_letters.disk = Some(Arc::new(disk));
+        }
+        "DEAD_LETTERS_BYTES_MAX" => options.dead_letters.bytes_max = number(value)?,
         "SPOOL_BYTES_MAX" => {
             let bytes_max: u64 = number(value)?;
             let spool = options.spool.as_mut();
@@ -135,6 +142,8 @@ mod tests {
             ("SPOOL", "./spool"),
             ("SPOOL_BYTES_MAX", "1000"),
             ("ATTEMPTS_MAX", "0"),
+            ("DEAD_LETTERS", "./letters"),
+            ("DEAD_LETTERS_BYTES_MAX", "0"),
             ("SERVICE", ""),
         ];
         let options = applied(&said).unwrap();
@@ -142,6 +151,8 @@ mod tests {
         assert_eq!(options.batching.interval, Duration::from_millis(500));
         assert_eq!(options.room.spooled.items_max, 20_000);
         assert_eq!(options.spool.unwrap().bounds.bytes_max, 1_000);
+        assert!(options.dead_letters.disk.is_some());
+        assert_eq!(options.dead_letters.bytes_max, 0);
         assert_eq!((options.retry.attempts_max, options.service), (None, None));
     }
 

@@ -46,10 +46,10 @@ pub use build::{AuditBuilder, ToDirectory, ToServer};
 pub use default::{AlreadySet, NotSet, audit, set_audit};
 pub use error::Error;
 pub use indelible_emit::{
-    Actor, Auth, Begun, Bounds, Class, CloseReport, Committed, Context, Denial, EmitError, Entered,
-    Envelope, EventBuilder, InContext, LlmContext, Metrics, NeedsAction, NeedsActor, NeedsOutcome,
-    NeedsTarget, Payload, Policy, Preset, Proof, Retry, SpoolBounds, Spooled, Subject, Ticket,
-    json, prometheus,
+    Actor, Attachment, Auth, Begun, Bounds, Class, CloseReport, Committed, Context, Denial,
+    EmitError, Entered, Envelope, EventBuilder, InContext, LlmContext, Metrics, NeedsAction,
+    NeedsActor, NeedsOutcome, NeedsTarget, Payload, Policy, Preset, Proof, Retry, SpoolBounds,
+    Spooled, Subject, Ticket, json, prometheus,
 };
 pub use indelible_event::{ActorType, AuditId, Event, Micros, Outcome, Problem, TenantId};
 pub use indelible_proof::receipt::Receipt;

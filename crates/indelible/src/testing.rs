@@ -10,7 +10,7 @@ use std::fmt::Write as _;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use indelible_emit::{Emitter, Options, Outgoing, Retry, Transport, Verdict};
+use indelible_emit::{Attached, Emitter, Options, Outgoing, Retry, Transport, Verdict};
 use indelible_event::catalogue::NATIVE;
 use indelible_event::{
     Admission, AuditId, Event, Mode, Origin, Outcome, Problem, ProblemCode, TenantId, admit,
@@ -77,6 +77,8 @@ struct Kept {
     refused: Vec<(String, Vec<Problem>)>,
     receipts: HashMap<AuditId, Receipt>,
     numbers: HashMap<TenantId, u64>,
+    /// By tenant and digest.
+    attachments: HashMap<(String, String), Vec<u8>>,
     fault: Option<Fault>,
 }
 
@@ -148,6 +150,13 @@ impl Recorder {
     pub fn statements(&self) -> Vec<Emitted> {
         self.events();
         self.ledger.kept().statements.clone()
+    }
+
+    /// The bytes that a tenant's event names by this digest.
+    pub fn attachment(&self, tenant: &str, digest: &str) -> Option<Vec<u8>> {
+        self.events();
+        let name = (tenant.to_owned(), digest.to_owned());
+        self.ledger.kept().attachments.get(&name).cloned()
     }
 
     /// What was refused until now, and why, as a person would be told.
@@ -327,9 +336,30 @@ impl Transport for Ledger {
             .map(|outgoing| kept.take(outgoing, fault.as_ref()))
             .collect()
     }
+
+    fn attach(&mut self, tenant: &TenantId, attached: &Attached) -> Result<(), Verdict> {
+        let mut kept = self.kept();
+        kept.attach()?;
+        let name = (tenant.as_str().to_owned(), attached.digest.clone());
+        kept.attachments.insert(name, attached.bytes.to_vec());
+        Ok(())
+    }
 }
 
 impl Kept {
+    /// Whether something may be stored beside an event.
+    fn attach(&self) -> Result<(), Verdict> {
+        match &self.fault {
+            Some(Fault::Outage) => Err(Verdict::Again {
+                after: None,
+                reached: false,
+                reason: "an outage, on purpose".into(),
+            }),
+            Some(Fault::Fail(why)) => Err(Verdict::Failed(why.as_str().into())),
+            _ => Ok(()),
+        }
+    }
+
     fn take(&mut self, outgoing: &Outgoing, fault: Option<&Fault>) -> Verdict {
         match fault {
             Some(Fault::Outage) => {

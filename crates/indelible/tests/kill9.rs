@@ -1,6 +1,6 @@
 //! `kill -9` in the middle of emitting: every ticket that said *committed* is in the ledger exactly
 //! once, in order, and the directory opens again; and every ticket that said *spooled* is, when
-//! somebody has opened the spool again.
+//! somebody has opened the spool again; and every ticket that said *refused* is a dead letter.
 //!
 //! The child is this test program, told by a variable to emit until it is killed and to print each
 //! receipt when its ticket has it. Rounds from `INDELIBLE_KILL_ROUNDS`; the seed is printed and
@@ -20,15 +20,17 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
-use indelible::{Actor, Audit, Receipt};
+use indelible::{Actor, Audit, Receipt, json};
 use indelible_disk::RealDisk;
 use indelible_embedded::{Embedded, Options};
+use indelible_emit::DeadLetters;
 use indelible_event::TenantId;
 use indelible_store::{Ledger, Stored, StoredRecord};
 use indelible_testing::Dice;
 
 const CHILD: &str = "INDELIBLE_TEST_CHILD";
 const SPOOLING: &str = "INDELIBLE_TEST_SPOOLING";
+const REFUSING: &str = "INDELIBLE_TEST_REFUSING";
 const RECEIPTS_MAX: u64 = 3_000;
 const TICKETS_MAX: usize = 64;
 
@@ -74,7 +76,10 @@ fn spooling() {
         let emit = |n: usize| {
             let event = audit.for_tenant("acme").action("a.b");
             let event = event.actor(Actor::user("ada")).target("x", n.to_string());
-            event.succeeded().emit()
+            let event = event.succeeded();
+            // Some do not fit, so that a part of each stands beside it.
+            let long = if n.is_multiple_of(16) { 100_000 } else { 1 };
+            event.data(json!({ "long": "x".repeat(long + n) })).emit()
         };
         let tickets: Vec<_> = (0..TICKETS_MAX).map(emit).collect();
         for ticket in tickets {
@@ -116,11 +121,102 @@ fn nothing_spooled_is_lost() {
     assert!(audit.metrics().recovered >= spooled.len() as u64);
 }
 
+/// Every third event is one that no ledger takes.
+#[test]
+fn refusing() {
+    let Ok(dir) = std::env::var(REFUSING) else {
+        return;
+    };
+    let dir = Path::new(&dir);
+    let audit = Audit::embedded(dir.join("data")).keys(dir.join("keys"));
+    let audit = audit.spool(dir.join("spool")).build().unwrap();
+    let mut out = std::io::stdout().lock();
+    loop {
+        let emit = |n: usize| {
+            let kind = if n.is_multiple_of(3) {
+                "no type at all"
+            } else {
+                "a.b"
+            };
+            let event = audit.for_tenant("acme").action(kind);
+            let event = event.actor(Actor::user("ada")).target("x", n.to_string());
+            event.succeeded().emit()
+        };
+        let tickets: Vec<_> = (0..TICKETS_MAX).map(emit).collect();
+        for (n, ticket) in tickets.into_iter().enumerate() {
+            let id = ticket.audit_id();
+            let settled = ticket.committed_blocking(Duration::from_mins(1));
+            assert_eq!(settled.is_err(), n.is_multiple_of(3), "{settled:?}");
+            let word = if settled.is_ok() {
+                "committed"
+            } else {
+                "refused"
+            };
+            writeln!(out, "spooled {word} {id}").unwrap();
+        }
+        out.flush().unwrap();
+    }
+}
+
+/// What its ticket calls refused is a dead letter by then; what was spooled is one later, or in the
+/// ledger; nothing is in both.
+#[test]
+fn nothing_refused_is_lost() {
+    let rounds = indelible_testing::rounds("INDELIBLE_KILL_ROUNDS", 5, 100);
+    let mut dice = Dice::seeded();
+    let dir = tempfile::tempdir().unwrap();
+    let mut told = Vec::new();
+    for _ in 0..rounds {
+        let child = ("refusing", REFUSING);
+        let wanted = 100 + dice.below(RECEIPTS_MAX / 3);
+        told.extend(live_and_kill(child, dir.path(), wanted));
+        let dead = dead(dir.path());
+        for refused in told.iter().filter_map(|line| line.strip_prefix("refused ")) {
+            assert!(dead.contains(refused), "{refused}");
+        }
+    }
+    let audit = Audit::embedded(dir.path().join("data")).keys(dir.path().join("keys"));
+    let audit = audit.spool(dir.path().join("spool")).build().unwrap();
+    audit.close(Duration::from_mins(2));
+    let (ids, dead) = (ids(dir.path()), dead(dir.path()));
+    eprintln!("{rounds} rounds, {} refused", dead.len());
+    assert!(ids.is_disjoint(&dead));
+    for committed in told
+        .iter()
+        .filter_map(|line| line.strip_prefix("committed "))
+    {
+        assert!(ids.contains(committed), "{committed}");
+    }
+    let left = std::fs::read_dir(dir.path().join("spool/0")).unwrap();
+    let left = left.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    assert_eq!(left.filter(|name| name.contains(".spool")).count(), 0);
+}
+
+/// The ids of what was put aside; it may stand there twice.
+fn dead(dir: &Path) -> HashSet<String> {
+    let disk = Arc::new(RealDisk::new(dir.join("spool")));
+    let letters = DeadLetters::new(disk, 0, Arc::new(|_: &mut [u8]| ()));
+    let mut ids = HashSet::new();
+    for file in letters.files().unwrap() {
+        let whole = letters.read(&file, &mut |_, letter| {
+            assert_eq!(letter.problem.pointer.as_deref(), Some("/event_type"));
+            ids.insert(letter.audit_id.to_string()) || letter.stream.is_some()
+        });
+        assert!(whole.unwrap(), "a file is whole or not there");
+    }
+    ids
+}
+
 /// One life of a program that spools, killed when it has said so many ids.
 fn spool_and_kill(dir: &Path, wanted: u64) -> Vec<String> {
+    live_and_kill(("spooling", SPOOLING), dir, wanted)
+}
+
+/// One life of a child, killed when it has said so many lines; what it said.
+fn live_and_kill((name, variable): (&str, &str), dir: &Path, wanted: u64) -> Vec<String> {
     let mut child = Command::new(std::env::current_exe().unwrap())
-        .args(["spooling", "--exact", "--nocapture"])
-        .env(SPOOLING, dir)
+        .args([name, "--exact", "--nocapture"])
+        .env(variable, dir)
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();

@@ -89,13 +89,14 @@ impl Place {
             Err(error) if error.kind() == DiskErrorKind::NotFound => return Ok(None),
             read => Zeroizing::new(read?),
         };
+        // None was written yet, or it was overwritten.
+        if bytes.iter().all(|byte| *byte == 0) {
+            return Ok(None);
+        }
         let bytes: &[u8; KEY_BYTES] = bytes
             .as_slice()
             .try_into()
             .map_err(|_| self.damaged("its key has another length"))?;
-        if bytes == &[0; KEY_BYTES] {
-            return Ok(None);
-        }
         let file = match disk.open(&self.path(), Open::Read) {
             Err(error) if error.kind() == DiskErrorKind::NotFound => return Ok(None),
             open => open?,
@@ -146,7 +147,7 @@ impl Place {
 }
 
 impl Key {
-    fn new(bytes: &[u8; KEY_BYTES], number: u64) -> Self {
+    pub(super) fn new(bytes: &[u8; KEY_BYTES], number: u64) -> Self {
         Self {
             cipher: Aes256Siv::new(bytes.into()),
             number,

@@ -10,11 +10,13 @@
 //! of a file dies with it. Source: `spec/spool.md`.
 
 mod file;
+mod letters;
 mod reader;
 mod shelf;
 mod slot;
 mod writer;
 
+pub use letters::Letters;
 pub use reader::SpoolReader;
 pub use writer::SpoolWriter;
 
@@ -38,13 +40,13 @@ pub struct SpoolBounds {
 #[derive(Debug, thiserror::Error)]
 pub enum SpoolError {
     /// The bound is reached.
-    #[error("the spool holds {0} bytes and may hold no more")]
+    #[error("{0} bytes are held there, and no more may be")]
     Full(u64),
     /// The disk did not take it.
     #[error(transparent)]
     Disk(#[from] DiskError),
     /// What is there is not what was written.
-    #[error("{path} of the spool is damaged: {what}")]
+    #[error("{path} is damaged: {what}")]
     Damaged {
         /// The file.
         path: String,

@@ -419,50 +419,103 @@ pub struct Recover {
 }
 
 /// `dead-letters`.
-#[derive(Debug, Subcommand)]
+#[derive(Debug, Args)]
 #[command(after_help = "\
+Without --spool they are those of imports, in the data directory. With --spool they are events that
+a program emitted, and that were refused for good or given up; the program may run meanwhile.
+
 Examples:
   indelible dead-letters list
   indelible dead-letters show 20261121T040506Z-00010203/0
   indelible dead-letters retry 20261121T040506Z-00010203 --lenient
-  indelible dead-letters drop 20261121T040506Z-00010203")]
-pub enum DeadLetters {
-    /// List what was refused: file, position and reason
+  indelible dead-letters drop 20261121T040506Z-00010203
+  indelible dead-letters list --spool /var/lib/shop/spool
+  indelible dead-letters retry --spool /var/lib/shop/spool --all --url https://audit.example.com")]
+pub struct DeadLetters {
+    /// Those of programs that emit: their spool, or the directory that they have for dead letters
+    #[arg(long, global = true, value_name = "DIR")]
+    pub spool: Option<PathBuf>,
+    /// What to do.
+    #[command(subcommand)]
+    pub what: DeadLettersCommand,
+}
+
+/// What to do with dead letters.
+#[derive(Debug, Subcommand)]
+pub enum DeadLettersCommand {
+    /// List what was refused: where it comes from, and why
     #[command(after_help = "\
 Examples:
   indelible dead-letters list
-  indelible dead-letters list --json")]
+  indelible dead-letters list --json
+  indelible dead-letters list --spool /var/lib/shop/spool")]
     List,
-    /// Print one refused input, byte for byte
+    /// Print one refused input or event, byte for byte
     #[command(after_help = "\
 Examples:
   indelible dead-letters show 20261121T040506Z-00010203/0
-  indelible dead-letters show 20261121T040506Z-00010203/0 > refused.json")]
+  indelible dead-letters show 20261121T040506Z-00010203/0 > refused.json
+  indelible dead-letters show 1795233906000000/0 --spool /var/lib/shop/spool")]
     Show {
         /// The id from the list
         id: String,
     },
-    /// Import again what was refused; what is refused once more is kept in a new file, and the old
-    /// one is removed when all of it was taken or refused
+    /// Import or send again what was refused; what is refused once more is kept in a new file, and
+    /// the old one is removed when all of it was taken or refused
     #[command(after_help = "\
+Events of a program go under the ids that they have, so that none is committed twice. They go to
+--url or, if it is not said, INDELIBLE_URL, with the key in INDELIBLE_API_KEY; else into the data
+directory, which must be there.
+
 Examples:
   indelible dead-letters retry 20261121T040506Z-00010203
-  indelible dead-letters retry 20261121T040506Z-00010203 --lenient")]
+  indelible dead-letters retry 20261121T040506Z-00010203 --lenient
+  indelible dead-letters retry --spool /var/lib/shop/spool --all --url https://audit.example.com")]
     Retry {
-        /// The file: what stands before the / in the ids of the list
-        file: String,
-        /// Take events that are not quite right and flag them as lenient (ndjson)
+        /// The files: what stands before the / in the ids of the list
+        #[command(flatten)]
+        files: LetterFiles,
+        /// Take events that are not quite right and flag them as lenient (ndjson imports)
         #[arg(long)]
         lenient: bool,
+        /// The server that takes the events of a program
+        #[arg(long, value_name = "URL")]
+        url: Option<String>,
     },
-    /// Remove a file of refused inputs and the key they are encrypted under, for good
+    /// Remove files of dead letters and the keys they are encrypted under, for good
     #[command(after_help = "\
 Examples:
-  indelible dead-letters drop 20261121T040506Z-00010203")]
+  indelible dead-letters drop 20261121T040506Z-00010203
+  indelible dead-letters drop --spool /var/lib/shop/spool 1795233906000000")]
     Drop {
-        /// The file: what stands before the / in the ids of the list
-        file: String,
+        /// The files: what stands before the / in the ids of the list
+        #[command(flatten)]
+        files: LetterFiles,
     },
+}
+
+/// Files of dead letters.
+#[derive(Debug, Args)]
+pub struct LetterFiles {
+    /// Files: what stands before the / in the ids of the list
+    #[arg(value_name = "FILE", required_unless_present = "all")]
+    pub files: Vec<String>,
+    /// All files there are
+    #[arg(long, conflicts_with = "files")]
+    pub all: bool,
+}
+
+impl LetterFiles {
+    /// Those of the files that are there which are meant, or the name of one that is not there.
+    pub fn of(&self, there: Vec<String>) -> Result<Vec<String>, String> {
+        if self.all {
+            return Ok(there);
+        }
+        match self.files.iter().find(|file| !there.contains(file)) {
+            Some(file) => Err(file.clone()),
+            None => Ok(self.files.clone()),
+        }
+    }
 }
 
 /// `completions`.

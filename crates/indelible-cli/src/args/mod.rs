@@ -139,8 +139,7 @@ pub enum Command {
     Fsck(Fsck),
     /// Go on after the ledger was rolled back, saying in the log what is missing
     Recover(Recover),
-    /// Show what imports refused, import it again or remove it
-    #[command(subcommand)]
+    /// Show what was refused, of imports and of programs that emit; take it again or remove it
     DeadLetters(DeadLetters),
     /// Print a completion script for a shell
     Completions(Completions),

@@ -1,4 +1,4 @@
-//! `dead-letters`: what imports refused.
+//! `dead-letters`: what imports refused; what programs could not deliver is `emitted_letters`'.
 
 use std::sync::mpsc::SyncSender;
 
@@ -11,8 +11,9 @@ use indelible_event::ids::{Micros, TenantId};
 use indelible_log::keyring::MasterKey;
 use serde_json::json;
 
-use crate::args::{DeadLetters, Format};
+use crate::args::{DeadLetters, DeadLettersCommand, Format, LetterFiles};
 use crate::cancel;
+use crate::commands::emitted_letters;
 use crate::commands::import::{import, rules, told};
 use crate::config::Config;
 use crate::dead_letters::{Letter, files, read, remove};
@@ -23,32 +24,69 @@ use crate::ledger::{self, Writing};
 use crate::output::{Column, Output, Show, Table, Tone};
 use crate::process::{environment, tenant_to_write};
 
-/// Lists, shows, imports again or removes.
+/// Lists, shows, imports or sends again, or removes.
 pub fn run(args: &DeadLetters, config: &Config, output: &mut Output) -> Result {
+    // What stands before the word `retry` is not seen by what is checked behind it.
+    let usage = |text: &str| Err(Failure::Usage(text.to_owned()));
+    match (&args.what, args.spool.is_some()) {
+        (DeadLettersCommand::Retry { lenient: true, .. }, true) => {
+            return usage("--lenient is for what an import refused, and not for --spool");
+        }
+        (DeadLettersCommand::Retry { url: Some(_), .. }, false) => {
+            return usage("--url is for events of a program: name its spool with --spool");
+        }
+        _ => {}
+    }
+    if let Some(spool) = &args.spool {
+        return emitted_letters::run(spool, &args.what, config, output);
+    }
     // Before anything is looked for.
-    if let DeadLetters::Show { id } = args {
+    if let DeadLettersCommand::Show { id } = &args.what {
         Id::parse(id)?;
     }
     let (disk, folder) = ledger::locate(config)?;
-    match args {
-        DeadLetters::List => list(&disk, &master(&folder)?, output),
-        DeadLetters::Show { id } => show(&Id::parse(id)?, &disk, &master(&folder)?, output),
-        DeadLetters::Retry { file, lenient } => {
+    match &args.what {
+        DeadLettersCommand::List => list(&disk, &master(&folder)?, output),
+        DeadLettersCommand::Show { id } => show(&Id::parse(id)?, &disk, &master(&folder)?, output),
+        DeadLettersCommand::Retry { files, lenient, .. } => {
             let mode = if *lenient {
                 Mode::Lenient
             } else {
                 Mode::Strict
             };
-            let file = File::find(&disk, file)?;
-            file.retry(master(&folder)?, mode, config, output)
+            let mut all_in = true;
+            for name in named(&disk, files)? {
+                let file = File {
+                    disk: &disk,
+                    name: &name,
+                };
+                all_in &= file.retry(master(&folder)?, mode, config, output)?;
+            }
+            if all_in { Ok(()) } else { Err(Failure::No) }
         }
-        DeadLetters::Drop { file } => {
+        DeadLettersCommand::Drop { files } => {
             let now = environment().clock.now();
             // An import may be writing to it.
             let _lock = Embedded::lock(&disk, Some(now)).or_could("remove it")?;
-            File::find(&disk, file)?.drop(output)
+            for name in named(&disk, files)? {
+                File {
+                    disk: &disk,
+                    name: &name,
+                }
+                .drop(output)?;
+            }
+            Ok(())
         }
     }
+}
+
+/// The files that are meant, which are all there.
+fn named(disk: &RealDisk, meant: &LetterFiles) -> Result<Vec<String>> {
+    meant.of(files(disk)?).map_err(|name| {
+        Failure::Could(format!(
+            "there is no file {name} of dead letters; see indelible dead-letters list"
+        ))
+    })
 }
 
 fn master(folder: &KeyFolder) -> Result<MasterKey> {
@@ -69,16 +107,7 @@ struct File<'a> {
     name: &'a str,
 }
 
-impl<'a> File<'a> {
-    fn find(disk: &'a RealDisk, name: &'a str) -> Result<Self> {
-        if files(disk)?.iter().any(|file| file == name) {
-            return Ok(Self { disk, name });
-        }
-        Err(Failure::Could(format!(
-            "there is no file {name} of dead letters; see indelible dead-letters list"
-        )))
-    }
-
+impl File<'_> {
     fn drop(self, output: &mut Output) -> Result {
         remove(self.disk, self.name)?;
         if output.json {
@@ -88,8 +117,14 @@ impl<'a> File<'a> {
         Ok(())
     }
 
-    /// Imports the letters again, as from the files they came from.
-    fn retry(self, master: MasterKey, mode: Mode, config: &Config, output: &mut Output) -> Result {
+    /// Imports the letters again, as from the files they came from; whether all are in the log.
+    fn retry(
+        self,
+        master: MasterKey,
+        mode: Mode,
+        config: &Config,
+        output: &mut Output,
+    ) -> Result<bool> {
         let rules = self.rules(&master, mode, config)?;
         let ledger = ledger::write(config, output)?;
         let gently = cancel::gently();
@@ -105,12 +140,7 @@ impl<'a> File<'a> {
         published?;
         removed?;
         drop(gently);
-        let counts = told(&imported, false, output)?;
-        if counts.all_in() {
-            Ok(())
-        } else {
-            Err(Failure::No)
-        }
+        Ok(told(&imported, false, output)?.all_in())
     }
 
     /// How the letters are taken: as by the import that refused them, but for the mode.
@@ -182,14 +212,21 @@ fn cut(name: &str) -> String {
 }
 
 /// The id of a letter, as the list has it.
-struct Id<'a> {
-    text: &'a str,
-    file: &'a str,
-    number: u64,
+pub struct Id<'a> {
+    /// As it was said.
+    pub text: &'a str,
+    /// The file.
+    pub file: &'a str,
+    /// Which letter of the file.
+    pub number: u64,
 }
 
 impl<'a> Id<'a> {
-    fn parse(text: &'a str) -> Result<Self> {
+    /// Reads an id.
+    ///
+    /// # Errors
+    /// [`Failure::Usage`] when it is none.
+    pub fn parse(text: &'a str) -> Result<Self> {
         let parts = text.rsplit_once('/');
         let parts = parts.and_then(|(file, number)| Some((file, number.parse().ok()?)));
         let (file, number) = parts.ok_or_else(|| {

@@ -4,6 +4,7 @@ mod completions;
 mod config;
 mod dead_letters;
 mod emit;
+mod emitted_letters;
 mod export;
 mod fsck;
 mod import;

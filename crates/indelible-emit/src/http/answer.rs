@@ -34,11 +34,37 @@ pub(super) fn verdicts(
             *place = match item.result {
                 ItemResult::Receipt(receipt) if item.status == 200 => Verdict::Repeated(receipt),
                 ItemResult::Receipt(receipt) => Verdict::Committed(receipt),
-                ItemResult::Problem(document) => verdict(item.status, after, Some(*document)),
+                ItemResult::Problem(document) => match verdict(item.status, after, Some(*document))
+                {
+                    // The batch was taken, so the key is good: a tenant that is not there is this
+                    // event's own fault, and others must not wait for it.
+                    Verdict::Denied(reason) => Verdict::Failed(reason),
+                    verdict => verdict,
+                },
             };
         }
     }
     verdicts
+}
+
+/// Whether what stands beside an event is stored, or what becomes of the event.
+pub(super) fn stored(status: u16, after: Option<Duration>, body: &[u8]) -> Result<(), Verdict> {
+    if matches!(status, 200 | 201) {
+        return Ok(());
+    }
+    let document = serde_json::from_slice::<Document>(body).ok();
+    let own = document.is_some() && status == 404;
+    Err(match verdict(status, after, document) {
+        // As in a batch: the tenant is not there, or the server stores none.
+        Verdict::Denied(reason) if own => Verdict::Failed(reason),
+        // Of the event nothing was sent.
+        Verdict::Again { after, reason, .. } => Verdict::Again {
+            after,
+            reached: false,
+            reason,
+        },
+        verdict => verdict,
+    })
 }
 
 fn verdict(status: u16, after: Option<Duration>, document: Option<Document>) -> Verdict {
@@ -113,10 +139,11 @@ mod tests {
               {{"pointer":"/x","code":"new-code","message":"m","offset":3}}]}}}},
             {{"index":3,"status":409,"problem":{{{P},"status":409,"receipt":{RECEIPT}}}}},
             {{"index":4,"status":503,"problem":{{{P},"status":503}}}},
+            {{"index":5,"status":404,"problem":{{{P},"status":404}}}},
             {{"index":9,"status":201,"receipt":{RECEIPT}}}
-            ],"accepted":1,"repeated":0,"rejected":3}}"#
+            ],"accepted":1,"repeated":0,"rejected":4}}"#
         );
-        let verdicts = verdicts(200, None, body.as_bytes(), 5);
+        let verdicts = verdicts(200, None, body.as_bytes(), 6);
         let receipt: Receipt = serde_json::from_str(RECEIPT).unwrap();
         assert_eq!(verdicts[0], Verdict::Committed(receipt.clone()));
         assert!(matches!(verdicts[1], Verdict::Again { .. }));
@@ -132,6 +159,7 @@ mod tests {
         assert!(
             matches!(&verdicts[4], Verdict::Again { reason, .. } if &**reason == "T (503): d; n")
         );
+        assert!(matches!(verdicts[5], Verdict::Failed(_)));
     }
 
     #[test]
@@ -164,6 +192,24 @@ mod tests {
             let verdicts = verdicts(200, None, body, 1);
             assert!(matches!(verdicts[..], [Verdict::Again { .. }]));
         }
+    }
+
+    #[test]
+    fn an_upload_fails_its_event_only_for_its_own_fault() {
+        for status in [200, 201] {
+            assert_eq!(stored(status, None, b"{}"), Ok(()));
+        }
+        let said = format!("{{{P},\"status\":404}}");
+        for (status, body) in [(404, said.as_str()), (413, ""), (415, ""), (422, "")] {
+            let stored = stored(status, None, body.as_bytes());
+            assert!(matches!(stored, Err(Verdict::Failed(_))), "{stored:?}");
+        }
+        for status in [404, 408, 429, 503] {
+            let stored = stored(status, None, b"");
+            let again = matches!(stored, Err(Verdict::Again { reached: false, .. }));
+            assert!(again, "{stored:?}");
+        }
+        assert!(matches!(stored(401, None, b""), Err(Verdict::Denied(_))));
     }
 
     #[test]

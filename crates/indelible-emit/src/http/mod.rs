@@ -1,4 +1,5 @@
-//! Delivery over HTTP: `POST /v1/events:batch`, one event per line, zstd.
+//! Delivery over HTTP: `POST /v1/events:batch`, one event per line, zstd; what stands beside events
+//! by `PUT /v1/attachments/{digest}` before them.
 //!
 //! A batch whose outcome is unknown is sent again with the same ids, which the ledger answers with
 //! the receipts it gave before; so a broken connection is no failure. Not here: when to try again
@@ -10,16 +11,21 @@ mod answer;
 use std::sync::Arc;
 use std::time::Duration;
 
+use indelible_event::TenantId;
 use ureq::Agent;
 use ureq::tls::{Certificate, RootCerts, TlsConfig};
 
+use crate::attachment::Attached;
 use crate::transport::{Outgoing, Transport, Verdict};
 
-const PATH: &str = "/v1/events:batch";
+const BATCH: &str = "/v1/events:batch";
+const ATTACHMENTS: &str = "/v1/attachments";
 /// Below this many bytes a body is sent as it is.
 const COMPRESS_BYTES_MIN: usize = 1_024;
 /// The fastest level; it takes a fifth of the time that a server needs for an event.
 const COMPRESS_LEVEL: i32 = 1;
+/// What a line carries at least, in bytes per second: a long attachment has more time.
+const SLOW_BYTES_S: usize = 256 << 10;
 /// About what a line has beside its event.
 const CLAIM_BYTES: usize = 96;
 /// The longest answer that is read, in bytes.
@@ -30,7 +36,8 @@ const ANSWER_BYTES_MAX: u64 = 64 << 20;
 pub struct HttpOptions {
     /// The key that is sent as a bearer token.
     pub api_key: Option<String>,
-    /// How long one request may take, from connecting to the last byte of the answer.
+    /// How long one request may take, from connecting to the last byte of the answer; an attachment
+    /// has a second more for each 256 KiB.
     pub timeout: Duration,
     /// How long connecting may take.
     pub connect_timeout: Duration,
@@ -55,6 +62,7 @@ pub struct Http {
     agent: Agent,
     url: String,
     authorization: Option<String>,
+    timeout: Duration,
 }
 
 impl Default for HttpOptions {
@@ -128,50 +136,68 @@ impl Http {
             .build();
         Ok(Self {
             agent: Agent::new_with_config(config),
-            url: format!("{}{PATH}", address.trim_end_matches('/')),
+            url: address.trim_end_matches('/').to_owned(),
             authorization,
+            timeout: options.timeout,
         })
     }
 
     /// One request; `Err` says that the batch is to be halved.
     fn post(&self, batch: &[Outgoing]) -> Result<Vec<Verdict>, TooLarge> {
         let (body, encoding) = body(batch);
-        let mut request = self
-            .agent
-            .post(&self.url)
-            .header("content-type", indelible_api::NDJSON)
-            .header("accept", indelible_api::JSON);
+        let mut request = self.agent.post(format!("{}{BATCH}", self.url));
+        request = request.header("content-type", indelible_api::NDJSON);
         if let Some(encoding) = encoding {
             request = request.header("content-encoding", encoding);
         }
+        match self.send(request, &body) {
+            Ok(answer) if answer.status == 413 => Err(TooLarge),
+            Ok(Answer {
+                status,
+                after,
+                text,
+            }) => Ok(answer::verdicts(status, after, &text, batch.len())),
+            Err(verdict) => Ok(vec![verdict; batch.len()]),
+        }
+    }
+
+    /// Sends a request and reads the answer.
+    fn send(&self, mut request: Request, body: &[u8]) -> Result<Answer, Verdict> {
+        request = request.header("accept", indelible_api::JSON);
         if let Some(authorization) = &self.authorization {
             request = request.header("authorization", authorization);
         }
-        let mut response = match request.send(&body[..]) {
-            Ok(response) => response,
-            Err(error) => {
-                let reached = reached(&error);
-                return Ok(again(batch.len(), None, reached, &error.to_string()));
-            }
-        };
-        let status = response.status().as_u16();
-        if status == 413 {
-            return Err(TooLarge);
-        }
+        let sent = request.send(body);
+        let mut response = sent.map_err(|error| Verdict::Again {
+            after: None,
+            reached: reached(&error),
+            reason: error.to_string().into(),
+        })?;
         let after = response.headers().get("retry-after");
         let after = after.and_then(|value| value.to_str().ok());
         let after = after.and_then(answer::retry_after);
-        let text = response
-            .body_mut()
-            .with_config()
-            .limit(ANSWER_BYTES_MAX)
-            .read_to_vec();
-        let text = match text {
-            Ok(text) => text,
-            Err(error) => return Ok(again(batch.len(), after, true, &error.to_string())),
-        };
-        Ok(answer::verdicts(status, after, &text, batch.len()))
+        let status = response.status().as_u16();
+        let text = response.body_mut().with_config().limit(ANSWER_BYTES_MAX);
+        let text = text.read_to_vec().map_err(|error| Verdict::Again {
+            after,
+            reached: true,
+            reason: error.to_string().into(),
+        })?;
+        Ok(Answer {
+            status,
+            after,
+            text,
+        })
     }
+}
+
+type Request = ureq::RequestBuilder<ureq::typestate::WithBody>;
+
+/// What a server answered.
+struct Answer {
+    status: u16,
+    after: Option<Duration>,
+    text: Vec<u8>,
 }
 
 /// The server, or something before it, takes less at once.
@@ -180,6 +206,22 @@ struct TooLarge;
 impl Transport for Http {
     fn names_tenant(&self) -> bool {
         true
+    }
+
+    fn attach(&mut self, tenant: &TenantId, attached: &Attached) -> Result<(), Verdict> {
+        let Attached {
+            digest,
+            media_type,
+            bytes,
+        } = attached;
+        // A tenant's name has no character that means something in a query.
+        let url = format!("{}{ATTACHMENTS}/{digest}?tenant={tenant}", self.url);
+        let slow = Duration::from_secs((bytes.len() / SLOW_BYTES_S) as u64);
+        let request = self.agent.put(url).header("content-type", media_type);
+        let request = request.config().timeout_global(Some(self.timeout + slow));
+        let request = request.build();
+        let answer = self.send(request, bytes)?;
+        answer::stored(answer.status, answer.after, &answer.text)
     }
 
     fn deliver(&mut self, batch: &[Outgoing]) -> Vec<Verdict> {

@@ -45,6 +45,12 @@ pub struct Metrics {
     pub conflicts: u64,
     /// Events given up after all attempts.
     pub failed: u64,
+    /// Events that were put aside as dead letters; they count as refused, as conflicts or as failed
+    /// too.
+    pub dead_lettered: u64,
+    /// Events that were to be put aside, and for which there was no room or no disk: their content
+    /// is gone.
+    pub dead_letters_lost: u64,
     /// Attempts beyond the first, counted per event.
     pub retried: u64,
     /// Batches given up after all attempts.
@@ -92,6 +98,8 @@ pub(crate) struct Counters {
     pub(crate) too_deep: AtomicU64,
     pub(crate) conflicts: AtomicU64,
     pub(crate) failed: AtomicU64,
+    pub(crate) dead_lettered: AtomicU64,
+    pub(crate) dead_letters_lost: AtomicU64,
     pub(crate) retried: AtomicU64,
     pub(crate) batches_failed: AtomicU64,
     pub(crate) attempts_failed: AtomicU64,
@@ -194,6 +202,8 @@ impl Shared {
             refused: read(&counters.refused),
             conflicts: read(&counters.conflicts),
             failed: read(&counters.failed),
+            dead_lettered: read(&counters.dead_lettered),
+            dead_letters_lost: read(&counters.dead_letters_lost),
             retried: read(&counters.retried),
             batches_failed: read(&counters.batches_failed),
             attempts_failed: read(&counters.attempts_failed),

@@ -14,7 +14,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use indelible_emit::{Emitter, Options, Outgoing, Retry, Surroundings, Transport, Verdict};
+use indelible_emit::{
+    Attached, Emitter, Options, Outgoing, Retry, Surroundings, Transport, Verdict,
+};
 use indelible_event::{AuditId, Micros, TenantId};
 use indelible_proof::receipt::Receipt;
 
@@ -136,6 +138,10 @@ impl Stuck {
 }
 
 impl Transport for Stuck {
+    fn attach(&mut self, _: &TenantId, _: &Attached) -> Result<(), Verdict> {
+        Ok(())
+    }
+
     fn deliver(&mut self, batch: &[Outgoing]) -> Vec<Verdict> {
         self.entered.fetch_add(1, Ordering::SeqCst);
         let open = self.gate.0.lock().unwrap();

@@ -8,9 +8,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use indelible_directory::{Directory, Names, OpenError};
-use indelible_emit::{Outgoing, Transport, Verdict};
-use indelible_event::Mode;
+use indelible_emit::{Attached, Outgoing, Transport, Verdict};
 use indelible_event::catalogue::NATIVE;
+use indelible_event::{Mode, TenantId};
+use indelible_log::attachments::{Digest, UploadError};
 use indelible_log::log::Log;
 use indelible_log::outcome::{Outcome, Submission};
 use indelible_log::policy::SealingPolicy;
@@ -75,6 +76,28 @@ impl Transport for Embedded {
         verdicts
     }
 
+    fn attach(
+        &mut self,
+        tenant: &TenantId,
+        attached: &Attached,
+    ) -> std::result::Result<(), Verdict> {
+        let Some(store) = self.log.attachments() else {
+            let text = "this ledger keeps no attachments";
+            return Err(Verdict::Failed(text.into()));
+        };
+        let failed = |error: UploadError| match error {
+            UploadError::Store(error) => failure(&error, false),
+            error => Verdict::Failed(error.to_string().into()),
+        };
+        let digest = Digest::parse(&attached.digest);
+        let digest = digest.ok_or_else(|| Verdict::Failed("its digest is none".into()))?;
+        let upload = store.put(tenant, digest, &attached.media_type);
+        let mut upload = upload.map_err(failed)?;
+        upload.write(&attached.bytes).map_err(failed)?;
+        upload.finish().map_err(failed)?;
+        Ok(())
+    }
+
     fn rest(&mut self) {
         if self.unpublished && self.published.elapsed() >= PUBLISH_INTERVAL {
             self.publish();
@@ -117,16 +140,18 @@ fn verdict(outcome: Outcome) -> Verdict {
         Outcome::Repeat(receipt) => Verdict::Repeated(receipt),
         Outcome::Conflict(receipt) => Verdict::Conflict(Some(Box::new(receipt))),
         Outcome::Refused(problems) => Verdict::Refused(problems),
-        Outcome::Failed(error) => {
-            let reason: Arc<str> = error.to_string().into();
-            match error.retry() {
-                Retry::No => Verdict::Failed(reason),
-                Retry::Later | Retry::AfterReading => Verdict::Again {
-                    after: None,
-                    reached: true,
-                    reason,
-                },
-            }
-        }
+        Outcome::Failed(error) => failure(&error, true),
+    }
+}
+
+fn failure(error: &indelible_store::Error, reached: bool) -> Verdict {
+    let reason: Arc<str> = error.to_string().into();
+    match error.retry() {
+        Retry::No => Verdict::Failed(reason),
+        Retry::Later | Retry::AfterReading => Verdict::Again {
+            after: None,
+            reached,
+            reason,
+        },
     }
 }

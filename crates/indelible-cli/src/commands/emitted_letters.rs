@@ -1,0 +1,506 @@
+//! `dead-letters --spool`: events of programs that were refused for good or given up.
+//!
+//! Emitters write whole files beside this and take no lock; what lists and shows needs none either.
+//! Those who send again or remove hold one against each other. Nothing is removed before it is in
+//! the ledger or, with the newer reason, in another file. Source: `spec/spool.md` §4.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use indelible_disk::{Disk, Lock, RealDisk};
+use indelible_emit::http::{Http, HttpOptions};
+use indelible_emit::{Attached, DeadLetter, DeadLetters, Outgoing, Transport, Verdict};
+use indelible_event::catalogue::NATIVE;
+use indelible_event::{Mode, TenantId};
+use indelible_log::attachments::{Digest, UploadError};
+use indelible_log::outcome::{Outcome, Submission};
+use indelible_log::prepare::Admission;
+use serde_json::{Value, json};
+
+use crate::args::{DeadLettersCommand, LetterFiles};
+use crate::commands::dead_letters::Id;
+use crate::config::{Config, Source};
+use crate::exit::{Failure, OrCould, Result};
+use crate::ledger::{self, Writing};
+use crate::output::{Column, Output, Show, Table, Tone};
+use crate::process::environment;
+
+/// The most events that are sent at once, and about the most bytes.
+const BATCH_EVENTS_MAX: usize = 1_000;
+const BATCH_BYTES_MAX: usize = 4 << 20;
+/// How long to wait before each further attempt.
+const DELAYS: [Duration; 3] = [
+    Duration::from_millis(250),
+    Duration::from_secs(1),
+    Duration::from_secs(4),
+];
+
+/// Lists, shows, sends again or removes.
+pub fn run(
+    spool: &Path,
+    what: &DeadLettersCommand,
+    config: &Config,
+    output: &mut Output,
+) -> Result {
+    let place = Place::find(spool)?;
+    match what {
+        DeadLettersCommand::List => place.list(output),
+        DeadLettersCommand::Show { id } => place.show(&Id::parse(id)?, output),
+        DeadLettersCommand::Retry { files, url, .. } => {
+            let url = server(url.as_deref(), config)?;
+            let (_lock, files) = place.take(files)?;
+            match url {
+                Some(url) => place.send(&mut http(&url)?, &files, output),
+                None => place.send_here(&files, config, output),
+            }
+        }
+        DeadLettersCommand::Drop { files } => {
+            let (_lock, files) = place.take(files)?;
+            for file in &files {
+                place.letters.remove(file).or_could("remove them")?;
+                if output.json {
+                    output.json_line(&json!({"dropped": file}))?;
+                } else {
+                    output.note(format_args!("{file} is gone, and its key"));
+                }
+            }
+            Ok(())
+        }
+    }
+}
+
+/// Where to send: what was said, else what the environment says, unless a directory was said.
+fn server(said: Option<&str>, config: &Config) -> Result<Option<String>> {
+    let data = config.resolved.iter().find(|it| it.key == "data");
+    let here = data.is_some_and(|data| data.source == Source::Flag);
+    if here && said.is_some() {
+        let text = "--url and --data name two ledgers: say one of them";
+        return Err(Failure::Usage(text.to_owned()));
+    }
+    let variable = || std::env::var("INDELIBLE_URL").ok();
+    let url = said.map(str::to_owned);
+    Ok(url.or_else(|| variable().filter(|url| !here && !url.is_empty())))
+}
+
+fn http(url: &str) -> Result<Http> {
+    let key = std::env::var("INDELIBLE_API_KEY").ok();
+    let options = HttpOptions {
+        api_key: key.filter(|key| !key.is_empty()),
+        ..HttpOptions::default()
+    };
+    Http::new(url, options).map_err(|error| Failure::Usage(error.to_string()))
+}
+
+/// A directory with dead letters.
+struct Place<'a> {
+    spool: &'a Path,
+    disk: Arc<RealDisk>,
+    letters: DeadLetters,
+}
+
+/// Held against others who would send or remove.
+type Locked = Box<dyn Lock>;
+
+/// What came of sending a file again.
+#[derive(Default)]
+struct Sent {
+    committed: usize,
+    repeated: usize,
+    refused: Vec<DeadLetter>,
+}
+
+impl<'a> Place<'a> {
+    fn find(spool: &'a Path) -> Result<Self> {
+        if !spool.is_dir() {
+            return Err(Failure::Could(format!(
+                "there is no directory {}; --spool names the spool of a program, or the directory \
+                 that it has for dead letters",
+                spool.shown()
+            )));
+        }
+        let random = environment().random;
+        let random = Arc::new(move |bytes: &mut [u8]| random.fill(bytes));
+        let disk = Arc::new(RealDisk::new(spool));
+        // What was there before has room again.
+        let letters = DeadLetters::new(Arc::clone(&disk) as Arc<dyn Disk>, u64::MAX, random);
+        Ok(Self {
+            spool,
+            disk,
+            letters,
+        })
+    }
+
+    fn files(&self) -> Result<Vec<String>> {
+        self.letters.files().or_could("list the dead letters")
+    }
+
+    /// The files that are meant, which are all there, and the lock against others who would send
+    /// or remove them.
+    fn take(&self, meant: &LetterFiles) -> Result<(Option<Locked>, Vec<String>)> {
+        let holder = format!("process {}", std::process::id());
+        // Without a file there may be no directory.
+        let lock = (!self.files()?.is_empty())
+            .then(|| self.disk.try_lock("dead-letters/LOCK", &holder))
+            .transpose()
+            .or_could("take the dead letters; try again when that has ended")?;
+        let files = meant.of(self.files()?).map_err(|name| {
+            let spool = self.spool.shown();
+            Failure::Could(format!(
+                "there is no file {name} of dead letters; see indelible dead-letters list --spool \
+                 {spool}"
+            ))
+        })?;
+        Ok((lock, files))
+    }
+
+    fn list(&self, output: &mut Output) -> Result {
+        let mut table = Table::new(vec![
+            Column::whole("ID"),
+            Column::whole("REFUSED"),
+            Column::text("TENANT", 6),
+            Column::text("EVENT", 12),
+            Column::number("BYTES"),
+            Column::text("REASON", 20),
+        ]);
+        let mut unread = None;
+        for file in self.files()? {
+            let mut result = Ok(());
+            let read = self.letters.read(&file, &mut |number, letter| {
+                let id = format!("{file}/{number}");
+                if output.json {
+                    let bytes = letter.event.len();
+                    let line = json!({"bytes": bytes, "id": id, "letter": known(&letter)});
+                    result = output.json_line(&line);
+                } else {
+                    table.row(row(id, &letter, output));
+                }
+                result.is_ok()
+            });
+            result?;
+            match read.or_could("read dead letters") {
+                Ok(true) => {}
+                Ok(false) => output.warn(cut(&file)),
+                // The others are listed all the same.
+                Err(failure) => unread = unread.or(Some(failure)),
+            }
+        }
+        if !output.json && !table.is_empty() {
+            output.table(&table)?;
+        }
+        match unread {
+            Some(failure) => Err(failure),
+            None if !output.json && table.is_empty() => {
+                output.note("there are no dead letters");
+                Ok(())
+            }
+            None => Ok(()),
+        }
+    }
+
+    fn show(&self, id: &Id<'_>, output: &mut Output) -> Result {
+        let none = || {
+            let spool = self.spool.shown();
+            Failure::Could(format!(
+                "there is no dead letter {}; see indelible dead-letters list --spool {spool}",
+                id.text
+            ))
+        };
+        if !self.files()?.iter().any(|file| file == id.file) {
+            return Err(none());
+        }
+        let mut found = None;
+        let read = self.letters.read(id.file, &mut |number, letter| {
+            if number == id.number {
+                found = Some(letter);
+            }
+            found.is_none()
+        });
+        let Some(letter) = found else {
+            read.or_could("read dead letters")?;
+            return Err(none());
+        };
+        if output.json {
+            let text = String::from_utf8_lossy(&letter.event);
+            let line = json!({"id": id.text, "input": text, "letter": known(&letter)});
+            return output.json_line(&line);
+        }
+        let (tenant, audit_id) = (letter.tenant.shown(), letter.audit_id);
+        let problem = letter.problem.to_string();
+        output.note(format_args!("{tenant}, {audit_id}: {}", problem.shown()));
+        for defect in &letter.problem.problems {
+            let (pointer, message) = (defect.pointer.shown(), defect.message.shown());
+            output.note(format_args!("  {pointer}: {message} [{}]", defect.code));
+        }
+        output.bytes(&letter.event)
+    }
+
+    /// Sends into the data directory, which must be there: nobody wants his letters in a new one.
+    fn send_here(&self, files: &[String], config: &Config, output: &mut Output) -> Result {
+        ledger::locate(config).map_err(|failure| match failure {
+            Failure::Could(text) => Failure::Could(format!("{text}; or name a server with --url")),
+            failure => failure,
+        })?;
+        let mut here = Here {
+            admission: Arc::new(Admission {
+                mode: Mode::Strict,
+                catalogue: &NATIVE,
+                dialect: None,
+                submitted_by: None,
+                via: Some("dead-letters".to_owned()),
+                sealing: ledger::sealing(config.sealing),
+            }),
+            ledger: ledger::write(config, output)?,
+        };
+        let sent = self.send(&mut here, files, output);
+        let published = here.ledger.publish_and_close();
+        sent.and(published)
+    }
+
+    fn send(
+        &self,
+        transport: &mut impl Transport,
+        files: &[String],
+        output: &mut Output,
+    ) -> Result {
+        let mut all_in = true;
+        for file in files {
+            let sent = self.send_file(transport, file, output)?;
+            all_in &= sent.refused.is_empty();
+            let kept = self.replace(file, &sent.refused)?;
+            let (committed, repeated) = (sent.committed, sent.repeated);
+            let refused = sent.refused.len();
+            if output.json {
+                output.json_line(&json!({
+                    "committed": committed, "file": file, "kept": kept, "refused": refused,
+                    "repeated": repeated,
+                }))?;
+                continue;
+            }
+            let kept = kept.map_or(String::new(), |kept| format!(", kept as {kept}"));
+            output.line(format_args!(
+                "{file}: {committed} committed, {repeated} were there, {refused} refused{kept}"
+            ))?;
+        }
+        if all_in { Ok(()) } else { Err(Failure::No) }
+    }
+
+    fn send_file(
+        &self,
+        transport: &mut impl Transport,
+        file: &str,
+        output: &Output,
+    ) -> Result<Sent> {
+        let mut letters = Vec::new();
+        let whole = self.letters.read(file, &mut |_, letter| {
+            letters.push(letter);
+            true
+        });
+        if !whole.or_could("read dead letters")? {
+            output.warn(cut(file));
+        }
+        let mut sent = Sent::default();
+        let (mut batch, mut bytes) = (Vec::new(), 0);
+        for letter in letters {
+            // A tenant whose name is none takes nothing.
+            let Some(outgoing) = letter.outgoing() else {
+                sent.refused.push(letter);
+                continue;
+            };
+            bytes += outgoing.event.len();
+            batch.push((letter, outgoing));
+            if batch.len() >= BATCH_EVENTS_MAX || bytes >= BATCH_BYTES_MAX {
+                sent.take(transport, std::mem::take(&mut batch))?;
+                bytes = 0;
+            }
+        }
+        sent.take(transport, batch)?;
+        Ok(sent)
+    }
+
+    /// Puts what was refused again in the place of a file; the name of the new one.
+    fn replace(&self, file: &str, refused: &[DeadLetter]) -> Result<Option<String>> {
+        let mut kept = None;
+        if !refused.is_empty() {
+            let now = environment().clock.now();
+            let (name, _) = self
+                .letters
+                .keep(now, refused)
+                .or_could("keep what was refused again; nothing was removed")?;
+            kept = Some(name);
+        }
+        // If we die here, what was refused stands twice.
+        self.letters.remove(file).or_could("remove what was sent")?;
+        Ok(kept)
+    }
+}
+
+impl Sent {
+    /// Sends a batch until nothing of it is open.
+    fn take(
+        &mut self,
+        transport: &mut impl Transport,
+        mut batch: Vec<(DeadLetter, Outgoing)>,
+    ) -> Result {
+        let mut delays = DELAYS.iter();
+        while !batch.is_empty() {
+            let outgoing: Vec<_> = batch.iter().map(|(_, outgoing)| outgoing.clone()).collect();
+            let mut verdicts = deliver(transport, &outgoing).into_iter();
+            let (mut open, mut asked, mut why) = (Vec::new(), None, None);
+            for (letter, outgoing) in batch {
+                match verdicts.next() {
+                    Some(Verdict::Committed(_)) => self.committed += 1,
+                    Some(Verdict::Repeated(_)) => self.repeated += 1,
+                    Some(Verdict::Denied(reason)) => {
+                        let text = format!("nothing was sent and all is kept: {reason}");
+                        return Err(Failure::Could(text));
+                    }
+                    Some(Verdict::Again { after, reason, .. }) => {
+                        (asked, why) = (asked.max(after), Some(reason));
+                        open.push((letter, outgoing));
+                    }
+                    Some(verdict) => {
+                        let now = environment().clock.now();
+                        self.refused.push(letter.again(verdict, now));
+                    }
+                    None => open.push((letter, outgoing)),
+                }
+            }
+            batch = open;
+            if batch.is_empty() {
+                break;
+            }
+            let Some(delay) = delays.next() else {
+                let why = why.as_deref().unwrap_or("it said nothing of an event");
+                return Err(Failure::Could(format!(
+                    "the ledger does not take them now: {why}; the file is kept, and what is in \
+                     the ledger already is known there: try again later"
+                )));
+            };
+            std::thread::sleep(asked.map_or(*delay, |asked| asked.min(*delay)));
+        }
+        Ok(())
+    }
+}
+
+/// Delivers a batch, what stands beside its events first.
+fn deliver(transport: &mut impl Transport, batch: &[Outgoing]) -> Vec<Verdict> {
+    let mut store = |outgoing: &Outgoing| {
+        let mut attached = outgoing.attached.iter();
+        attached.try_for_each(|attached| transport.attach(&outgoing.tenant, attached))
+    };
+    let stored: Vec<_> = batch.iter().map(&mut store).collect();
+    let ready = batch
+        .iter()
+        .zip(&stored)
+        .filter(|(_, stored)| stored.is_ok());
+    let ready: Vec<_> = ready.map(|(outgoing, _)| outgoing.clone()).collect();
+    let delivered = match &ready[..] {
+        [] => Vec::new(),
+        ready => transport.deliver(ready),
+    };
+    let mut delivered = delivered.into_iter();
+    let silent = || Verdict::Again {
+        after: None,
+        reached: true,
+        reason: "nothing was said of an event".into(),
+    };
+    let verdict = |stored: std::result::Result<(), Verdict>| match stored {
+        Ok(()) => delivered.next().unwrap_or_else(silent),
+        Err(verdict) => verdict,
+    };
+    stored.into_iter().map(verdict).collect()
+}
+
+/// The transport into the data directory.
+struct Here {
+    ledger: Writing,
+    admission: Arc<Admission>,
+}
+
+impl Transport for Here {
+    fn attach(
+        &mut self,
+        tenant: &TenantId,
+        attached: &Attached,
+    ) -> std::result::Result<(), Verdict> {
+        let failed = |error: UploadError| match error {
+            UploadError::Store(error) => again(&error),
+            error => Verdict::Failed(error.to_string().into()),
+        };
+        let none = || Verdict::Failed("this ledger keeps no such attachment".into());
+        let store = self.ledger.log.attachments().ok_or_else(none)?;
+        let digest = Digest::parse(&attached.digest).ok_or_else(none)?;
+        let mut upload = store
+            .put(tenant, digest, &attached.media_type)
+            .map_err(failed)?;
+        upload.write(&attached.bytes).map_err(failed)?;
+        upload.finish().map_err(failed)?;
+        Ok(())
+    }
+
+    fn deliver(&mut self, batch: &[Outgoing]) -> Vec<Verdict> {
+        let submission = |outgoing: &Outgoing| Submission {
+            tenant: outgoing.tenant.clone(),
+            event: outgoing.event.clone(),
+            admission: Arc::clone(&self.admission),
+            stream: outgoing.stream.clone(),
+        };
+        let submissions = batch.iter().map(submission).collect();
+        let outcomes = self.ledger.log.submit(submissions).wait();
+        let verdict = |outcome| match outcome {
+            Outcome::New(receipt) => Verdict::Committed(receipt),
+            Outcome::Repeat(receipt) => Verdict::Repeated(receipt),
+            Outcome::Conflict(receipt) => Verdict::Conflict(Some(Box::new(receipt))),
+            Outcome::Refused(problems) => Verdict::Refused(problems),
+            Outcome::Failed(error) => again(&error),
+        };
+        outcomes.into_iter().map(verdict).collect()
+    }
+}
+
+fn again(error: &indelible_store::Error) -> Verdict {
+    Verdict::Again {
+        after: None,
+        reached: true,
+        reason: error.to_string().into(),
+    }
+}
+
+/// What is known of a letter beside its event.
+fn known(letter: &DeadLetter) -> Value {
+    let named = |it: &Attached| {
+        let (digest, media_type, bytes) = (&it.digest, &it.media_type, it.bytes.len());
+        json!({"bytes": bytes, "digest": digest, "type": media_type})
+    };
+    let attachments: Vec<_> = letter.attached.iter().map(named).collect();
+    json!({
+        "at": letter.at.to_rfc3339(),
+        "attachments": attachments,
+        "audit_id": letter.audit_id,
+        "problem": letter.problem,
+        "stream": letter.stream,
+        "tenant_id": letter.tenant,
+    })
+}
+
+fn row(id: String, letter: &DeadLetter, output: &Output) -> Vec<(String, Tone)> {
+    let event = serde_json::from_slice::<Value>(&letter.event).unwrap_or_default();
+    let event_type = event.get("event_type").and_then(Value::as_str);
+    let problem = &letter.problem;
+    let place = problem.pointer.as_deref().filter(|place| !place.is_empty());
+    let place = place.map_or(String::new(), |place| format!("{place}: "));
+    vec![
+        (id, Tone::Plain),
+        (output.zone.seconds(letter.at), Tone::Dim),
+        (letter.tenant.clone(), Tone::Plain),
+        (event_type.unwrap_or_default().to_owned(), Tone::Plain),
+        (letter.event.len().to_string(), Tone::Plain),
+        (format!("{place}{}", problem.detail), Tone::Bad),
+    ]
+}
+
+/// What is said of a file that ends within a letter.
+fn cut(file: &str) -> String {
+    format!("{file}: it is cut, and its last letter is not whole")
+}

@@ -1,0 +1,293 @@
+//! Attachments: what stands beside an event, which names it by its digest.
+//!
+//! Bytes that a caller gives, and values that an event has no room for. Nothing is ever cut short.
+//! Not here: how they are delivered (`delivery`) and kept on disk (`frame`). Source:
+//! `spec/attachment.md` §1.
+
+use std::sync::Arc;
+
+use indelible_event::canonical::{Json, Number, Object};
+use indelible_event::limits::EVENT_BYTES_MAX;
+use indelible_event::{Problem, ProblemCode};
+use indelible_merkle::sha256;
+
+/// The longest attachment, in bytes.
+pub const ATTACHMENT_BYTES_MAX: usize = 64 << 20;
+/// An event that is longer than it may be is made to leave this much: the ledger adds a little.
+const ROOM_BYTES: usize = 4_096;
+/// A value that is not longer stays: what stands in its place is as long.
+const VALUE_BYTES_MIN: usize = 512;
+/// After so many values whole members of the event are taken.
+const VALUES_MAX: usize = 64;
+/// The members of an event that may hold anything.
+const FREE: [&[&str]; 4] = [
+    &["data"],
+    &["metadata"],
+    &["proof", "data"],
+    &["source_payload"],
+];
+
+/// Bytes of a kind, such as a picture: they are stored beside the log and named in the event.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Attachment {
+    media_type: String,
+    bytes: Vec<u8>,
+}
+
+/// An attachment on its way.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Attached {
+    /// `sha256:` and 64 hex digits.
+    pub digest: String,
+    /// Its content type.
+    pub media_type: String,
+    /// All of it.
+    pub bytes: Arc<[u8]>,
+}
+
+impl Attachment {
+    /// Bytes and their content type, like `image/png`.
+    pub fn bytes(media_type: impl Into<String>, bytes: impl Into<Vec<u8>>) -> Self {
+        Self {
+            media_type: media_type.into(),
+            bytes: bytes.into(),
+        }
+    }
+
+    pub(crate) fn weight(&self) -> usize {
+        size_of::<Self>() + self.media_type.len() + self.bytes.len()
+    }
+
+    /// What names it in the event; the attachment itself goes with the event's others.
+    pub(crate) fn tell(self, attached: &mut Vec<Attached>) -> Json {
+        let new = Attached::new(self.media_type, self.bytes);
+        let named = new.named();
+        if attached.iter().all(|it| it.digest != new.digest) {
+            attached.push(new);
+        }
+        named
+    }
+}
+
+impl Attached {
+    fn new(media_type: String, bytes: Vec<u8>) -> Self {
+        Self {
+            digest: format!("sha256:{}", sha256(&bytes)),
+            media_type,
+            bytes: bytes.into(),
+        }
+    }
+
+    /// Whether the bytes are those of the digest.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.digest == format!("sha256:{}", sha256(&self.bytes))
+    }
+
+    fn named(&self) -> Json {
+        let mut named = Object::new();
+        if let Some(bytes) = Number::parse(&self.bytes.len().to_string()) {
+            named.insert("bytes", Json::Number(bytes));
+        }
+        named.insert("digest", self.digest.as_str());
+        named.insert("type", self.media_type.as_str());
+        let mut object = Object::new();
+        object.insert("attachment", Json::Object(named));
+        Json::Object(object)
+    }
+}
+
+impl std::fmt::Debug for Attachment {
+    /// Without the bytes.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Attachment")
+            .field("media_type", &self.media_type)
+            .field("bytes", &self.bytes.len())
+            .finish()
+    }
+}
+
+impl std::fmt::Debug for Attached {
+    /// Without the bytes.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Attached")
+            .field("digest", &self.digest)
+            .field("media_type", &self.media_type)
+            .field("bytes", &self.bytes.len())
+            .finish()
+    }
+}
+
+/// What is wrong with attachments: one is too long.
+pub(crate) fn check(attached: &[Attached]) -> Result<(), Vec<Problem>> {
+    let long = attached
+        .iter()
+        .find(|it| it.bytes.len() > ATTACHMENT_BYTES_MAX);
+    long.map_or(Ok(()), |long| {
+        let text = format!(
+            "the attachment {} is {} bytes long and may have {ATTACHMENT_BYTES_MAX}",
+            long.digest,
+            long.bytes.len()
+        );
+        Err(vec![Problem::at("", ProblemCode::TooLarge, text)])
+    })
+}
+
+/// Puts values beside an event that is too long until it fits, the longest first: strings as their
+/// text, everything else as JSON. The secrets must have been replaced before.
+pub(crate) fn split(event: Vec<u8>, attached: &mut Vec<Attached>) -> Vec<u8> {
+    if event.len() <= EVENT_BYTES_MAX {
+        return event;
+    }
+    let Ok(mut json) = Json::parse(&event) else {
+        return event;
+    };
+    let mut length = event.len();
+    for round in 0.. {
+        if length <= EVENT_BYTES_MAX - ROOM_BYTES {
+            break;
+        }
+        let Some(path) = longest(&json, round < VALUES_MAX) else {
+            break;
+        };
+        json = put_beside(json, &path, attached);
+        length = json.to_canonical().len();
+    }
+    json.to_canonical()
+}
+
+/// The path of the value to be put beside next: the longest free member or, if `within`, what makes
+/// up at least half of it, and half of that, and so on.
+fn longest(event: &Json, within: bool) -> Option<Vec<String>> {
+    let mut best: Option<(usize, &[&str], &Json)> = None;
+    for path in FREE {
+        let value = path
+            .iter()
+            .try_fold(event, |json, key| json.as_object()?.get(key));
+        let Some(value) = value else { continue };
+        let bytes = length(value);
+        if bytes > VALUE_BYTES_MIN && best.is_none_or(|(most, ..)| bytes > most) {
+            best = Some((bytes, path, value));
+        }
+    }
+    let (mut bytes, path, mut value) = best?;
+    let mut path: Vec<_> = path.iter().map(|key| (*key).to_owned()).collect();
+    while within && let Some(object) = value.as_object() {
+        let members = object
+            .iter()
+            .map(|(key, value)| (length(value), key, value));
+        let most = members.max_by_key(|(length, ..)| *length);
+        let Some((inner, key, next)) = most.filter(|(inner, ..)| 2 * inner >= bytes) else {
+            break;
+        };
+        if inner <= VALUE_BYTES_MIN {
+            break;
+        }
+        path.push(key.to_owned());
+        (bytes, value) = (inner, next);
+    }
+    Some(path)
+}
+
+/// The event with the value at a path put beside it.
+fn put_beside(value: Json, path: &[String], attached: &mut Vec<Attached>) -> Json {
+    match (value, path.split_first()) {
+        (Json::Object(mut object), Some((key, rest))) => {
+            if let Some(inner) = object.remove(key) {
+                object.insert(key.as_str(), put_beside(inner, rest, attached));
+            }
+            Json::Object(object)
+        }
+        (Json::Text(text), None) => {
+            Attachment::bytes("text/plain; charset=utf-8", text).tell(attached)
+        }
+        (value, None) => Attachment::bytes("application/json", value.to_canonical()).tell(attached),
+        (value, Some(_)) => value,
+    }
+}
+
+fn length(value: &Json) -> usize {
+    value.to_canonical().len()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+
+    fn split_of(event: &serde_json::Value) -> (Json, Vec<Attached>) {
+        let canonical = Json::parse(event.to_string().as_bytes())
+            .unwrap()
+            .to_canonical();
+        let mut attached = Vec::new();
+        let event = split(canonical, &mut attached);
+        (Json::parse(&event).unwrap(), attached)
+    }
+
+    #[test]
+    fn the_longest_values_go_and_short_ones_stay() {
+        let event = serde_json::json!({
+            "event_type": "llm.call",
+            "data": {"n": 1, "call": {
+                "prompt": "p".repeat(40_000), "answer": ["a".repeat(90_000)],
+            }},
+            "metadata": {"note": "short"},
+        });
+        let (json, attached) = split_of(&event);
+        assert_eq!(json.pointer("/data/n").unwrap().to_string(), "1");
+        assert_eq!(
+            json.pointer("/metadata/note").unwrap().as_text(),
+            Some("short")
+        );
+        assert_eq!(
+            json.pointer("/data/call/prompt")
+                .unwrap()
+                .as_text()
+                .unwrap()
+                .len(),
+            40_000
+        );
+        let named = json.pointer("/data/call/answer").unwrap().to_string();
+        let [answer] = &attached[..] else {
+            panic!("{attached:?}")
+        };
+        let digest = sha256(&answer.bytes);
+        assert_eq!(
+            named,
+            format!(
+                "{{\"attachment\":{{\"bytes\":90004,\"digest\":\"sha256:{digest}\",\
+                 \"type\":\"application/json\"}}}}"
+            )
+        );
+        assert_eq!(&answer.bytes[..3], b"[\"a");
+        assert!(answer.is_whole());
+        assert_eq!(split_of(&event), (json, attached), "always the same");
+    }
+
+    #[test]
+    fn what_is_long_in_many_places_goes_as_a_whole() {
+        let many: serde_json::Map<_, _> = (0..5_000)
+            .map(|n| (format!("k{n}"), "x".repeat(1_000).into()))
+            .collect();
+        let (json, attached) = split_of(&serde_json::json!({"data": many, "proof": {"data": 1}}));
+        assert_eq!(attached.len(), 1);
+        assert!(json.pointer("/data/attachment").is_some());
+        assert_eq!(json.pointer("/proof/data").unwrap().to_string(), "1");
+        // Each member has half of what it is in, and there are more of them than are taken singly.
+        let mut deep = serde_json::json!("x".repeat(3_000));
+        for n in 0..8 {
+            deep = serde_json::json!({"a": deep, "b": "y".repeat(3_000 << n)});
+        }
+        let (json, attached) = split_of(&serde_json::json!({"data": deep}));
+        assert!(json.to_canonical().len() <= EVENT_BYTES_MAX - ROOM_BYTES);
+        let beside: usize = attached.iter().map(|it| it.bytes.len()).sum();
+        assert!(beside > 700_000, "{beside}");
+    }
+
+    #[test]
+    fn what_fits_and_what_is_long_elsewhere_stays() {
+        let fits = serde_json::json!({"data": "x".repeat(60_000)});
+        assert_eq!(split_of(&fits).1, []);
+        let elsewhere = serde_json::json!({"description": "x".repeat(70_000), "data": {"a": 1}});
+        assert_eq!(split_of(&elsewhere).1, []);
+    }
+}
