@@ -36,6 +36,8 @@ pub const METRICS: &[Metric] = &[
     RECOVERED,
     STATEMENTS,
     OTHERS_FAILED,
+    DEAD_LETTERED,
+    DEAD_LETTERS_LOST,
     SPOOL_FAILURES,
     UNREADABLE,
     CLASS_BUFFERED,
@@ -116,6 +118,16 @@ const OTHERS_FAILED: Metric = Metric::counter(
     "audit_others_failed_total",
     SERVICE,
     "Statements, and events of earlier runs, that the ledger refused.",
+);
+const DEAD_LETTERED: Metric = Metric::counter(
+    "audit_events_dead_lettered_total",
+    SERVICE,
+    "Events that were put aside as dead letters; they count as failed too.",
+);
+const DEAD_LETTERS_LOST: Metric = Metric::counter(
+    "audit_dead_letters_lost_total",
+    SERVICE,
+    "Events that were to be put aside and found no room or no disk: their content is gone.",
 );
 const SPOOL_FAILURES: Metric = Metric::counter(
     "audit_spool_failures_total",
@@ -348,6 +360,8 @@ impl Filling<'_> {
         self.sum(&RECOVERED, metrics.recovered);
         self.sum(&STATEMENTS, metrics.statements);
         self.sum(&OTHERS_FAILED, metrics.others_failed);
+        self.sum(&DEAD_LETTERED, metrics.dead_lettered);
+        self.sum(&DEAD_LETTERS_LOST, metrics.dead_letters_lost);
         self.sum(&SPOOL_FAILURES, metrics.spool_failures);
         self.sum(&UNREADABLE, metrics.unreadable);
         self.sum(&BUFFER_SIZE, metrics.queued);
