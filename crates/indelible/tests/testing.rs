@@ -6,7 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
 use indelible::testing::{Fault, Recorder};
-use indelible::{Actor, EmitError, Outcome, Ticket};
+use indelible::{Actor, Attachment, EmitError, Outcome, Ticket};
 
 const SOON: Duration = Duration::from_secs(10);
 
@@ -44,6 +44,21 @@ fn what_was_emitted_is_found() {
     expect().with("/error/code", "E1").never();
     let numbers = tickets.map(|ticket| ticket.settled().unwrap().unwrap().sequence_number);
     assert_eq!(numbers, [1, 2]);
+}
+
+#[test]
+fn what_stands_beside_an_event_is_found_by_its_digest() {
+    let recorder = Recorder::start();
+    let event = recorder.audit().for_tenant("acme").action("llm.call");
+    let event = event.actor(Actor::agent("writer")).target("post", "1");
+    let picture = Attachment::bytes("image/png", [1, 2, 3]);
+    event.succeeded().picture_proof(picture).emit();
+    let emitted = recorder.expect("llm.call").once();
+    let json = emitted.event.into_json();
+    let digest = json.pointer("/proof/data/attachment/digest").unwrap();
+    let digest = digest.as_text().unwrap();
+    assert_eq!(recorder.attachment("acme", digest), Some(vec![1, 2, 3]));
+    assert_eq!(recorder.attachment("beta", digest), None);
 }
 
 #[test]
