@@ -111,7 +111,10 @@ async function attempt(what) {
 
 /** Shows what a query finds. One that a person asked is a step to go back from. */
 async function ask(q, { step = true } = {}) {
-  if (state.shut) return false;
+  if (state.shut) {
+    byId('key').focus();
+    return false;
+  }
   const url = new URL(location.href);
   if (q) url.searchParams.set('q', q); else url.searchParams.delete('q');
   const other = q !== state.q;

@@ -236,7 +236,7 @@ test('the page of the API has every operation', async () => {
       `${one.querySelector('.method').textContent} ${one.querySelector('code').textContent}`));
     assert.deepEqual(shown, wanted);
     const first = page.locator('#post_events');
-    await lines.first().click();
+    await first.locator('summary').first().click();
     await first.getByText('There is no such thing here: check the name').waitFor();
     await first.getByText('Example').first().click();
     await first.getByText('"content.publish"').waitFor();
