@@ -157,11 +157,38 @@ fn without_the_right_key_the_ticket_says_what_to_do() {
         assert!(!reason.contains("nothing"), "the key is not told: {reason}");
         let report = audit.close(SOON);
         assert_eq!((report.committed, report.failed), (0, 1), "{report}");
+        assert!(report.to_string().contains(status), "why: {report}");
         assert_eq!(audit.metrics().retried, 0);
     }
     let audit = connect(&serving).api_key(emitter).build().unwrap();
     let receipt = publish(&audit, "acme", 1).committed_blocking(SOON);
     assert_eq!(receipt.unwrap().sequence_number, 1);
+    let report = audit.close(SOON);
+    assert!(report.is_clean() && report.cause.is_none(), "{report}");
+}
+
+#[test]
+fn an_address_that_leads_nowhere_says_why() {
+    // What nobody answers on is tried again, so that closing has to tell.
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = free.local_addr().unwrap();
+    drop(free);
+    let audit = Audit::connect(&format!("http://{address}")).unwrap();
+    let audit = audit.service("shop").build().unwrap();
+    drop(publish(&audit, "acme", 1));
+    let report = audit.close(Duration::from_millis(500));
+    let told = report.to_string();
+    assert!(
+        told.starts_with("0 committed") && told.contains("refused"),
+        "{told}"
+    );
+    // As `main` prints what it returns.
+    let error = Audit::connect("127.0.0.1:8080").err().unwrap();
+    let told = format!("{error:?}");
+    assert!(
+        told.starts_with("`127.0.0.1:8080` names no scheme: say http://"),
+        "{told}"
+    );
 }
 
 /// An event whose id is taken and one that cannot be taken, between good ones; the last receipt.

@@ -403,6 +403,7 @@ impl<T: Transport> Delivery<T> {
             self.note_spool();
             return;
         }
+        shared.hindered(&reason);
         add(&shared.counters.retried, rest.outgoing.len());
         let attempts_max = retry.attempts_max.filter(|_| line != Line::Spool);
         if attempts_max.is_some_and(|max| rest.attempts >= max.get()) {

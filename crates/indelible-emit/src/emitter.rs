@@ -58,7 +58,7 @@ pub enum StartError {
 }
 
 /// What an emitter had done when it was closed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct CloseReport {
     /// Events that have a receipt.
     pub committed: u64,
@@ -72,6 +72,8 @@ pub struct CloseReport {
     pub spooled: u64,
     /// Events that were not settled when the deadline passed; some may have been committed.
     pub pending: u64,
+    /// What last kept an event from its receipt, in words, if not every one has its own.
+    pub cause: Option<Arc<str>>,
 }
 
 /// What callers and the two threads share.
@@ -88,6 +90,7 @@ pub(crate) struct Shared {
     ids: Ids,
     process: u32,
     disk_error: Mutex<Option<String>>,
+    cause: Mutex<Option<Arc<str>>>,
     control: Mutex<Control>,
     changed: Condvar,
 }
@@ -133,6 +136,7 @@ impl Emitter {
             stream: stream.clone(),
             process: std::process::id(),
             disk_error: Mutex::new(None),
+            cause: Mutex::new(None),
             control: Mutex::new(Control::default()),
             changed: Condvar::new(),
         });
@@ -261,6 +265,7 @@ impl std::fmt::Display for CloseReport {
             dead_lettered,
             spooled,
             pending,
+            cause,
         } = self;
         write!(
             f,
@@ -272,7 +277,11 @@ impl std::fmt::Display for CloseReport {
         if *spooled > 0 {
             write!(f, "{spooled} in the spool, ")?;
         }
-        write!(f, "{pending} not settled")
+        write!(f, "{pending} not settled")?;
+        match cause {
+            Some(cause) => write!(f, "; at last: {cause}"),
+            None => Ok(()),
+        }
     }
 }
 
@@ -362,6 +371,11 @@ impl Shared {
         std::process::id() != self.process
     }
 
+    /// Keeps what last kept an event from its receipt.
+    pub(crate) fn hindered(&self, cause: &Arc<str>) {
+        *self.cause.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(cause));
+    }
+
     /// Counts what became of an event, and tells whoever waits for it.
     pub(crate) fn settle(&self, entry: Option<&Entry>, settled: Settled) {
         let counters = &self.counters;
@@ -373,6 +387,11 @@ impl Shared {
             Err(EmitError::Dropped) => None,
             Err(_) => Some(&counters.failed),
         };
+        match &settled {
+            Ok(_) | Err(EmitError::Closed | EmitError::Dropped) => {}
+            Err(EmitError::Failed(reason)) => self.hindered(reason),
+            Err(error) => self.hindered(&error.to_string().into()),
+        }
         // Before the ticket: whoever sees the receipt sees the count. Waking may run others' code.
         if let Some(counter) = counter {
             add(counter, 1);
@@ -458,14 +477,20 @@ impl Shared {
     fn report(&self) -> CloseReport {
         let metrics = self.metrics();
         let under_way = metrics.under_way.saturating_sub(metrics.spooled);
-        CloseReport {
+        let mut report = CloseReport {
             committed: metrics.committed,
             dropped: metrics.dropped,
             failed: metrics.failed + metrics.refused + metrics.conflicts,
             dead_lettered: metrics.dead_lettered,
             spooled: metrics.spooled,
             pending: metrics.queued + under_way + metrics.abandoned,
+            cause: None,
+        };
+        if !report.is_clean() {
+            let cause = self.cause.lock().unwrap_or_else(PoisonError::into_inner);
+            report.cause.clone_from(&cause);
         }
+        report
     }
 
     fn control(&self) -> MutexGuard<'_, Control> {

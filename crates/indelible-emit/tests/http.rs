@@ -280,16 +280,14 @@ fn a_server_that_comes_later_gets_what_waited_for_it() {
 
 #[test]
 fn an_address_or_a_key_that_is_none_is_said_at_once() {
-    for address in [
-        "",
-        "127.0.0.1:8080",
-        "ftp://x",
-        "http://",
-        "http://x?y=1",
-        "http://a b",
-    ] {
+    for address in ["", "ftp://x", "http://", "http://x?y=1", "http://a b"] {
         let http = Http::new(address, HttpOptions::default());
         assert!(matches!(http, Err(AddressError::Address(_))), "{address}");
+    }
+    for address in ["127.0.0.1:8080", "localhost:8080", "audit.example"] {
+        let error = Http::new(address, HttpOptions::default()).unwrap_err();
+        assert_eq!(error, AddressError::Scheme(address.to_owned()));
+        assert!(error.to_string().contains(&format!("http://{address}")));
     }
     let options = HttpOptions {
         api_key: Some("a\r\nb".to_owned()),

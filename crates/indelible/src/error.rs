@@ -2,8 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-/// Why an audit trail could not be opened or connected to.
-#[derive(Debug, thiserror::Error)]
+/// Why an audit trail could not be opened or connected to. Its `Debug` is its words, since that is
+/// what a `main` prints of the error that it returns.
+#[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// The address or the key is none; correct it.
@@ -30,6 +31,12 @@ pub enum Error {
     /// A file could not be read or written.
     #[error("cannot {0}: {1}")]
     Could(String, String),
+}
+
+impl std::fmt::Debug for Error {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        std::fmt::Display::fmt(self, f)
+    }
 }
 
 pub(crate) type Result<T> = std::result::Result<T, Error>;

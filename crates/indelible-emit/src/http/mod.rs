@@ -46,6 +46,9 @@ pub struct HttpOptions {
 /// Why an address cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum AddressError {
+    /// It does not say how the server is spoken to.
+    #[error("`{0}` names no scheme: say http://{0}, or https://{0} where the server has TLS")]
+    Scheme(String),
     /// It is no address of a server.
     #[error("`{0}` is no address like http://127.0.0.1:8080")]
     Address(String),
@@ -103,6 +106,9 @@ impl Http {
     pub fn new(address: &str, options: HttpOptions) -> Result<Self, AddressError> {
         let wrong = || AddressError::Address(address.to_owned());
         let uri: ureq::http::Uri = address.parse().map_err(|_| wrong())?;
+        if uri.scheme().is_none() && uri.authority().is_some() {
+            return Err(AddressError::Scheme(address.to_owned()));
+        }
         let scheme = uri.scheme_str();
         if !matches!(scheme, Some("http" | "https")) || uri.host().is_none_or(str::is_empty) {
             return Err(wrong());
