@@ -292,9 +292,9 @@ fn not_writable(error: &Error, config: &Config) -> Failure {
              still read it, with --data {data}"
         ),
         Kind::Locked => format!(
-            "cannot {opening}: {error}; wait for it or stop it. If it is a server, what it does for \
-             others goes on through it: `indelible keys create|list|revoke --url URL` with the \
-             address it listens on, and events over HTTP"
+            "cannot {opening}: {error}; wait for it or stop it. If it is a server, go through it: \
+             `indelible keys create|list|revoke --url URL` with the address it listens on, and \
+             events over HTTP"
         ),
         _ => format!("cannot {opening}: {error}"),
     })

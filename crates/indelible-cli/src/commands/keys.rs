@@ -185,12 +185,11 @@ fn create_here(wanted: &CreateKey, config: &Config, output: &Output) -> Result<C
 
 /// Lists the keys of the server's callers.
 fn list(through: &Through, config: &Config, output: &mut Output) -> Result {
-    let keys = match Remote::meant(through, config, output)? {
-        Some(remote) => remote.get::<indelible_api::Keys>(KEYS)?.keys,
-        None => {
-            let access = ledger::read_with_state(config, "read the keys", output)?;
-            access::list(access.stores.state.as_ref()).or_could("read the keys")?
-        }
+    let keys = if let Some(remote) = Remote::meant(through, config, output)? {
+        remote.get::<indelible_api::Keys>(KEYS)?.keys
+    } else {
+        let access = ledger::read_with_state(config, "read the keys", output)?;
+        access::list(access.stores.state.as_ref()).or_could("read the keys")?
     };
     let mut table = Table::new(vec![
         Column::whole("ID"),
