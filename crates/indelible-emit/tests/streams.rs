@@ -8,38 +8,13 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use indelible_disk::{Disk, FaultyDisk, RealDisk};
-use indelible_emit::{
-    Actor, Class, EmitError, Emitter, Options, Policy, SpoolBounds, SpoolOptions, Ticket,
-};
+use indelible_disk::{FaultyDisk, RealDisk};
+use indelible_emit::{Actor, Class, EmitError, Options, Policy};
 use indelible_proof::stream::{Completeness, StreamTail, StreamVerdict};
-use support::book::{Book, Way};
+use support::book::{Book, Way, lost, publish, with_spool};
 use support::{Stuck, quick, start};
 
 const SOON: Duration = Duration::from_secs(20);
-
-fn publish(emitter: &Emitter, tenant: &str) -> Ticket {
-    emitter
-        .for_tenant(tenant)
-        .action("content.publish")
-        .actor(Actor::agent("publisher"))
-        .target("post", "1")
-        .succeeded()
-        .emit()
-}
-
-fn with_spool(disk: impl Disk + 'static) -> Options {
-    let mut options = quick();
-    options.spool = Some(SpoolOptions {
-        disk: Arc::new(disk),
-        bounds: SpoolBounds::default(),
-    });
-    options
-}
-
-fn lost(verdict: &StreamVerdict) -> u64 {
-    verdict.lost.iter().map(|loss| loss.span.count()).sum()
-}
 
 fn one(verdicts: Vec<StreamVerdict>) -> StreamVerdict {
     assert_eq!(verdicts.len(), 1, "{verdicts:?}");

@@ -10,37 +10,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use indelible_disk::FaultyDisk;
-use indelible_emit::{Actor, EmitError, Emitter, Options, SpoolBounds, SpoolOptions, Ticket};
+use indelible_emit::{EmitError, Emitter, Options, Ticket};
 use indelible_event::AuditId;
 use indelible_proof::stream::{Completeness, StreamTail, StreamVerdict};
 use proptest::prelude::*;
-use support::book::{Book, Way};
+use support::book::{Book, Way, lost, publish, with_spool};
 use support::{quick, start};
 
 const SOON: Duration = Duration::from_secs(20);
-
-fn publish(emitter: &Emitter, tenant: &str) -> Ticket {
-    emitter
-        .for_tenant(tenant)
-        .action("content.publish")
-        .actor(Actor::agent("publisher"))
-        .target("post", "1")
-        .succeeded()
-        .emit()
-}
-
-fn with_spool(disk: FaultyDisk) -> Options {
-    let mut options = quick();
-    options.spool = Some(SpoolOptions {
-        disk: Arc::new(disk),
-        bounds: SpoolBounds::default(),
-    });
-    options
-}
-
-fn lost(verdict: &StreamVerdict) -> u64 {
-    verdict.lost.iter().map(|loss| loss.span.count()).sum()
-}
 
 #[derive(Clone, Debug)]
 enum Step {

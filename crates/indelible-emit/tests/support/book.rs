@@ -4,12 +4,43 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
-use indelible_emit::{Outgoing, Transport, Verdict};
+use indelible_disk::Disk;
+use indelible_emit::{
+    Actor, Emitter, Options, Outgoing, SpoolBounds, SpoolOptions, Ticket, Transport, Verdict,
+};
 use indelible_event::AuditId;
 use indelible_proof::receipt::Receipt;
 use indelible_proof::stream::{Statement, StreamVerdict, Streams};
 use indelible_proof::tail::Claim;
 use serde_json::Value;
+
+use super::quick;
+
+/// Emits an event of a tenant.
+pub fn publish(emitter: &Emitter, tenant: &str) -> Ticket {
+    emitter
+        .for_tenant(tenant)
+        .action("content.publish")
+        .actor(Actor::agent("publisher"))
+        .target("post", "1")
+        .succeeded()
+        .emit()
+}
+
+/// Quick options with a spool on this disk.
+pub fn with_spool(disk: impl Disk + 'static) -> Options {
+    let mut options = quick();
+    options.spool = Some(SpoolOptions {
+        disk: Arc::new(disk),
+        bounds: SpoolBounds::default(),
+    });
+    options
+}
+
+/// How many numbers were declared lost.
+pub fn lost(verdict: &StreamVerdict) -> u64 {
+    verdict.lost.iter().map(|loss| loss.span.count()).sum()
+}
 
 /// What the ledger holds, whoever delivers to it.
 #[derive(Clone, Default)]
