@@ -4,8 +4,11 @@
 //! server and programs that keep a ledger of their own. Readers go on without a small file that is
 //! damaged and say what they could not use; writers refuse, naming the file.
 //!
+//! [`delivery`] hands what emitters send to such a log.
+//!
 //! Not here: what stands in the files, settings, words for people. Source: `spec/key-files.md`.
 
+pub mod delivery;
 mod directory;
 mod keys;
 mod unusable;

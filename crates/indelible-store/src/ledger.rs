@@ -4,14 +4,16 @@
 //! own. A record is committed when its tenant's head has moved, and never before (invariant 3).
 //! `spec/leaf.md`, `spec/chain.md` and `spec/sealing.md` say what the bytes are.
 
+use std::collections::BTreeSet;
 use std::{ops::ControlFlow, ops::Range, sync::Arc};
 
 use bytes::BytesMut;
 use indelible_event::ids::{AuditId, Micros, TenantId};
+use indelible_event::limits::LEAF_BYTES_MAX;
 use indelible_merkle::{Frontier, Hash};
 use indelible_proof::finding::Place;
 
-use crate::{Column, Result, Shared, TermKey};
+use crate::{Column, Error, Kind, Result, Shared, TermKey};
 
 /// Names one generation of one data subject of one tenant: 16 random bytes, written `sub_<hex>`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -115,6 +117,38 @@ pub struct Append {
 pub struct Commit {
     /// At most one append per tenant.
     pub appends: Vec<Append>,
+}
+
+impl Commit {
+    /// Refuses what no ledger takes, whatever its heads are.
+    ///
+    /// # Errors
+    /// [`Kind::Invalid`](crate::Kind::Invalid): no append, one without a record, two of a tenant,
+    /// a leaf that is too long, or a head that does not count the records before it.
+    pub fn check(&self) -> Result<()> {
+        let invalid = |said: &str| Err(Error::new(Kind::Invalid, said));
+        if self.appends.is_empty() {
+            return invalid("a commit needs an append");
+        }
+        let mut tenants = BTreeSet::new();
+        for append in &self.appends {
+            if append.records.is_empty() {
+                return invalid("an append needs a record");
+            }
+            if !tenants.insert(&append.tenant) {
+                return invalid("a commit has one append per tenant");
+            }
+            let mut records = append.records.iter();
+            if records.any(|record| record.leaf.len() > LEAF_BYTES_MAX) {
+                return invalid("a leaf is longer than 65,535 bytes");
+            }
+            let records = append.records.len() as u64;
+            if append.expected.size.checked_add(records) != Some(append.head.frontier.size()) {
+                return invalid("the new head does not count the records of its append");
+            }
+        }
+        Ok(())
+    }
 }
 
 /// A record as it is stored.

@@ -269,17 +269,20 @@ fn list(disk: &RealDisk, master: &MasterKey, output: &mut Output) -> Result {
             Err(failure) => unread = unread.or(Some(failure)),
         }
     }
-    if !output.json && !table.is_empty() {
-        output.table(&table)?;
-    }
-    match unread {
-        Some(failure) => Err(failure),
-        None if !output.json && table.is_empty() => {
+    listed(&table, unread, output)
+}
+
+/// Ends a list: what was found, and the first file that could not be read.
+pub fn listed(table: &Table, unread: Option<Failure>, output: &mut Output) -> Result {
+    if !output.json {
+        if table.is_empty() && unread.is_none() {
             output.note("there are no dead letters");
-            Ok(())
         }
-        None => Ok(()),
+        if !table.is_empty() {
+            output.table(table)?;
+        }
     }
+    unread.map_or(Ok(()), Err)
 }
 
 fn row(id: String, letter: &Letter, bytes: usize, output: &Output) -> Vec<(String, Tone)> {

@@ -8,18 +8,17 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use indelible_directory::delivery;
 use indelible_disk::{Disk, Lock, RealDisk};
 use indelible_emit::http::{Http, HttpOptions};
 use indelible_emit::{Attached, DeadLetter, DeadLetters, Outgoing, Transport, Verdict};
 use indelible_event::catalogue::NATIVE;
 use indelible_event::{Mode, TenantId};
-use indelible_log::attachments::{Digest, UploadError};
-use indelible_log::outcome::{Outcome, Submission};
 use indelible_log::prepare::Admission;
 use serde_json::{Value, json};
 
 use crate::args::{DeadLettersCommand, LetterFiles};
-use crate::commands::dead_letters::Id;
+use crate::commands::dead_letters::{Id, listed};
 use crate::config::{Config, Source};
 use crate::exit::{Failure, OrCould, Result};
 use crate::ledger::{self, Writing};
@@ -185,17 +184,7 @@ impl<'a> Place<'a> {
                 Err(failure) => unread = unread.or(Some(failure)),
             }
         }
-        if !output.json && !table.is_empty() {
-            output.table(&table)?;
-        }
-        match unread {
-            Some(failure) => Err(failure),
-            None if !output.json && table.is_empty() => {
-                output.note("there are no dead letters");
-                Ok(())
-            }
-            None => Ok(()),
-        }
+        listed(&table, unread, output)
     }
 
     fn show(&self, id: &Id<'_>, output: &mut Output) -> Result {
@@ -424,46 +413,11 @@ impl Transport for Here {
         tenant: &TenantId,
         attached: &Attached,
     ) -> std::result::Result<(), Verdict> {
-        let failed = |error: UploadError| match error {
-            UploadError::Store(error) => again(&error),
-            error => Verdict::Failed(error.to_string().into()),
-        };
-        let none = || Verdict::Failed("this ledger keeps no such attachment".into());
-        let store = self.ledger.log.attachments().ok_or_else(none)?;
-        let digest = Digest::parse(&attached.digest).ok_or_else(none)?;
-        let mut upload = store
-            .put(tenant, digest, &attached.media_type)
-            .map_err(failed)?;
-        upload.write(&attached.bytes).map_err(failed)?;
-        upload.finish().map_err(failed)?;
-        Ok(())
+        delivery::attach(&self.ledger.log, tenant, attached)
     }
 
     fn deliver(&mut self, batch: &[Outgoing]) -> Vec<Verdict> {
-        let submission = |outgoing: &Outgoing| Submission {
-            tenant: outgoing.tenant.clone(),
-            event: outgoing.event.clone(),
-            admission: Arc::clone(&self.admission),
-            stream: outgoing.stream.clone(),
-        };
-        let submissions = batch.iter().map(submission).collect();
-        let outcomes = self.ledger.log.submit(submissions).wait();
-        let verdict = |outcome| match outcome {
-            Outcome::New(receipt) => Verdict::Committed(receipt),
-            Outcome::Repeat(receipt) => Verdict::Repeated(receipt),
-            Outcome::Conflict(receipt) => Verdict::Conflict(Some(Box::new(receipt))),
-            Outcome::Refused(problems) => Verdict::Refused(problems),
-            Outcome::Failed(error) => again(&error),
-        };
-        outcomes.into_iter().map(verdict).collect()
-    }
-}
-
-fn again(error: &indelible_store::Error) -> Verdict {
-    Verdict::Again {
-        after: None,
-        reached: true,
-        reason: error.to_string().into(),
+        delivery::deliver(&self.ledger.log, &self.admission, batch)
     }
 }
 

@@ -7,16 +7,14 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use indelible_directory::{Directory, Names, OpenError};
+use indelible_directory::{Directory, Names, OpenError, delivery};
 use indelible_emit::{Attached, Outgoing, Transport, Verdict};
 use indelible_event::catalogue::NATIVE;
 use indelible_event::{Mode, TenantId};
-use indelible_log::attachments::{Digest, UploadError};
 use indelible_log::log::Log;
-use indelible_log::outcome::{Outcome, Submission};
 use indelible_log::policy::SealingPolicy;
 use indelible_log::prepare::Admission;
-use indelible_store::{Kind, Retry};
+use indelible_store::Kind;
 
 use crate::error::{Doing, Error, Result};
 use crate::process::env;
@@ -61,15 +59,7 @@ impl Embedded {
 
 impl Transport for Embedded {
     fn deliver(&mut self, batch: &[Outgoing]) -> Vec<Verdict> {
-        let submission = |outgoing: &Outgoing| Submission {
-            tenant: outgoing.tenant.clone(),
-            event: outgoing.event.clone(),
-            admission: Arc::clone(&self.admission),
-            stream: outgoing.stream.clone(),
-        };
-        let submissions = batch.iter().map(submission).collect();
-        let outcomes = self.log.submit(submissions).wait();
-        let verdicts: Vec<_> = outcomes.into_iter().map(verdict).collect();
+        let verdicts = delivery::deliver(&self.log, &self.admission, batch);
         self.unpublished |= verdicts
             .iter()
             .any(|verdict| matches!(verdict, Verdict::Committed(_) | Verdict::Repeated(_)));
@@ -81,21 +71,7 @@ impl Transport for Embedded {
         tenant: &TenantId,
         attached: &Attached,
     ) -> std::result::Result<(), Verdict> {
-        let Some(store) = self.log.attachments() else {
-            let text = "this ledger keeps no attachments";
-            return Err(Verdict::Failed(text.into()));
-        };
-        let failed = |error: UploadError| match error {
-            UploadError::Store(error) => failure(&error, false),
-            error => Verdict::Failed(error.to_string().into()),
-        };
-        let digest = Digest::parse(&attached.digest);
-        let digest = digest.ok_or_else(|| Verdict::Failed("its digest is none".into()))?;
-        let upload = store.put(tenant, digest, &attached.media_type);
-        let mut upload = upload.map_err(failed)?;
-        upload.write(&attached.bytes).map_err(failed)?;
-        upload.finish().map_err(failed)?;
-        Ok(())
+        delivery::attach(&self.log, tenant, attached)
     }
 
     fn rest(&mut self) {
@@ -131,27 +107,5 @@ fn open(path: &Path, keys: &Path) -> Result<Log> {
             Err(Error::NotExtending(findings.join("; ")))
         }
         Err(OpenError::Store(error)) => Err(error).doing("open", path),
-    }
-}
-
-fn verdict(outcome: Outcome) -> Verdict {
-    match outcome {
-        Outcome::New(receipt) => Verdict::Committed(receipt),
-        Outcome::Repeat(receipt) => Verdict::Repeated(receipt),
-        Outcome::Conflict(receipt) => Verdict::Conflict(Some(Box::new(receipt))),
-        Outcome::Refused(problems) => Verdict::Refused(problems),
-        Outcome::Failed(error) => failure(&error, true),
-    }
-}
-
-fn failure(error: &indelible_store::Error, reached: bool) -> Verdict {
-    let reason: Arc<str> = error.to_string().into();
-    match error.retry() {
-        Retry::No => Verdict::Failed(reason),
-        Retry::Later | Retry::AfterReading => Verdict::Again {
-            after: None,
-            reached,
-            reason,
-        },
     }
 }
