@@ -4,6 +4,7 @@
 
 use std::borrow::Cow;
 
+use super::scan::special;
 use crate::ids::nibble;
 
 /// The text that stands between two quotes, escapes resolved. Copies nothing without escapes.
@@ -75,20 +76,19 @@ pub fn write_string(out: &mut Vec<u8>, text: &str) {
     out.push(b'"');
     let bytes = text.as_bytes();
     let mut from = 0;
-    for (at, byte) in bytes.iter().enumerate() {
+    while let Some(at) = special(bytes, from) {
+        out.extend_from_slice(&bytes[from..at]);
+        from = at + 1;
+        let byte = bytes[at];
         let short = match byte {
-            b'"' => b'"',
-            b'\\' => b'\\',
             0x08 => b'b',
             0x09 => b't',
             0x0a => b'n',
             0x0c => b'f',
             0x0d => b'r',
             0x00..=0x1f => b'u',
-            _ => continue,
+            _ => byte,
         };
-        out.extend_from_slice(&bytes[from..at]);
-        from = at + 1;
         out.extend_from_slice(&[b'\\', short]);
         if short == b'u' {
             let digits = [HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]];
