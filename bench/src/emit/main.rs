@@ -9,6 +9,7 @@
 mod measure;
 mod subjects;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -16,8 +17,9 @@ use indelible_bench::Fault;
 use indelible_bench::machine::Machine;
 use indelible_bench::report::{Figure, Report, Target};
 use indelible_bench::run;
+use indelible_bench::scratch::Scratch;
 
-use crate::measure::Times;
+use crate::measure::{Times, median};
 
 /// The allocator of the command that is shipped.
 #[global_allocator]
@@ -40,6 +42,9 @@ pub struct Settings {
     /// Rounds; the median round counts
     #[arg(long, default_value_t = 5)]
     rounds: usize,
+    /// Where the spool lies: a directory on a real disk
+    #[arg(long, default_value = "target")]
+    dir: PathBuf,
     /// Print one JSON document instead of the table
     #[arg(long)]
     json: bool,
@@ -55,20 +60,41 @@ fn measure(settings: &Settings) -> Result<Report, Fault> {
     let machine = Machine::look(std::path::Path::new("."));
     let said = serde_json::json!({"events": settings.events, "burst": settings.burst});
     let mut report = Report::new(machine, said);
-    let mut rounds: [Vec<Times>; 4] = Default::default();
+    let mut rounds: [Vec<Times>; 5] = Default::default();
+    let mut rates: [Vec<f64>; 2] = Default::default();
+    let scratch = Scratch::below(&settings.dir)?;
     for _ in 0..settings.rounds.max(1) {
         rounds[0].push(subjects::clock(settings));
         rounds[1].push(subjects::boxed_push(settings));
         rounds[2].push(subjects::emit(settings)?);
         rounds[3].push(subjects::builder_and_emit(settings)?);
+        rounds[4].push(subjects::emit_spooled(settings, scratch.path())?);
+        rates[0].push(subjects::boxed_push_by_two(settings));
+        rates[1].push(subjects::emit_by_two(settings)?);
     }
     let none = [None; 3];
     let targets = [Some(150.0), Some(600.0), None];
-    let [clock, floor, emit, whole] = rounds.map(|rounds| Times::median(&rounds));
+    let [clock, floor, emit, whole, spooled] = rounds.map(|rounds| Times::median(&rounds));
     tell(&mut report, "clock, read once", &clock, none);
     tell(&mut report, FLOOR, &floor, none);
     tell(&mut report, EMIT, &emit, targets);
     tell(&mut report, "builder and emit", &whole, none);
+    tell(&mut report, "emit, spooled", &spooled, none);
+    let [floor_of_two, by_two] = rates.map(median);
+    report.plain(
+        PART,
+        "boxed push, two producers",
+        floor_of_two / 1e6,
+        "million/s",
+    );
+    report.figure(Figure {
+        part: PART,
+        name: "emit, two producers".to_owned(),
+        value: by_two / 1e6,
+        unit: "million/s",
+        target: Some(Target::AtLeast(4.0)),
+        ratio: None,
+    });
     report.figure(Figure {
         part: PART,
         name: format!("{EMIT}, mean, against a {FLOOR}"),

@@ -1,10 +1,48 @@
 //! Times of single operations and of bursts of them.
 
+use std::sync::Barrier;
 use std::time::Instant;
 
 use indelible_bench::usage::as_f64;
 
 use crate::Settings;
+
+/// How many operations a second two threads get through together, in bursts of which each thread
+/// has one and both begin at once. A burst lasts until the slower one is done with it.
+pub fn rate_of_two<T: Send>(
+    settings: &Settings,
+    make: impl Fn(usize) -> T + Sync,
+    work: impl Fn(T) + Sync,
+    settle: impl Fn() + Sync,
+) -> f64 {
+    let together = Barrier::new(2);
+    let bursts = (settings.events / settings.burst / 2).max(1);
+    let one = |first: bool| {
+        let mut times = Vec::with_capacity(bursts);
+        for _ in 0..bursts {
+            let things: Vec<T> = (0..settings.burst).map(&make).collect();
+            together.wait();
+            let began = Instant::now();
+            things.into_iter().for_each(&work);
+            times.push((began, Instant::now()));
+            together.wait();
+            if first {
+                settle();
+            }
+        }
+        times
+    };
+    let [one, other] = std::thread::scope(|scope| {
+        let other = scope.spawn(|| one(false));
+        [one(true), other.join().unwrap_or_default()]
+    });
+    let burst = |((began, ended), (also_began, also_ended)): (&(Instant, Instant), &_)| {
+        let (began, ended): (Instant, Instant) = (*began.min(also_began), *ended.max(also_ended));
+        ended.duration_since(began).as_secs_f64()
+    };
+    let seconds: f64 = one.iter().zip(&other).map(burst).sum();
+    as_f64((bursts * settings.burst * 2) as u64) / seconds
+}
 
 /// What operations took, in nanoseconds.
 #[derive(Clone, Copy, Debug, Default)]
@@ -60,14 +98,16 @@ impl Times {
 
     /// The median of each figure over rounds.
     pub fn median(rounds: &[Self]) -> Self {
-        let middle = |figure: &dyn Fn(&Self) -> f64| {
-            let mut values: Vec<f64> = rounds.iter().map(figure).collect();
-            values.sort_unstable_by(f64::total_cmp);
-            values.get(values.len() / 2).copied().unwrap_or_default()
-        };
+        let middle = |figure: &dyn Fn(&Self) -> f64| median(rounds.iter().map(figure).collect());
         Self {
             mean: middle(&|times| times.mean),
             percentiles: [0, 1, 2].map(|n| middle(&|times| times.percentiles[n])),
         }
     }
+}
+
+/// The middle one.
+pub fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_unstable_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or_default()
 }

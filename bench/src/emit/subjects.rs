@@ -1,20 +1,25 @@
-//! What is measured: the clock, a boxed push, `emit`, and the builder with it.
+//! What is measured: the clock, a boxed push, `emit` in its forms, and the builder with it.
 
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use crossbeam_queue::ArrayQueue;
+use indelible_disk::RealDisk;
 use indelible_emit::{
-    Actor, Emitter, EventBuilder, Options, Outgoing, Surroundings, Transport, Verdict,
+    Actor, Emitter, EventBuilder, Options, Outgoing, SpoolBounds, SpoolOptions, Surroundings,
+    Transport, Verdict,
 };
 use indelible_event::Micros;
+use indelible_merkle::Hash;
+use indelible_proof::receipt::Receipt;
 
 use indelible_bench::Fault;
 use indelible_bench::load::now;
 
 use crate::Settings;
-use crate::measure::Times;
+use crate::measure::{Times, rate_of_two};
 
 /// About what an event takes in the queue.
 type Payload = [u64; 26];
@@ -31,7 +36,33 @@ pub fn clock(settings: &Settings) -> Times {
 
 /// Box, and push into a bounded queue that another thread empties.
 pub fn boxed_push(settings: &Settings) -> Times {
-    let queue = ArrayQueue::<Box<Payload>>::new(10_000);
+    emptied(|queue| {
+        Times::of(
+            settings,
+            |n| [n as u64; 26],
+            |payload| drop(queue.push(Box::new(payload))),
+            || wait(queue),
+        )
+    })
+}
+
+/// The same by two threads, in pushes a second.
+pub fn boxed_push_by_two(settings: &Settings) -> f64 {
+    emptied(|queue| {
+        rate_of_two(
+            settings,
+            |n| [n as u64; 26],
+            |payload| drop(queue.push(Box::new(payload))),
+            || wait(queue),
+        )
+    })
+}
+
+type Queue = ArrayQueue<Box<Payload>>;
+
+/// Has a queue emptied by another thread while `work` fills it.
+fn emptied<T>(work: impl FnOnce(&Queue) -> T) -> T {
+    let queue = Queue::new(10_000);
     let ended = AtomicBool::new(false);
     std::thread::scope(|scope| {
         let reader = scope.spawn(|| {
@@ -42,25 +73,39 @@ pub fn boxed_push(settings: &Settings) -> Times {
                 std::thread::park_timeout(Duration::from_micros(100));
             }
         });
-        let times = Times::of(
-            settings,
-            |n| [n as u64; 26],
-            |payload| drop(queue.push(Box::new(payload))),
-            || {
-                while !queue.is_empty() {
-                    std::thread::yield_now();
-                }
-            },
-        );
+        let worked = work(&queue);
         ended.store(true, Ordering::Relaxed);
         reader.thread().unpark();
-        times
+        worked
     })
+}
+
+fn wait(queue: &Queue) {
+    while !queue.is_empty() {
+        std::thread::yield_now();
+    }
 }
 
 /// `emit` of an event that was said before.
 pub fn emit(settings: &Settings) -> Result<Times, Fault> {
-    let emitter = start()?;
+    emit_with(settings, Options::default())
+}
+
+/// The same into a spool on disk: every event is written and synced before it is delivered.
+pub fn emit_spooled(settings: &Settings, dir: &Path) -> Result<Times, Fault> {
+    let spool = SpoolOptions {
+        disk: Arc::new(RealDisk::new(dir)),
+        bounds: SpoolBounds::default(),
+    };
+    let options = Options {
+        spool: Some(spool),
+        ..Options::default()
+    };
+    emit_with(settings, options)
+}
+
+fn emit_with(settings: &Settings, options: Options) -> Result<Times, Fault> {
+    let emitter = start(options)?;
     let settle = || assert!(emitter.flush(SOON), "the worker must keep up");
     let times = Times::of(
         settings,
@@ -72,9 +117,23 @@ pub fn emit(settings: &Settings) -> Result<Times, Fault> {
     Ok(times)
 }
 
+/// `emit` by two threads, in events a second that were taken.
+pub fn emit_by_two(settings: &Settings) -> Result<f64, Fault> {
+    let emitter = start(Options::default())?;
+    let settle = || assert!(emitter.flush(SOON), "the worker must keep up");
+    let rate = rate_of_two(
+        settings,
+        |n| say(&emitter, n),
+        |event| drop(event.emit()),
+        settle,
+    );
+    check(&emitter);
+    Ok(rate)
+}
+
 /// Saying an event, and `emit`.
 pub fn builder_and_emit(settings: &Settings) -> Result<Times, Fault> {
-    let emitter = start()?;
+    let emitter = start(Options::default())?;
     let settle = || assert!(emitter.flush(SOON), "the worker must keep up");
     let work = |n| drop(say(&emitter, n).emit());
     let times = Times::of(settings, |n| n, work, settle);
@@ -89,10 +148,10 @@ fn say(emitter: &Emitter, n: usize) -> EventBuilder<'_> {
     event.target("post", targets[n % targets.len()]).succeeded()
 }
 
-fn start() -> Result<Emitter, Fault> {
+fn start(options: Options) -> Result<Emitter, Fault> {
     Ok(Emitter::start(
-        AtOnce,
-        Options::default(),
+        AtOnce::default(),
+        options,
         Arc::new(Process),
     )?)
 }
@@ -103,12 +162,26 @@ fn check(emitter: &Emitter) {
     assert_eq!(metrics.dropped, 0, "{metrics:?}");
 }
 
-/// A transport that is done at once.
-struct AtOnce;
+/// A transport that is done at once, with a receipt for each event as from a ledger.
+#[derive(Default)]
+struct AtOnce {
+    committed: u64,
+}
 
 impl Transport for AtOnce {
     fn deliver(&mut self, batch: &[Outgoing]) -> Vec<Verdict> {
-        vec![Verdict::Conflict(None); batch.len()]
+        let ingested_at = now();
+        let receipt = |outgoing: &Outgoing| {
+            self.committed += 1;
+            Verdict::Committed(Receipt {
+                tenant_id: outgoing.tenant.clone(),
+                audit_id: outgoing.audit_id,
+                sequence_number: self.committed,
+                record_hash: Hash::ZERO,
+                ingested_at,
+            })
+        };
+        batch.iter().map(receipt).collect()
     }
 }
 
