@@ -9,7 +9,7 @@ use indelible_event::{Micros, Outcome};
 use crate::builder::{EventBuilder, NeedsOutcome};
 use crate::context::Around;
 use crate::denial::Denial;
-use crate::emitter::Shared;
+use crate::shared::Shared;
 
 /// An action under way; see [`NeedsOutcome::begin`].
 ///

@@ -12,7 +12,7 @@ use crate::class::Class;
 use crate::context::Around;
 use crate::denial::Denial;
 use crate::draft::Built;
-use crate::emitter::Shared;
+use crate::shared::Shared;
 
 /// An event that lacks its action; see [`Emitter::for_tenant`](crate::Emitter::for_tenant).
 #[derive(Debug)]

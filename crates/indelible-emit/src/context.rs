@@ -266,7 +266,7 @@ impl Trace {
     fn current() -> Option<Self> {
         use opentelemetry::trace::TraceContextExt;
         // A thread that ends has no context there, and says so by a panic.
-        crate::emitter::guarded(|| {
+        crate::shared::guarded(|| {
             opentelemetry::Context::map_current(|context| {
                 if !context.has_active_span() {
                     return None;

@@ -14,10 +14,10 @@ use indelible_event::{AuditId, Micros, StreamClaim, TenantId};
 use serde::{Deserialize, Serialize};
 
 use crate::attachment::Attached;
-use crate::emitter::Shared;
 use crate::encode::Unsendable;
 use crate::frame::{self, Named, Pieces};
 use crate::metrics::add;
+use crate::shared::Shared;
 use crate::ticket::EmitError;
 use crate::transport::{Outgoing, Verdict};
 

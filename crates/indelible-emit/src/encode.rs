@@ -13,13 +13,16 @@ use indelible_event::{AuditId, EventView, Micros, Problem, ProblemCode};
 use crate::actor::Actor;
 use crate::attachment::{self, Attached, split};
 use crate::draft::{Built, Draft, More, Said};
-use crate::emitter::tenant;
 #[cfg(feature = "tracing")]
 use crate::line::Line;
 use crate::options::Options;
 use crate::payload::Payload;
 use crate::proof;
+use crate::shared::tenant;
 use crate::transport::Outgoing;
+
+/// Room for an event that says little.
+const EVENT_BYTES_USUAL: usize = 512;
 
 /// Makes the bytes of events.
 pub(crate) struct Encoder {
@@ -109,7 +112,8 @@ impl Encoder {
 
     fn bytes(&self, whole: Whole) -> Result<Outgoing, Box<Unsendable>> {
         let (audit_id, mut attached) = (whole.audit_id, whole.attached);
-        let mut bytes = whole.event.into_json().to_canonical();
+        let mut bytes = Vec::with_capacity(EVENT_BYTES_USUAL);
+        whole.event.into_json().write(&mut bytes);
         // Nobody looks for secrets in what stands beside an event.
         if self.travels || bytes.len() > EVENT_BYTES_MAX {
             let view = EventView::parse(&bytes).ok();

@@ -68,6 +68,8 @@ pub(crate) struct State {
     pub(crate) losses: Losses,
     /// Grows when what waits for its next attempt is to be tried at once.
     pub(crate) hurry: u64,
+    /// What is in the spool is to be delivered without waiting for a batch to fill.
+    pub(crate) due: bool,
     /// Nothing more will come.
     pub(crate) closed: bool,
     /// Nothing more is to be delivered.

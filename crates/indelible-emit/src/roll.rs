@@ -8,8 +8,8 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak};
 
-use crate::emitter::Shared;
 use crate::metrics::Sheet;
+use crate::shared::Shared;
 
 /// The most services of which is kept what their emitters counted.
 const SERVICES_MAX: usize = 100;

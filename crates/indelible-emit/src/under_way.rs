@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use indelible_event::{Problem, ProblemCode};
 
-use crate::emitter::guarded;
+use crate::shared::guarded;
 use crate::ticket::Entry;
 use crate::transport::{Outgoing, Transport, Verdict};
 

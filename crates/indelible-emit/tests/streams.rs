@@ -89,6 +89,20 @@ fn a_stream_is_opened_once_also_by_what_is_dropped() {
 }
 
 #[test]
+fn a_flush_waits_for_no_batch_of_the_spool_to_fill() {
+    let dir = tempfile::tempdir().unwrap();
+    let book = Book::default();
+    let mut options = with_spool(RealDisk::new(dir.path()));
+    options.batching.interval = Duration::from_hours(1);
+    let emitter = start(Way::to(&book), options);
+    for _ in 0..10 {
+        let ticket = publish(&emitter, "acme");
+        assert!(emitter.flush(SOON));
+        assert!(matches!(ticket.settled(), Some(Ok(_))));
+    }
+}
+
+#[test]
 fn a_burst_from_fifty_threads_loses_nothing() {
     let book = Book::default();
     let emitter = start(Way::to(&book), Options::default());

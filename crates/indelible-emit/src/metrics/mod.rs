@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use indelible_event::{AuditId, Micros};
 
-use crate::emitter::Shared;
 use crate::losses::REASONS;
+use crate::shared::Shared;
 use kinds::Kinds;
 
 pub(crate) use page::Sheet;

@@ -9,9 +9,9 @@ use indelible_api::metrics::{Kind, Metric, Page, Times};
 
 use super::{BUCKETS_MS, Durations, Metrics, read};
 use crate::class::Class;
-use crate::emitter::Shared;
 use crate::losses::REASONS;
 use crate::roll;
+use crate::shared::Shared;
 
 /// What a service is called that has no name.
 const UNNAMED: &str = "unknown";

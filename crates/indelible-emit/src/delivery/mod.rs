@@ -8,19 +8,20 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use indelible_buffer::{SpoolError, SpoolReader};
+use indelible_buffer::SpoolReader;
 
-use crate::dead_letters::DeadLetter;
-use crate::emitter::{Shared, guarded};
 use crate::frame::Pieces;
-use crate::losses::{CONFLICT, GIVEN_UP, REFUSED, REPEAT, UNAVAILABLE, Why};
-use crate::metrics::{Durations, Receipts, add, set};
-use crate::outbox::{Item, Line};
+use crate::losses::GIVEN_UP;
+use crate::metrics::{Durations, add, set};
+use crate::outbox::Line;
 use crate::retry::Delays;
-use crate::spooled::next_of_spool;
-use crate::ticket::{EmitError, Settled};
-use crate::transport::{Outgoing, Transport, Verdict};
-use crate::under_way::{Open, Waiting, store};
+use crate::shared::{Shared, guarded};
+use crate::ticket::EmitError;
+use crate::transport::{Transport, Verdict};
+use crate::under_way::{Open, store};
+
+mod refill;
+mod settle;
 
 /// How often the slots of others are looked at.
 const ORPHANS_INTERVAL: Duration = Duration::from_secs(30);
@@ -97,7 +98,8 @@ impl<T: Transport> Delivery<T> {
 
     fn turn(&mut self) -> bool {
         let (stopped, closed) = {
-            let state = self.end.0.outbox.state();
+            let mut state = self.end.0.outbox.state();
+            self.spool_more |= std::mem::take(&mut state.due);
             if state.hurry != self.hurry {
                 self.hurry = state.hurry;
                 self.not_before = self.end.0.elapsed();
@@ -126,111 +128,6 @@ impl<T: Transport> Delivery<T> {
         }
         self.sleep();
         true
-    }
-
-    /// Takes the next batch of a line that has none.
-    fn refill(&mut self, line: Line) {
-        if !self.lines[line as usize].outgoing.is_empty() {
-            return;
-        }
-        if line == Line::Spool {
-            self.refill_from_spool();
-            return;
-        }
-        let shared = &self.end.0;
-        let batching = shared.options.batching;
-        let taken = {
-            let mut state = shared.outbox.state();
-            state.take(line, batching.items_max, batching.bytes_max)
-        };
-        if taken.is_empty() {
-            return;
-        }
-        // There is room again.
-        shared.buffer.wake();
-        let open = &mut self.lines[line as usize];
-        *open = Open::default();
-        for Item {
-            entry,
-            outgoing,
-            expires,
-        } in taken
-        {
-            open.entries.push(Waiting {
-                own: entry.is_some(),
-                entry,
-                expires,
-                reached: false,
-                handed: true,
-                stored: 0,
-                uploads: 0,
-            });
-            open.outgoing.push(outgoing);
-        }
-    }
-
-    fn refill_from_spool(&mut self) {
-        let Some(spool) = &mut self.spool else {
-            return;
-        };
-        let shared = &self.end.0;
-        let batching = shared.options.batching;
-        let now = shared.elapsed();
-        let (left, closed) = {
-            let state = shared.outbox.state();
-            (state.left_in_spool(), state.closed)
-        };
-        let due = self.spool_more
-            || closed
-            || left >= batching.items_max as u64
-            || now.saturating_sub(self.spool_turn) >= batching.interval;
-        if !due || now < self.spool_again {
-            return;
-        }
-        self.spool_turn = now;
-        let (items_max, bytes_max) = (batching.items_max, batching.bytes_max);
-        let batch = next_of_spool(spool, &mut self.pieces, items_max, bytes_max);
-        self.spool_more = batch.more;
-        if let Some(error) = &batch.trouble {
-            shared.spool_trouble(error);
-            self.spool_more = matches!(error, SpoolError::Damaged { .. });
-            if !self.spool_more {
-                self.spool_again = now + SLEEP_MAX;
-            }
-            if batch.events.is_empty() {
-                return;
-            }
-        }
-        if batch.events.is_empty() && batch.unreadable == 0 && left > 0 && spool.is_empty() {
-            // They were in a file that could not be read.
-            let left = usize::try_from(left).unwrap_or(usize::MAX);
-            shared
-                .outbox
-                .change(|state| state.settle(Line::Spool, left));
-        }
-        add(&shared.counters.unreadable, batch.unreadable);
-        let open = &mut self.lines[Line::Spool as usize];
-        *open = Open::default();
-        let mut state = shared.outbox.state();
-        for outgoing in batch.events {
-            let own = shared.is_own(&outgoing);
-            let handed = own || state.statements.remove(&outgoing.audit_id);
-            open.entries.push(Waiting {
-                entry: state.waiting.remove(&outgoing.audit_id),
-                expires: None,
-                // Who left it here may have delivered it.
-                reached: !handed,
-                own,
-                handed,
-                stored: 0,
-                uploads: 0,
-            });
-            open.outgoing.push(outgoing);
-        }
-        drop(state);
-        if open.outgoing.is_empty() {
-            let _ = spool.done();
-        }
     }
 
     /// The line that is to be delivered from now.
@@ -315,59 +212,6 @@ impl<T: Transport> Delivery<T> {
         self.after(line, rest, before, (delay, reason));
     }
 
-    /// Settles what a batch came to. What is refused for good is put aside before anything here
-    /// forgets it.
-    fn settle(&self, line: Line, settled: Vec<(Waiting, Outgoing, Verdict)>) {
-        let settled = settled.into_iter().map(|(waiting, outgoing, verdict)| {
-            // The record of a repeat has the number under which it came first.
-            let again = matches!(verdict, Verdict::Repeated(_)) && !waiting.reached;
-            let settled = verdict.settled();
-            let lost = match &settled {
-                Ok(_) if again => Some(REPEAT),
-                Err(EmitError::Refused(_)) => Some(REFUSED),
-                Err(EmitError::Conflict(_)) => Some(CONFLICT),
-                Err(_) if !waiting.reached => Some(REFUSED),
-                _ => None,
-            };
-            (waiting, outgoing, lost, settled)
-        });
-        let settled: Vec<_> = settled.collect();
-        let errors = settled
-            .iter()
-            .filter_map(|(waiting, outgoing, _, settled)| {
-                Some((waiting, outgoing, settled.as_ref().err()?))
-            });
-        self.put_aside(errors);
-        let mut receipts = Receipts::at(self.end.0.surroundings.now());
-        let mut handed = 0;
-        for (waiting, outgoing, lost, settled) in settled {
-            if let Some(why) = lost {
-                self.lose(&outgoing, why);
-            }
-            handed += usize::from(waiting.handed);
-            if waiting.own && settled.is_ok() {
-                receipts.observe(outgoing.audit_id, self.end.0.stream.1);
-            }
-            self.tell(&waiting, settled);
-        }
-        self.end.0.counters.receipts.add(&receipts.durations);
-        self.end.0.outbox.change(|state| state.settle(line, handed));
-    }
-
-    /// Puts aside what has no receipt and will not get one by itself: not our statements, and not
-    /// what its caller did not go on without.
-    fn put_aside<'a>(
-        &self,
-        errors: impl Iterator<Item = (&'a Waiting, &'a Outgoing, &'a EmitError)>,
-    ) {
-        let shared = &self.end.0;
-        let letters: Vec<_> = errors
-            .filter(|(waiting, outgoing, _)| waiting.expires.is_none() && outgoing.stream.is_some())
-            .map(|(_, outgoing, error)| DeadLetter::of(outgoing, error, shared.surroundings.now()))
-            .collect();
-        shared.put_aside(&letters);
-    }
-
     /// What follows an attempt that left `rest` of `before` events.
     fn after(
         &mut self,
@@ -417,84 +261,6 @@ impl<T: Transport> Delivery<T> {
             rest.not_before = Some(now + retry.delay_first.max(asked.unwrap_or_default()));
         }
         self.lines[line as usize] = rest;
-    }
-
-    /// Gives up what is too late; only what is urgent can be.
-    fn expire(&mut self) {
-        let now = self.end.0.elapsed();
-        let open = &mut self.lines[Line::Urgent as usize];
-        let late = |waiting: &Waiting| waiting.expires.is_some_and(|at| at <= now);
-        if !open.entries.iter().any(late) {
-            return;
-        }
-        let mut expired = Open::default();
-        let all = std::mem::take(&mut open.entries).into_iter();
-        for (waiting, outgoing) in all.zip(std::mem::take(&mut open.outgoing)) {
-            let into = if late(&waiting) {
-                &mut expired
-            } else {
-                &mut *open
-            };
-            into.entries.push(waiting);
-            into.outgoing.push(outgoing);
-        }
-        let reason: Arc<str> = "it took too long".into();
-        self.give_up(Line::Urgent, &expired, &UNAVAILABLE, || {
-            EmitError::Unavailable(Arc::clone(&reason))
-        });
-    }
-
-    fn give_up(&self, line: Line, open: &Open, why: &Why, error: impl Fn() -> EmitError) {
-        let events = open.entries.iter().zip(&open.outgoing);
-        let said = error();
-        self.put_aside(
-            events
-                .clone()
-                .map(|(waiting, event)| (waiting, event, &said)),
-        );
-        for (waiting, outgoing) in events {
-            if !waiting.reached {
-                self.lose(outgoing, why.clone());
-            }
-            self.tell(waiting, Err(error()));
-        }
-        self.end.0.outbox.change(|state| {
-            let handed = open.entries.iter().filter(|waiting| waiting.handed);
-            state.settle(line, handed.count());
-        });
-    }
-
-    /// Settles what was under way in memory when the close gave up. The worker may have said its
-    /// last word, so nothing is declared: the numbers are gaps, if the events did not arrive.
-    fn abandon(&mut self) {
-        for line in [Line::Urgent, Line::Normal] {
-            let open = std::mem::take(&mut self.lines[line as usize]);
-            for waiting in &open.entries {
-                self.tell(waiting, Err(EmitError::Closed));
-            }
-        }
-    }
-
-    /// Has the number of an event declared lost, that certainly was not committed.
-    fn lose(&self, outgoing: &Outgoing, why: Why) {
-        if let Some(claim) = &outgoing.stream {
-            let outbox = &self.end.0.outbox;
-            outbox.change(|state| state.losses.add(&outgoing.tenant, claim, 1, why));
-            self.end.0.buffer.wake();
-        }
-    }
-
-    fn tell(&self, waiting: &Waiting, settled: Settled) {
-        if waiting.own {
-            self.end.0.settle(waiting.entry.as_deref(), settled);
-        } else {
-            let counters = &self.end.0.counters;
-            match settled {
-                Ok(_) if waiting.handed => add(&counters.statements, 1),
-                Ok(_) => add(&counters.recovered, 1),
-                Err(_) => add(&counters.others_failed, 1),
-            }
-        }
     }
 
     /// Notes how much is on disk, for the metrics.
@@ -547,6 +313,7 @@ impl<T: Transport> Delivery<T> {
             state.stopped
                 || state.closed
                 || state.hurry != hurry
+                || state.due
                 || arrived(Line::Urgent)
                 || arrived(Line::Normal)
                 || (state.left_in_spool() >= items_max && spool_waits)

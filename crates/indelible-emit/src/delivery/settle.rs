@@ -1,0 +1,155 @@
+//! What becomes of an event once it is known: its receipt, a dead letter, a loss to declare, and
+//! whoever waits for it is told.
+
+use std::sync::Arc;
+
+use super::Delivery;
+use crate::dead_letters::DeadLetter;
+use crate::losses::{CONFLICT, REFUSED, REPEAT, UNAVAILABLE, Why};
+use crate::metrics::{Receipts, add};
+use crate::outbox::Line;
+use crate::ticket::{EmitError, Settled};
+use crate::transport::{Outgoing, Transport, Verdict};
+use crate::under_way::{Open, Waiting};
+
+impl<T: Transport> Delivery<T> {
+    /// Settles what a batch came to. What is refused for good is put aside before anything here
+    /// forgets it.
+    pub(super) fn settle(&self, line: Line, settled: Vec<(Waiting, Outgoing, Verdict)>) {
+        let settled = settled.into_iter().map(|(waiting, outgoing, verdict)| {
+            // The record of a repeat has the number under which it came first.
+            let again = matches!(verdict, Verdict::Repeated(_)) && !waiting.reached;
+            let settled = verdict.settled();
+            let lost = match &settled {
+                Ok(_) if again => Some(REPEAT),
+                Err(EmitError::Refused(_)) => Some(REFUSED),
+                Err(EmitError::Conflict(_)) => Some(CONFLICT),
+                Err(_) if !waiting.reached => Some(REFUSED),
+                _ => None,
+            };
+            (waiting, outgoing, lost, settled)
+        });
+        let settled: Vec<_> = settled.collect();
+        let errors = settled
+            .iter()
+            .filter_map(|(waiting, outgoing, _, settled)| {
+                Some((waiting, outgoing, settled.as_ref().err()?))
+            });
+        self.put_aside(errors);
+        let mut receipts = Receipts::at(self.end.0.surroundings.now());
+        let mut handed = 0;
+        for (waiting, outgoing, lost, settled) in settled {
+            if let Some(why) = lost {
+                self.lose(&outgoing, why);
+            }
+            handed += usize::from(waiting.handed);
+            if waiting.own && settled.is_ok() {
+                receipts.observe(outgoing.audit_id, self.end.0.stream.1);
+            }
+            self.tell(&waiting, settled);
+        }
+        self.end.0.counters.receipts.add(&receipts.durations);
+        self.end.0.outbox.change(|state| state.settle(line, handed));
+    }
+
+    /// Puts aside what has no receipt and will not get one by itself: not our statements, and not
+    /// what its caller did not go on without.
+    fn put_aside<'a>(
+        &self,
+        errors: impl Iterator<Item = (&'a Waiting, &'a Outgoing, &'a EmitError)>,
+    ) {
+        let shared = &self.end.0;
+        if shared.dead_letters.is_none() {
+            return;
+        }
+        let letters: Vec<_> = errors
+            .filter(|(waiting, outgoing, _)| waiting.expires.is_none() && outgoing.stream.is_some())
+            .map(|(_, outgoing, error)| DeadLetter::of(outgoing, error, shared.surroundings.now()))
+            .collect();
+        shared.put_aside(&letters);
+    }
+
+    /// Gives up what is too late; only what is urgent can be.
+    pub(super) fn expire(&mut self) {
+        let now = self.end.0.elapsed();
+        let open = &mut self.lines[Line::Urgent as usize];
+        let late = |waiting: &Waiting| waiting.expires.is_some_and(|at| at <= now);
+        if !open.entries.iter().any(late) {
+            return;
+        }
+        let mut expired = Open::default();
+        let all = std::mem::take(&mut open.entries).into_iter();
+        for (waiting, outgoing) in all.zip(std::mem::take(&mut open.outgoing)) {
+            let into = if late(&waiting) {
+                &mut expired
+            } else {
+                &mut *open
+            };
+            into.entries.push(waiting);
+            into.outgoing.push(outgoing);
+        }
+        let reason: Arc<str> = "it took too long".into();
+        self.give_up(Line::Urgent, &expired, &UNAVAILABLE, || {
+            EmitError::Unavailable(Arc::clone(&reason))
+        });
+    }
+
+    pub(super) fn give_up(
+        &self,
+        line: Line,
+        open: &Open,
+        why: &Why,
+        error: impl Fn() -> EmitError,
+    ) {
+        let events = open.entries.iter().zip(&open.outgoing);
+        let said = error();
+        self.put_aside(
+            events
+                .clone()
+                .map(|(waiting, event)| (waiting, event, &said)),
+        );
+        for (waiting, outgoing) in events {
+            if !waiting.reached {
+                self.lose(outgoing, why.clone());
+            }
+            self.tell(waiting, Err(error()));
+        }
+        self.end.0.outbox.change(|state| {
+            let handed = open.entries.iter().filter(|waiting| waiting.handed);
+            state.settle(line, handed.count());
+        });
+    }
+
+    /// Settles what was under way in memory when the close gave up. The worker may have said its
+    /// last word, so nothing is declared: the numbers are gaps, if the events did not arrive.
+    pub(super) fn abandon(&mut self) {
+        for line in [Line::Urgent, Line::Normal] {
+            let open = std::mem::take(&mut self.lines[line as usize]);
+            for waiting in &open.entries {
+                self.tell(waiting, Err(EmitError::Closed));
+            }
+        }
+    }
+
+    /// Has the number of an event declared lost, that certainly was not committed.
+    fn lose(&self, outgoing: &Outgoing, why: Why) {
+        if let Some(claim) = &outgoing.stream {
+            let outbox = &self.end.0.outbox;
+            outbox.change(|state| state.losses.add(&outgoing.tenant, claim, 1, why));
+            self.end.0.buffer.wake();
+        }
+    }
+
+    fn tell(&self, waiting: &Waiting, settled: Settled) {
+        if waiting.own {
+            self.end.0.settle(waiting.entry.as_deref(), settled);
+        } else {
+            let counters = &self.end.0.counters;
+            match settled {
+                Ok(_) if waiting.handed => add(&counters.statements, 1),
+                Ok(_) => add(&counters.recovered, 1),
+                Err(_) => add(&counters.others_failed, 1),
+            }
+        }
+    }
+}
