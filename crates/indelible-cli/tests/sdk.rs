@@ -140,6 +140,7 @@ fn a_server_that_is_killed_and_comes_back_has_every_event_once() {
 fn without_the_right_key_the_ticket_says_what_to_do() {
     let place = Place::new();
     let key = |line: &str| place.ok(line).out.trim().to_owned();
+    key("keys create --role admin");
     let reader = key("keys create --role reader --tenant acme");
     let emitter = key("keys create --role emitter --tenant acme");
     let serving = Serving::start(&place, "");

@@ -145,11 +145,16 @@ fn a_second_writer_is_refused() {
 #[test]
 fn keys_are_made_listed_and_revoked_on_the_command_line() {
     let place = Place::new();
+    let first = place.ends(2, "keys create --role emitter --tenant acme --name shop");
+    assert!(first.err.contains("--role admin"), "{}", first.err);
+    assert!(!place.at("indelible-data").exists(), "no ledger is made");
+    place.ok("keys init");
+    place.ends(2, "keys create --role emitter --tenant acme --name shop");
+    let admin = place.ok("keys create --role admin --json").json().remove(0);
+    let admin = admin["bearer"].as_str().unwrap().to_owned();
     let made = place.ok("keys create --role emitter --tenant acme --name shop");
     let emitter = made.out.trim().to_owned();
     assert!(emitter.starts_with("ind_"), "{}", made.out);
-    let admin = place.ok("keys create --role admin --json").json().remove(0);
-    let admin = admin["bearer"].as_str().unwrap().to_owned();
     place.ends(2, "keys create --role king");
     let bound = place.ends(2, "keys create --role admin --tenant acme");
     assert!(
@@ -161,7 +166,7 @@ fn keys_are_made_listed_and_revoked_on_the_command_line() {
     let listed = place.ok("keys list --json").json();
     assert_eq!(listed.len(), 2);
     assert_eq!(
-        (&listed[0]["role"], &listed[0]["name"]),
+        (&listed[1]["role"], &listed[1]["name"]),
         (&json!("emitter"), &json!("shop"))
     );
     assert!(place.ok("keys list").out.contains("in force"));
@@ -200,9 +205,11 @@ fn an_open_server_is_closed_by_the_command_that_it_names() {
     let serving = Serving::start(&place, "");
     let named = serving.said.iter().find(|line| line.contains("--url"));
     let line = named.unwrap().trim().strip_prefix("indelible ").unwrap();
+    let url = format!("--url http://{}", serving.address);
+    let first = place.ends(2, &format!("keys create --role emitter {url}"));
+    assert!(first.err.contains("--role admin"), "{}", first.err);
     let admin = place.ok(line).out.trim().to_owned();
     assert_eq!(serving.get("/v1/records").0, 401, "it is closed");
-    let url = format!("--url http://{}", serving.address);
     let ran = place.ends(3, &format!("keys list {url}"));
     assert!(ran.err.contains("INDELIBLE_API_KEY"), "{}", ran.err);
     let with_key = |code: i32, line: &str| {

@@ -200,7 +200,7 @@ fn without_the_state_store_all_records_are_found_verified_and_exported() {
 fn proofs_and_keys_are_told_as_long_as_what_they_stand_in_is_whole() {
     let place = ledger();
     let lines = ["prove 7 --tenant acme", "keys show", "keys list"];
-    place.ok("keys create --role reader");
+    place.ok("keys create --role admin");
     let told = lines.map(|line| place.ok(line).out);
     let state = place.at("indelible-data/state.redb");
     let store = place.at("indelible-data/keys/keys.redb");

@@ -207,15 +207,24 @@ impl Access {
     }
 }
 
+/// Why the first key is not made unless it is an admin's.
+pub const ADMIN_FIRST: &str = "the first key closes the server, and only an admin's makes others: \
+                               make that first, with `indelible keys create --role admin`, then \
+                               this one";
+
 /// Makes a key and keeps its hash.
 ///
 /// # Errors
-/// [`Kind::Invalid`] when a binding is no tenant's name, there are too many, or an admin is bound.
+/// [`Kind::Invalid`] when a binding is no tenant's name, there are too many, an admin is bound, or
+/// it would be the first and is no admin's ([`ADMIN_FIRST`]).
 ///
 /// # Durability
 /// The key is in force for every later start when it returns.
 pub fn create(state: &dyn State, wanted: &CreateKey, env: &Env) -> Result<CreatedKey> {
     check(wanted)?;
+    if !wanted.role.may_administer() && state.scan(SPACE, b"", None, 1)?.is_empty() {
+        return Err(Error::new(Kind::Invalid, ADMIN_FIRST));
+    }
     let id = hex(&env.random_bytes::<ID_BYTES>());
     let secret = env.random_bytes::<SECRET_BYTES>();
     let key = Key {

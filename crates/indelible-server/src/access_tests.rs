@@ -44,6 +44,7 @@ fn a_key_is_found_by_its_secret_and_by_nothing_else() {
     let access = Access::load(Arc::clone(&state) as _).unwrap();
     assert!(access.is_open());
     let env = env();
+    access.create(&wanted(Role::Admin, None), &env).unwrap();
     let created = access
         .create(&wanted(Role::Reader, Some(&["acme"])), &env)
         .unwrap();
@@ -77,7 +78,11 @@ fn a_key_is_found_by_its_secret_and_by_nothing_else() {
         assert_eq!(access.principal(&wrong), None, "{wrong}");
     }
     let stored = state.scan(SPACE, b"", None, 10).unwrap();
-    let text = String::from_utf8(stored[0].1.clone()).unwrap();
+    let texts = stored
+        .iter()
+        .map(|(_, row, _)| String::from_utf8(row.clone()).unwrap());
+    let text: String = texts.collect();
+    assert!(text.contains(id));
     assert!(!text.contains(secret), "the secret is kept: {text}");
 }
 
@@ -133,4 +138,19 @@ fn no_admin_is_bound_to_tenants() {
     assert!(error.context().contains("choose another role"), "{error}");
     assert!(list(&state).unwrap().is_empty());
     create(&state, &wanted(Role::Admin, None), &env()).unwrap();
+}
+
+#[test]
+fn the_first_key_is_an_admins_or_nobody_could_make_another() {
+    let state = MemoryState::new();
+    let (env, admin) = (env(), wanted(Role::Admin, None));
+    for role in Role::ALL.into_iter().filter(|role| *role != Role::Admin) {
+        let error = create(&state, &wanted(role, None), &env).unwrap_err();
+        assert_eq!(error.kind(), Kind::Invalid);
+        assert!(error.context().contains("--role admin"), "{error}");
+    }
+    assert!(list(&state).unwrap().is_empty());
+    create(&state, &admin, &env).unwrap();
+    create(&state, &wanted(Role::Emitter, None), &env).unwrap();
+    assert_eq!(list(&state).unwrap().len(), 2);
 }

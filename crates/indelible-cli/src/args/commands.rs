@@ -309,8 +309,8 @@ Examples:
 /// `keys create`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-The first key of a server that is open closes it: from then on everybody needs one. Make that of an
-admin first, else nobody can make another through the server. Without --url the key is written into
+The first key of a server that is open closes it: from then on everybody needs one. So it has to be
+an admin's, else nobody could make another through the server. Without --url the key is written into
 the data directory, for the next server on it; a ledger is made there when there is none.
 
 Examples:

@@ -162,6 +162,10 @@ fn create(args: &KeysCreate, config: &Config, output: &mut Output) -> Result {
 
 fn create_here(wanted: &CreateKey, config: &Config, output: &Output) -> Result<CreatedKey> {
     let is_new = !ledger::is_there(config)?;
+    if is_new && !wanted.role.may_administer() {
+        // Before a ledger is made for it.
+        return Err(Failure::Usage(access::ADMIN_FIRST.to_owned()));
+    }
     let writing = ledger::write(config, output)?;
     let access = &writing.access;
     let created = access::create(access.stores.state.as_ref(), wanted, &access.env);

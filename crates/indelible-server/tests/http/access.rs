@@ -198,7 +198,7 @@ fn keys_are_made_shown_once_and_revoked_at_once() {
         200
     );
     let all = served.get_as(ADMIN, "/v1/keys");
-    assert_eq!(all.is(200)["keys"].as_array().unwrap().len(), 7);
+    assert_eq!(all.is(200)["keys"].as_array().unwrap().len(), 8);
     let secret = bearer.rsplit('_').next().unwrap();
     assert!(
         !all.text().contains(secret) && !all.text().contains("hash"),
@@ -233,6 +233,12 @@ fn keys_are_made_shown_once_and_revoked_at_once() {
 #[test]
 fn the_first_key_closes_an_open_server() {
     let served = Served::open();
+    for role in ["emitter", "reader", "auditor", "privacy_officer"] {
+        let problem = served.post("/v1/keys", &json!({"role": role}));
+        let problem = problem.is_problem(400, "bad-request");
+        let detail = problem["detail"].as_str().unwrap();
+        assert!(detail.contains("keys create --role admin"), "{detail}");
+    }
     served.get("/v1/records").is(200);
     served.post("/v1/keys", &json!({"role": "admin"})).is(201);
     served.get("/v1/records").is_problem(401, "unauthorized");

@@ -97,7 +97,7 @@ impl Served {
         Self::start(&[], |_| {})
     }
 
-    /// One with keys of these roles and tenants.
+    /// One with keys of these roles and tenants; the first that is made is always an admin's.
     pub fn closed(keys: &[(Role, Option<&str>)]) -> Self {
         Self::start(keys, |_| {})
     }
@@ -116,14 +116,18 @@ impl Served {
             clock: clock.clone(),
             ..env()
         };
-        let keys = keys.iter().map(|(role, tenants)| {
+        let create = |role, tenants: Option<&str>| {
             let wanted = CreateKey {
-                role: *role,
+                role,
                 tenants: tenants.map(|names| names.split(' ').map(str::to_owned).collect()),
                 name: None,
             };
             access::create(state.as_ref(), &wanted, &env).unwrap()
-        });
+        };
+        if keys.first().is_some_and(|(role, _)| *role != Role::Admin) {
+            create(Role::Admin, None);
+        }
+        let keys = keys.iter().map(|(role, tenants)| create(*role, *tenants));
         let keys = keys.collect();
         let stores = Stores {
             ledger: ledger.clone(),
