@@ -10,6 +10,7 @@
 //! before they are kept; a tenant that a key may not see is not there for it; no personal value, no
 //! secret and no path as it was sent stands in telemetry. Source: `docs/server.md`.
 
+mod accept;
 pub mod access;
 mod answer;
 mod app;

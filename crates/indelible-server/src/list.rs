@@ -14,7 +14,7 @@ use aes_siv::siv::Aes256Siv;
 use axum::body::Body;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Extension, Query, State};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use indelible_api::limits::{
@@ -29,6 +29,7 @@ use indelible_query::{
 use indelible_store::{Change, Direction, Error, Kind, Order, State as StateStore};
 use serde::Deserialize;
 
+use crate::accept::prefers;
 use crate::access::Principal;
 use crate::answer::{Answer, Refusal, refuse, typed, written};
 use crate::app::App;
@@ -130,27 +131,13 @@ impl CursorKey {
     }
 }
 
-/// Whether lines are preferred to a document (RFC 9110 §12.5.1); between equals, what is named
-/// first.
+/// Whether lines are preferred to a document.
 fn wants_lines(headers: &HeaderMap) -> bool {
-    let accepted = headers.get_all(header::ACCEPT).iter();
-    let ranges = accepted.filter_map(|value| value.to_str().ok());
-    let mut best: Option<(f32, bool)> = None;
-    for range in ranges.flat_map(|ranges| ranges.split(',')) {
-        let mut parts = range.split(';').map(str::trim);
-        let kind = parts.next().unwrap_or_default().to_ascii_lowercase();
-        let lines = match kind.as_str() {
-            NDJSON | "application/ndjson" | "application/jsonl" => true,
-            JSON | "application/*" | "*/*" => false,
-            _ => continue,
-        };
-        let mut weights = parts.filter_map(|part| part.strip_prefix("q="));
-        let weight = weights.next().map_or(1.0, |q| q.parse().unwrap_or(0.0));
-        if weight > 0.0 && best.is_none_or(|(most, _)| weight > most) {
-            best = Some((weight, lines));
-        }
-    }
-    best.is_some_and(|(_, lines)| lines)
+    prefers(headers, |kind| match kind {
+        NDJSON | "application/ndjson" | "application/jsonl" => Some(true),
+        JSON | "application/*" | "*/*" => Some(false),
+        _ => None,
+    })
 }
 
 /// Finds records.
@@ -339,6 +326,7 @@ fn unreadable(damage: Damage) -> Unreadable {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
+    use axum::http::header;
     use indelible_event::ids::Micros;
     use indelible_store::Place;
     use indelible_store::memory::MemoryState;

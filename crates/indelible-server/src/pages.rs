@@ -2,10 +2,12 @@
 
 use std::sync::LazyLock;
 
+use axum::body::Body;
 use axum::extract::Path;
-use axum::http::StatusCode;
-use indelible_api::{JSON, ProblemKind, openapi};
+use axum::http::{HeaderMap, Method, Response, StatusCode};
+use indelible_api::{JSON, PROBLEM_CONTENT_TYPE, ProblemKind, openapi};
 
+use crate::accept::prefers;
 use crate::answer::{Answer, refuse, typed};
 
 const HTML: &str = "text/html; charset=utf-8";
@@ -44,6 +46,25 @@ pub(crate) async fn docs() -> Answer {
     ))
 }
 
+/// Whether somebody looks for a page: a browser asks for HTML first, programs do not.
+pub(crate) fn is_looked_for(method: &Method, headers: &HeaderMap) -> bool {
+    let is_html = |kind: &str| match kind {
+        "text/html" | "application/xhtml+xml" => Some(true),
+        JSON | PROBLEM_CONTENT_TYPE | "application/*" | "*/*" => Some(false),
+        _ => None,
+    };
+    matches!(*method, Method::GET | Method::HEAD) && prefers(headers, is_html)
+}
+
+/// The page of a path that leads nowhere.
+pub(crate) fn missing() -> Response<Body> {
+    typed(
+        StatusCode::NOT_FOUND,
+        HTML,
+        include_str!("../../../ui/missing.html"),
+    )
+}
+
 /// What the pages load.
 pub(crate) async fn file(Path(name): Path<String>) -> Answer {
     let found = FILES.iter().find(|(file, _, _)| *file == name);
@@ -67,6 +88,7 @@ mod tests {
         let pages = [
             include_str!("../../../ui/index.html"),
             include_str!("../../../ui/docs.html"),
+            include_str!("../../../ui/missing.html"),
         ];
         for text in pages
             .into_iter()

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::DefaultBodyLimit;
-use axum::http::{HeaderValue, Method, Response, Uri, header};
+use axum::http::{HeaderMap, HeaderValue, Method, Response, Uri, header};
 use axum::middleware::from_fn_with_state;
 use axum::response::IntoResponse;
 use axum::routing::{delete, get, post};
@@ -51,10 +51,11 @@ pub(crate) fn router(app: &Arc<App>) -> Router {
         .with_state(Arc::clone(app))
 }
 
-async fn missing(method: Method, uri: Uri) -> Response<Body> {
+async fn missing(method: Method, uri: Uri, headers: HeaderMap) -> Response<Body> {
     let text = match method {
         Method::CONNECT => "this server is no proxy: CONNECT leads nowhere",
         Method::OPTIONS if uri.path() == "*" => "the server as a whole takes no OPTIONS",
+        _ if pages::is_looked_for(&method, &headers) => return pages::missing(),
         _ => return refuse(ProblemKind::NotFound, "there is no such path").into_response(),
     };
     let mut response = refuse(ProblemKind::MethodNotAllowed, text).into_response();

@@ -200,3 +200,48 @@ fn pages_are_here_and_may_load_nothing_from_elsewhere() {
         .get("/ui/..%2fCargo.toml")
         .is_problem(404, "not-found");
 }
+
+#[test]
+fn a_browser_gets_a_page_for_a_path_that_leads_nowhere_and_a_program_its_problem() {
+    let served = Served::open();
+    let with = |method: &str, accept: &str| {
+        let accept = format!("Accept: {accept}");
+        served.send(method, "/nowhere?q=x", &[&accept], b"")
+    };
+    let browser = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8";
+    let page = with("GET", browser);
+    assert_eq!(page.status, 404);
+    assert_eq!(
+        page.header("content-type"),
+        Some("text/html; charset=utf-8")
+    );
+    for link in ["href=\"/\"", "href=\"/docs\""] {
+        assert!(page.text().contains(link), "{}", page.text());
+    }
+    let first = served.get("/");
+    for name in [
+        "content-security-policy",
+        "x-content-type-options",
+        "referrer-policy",
+        "cache-control",
+    ] {
+        assert!(page.header(name).is_some(), "{name}");
+        assert_eq!(page.header(name), first.header(name), "{name}");
+    }
+    assert!(page.header("x-request-id").is_some());
+    for accept in [
+        "*/*",
+        "application/json",
+        "application/problem+json, text/html",
+        "text/html;q=0.5, application/json",
+        "image/png",
+    ] {
+        with("GET", accept).is_problem(404, "not-found");
+    }
+    served.get("/nowhere").is_problem(404, "not-found");
+    with("POST", browser).is_problem(404, "not-found");
+    // What is somewhere and not for whoever asks is no page.
+    let accept = format!("Accept: {browser}");
+    let record = served.send("GET", "/v1/records/x", &[&accept], b"");
+    record.is_problem(404, "not-found");
+}
