@@ -2,11 +2,15 @@
 //!
 //! Ready means proof of work (invariant 11): a recent commit or an empty queue, a checkpoint of
 //! what is durable, and a verifier that is at work.
+//!
+//! Health takes any parameters, unlike all else: probes add some against caches, a refusal would
+//! take a server out of service that works, and no parameter could have changed the answer.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::{Extension, State};
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Extension, Query, State};
 use axum::http::StatusCode;
 use indelible_api::Health;
 use indelible_api::metrics::CONTENT_TYPE;
@@ -18,6 +22,7 @@ use crate::app::App;
 use crate::guard::{Needs, allow};
 use crate::metrics::Now;
 use crate::read::blocking;
+use crate::submit::{Nothing, nothing};
 
 /// How many intervals of the verifier may pass without a sign of it.
 const VERIFIER_INTERVALS: u32 = 5;
@@ -95,8 +100,10 @@ fn older(at: Micros, now: Micros, than: Duration) -> bool {
 pub(crate) async fn metrics(
     State(app): State<Arc<App>>,
     principal: Option<Extension<Principal>>,
+    query: Result<Query<Nothing>, QueryRejection>,
 ) -> Answer {
     allow(principal.as_deref(), Needs::Administer)?;
+    nothing(query)?;
     let tenants = blocking(&app, |app| Ok(app.stores.ledger.tenants()?.len())).await?;
     let now = Now {
         at: app.env.clock.now(),

@@ -22,7 +22,7 @@ use crate::body::{must_be_json, read};
 use crate::guard::{Needs, allow};
 use crate::list::page_limit;
 use crate::read::blocking;
-use crate::submit::{bad_query, no_tenant, tenant_named};
+use crate::submit::{Nothing, bad_query, no_tenant, nothing, tenant_named};
 use crate::words;
 
 /// Which checkpoints are asked for.
@@ -156,9 +156,11 @@ fn one(app: &App, tenant: &TenantId) -> Result<Tenant, Refusal> {
 pub(crate) async fn create(
     State(app): State<Arc<App>>,
     principal: Option<Extension<Principal>>,
+    query: Result<Query<Nothing>, QueryRejection>,
     request: Request,
 ) -> Answer {
     allow(principal.as_deref(), Needs::Administer)?;
+    nothing(query)?;
     let wanted: CreateTenant = small(&app, request).await?;
     let tenant = tenant_named(&wanted.tenant_id)?;
     if tenant.is_ours() {

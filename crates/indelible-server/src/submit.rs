@@ -90,6 +90,17 @@ pub(crate) fn whose(
     target.tenant.as_deref().map(tenant_named).transpose()
 }
 
+/// What routes take that take nothing in the query of their URL. A parameter that is passed over
+/// would be one that somebody believes in, such as a `limit`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Nothing {}
+
+/// Refuses parameters where there are none.
+pub(crate) fn nothing(query: Result<Query<Nothing>, QueryRejection>) -> Result<(), Refusal> {
+    query.map(|_| ()).map_err(|error| bad_query(&error))
+}
+
 /// What is wrong with a query of the URL.
 pub(crate) fn bad_query(error: &QueryRejection) -> Refusal {
     refuse(ProblemKind::BadRequest, crate::words::of_query(error))

@@ -26,6 +26,9 @@ fn told(text: &str) -> String {
     if text.contains("unknown field") {
         let unknown = quoted.next().unwrap_or_default();
         let known: Vec<_> = quoted.collect();
+        if known.is_empty() {
+            return format!("{} is not taken, nor is any other", parameter(unknown));
+        }
         return format!("{} is not one of {}", parameter(unknown), known.join(", "));
     }
     if text.contains("duplicate field") {
@@ -78,6 +81,14 @@ mod tests {
             let told = of_query(&error);
             assert_eq!(told, format!("the URL's query: the parameter {expected}"));
         }
+    }
+
+    #[test]
+    fn where_none_is_taken_that_is_said() {
+        let uri = "/x?limit=secret".parse().unwrap();
+        let error = Query::<crate::submit::Nothing>::try_from_uri(&uri).unwrap_err();
+        let expected = "the URL's query: the parameter `limit` is not taken, nor is any other";
+        assert_eq!(of_query(&error), expected);
     }
 
     #[test]

@@ -202,6 +202,32 @@ fn pages_are_here_and_may_load_nothing_from_elsewhere() {
 }
 
 #[test]
+fn parameters_that_are_not_known_are_refused_but_for_health() {
+    let served = Served::open();
+    for (method, path) in [
+        ("GET", "/v1/keys?limit=1"),
+        ("GET", "/metrics?name=x"),
+        ("DELETE", "/v1/keys/0011223344556677?now"),
+    ] {
+        let answer = served.send(method, path, &[], b"");
+        let problem = answer.is_problem(400, "bad-request");
+        let detail = problem["detail"].as_str().unwrap();
+        assert!(detail.contains("is not taken"), "{path}: {detail}");
+    }
+    for (path, body) in [
+        ("/v1/keys?tenant=acme", json!({"role": "admin"})),
+        ("/v1/tenants?dry-run=1", json!({"tenant_id": "acme"})),
+    ] {
+        served.post(path, &body).is_problem(400, "bad-request");
+    }
+    assert_eq!(served.get("/v1/keys").is(200)["keys"], json!([]));
+    assert_eq!(served.get("/metrics").status, 200);
+    for path in ["/health/live?t=1", "/health/ready?t=1&t=2"] {
+        assert_eq!(served.get(path).status, 200, "{path}");
+    }
+}
+
+#[test]
 fn a_browser_gets_a_page_for_a_path_that_leads_nowhere_and_a_program_its_problem() {
     let served = Served::open();
     let with = |method: &str, accept: &str| {
