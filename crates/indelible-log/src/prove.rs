@@ -8,7 +8,7 @@ use indelible_event::ids::{AuditId, TenantId};
 use indelible_event::leaf::LeafView;
 use indelible_event::{EventView, Field};
 use indelible_merkle::{Frontier, Hash, inclusion_proof, leaf_hash, root_of};
-use indelible_proof::finding::{Finding, FindingKind, Span};
+use indelible_proof::finding::{Finding, Span};
 use indelible_proof::note::VerifierKey;
 use indelible_proof::receipt::Receipt;
 use indelible_proof::registry::{
@@ -142,20 +142,16 @@ fn why_not(
     number: u64,
     why: &RecordProofError,
 ) -> Result<Finding> {
-    let kind = match why {
-        RecordProofError::Record(_) => {
-            if let Some(finding) = head_finding(ledger, head)? {
-                return Ok(finding);
-            }
-            FindingKind::ContentMismatch
-        }
-        RecordProofError::Receipt(_) => FindingKind::ContentMismatch,
-        RecordProofError::Checkpoint(_) => FindingKind::BadSignature,
-        _ => FindingKind::RootMismatch,
-    };
-    Ok(Finding::new(kind, format!("it cannot be proved: {why}"))
-        .tenant(head.tenant.as_str())
-        .records(Span::one(number)))
+    if let RecordProofError::Record(_) = why
+        && let Some(finding) = head_finding(ledger, head)?
+    {
+        return Ok(finding);
+    }
+    Ok(
+        Finding::new(why.kind(), format!("it cannot be proved: {why}"))
+            .tenant(head.tenant.as_str())
+            .records(Span::one(number)),
+    )
 }
 
 /// Where the head stands in the newest snapshot.

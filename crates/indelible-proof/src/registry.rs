@@ -8,6 +8,7 @@ use indelible_merkle::{Hash, ProofError, leaf_hash, verify_inclusion};
 use serde::{Deserialize, Serialize};
 
 use crate::checkpoint::{CheckpointError, SignedCheckpoint};
+use crate::finding::FindingKind;
 use crate::limits::PROOF_HASHES_MAX;
 use crate::note::VerifierKey;
 use crate::receipt::{Receipt, ReceiptError};
@@ -144,6 +145,17 @@ pub struct Proved {
     /// The receipt: only where the record's bytes were given, since nothing else holds its tenant,
     /// id and time.
     pub receipt: Option<Receipt>,
+}
+
+impl RecordProofError {
+    /// Which defect it shows of what was proved.
+    pub const fn kind(&self) -> FindingKind {
+        match self {
+            Self::Receipt(_) | Self::Record(_) => FindingKind::ContentMismatch,
+            Self::Checkpoint(_) => FindingKind::BadSignature,
+            _ => FindingKind::RootMismatch,
+        }
+    }
 }
 
 impl RecordProof {
