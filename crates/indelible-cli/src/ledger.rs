@@ -293,8 +293,8 @@ fn not_writable(error: &Error, config: &Config) -> Failure {
         ),
         Kind::Locked => format!(
             "cannot {opening}: {error}; wait for it or stop it. If it is a server, go through it: \
-             `indelible keys create|list|revoke --url URL` with the address it listens on, and \
-             events over HTTP"
+             `indelible keys` and `tenants` take `--url URL`, the address it listens on, and \
+             events go over HTTP"
         ),
         _ => format!("cannot {opening}: {error}"),
     })

@@ -50,6 +50,15 @@ exits 1. What stands in `state.redb` alone cannot be told without it: `prove`, `
 `keys list` name it and exit 3. `recover` goes on from a damaged or lost `signer.checkpoint`.
 An older copy of `keys/keys.redb` is told and stops writers too; restore the newest one.
 
+## Through a server
+
+`query`, `prove`, `verify`, `export`, `tenants` and `keys create|list|revoke` take `--url URL`, or
+`INDELIBLE_URL`, in the place of `--data`, with the server's key in `INDELIBLE_API_KEY`. They say
+the same as in the data directory, with the same exit codes; `docs/server.md` says what differs.
+`emit`, `import`, `fsck` and `recover` work on files here, whatever `INDELIBLE_URL` says. A server
+is believed no further than can be checked: an answer that cannot be right is exit code 3, and a
+record that is not what was committed is a finding of `verify`.
+
 ## Settings
 
 A flag beats the environment, which beats the configuration file, which beats the default. The file

@@ -200,7 +200,14 @@ fn a_cancelled_query_ends_with_a_whole_line() {
         support::ndjson((0..2_000).map(support::event)),
     );
     place.ok("import --format ndjson many.ndjson --tenant acme");
-    let mut child = start(&mut place.command("query --limit 0 --json".split_whitespace()));
+    let serving = Serving::start(&place, "");
+    let line = "query --limit 0 --json";
+    is_cancelled(&place, line);
+    is_cancelled(&place, &format!("{line} --url http://{}", serving.address));
+}
+
+fn is_cancelled(place: &Place, line: &str) {
+    let mut child = start(&mut place.command(line.split_whitespace()));
     let mut stdout = child.stdout.take().unwrap();
     let mut head = [0; 1_000];
     stdout.read_exact(&mut head).unwrap();

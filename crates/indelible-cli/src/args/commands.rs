@@ -116,11 +116,14 @@ A comma means any of these, a leading - means not; a query that starts with one 
 Records that cannot be read and that the answer may lack are named on standard error, with --json
 too, and the command then exits 1: what it printed is right, and may not be all.
 
+With --url a server is asked, which leaves its own logs out unless they are named (tenant:_system).
+
 Examples:
   indelible query 'actor:bert-jan outcome:failure'
   indelible query 'type:s3.DeleteBucket since:2023-07-10 until:2023-07-11'
   indelible query 'outcome:failure,denied -actor:terraform' --limit 0 --json
-  indelible query --json -- -outcome:success")]
+  indelible query --json -- -outcome:success
+  indelible query 'actor:ada since:24h' --url http://127.0.0.1:8080")]
 pub struct Query {
     /// What to look for; nothing finds everything
     #[arg(value_name = "QUERY")]
@@ -138,28 +141,36 @@ pub struct Query {
     #[arg(long)]
     pub oldest_first: bool,
     /// Go on after the page that printed this cursor
-    #[arg(long, value_name = "CURSOR")]
+    #[arg(long, value_name = "CURSOR", allow_hyphen_values = true)]
     pub after: Option<String>,
+    /// Where.
+    #[command(flatten)]
+    pub through: Through,
 }
 
 /// `verify`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Without FILE the data directory is checked. An export is checked against FILE.checkpoint and
-FILE.disclosures when they lie beside it. Nothing else is needed: no keys, no ledger, no network.
-FILE may be a pipe. Beside standard input there are no files: say --checkpoint and --disclosures.
+Without FILE the data directory is checked, or with --url all logs that the key may see: records are
+fetched and checked here, and the server's own verdict is not asked for.
+
+An export is checked against FILE.checkpoint and FILE.disclosures when they lie beside it. Nothing
+else is needed: no keys, no ledger, no network. FILE may be a pipe. Beside standard input there are
+no files: say --checkpoint and --disclosures.
+
 Without a checkpoint and a key that you trust, the verdict is `consistent, not anchored`.
 
 Examples:
   indelible verify --data ./d
+  indelible verify --url http://127.0.0.1:8080 --key acme.vkey --require-anchor
   indelible verify acme.ndjson --key acme.vkey --require-anchor
   zcat acme.ndjson.gz | indelible verify - --checkpoint acme.ndjson.checkpoint
   indelible verify --proof record-42.proof --key acme.vkey")]
 pub struct Verify {
     /// Exported logs, or - for standard input
-    #[arg(value_name = "FILE")]
+    #[arg(value_name = "FILE", conflicts_with = "url")]
     pub files: Vec<PathBuf>,
-    /// Only this tenant of the data directory; of an export, that it is this tenant's
+    /// Only this tenant of the data directory or server; of an export, that it is this tenant's
     #[arg(long)]
     pub tenant: Option<String>,
     /// The verifier key you trust, as text or as a file that holds it
@@ -172,11 +183,14 @@ pub struct Verify {
     #[arg(long, value_name = "FILE")]
     pub disclosures: Option<PathBuf>,
     /// Check the proof of one record; with FILE, also that it is one of FILE's, whose, and of when
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["tenant", "disclosures"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["tenant", "disclosures", "url"])]
     pub proof: Option<PathBuf>,
     /// Exit 1 unless a signature by the trusted key covers the log
     #[arg(long)]
     pub require_anchor: bool,
+    /// Where.
+    #[command(flatten)]
+    pub through: Through,
 }
 
 /// `export`.
@@ -184,10 +198,12 @@ pub struct Verify {
 #[command(after_help = "\
 Writes OUT (each line is a leaf, byte for byte), OUT.disclosures (the sealed values, where the keys
 are at hand) and OUT.checkpoint (the signed head). The export ends at the newest published head, and
-says how many records are committed beyond it (`unpublished` with --json).
+says how many records are committed beyond it (`unpublished` with --json). A server gives no
+disclosures: with --url only the leaves and the checkpoint are written.
 
 Examples:
   indelible export --tenant acme --out acme.ndjson
+  indelible export --tenant acme --out acme.ndjson --url http://127.0.0.1:8080
   indelible export --tenant acme --joined | jq .event.actor")]
 pub struct Export {
     /// Whose log
@@ -205,6 +221,9 @@ pub struct Export {
     /// Write over files that are there
     #[arg(long)]
     pub force: bool,
+    /// Where.
+    #[command(flatten)]
+    pub through: Through,
 }
 
 /// `prove`.
@@ -212,7 +231,8 @@ pub struct Export {
 #[command(after_help = "\
 Examples:
   indelible prove 42 --tenant acme --out record-42.proof
-  indelible prove 018f3c2e-7b1a-7def-8abc-0123456789ab --tenant acme")]
+  indelible prove 018f3c2e-7b1a-7def-8abc-0123456789ab --tenant acme
+  indelible prove 42 --tenant acme --out record-42.proof --url http://127.0.0.1:8080")]
 pub struct Prove {
     /// Sequence number or audit id
     #[arg(value_name = "SEQ|ID")]
@@ -223,6 +243,9 @@ pub struct Prove {
     /// Where to write [default: -, standard output]
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,
+    /// Where.
+    #[command(flatten)]
+    pub through: Through,
 }
 
 /// `tenants`.
@@ -236,15 +259,20 @@ pub enum Tenants {
     #[command(after_help = "\
 Examples:
   indelible tenants list
-  indelible tenants list --data ./d --json")]
-    List,
+  indelible tenants list --data ./d --json
+  indelible tenants list --url http://127.0.0.1:8080")]
+    List(Through),
     /// Create a tenant's log
     #[command(after_help = "\
 Examples:
-  indelible tenants create acme")]
+  indelible tenants create acme
+  indelible tenants create acme --url http://127.0.0.1:8080")]
     Create {
         /// Its name: letters, digits and . _ : @ -
         name: String,
+        /// Where.
+        #[command(flatten)]
+        through: Through,
     },
 }
 

@@ -142,7 +142,7 @@ fn create(args: &KeysCreate, config: &Config, output: &mut Output) -> Result {
         name: args.name.clone(),
     };
     let created = match Remote::meant(&args.through, config, output)? {
-        Some(remote) => remote.post(KEYS, &wanted)?,
+        Some(remote) => remote.post(KEYS, &wanted)?.1,
         None => create_here(&wanted, config, output)?,
     };
     if output.json {
@@ -190,7 +190,7 @@ fn create_here(wanted: &CreateKey, config: &Config, output: &Output) -> Result<C
 /// Lists the keys of the server's callers.
 fn list(through: &Through, config: &Config, output: &mut Output) -> Result {
     let keys = if let Some(remote) = Remote::meant(through, config, output)? {
-        remote.get::<indelible_api::Keys>(KEYS)?.keys
+        remote.get::<indelible_api::Keys>(KEYS, &[])?.keys
     } else {
         let access = ledger::read_with_state(config, "read the keys", output)?;
         access::list(access.stores.state.as_ref()).or_could("read the keys")?

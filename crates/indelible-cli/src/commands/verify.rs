@@ -1,4 +1,4 @@
-//! `verify`: whether a data directory, an export or a proof is what was committed.
+//! `verify`: whether a data directory, a server's logs, an export or a proof is what was committed.
 //!
 //! Two verdicts, never one: integrity (every record is what was committed, in that order) and
 //! completeness (whether a producer's numbered events are all there). Beside them, who vouches for
@@ -16,10 +16,11 @@ use crate::args::Verify;
 use crate::config::Config;
 use crate::exit::{Failure, OrCould, Result};
 use crate::output::{Output, Show};
-use crate::process::tenant_named;
+use crate::process::{tenant_named, tenant_to_read};
+use crate::remote::Remote;
 use crate::verify::{self, Given, Report};
 
-/// Verifies what was named, else the data directory.
+/// Verifies what was named, else the server's logs or the data directory.
 pub fn run(args: &Verify, config: &Config, output: &mut Output) -> Result {
     if args.files.iter().filter(|file| *file == "-").count() > 1 {
         let text = "standard input (-) can be read only once";
@@ -35,7 +36,13 @@ pub fn run(args: &Verify, config: &Config, output: &mut Output) -> Result {
     }
     let mut clean = true;
     if args.files.is_empty() {
-        clean = verify::data(args.tenant.as_deref(), &given, config, output)?;
+        clean = match Remote::meant(&args.through, config, output)? {
+            Some(remote) => {
+                let tenant = tenant_to_read(args.tenant.as_deref(), config)?;
+                verify::server(&remote, tenant.as_ref(), &given, output)?
+            }
+            None => verify::data(args.tenant.as_deref(), &given, config, output)?,
+        };
     }
     let asked = args.tenant.as_deref().map(tenant_named).transpose()?;
     for file in &args.files {

@@ -10,14 +10,13 @@ use indelible_log::registry::{identity, log_row};
 use indelible_log::verify::{Anchors, Kept, verify_left, verify_log, verify_registry};
 use indelible_proof::checkpoint::SignedCheckpoint;
 use indelible_proof::finding::{Finding, FindingKind};
-use serde_json::json;
 
-use super::report::print_finding;
+use super::report::print_part;
 use super::{Given, Report, key_for};
 use crate::config::Config;
 use crate::exit::{Failure, OrCould, Result};
 use crate::ledger::{self, Access, same_bytes};
-use crate::output::{Output, Show, Tone};
+use crate::output::{Output, Show};
 use crate::process::tenant_to_read;
 
 /// Verifies and prints; whether all is clean.
@@ -119,35 +118,6 @@ fn registry(access: &Access, anchors: &Anchors) -> Result<(Vec<Finding>, Vec<Str
         Kept::Nothing | Kept::Checkpoint(_) => Vec::new(),
     };
     Ok((findings, unchecked))
-}
-
-/// One line for what lies beside the logs, its findings, and what was not checked.
-fn print_part(
-    name: &str,
-    findings: &[Finding],
-    unchecked: &[String],
-    output: &mut Output,
-) -> Result {
-    if output.json {
-        let part = json!({"findings": findings, "part": name, "unchecked": unchecked});
-        return output.json_line(&part);
-    }
-    let word = if !findings.is_empty() {
-        output.paint("NOT SOUND", Tone::Bad)
-    } else if unchecked.is_empty() {
-        output.paint("sound", Tone::Good)
-    } else {
-        output.paint("sound as far as it was checked", Tone::Warn)
-    };
-    output.line(format_args!("{name}: {word}"))?;
-    for finding in findings {
-        print_finding(finding, output)?;
-    }
-    for text in unchecked {
-        let text = output.paint(text, Tone::Warn);
-        output.line(format_args!("  not checked   {text}"))?;
-    }
-    Ok(())
 }
 
 /// The trusted key: the one given, else our own signing key's; what was signed last, or the

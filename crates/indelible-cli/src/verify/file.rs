@@ -12,11 +12,12 @@ use indelible_proof::disclosure::DisclosureLine;
 use indelible_proof::finding::{Finding, FindingKind, Place, Span, records};
 use indelible_proof::note::VerifierKey;
 use indelible_proof::tail::Tail;
-use indelible_proof::verify::{LogVerifier, Trust, Verdict};
+use indelible_proof::verify::{LogVerifier, Verdict};
 
+use super::checkpoints::{is_given, note};
 use super::lines::{Form, LINE_ENDINGS, Lines};
 use super::source::{BUFFER_BYTES, Source};
-use super::{Given, Report, key_for};
+use super::{Given, Report, named_key};
 use crate::exit::{Failure, OrCould, Result};
 use crate::output::{Output, Show};
 
@@ -168,12 +169,7 @@ fn who(
         let Ok(tail) = Tail::scan(line) else { continue };
         let tenant = tail.tenant_id.to_owned();
         if index == 0 {
-            let mut first = LogVerifier::new(&tenant);
-            first.push(line);
-            named = first
-                .finish()
-                .identity
-                .and_then(|who| who.verifier_key.parse().ok());
+            named = named_key(&tenant, line);
         }
         said.push(tenant);
         if said.len() == TENANTS_HEARD {
@@ -224,43 +220,6 @@ fn checkpoints(
         }
     }
     Ok(found)
-}
-
-fn is_given(signed: &SignedCheckpoint, given: &Given) -> bool {
-    given.checkpoint.as_ref() == Some(signed)
-}
-
-/// Gives a checkpoint to the verifier under the key that is trusted most; or why there is none.
-fn note(
-    verifier: &mut LogVerifier,
-    signed: &SignedCheckpoint,
-    given: &Given,
-    named: Option<&VerifierKey>,
-) -> std::result::Result<(), String> {
-    let origin = &signed.unverified().origin;
-    let kept = is_given(signed, given);
-    let trusted = given.key.as_ref().map(|key| {
-        // Under its own name the verifier reports that it belongs to another log.
-        (
-            key_for(key, origin).unwrap_or_else(|| key.clone()),
-            Trust::Key,
-        )
-    });
-    let by_name = || {
-        let trust = if kept { Trust::Key } else { Trust::Named };
-        named
-            .and_then(|key| key_for(key, origin))
-            .map(|key| (key, trust))
-    };
-    match trusted.or_else(by_name) {
-        Some((key, trust)) => {
-            verifier.checkpoint(signed, &key, trust);
-            Ok(())
-        }
-        None => Err(format!(
-            "the checkpoint of {origin}: the log names no key for it, say --key"
-        )),
-    }
 }
 
 /// The disclosures beside an export, read in step with it.

@@ -301,6 +301,35 @@ impl Report {
     }
 }
 
+/// One line for what lies beside the logs, its findings, and what was not checked.
+pub(super) fn print_part(
+    name: &str,
+    findings: &[Finding],
+    unchecked: &[String],
+    output: &mut Output,
+) -> Result {
+    if output.json {
+        let part = json!({"findings": findings, "part": name, "unchecked": unchecked});
+        return output.json_line(&part);
+    }
+    let word = if !findings.is_empty() {
+        output.paint("NOT SOUND", Tone::Bad)
+    } else if unchecked.is_empty() {
+        output.paint("sound", Tone::Good)
+    } else {
+        output.paint("sound as far as it was checked", Tone::Warn)
+    };
+    output.line(format_args!("{name}: {word}"))?;
+    for finding in findings {
+        print_finding(finding, output)?;
+    }
+    for text in unchecked {
+        let text = output.paint(text, Tone::Warn);
+        output.line(format_args!("  not checked   {text}"))?;
+    }
+    Ok(())
+}
+
 /// A finding for people, with its notes under it.
 pub fn print_finding(finding: &Finding, output: &mut Output) -> Result {
     let text = finding.to_string();

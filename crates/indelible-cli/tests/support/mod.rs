@@ -7,6 +7,7 @@
 )]
 
 pub mod others;
+pub mod proxy;
 pub mod served;
 pub mod survive;
 

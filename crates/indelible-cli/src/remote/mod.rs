@@ -1,14 +1,21 @@
 //! A server that is asked in the place of a data directory: `--url`, else `INDELIBLE_URL`, with the
 //! key in `INDELIBLE_API_KEY`.
 //!
+//! What it answers is believed no further than it can be checked here: an answer of another form is
+//! an error, and `lists` reads what comes in pages.
+//!
 //! Plain HTTP, since that is all the server speaks. Redirects are not followed and no proxy is
 //! asked: the key is for the server that was named. Nothing is tried again: what was done and not
 //! answered is for a person to look at.
 
+mod lists;
+mod unreadable;
+
+use std::fmt::Display;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use indelible_api::{JSON, Problem};
+use indelible_api::{JSON, Problem, ProblemKind};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use ureq::Agent;
@@ -18,6 +25,9 @@ use crate::args::Through;
 use crate::config::{Config, Source};
 use crate::exit::{Failure, Result};
 use crate::output::{Output, Show};
+
+pub use lists::{Asked, Checked, Pages};
+pub use unreadable::Unreadable;
 
 const URL: &str = "INDELIBLE_URL";
 const API_KEY: &str = "INDELIBLE_API_KEY";
@@ -94,21 +104,27 @@ impl Remote {
         })
     }
 
-    /// What is at a path.
+    /// Its address.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// What is at a path, asked with these parameters.
     ///
     /// # Errors
     /// As [`Remote::post`].
-    pub fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T> {
+    pub fn get<T: DeserializeOwned>(&self, path: &str, query: &[(&str, &str)]) -> Result<T> {
         let request = self.agent.get(format!("{}{path}", self.url));
-        self.answer(self.signed(request).call())
+        let request = request.query_pairs(query.iter().copied());
+        Ok(self.answer(self.signed(request).call())?.1)
     }
 
-    /// Sends JSON.
+    /// Sends JSON; the status, and what came with it.
     ///
     /// # Errors
     /// [`Failure::Usage`] for what the server cannot take, [`Failure::Could`] for all else, with
     /// what to do about it.
-    pub fn post<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<T> {
+    pub fn post<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<(u16, T)> {
         let body = serde_json::to_vec(body)
             .map_err(|error| Failure::Could(format!("cannot write the request: {error}")))?;
         let request = self.agent.post(format!("{}{path}", self.url));
@@ -122,7 +138,7 @@ impl Remote {
     /// As [`Remote::post`].
     pub fn delete<T: DeserializeOwned>(&self, path: &str) -> Result<T> {
         let request = self.agent.delete(format!("{}{path}", self.url));
-        self.answer(self.signed(request).call())
+        Ok(self.answer(self.signed(request).call())?.1)
     }
 
     fn signed<B>(&self, request: ureq::RequestBuilder<B>) -> ureq::RequestBuilder<B> {
@@ -136,13 +152,14 @@ impl Remote {
     fn answer<T: DeserializeOwned>(
         &self,
         answer: std::result::Result<Response<ureq::Body>, ureq::Error>,
-    ) -> Result<T> {
+    ) -> Result<(u16, T)> {
         let mut answer = answer.map_err(|error| self.failed(&error))?;
         let status = answer.status().as_u16();
         let body = answer.body_mut().with_config().limit(ANSWER_BYTES_MAX);
         let body = body.read_to_vec().map_err(|error| self.failed(&error))?;
         if (200..300).contains(&status) {
-            return serde_json::from_slice(&body).map_err(|_| self.unknown(status));
+            let value = serde_json::from_slice(&body).map_err(|_| self.unknown(status))?;
+            return Ok((status, value));
         }
         let problem: Problem = serde_json::from_slice(&body).map_err(|_| self.unknown(status))?;
         Err(self.refused(&problem))
@@ -160,8 +177,19 @@ impl Remote {
         ))
     }
 
+    /// The failure of an answer that no server of ours gives.
+    pub fn strange(&self, what: impl Display) -> Failure {
+        Failure::Could(format!(
+            "what {} answered cannot be right: {what}",
+            self.url
+        ))
+    }
+
     fn refused(&self, problem: &Problem) -> Failure {
         let (detail, url) = (&problem.detail, &self.url);
+        if problem.kind() == Some(ProblemKind::Ambiguous) {
+            return Failure::Usage(format!("{detail}: say --tenant"));
+        }
         match problem.status {
             400 | 422 => Failure::Usage(detail.clone()),
             401 => Failure::Could(format!("{url}: {detail}; set {API_KEY} to a key of it")),

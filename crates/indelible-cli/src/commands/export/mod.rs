@@ -1,10 +1,12 @@
 //! `export`: a tenant's log as lines that anyone can verify, disclosures and checkpoint beside.
+//!
+//! The log is that of a data directory, or of a server (`there`), which gives no disclosures.
 
-use std::fs::{File, OpenOptions};
-use std::io::{BufWriter, Write};
+mod part;
+mod there;
+
 use std::ops::ControlFlow;
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use indelible_event::ids::TenantId;
 use indelible_event::leaf::LeafView;
@@ -23,35 +25,23 @@ use crate::export_names::beside;
 use crate::ledger::{self, Reading};
 use crate::output::{Output, Show};
 use crate::process::{file_named, tenant_to_read};
+use crate::remote::Remote;
+use part::Part;
 
 /// Writes the files, or the leaves to standard output.
 pub fn run(args: &Export, config: &Config, output: &mut Output) -> Result {
     let named = tenant_to_read(args.tenant.as_deref(), config)?;
-    let kept = ledger::kept(config)?;
-    let reading = ledger::read(config, output)?;
-    let extends = ledger::extends_signed(&kept, &reading, output)?;
-    let tenant = match named {
-        Some(tenant) => tenant,
-        None => only_tenant(&reading)?,
-    };
-    let head = if reading.has_state() {
-        Some(published_head(&reading.stores, &tenant).or_could("export")?)
+    let remote = Remote::meant(&args.through, config, output)?;
+    let (from, extends) = if let Some(remote) = &remote {
+        (From::There(remote), true)
     } else {
-        None
+        let kept = ledger::kept(config)?;
+        let reading = ledger::read(config, output)?;
+        let extends = ledger::extends_signed(&kept, &reading, output)?;
+        (From::Here(Box::new(reading)), extends)
     };
-    let of = Of {
-        args,
-        reading: &reading,
-        tenant: &tenant,
-        head: head.as_ref(),
-    };
+    let of = Of::find(args, named, from)?;
     let out = file_named(args.out.as_deref());
-    if let Some(out) = out.filter(|out| indelible_directory::is_within(out, &reading.path)) {
-        return Err(Failure::Could(format!(
-            "{} lies in the data directory: export to another",
-            out.shown()
-        )));
-    }
     let (summary, damage) = match out {
         None => of.to_output(output)?,
         Some(out) => of.to_files(out)?,
@@ -78,11 +68,11 @@ fn tell(of: &Of<'_>, out: Option<&Path>, summary: &Summary, output: &mut Output)
             "disclosures": summary.disclosures,
             "forked": summary.forked,
             "records": summary.records,
-            "root": head.map(|head| head.root),
-            "sealed": summary.closed,
+            "root": head.as_ref().map(|head| head.root),
+            "sealed": of.from.is_here().then_some(summary.closed),
             "size": summary.size,
             "tenant_id": tenant,
-            "unpublished": of.unpublished(),
+            "unpublished": of.unpublished,
         });
         match out {
             Some(_) => output.json_line(&line)?,
@@ -90,7 +80,7 @@ fn tell(of: &Of<'_>, out: Option<&Path>, summary: &Summary, output: &mut Output)
             None => output.note(line),
         }
     } else {
-        let published = head.map_or("", |_| "published ");
+        let published = head.as_ref().map_or("", |_| "published ");
         output.note(format_args!(
             "{} of {tenant}, up to the {published}head at {}",
             records(summary.records),
@@ -102,7 +92,10 @@ fn tell(of: &Of<'_>, out: Option<&Path>, summary: &Summary, output: &mut Output)
                 summary.attachments
             ));
         }
-        if let Some(count) = of.unpublished().filter(|count| *count > 0) {
+        if !of.from.is_here() && !args.joined && !args.without_disclosures {
+            output.note("without disclosures: a server gives none, only who has the keys");
+        }
+        if let Some(count) = of.unpublished.filter(|count| *count > 0) {
             output.note(format_args!(
                 "{} committed beyond that head and not published yet: not in this export",
                 records(count)
@@ -143,8 +136,7 @@ fn opens_none(summary: &Summary) -> bool {
 }
 
 /// The tenant of a ledger that has but one.
-fn only_tenant(reading: &Reading) -> Result<TenantId> {
-    let mut tenants = ledger::tenants(reading)?;
+fn only_tenant(mut tenants: Vec<TenantId>) -> Result<TenantId> {
     tenants.retain(|tenant| !tenant.is_ours());
     match tenants.as_slice() {
         [tenant] => Ok(tenant.clone()),
@@ -159,15 +151,87 @@ fn only_tenant(reading: &Reading) -> Result<TenantId> {
     }
 }
 
+/// Where the records come from.
+enum From<'a> {
+    Here(Box<Reading>),
+    There(&'a Remote),
+}
+
+impl From<'_> {
+    fn is_here(&self) -> bool {
+        matches!(self, Self::Here(_))
+    }
+
+    fn tenants(&self) -> Result<Vec<TenantId>> {
+        match self {
+            Self::Here(reading) => ledger::tenants(reading),
+            Self::There(remote) => {
+                let tenants = remote.tenants()?.into_iter();
+                Ok(tenants.map(|(name, _)| name).collect())
+            }
+        }
+    }
+
+    /// The published head, as far as there is one that can be read.
+    fn head(&self, tenant: &TenantId) -> Result<Option<PublishedHead>> {
+        match self {
+            Self::Here(reading) if !reading.has_state() => Ok(None),
+            Self::Here(reading) => published_head(&reading.stores, tenant)
+                .or_could("export")
+                .map(Some),
+            Self::There(remote) => {
+                let head = remote.published(tenant)?;
+                let text = || format!("nothing of the log of {tenant} is published yet");
+                head.ok_or_else(|| Failure::Could(text())).map(Some)
+            }
+        }
+    }
+
+    /// How many records are committed, where that can be told.
+    fn committed(&self, tenant: &TenantId) -> Result<Option<u64>> {
+        match self {
+            Self::Here(reading) => {
+                let head = reading.stores.ledger.head(tenant).ok().flatten();
+                Ok(head.map(|head| head.frontier.size()))
+            }
+            Self::There(remote) => Ok(remote.tenant(tenant)?.records),
+        }
+    }
+}
+
 /// What is exported: a log, up to its published head, or all that is stored when that is unknown.
 struct Of<'a> {
     args: &'a Export,
-    reading: &'a Reading,
-    tenant: &'a TenantId,
-    head: Option<&'a PublishedHead>,
+    from: From<'a>,
+    tenant: TenantId,
+    head: Option<PublishedHead>,
+    /// Records that are committed beyond the published head, as far as both are known.
+    unpublished: Option<u64>,
 }
 
-impl Of<'_> {
+impl<'a> Of<'a> {
+    fn find(args: &'a Export, named: Option<TenantId>, from: From<'a>) -> Result<Self> {
+        let tenant = named.map_or_else(|| only_tenant(from.tenants()?), Ok)?;
+        let head = from.head(&tenant)?;
+        let out = file_named(args.out.as_deref());
+        if let (From::Here(reading), Some(out)) = (&from, out)
+            && indelible_directory::is_within(out, &reading.path)
+        {
+            return Err(Failure::Could(format!(
+                "{} lies in the data directory: export to another",
+                out.shown()
+            )));
+        }
+        let committed = from.committed(&tenant)?.zip(head.as_ref());
+        Ok(Self {
+            unpublished: committed.map(|(all, head)| all.saturating_sub(head.size)),
+            args,
+            from,
+            tenant,
+            head,
+        })
+    }
+
     /// Records whose values were asked for and cannot be read.
     fn damaged_values(&self, summary: &Summary) -> u64 {
         if self.args.without_disclosures {
@@ -175,12 +239,6 @@ impl Of<'_> {
         } else {
             summary.damaged_values
         }
-    }
-
-    /// Records that are committed beyond the published head, as far as both heads are known.
-    fn unpublished(&self) -> Option<u64> {
-        let stored = self.reading.stores.ledger.head(self.tenant).ok()??;
-        Some(stored.frontier.size().saturating_sub(self.head?.size))
     }
 
     fn is_whole(&self, summary: &Summary) -> bool {
@@ -215,7 +273,10 @@ impl Of<'_> {
         let args = self.args;
         // Without keys there would be none to write, and a file without them says that they are
         // gone.
-        let keys = self.reading.keyring.has_master();
+        let keys = match &self.from {
+            From::Here(reading) => reading.keyring.has_master(),
+            From::There(_) => false,
+        };
         let with_disclosures = !args.joined && !args.without_disclosures && keys;
         if args.force && self.head.is_none() {
             let _ = std::fs::remove_file(beside(out, "checkpoint"));
@@ -228,6 +289,7 @@ impl Of<'_> {
             .transpose()?;
         let mut checkpoint = self
             .head
+            .as_ref()
             .filter(|_| !args.joined)
             .map(|head| {
                 Part::create(&beside(out, "checkpoint"), args.force).map(|part| (part, head))
@@ -289,25 +351,26 @@ impl Of<'_> {
         &self,
         give: &mut dyn FnMut(Exported<'_>) -> ControlFlow<()>,
     ) -> Result<(Summary, Told)> {
-        let Self {
-            reading,
-            tenant,
-            head,
-            ..
-        } = self;
         let mut told = Told::default();
         let mut give = |exported: Exported<'_>| {
             if let Exported::Damaged { range, place } = &exported {
                 told.damage(Damage {
                     lost: Lost::Records,
-                    log: Some(((*tenant).clone(), range.clone())),
+                    log: Some((self.tenant.clone(), range.clone())),
                     place: where_of(place.as_ref()),
                 });
             }
             give(exported)
         };
-        let (stores, keyring) = (&reading.stores, &reading.keyring);
-        let summary = export(stores, keyring, tenant, *head, &mut give).or_could("export")?;
+        let summary = match (&self.from, &self.head) {
+            (From::Here(reading), head) => {
+                let (stores, keyring) = (&reading.stores, &reading.keyring);
+                let head = head.as_ref();
+                export(stores, keyring, &self.tenant, head, &mut give).or_could("export")?
+            }
+            (From::There(remote), Some(head)) => there::export(remote, head, &mut give)?,
+            (From::There(remote), None) => return Err(remote.strange("no published head")),
+        };
         Ok((summary, told))
     }
 }
@@ -324,104 +387,4 @@ fn join(leaf: &[u8], event: &[u8]) -> Vec<u8> {
     let span = view.event_span();
     let (head, tail) = (leaf.get(..span.start), leaf.get(span.end..));
     [head.unwrap_or_default(), event, tail.unwrap_or_default()].concat()
-}
-
-/// A file being written under a name of its own until it is whole; removed if it never is.
-struct Part {
-    writer: Option<BufWriter<File>>,
-    unfinished: PathBuf,
-    path: PathBuf,
-}
-
-impl Part {
-    fn create(path: &Path, force: bool) -> Result<Self> {
-        // The finished file takes the name by a rename, which would replace a device or a pipe.
-        if path.metadata().is_ok_and(|there| !there.is_file()) {
-            let text = format!(
-                "{} is no file; leave --out away to write to standard output",
-                path.shown()
-            );
-            return Err(Failure::Could(text));
-        }
-        if !force && path.exists() {
-            let text = format!(
-                "{} is there already; say --force to write over it",
-                path.shown()
-            );
-            return Err(Failure::Could(text));
-        }
-        let unfinished = beside(path, "unfinished");
-        let file = OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .mode(0o600)
-            .open(&unfinished)
-            .or_could(format_args!("write {}", unfinished.shown()))?;
-        let writer = Some(BufWriter::with_capacity(256 * 1024, file));
-        Ok(Self {
-            writer,
-            unfinished,
-            path: path.to_path_buf(),
-        })
-    }
-
-    fn bytes(&mut self, bytes: &[u8]) -> Result {
-        let Some(writer) = &mut self.writer else {
-            return Ok(());
-        };
-        writer
-            .write_all(bytes)
-            .or_could(format_args!("write {}", self.path.shown()))
-    }
-
-    fn line(&mut self, bytes: &[u8]) -> Result {
-        self.bytes(bytes)?;
-        self.bytes(b"\n")
-    }
-
-    fn finish(mut self) -> Result {
-        let doing = || format!("write {}", self.path.shown());
-        if let Some(writer) = self.writer.take() {
-            let file = writer
-                .into_inner()
-                .map_err(std::io::IntoInnerError::into_error);
-            file.and_then(|file| file.sync_all()).or_could(doing())?;
-        }
-        std::fs::rename(&self.unfinished, &self.path).or_could(doing())
-    }
-}
-
-impl Drop for Part {
-    fn drop(&mut self) {
-        if self.unfinished.exists() {
-            // It was never finished: what is left of it is of no use to anybody.
-            let _ = std::fs::remove_file(&self.unfinished);
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used, reason = "tests")]
-    use super::*;
-
-    #[test]
-    fn a_part_appears_whole_or_not_at_all() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("x.ndjson");
-        let mut part = Part::create(&path, false).unwrap();
-        part.line(b"one").unwrap();
-        drop(part);
-        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
-        let mut part = Part::create(&path, false).unwrap();
-        part.line(b"one").unwrap();
-        part.finish().unwrap();
-        assert_eq!(std::fs::read(&path).unwrap(), b"one\n");
-        assert!(
-            Part::create(&path, false).is_err(),
-            "nothing is written over unasked"
-        );
-        assert!(Part::create(&path, true).is_ok());
-    }
 }

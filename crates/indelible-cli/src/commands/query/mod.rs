@@ -1,0 +1,93 @@
+//! `query`: records that match, as a table for people or as JSON lines for programs.
+//!
+//! They come from a data directory (`here`) or a server (`there`) and are shown alike.
+
+mod here;
+mod shown;
+mod there;
+
+use indelible_event::ids::{Micros, TenantId};
+use indelible_query::{Asked, Cursor, ParseContext, Parsed, parse};
+use indelible_store::{Direction, Order};
+
+use crate::args::{Query, SortOrder};
+use crate::config::Config;
+use crate::exit::{Failure, Result};
+use crate::ledger;
+use crate::output::Output;
+use crate::process::{environment, tenant_to_read};
+use crate::remote::Remote;
+
+/// What is asked, wherever it is answered.
+struct Asking {
+    parsed: Parsed,
+    tenant: Option<TenantId>,
+    order: Order,
+    direction: Direction,
+    /// 0 for all.
+    limit: usize,
+    /// When the first page was asked.
+    now: Micros,
+}
+
+impl Asking {
+    fn of(args: &Query, now: Option<Micros>, config: &Config, output: &Output) -> Result<Self> {
+        let now = now.unwrap_or_else(|| environment().clock.now());
+        Ok(Self {
+            parsed: parsed(&args.text.join(" "), now, output)?,
+            tenant: tenant_to_read(args.tenant.as_deref(), config)?,
+            order: match args.order {
+                SortOrder::Time => Order::Time,
+                SortOrder::Seq => Order::Sequence,
+            },
+            direction: if args.oldest_first {
+                Direction::OldestFirst
+            } else {
+                Direction::NewestFirst
+            },
+            limit: args.limit,
+            now,
+        })
+    }
+
+    fn asked(&self) -> Asked<'_> {
+        Asked {
+            parsed: &self.parsed,
+            order: self.order,
+            direction: self.direction,
+        }
+    }
+}
+
+/// Finds and prints.
+pub fn run(args: &Query, config: &Config, output: &mut Output) -> Result {
+    if let Some(remote) = Remote::meant(&args.through, config, output)? {
+        let (after, now) = there::cursor(args.after.as_deref())?;
+        let asking = Asking::of(args, now, config, output)?;
+        return there::print(&asking, after, &remote, output);
+    }
+    let after = args.after.as_deref().map(Cursor::decode).transpose();
+    let after = after.map_err(|error| Failure::Usage(error.to_string()))?;
+    let now = after.as_ref().map(|cursor| cursor.now);
+    let answer = here::Answer {
+        asking: Asking::of(args, now, config, output)?,
+        reading: ledger::read(config, output)?,
+    };
+    answer.print(after, output)
+}
+
+fn parsed(text: &str, now: Micros, output: &Output) -> Result<Parsed> {
+    let context = ParseContext {
+        now,
+        zone: output.zone.zone().clone(),
+    };
+    parse(text, &context).map_err(|errors| {
+        Failure::Usage(
+            errors
+                .iter()
+                .map(ToString::to_string)
+                .collect::<Vec<_>>()
+                .join("\n"),
+        )
+    })
+}
