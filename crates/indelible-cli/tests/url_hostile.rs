@@ -246,14 +246,20 @@ fn a_server_that_repeats_itself_is_not_listened_to_for_ever() {
         assert!(!place.at("out.ndjson").exists());
     }
     // Tenants without end.
-    let proxy = Proxy::start(&serving.address, |_, mut answer| {
-        answer["next_cursor"] = json!("zzz");
-        Some(answer)
-    });
-    for line in ["tenants list", "verify"] {
-        let ran = ends(&place, &proxy, 3, line);
-        assert!(ran.err.contains("does not lead on"), "{line}: {}", ran.err);
-        assert!(proxy.asked() < 8);
+    for empty in [false, true] {
+        let proxy = Proxy::start(&serving.address, move |_, mut answer| {
+            answer["next_cursor"] = json!("zzz");
+            if empty {
+                answer["tenants"] = json!([]);
+                answer["logs"]["all"] = json!(1_000_000);
+            }
+            Some(answer)
+        });
+        for line in ["tenants list", "verify"] {
+            let ran = ends(&place, &proxy, 3, line);
+            assert!(ran.err.contains("does not lead on"), "{line}: {}", ran.err);
+            assert!(proxy.asked() < 8);
+        }
     }
 }
 
