@@ -10,10 +10,11 @@ use std::time::Duration;
 use indelible_buffer::Random;
 use indelible_disk::{Disk, FaultyDisk, RealDisk};
 use indelible_emit::{
-    Actor, Class, DeadLetter, DeadLetters, EmitError, Emitter, EventBuilder, Options, Outgoing,
-    SpoolBounds, SpoolOptions, Verdict, json,
+    Actor, Attached, Class, DeadLetter, DeadLetters, EmitError, Emitter, EventBuilder, Options,
+    Outgoing, SpoolBounds, SpoolOptions, Verdict, json,
 };
-use indelible_event::{Problem, ProblemCode};
+use indelible_event::{AuditId, Micros, Problem, ProblemCode};
+use serde_json::Value;
 use support::{Memory, With, quick, start, surroundings};
 
 const SOON: Duration = Duration::from_secs(20);
@@ -48,6 +49,69 @@ fn kept(disk: impl Disk + 'static) -> Vec<DeadLetter> {
         assert!(letters.read(&file, &mut take).unwrap());
     }
     all
+}
+
+/// Source: `spec/spool.md` §4.
+#[test]
+fn files_are_as_the_specification_says() {
+    let vectors = include_str!("../../../spec/vectors/dead-letters.json");
+    let vectors: Value = serde_json::from_str(vectors).unwrap();
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    let bytes = |value: &Value| text(value).into_bytes();
+    let attached = |value: &Value| Attached {
+        digest: text(&value["digest"]),
+        media_type: text(&value["type"]),
+        bytes: bytes(&value["bytes"]).into(),
+    };
+    let letter = |value: &Value| DeadLetter {
+        at: Micros::parse(&text(&value["at"])).unwrap(),
+        tenant: text(&value["tenant_id"]),
+        audit_id: AuditId::parse(&text(&value["audit_id"])).unwrap(),
+        stream: serde_json::from_value(value["stream"].clone()).unwrap(),
+        problem: serde_json::from_value(value["problem"].clone()).unwrap(),
+        event: bytes(&value["event"]),
+        attached: value["attached"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(attached)
+            .collect(),
+    };
+    let letters: Vec<_> = vectors["letters"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(letter)
+        .collect();
+    let key = unhex(&text(&vectors["key"]));
+    let given = key.clone();
+    let random: Random = Arc::new(move |bytes: &mut [u8]| {
+        bytes.copy_from_slice(&given[..bytes.len()]);
+    });
+    let directory = tempfile::tempdir().unwrap();
+    let disk = || Arc::new(RealDisk::new(directory.path()));
+    let dead = DeadLetters::new(disk(), u64::MAX, random);
+    let (name, count) = dead.keep(letters[0].at, &letters).unwrap();
+    assert_eq!(
+        (name.as_str(), count),
+        (text(&vectors["name"]).as_str(), letters.len())
+    );
+    let file = |ending: &str| {
+        let path = directory.path().join("dead-letters");
+        std::fs::read(path.join(format!("{name}.{ending}"))).unwrap()
+    };
+    assert_eq!(file("key"), key);
+    assert_eq!(hex(&file("spool")), text(&vectors["file"]));
+    assert_eq!(kept(RealDisk::new(directory.path())), letters);
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn unhex(text: &str) -> Vec<u8> {
+    let pair = |at: usize| u8::from_str_radix(&text[at..at + 2], 16).unwrap();
+    (0..text.len()).step_by(2).map(pair).collect()
 }
 
 /// A ledger that refuses events on a target `poison`, and says nothing of those on `silence`.
