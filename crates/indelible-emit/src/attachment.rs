@@ -13,6 +13,8 @@ use indelible_merkle::sha256;
 
 /// The longest attachment, in bytes.
 pub const ATTACHMENT_BYTES_MAX: usize = 64 << 20;
+/// The longest content type of an attachment, in bytes.
+const CONTENT_TYPE_BYTES_MAX: usize = 127;
 /// An event that is longer than it may be is made to leave this much: the ledger adds a little.
 const ROOM_BYTES: usize = 4_096;
 /// A value that is not longer stays: what stands in its place is as long.
@@ -117,19 +119,39 @@ impl std::fmt::Debug for Attached {
     }
 }
 
-/// What is wrong with attachments: one is too long.
+/// What is wrong with attachments: one is too long, or its content type could not be sent.
 pub(crate) fn check(attached: &[Attached]) -> Result<(), Vec<Problem>> {
-    let long = attached
-        .iter()
-        .find(|it| it.bytes.len() > ATTACHMENT_BYTES_MAX);
-    long.map_or(Ok(()), |long| {
-        let text = format!(
-            "the attachment {} is {} bytes long and may have {ATTACHMENT_BYTES_MAX}",
-            long.digest,
-            long.bytes.len()
-        );
-        Err(vec![Problem::at("", ProblemCode::TooLarge, text)])
-    })
+    for Attached {
+        digest,
+        media_type,
+        bytes,
+    } in attached
+    {
+        let (code, text) = if bytes.len() > ATTACHMENT_BYTES_MAX {
+            let text = format!(
+                "the attachment {digest} is {} bytes long and may have {ATTACHMENT_BYTES_MAX}",
+                bytes.len()
+            );
+            (ProblemCode::TooLarge, text)
+        } else if !is_content_type(media_type) {
+            let text = format!(
+                "the content type of the attachment {digest} must have 1 to \
+                 {CONTENT_TYPE_BYTES_MAX} plain characters"
+            );
+            (ProblemCode::WrongType, text)
+        } else {
+            continue;
+        };
+        return Err(vec![Problem::at("", code, text)]);
+    }
+    Ok(())
+}
+
+/// Whether a text can stand in a header as a content type (RFC 9110 §8.3.1, within what the ledger
+/// takes).
+fn is_content_type(text: &str) -> bool {
+    let plain = |byte: u8| byte == b' ' || byte.is_ascii_graphic();
+    (1..=CONTENT_TYPE_BYTES_MAX).contains(&text.len()) && text.bytes().all(plain)
 }
 
 /// Puts values beside an event that is too long until it fits, the longest first: strings as their

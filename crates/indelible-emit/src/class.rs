@@ -132,6 +132,20 @@ impl Policy {
         self
     }
 
+    /// A pattern that no event can fit, if there is one.
+    pub(crate) fn fits_nothing(&self) -> Option<String> {
+        let mut rules = self.rules.iter();
+        let rule = rules.find(|rule| {
+            let Pattern { text, prefix } = &rule.pattern;
+            let part = text.contains('*') || text.starts_with('.');
+            let unknown = rule.field == Field::Severity
+                && !severities().iter().any(|word| rule.pattern.fits(word));
+            part || unknown || (!prefix && (text.is_empty() || text.ends_with('.')))
+        })?;
+        let Pattern { text, prefix } = &rule.pattern;
+        Some(format!("{text}{}", if *prefix { "*" } else { "" }))
+    }
+
     /// The classes that it may give.
     pub(crate) fn classes(&self) -> impl Iterator<Item = Class> + '_ {
         self.rules.iter().map(|rule| rule.class).chain(self.default)
@@ -153,6 +167,13 @@ impl Policy {
         } else {
             Class::BestEffort
         })
+    }
+}
+
+fn severities() -> &'static [&'static str] {
+    match indelible_event::Field::Severity.kind() {
+        indelible_event::Kind::Word(words) => words,
+        _ => &[],
     }
 }
 

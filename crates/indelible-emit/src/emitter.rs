@@ -6,6 +6,7 @@
 //! are dropped and counted, and flush and close return at once. Make a new emitter after a fork.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use compact_str::CompactString;
@@ -35,6 +36,8 @@ const CONCLUDE_MAX: Duration = Duration::from_millis(500);
 #[derive(Debug)]
 pub struct Emitter {
     shared: Arc<Shared>,
+    /// Whether somebody has closed it, and waited as long as he would.
+    closed: AtomicBool,
 }
 
 /// Why an emitter could not be started.
@@ -90,7 +93,10 @@ impl Emitter {
         thread("indelible-send").spawn(move || delivery.run())?;
         thread("indelible-emit").spawn(move || worker.run())?;
         shared.number.enter(&shared);
-        Ok(Self { shared })
+        Ok(Self {
+            shared,
+            closed: AtomicBool::new(false),
+        })
     }
 
     /// The name and epoch of its stream, under which the ledger counts its events.
@@ -157,6 +163,7 @@ impl Emitter {
             shared.buffer.wake();
             shared.await_conclusion(CONCLUDE_MAX);
         }
+        self.closed.store(true, Ordering::Relaxed);
         shared.report()
     }
 
@@ -168,7 +175,9 @@ impl Emitter {
 
 impl Drop for Emitter {
     fn drop(&mut self) {
-        self.close(self.shared.options.drop_deadline.0);
+        if !self.closed.load(Ordering::Relaxed) {
+            self.close(self.shared.options.drop_deadline.0);
+        }
         self.shared.number.leave(&self.shared);
     }
 }

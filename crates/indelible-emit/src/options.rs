@@ -11,6 +11,8 @@ use crate::class::{Class, Policy};
 
 /// The longest name of a stream that can be asked for, in bytes; a slot's number comes behind it.
 pub const STREAM_NAME_BYTES_MAX: usize = 100;
+/// The longest name of a service, in bytes.
+const SERVICE_NAME_BYTES_MAX: usize = 256;
 
 /// Bounds and delays of an emitter.
 #[derive(Debug, Clone, Default)]
@@ -111,11 +113,26 @@ pub enum Growth {
 }
 
 /// Why an emitter cannot be started with these options.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum OptionsError {
     /// A bound cannot be kept.
     #[error("{0}: {1}")]
     Bound(&'static str, BoundError),
+    /// A batch would hold nothing.
+    #[error("the {0} of a batch must be more than 0")]
+    NoBatch(&'static str),
+    /// An event that failed would be tried without end and without a pause.
+    #[error("the first delay of a retry must be more than 0")]
+    NoDelay,
+    /// The longest delay is not one.
+    #[error("the longest delay of a retry must not be shorter than the first")]
+    DelayMax,
+    /// The name cannot stand in an event.
+    #[error("the name of the service must have 1 to {SERVICE_NAME_BYTES_MAX} bytes")]
+    ServiceName,
+    /// No event is of such a type, category or severity.
+    #[error("the policy's pattern `{0}` fits nothing: say a whole word, or a beginning and *")]
+    Pattern(String),
     /// Nothing would ever be sent.
     #[error("the interval of batches must be more than 0")]
     NoInterval,
@@ -201,12 +218,32 @@ impl Options {
     /// # Errors
     /// Names the first that cannot.
     pub fn check(&self) -> Result<(), OptionsError> {
+        let batch = [
+            (self.batching.items_max, "items"),
+            (self.batching.bytes_max, "bytes"),
+        ];
+        if let Some((_, what)) = batch.into_iter().find(|(value, _)| *value == 0) {
+            return Err(OptionsError::NoBatch(what));
+        }
         for class in Class::ALL {
             let named = |error| OptionsError::Bound(class.as_str(), error);
             self.lane(class).check().map_err(named)?;
         }
         if self.batching.interval.is_zero() {
             return Err(OptionsError::NoInterval);
+        }
+        if self.retry.delay_first.is_zero() {
+            return Err(OptionsError::NoDelay);
+        }
+        if self.retry.delay_max < self.retry.delay_first {
+            return Err(OptionsError::DelayMax);
+        }
+        let length = self.service.as_ref().map_or(1, String::len);
+        if length == 0 || length > SERVICE_NAME_BYTES_MAX {
+            return Err(OptionsError::ServiceName);
+        }
+        if let Some(pattern) = self.policy.fits_nothing() {
+            return Err(OptionsError::Pattern(pattern));
         }
         let spooled = |class| class == Class::Spooled;
         if self.spool.is_none() && self.policy.classes().any(spooled) {
@@ -243,5 +280,51 @@ impl Options {
             },
         };
         Lane { bounds, batching }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::class::Policy;
+
+    fn said(change: impl FnOnce(&mut Options)) -> String {
+        let mut options = Options::default();
+        change(&mut options);
+        options
+            .check()
+            .map_or_else(|error| error.to_string(), |()| String::new())
+    }
+
+    #[test]
+    fn what_cannot_be_kept_is_named() {
+        let zero = Duration::ZERO;
+        assert_eq!(said(|_| ()), "");
+        assert!(said(|it| it.batching.bytes_max = 0).starts_with("the bytes of a batch"));
+        assert!(said(|it| it.batching.items_max = 0).starts_with("the items of a batch"));
+        assert!(said(|it| it.retry.delay_first = zero).starts_with("the first delay"));
+        assert!(said(|it| it.retry.delay_max = Duration::from_millis(1)).contains("longest delay"));
+        assert!(said(|it| it.service = Some(String::new())).starts_with("the name of the service"));
+        assert!(said(|it| it.service = Some("x".repeat(257))).contains("service"));
+        assert!(said(|it| it.stream = Some(String::new())).contains("stream"));
+    }
+
+    #[test]
+    fn a_pattern_that_fits_nothing_is_named() {
+        let with = |policy: Policy| said(|it| it.policy = policy);
+        let class = Class::FailClosed;
+        for pattern in ["", "auth.", "*.x", "auth.*.*", ".x"] {
+            let told = with(Policy::new().event_type(pattern, class));
+            assert!(
+                told.contains(&format!("`{pattern}` fits nothing")),
+                "{told}"
+            );
+        }
+        assert!(with(Policy::new().severity("grave", class)).contains("`grave`"));
+        let policy = Policy::new()
+            .event_type("auth.*", class)
+            .event_type("*", class);
+        let policy = policy.severity("crit*", class).category("billing", class);
+        assert_eq!(with(policy), "");
     }
 }

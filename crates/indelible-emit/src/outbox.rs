@@ -52,6 +52,10 @@ pub(crate) struct Outbox {
 
 /// What is in line.
 #[derive(Debug, Default)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is one thing that has happened, in no fixed order"
+)]
 pub(crate) struct State {
     urgent: VecDeque<Item>,
     normal: VecDeque<Item>,
@@ -74,6 +78,10 @@ pub(crate) struct State {
     pub(crate) closed: bool,
     /// Nothing more is to be delivered.
     pub(crate) stopped: bool,
+    /// The delivery has given back what it could not deliver, since it was stopped.
+    pub(crate) given_back: bool,
+    /// The worker has taken what was left, since it was stopped.
+    pub(crate) taken: bool,
     /// The way to the ledger is known to be closed, until when, and why.
     pub(crate) shut: Option<(Duration, Arc<str>)>,
 }
@@ -163,6 +171,18 @@ impl State {
         }
         self.bytes[line as usize] -= bytes;
         items
+    }
+
+    /// Puts events back in front of a line that is in memory.
+    pub(crate) fn give_back(&mut self, line: Line, items: Vec<Item>) {
+        let queue = match line {
+            Line::Urgent => &mut self.urgent,
+            Line::Normal | Line::Spool => &mut self.normal,
+        };
+        for item in items.into_iter().rev() {
+            self.bytes[line as usize] += item.outgoing.bytes();
+            queue.push_front(item);
+        }
     }
 
     pub(crate) fn settle(&mut self, line: Line, count: usize) {

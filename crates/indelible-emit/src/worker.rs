@@ -33,6 +33,9 @@ const DECLARED_MAX: usize = 1_000;
 const SPOOL_PAUSE: Duration = Duration::from_secs(1);
 /// How long the end waits at once; what it waits for wakes it.
 const WAIT_MAX: Duration = Duration::from_secs(1);
+/// How long a worker that was stopped waits for what the delivery has under way; less than a close
+/// that gave up waits for the worker.
+const GIVE_BACK_MAX: Duration = Duration::from_millis(200);
 
 /// What runs on the worker's thread.
 pub(crate) struct Worker {
@@ -388,7 +391,11 @@ impl Worker {
         let mut settled = false;
         while !settled && !shared.outbox.state().stopped {
             self.declare(true);
-            let mark = shared.outbox.state().mark();
+            // No more comes that a batch of the spool could wait for.
+            let mark = shared.outbox.change(|state| {
+                state.due = true;
+                state.mark()
+            });
             settled = shared.outbox.wait(WAIT_MAX, |state| {
                 state.stopped || !state.losses.is_empty() || state.is_settled(&mark)
             });
@@ -427,10 +434,12 @@ impl Worker {
         if !shared.outbox.state().stopped {
             return;
         }
-        for line in [Line::Urgent, Line::Normal] {
-            let items = shared
-                .outbox
-                .change(|state| state.take(line, usize::MAX, usize::MAX));
+        shared.outbox.wait(GIVE_BACK_MAX, |state| state.given_back);
+        let lines = shared.outbox.change(|state| {
+            state.taken = true;
+            [Line::Urgent, Line::Normal].map(|line| state.take(line, usize::MAX, usize::MAX))
+        });
+        for items in lines {
             let (mut kept, mut lost, mut said) = (Vec::new(), Vec::new(), Vec::new());
             for item in items {
                 match item.entry {

@@ -367,3 +367,22 @@ fn what_waits_is_bounded_in_bytes() {
         "{dropped}"
     );
 }
+
+#[test]
+fn a_content_type_that_cannot_be_sent_refuses_its_event_alone() {
+    let shelf = Shelf::default();
+    let emitter = start(shelf.clone(), quick());
+    let say = |media_type: &str| {
+        let event = emitter.for_tenant("acme").action("a.b");
+        let event = event.actor(Actor::user("ada")).target("x", "1").succeeded();
+        let attachment = Attachment::bytes(media_type, vec![1, 2]);
+        event.attach("file", attachment).emit()
+    };
+    let long = "x".repeat(128);
+    for bad in ["", "a\r\nX: y", "a\0", "\u{e9}", long.as_str()] {
+        let (bad, good) = (say(bad), say("image/png"));
+        assert!(emitter.flush(SOON));
+        assert!(matches!(bad.settled(), Some(Err(EmitError::Refused(_)))));
+        assert!(matches!(good.settled(), Some(Ok(_))));
+    }
+}

@@ -280,7 +280,14 @@ fn a_server_that_comes_later_gets_what_waited_for_it() {
 
 #[test]
 fn an_address_or_a_key_that_is_none_is_said_at_once() {
-    for address in ["", "ftp://x", "http://", "http://x?y=1", "http://a b"] {
+    for address in [
+        "",
+        "ftp://x",
+        "http://",
+        "http://x?y=1",
+        "http://a b",
+        "http://x:99999",
+    ] {
         let http = Http::new(address, HttpOptions::default());
         assert!(matches!(http, Err(AddressError::Address(_))), "{address}");
     }
@@ -299,4 +306,12 @@ fn an_address_or_a_key_that_is_none_is_said_at_once() {
     );
     let http = Http::new("http://x", options);
     assert_eq!(http.err(), Some(AddressError::Key));
+    let http = Http::new("http://ada:secret@127.0.0.1:8080", HttpOptions::default());
+    assert_eq!(http.err(), Some(AddressError::Credentials));
+    let options = HttpOptions {
+        timeout: Duration::ZERO,
+        ..HttpOptions::default()
+    };
+    let http = Http::new("http://127.0.0.1:8080", options);
+    assert_eq!(http.err(), Some(AddressError::NoTime));
 }

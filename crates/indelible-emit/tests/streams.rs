@@ -378,3 +378,66 @@ fn until(done: impl Fn() -> bool) {
         std::thread::sleep(Duration::from_millis(2));
     }
 }
+
+#[test]
+fn a_close_waits_for_no_batch_of_the_spool_to_fill() {
+    let dir = tempfile::tempdir().unwrap();
+    let book = Book::default();
+    let mut options = with_spool(RealDisk::new(dir.path()));
+    options.batching.interval = Duration::from_hours(1);
+    let emitter = start(Way::to(&book), options);
+    drop(publish(&emitter, "acme"));
+    let report = emitter.close(SOON);
+    assert!(report.is_clean(), "{report}");
+    let verdict = one(book.verdicts("acme"));
+    assert_eq!(verdict.to_string(), "complete to 0 (clean end)");
+}
+
+#[test]
+fn who_has_closed_and_given_up_does_not_wait_again() {
+    let stuck = Stuck::default();
+    let mut options = quick();
+    options.drop_deadline.0 = Duration::from_hours(1);
+    let emitter = start(stuck.clone(), options);
+    drop(publish(&emitter, "acme"));
+    stuck.wait_until_entered();
+    assert_eq!(emitter.close(Duration::ZERO).pending, 1);
+    let (said, heard) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        drop(emitter);
+        said.send(())
+    });
+    heard.recv_timeout(SOON).unwrap();
+    stuck.let_go();
+}
+
+#[test]
+fn what_was_under_way_and_found_no_room_at_the_close_is_declared() {
+    let disk = FaultyDisk::new(1);
+    let book = Book::default();
+    let way = Way::to(&book);
+    way.down.store(true, Ordering::SeqCst);
+    let mut options = with_spool(disk.clone());
+    options.batching.items_max = 50;
+    options.retry.attempts_max = None;
+    let emitter = start(way, options.clone());
+    assert_eq!(publish(&emitter, "acme").spooled_blocking(SOON), Ok(()));
+    disk.set_room(Some(disk.used()));
+    for _ in 0..500 {
+        drop(publish(&emitter, "acme"));
+    }
+    until(|| emitter.metrics().retried > 100);
+    // Room for what is said, not for what it is about.
+    disk.set_room(Some(disk.used() + 8_000));
+    let epoch = emitter.stream().1;
+    let report = emitter.close(Duration::ZERO);
+    assert!(!report.is_clean(), "{report}");
+    drop(emitter);
+    disk.set_room(None);
+    let emitter = start(Way::to(&book), options);
+    assert!(emitter.close(SOON).is_clean());
+    let verdicts = book.verdicts("acme");
+    let of = verdicts.iter().find(|verdict| verdict.epoch == epoch);
+    let verdict = of.unwrap();
+    assert_eq!(verdict.records + lost(verdict), 501, "{verdict} {report}");
+}

@@ -130,10 +130,8 @@ impl<To> AuditBuilder<To> {
     /// [`Error::Variable`] names one that is unknown or makes no sense.
     pub fn environment(mut self) -> Result<Self> {
         let text = |(name, value): (OsString, OsString)| {
-            Some((
-                name.into_string().ok()?,
-                value.to_string_lossy().into_owned(),
-            ))
+            let name = name.into_string().ok()?;
+            Some((name, value.into_string().ok()))
         };
         environment::apply(&mut self.options, std::env::vars_os().filter_map(text))?;
         Ok(self)

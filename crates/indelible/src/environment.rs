@@ -31,19 +31,25 @@ const NAMES: [&str; 12] = [
     "STREAM",
 ];
 
-/// Sets what the variables say.
+/// Sets what the variables say; of one that is not UTF-8 there is no value.
 ///
 /// # Errors
 /// [`Error::Variable`] names the first that is unknown or cannot be kept.
 pub(crate) fn apply(
     options: &mut Options,
-    variables: impl IntoIterator<Item = (String, String)>,
+    variables: impl IntoIterator<Item = (String, Option<String>)>,
 ) -> Result<()> {
-    let ours = |(name, value): (String, String)| {
-        let name = name.strip_prefix(PREFIX)?.to_owned();
-        (!value.is_empty()).then_some((name, value))
-    };
-    let mut said: Vec<_> = variables.into_iter().filter_map(ours).collect();
+    let mut said = Vec::new();
+    for (full, value) in variables {
+        let Some(name) = full.strip_prefix(PREFIX) else {
+            continue;
+        };
+        match value {
+            Some(value) if value.is_empty() => {}
+            Some(value) => said.push((name.to_owned(), value)),
+            None => return Err(Error::Variable(full, "it is not UTF-8".to_owned())),
+        }
+    }
     // The preset first: whatever else is said goes before it.
     said.sort_by_key(|(name, _)| (name != "PRESET", name.clone()));
     for (name, value) in said {
@@ -129,7 +135,7 @@ mod tests {
         let mut options = Options::default();
         let said = said
             .iter()
-            .map(|(n, v)| (format!("{PREFIX}{n}"), (*v).to_owned()));
+            .map(|(n, v)| (format!("{PREFIX}{n}"), Some((*v).to_owned())));
         apply(&mut options, said)?;
         Ok(options)
     }
@@ -154,6 +160,19 @@ mod tests {
         assert!(options.dead_letters.disk.is_some());
         assert_eq!(options.dead_letters.bytes_max, 0);
         assert_eq!((options.retry.attempts_max, options.service), (None, None));
+    }
+
+    #[test]
+    fn what_is_no_text_is_named_where_it_is_ours() {
+        let mut options = Options::default();
+        let said = |name: &str| [(name.to_owned(), None)];
+        apply(&mut options, said("SOMETHING")).unwrap();
+        let name = format!("{PREFIX}SPOOL");
+        let error = apply(&mut options, said(&name)).unwrap_err().to_string();
+        assert!(
+            error.contains(&name) && error.contains("not UTF-8"),
+            "{error}"
+        );
     }
 
     #[test]

@@ -7,7 +7,7 @@ use super::Delivery;
 use crate::dead_letters::DeadLetter;
 use crate::losses::{CONFLICT, REFUSED, REPEAT, UNAVAILABLE, Why};
 use crate::metrics::{Receipts, add};
-use crate::outbox::Line;
+use crate::outbox::{Item, Line};
 use crate::ticket::{EmitError, Settled};
 use crate::transport::{Outgoing, Transport, Verdict};
 use crate::under_way::{Open, Waiting};
@@ -120,14 +120,33 @@ impl<T: Transport> Delivery<T> {
         });
     }
 
-    /// Settles what was under way in memory when the close gave up. The worker may have said its
-    /// last word, so nothing is declared: the numbers are gaps, if the events did not arrive.
+    /// Gives back what was under way in memory when the close gave up and certainly did not arrive,
+    /// for the worker to keep or to declare lost. What may have arrived is settled here, and its
+    /// numbers are gaps if it did not; so is all of it when the worker has said its last word.
     pub(super) fn abandon(&mut self) {
-        for line in [Line::Urgent, Line::Normal] {
-            let open = std::mem::take(&mut self.lines[line as usize]);
-            for waiting in &open.entries {
-                self.tell(waiting, Err(EmitError::Closed));
+        let shared = Arc::clone(&self.end.0);
+        let mut closed = Vec::new();
+        shared.outbox.change(|state| {
+            for line in [Line::Urgent, Line::Normal] {
+                let open = std::mem::take(&mut self.lines[line as usize]);
+                let mut back = Vec::new();
+                for (waiting, outgoing) in open.entries.into_iter().zip(open.outgoing) {
+                    if waiting.reached || state.taken {
+                        closed.push(waiting);
+                        continue;
+                    }
+                    back.push(Item {
+                        entry: waiting.entry,
+                        outgoing,
+                        expires: waiting.expires,
+                    });
+                }
+                state.give_back(line, back);
             }
+            state.given_back = true;
+        });
+        for waiting in &closed {
+            self.tell(waiting, Err(EmitError::Closed));
         }
     }
 

@@ -1,8 +1,9 @@
 //! What the server's answer means for each event.
 //!
 //! What may pass by itself is tried again: no room, a store out of reach, an address behind which
-//! nothing listens yet. What a person must correct is not: a key, an event, a tenant that the
-//! server says it has not got for this key.
+//! nothing listens yet, and whatever an Indelible server does not say, since somebody else between
+//! says it. What a person must correct is not: a key, an event, a tenant that the server says it
+//! has not got for this key.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -73,22 +74,24 @@ fn verdict(status: u16, after: Option<Duration>, document: Option<Document>) -> 
         None => format!("the server answered {status}").into(),
     };
     match (status, document) {
-        (409, document) => Verdict::Conflict(document.and_then(|document| document.receipt)),
+        (409, Some(document)) => Verdict::Conflict(document.receipt),
         (400 | 413 | 422, Some(document)) if !document.problems.is_empty() => {
             Verdict::Refused(document.problems.into_iter().map(problem).collect())
         }
         // Nothing was taken of a request that found no server or no room.
-        (404, None) | (425 | 429, _) => Verdict::Again {
+        (301..=308 | 404 | 405, None) | (425 | 429, _) => Verdict::Again {
             after,
             reached: false,
             reason,
         },
-        (408 | 500.., _) => Verdict::Again {
+        (401 | 403, _) | (404, Some(_)) => Verdict::Denied(reason),
+        // Nothing that takes events this long stands between.
+        (413, None) => Verdict::Failed(reason),
+        (408 | 500.., _) | (_, None) => Verdict::Again {
             after,
             reached: true,
             reason,
         },
-        (401 | 403 | 404, _) => Verdict::Denied(reason),
         _ => Verdict::Failed(reason),
     }
 }
@@ -165,7 +168,9 @@ mod tests {
     #[test]
     fn what_may_pass_is_tried_again_and_what_a_person_must_correct_is_not() {
         let after = Some(Duration::from_secs(3));
-        for status in [404, 408, 429, 500, 502, 503, 504] {
+        for status in [
+            204, 301, 400, 404, 405, 408, 409, 415, 422, 429, 500, 502, 503, 504,
+        ] {
             let verdicts = verdicts(status, after, b"<html>", 2);
             let again = |v: &Verdict| matches!(v, Verdict::Again { after: a, .. } if *a == after);
             assert!(
@@ -173,10 +178,15 @@ mod tests {
                 "{status}"
             );
         }
-        for status in [301, 400, 405, 415, 422] {
-            let verdicts = verdicts(status, after, b"", 1);
+        for status in [400, 405, 413, 415, 422] {
+            let said = format!("{{{P},\"status\":{status}}}");
+            let verdicts = verdicts(status, after, said.as_bytes(), 1);
             assert!(matches!(verdicts[..], [Verdict::Failed(_)]), "{status}");
         }
+        assert!(matches!(
+            verdicts(413, after, b"<html>", 1)[..],
+            [Verdict::Failed(_)]
+        ));
         for status in [401, 403] {
             let verdicts = verdicts(status, after, b"", 1);
             assert!(matches!(verdicts[..], [Verdict::Denied(_)]), "{status}");
@@ -200,11 +210,11 @@ mod tests {
             assert_eq!(stored(status, None, b"{}"), Ok(()));
         }
         let said = format!("{{{P},\"status\":404}}");
-        for (status, body) in [(404, said.as_str()), (413, ""), (415, ""), (422, "")] {
+        for (status, body) in [(404, said.as_str()), (413, ""), (415, &said), (422, &said)] {
             let stored = stored(status, None, body.as_bytes());
             assert!(matches!(stored, Err(Verdict::Failed(_))), "{stored:?}");
         }
-        for status in [404, 408, 429, 503] {
+        for status in [404, 408, 415, 422, 429, 503] {
             let stored = stored(status, None, b"");
             let again = matches!(stored, Err(Verdict::Again { reached: false, .. }));
             assert!(again, "{stored:?}");

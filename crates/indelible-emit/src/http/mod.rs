@@ -52,6 +52,12 @@ pub enum AddressError {
     /// It is no address of a server.
     #[error("`{0}` is no address like http://127.0.0.1:8080")]
     Address(String),
+    /// It has a name or a password in it, which would be sent to nobody.
+    #[error("the address has a name or a password in it: say the api key apart from it")]
+    Credentials,
+    /// No request could be answered in time.
+    #[error("the time that a request may take must be more than 0")]
+    NoTime,
     /// The key cannot be sent.
     #[error("the api key has characters that cannot be sent")]
     Key,
@@ -113,8 +119,17 @@ impl Http {
         if !matches!(scheme, Some("http" | "https")) || uri.host().is_none_or(str::is_empty) {
             return Err(wrong());
         }
-        if uri.query().is_some() {
+        let authority = uri.authority().map_or("", |authority| authority.as_str());
+        if authority.contains('@') {
+            return Err(AddressError::Credentials);
+        }
+        let port = authority.rsplit_once(':').map(|(_, port)| port);
+        let has_port = port.is_some_and(|port| !port.ends_with(']'));
+        if uri.query().is_some() || (has_port && uri.port_u16().is_none()) {
             return Err(wrong());
+        }
+        if options.timeout.is_zero() || options.connect_timeout.is_zero() {
+            return Err(AddressError::NoTime);
         }
         let authorization = match options.api_key {
             Some(key) if key.is_empty() || !key.bytes().all(|b| b.is_ascii_graphic()) => {
@@ -173,11 +188,14 @@ impl Http {
         if let Some(authorization) = &self.authorization {
             request = request.header("authorization", authorization);
         }
-        let sent = request.send(body);
-        let mut response = sent.map_err(|error| Verdict::Again {
-            after: None,
-            reached: reached(&error),
-            reason: error.to_string().into(),
+        let mut response = request.send(body).map_err(|error| match error {
+            // It could not be put together, and never will be.
+            ureq::Error::Http(error) => Verdict::Failed(error.to_string().into()),
+            error => Verdict::Again {
+                after: None,
+                reached: reached(&error),
+                reason: error.to_string().into(),
+            },
         })?;
         let after = response.headers().get("retry-after");
         let after = after.and_then(|value| value.to_str().ok());
