@@ -10,6 +10,7 @@ mod layers;
 mod openapi;
 mod readme;
 mod run;
+mod services;
 mod serving;
 mod source;
 mod steps;
@@ -31,11 +32,14 @@ usage: cargo xtask <task>
   browser                         the pages in Chromium; needs node, npm and chromium
   openapi                         what is served against its description; needs python3
   deploy                          alerts and dashboard against what there is; needs promtool
+  services up|down|status         real servers on loopback for the tests; `test` starts and ends
+                                  its own unless they are up
   bench <name> [arguments]        a benchmark of the workspace bench/, in release mode
   fuzz <target>|all [seconds]     a target of the workspace fuzz/ under libFuzzer; 60 s
 
 environment:
   INDELIBLE_TEST_DATA=DIR         real data for tests; without it those tests are skipped by name
+  INDELIBLE_TEST_POSTGRES=URL     a PostgreSQL for tests, as superuser; else `test` starts one
   INDELIBLE_CHROMIUM=PATH         the browser, where it is not /usr/bin/chromium
 ";
 
@@ -51,6 +55,7 @@ fn main() -> ExitCode {
         ["deny"] => run::deny(),
         ["readme"] => run::readme(),
         [step @ ("browser" | "openapi" | "deploy")] => run::alone(step),
+        ["services", word @ ("up" | "down" | "status")] => run::services(word),
         ["bench", name, rest @ ..] => run::bench(name, rest),
         ["fuzz", target] => run::fuzz(target, fuzz::SECONDS),
         ["fuzz", target, seconds] => run::fuzz(target, seconds),

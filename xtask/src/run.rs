@@ -10,6 +10,7 @@
 )]
 
 use std::{
+    env,
     fmt::Write as _,
     fs,
     io::{BufRead as _, BufReader},
@@ -20,7 +21,7 @@ use std::{
 
 use crate::steps::{Invocation, Options, Step, Work, steps};
 use crate::tools::{Stop, succeed};
-use crate::{browser, deploy, fuzz, openapi, readme, source, tally::Tally, tidy, tools};
+use crate::{browser, deploy, fuzz, openapi, readme, services, source, tally::Tally, tidy, tools};
 
 const CLEAN: u8 = 0;
 const FAILED: u8 = 1;
@@ -36,6 +37,7 @@ pub fn test(options: Options) -> u8 {
     let mut run = Run {
         skipped,
         tally: Tally::default(),
+        against: Vec::new(),
     };
     let steps = steps(options);
     let mut times = String::new();
@@ -91,6 +93,7 @@ pub fn alone(name: &str) -> u8 {
     let mut run = Run {
         skipped: PathBuf::new(),
         tally: Tally::default(),
+        against: Vec::new(),
     };
     let outcome = run.step(step);
     println!("{}", run.tally);
@@ -98,6 +101,26 @@ pub fn alone(name: &str) -> u8 {
         return COULD_NOT;
     }
     exit(outcome)
+}
+
+/// Starts servers for tests, ends them, or says where they are; the exit code.
+pub fn services(word: &str) -> u8 {
+    let root = source::root();
+    let service = match word {
+        "up" => services::up(&root).map(Some),
+        "down" => services::down(&root).map_err(Stop::Failed),
+        _ => Ok(services::running(&root)),
+    };
+    match service {
+        Ok(Some(service)) if word == "down" => println!("ended {}", service.version),
+        Ok(Some(service)) => services::tell(&service),
+        Ok(None) => println!("no server runs"),
+        Err(Stop::Missing(reason) | Stop::Failed(reason)) => {
+            eprintln!("{reason}");
+            return COULD_NOT;
+        }
+    }
+    CLEAN
 }
 
 /// Fuzzes a target, or all of them, for so many seconds each; the exit code.
@@ -148,6 +171,8 @@ fn seconds(took: Duration) -> String {
 struct Run {
     skipped: PathBuf,
     tally: Tally,
+    /// Servers of others that tests ran against, with their versions.
+    against: Vec<String>,
 }
 
 impl Run {
@@ -155,6 +180,7 @@ impl Run {
         match &step.work {
             Work::Run(invocation) => succeed(&mut invocation.command()),
             Work::Tests(invocation) => self.tests(&mut invocation.command()),
+            Work::TestsOnServices(invocation) => self.on_services(&mut invocation.command()),
             Work::Deny => check_deny(),
             Work::Tidy => check_tidy(),
             Work::Readme => check_readme(),
@@ -188,6 +214,30 @@ impl Run {
                 Ok(())
             }
         }
+    }
+
+    /// Runs tests with servers to run against; where there can be none, they skip themselves.
+    fn on_services(&mut self, tests: &mut Command) -> Result<(), String> {
+        let root = source::root();
+        if env::var_os(services::TEST_POSTGRES).is_some() {
+            let named = format!("the PostgreSQL that {} names", services::TEST_POSTGRES);
+            self.against.push(named);
+            return self.tests(tests);
+        }
+        let was_up = services::running(&root).is_some();
+        match services::up(&root) {
+            Ok(service) => {
+                tests.env(services::TEST_POSTGRES, &service.url);
+                self.against.push(service.version);
+            }
+            Err(Stop::Missing(reason)) => println!("{reason}"),
+            Err(Stop::Failed(failure)) => return Err(failure),
+        }
+        let outcome = self.tests(tests);
+        if !was_up {
+            services::down(&root)?;
+        }
+        outcome
     }
 
     /// Runs tests, passing their output through and counting it.
@@ -236,6 +286,9 @@ impl Run {
         }
         if options.require_all && self.tally.skipped().next().is_some() {
             println!("--require-all: a skipped test is a failure");
+        }
+        for server in &self.against {
+            println!("ran against {server}");
         }
         println!("{}", self.tally);
         code

@@ -49,6 +49,8 @@ pub enum Work {
     Run(Invocation),
     /// A command whose output is test results.
     Tests(Invocation),
+    /// As `Tests`, with the servers of `services` running.
+    TestsOnServices(Invocation),
     /// The licence, source and ban check, with the tool built first when missing.
     Deny,
     /// Our own checks.
@@ -136,7 +138,7 @@ pub fn steps(options: Options) -> Vec<Step> {
         },
         Step {
             name: "tests",
-            work: Work::Tests(tests),
+            work: Work::TestsOnServices(tests),
         },
         kill(
             "kill -9",
@@ -249,7 +251,9 @@ impl Step {
     /// The command that repeats this step.
     pub fn typed(&self) -> String {
         match &self.work {
-            Work::Run(invocation) | Work::Tests(invocation) => invocation.typed(),
+            Work::Run(invocation) | Work::Tests(invocation) | Work::TestsOnServices(invocation) => {
+                invocation.typed()
+            }
             Work::Deny => "cargo xtask deny".to_owned(),
             Work::Tidy => "cargo xtask tidy".to_owned(),
             Work::Readme => "cargo xtask readme".to_owned(),

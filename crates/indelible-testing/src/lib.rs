@@ -1,6 +1,6 @@
-//! What tests may ask of their surroundings: where the real data lies, how many rounds to run, from
-//! which seed, how to say that they were skipped, and a client of a server. A dev-dependency only;
-//! the layer test refuses anything else.
+//! What tests may ask of their surroundings: where the real data lies and a server runs, how many
+//! rounds to run, from which seed, how to say that they were skipped, and a client of a server. A
+//! dev-dependency only; the layer test refuses anything else.
 //!
 //! What it is not: fixtures, generators or assertions, which live beside what they test.
 //!
@@ -19,6 +19,8 @@ use std::{
 
 /// Names the directory of real data; a relative path starts at the root of the workspace.
 pub const TEST_DATA: &str = "INDELIBLE_TEST_DATA";
+/// Names a PostgreSQL that tests make databases and roles in, as a superuser's `postgres://` URL.
+pub const TEST_POSTGRES: &str = "INDELIBLE_TEST_POSTGRES";
 /// Names the file that skipped tests add a line to, `<test name>: <reason>`.
 pub const SKIPPED_TESTS: &str = "INDELIBLE_SKIPPED_TESTS";
 /// Names the seed of tests that play dice.
@@ -36,6 +38,12 @@ type Lookup<'a> = &'a dyn Fn(&str) -> Option<String>;
 /// When `INDELIBLE_TEST_DATA` is set and has no such directory: that is a mistake, not a skip.
 pub fn real_data(test: &str, part: &str) -> Option<PathBuf> {
     real_data_from(test, part, &environment)
+}
+
+/// The URL of a PostgreSQL server, or nothing when the test `test` is to return at once because
+/// `INDELIBLE_TEST_POSTGRES` is not set. The skip is then already declared.
+pub fn postgres(test: &str) -> Option<String> {
+    server_from(TEST_POSTGRES, test, &environment)
 }
 
 /// The library of `name`, as a crate is called in code, that was built last into `built`: for tests
@@ -156,6 +164,14 @@ fn real_data_from(test: &str, part: &str, lookup: Lookup<'_>) -> Option<PathBuf>
     Some(directory)
 }
 
+fn server_from(variable: &str, test: &str, lookup: Lookup<'_>) -> Option<String> {
+    let named = lookup(variable);
+    if named.is_none() {
+        declare_skipped_to(test, &format!("{variable} is not set"), lookup);
+    }
+    named
+}
+
 fn rounds_from(variable: &str, ordinary: u64, long: u64, lookup: Lookup<'_>) -> u64 {
     match lookup(variable) {
         Some(text) => match text.parse() {
@@ -201,12 +217,14 @@ mod tests {
         let lookup = |name: &str| (name == SKIPPED_TESTS).then(|| path.clone());
         assert_eq!(real_data_from("import::real", "cloudtrail", &lookup), None);
         assert_eq!(real_data_from("prove::real", "cloudtrail", &lookup), None);
+        assert_eq!(server_from(TEST_POSTGRES, "ledger::a", &lookup), None);
         let declared = std::fs::read_to_string(&file).unwrap();
         std::fs::remove_file(&file).unwrap();
         assert_eq!(
             declared,
             "import::real: INDELIBLE_TEST_DATA is not set\n\
-             prove::real: INDELIBLE_TEST_DATA is not set\n"
+             prove::real: INDELIBLE_TEST_DATA is not set\n\
+             ledger::a: INDELIBLE_TEST_POSTGRES is not set\n"
         );
     }
 
