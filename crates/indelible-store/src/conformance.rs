@@ -6,9 +6,10 @@
 //! indelible_store::state_conformance!(state, state_fixture);
 //! ```
 //!
-//! where `fixture` is `fn() -> Box<dyn LedgerFixture>` over a fresh, empty store. The suites also
-//! serve as the description of the roles: each function's doc is one rule. The seed of the random
-//! suites is printed and set by `INDELIBLE_SEED`.
+//! where `fixture` is `fn() -> Box<dyn LedgerFixture>` over a fresh, empty store. A back end that
+//! needs a server adds `, if available`, `fn(test: &str) -> bool`, which declares the test skipped
+//! where there is none. The suites also serve as the description of the roles: each function's doc
+//! is one rule. The seed of the random suites is printed and set by `INDELIBLE_SEED`.
 //!
 //! Not for production: [`generate`] makes records whose seals are no encryption.
 
@@ -75,17 +76,24 @@ pub type MakeState<'a> = &'a dyn Fn() -> Box<dyn StateFixture>;
 /// [`index_conformance!`]: crate::index_conformance
 pub const QUERIES: usize = 10_000;
 
+/// Whether a back end that needs nothing can be tested.
+pub fn always(_test: &str) -> bool {
+    true
+}
+
 #[doc(hidden)]
 #[macro_export]
 macro_rules! conformance_tests {
-    ($name:ident, $suite:ident, $make:expr, [$($test:ident),+ $(,)?]) => {
+    ($name:ident, $suite:ident, $make:expr, $available:expr, [$($test:ident),+ $(,)?]) => {
         mod $name {
             #[allow(unused_imports, reason = "the factory may be a path of its own")]
             use super::*;
             $(
                 #[test]
                 fn $test() {
-                    $crate::conformance::$suite::$test(&|| $make());
+                    if $available(concat!(stringify!($name), "::", stringify!($test))) {
+                        $crate::conformance::$suite::$test(&|| $make());
+                    }
                 }
             )+
         }
@@ -96,10 +104,14 @@ macro_rules! conformance_tests {
 #[macro_export]
 macro_rules! ledger_conformance {
     ($name:ident, $make:expr) => {
+        $crate::ledger_conformance!($name, $make, if $crate::conformance::always);
+    };
+    ($name:ident, $make:expr, if $available:expr) => {
         $crate::conformance_tests!(
             $name,
             ledger,
             $make,
+            $available,
             [
                 an_empty_store_has_no_logs,
                 leaves_and_seals_come_back_verbatim,
@@ -125,10 +137,14 @@ macro_rules! ledger_conformance {
 #[macro_export]
 macro_rules! state_conformance {
     ($name:ident, $make:expr) => {
+        $crate::state_conformance!($name, $make, if $crate::conformance::always);
+    };
+    ($name:ident, $make:expr, if $available:expr) => {
         $crate::conformance_tests!(
             $name,
             state,
             $make,
+            $available,
             [
                 what_was_never_written_is_not_there,
                 versions_count_writes,
@@ -154,10 +170,14 @@ macro_rules! index_conformance {
         $crate::index_conformance!($name, $make, $crate::conformance::QUERIES);
     };
     ($name:ident, $make:expr, $queries:expr) => {
+        $crate::index_conformance!($name, $make, $queries, if $crate::conformance::always);
+    };
+    ($name:ident, $make:expr, $queries:expr, if $available:expr) => {
         $crate::conformance_tests!(
             $name,
             index,
             $make,
+            $available,
             [
                 an_empty_index_finds_nothing,
                 a_record_is_found_as_soon_as_it_is_committed,
@@ -167,10 +187,12 @@ macro_rules! index_conformance {
         );
         #[test]
         fn $name() {
-            $crate::conformance::index::random_queries_agree_with_the_reference(
-                &|| $make(),
-                $queries,
-            );
+            if $available(stringify!($name)) {
+                $crate::conformance::index::random_queries_agree_with_the_reference(
+                    &|| $make(),
+                    $queries,
+                );
+            }
         }
     };
 }

@@ -1,0 +1,136 @@
+//! Connections and the runtime they live on, behind calls that block.
+//!
+//! The roles block ([`indelible_store`]); the client is asynchronous. A runtime of one thread keeps
+//! the connections going, and whoever calls waits on a thread of their own. Not to be called from
+//! within an asynchronous task.
+//!
+//! A session works as the role `indelible_writer`, whoever it connects as: what that role may not
+//! do, no mistake of ours does.
+
+use std::future::Future;
+
+use deadpool_postgres::Runtime;
+use deadpool_postgres::{Hook, HookError, Manager, ManagerConfig, Object, Pool, RecyclingMethod};
+use indelible_store::{Error, Kind, Result};
+use tokio_postgres::{Client, Config};
+
+use crate::failure::{failed, no_connection};
+use crate::{Options, secure};
+
+/// A pool of connections.
+pub(crate) struct Database {
+    config: Config,
+    pool: Pool,
+    runtime: Option<tokio::runtime::Runtime>,
+}
+
+impl Database {
+    /// A pool that has no connection yet.
+    pub(crate) fn new(options: &Options) -> Result<Self> {
+        let mut config = secure::config(&options.url)?;
+        config.connect_timeout(options.connect_timeout);
+        let recycling_method = RecyclingMethod::Fast;
+        let manager = ManagerConfig { recycling_method };
+        let manager = Manager::from_config(config.clone(), secure::tls(&config)?, manager);
+        let session = session(options);
+        let settle = Hook::async_fn(move |client: &mut deadpool_postgres::ClientWrapper, _| {
+            let session = session.clone();
+            Box::pin(async move {
+                client
+                    .batch_execute(&session)
+                    .await
+                    .map_err(HookError::Backend)
+            })
+        });
+        let pool = Pool::builder(manager)
+            .max_size(options.connections_max)
+            .wait_timeout(Some(options.connect_timeout))
+            .create_timeout(Some(options.connect_timeout))
+            .post_create(settle)
+            .runtime(Runtime::Tokio1)
+            .build()
+            .map_err(|error| Error::new(Kind::Invalid, "the pool").caused_by(error))?;
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .thread_name("indelible-postgres")
+            .enable_all()
+            .build()
+            .map_err(|error| Error::new(Kind::Unavailable, "starting a thread").caused_by(error))?;
+        Ok(Self {
+            config,
+            pool,
+            runtime: Some(runtime),
+        })
+    }
+
+    /// Runs what needs a connection, and waits for it.
+    pub(crate) fn run<F, T>(&self, work: impl FnOnce(Object) -> F) -> Result<T>
+    where
+        F: Future<Output = Result<T>>,
+    {
+        self.runtime()?.block_on(async {
+            let connection = self.pool.get().await.map_err(|error| self.refused(error))?;
+            work(connection).await
+        })
+    }
+
+    /// Runs what needs the rights of whoever connects, on a connection of its own.
+    pub(crate) fn run_as_owner<F, T>(&self, work: impl FnOnce(Client) -> F) -> Result<T>
+    where
+        F: Future<Output = Result<T>>,
+    {
+        let tls = secure::tls(&self.config)?;
+        self.runtime()?.block_on(async {
+            let connected = self.config.connect(tls).await;
+            let (client, connection) =
+                connected.map_err(|error| failed(&secure::named(&self.config), error))?;
+            // Ends with its client; what goes wrong on it is told there.
+            tokio::spawn(connection);
+            work(client).await
+        })
+    }
+
+    /// Makes connections ahead.
+    pub(crate) fn warm(&self, connections: usize) -> Result<()> {
+        self.runtime()?.block_on(async {
+            let mut made = Vec::with_capacity(connections);
+            for _ in 0..connections {
+                made.push(self.pool.get().await.map_err(|error| self.refused(error))?);
+            }
+            Ok(())
+        })
+    }
+
+    fn refused(&self, error: deadpool_postgres::PoolError) -> Error {
+        no_connection(&secure::named(&self.config), error)
+    }
+
+    fn runtime(&self) -> Result<&tokio::runtime::Runtime> {
+        let closed = || Error::new(Kind::Unavailable, "the database is closed");
+        self.runtime.as_ref().ok_or_else(closed)
+    }
+}
+
+/// What a session is told before it is used.
+fn session(options: &Options) -> String {
+    format!(
+        "SET ROLE indelible_writer; SET search_path = pg_catalog; SET timezone = 'UTC'; \
+         SET jit = off; SET statement_timeout = {}; SET lock_timeout = {}; \
+         SET idle_in_transaction_session_timeout = {}; \
+         SELECT set_config('synchronous_commit', 'on', false) \
+         WHERE current_setting('synchronous_commit') IN ('off', 'local')",
+        options.statement_timeout.as_millis(),
+        options.lock_timeout.as_millis(),
+        options.stall_timeout.as_millis(),
+    )
+}
+
+impl Drop for Database {
+    fn drop(&mut self) {
+        self.pool.close();
+        // Dropped as it is, it would wait, which an asynchronous task must not.
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+}

@@ -1,0 +1,31 @@
+//! The ledger, the index over it and small state on PostgreSQL 15 or newer.
+//!
+//! One transaction is one commit: it locks the heads it moves in the order of their tenants, checks
+//! them, copies records and ids, and moves the heads. Leaves are `bytea` and come back byte for
+//! byte; every other column is derived from them. Many servers may append to one database: a head
+//! that another has moved is [`Conflict`](indelible_store::Kind::Conflict), and nothing was kept.
+//!
+//! What is deliberately absent: numbering and hashing of records (the log crate), keys (rows are
+//! ciphertexts here), removing anything. Trust: whoever may write to the tables can change what
+//! they hold, and the verifier finds it; whoever may read them sees everything but personal values,
+//! of which they see which are equal. `docs/postgres.md` walks one record's life.
+
+mod append;
+mod columns;
+mod database;
+mod failure;
+mod marks;
+mod months;
+mod options;
+mod personal;
+mod postgres;
+mod read;
+mod schema;
+mod search;
+mod secure;
+mod state;
+mod times;
+mod tree;
+
+pub use options::Options;
+pub use postgres::{About, Postgres};

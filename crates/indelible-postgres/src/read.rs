@@ -1,0 +1,216 @@
+//! Reading what was committed: heads, ids, leaves in order, subtrees.
+
+use std::collections::HashMap;
+use std::ops::{ControlFlow, Range};
+
+use deadpool_postgres::Object;
+use indelible_event::ids::{AuditId, TenantId};
+use indelible_merkle::Hash;
+use indelible_proof::finding::Place;
+use indelible_store::{Error, FindHash, Head, Kind, Result, SealedValue, Stored, StoredRecord};
+use tokio_postgres::{Client, Row};
+
+use crate::failure::failed;
+use crate::personal::{self, Row as PersonalRow, Rows};
+use crate::times::{Time, Uuid};
+use crate::tree;
+
+const DOING: &str = "reading";
+
+/// Records fetched at once: at most 32 MiB of leaves.
+const CHUNK: i64 = 512;
+
+/// Every tenant that has a log.
+pub(crate) async fn tenants(client: &Client) -> Result<Vec<TenantId>> {
+    let select = "SELECT tenant_id FROM indelible.heads WHERE size > 0 ORDER BY tenant_id";
+    let rows = client
+        .query(select, &[])
+        .await
+        .map_err(|error| failed(DOING, error))?;
+    rows.iter().map(|row| tenant(row.get(0))).collect()
+}
+
+/// A tenant as it is stored.
+pub(crate) fn tenant(text: &str) -> Result<TenantId> {
+    TenantId::parse(text).map_err(|error| {
+        Error::new(Kind::Corrupt, format!("the stored tenant {text:?}")).caused_by(error)
+    })
+}
+
+/// The head of a log.
+pub(crate) async fn head(client: &Client, tenant: &TenantId) -> Result<Option<Head>> {
+    let select = "SELECT size, last_hash, last_ingested_at, frontier FROM indelible.heads \
+         WHERE tenant_id = $1 AND size > 0";
+    let row = client
+        .query_opt(select, &[&tenant.as_str()])
+        .await
+        .map_err(|error| failed(DOING, error))?;
+    let Some(row) = row else { return Ok(None) };
+    let size = u64::try_from(row.get::<_, i64>(0)).unwrap_or(0);
+    Ok(Some(Head {
+        frontier: tree::from_bytes(size, row.get(3))?,
+        last_hash: tree::hash(row.get(1))?,
+        last_ingested_at: row.get::<_, Time>(2).0,
+    }))
+}
+
+/// Sequence numbers of ids.
+pub(crate) async fn find(
+    client: &Client,
+    tenant: &TenantId,
+    ids: &[AuditId],
+) -> Result<Vec<Option<u64>>> {
+    let select = "SELECT audit_id, sequence_number FROM indelible.ids \
+         WHERE audit_id = ANY($1) AND tenant_id = $2";
+    let wanted: Vec<Uuid> = ids.iter().map(|id| Uuid(id.0)).collect();
+    let rows = client
+        .query(select, &[&wanted, &tenant.as_str()])
+        .await
+        .map_err(|error| failed(DOING, error))?;
+    let numbers: HashMap<[u8; 16], u64> = rows
+        .iter()
+        .filter_map(|row| {
+            Some((
+                row.get::<_, Uuid>(0).0,
+                u64::try_from(row.get::<_, i64>(1)).ok()?,
+            ))
+        })
+        .collect();
+    Ok(ids.iter().map(|id| numbers.get(&id.0).copied()).collect())
+}
+
+/// Some records of a log, in order, with their personal values.
+pub(crate) struct Chunk {
+    rows: Vec<Row>,
+    personal: Rows,
+}
+
+/// The first records of a range, as many as are fetched at once.
+pub(crate) async fn chunk(client: &Object, tenant: &TenantId, range: Range<u64>) -> Result<Chunk> {
+    let oops = |error| failed(DOING, error);
+    let number = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
+    let (from, to) = (number(range.start), number(range.end));
+    let select = "SELECT sequence_number, leaf, personal FROM indelible.records \
+         WHERE tenant_id = $1 AND sequence_number >= $2 AND sequence_number < $3 \
+         ORDER BY sequence_number LIMIT $4";
+    let statement = client.prepare_cached(select).await.map_err(oops)?;
+    let rows = client
+        .query(&statement, &[&tenant.as_str(), &from, &to, &CHUNK])
+        .await
+        .map_err(oops)?;
+    let personal = personal_rows(client, tenant, &rows).await?;
+    Ok(Chunk { rows, personal })
+}
+
+impl Chunk {
+    /// Calls `visit` for what is there and for what should be; says where to go on.
+    pub(crate) fn visit(
+        &self,
+        tenant: &TenantId,
+        range: Range<u64>,
+        visit: &mut dyn FnMut(Stored<'_>) -> ControlFlow<()>,
+    ) -> ControlFlow<(), u64> {
+        let mut next = range.start;
+        for row in &self.rows {
+            let sequence_number = row.get::<_, i64>(0).cast_unsigned();
+            if sequence_number != next {
+                visit(missing(tenant, next..sequence_number))?;
+            }
+            let values: Vec<SealedValue> = row
+                .get::<_, Option<&[u8]>>(2)
+                .map(|entries| personal::values(entries, &self.personal))
+                .unwrap_or_default();
+            visit(Stored::Record(StoredRecord {
+                sequence_number,
+                leaf: row.get(1),
+                sealed: &values,
+                unread: None,
+            }))?;
+            next = sequence_number + 1;
+        }
+        // Fewer than were asked for: that was all, and the head says that there is more.
+        if (self.rows.len() as u64) < CHUNK.cast_unsigned() && next < range.end {
+            visit(missing(tenant, next..range.end))?;
+            next = range.end;
+        }
+        ControlFlow::Continue(next)
+    }
+}
+
+/// Records that should be there and are not.
+fn missing(tenant: &TenantId, range: Range<u64>) -> Stored<'static> {
+    let file = format!("table indelible.records, log {tenant}");
+    let place = Place { file, bytes: 0..0 };
+    Stored::Damaged { range, place }
+}
+
+async fn personal_rows(client: &Client, tenant: &TenantId, rows: &[Row]) -> Result<Rows> {
+    let mut names: Vec<&[u8]> = rows
+        .iter()
+        .filter_map(|row| row.get::<_, Option<&[u8]>>(2))
+        .flat_map(personal::names)
+        .collect();
+    if names.is_empty() {
+        return Ok(Rows::new());
+    }
+    names.sort_unstable();
+    names.dedup();
+    let select = "SELECT name, find, blob, value FROM indelible.personal \
+         WHERE tenant_id = $1 AND name = ANY($2)";
+    let found = client
+        .query(select, &[&tenant.as_str(), &names])
+        .await
+        .map_err(|error| failed(DOING, error))?;
+    let entry = |row: &Row| {
+        let find = row.get::<_, Option<&[u8]>>(1);
+        let kept = PersonalRow {
+            find: find.and_then(|bytes| bytes.try_into().ok()).map(FindHash),
+            blob: row.get(2),
+            value: row.get::<_, &[u8]>(3).into(),
+        };
+        (row.get(0), kept)
+    };
+    Ok(found.iter().map(entry).collect())
+}
+
+/// The root of a complete subtree.
+pub(crate) async fn subtree(
+    client: &Client,
+    tenant: &TenantId,
+    level: u32,
+    index: u64,
+) -> Result<Hash> {
+    let not_there = || {
+        let said = format!("subtree {index} of level {level} is not complete in {tenant}");
+        Error::new(Kind::NotFound, said)
+    };
+    // The nearest level below that is kept, and how many of its nodes make the one asked for.
+    let below = level - level % tree::STEP;
+    let count = 1_u64 << (level - below);
+    let first = index.checked_mul(count).ok_or_else(not_there)?;
+    let range = i64::try_from(first)
+        .ok()
+        .zip(first.checked_add(count))
+        .and_then(|(first, end)| Some((first, i64::try_from(end).ok()?)));
+    let (first, end) = range.ok_or_else(not_there)?;
+    let tenant = tenant.as_str();
+    let rows = if below == 0 {
+        let select = "SELECT record_hash FROM indelible.records WHERE tenant_id = $1 \
+             AND sequence_number >= $2 AND sequence_number < $3 ORDER BY sequence_number";
+        client.query(select, &[&tenant, &first, &end]).await
+    } else {
+        let kept = i16::try_from(below).map_err(|_| not_there())?;
+        let select = "SELECT root FROM indelible.subtrees WHERE tenant_id = $1 AND level = $4 \
+             AND place >= $2 AND place < $3 ORDER BY place";
+        client.query(select, &[&tenant, &first, &end, &kept]).await
+    };
+    let rows = rows.map_err(|error| failed(DOING, error))?;
+    if rows.len() as u64 != count {
+        return Err(not_there());
+    }
+    let parts = rows
+        .iter()
+        .map(|row| tree::hash(row.get(0)))
+        .collect::<Result<Vec<_>>>()?;
+    Ok(tree::root(parts))
+}

@@ -1,0 +1,71 @@
+//! Tables and their versions: `schema/NNNN.sql`, applied in order, each once, under a lock.
+//!
+//! A program that is older than its database refuses it; one that is newer brings it up to date.
+//! Steps never remove or rewrite records.
+
+use indelible_store::{Error, Kind, Result};
+use tokio_postgres::Client;
+
+use crate::failure::failed;
+
+/// The steps, in order; the number of the last is the version.
+const STEPS: [&str; 3] = [
+    include_str!("../schema/0001.sql"),
+    include_str!("../schema/0002.sql"),
+    include_str!("../schema/0003.sql"),
+];
+
+/// Held while steps are applied: `indelible` as a number, so that no two programs apply them.
+const LOCK: i64 = 0x696e_6465_6c69_626c;
+
+/// Brings the tables up to this program's version.
+pub(crate) async fn migrate(client: &mut Client) -> Result<()> {
+    let oops = |error| failed("making the tables", error);
+    let version: i32 = client
+        .query_one("SELECT current_setting('server_version_num')::int", &[])
+        .await
+        .map_err(oops)?
+        .get(0);
+    if version < 150_000 {
+        let major = version / 10_000;
+        let said = format!("PostgreSQL {major} is too old: 15 or newer is needed");
+        return Err(Error::new(Kind::Format, said));
+    }
+    let transaction = client.transaction().await.map_err(oops)?;
+    transaction
+        .execute("SELECT pg_advisory_xact_lock($1)", &[&LOCK])
+        .await
+        .map_err(oops)?;
+    let there: bool = transaction
+        .query_one("SELECT to_regclass('indelible.versions') IS NOT NULL", &[])
+        .await
+        .map_err(oops)?
+        .get(0);
+    let applied: i32 = if there {
+        let latest = "SELECT coalesce(max(version), 0) FROM indelible.versions";
+        transaction
+            .query_one(latest, &[])
+            .await
+            .map_err(oops)?
+            .get(0)
+    } else {
+        0
+    };
+    let applied = usize::try_from(applied).unwrap_or(usize::MAX);
+    if applied > STEPS.len() {
+        let said = format!(
+            "the tables have version {applied} and this program knows {}: use a newer one",
+            STEPS.len()
+        );
+        return Err(Error::new(Kind::Format, said));
+    }
+    for (version, step) in (1_i32..).zip(STEPS).skip(applied) {
+        transaction.batch_execute(step).await.map_err(oops)?;
+        let insert = "INSERT INTO indelible.versions (version) VALUES ($1)";
+        transaction
+            .execute(insert, &[&version])
+            .await
+            .map_err(oops)?;
+    }
+    transaction.commit().await.map_err(oops)
+}

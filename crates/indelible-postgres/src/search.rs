@@ -1,0 +1,227 @@
+//! A query as SQL: a superset of what matches, in the query's order.
+//!
+//! Records are found by hashes of their terms, under a key of this database. What SQL cannot say
+//! exactly (phrases, what is not filed under a term) it leaves wide; the caller checks bodies.
+
+use indelible_event::ids::{Micros, TenantId};
+use indelible_store::{Direction, Expr, Hits, Key, Order, Place, Query, Result, TermKey, Terms};
+use tokio_postgres::Client;
+use tokio_postgres::types::ToSql;
+
+use crate::append::Terms as Filing;
+use crate::columns::PERSONAL;
+use crate::failure::failed;
+use crate::marks::{self, Mark, Seen};
+use crate::read::tenant;
+use crate::times::{Time, Uuid};
+
+const DOING: &str = "searching";
+
+type Value = Box<dyn ToSql + Sync + Send>;
+
+/// A statement under construction: what it says, and the values of its parameters.
+struct Sql {
+    values: Vec<Value>,
+    key: TermKey,
+}
+
+impl Sql {
+    fn value(&mut self, value: impl ToSql + Sync + Send + 'static) -> String {
+        self.values.push(Box::new(value));
+        format!("${}", self.values.len())
+    }
+
+    fn term(&mut self, key: Key, text: &str) -> String {
+        // Filed terms are cut to a length; cutting is done where they are made.
+        let mut terms = Terms::default();
+        terms.push(key, text);
+        let hash = terms
+            .iter_bytes()
+            .next()
+            .map(|(key, text)| self.key.term(key, text));
+        self.has(hash.into_iter().collect())
+    }
+
+    fn has(&mut self, hashes: Vec<u64>) -> String {
+        let hashes: Vec<i64> = hashes.into_iter().map(u64::cast_signed).collect();
+        let hashes = self.value(hashes);
+        format!("terms && {hashes}::int8[]")
+    }
+
+    /// A condition that holds wherever the expression does; the flag says that it holds nowhere
+    /// else.
+    fn condition(&mut self, expr: &Expr) -> (String, bool) {
+        match expr {
+            Expr::All => ("true".into(), true),
+            Expr::Is(key, text) => (self.term(*key, text), true),
+            Expr::Sealed(finds) => {
+                let key = self.key;
+                let hashes = finds
+                    .iter()
+                    .map(|find| key.hash(PERSONAL, &find.0))
+                    .collect();
+                (self.has(hashes), true)
+            }
+            Expr::Phrase(words) => {
+                let parts = words.iter().map(|word| self.term(Key::Word, word));
+                (joined(&parts.collect::<Vec<_>>(), " AND ", "true"), false)
+            }
+            Expr::Id(id) => (format!("audit_id = {}", self.value(Uuid(id.0))), true),
+            Expr::Sequence(range) => {
+                let number = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
+                let from = self.value(number(range.start));
+                let to = self.value(number(range.end));
+                (
+                    format!("sequence_number >= {from} AND sequence_number < {to}"),
+                    true,
+                )
+            }
+            Expr::Not(inner) => {
+                let before = self.values.len();
+                let (condition, exact) = self.condition(inner);
+                if exact {
+                    return (format!("NOT ({condition})"), true);
+                }
+                // Some of these records may not match, so none may be left out; and a statement
+                // takes no values that it does not speak of.
+                self.values.truncate(before);
+                ("true".into(), false)
+            }
+            Expr::And(all) => self.conditions(all, " AND ", "true"),
+            Expr::Or(any) => self.conditions(any, " OR ", "false"),
+        }
+    }
+
+    fn conditions(&mut self, all: &[Expr], with: &str, none: &str) -> (String, bool) {
+        let parts: Vec<_> = all.iter().map(|expr| self.condition(expr)).collect();
+        let exact = parts.iter().all(|(_, exact)| *exact);
+        let parts: Vec<_> = parts.into_iter().map(|(condition, _)| condition).collect();
+        (joined(&parts, with, none), exact)
+    }
+
+    fn between(&mut self, column: &str, range: &std::ops::Range<Micros>) -> Vec<String> {
+        let mut parts = Vec::new();
+        if range.start.0 != i64::MIN {
+            parts.push(format!("{column} >= {}", self.value(Time(range.start))));
+        }
+        if range.end.0 != i64::MAX {
+            parts.push(format!("{column} < {}", self.value(Time(range.end))));
+        }
+        parts
+    }
+
+    /// What a mark lets in.
+    fn seen(&mut self, mark: &Mark) -> String {
+        let era = self.value(mark.era);
+        let seen = match &mark.seen {
+            Seen::Below(number) => {
+                let number = self.value(number.to_string());
+                format!("committed < {number}::text::xid8")
+            }
+            Seen::In(snapshot) => {
+                let snapshot = self.value(snapshot.clone());
+                format!("pg_visible_in_snapshot(committed, {snapshot}::text::pg_snapshot)")
+            }
+        };
+        format!("era < {era} OR era = {era} AND {seen}")
+    }
+}
+
+fn joined(parts: &[String], with: &str, none: &str) -> String {
+    if parts.is_empty() {
+        return none.into();
+    }
+    let parts: Vec<_> = parts.iter().map(|part| format!("({part})")).collect();
+    parts.join(with)
+}
+
+/// The next hits of a query.
+pub(crate) async fn search(
+    client: &Client,
+    query: &Query,
+    after: Option<&Place>,
+    limit: usize,
+    terms: Filing,
+) -> Result<Hits> {
+    let mark = match query.as_of {
+        Some(mark) => Some(marks::read(client, mark).await?),
+        None => None,
+    };
+    let (sql, values) = statement(query, after, limit, (terms.key, mark.as_ref()));
+    let values: Vec<&(dyn ToSql + Sync)> = values.iter().map(|value| &**value as _).collect();
+    let rows = client
+        .query(&sql, &values)
+        .await
+        .map_err(|error| failed(DOING, error))?;
+    let exhausted = rows.len() <= limit;
+    let hit = |row: &tokio_postgres::Row| {
+        Ok(Place {
+            occurred_at: row.get::<_, Time>(0).0,
+            tenant: tenant(row.get(1))?,
+            sequence_number: row.get::<_, i64>(2).cast_unsigned(),
+        })
+    };
+    let hits = rows.iter().take(limit).map(hit).collect::<Result<_>>()?;
+    Ok(Hits { hits, exhausted })
+}
+
+fn statement(
+    query: &Query,
+    after: Option<&Place>,
+    limit: usize,
+    (key, mark): (TermKey, Option<&Mark>),
+) -> (String, Vec<Value>) {
+    let mut sql = Sql {
+        values: Vec::new(),
+        key,
+    };
+    let mut parts = vec![sql.condition(&query.expr).0];
+    if let Some(tenants) = &query.tenants {
+        let tenants: Vec<String> = tenants
+            .iter()
+            .map(|t: &TenantId| t.as_str().into())
+            .collect();
+        parts.push(match tenants.as_slice() {
+            [one] => format!("tenant_id = {}", sql.value(one.clone())),
+            _ => format!("tenant_id = ANY({})", sql.value(tenants)),
+        });
+    }
+    parts.extend(sql.between("occurred_at", &query.occurred));
+    parts.extend(sql.between("ingested_at", &query.ingested));
+    if let Some(mark) = mark {
+        parts.push(sql.seen(mark));
+    }
+    let (than, direction) = match query.direction {
+        Direction::NewestFirst => ("<", "DESC"),
+        Direction::OldestFirst => (">", "ASC"),
+    };
+    if let Some(after) = after {
+        let tenant = sql.value(after.tenant.as_str().to_owned());
+        let number = sql.value(i64::try_from(after.sequence_number).unwrap_or(i64::MAX));
+        parts.push(match query.order {
+            Order::Sequence => format!("(tenant_id, sequence_number) {than} ({tenant}, {number})"),
+            Order::Time => {
+                let at = sql.value(Time(after.occurred_at));
+                format!(
+                    "(occurred_at, tenant_id, sequence_number) {than} ({at}, {tenant}, {number})"
+                )
+            }
+        });
+    }
+    let order = match query.order {
+        Order::Time => ["occurred_at", "tenant_id", "sequence_number"].as_slice(),
+        Order::Sequence => &["tenant_id", "sequence_number"],
+    };
+    let order: Vec<_> = order
+        .iter()
+        .map(|column| format!("{column} {direction}"))
+        .collect();
+    let limit = sql.value(i64::try_from(limit).unwrap_or(i64::MAX).saturating_add(1));
+    let condition = joined(&parts, " AND ", "true");
+    let text = format!(
+        "SELECT occurred_at, tenant_id, sequence_number FROM indelible.records \
+         WHERE {condition} ORDER BY {} LIMIT {limit}",
+        order.join(", ")
+    );
+    (text, sql.values)
+}

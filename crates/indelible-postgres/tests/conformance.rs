@@ -1,0 +1,77 @@
+//! PostgreSQL passes the suites of its roles, each test on a database of its own.
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+mod support;
+
+use indelible_postgres::Postgres;
+use indelible_store::conformance::{LedgerFixture, StateFixture};
+use indelible_store::{Index, Ledger, State};
+
+use support::{Place, available};
+
+struct Fixture {
+    // Closed before its database is dropped.
+    postgres: Option<Postgres>,
+    place: Place,
+}
+
+impl Fixture {
+    fn make() -> Self {
+        let place = Place::make();
+        Self {
+            postgres: Some(place.open()),
+            place,
+        }
+    }
+
+    fn opened(&self) -> &Postgres {
+        self.postgres.as_ref().unwrap()
+    }
+
+    fn reopened(mut self: Box<Self>) -> Box<Self> {
+        drop(self.postgres.take());
+        self.postgres = Some(self.place.open());
+        self
+    }
+}
+
+impl LedgerFixture for Fixture {
+    fn ledger(&self) -> &dyn Ledger {
+        self.opened()
+    }
+
+    fn index(&self) -> &dyn Index {
+        self.opened()
+    }
+
+    fn reopen(self: Box<Self>) -> Box<dyn LedgerFixture> {
+        self.reopened()
+    }
+}
+
+impl StateFixture for Fixture {
+    fn state(&self) -> &dyn State {
+        self.opened()
+    }
+
+    fn reopen(self: Box<Self>) -> Box<dyn StateFixture> {
+        self.reopened()
+    }
+}
+
+fn ledger() -> Box<dyn LedgerFixture> {
+    Box::new(Fixture::make())
+}
+
+fn state() -> Box<dyn StateFixture> {
+    Box::new(Fixture::make())
+}
+
+indelible_store::ledger_conformance!(ledger_on_postgres, ledger, if available);
+indelible_store::index_conformance!(
+    index_on_postgres,
+    ledger,
+    indelible_store::conformance::QUERIES,
+    if available
+);
+indelible_store::state_conformance!(state_on_postgres, state, if available);
