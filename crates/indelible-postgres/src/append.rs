@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::pin::pin;
 
 use bytes::Bytes;
+use deadpool_postgres::{Object, Transaction};
 use indelible_event::limits::LEAF_BYTES_MAX;
 use indelible_merkle::{Frontier, Hash};
 use indelible_store::{
@@ -15,7 +16,6 @@ use indelible_store::{
 };
 use tokio_postgres::binary_copy::BinaryCopyInWriter;
 use tokio_postgres::types::{ToSql, Type};
-use tokio_postgres::{Client, Transaction};
 
 use crate::columns::{COLUMNS, derived};
 use crate::failure::{commit_failed, failed};
@@ -32,7 +32,7 @@ pub(crate) struct Terms {
 }
 
 /// Appends all or nothing.
-pub(crate) async fn append(client: &mut Client, commit: &Commit, terms: Terms) -> Result<()> {
+pub(crate) async fn append(client: &mut Object, commit: &Commit, terms: Terms) -> Result<()> {
     let mut appends: Vec<&Append> = commit.appends.iter().collect();
     appends.sort_unstable_by(|a, b| a.tenant.cmp(&b.tenant));
     let oops = |error| failed(DOING, error);
@@ -114,7 +114,11 @@ async fn lock_heads(
         .collect();
     let select = "SELECT tenant_id, size, last_hash, frontier FROM indelible.heads \
          WHERE tenant_id = ANY($1) ORDER BY tenant_id FOR NO KEY UPDATE";
-    let rows = transaction.query(select, &[&tenants]).await.map_err(oops)?;
+    let select = transaction.prepare_cached(select).await.map_err(oops)?;
+    let rows = transaction
+        .query(&select, &[&tenants])
+        .await
+        .map_err(oops)?;
     let mut found = HashMap::with_capacity(rows.len());
     for row in &rows {
         let (tenant, size): (String, i64) = (row.get(0), row.get(1));
@@ -171,6 +175,7 @@ async fn copy_records(
     let (names, types): (Vec<&str>, Vec<Type>) = first.chain(derived_columns).unzip();
     let names = names.join(", ");
     let copy = format!("COPY indelible.records ({names}) FROM STDIN BINARY");
+    let copy = transaction.prepare_cached(&copy).await.map_err(oops)?;
     let sink = transaction.copy_in::<_, Bytes>(&copy).await.map_err(oops)?;
     let mut rows = pin!(BinaryCopyInWriter::new(sink, &types));
     for (append, number, record) in numbered(appends) {
@@ -205,7 +210,8 @@ async fn copy_ids(transaction: &Transaction<'_>, appends: &[&Append]) -> Result<
         }
     };
     let copy = "COPY indelible.ids (audit_id, tenant_id, sequence_number) FROM STDIN BINARY";
-    let sink = transaction.copy_in::<_, Bytes>(copy).await.map_err(oops)?;
+    let copy = transaction.prepare_cached(copy).await.map_err(oops)?;
+    let sink = transaction.copy_in::<_, Bytes>(&copy).await.map_err(oops)?;
     let types = [Type::UUID, Type::TEXT, Type::INT8];
     let mut rows = pin!(BinaryCopyInWriter::new(sink, &types));
     for (append, number, record) in numbered(appends) {
@@ -218,6 +224,7 @@ async fn copy_ids(transaction: &Transaction<'_>, appends: &[&Append]) -> Result<
 
 /// Keeps the rows that are not there yet.
 async fn keep_personal(transaction: &Transaction<'_>, appends: &[&Append]) -> Result<()> {
+    let oops = |error| failed(DOING, error);
     for append in appends {
         let values: BTreeMap<[u8; 16], &SealedValue> = append
             .records
@@ -240,10 +247,11 @@ async fn keep_personal(transaction: &Transaction<'_>, appends: &[&Append]) -> Re
              SELECT $1, * FROM unnest($2::bytea[], $3::bytea[], $4::bytea[], $5::bool[], \
              $6::bytea[]) ON CONFLICT DO NOTHING";
         let tenant = append.tenant.as_str();
+        let insert = transaction.prepare_cached(insert).await.map_err(oops)?;
         transaction
-            .execute(insert, &[&tenant, &names, &handles, &finds, &blobs, &rows])
+            .execute(&insert, &[&tenant, &names, &handles, &finds, &blobs, &rows])
             .await
-            .map_err(|error| failed(DOING, error))?;
+            .map_err(oops)?;
     }
     Ok(())
 }
@@ -302,10 +310,12 @@ async fn move_heads(transaction: &Transaction<'_>, appends: &[&Append]) -> Resul
          FROM unnest($1::text[], $2::int8[], $3::bytea[], $4::timestamptz[], $5::bytea[]) \
          AS new (tenant_id, size, last_hash, last_ingested_at, frontier) \
          WHERE head.tenant_id = new.tenant_id";
+    let oops = |error| failed(DOING, error);
+    let update = transaction.prepare_cached(update).await.map_err(oops)?;
     let moved = transaction
-        .execute(update, &[&tenants, &sizes, &hashes, &times, &frontiers])
+        .execute(&update, &[&tenants, &sizes, &hashes, &times, &frontiers])
         .await
-        .map_err(|error| failed(DOING, error))?;
+        .map_err(oops)?;
     if moved == appends.len() as u64 {
         Ok(())
     } else {

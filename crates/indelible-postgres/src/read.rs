@@ -8,7 +8,7 @@ use indelible_event::ids::{AuditId, TenantId};
 use indelible_merkle::Hash;
 use indelible_proof::finding::Place;
 use indelible_store::{Error, FindHash, Head, Kind, Result, SealedValue, Stored, StoredRecord};
-use tokio_postgres::{Client, Row};
+use tokio_postgres::Row;
 
 use crate::failure::failed;
 use crate::personal::{self, Row as PersonalRow, Rows};
@@ -21,7 +21,7 @@ const DOING: &str = "reading";
 const CHUNK: i64 = 512;
 
 /// Every tenant that has a log.
-pub(crate) async fn tenants(client: &Client) -> Result<Vec<TenantId>> {
+pub(crate) async fn tenants(client: &Object) -> Result<Vec<TenantId>> {
     let select = "SELECT tenant_id FROM indelible.heads WHERE size > 0 ORDER BY tenant_id";
     let rows = client
         .query(select, &[])
@@ -38,11 +38,15 @@ pub(crate) fn tenant(text: &str) -> Result<TenantId> {
 }
 
 /// The head of a log.
-pub(crate) async fn head(client: &Client, tenant: &TenantId) -> Result<Option<Head>> {
+pub(crate) async fn head(client: &Object, tenant: &TenantId) -> Result<Option<Head>> {
     let select = "SELECT size, last_hash, last_ingested_at, frontier FROM indelible.heads \
          WHERE tenant_id = $1 AND size > 0";
+    let select = client
+        .prepare_cached(select)
+        .await
+        .map_err(|error| failed(DOING, error))?;
     let row = client
-        .query_opt(select, &[&tenant.as_str()])
+        .query_opt(&select, &[&tenant.as_str()])
         .await
         .map_err(|error| failed(DOING, error))?;
     let Some(row) = row else { return Ok(None) };
@@ -56,15 +60,19 @@ pub(crate) async fn head(client: &Client, tenant: &TenantId) -> Result<Option<He
 
 /// Sequence numbers of ids.
 pub(crate) async fn find(
-    client: &Client,
+    client: &Object,
     tenant: &TenantId,
     ids: &[AuditId],
 ) -> Result<Vec<Option<u64>>> {
     let select = "SELECT audit_id, sequence_number FROM indelible.ids \
          WHERE audit_id = ANY($1) AND tenant_id = $2";
     let wanted: Vec<Uuid> = ids.iter().map(|id| Uuid(id.0)).collect();
+    let select = client
+        .prepare_cached(select)
+        .await
+        .map_err(|error| failed(DOING, error))?;
     let rows = client
-        .query(select, &[&wanted, &tenant.as_str()])
+        .query(&select, &[&wanted, &tenant.as_str()])
         .await
         .map_err(|error| failed(DOING, error))?;
     let numbers: HashMap<[u8; 16], u64> = rows
@@ -144,7 +152,7 @@ fn missing(tenant: &TenantId, range: Range<u64>) -> Stored<'static> {
     Stored::Damaged { range, place }
 }
 
-async fn personal_rows(client: &Client, tenant: &TenantId, rows: &[Row]) -> Result<Rows> {
+async fn personal_rows(client: &Object, tenant: &TenantId, rows: &[Row]) -> Result<Rows> {
     let mut names: Vec<&[u8]> = rows
         .iter()
         .filter_map(|row| row.get::<_, Option<&[u8]>>(2))
@@ -175,7 +183,7 @@ async fn personal_rows(client: &Client, tenant: &TenantId, rows: &[Row]) -> Resu
 
 /// The root of a complete subtree.
 pub(crate) async fn subtree(
-    client: &Client,
+    client: &Object,
     tenant: &TenantId,
     level: u32,
     index: u64,

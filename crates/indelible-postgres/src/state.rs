@@ -5,10 +5,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use deadpool_postgres::{Object, Transaction};
 use indelible_store::{Change, Entry, Error, Kind, Result, Version};
 use sha2::{Digest, Sha256};
 use tokio_postgres::types::ToSql;
-use tokio_postgres::{Client, Transaction};
 
 use crate::failure::{commit_failed, failed};
 
@@ -20,13 +20,17 @@ fn version(stored: i64) -> Version {
 
 /// A value and its version.
 pub(crate) async fn get(
-    client: &Client,
+    client: &Object,
     space: &str,
     key: &[u8],
 ) -> Result<Option<(Vec<u8>, Version)>> {
     let select = "SELECT value, version FROM indelible.state WHERE space = $1 AND key = $2";
+    let select = client
+        .prepare_cached(select)
+        .await
+        .map_err(|error| failed(DOING, error))?;
     let row = client
-        .query_opt(select, &[&space, &key])
+        .query_opt(&select, &[&space, &key])
         .await
         .map_err(|error| failed(DOING, error))?;
     Ok(row.map(|row| (row.get(0), version(row.get(1)))))
@@ -34,7 +38,7 @@ pub(crate) async fn get(
 
 /// Entries by prefix, in order.
 pub(crate) async fn scan(
-    client: &Client,
+    client: &Object,
     space: &str,
     prefix: &[u8],
     after: Option<&[u8]>,
@@ -63,7 +67,7 @@ fn end_of(prefix: &[u8]) -> Option<Vec<u8>> {
 }
 
 /// Applies all changes or none.
-pub(crate) async fn apply(client: &mut Client, changes: &[Change]) -> Result<()> {
+pub(crate) async fn apply(client: &mut Object, changes: &[Change]) -> Result<()> {
     let transaction = client
         .transaction()
         .await
@@ -119,16 +123,18 @@ async fn locked<'a>(transaction: &Transaction<'_>, changes: &'a [Change]) -> Res
         .collect();
     let locks: Vec<i32> = locks.into_iter().collect();
     let lock = "SELECT pg_advisory_xact_lock($1, stripe) FROM unnest($2::int4[]) AS stripe";
+    let lock = transaction.prepare_cached(lock).await.map_err(oops)?;
     transaction
-        .query(lock, &[&LOCK, &locks])
+        .query(&lock, &[&LOCK, &locks])
         .await
         .map_err(oops)?;
     let (spaces, keys): (Vec<&str>, Vec<&[u8]>) = values.keys().copied().unzip();
     let select = "SELECT wanted.place, version FROM indelible.state JOIN \
          unnest($1::text[], $2::bytea[]) WITH ORDINALITY AS wanted (space, key, place) \
          USING (space, key)";
+    let select = transaction.prepare_cached(select).await.map_err(oops)?;
     let rows = transaction
-        .query(select, &[&spaces, &keys])
+        .query(&select, &[&spaces, &keys])
         .await
         .map_err(oops)?;
     let mut all: Vec<&mut Value<'a>> = values.values_mut().collect();
@@ -180,7 +186,8 @@ async fn write(transaction: &Transaction<'_>, values: &Values<'_>) -> Result<()>
     let oops = |error| failed(DOING, error);
     if !spaces.is_empty() {
         let row: [&(dyn ToSql + Sync); 4] = [&spaces, &keys, &bytes, &versions];
-        transaction.execute(insert, &row).await.map_err(oops)?;
+        let insert = transaction.prepare_cached(insert).await.map_err(oops)?;
+        transaction.execute(&insert, &row).await.map_err(oops)?;
     }
     if !gone_spaces.is_empty() {
         transaction
