@@ -37,6 +37,10 @@ const USER: &str = "postgres";
 const PATIENCE: Duration = Duration::from_secs(30);
 /// The role whose password is asked for; everybody else is let in.
 const ROLE_WITH_PASSWORD: &str = "with_password";
+/// What has openssl make a certificate and its key, in the folder it runs in.
+const CERTIFICATE: &str = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes \
+    -days 2 -subj /CN=localhost -addext subjectAltName=DNS:localhost,IP:127.0.0.1 \
+    -addext basicConstraints=critical,CA:FALSE -keyout server.key -out server.crt";
 /// Many tests run at once, each with a few connections; none needs its data after a power loss.
 const SETTINGS: &str = "\
 listen_addresses = '127.0.0.1'
@@ -44,6 +48,9 @@ max_connections = 300
 max_locks_per_transaction = 128
 fsync = off
 full_page_writes = off
+ssl = on
+ssl_cert_file = 'server.crt'
+ssl_key_file = 'server.key'
 log_min_messages = warning
 ";
 
@@ -151,6 +158,12 @@ fn start(programs: &Path, folder: PathBuf) -> Result<Service, Stop> {
     initdb.arg("-D").arg(&data);
     initdb.args(["-A", "trust", "-U", USER, "--no-sync", "-E", "UTF8"]);
     succeed(initdb.arg("--locale=C.UTF-8").stdout(Stdio::null()))?;
+    // For a day or two and this machine alone. PostgreSQL of Debian's brings openssl with it.
+    let mut certificate = as_server(Path::new("openssl"), &data);
+    certificate
+        .args(CERTIFICATE.split(' '))
+        .stderr(Stdio::null());
+    succeed(&mut certificate).map_err(|failure| format!("openssl: {failure}"))?;
     let port = free_port()?;
     let sockets = format!(
         "port = {port}\nunix_socket_directories = '{}'\n",

@@ -2,24 +2,29 @@
 //!
 //! Source: PostgreSQL 15 documentation, appendix A, "PostgreSQL Error Codes".
 
+use std::error::Error as _;
+use std::iter;
+
 use deadpool_postgres::{HookError, PoolError, TimeoutType};
 use indelible_store::{Error, Kind};
 use tokio_postgres::error::SqlState;
 
 /// The error of a call that certainly had no effect, or that only read.
+#[expect(clippy::needless_pass_by_value, reason = "as `map_err` gives it")]
 pub(crate) fn failed(doing: &str, error: tokio_postgres::Error) -> Error {
     let kind = error.code().map_or(Kind::Unavailable, kind);
-    told(kind, doing, error)
+    told(kind, doing, &error)
 }
 
 /// The error of a COMMIT: where the server did not answer, the outcome is not known.
+#[expect(clippy::needless_pass_by_value, reason = "as `map_err` gives it")]
 pub(crate) fn commit_failed(doing: &str, error: tokio_postgres::Error) -> Error {
     let kind = match error.code() {
         // The server says what happened, unless it went away while it did.
         Some(code) if !is_going_away(code) => kind(code),
         _ => Kind::UnknownOutcome,
     };
-    told(kind, doing, error)
+    told(kind, doing, &error)
 }
 
 /// The error of the pool: no connection was had.
@@ -36,11 +41,14 @@ pub(crate) fn no_connection(to: &str, error: PoolError) -> Error {
     }
 }
 
-/// What happened, where, and what to do about it. The server's own words are all that is worth
-/// saying of its errors, so that they are no cause below.
-fn told(kind: Kind, doing: &str, error: tokio_postgres::Error) -> Error {
+/// What happened, where, and what to do about it: in one text, since of several causes the lowest
+/// is the one that tells (*connection refused*, *unknown issuer*).
+fn told(kind: Kind, doing: &str, error: &tokio_postgres::Error) -> Error {
     let Some(said) = error.as_db_error() else {
-        return Error::new(kind, doing).caused_by(error);
+        let causes = iter::successors(error.source(), |&cause| cause.source());
+        let causes = causes.map(ToString::to_string);
+        let said: Vec<String> = iter::once(error.to_string()).chain(causes).collect();
+        return Error::new(kind, format!("{doing}: {}", said.join(": ")));
     };
     let advice = advice(said.code()).or(said.hint());
     let advice = advice
