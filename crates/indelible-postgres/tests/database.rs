@@ -258,6 +258,35 @@ fn a_full_disk_keeps_nothing_and_says_so() {
 }
 
 #[test]
+fn an_answer_that_was_lost_is_told_from_a_commit_that_never_was() {
+    if !available("an_answer_that_was_lost_is_told_from_a_commit_that_never_was") {
+        return;
+    }
+    let place = Place::make();
+    let postgres = place.open();
+    let mut generator = Generator::new(1, Mix::default());
+    place.sql(
+        "CREATE FUNCTION public.cut() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$ \
+         BEGIN PERFORM pg_terminate_backend(pg_backend_pid()); RETURN NULL; END $$",
+    );
+    let commit = one(&mut generator, 3);
+    for (when, kind) in [
+        ("NOT DEFERRABLE", Kind::Unavailable),
+        ("DEFERRABLE INITIALLY DEFERRED", Kind::UnknownOutcome),
+    ] {
+        // The connection ends while heads are moved, or when COMMIT was sent.
+        place.sql(&format!(
+            "CREATE CONSTRAINT TRIGGER cut AFTER UPDATE ON indelible.heads {when} \
+             FOR EACH ROW EXECUTE FUNCTION public.cut()"
+        ));
+        let error = postgres.append(&commit).unwrap_err();
+        assert_eq!(error.kind(), kind, "{when}: {error}");
+        place.sql("DROP TRIGGER cut ON indelible.heads");
+    }
+    postgres.append(&commit).unwrap();
+}
+
+#[test]
 fn a_log_that_another_holds_is_waited_for_and_no_longer_than_said() {
     if !available("a_log_that_another_holds_is_waited_for_and_no_longer_than_said") {
         return;
