@@ -64,13 +64,18 @@ impl Database {
     }
 
     /// Runs what needs a connection, and waits for it.
-    pub(crate) fn run<F, T>(&self, work: impl FnOnce(Object) -> F) -> Result<T>
-    where
-        F: Future<Output = Result<T>>,
-    {
+    pub(crate) fn run<T>(&self, work: impl AsyncFnOnce(&mut Object) -> Result<T>) -> Result<T> {
         self.runtime()?.block_on(async {
-            let connection = self.pool.get().await.map_err(|error| self.refused(error))?;
-            work(connection).await
+            let connection = self.pool.get().await;
+            let mut connection = connection.map_err(|error| self.refused(error))?;
+            let outcome = work(&mut connection).await;
+            let gone =
+                |error: &Error| matches!(error.kind(), Kind::Unavailable | Kind::UnknownOutcome);
+            if outcome.as_ref().is_err_and(gone) {
+                // It may be cut, and not be known to be yet: nobody else is to find that out.
+                drop(Object::take(connection));
+            }
+            outcome
         })
     }
 

@@ -49,8 +49,8 @@ impl Postgres {
         let database = Database::new(options)?;
         database.run_as_owner(async |mut client| schema::migrate(&mut client).await)?;
         let (terms, about) = database.run(async |client| {
-            let terms = terms(&client, term_key).await?;
-            Ok((terms, about(&client).await?))
+            let terms = terms(client, term_key).await?;
+            Ok((terms, about(client).await?))
         })?;
         database.warm(options.connections_min.min(options.connections_max))?;
         let months = Months::default();
@@ -116,17 +116,17 @@ impl std::fmt::Debug for Postgres {
 impl Ledger for Postgres {
     fn tenants(&self) -> Result<Vec<TenantId>> {
         self.database
-            .run(async |client| read::tenants(&client).await)
+            .run(async |client| read::tenants(client).await)
     }
 
     fn head(&self, tenant: &TenantId) -> Result<Option<Head>> {
         self.database
-            .run(async |client| read::head(&client, tenant).await)
+            .run(async |client| read::head(client, tenant).await)
     }
 
     fn find(&self, tenant: &TenantId, ids: &[AuditId]) -> Result<Vec<Option<u64>>> {
         self.database
-            .run(async |client| read::find(&client, tenant, ids).await)
+            .run(async |client| read::find(client, tenant, ids).await)
     }
 
     fn term_key(&self) -> Option<TermKey> {
@@ -136,11 +136,11 @@ impl Ledger for Postgres {
     fn append(&self, commit: &Commit) -> Result<()> {
         append::check_shape(commit)?;
         let times = || commit.appends.iter().flat_map(|append| &append.records);
-        self.database.run(async |mut client| {
+        self.database.run(async |client| {
             self.months
-                .provide(&client, times().map(|record| record.ingested_at))
+                .provide(client, times().map(|record| record.ingested_at))
                 .await?;
-            append::append(&mut client, commit, self.terms).await
+            append::append(client, commit, self.terms).await
         })
     }
 
@@ -156,7 +156,7 @@ impl Ledger for Postgres {
         while from < end {
             let wanted = from..end;
             let database = &self.database;
-            let chunk = database.run(async |client| read::chunk(&client, tenant, wanted).await)?;
+            let chunk = database.run(async |client| read::chunk(client, tenant, wanted).await)?;
             // Outside of the call, so that who reads may ask for more, and holds no connection.
             match chunk.visit(tenant, from..end, visit) {
                 ControlFlow::Continue(next) => from = next,
@@ -168,27 +168,27 @@ impl Ledger for Postgres {
 
     fn subtree(&self, tenant: &TenantId, level: u32, index: u64) -> Result<Hash> {
         self.database
-            .run(async |client| read::subtree(&client, tenant, level, index).await)
+            .run(async |client| read::subtree(client, tenant, level, index).await)
     }
 }
 
 impl Index for Postgres {
     fn mark(&self) -> Result<u64> {
         self.database
-            .run(async |client| marks::make(&client, self.terms.era).await)
+            .run(async |client| marks::make(client, self.terms.era).await)
     }
 
     fn search(&self, query: &Query, after: Option<&Place>, limit: usize) -> Result<Hits> {
         let terms = self.terms;
         self.database
-            .run(async |client| search::search(&client, query, after, limit, terms).await)
+            .run(async |client| search::search(client, query, after, limit, terms).await)
     }
 }
 
 impl State for Postgres {
     fn get(&self, space: &'static str, key: &[u8]) -> Result<Option<(Vec<u8>, Version)>> {
         self.database
-            .run(async |client| state::get(&client, space, key).await)
+            .run(async |client| state::get(client, space, key).await)
     }
 
     fn scan(
@@ -199,11 +199,11 @@ impl State for Postgres {
         limit: usize,
     ) -> Result<Vec<Entry>> {
         self.database
-            .run(async |client| state::scan(&client, space, prefix, after, limit).await)
+            .run(async |client| state::scan(client, space, prefix, after, limit).await)
     }
 
     fn apply(&self, changes: &[Change]) -> Result<()> {
         self.database
-            .run(async |mut client| state::apply(&mut client, changes).await)
+            .run(async |client| state::apply(client, changes).await)
     }
 }
