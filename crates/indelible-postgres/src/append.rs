@@ -9,7 +9,6 @@ use std::pin::pin;
 
 use bytes::Bytes;
 use deadpool_postgres::{Object, Transaction};
-use indelible_event::limits::LEAF_BYTES_MAX;
 use indelible_merkle::{Frontier, Hash};
 use indelible_store::{
     Append, Commit, Error, Expected, Kind, NewRecord, Result, SealedValue, TermKey,
@@ -50,30 +49,14 @@ pub(crate) async fn append(client: &mut Object, commit: &Commit, terms: Terms) -
         .map_err(|error| commit_failed(DOING, error))
 }
 
-/// What no ledger takes, whatever its heads are.
+/// What this ledger does not take, whatever its heads are.
 pub(crate) fn check_shape(commit: &Commit) -> Result<()> {
     let invalid = |said: &str| Err(Error::new(Kind::Invalid, said));
-    if commit.appends.is_empty() {
-        return invalid("a commit needs an append");
-    }
-    let mut tenants = BTreeSet::new();
+    commit.check()?;
     for append in &commit.appends {
-        if append.records.is_empty() {
-            return invalid("an append needs a record");
-        }
-        if !tenants.insert(&append.tenant) {
-            return invalid("a commit has one append per tenant");
-        }
-        if append.records.iter().any(|r| r.leaf.len() > LEAF_BYTES_MAX) {
-            return invalid("a leaf is longer than 65,535 bytes");
-        }
         let mut ids = BTreeSet::new();
         if !append.records.iter().all(|r| ids.insert(r.audit_id)) {
             return invalid("an append has an audit id twice");
-        }
-        let count = append.records.len() as u64;
-        if append.expected.size.checked_add(count) != Some(append.head.frontier.size()) {
-            return invalid("the new head does not count the records of its append");
         }
         let mut times = append
             .records
