@@ -473,3 +473,16 @@ fn a_format_of_another_ledger_is_named_beside_the_file_that_disagrees() {
     std::fs::write(&format, kept).unwrap();
     place.ok("verify");
 }
+
+#[test]
+fn a_server_that_could_not_seal_does_not_start() {
+    let place = ledger();
+    let master = key_file(&place, "master.key");
+    std::fs::remove_file(&master).unwrap();
+    let ran = place.ends(3, "serve --listen 127.0.0.1:0");
+    let folder = master.parent().unwrap().file_name().unwrap();
+    assert!(ran.err.contains("the master key is not in"), "{}", ran.err);
+    assert!(ran.err.contains(folder.to_str().unwrap()), "{}", ran.err);
+    assert!(ran.err.contains("--keys"), "{}", ran.err);
+    assert_eq!(ran.out, "");
+}

@@ -7,7 +7,7 @@ use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::Duration;
 
-use indelible_directory::KeyFolder;
+use indelible_directory::{Directory, KeyFolder};
 use indelible_log::registry::identity;
 use indelible_log::verify::{Anchors, Kept};
 use indelible_server::{Parts, Server, Settings, Stop};
@@ -42,6 +42,7 @@ pub fn run(args: &Serve, config: &Config, output: &mut Output) -> Result {
         .map_or_else(|| config.clone(), |scratch| scratch.config(config));
     may_be_new(&listener, &config)?;
     let Writing { log, access } = ledger::write(&config, output)?;
+    must_seal(&access)?;
     let folder = access.folder.clone();
     for exposed in key_files::exposed(&folder) {
         tracing::warn!("{exposed}");
@@ -110,6 +111,18 @@ fn may_be_new(listener: &TcpListener, config: &Config) -> Result {
          {address}, where others reach it: make one with indelible keys create --role admin, or \
          listen on 127.0.0.1",
         config.data.shown()
+    )))
+}
+
+/// A server that cannot seal could take no personal data and no attachment.
+fn must_seal(access: &Directory) -> Result {
+    if access.keyring.has_master() {
+        return Ok(());
+    }
+    Err(Failure::Could(format!(
+        "the master key is not in {}, so nothing can be sealed: restore it, or name the directory \
+         of the keys with --keys",
+        access.folder.path().shown()
     )))
 }
 

@@ -119,7 +119,7 @@ impl Keyring {
     /// whose key was destroyed.
     ///
     /// # Errors
-    /// [`Kind::Invalid`] without a master key; [`Kind::Corrupt`] when a wrapped key does not open.
+    /// [`Kind::Unavailable`] without a master key; [`Kind::Corrupt`] when a wrapped key does not open.
     pub fn subject(&self, tenant: &TenantId, identity: Identity<'_>) -> Result<Arc<Subject>> {
         let asked = Asked { tenant, identity };
         if let Some(subject) = self.by_identity.get(&asked)
@@ -351,7 +351,8 @@ impl Keyring {
     fn master(&self) -> Result<&Secret> {
         self.master.as_ref().ok_or_else(|| {
             Error::new(
-                Kind::Invalid,
+                // What was asked is right, and the key can be put back.
+                Kind::Unavailable,
                 "no master key: personal values can neither be sealed nor read without it; \
                  name the directory of the keys",
             )

@@ -163,7 +163,7 @@ fn without_the_master_key_nothing_is_sealed_or_read() {
     assert!(!without.has_master());
     assert_eq!(
         without.subject(&tenant(), bob()).unwrap_err().kind(),
-        Kind::Invalid
+        Kind::Unavailable
     );
     let opened = without.open_value(&tenant(), &sealed).unwrap();
     assert_eq!(opened, Opened::Sealed(Sealed::NoMasterKey));
