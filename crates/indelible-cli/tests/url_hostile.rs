@@ -502,3 +502,24 @@ fn a_proof_that_does_not_hold_is_not_written() {
         assert_eq!(ran.json()[0]["proved"], false);
     }
 }
+
+#[test]
+fn the_last_word_of_a_verdict_is_not_that_all_is_sound() {
+    let (place, serving) = served();
+    let proxy = Proxy::start(&serving.address, |path, mut answer| {
+        if is_page(path) {
+            for record in answer["records"].as_array_mut().into_iter().flatten() {
+                let leaf = record["leaf"].as_str().unwrap();
+                record["leaf"] = json!(leaf.replacen("success", "failure", 1));
+            }
+        }
+        Some(answer)
+    });
+    let ran = ends(&place, &proxy, 1, "verify");
+    assert!(
+        ran.out.contains("server: NOT SOUND: 2 of 2 logs"),
+        "{}",
+        ran.out
+    );
+    assert!(!ran.out.contains("server: sound"), "{}", ran.out);
+}

@@ -49,7 +49,7 @@ impl Report {
         self.is_sound() && !self.has_gap() && anchored
     }
 
-    fn is_sound(&self) -> bool {
+    pub(super) fn is_sound(&self) -> bool {
         self.verdict.is_sound() && self.beside.is_empty()
     }
 
@@ -308,11 +308,25 @@ pub(super) fn print_part(
     unchecked: &[String],
     output: &mut Output,
 ) -> Result {
+    print_whole(name, None, findings, unchecked, output)
+}
+
+/// As [`print_part()`] for what holds the logs as well, of which some are not sound: `unsound` says
+/// how many.
+pub(super) fn print_whole(
+    name: &str,
+    unsound: Option<&str>,
+    findings: &[Finding],
+    unchecked: &[String],
+    output: &mut Output,
+) -> Result {
     if output.json {
         let part = json!({"findings": findings, "part": name, "unchecked": unchecked});
         return output.json_line(&part);
     }
-    let word = if !findings.is_empty() {
+    let word = if let Some(unsound) = unsound {
+        output.paint(&format!("NOT SOUND: {unsound}"), Tone::Bad)
+    } else if !findings.is_empty() {
         output.paint("NOT SOUND", Tone::Bad)
     } else if unchecked.is_empty() {
         output.paint("sound", Tone::Good)

@@ -14,7 +14,7 @@ use indelible_proof::tail::Tail;
 use indelible_proof::verify::{Expected, LogVerifier};
 
 use super::checkpoints::{note, who_it_says};
-use super::report::print_part;
+use super::report::print_whole;
 use super::{Given, Report};
 use crate::exit::{Failure, Result};
 use crate::output::Output;
@@ -45,7 +45,7 @@ pub fn server(
     }
     let mut strange = given.checkpoint.as_ref();
     let mut places = BTreeSet::new();
-    let mut clean = true;
+    let (mut clean, mut unsound) = (true, 0);
     for (tenant, told) in &logs {
         let log = Log {
             remote,
@@ -57,6 +57,7 @@ pub fn server(
         report.print(output)?;
         output.flush()?;
         clean &= report.is_clean(given);
+        unsound += usize::from(!report.is_sound());
         strange = strange.filter(|_| !about);
     }
     let damage = places.into_iter().map(|place| {
@@ -71,7 +72,9 @@ pub fn server(
         );
         findings.push(Finding::new(FindingKind::UnknownCheckpoint, message));
     }
-    print_part("server", &findings, &[UNCHECKED.to_owned()], output)?;
+    let unsound = (unsound > 0).then(|| format!("{unsound} of {} logs", logs.len()));
+    let unchecked = [UNCHECKED.to_owned()];
+    print_whole("server", unsound.as_deref(), &findings, &unchecked, output)?;
     Ok(clean && findings.is_empty())
 }
 
