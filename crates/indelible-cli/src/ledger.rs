@@ -18,12 +18,13 @@ use indelible_store::{Error, Kind};
 
 use crate::args::Switch;
 use crate::cancel;
-use crate::config::Config;
+use crate::config::{Config, Source};
 use crate::dead_letters;
 use crate::exit::{Failure, OrCould, Result};
 use crate::key_files;
 use crate::output::{Output, Progress, Show};
 use crate::process::environment;
+use crate::remote::URL;
 
 /// An opened data directory.
 pub type Access = Directory;
@@ -255,6 +256,19 @@ pub fn write(config: &Config, output: &Output) -> Result<Writing> {
                 findings.join("; ")
             )))
         }
+    }
+}
+
+/// Says that a command which knows no server writes here, where the environment names one and no
+/// flag the directory.
+pub fn note_that_it_is_here(config: &Config, output: &Output) {
+    let data = config.resolved.iter().find(|found| found.key == "data");
+    let is_said = data.is_some_and(|data| data.source == Source::Flag);
+    if !is_said && std::env::var_os(URL).is_some_and(|url| !url.is_empty()) {
+        let data = config.data.shown();
+        output.note(format_args!(
+            "this writes to the ledger in {data}, and not to the server that {URL} names"
+        ));
     }
 }
 

@@ -235,3 +235,41 @@ fn another_format_says_what_to_do() {
     );
     place.ends(3, "emit --actor user:a --action a.b --outcome success");
 }
+
+#[test]
+fn an_address_with_a_password_is_refused_and_not_repeated() {
+    let place = Place::new();
+    let ran = place.ends(2, "tenants list --url http://ada:hunter2@127.0.0.1:1");
+    assert!(ran.err.contains("no password"), "{}", ran.err);
+    assert!(!ran.err.contains("hunter2"), "{}", ran.err);
+}
+
+#[test]
+fn a_writer_that_knows_no_server_says_that_it_writes_here() {
+    let place = Place::new();
+    let emit = [
+        "emit",
+        "--action",
+        "a.b",
+        "--actor",
+        "user:ada",
+        "--target",
+        "post:1",
+        "--outcome",
+        "success",
+        "--tenant",
+        "acme",
+    ];
+    let told = |more: &[&str]| {
+        let mut command = place.command(emit.iter().chain(more));
+        command.env("INDELIBLE_URL", "http://127.0.0.1:1");
+        String::from_utf8(command.output().unwrap().stderr).unwrap()
+    };
+    let err = told(&[]);
+    assert!(
+        err.contains("indelible-data, and not to the server"),
+        "{err}"
+    );
+    let err = told(&["--data", "elsewhere"]);
+    assert!(!err.contains("not to the server"), "{err}");
+}

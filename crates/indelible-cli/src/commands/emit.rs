@@ -34,6 +34,7 @@ pub fn run(args: &Emit, config: &Config, output: &mut Output) -> Result {
     let tenant = tenant_to_write(args.tenant.as_deref(), config)?;
     let event = event(args)?;
     check(&event)?;
+    ledger::note_that_it_is_here(config, output);
     let ledger = ledger::write(config, output)?;
     ledger.warn_of_exposed_keys(output);
     let admission = Arc::new(Admission {

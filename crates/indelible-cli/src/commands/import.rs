@@ -41,6 +41,7 @@ pub fn run(args: &Import, config: &Config, output: &mut Output) -> Result {
     }
     let receipts = args.receipts.as_deref().map(receipts_to).transpose()?;
     let receipts_on_stdout = args.receipts.as_deref() == Some(Path::new("-"));
+    ledger::note_that_it_is_here(config, output);
     let ledger = ledger::write(config, output)?;
     ledger.warn_of_exposed_keys(output);
     let gently = cancel::gently();

@@ -29,7 +29,7 @@ use crate::output::{Output, Show};
 pub use lists::{Asked, Checked, Pages};
 pub use unreadable::Unreadable;
 
-const URL: &str = "INDELIBLE_URL";
+pub const URL: &str = "INDELIBLE_URL";
 const API_KEY: &str = "INDELIBLE_API_KEY";
 const TIMEOUT: Duration = Duration::from_secs(30);
 /// The longest answer that is read, in bytes.
@@ -73,6 +73,14 @@ impl Remote {
         let wrong = |why: &str| Failure::Usage(format!("`{}` {why}", url.shown()));
         let example = "is no address of a server, like http://127.0.0.1:8080";
         let uri: Uri = url.parse().map_err(|_| wrong(example))?;
+        if uri.authority().is_some_and(|at| at.as_str().contains('@')) {
+            // Not repeated: there may be a password in it.
+            let text = format!(
+                "an address of a server has no user and no password: say http://HOST:PORT, and \
+                 the key in {API_KEY}"
+            );
+            return Err(Failure::Usage(text));
+        }
         match uri.scheme_str() {
             Some("http") => {}
             Some("https") => {
