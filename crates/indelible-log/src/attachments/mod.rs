@@ -126,7 +126,8 @@ impl Attachments {
     /// Opens an attachment of the tenant; `None` when it has none of this digest.
     ///
     /// # Errors
-    /// [`Kind::Unavailable`] without the master key; [`Kind::Corrupt`] when its beginning is damaged.
+    /// [`Kind::Unavailable`] without the master key; [`Kind::Corrupt`] when its beginning is
+    /// damaged.
     pub fn get(&self, tenant: &TenantId, digest: &Digest) -> Result<Option<Whole>> {
         let Some(subject) = self.subject_of(tenant, digest)? else {
             return Ok(None);

@@ -119,7 +119,8 @@ impl Keyring {
     /// whose key was destroyed.
     ///
     /// # Errors
-    /// [`Kind::Unavailable`] without a master key; [`Kind::Corrupt`] when a wrapped key does not open.
+    /// [`Kind::Unavailable`] without a master key; [`Kind::Corrupt`] when a wrapped key does not
+    /// open.
     pub fn subject(&self, tenant: &TenantId, identity: Identity<'_>) -> Result<Arc<Subject>> {
         let asked = Asked { tenant, identity };
         if let Some(subject) = self.by_identity.get(&asked)
