@@ -63,8 +63,8 @@ impl Attachments {
     /// Begins an upload.
     ///
     /// # Errors
-    /// [`Kind::Invalid`] without the master key, or for a content type that is too long or not
-    /// plain; else as the disk's and the key store's.
+    /// [`Kind::Unavailable`] without the master key; [`Kind::Invalid`] for a content type that is
+    /// too long or not plain; else as the disk's and the key store's.
     ///
     /// # Durability
     /// The attachment's key is durable when it returns.

@@ -90,8 +90,9 @@ impl SealedEvent<'_> {
 /// Seals an event: canonical bytes, admitted and redacted, whose `audit_id` is given.
 ///
 /// # Errors
-/// [`Kind::Invalid`] when the event has a `sealed` of its own, is not canonical, or has personal
-/// values while there is no master key; else as the key store.
+/// [`Kind::Invalid`] when the event has a `sealed` of its own or is not canonical;
+/// [`Kind::Unavailable`] when it has personal values while there is no master key; else as the
+/// key store.
 pub fn seal_event<'a>(
     event: &'a [u8],
     audit_id: AuditId,
