@@ -72,8 +72,7 @@ impl Remote {
     fn new(url: &str, key: Option<String>) -> Result<Self> {
         let wrong = |why: &str| Failure::Usage(format!("`{}` {why}", url.shown()));
         let example = "is no address of a server, like http://127.0.0.1:8080";
-        let uri: Uri = url.parse().map_err(|_| wrong(example))?;
-        if uri.authority().is_some_and(|at| at.as_str().contains('@')) {
+        if url.contains('@') {
             // Not repeated: there may be a password in it.
             let text = format!(
                 "an address of a server has no user and no password: say http://HOST:PORT, and \
@@ -81,6 +80,7 @@ impl Remote {
             );
             return Err(Failure::Usage(text));
         }
+        let uri: Uri = url.parse().map_err(|_| wrong(example))?;
         match uri.scheme_str() {
             Some("http") => {}
             Some("https") => {
