@@ -201,7 +201,7 @@ fn another_tenant_or_another_master_key_finds_nothing() {
     };
     let without = Attachments::open(Arc::new(world.disk.clone()), keyring, env).unwrap();
     let refused = without.get(&acme(), &reference.digest).unwrap_err();
-    assert_eq!(refused.kind(), Kind::Invalid);
+    assert_eq!(refused.kind(), Kind::Unavailable);
 }
 
 #[test]
