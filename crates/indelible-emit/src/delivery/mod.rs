@@ -92,6 +92,8 @@ impl<T: Transport> Delivery<T> {
         if let Some(spool) = &mut self.spool {
             let _ = spool.tidy();
         }
+        // The worker is gone by now, unless it was stopped: its last word on this may be older.
+        self.note_spool();
         // What it does at its end must not keep the end from being told.
         let _ = guarded(|| self.transport.finish());
     }
