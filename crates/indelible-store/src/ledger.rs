@@ -123,7 +123,7 @@ impl Commit {
     /// Refuses what no ledger takes, whatever its heads are.
     ///
     /// # Errors
-    /// [`Kind::Invalid`](crate::Kind::Invalid): no append, one without a record, two of a tenant,
+    /// [`Kind::Invalid`]: no append, one without a record, two of a tenant,
     /// a leaf that is too long, or a head that does not count the records before it.
     pub fn check(&self) -> Result<()> {
         let invalid = |said: &str| Err(Error::new(Kind::Invalid, said));
