@@ -233,7 +233,10 @@ test('loading is seen, errors are told, and it goes on when the server is back',
 test('a server with keys asks for one', async () => {
   await place.send([{ description: 'one' }]);
   await place.stop();
-  const key = place.run('keys', 'create', '--role', 'reader', '--data', 'data').trim();
+  const create = (role) => place.run('keys', 'create', '--role', role, '--data', 'data').trim();
+  // The first key is an admin's.
+  create('admin');
+  const key = create('reader');
   await place.serve();
   await visit(chrome, place, { expected: ['401 (Unauthorized)'] }, async (page) => {
     const field = page.getByLabel('This server asks for a key');
