@@ -46,9 +46,10 @@ function after(found) {
   problem(null);
 }
 
-/** Takes away the records of what was asked before. */
+/** Takes away the records of what was asked before, and the one that was opened. */
 function clear() {
   list.start([]);
+  close();
   state.cursor = null;
   byId('records').removeAttribute('aria-busy');
   byId('lacks').textContent = '';
@@ -82,7 +83,6 @@ function shut(error) {
   setLive(false);
   clear();
   forget();
-  close();
   byId('banner').hidden = true;
   byId('login').hidden = false;
   // That a key is wanted stands beside its field; here is what was wrong with one that was given.

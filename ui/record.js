@@ -94,7 +94,7 @@ function fields(row) {
     const inside = text.length > LONG_CHARS
       ? el('div', { class: 'long', tabindex: 0, role: 'region', 'aria-label': path }, shown(text))
       : shown(text);
-    put(path, inside, !inLeaf.has(path) && sealed());
+    put(path, inside, !inLeaf.has(path) && personal());
   }
   return list;
 }
@@ -104,9 +104,9 @@ function broken(path) {
   return path.split(/(?<=[._])/).flatMap((part) => [shown(part), el('wbr')]);
 }
 
-function sealed() {
-  return el('span', { class: 'sealed',
-    title: 'A personal value: not in the leaf, where a commitment stands for it' }, 'sealed');
+function personal() {
+  return el('span', { class: 'personal',
+    title: 'A personal value: not in the leaf, where a commitment stands for it' }, 'personal');
 }
 
 /** Every leaf value with its path. */

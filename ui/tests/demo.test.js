@@ -91,6 +91,8 @@ test('Back goes to the query before, and Forward to the one after', async () => 
 
 test('a query that is wrong is told at its column, and another one helps', async () => {
   await visit(chrome, place, { expected: ['400 (Bad Request)'] }, async (page) => {
+    await page.locator('#rows tr').first().click();
+    await page.locator('#record').waitFor();
     await page.getByRole('searchbox').fill('actor:dana outcom:denied');
     await page.keyboard.press('Enter');
     const alert = page.getByRole('alert');
@@ -101,6 +103,7 @@ test('a query that is wrong is told at its column, and another one helps', async
     assert.equal(await page.getByRole('searchbox').getAttribute('aria-invalid'), 'true');
     assert.deepEqual(await names(page), [], 'nothing stands there that answers another query');
     assert.equal(await page.locator('#table').isVisible(), false);
+    assert.equal(await page.locator('#record').isVisible(), false);
     await page.getByRole('searchbox').fill('actor:dana outcome:success');
     await page.keyboard.press('Enter');
     await alert.waitFor({ state: 'hidden' });

@@ -39,7 +39,7 @@ test('a record shows its fields and a proof that the command accepts', async () 
     await page.locator('.steps').waitFor();
     const panel = page.locator('#record');
     await panel.getByText('computed here too').waitFor();
-    assert.equal(await field(page, 'actor.name'), 'Dana Petrovsealed');
+    assert.equal(await field(page, 'actor.name'), 'Dana Petrovpersonal');
     assert.equal(await field(page, 'actor.id'), 'dana');
     assert.equal(await field(page, 'data.pages'), '3');
     assert.equal(await field(page, 'audit_id'), receipt.audit_id);
