@@ -8,10 +8,12 @@ CREATE TABLE indelible.versions (
     applied_at timestamptz NOT NULL DEFAULT now()
 );
 
--- One row: with what terms are hashed, and in which era transactions are numbered. Their numbers mean
--- something in one cluster only: when the tables come into another one, a new era begins.
+-- One row, from when there is a ledger: its id, with what terms are hashed, and in which era
+-- transactions are numbered. Their numbers mean something in one cluster only: when the tables come
+-- into another one, a new era begins.
 CREATE TABLE indelible.ledger (
     one      boolean PRIMARY KEY DEFAULT true CHECK (one),
+    id       bytea NOT NULL CHECK (length(id) = 16),
     term_key bytea NOT NULL,
     era      smallint NOT NULL,
     cluster  bigint NOT NULL
@@ -101,6 +103,10 @@ CREATE TABLE indelible.state (
     version bigint NOT NULL,
     PRIMARY KEY (space, key)
 );
+
+-- The key store: the keys of data subjects, encrypted under a master key that is not here. It is like
+-- `state`, and a table of its own, so that it is backed up apart.
+CREATE TABLE indelible.keys (LIKE indelible.state INCLUDING ALL);
 
 -- What was visible when somebody began to page, where transactions were under way.
 CREATE TABLE indelible.marks (

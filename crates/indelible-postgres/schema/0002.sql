@@ -37,9 +37,9 @@ GRANT USAGE ON SCHEMA indelible TO indelible_writer, indelible_reader, indelible
 
 GRANT SELECT ON ALL TABLES IN SCHEMA indelible TO indelible_writer;
 GRANT INSERT ON indelible.records, indelible.ids, indelible.subtrees, indelible.personal,
-    indelible.marks, indelible.heads, indelible.state TO indelible_writer;
-GRANT UPDATE ON indelible.heads, indelible.state TO indelible_writer;
-GRANT DELETE ON indelible.state, indelible.marks TO indelible_writer;
+    indelible.marks, indelible.heads, indelible.state, indelible.keys TO indelible_writer;
+GRANT UPDATE ON indelible.heads, indelible.state, indelible.keys TO indelible_writer;
+GRANT DELETE ON indelible.state, indelible.keys, indelible.marks TO indelible_writer;
 GRANT INSERT, UPDATE ON indelible.ledger TO indelible_writer;
 
 -- Personal values are not among what readers see.

@@ -1,8 +1,8 @@
 //! Connections and the runtime they live on, behind calls that block.
 //!
 //! The roles block ([`indelible_store`]); the client is asynchronous. A runtime of one thread keeps
-//! the connections going, and whoever calls waits on a thread of their own. Not to be called from
-//! within an asynchronous task.
+//! the connections going, and whoever calls waits on a thread of their own. A task of a runtime with
+//! many threads may call as well, and keeps one of them; of a runtime with one thread it must not.
 //!
 //! A session works as the role `indelible_writer`, whoever it connects as: what that role may not
 //! do, no mistake of ours does.
@@ -65,7 +65,7 @@ impl Database {
 
     /// Runs what needs a connection, and waits for it.
     pub(crate) fn run<T>(&self, work: impl AsyncFnOnce(&mut Object) -> Result<T>) -> Result<T> {
-        self.runtime()?.block_on(async {
+        self.wait(async {
             let connection = self.pool.get().await;
             let mut connection = connection.map_err(|error| self.refused(error))?;
             let outcome = work(&mut connection).await;
@@ -85,7 +85,7 @@ impl Database {
         F: Future<Output = Result<T>>,
     {
         let tls = secure::tls(&self.config)?;
-        self.runtime()?.block_on(async {
+        self.wait(async {
             let connected = self.config.connect(tls).await;
             let (client, connection) =
                 connected.map_err(|error| failed(&secure::named(&self.config), error))?;
@@ -97,7 +97,7 @@ impl Database {
 
     /// Makes connections ahead.
     pub(crate) fn warm(&self, connections: usize) -> Result<()> {
-        self.runtime()?.block_on(async {
+        self.wait(async {
             let mut made = Vec::with_capacity(connections);
             for _ in 0..connections {
                 made.push(self.pool.get().await.map_err(|error| self.refused(error))?);
@@ -110,9 +110,10 @@ impl Database {
         no_connection(&secure::named(&self.config), error)
     }
 
-    fn runtime(&self) -> Result<&tokio::runtime::Runtime> {
+    fn wait<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
         let closed = || Error::new(Kind::Unavailable, "the database is closed");
-        self.runtime.as_ref().ok_or_else(closed)
+        let runtime = self.runtime.as_ref().ok_or_else(closed)?;
+        tokio::task::block_in_place(|| runtime.block_on(work))
     }
 }
 

@@ -16,6 +16,7 @@ mod database;
 mod failure;
 mod marks;
 mod months;
+mod named;
 mod options;
 mod personal;
 mod postgres;
@@ -28,4 +29,4 @@ mod times;
 mod tree;
 
 pub use options::Options;
-pub use postgres::{About, Postgres};
+pub use postgres::{About, Fresh, Postgres};

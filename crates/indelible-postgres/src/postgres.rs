@@ -1,12 +1,13 @@
-//! A database as ledger, index and state.
+//! A database as ledger, index, state and key store.
 
 use std::ops::{ControlFlow, Range};
+use std::sync::Arc;
 
 use indelible_event::ids::{AuditId, TenantId};
 use indelible_merkle::Hash;
 use indelible_store::{
-    Change, Commit, Entry, Error, Head, Hits, Index, Kind, Ledger, Place, Query, Result, State,
-    Stored, TermKey, Version,
+    Change, Commit, Entry, Head, Hits, Index, Ledger, Place, Query, Result, State, Stored, TermKey,
+    Version,
 };
 use tokio_postgres::Client;
 
@@ -14,17 +15,31 @@ use crate::append::{self, Terms};
 use crate::database::Database;
 use crate::failure::failed;
 use crate::months::Months;
-use crate::{Options, marks, read, schema, search, state};
+use crate::state::{Scan, Table};
+use crate::{Options, marks, named, read, schema, search, state};
 
 /// A ledger, the index over it and small state in one database.
 ///
-/// Calls block; they are not to be made from within an asynchronous task.
+/// Calls block. A task of a runtime with many threads may make them, of one with a single thread not.
 pub struct Postgres {
     database: Database,
     months: Months,
+    id: [u8; 16],
     terms: Terms,
     about: About,
 }
+
+/// What names a ledger that is new; random.
+#[derive(Clone, Copy, Debug)]
+pub struct Fresh {
+    /// Its id.
+    pub id: [u8; 16],
+    /// With what terms are hashed.
+    pub term_key: [u8; 16],
+}
+
+/// The key store in the same database.
+struct Keys(Arc<Postgres>);
 
 /// What is worth saying of the server when it is first reached.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,63 +51,76 @@ pub struct About {
 }
 
 impl Postgres {
-    /// Connects, and makes the tables or brings them up to date.
-    ///
-    /// `term_key` is random; the first to come to a new database gives it its own.
+    /// Connects, makes the tables or brings them up to date, and makes the ledger when there is none
+    /// yet, as `fresh` says; when several make one at once, one of them is first and names it.
     ///
     /// # Errors
     /// [`Kind::Invalid`] for a URL that is none and for a role, password or database that is not
     /// there; [`Kind::Unavailable`] when no server answers; [`Kind::ReadOnly`] when whoever
     /// connects may not do what is needed, with what to do; [`Kind::Format`] when PostgreSQL is too
-    /// old or the tables are of a newer program.
-    pub fn open(options: &Options, term_key: [u8; 16]) -> Result<Self> {
+    /// old or the tables are of a newer program; and those of `fresh`.
+    ///
+    /// [`Kind::Invalid`]: indelible_store::Kind::Invalid
+    /// [`Kind::Unavailable`]: indelible_store::Kind::Unavailable
+    /// [`Kind::ReadOnly`]: indelible_store::Kind::ReadOnly
+    /// [`Kind::Format`]: indelible_store::Kind::Format
+    pub fn open(options: &Options, fresh: impl FnOnce() -> Result<Fresh>) -> Result<Self> {
         let database = Database::new(options)?;
         database.run_as_owner(async |mut client| schema::migrate(&mut client).await)?;
-        let (terms, about) = database.run(async |client| {
-            let terms = terms(client, term_key).await?;
-            Ok((terms, about(client).await?))
+        if !database.run(async |client| named::is_there(client).await)? {
+            let fresh = fresh()?;
+            database.run(async |client| named::make(client, &fresh).await)?;
+        }
+        Self::with(database, options)
+    }
+
+    /// Connects to the ledger that is there; `None` when there is none.
+    ///
+    /// # Errors
+    /// As [`Postgres::open`]; [`Kind::Format`] also when the tables are of an older program, which
+    /// a server brings up to date.
+    ///
+    /// [`Kind::Format`]: indelible_store::Kind::Format
+    pub fn find(options: &Options) -> Result<Option<Self>> {
+        let database = Database::new(options)?;
+        if !database.run_as_owner(async |client| schema::is_there(&client).await)?
+            || !database.run(async |client| named::is_there(client).await)?
+        {
+            return Ok(None);
+        }
+        Self::with(database, options).map(Some)
+    }
+
+    fn with(database: Database, options: &Options) -> Result<Self> {
+        let (name, about) = database.run(async |client| {
+            let name = named::read(client).await?;
+            Ok((name, about(client).await?))
         })?;
         database.warm(options.connections_min.min(options.connections_max))?;
         let months = Months::default();
         Ok(Self {
             database,
             months,
-            terms,
+            id: name.id,
+            terms: name.terms,
             about,
         })
+    }
+
+    /// Which ledger it is.
+    pub fn id(&self) -> [u8; 16] {
+        self.id
+    }
+
+    /// The key store: wrapped keys, in a table of their own.
+    pub fn key_store(self: &Arc<Self>) -> Arc<dyn State> {
+        Arc::new(Keys(Arc::clone(self)))
     }
 
     /// What is worth saying of the server.
     pub fn about(&self) -> &About {
         &self.about
     }
-}
-
-/// The key of terms and the era in force.
-async fn terms(client: &Client, term_key: [u8; 16]) -> Result<Terms> {
-    let oops = |error| failed("reading what names the database", error);
-    let cluster: i64 = client
-        .query_one("SELECT system_identifier FROM pg_control_system()", &[])
-        .await
-        .map_err(oops)?
-        .get(0);
-    let insert = "INSERT INTO indelible.ledger (term_key, era, cluster) VALUES ($1, 1, $2) \
-         ON CONFLICT (one) DO UPDATE SET era = ledger.era + 1, cluster = excluded.cluster \
-         WHERE ledger.cluster <> excluded.cluster";
-    client
-        .execute(insert, &[&term_key.as_slice(), &cluster])
-        .await
-        .map_err(oops)?;
-    let select = "SELECT term_key, era FROM indelible.ledger";
-    let row = client.query_one(select, &[]).await.map_err(oops)?;
-    let key: [u8; 16] = row
-        .get::<_, &[u8]>(0)
-        .try_into()
-        .map_err(|_| Error::new(Kind::Corrupt, "the key of terms is not 16 bytes long"))?;
-    Ok(Terms {
-        key: TermKey::new(&key),
-        era: row.get(1),
-    })
 }
 
 async fn about(client: &Client) -> Result<About> {
@@ -187,8 +215,7 @@ impl Index for Postgres {
 
 impl State for Postgres {
     fn get(&self, space: &'static str, key: &[u8]) -> Result<Option<(Vec<u8>, Version)>> {
-        self.database
-            .run(async |client| state::get(client, space, key).await)
+        self.get_from(Table::State, space, key)
     }
 
     fn scan(
@@ -198,12 +225,64 @@ impl State for Postgres {
         after: Option<&[u8]>,
         limit: usize,
     ) -> Result<Vec<Entry>> {
-        self.database
-            .run(async |client| state::scan(client, space, prefix, after, limit).await)
+        let wanted = Scan {
+            space,
+            prefix,
+            after,
+            limit,
+        };
+        self.scan_from(Table::State, wanted)
     }
 
     fn apply(&self, changes: &[Change]) -> Result<()> {
+        self.apply_to(Table::State, changes)
+    }
+}
+
+impl State for Keys {
+    fn get(&self, space: &'static str, key: &[u8]) -> Result<Option<(Vec<u8>, Version)>> {
+        self.0.get_from(Table::Keys, space, key)
+    }
+
+    fn scan(
+        &self,
+        space: &'static str,
+        prefix: &[u8],
+        after: Option<&[u8]>,
+        limit: usize,
+    ) -> Result<Vec<Entry>> {
+        let wanted = Scan {
+            space,
+            prefix,
+            after,
+            limit,
+        };
+        self.0.scan_from(Table::Keys, wanted)
+    }
+
+    fn apply(&self, changes: &[Change]) -> Result<()> {
+        self.0.apply_to(Table::Keys, changes)
+    }
+}
+
+impl Postgres {
+    fn get_from(
+        &self,
+        table: Table,
+        space: &str,
+        key: &[u8],
+    ) -> Result<Option<(Vec<u8>, Version)>> {
         self.database
-            .run(async |client| state::apply(client, changes).await)
+            .run(async |client| state::get(client, table, space, key).await)
+    }
+
+    fn scan_from(&self, table: Table, wanted: Scan<'_>) -> Result<Vec<Entry>> {
+        self.database
+            .run(async |client| state::scan(client, table, wanted).await)
+    }
+
+    fn apply_to(&self, table: Table, changes: &[Change]) -> Result<()> {
+        self.database
+            .run(async |client| state::apply(client, table, changes).await)
     }
 }

@@ -36,29 +36,7 @@ pub(crate) async fn migrate(client: &mut Client) -> Result<()> {
         .execute("SELECT pg_advisory_xact_lock($1)", &[&LOCK])
         .await
         .map_err(oops)?;
-    let there: bool = transaction
-        .query_one("SELECT to_regclass('indelible.versions') IS NOT NULL", &[])
-        .await
-        .map_err(oops)?
-        .get(0);
-    let applied: i32 = if there {
-        let latest = "SELECT coalesce(max(version), 0) FROM indelible.versions";
-        transaction
-            .query_one(latest, &[])
-            .await
-            .map_err(oops)?
-            .get(0)
-    } else {
-        0
-    };
-    let applied = usize::try_from(applied).unwrap_or(usize::MAX);
-    if applied > STEPS.len() {
-        let said = format!(
-            "the tables have version {applied} and this program knows {}: use a newer one",
-            STEPS.len()
-        );
-        return Err(Error::new(Kind::Format, said));
-    }
+    let applied = applied(transaction.client()).await?.unwrap_or(0);
     for (version, step) in (1_i32..).zip(STEPS).skip(applied) {
         transaction.batch_execute(step).await.map_err(oops)?;
         let insert = "INSERT INTO indelible.versions (version) VALUES ($1)";
@@ -68,4 +46,41 @@ pub(crate) async fn migrate(client: &mut Client) -> Result<()> {
             .map_err(oops)?;
     }
     transaction.commit().await.map_err(oops)
+}
+
+/// Whether the tables are there, and of this program's version.
+pub(crate) async fn is_there(client: &Client) -> Result<bool> {
+    match applied(client).await? {
+        None => Ok(false),
+        Some(applied) if applied == STEPS.len() => Ok(true),
+        Some(applied) => {
+            let said = format!(
+                "the tables have version {applied} and this program has {}: start a server of \
+                 this program, which brings them up to date",
+                STEPS.len()
+            );
+            Err(Error::new(Kind::Format, said))
+        }
+    }
+}
+
+/// How many steps were applied; `None` where there are no tables.
+async fn applied(client: &Client) -> Result<Option<usize>> {
+    let oops = |error| failed("reading the version of the tables", error);
+    let there = "SELECT to_regclass('indelible.versions') IS NOT NULL";
+    let there: bool = client.query_one(there, &[]).await.map_err(oops)?.get(0);
+    if !there {
+        return Ok(None);
+    }
+    let latest = "SELECT coalesce(max(version), 0) FROM indelible.versions";
+    let latest: i32 = client.query_one(latest, &[]).await.map_err(oops)?.get(0);
+    let applied = usize::try_from(latest).unwrap_or(usize::MAX);
+    if applied > STEPS.len() {
+        let said = format!(
+            "the tables have version {applied} and this program knows {}: use a newer one",
+            STEPS.len()
+        );
+        return Err(Error::new(Kind::Format, said));
+    }
+    Ok(Some(applied))
 }

@@ -1,4 +1,4 @@
-//! Small values with compare-and-swap, in one table.
+//! Small values with compare-and-swap, in one table; the key store is another table like it.
 //!
 //! A change set locks the names of what it changes, in order, so that two sets never wait for each
 //! other in a circle, and checks what it has locked.
@@ -14,6 +14,32 @@ use crate::failure::{commit_failed, failed};
 
 const DOING: &str = "small state";
 
+/// Which values.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Table {
+    /// The small state of the ledger.
+    State,
+    /// The key store.
+    Keys,
+}
+
+impl Table {
+    fn name(self) -> &'static str {
+        match self {
+            Self::State => "indelible.state",
+            Self::Keys => "indelible.keys",
+        }
+    }
+
+    /// First of the pair that names a lock: "stat" and "keys" as numbers.
+    fn lock(self) -> i32 {
+        match self {
+            Self::State => 0x7374_6174,
+            Self::Keys => 0x6b65_7973,
+        }
+    }
+}
+
 fn version(stored: i64) -> Version {
     stored.cast_unsigned()
 }
@@ -21,12 +47,14 @@ fn version(stored: i64) -> Version {
 /// A value and its version.
 pub(crate) async fn get(
     client: &Object,
+    table: Table,
     space: &str,
     key: &[u8],
 ) -> Result<Option<(Vec<u8>, Version)>> {
-    let select = "SELECT value, version FROM indelible.state WHERE space = $1 AND key = $2";
+    let table = table.name();
+    let select = format!("SELECT value, version FROM {table} WHERE space = $1 AND key = $2");
     let select = client
-        .prepare_cached(select)
+        .prepare_cached(&select)
         .await
         .map_err(|error| failed(DOING, error))?;
     let row = client
@@ -36,20 +64,31 @@ pub(crate) async fn get(
     Ok(row.map(|row| (row.get(0), version(row.get(1)))))
 }
 
+/// Which entries are asked for.
+pub(crate) struct Scan<'a> {
+    pub(crate) space: &'a str,
+    pub(crate) prefix: &'a [u8],
+    pub(crate) after: Option<&'a [u8]>,
+    pub(crate) limit: usize,
+}
+
 /// Entries by prefix, in order.
-pub(crate) async fn scan(
-    client: &Object,
-    space: &str,
-    prefix: &[u8],
-    after: Option<&[u8]>,
-    limit: usize,
-) -> Result<Vec<Entry>> {
-    let select = "SELECT key, value, version FROM indelible.state WHERE space = $1 AND key >= $2 \
+pub(crate) async fn scan(client: &Object, table: Table, scan: Scan<'_>) -> Result<Vec<Entry>> {
+    let table = table.name();
+    let select = format!(
+        "SELECT key, value, version FROM {table} WHERE space = $1 AND key >= $2 \
          AND ($3::bytea IS NULL OR key > $3) AND ($4::bytea IS NULL OR key < $4) \
-         ORDER BY key LIMIT $5";
+         ORDER BY key LIMIT $5"
+    );
+    let Scan {
+        space,
+        prefix,
+        after,
+        limit,
+    } = scan;
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
     let rows = client
-        .query(select, &[&space, &prefix, &after, &end_of(prefix), &limit])
+        .query(&select, &[&space, &prefix, &after, &end_of(prefix), &limit])
         .await
         .map_err(|error| failed(DOING, error))?;
     Ok(rows
@@ -67,12 +106,12 @@ fn end_of(prefix: &[u8]) -> Option<Vec<u8>> {
 }
 
 /// Applies all changes or none.
-pub(crate) async fn apply(client: &mut Object, changes: &[Change]) -> Result<()> {
+pub(crate) async fn apply(client: &mut Object, table: Table, changes: &[Change]) -> Result<()> {
     let transaction = client
         .transaction()
         .await
         .map_err(|error| failed(DOING, error))?;
-    let mut values = locked(&transaction, changes).await?;
+    let mut values = locked(&transaction, table, changes).await?;
     for change in changes {
         let value = values
             .entry((change.space, change.key.as_slice()))
@@ -90,7 +129,7 @@ pub(crate) async fn apply(client: &mut Object, changes: &[Change]) -> Result<()>
             None => Value::Absent,
         };
     }
-    write(&transaction, &values).await?;
+    write(&transaction, table, &values).await?;
     transaction
         .commit()
         .await
@@ -111,7 +150,11 @@ type Values<'a> = BTreeMap<(&'static str, &'a [u8]), Value<'a>>;
 /// Keeps other writers of these values away until the transaction ends, and reads their versions.
 ///
 /// What is not there cannot be locked as a row, so names are, a few for all.
-async fn locked<'a>(transaction: &Transaction<'_>, changes: &'a [Change]) -> Result<Values<'a>> {
+async fn locked<'a>(
+    transaction: &Transaction<'_>,
+    table: Table,
+    changes: &'a [Change],
+) -> Result<Values<'a>> {
     let oops = |error| failed(DOING, error);
     let names = changes
         .iter()
@@ -125,14 +168,17 @@ async fn locked<'a>(transaction: &Transaction<'_>, changes: &'a [Change]) -> Res
     let lock = "SELECT pg_advisory_xact_lock($1, stripe) FROM unnest($2::int4[]) AS stripe";
     let lock = transaction.prepare_cached(lock).await.map_err(oops)?;
     transaction
-        .query(&lock, &[&LOCK, &locks])
+        .query(&lock, &[&table.lock(), &locks])
         .await
         .map_err(oops)?;
     let (spaces, keys): (Vec<&str>, Vec<&[u8]>) = values.keys().copied().unzip();
-    let select = "SELECT wanted.place, version FROM indelible.state JOIN \
+    let name = table.name();
+    let select = format!(
+        "SELECT wanted.place, version FROM {name} JOIN \
          unnest($1::text[], $2::bytea[]) WITH ORDINALITY AS wanted (space, key, place) \
-         USING (space, key)";
-    let select = transaction.prepare_cached(select).await.map_err(oops)?;
+         USING (space, key)"
+    );
+    let select = transaction.prepare_cached(&select).await.map_err(oops)?;
     let rows = transaction
         .query(&select, &[&spaces, &keys])
         .await
@@ -147,8 +193,6 @@ async fn locked<'a>(transaction: &Transaction<'_>, changes: &'a [Change]) -> Res
     Ok(values)
 }
 
-/// Of locks on names: "stat" as a number.
-const LOCK: i32 = 0x7374_6174;
 /// Names that are locked for all values.
 const STRIPES: u8 = 64;
 
@@ -160,7 +204,7 @@ fn stripe(space: &str, key: &[u8]) -> i32 {
     i32::from(hash.finalize()[0] % STRIPES)
 }
 
-async fn write(transaction: &Transaction<'_>, values: &Values<'_>) -> Result<()> {
+async fn write(transaction: &Transaction<'_>, table: Table, values: &Values<'_>) -> Result<()> {
     let (mut spaces, mut keys, mut bytes, mut versions) = (vec![], vec![], vec![], vec![]);
     let (mut gone_spaces, mut gone_keys) = (vec![], vec![]);
     for ((space, key), value) in values {
@@ -178,20 +222,25 @@ async fn write(transaction: &Transaction<'_>, values: &Values<'_>) -> Result<()>
             Value::Stored(_) => {}
         }
     }
-    let insert = "INSERT INTO indelible.state (space, key, value, version) \
+    let name = table.name();
+    let insert = format!(
+        "INSERT INTO {name} (space, key, value, version) \
          SELECT * FROM unnest($1::text[], $2::bytea[], $3::bytea[], $4::int8[]) \
-         ON CONFLICT (space, key) DO UPDATE SET value = excluded.value, version = excluded.version";
-    let delete = "DELETE FROM indelible.state USING unnest($1::text[], $2::bytea[]) \
-         AS gone (space, key) WHERE state.space = gone.space AND state.key = gone.key";
+         ON CONFLICT (space, key) DO UPDATE SET value = excluded.value, version = excluded.version"
+    );
+    let delete = format!(
+        "DELETE FROM {name} AS kept USING unnest($1::text[], $2::bytea[]) \
+         AS gone (space, key) WHERE kept.space = gone.space AND kept.key = gone.key"
+    );
     let oops = |error| failed(DOING, error);
     if !spaces.is_empty() {
         let row: [&(dyn ToSql + Sync); 4] = [&spaces, &keys, &bytes, &versions];
-        let insert = transaction.prepare_cached(insert).await.map_err(oops)?;
+        let insert = transaction.prepare_cached(&insert).await.map_err(oops)?;
         transaction.execute(&insert, &row).await.map_err(oops)?;
     }
     if !gone_spaces.is_empty() {
         transaction
-            .execute(delete, &[&gone_spaces, &gone_keys])
+            .execute(&delete, &[&gone_spaces, &gone_keys])
             .await
             .map_err(oops)?;
     }

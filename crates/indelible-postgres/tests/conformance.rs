@@ -3,6 +3,8 @@
 
 mod support;
 
+use std::sync::Arc;
+
 use indelible_postgres::Postgres;
 use indelible_store::conformance::{LedgerFixture, StateFixture};
 use indelible_store::{Index, Ledger, State};
@@ -67,6 +69,34 @@ fn state() -> Box<dyn StateFixture> {
     Box::new(Fixture::make())
 }
 
+/// The key store, which is small state in a table of its own.
+struct Keys {
+    fixture: Box<Fixture>,
+    keys: Arc<dyn State>,
+}
+
+impl Keys {
+    fn of(fixture: Box<Fixture>) -> Box<dyn StateFixture> {
+        let postgres = Arc::new(fixture.place.open());
+        let keys = postgres.key_store();
+        Box::new(Self { fixture, keys })
+    }
+}
+
+impl StateFixture for Keys {
+    fn state(&self) -> &dyn State {
+        self.keys.as_ref()
+    }
+
+    fn reopen(self: Box<Self>) -> Box<dyn StateFixture> {
+        Self::of(self.fixture)
+    }
+}
+
+fn keys() -> Box<dyn StateFixture> {
+    Keys::of(Box::new(Fixture::make()))
+}
+
 indelible_store::ledger_conformance!(ledger_on_postgres, ledger, if available);
 indelible_store::index_conformance!(
     index_on_postgres,
@@ -75,3 +105,4 @@ indelible_store::index_conformance!(
     if available
 );
 indelible_store::state_conformance!(state_on_postgres, state, if available);
+indelible_store::state_conformance!(keys_on_postgres, keys, if available);

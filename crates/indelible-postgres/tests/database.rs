@@ -3,14 +3,15 @@
 
 mod support;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use indelible_event::ids::TenantId;
 use indelible_postgres::{Options, Postgres};
 use indelible_store::conformance::{Generator, Mix};
-use indelible_store::{Commit, Expr, Index, Kind, Ledger, Query};
+use indelible_store::{Change, Commit, Expr, Index, Kind, Ledger, Query, State};
 
-use support::{Place, available, options, with_database};
+use support::{Place, available, fresh, options, with_database};
 
 fn one(generator: &mut Generator, records: usize) -> Commit {
     Commit {
@@ -19,7 +20,9 @@ fn one(generator: &mut Generator, records: usize) -> Commit {
 }
 
 fn refused(options: &Options) -> (Kind, String) {
-    let error = Postgres::open(options, [1; 16]).map(drop).unwrap_err();
+    let error = Postgres::open(options, || Ok(fresh(1)))
+        .map(drop)
+        .unwrap_err();
     (error.kind(), error.to_string())
 }
 
@@ -40,12 +43,75 @@ fn programs_that_come_at_once_make_one_set_of_tables() {
         [1, 2, 3]
     );
     let key = |n: u8| {
-        Postgres::open(&options(&place.url), [n; 16])
+        Postgres::open(&options(&place.url), || Ok(fresh(n)))
             .unwrap()
             .term_key()
     };
     let hash = |n: u8| key(n).unwrap().hash(200, b"x");
     assert_eq!(hash(1), hash(2), "the first to come gave the key of terms");
+}
+
+#[test]
+fn who_only_looks_makes_no_ledger() {
+    if !available("who_only_looks_makes_no_ledger") {
+        return;
+    }
+    let place = Place::make();
+    let found = || Postgres::find(&options(&place.url));
+    assert!(found().unwrap().is_none());
+    assert_eq!(
+        place
+            .rows("SELECT FROM pg_namespace WHERE nspname = 'indelible'")
+            .len(),
+        0
+    );
+    drop(place.open());
+    assert_eq!(found().unwrap().unwrap().id(), [7; 16]);
+    place.sql("DELETE FROM indelible.versions WHERE version = 3");
+    let error = found().map(drop).unwrap_err();
+    assert_eq!(error.kind(), Kind::Format);
+    assert!(
+        error.to_string().contains("start a server of this program"),
+        "{error}"
+    );
+}
+
+#[test]
+fn names_of_state_and_of_keys_are_apart() {
+    if !available("names_of_state_and_of_keys_are_apart") {
+        return;
+    }
+    let place = Place::make();
+    let postgres = Arc::new(place.open());
+    let change = |value: &[u8]| Change {
+        space: "x",
+        key: vec![1],
+        expected: Some(0),
+        value: Some(value.to_vec()),
+    };
+    postgres.apply(&[change(b"small")]).unwrap();
+    let keys = postgres.key_store();
+    assert_eq!(keys.get("x", &[1]).unwrap(), None);
+    keys.apply(&[change(b"key")]).unwrap();
+    assert_eq!(
+        postgres.get("x", &[1]).unwrap(),
+        Some((b"small".to_vec(), 1))
+    );
+}
+
+#[test]
+fn a_task_of_a_runtime_with_many_threads_may_ask() {
+    if !available("a_task_of_a_runtime_with_many_threads_may_ask") {
+        return;
+    }
+    let place = Place::make();
+    let postgres = place.open();
+    let runtime = tokio::runtime::Builder::new_multi_thread();
+    let runtime = { runtime }.worker_threads(1).enable_all().build().unwrap();
+    runtime.block_on(async {
+        let asked = tokio::spawn(async move { postgres.tenants().map(|all| all.len()) });
+        assert_eq!(asked.await.unwrap().unwrap(), 0);
+    });
 }
 
 #[test]
@@ -298,7 +364,7 @@ fn a_log_that_another_holds_is_waited_for_and_no_longer_than_said() {
         lock_timeout: Duration::from_secs(2),
         ..options(&place.url)
     };
-    let postgres = Postgres::open(&options, [1; 16]).unwrap();
+    let postgres = Postgres::open(&options, || Ok(fresh(1))).unwrap();
     let mut generator = Generator::new(1, Mix::default());
     postgres.append(&one(&mut generator, 2)).unwrap();
     let commit = one(&mut generator, 2);

@@ -10,7 +10,7 @@ use indelible_postgres::Postgres;
 use indelible_store::{Kind, Ledger};
 use indelible_testing::declare_skipped;
 
-use support::{Place, available, options};
+use support::{Place, available, fresh, options};
 
 const NAME: &str = "connections_are_encrypted_to_a_server_that_is_known";
 /// Set for the process that has the server's certificate among its roots.
@@ -29,7 +29,7 @@ fn connections_are_encrypted_to_a_server_that_is_known() {
     }
     let open = |mode: &str| {
         let url = format!("{}?sslmode={mode}", place.url);
-        Postgres::open(&options(&url), [1; 16])
+        Postgres::open(&options(&url), || Ok(fresh(1)))
     };
     let encrypted = |ledger: &Postgres| {
         assert!(ledger.tenants().unwrap().is_empty());

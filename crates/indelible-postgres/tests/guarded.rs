@@ -10,7 +10,7 @@ use indelible_postgres::Postgres;
 use indelible_store::conformance::{Generator, Mix};
 use indelible_store::{Commit, Kind, Ledger, Stored};
 
-use support::{Place, available, options, sql};
+use support::{Place, available, fresh, options, sql};
 
 /// A database with ten records of one tenant.
 fn with_records() -> (Place, Postgres, Generator) {
@@ -102,7 +102,7 @@ fn a_member_of_the_writers_serves_what_the_owner_made() {
     place.sql(&format!(
         "CREATE ROLE {role} LOGIN IN ROLE indelible_writer"
     ));
-    let server = Postgres::open(&options(&place.url_of(&role, "")), [9; 16]).unwrap();
+    let server = Postgres::open(&options(&place.url_of(&role, "")), || Ok(fresh(9))).unwrap();
     // A month that is not there yet, which only the owner can make.
     let mut append = generator.append(0, 3);
     for record in &mut append.records {
@@ -131,7 +131,7 @@ fn who_may_do_nothing_is_told_what_to_do() {
         "CREATE ROLE {role} LOGIN; GRANT CREATE ON DATABASE {} TO {role}",
         place.name
     ));
-    let open = || Postgres::open(&options(&place.url_of(&role, "")), [9; 16]).map(drop);
+    let open = || Postgres::open(&options(&place.url_of(&role, "")), || Ok(fresh(9))).map(drop);
     // The roles of the cluster are made by another database's owner.
     place.sql(include_str!("../schema/0001.sql"));
     place.sql(include_str!("../schema/0002.sql"));

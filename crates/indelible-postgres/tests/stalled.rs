@@ -11,7 +11,7 @@ use indelible_postgres::{Options, Postgres};
 use indelible_store::conformance::{Generator, Mix};
 use indelible_store::{Commit, Kind, Ledger};
 
-use support::{Place, available, options};
+use support::{Place, available, fresh, options};
 
 const NAME: &str = "a_server_that_is_stopped_keeps_nobody_for_long";
 /// Set to the database for the process that is stopped.
@@ -23,7 +23,7 @@ fn open(url: &str) -> Postgres {
         stall_timeout: STALL,
         ..options(url)
     };
-    Postgres::open(&options, [1; 16]).unwrap()
+    Postgres::open(&options, || Ok(fresh(1))).unwrap()
 }
 
 fn one_record() -> Commit {

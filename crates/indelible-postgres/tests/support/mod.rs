@@ -9,13 +9,21 @@
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use indelible_postgres::{Options, Postgres};
+use indelible_postgres::{Fresh, Options, Postgres};
 use indelible_testing::TEST_POSTGRES;
 use tokio_postgres::{Client, NoTls, Row};
 
 /// Whether there is a server; declares the test skipped where not.
 pub fn available(test: &str) -> bool {
     indelible_testing::postgres(test).is_some()
+}
+
+/// What names a new ledger.
+pub fn fresh(n: u8) -> Fresh {
+    Fresh {
+        id: [n; 16],
+        term_key: [n; 16],
+    }
 }
 
 /// An empty database.
@@ -56,7 +64,7 @@ impl Place {
 
     /// Opens it, with few connections: many tests share a server.
     pub fn open(&self) -> Postgres {
-        Postgres::open(&options(&self.url), [7; 16]).unwrap()
+        Postgres::open(&options(&self.url), || Ok(fresh(7))).unwrap()
     }
 
     /// Runs statements as a superuser.
