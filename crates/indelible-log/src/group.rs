@@ -5,7 +5,7 @@ use std::sync::Arc;
 use foldhash::{HashMap, HashSet};
 use indelible_event::{AuditId, Micros, TenantId};
 use indelible_proof::receipt::Receipt;
-use indelible_store::{Append, Commit, Error, Expected, Head, NewRecord};
+use indelible_store::{Append, Commit, Error, Expected, Head, NewRecord, Turn};
 
 use crate::outcome::{Outcome, Ticket, settle_all};
 use crate::prepare::Prepared;
@@ -57,6 +57,8 @@ pub(crate) enum Work {
 pub(crate) struct Group {
     pub(crate) epoch: u64,
     pub(crate) commit: Commit,
+    /// The right to be next, where another writer was faster before.
+    pub(crate) turn: Option<Box<dyn Turn>>,
     /// For each append, for each record, the item it came from.
     pub(crate) items: Vec<Vec<Handed>>,
 }
@@ -128,6 +130,21 @@ impl Building {
         for item in items {
             self.settle(item.ticket, Outcome::Failed(Arc::clone(&error)));
         }
+    }
+
+    /// Fails everything that was taken, all for the same reason.
+    pub(crate) fn fail_all(
+        &mut self,
+        creates: Vec<(TenantId, Ticket)>,
+        taken: Vec<(TenantId, Vec<Handed>)>,
+        error: Error,
+    ) {
+        let error = Arc::new(error);
+        let items = taken.into_iter().flat_map(|(_, items)| items);
+        let tickets = creates.into_iter().map(|(_, ticket)| ticket);
+        let tickets = tickets.chain(items.filter_map(|item| item.ticket));
+        let failed = tickets.map(|ticket| (ticket, Outcome::Failed(Arc::clone(&error))));
+        self.settled.extend(failed);
     }
 
     /// The place of the tenant's append, which builds on `head`.

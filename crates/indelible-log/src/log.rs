@@ -120,17 +120,7 @@ impl Log {
     ) -> std::result::Result<Self, OpenError> {
         let system = system_tenant()?;
         let state = stores.state.as_ref();
-        let incarnation = if let Some((who, _)) = identity(state)? {
-            who.incarnation
-        } else {
-            let who = Identity {
-                origin: options.origin.clone(),
-                incarnation: 1,
-                slots: 0,
-            };
-            state.apply(&[put_identity(&who, Some(0))?])?;
-            who.incarnation
-        };
+        let incarnation = named(state, &options.origin)?.incarnation;
         let publisher = Publisher::open(&stores, signer)?;
         let findings = publisher.check(&stores, &keyring)?;
         if !findings.is_empty() {
@@ -319,6 +309,26 @@ impl Drop for Log {
     fn drop(&mut self) {
         self.pipeline.close();
         self.shared.books.keep_all();
+    }
+}
+
+/// Who the ledger is; whoever opens it first says so.
+fn named(state: &dyn State, origin: &str) -> Result<Identity> {
+    loop {
+        if let Some((who, _)) = identity(state)? {
+            return Ok(who);
+        }
+        let who = Identity {
+            origin: origin.to_owned(),
+            incarnation: 1,
+            slots: 0,
+        };
+        match state.apply(&[put_identity(&who, Some(0))?]) {
+            // Another writer opened it at the same moment.
+            Err(error) if error.kind() == Kind::Conflict => {}
+            Err(error) => return Err(error),
+            Ok(()) => return Ok(who),
+        }
     }
 }
 

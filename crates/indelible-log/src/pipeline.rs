@@ -2,8 +2,9 @@
 //!
 //! The sequencer builds the next group while the committer waits for the disk. When a commit fails,
 //! everything built on it is taken apart and built again from what is durable; an unknown outcome
-//! is tried again with the same ids, and the ids answer (invariant 4). Nothing is acknowledged
-//! before it is durable.
+//! is tried again with the same ids, and the ids answer (invariant 4). Where another writer of the
+//! same ledger was faster, the group that is built then takes its turn, so that it is next whatever
+//! the others do. Nothing is acknowledged before it is durable.
 
 use std::collections::VecDeque;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -90,6 +91,7 @@ impl Pipeline {
                     groups,
                     waiting: VecDeque::new(),
                     in_flight: 0,
+                    outrun: false,
                 }
                 .run();
             })?;
@@ -148,7 +150,7 @@ impl Pipeline {
 
 fn commit_groups(shared: &Shared, mailbox: &Mailbox, groups: &Receiver<Group>) {
     let mut failed_epoch = 0;
-    while let Ok(group) = groups.recv() {
+    while let Ok(mut group) = groups.recv() {
         if group.epoch <= failed_epoch {
             mailbox.done(Done::Stale(Box::new(group)));
             continue;
@@ -158,7 +160,10 @@ fn commit_groups(shared: &Shared, mailbox: &Mailbox, groups: &Receiver<Group>) {
             .keyring
             .flush_pending()
             .and_then(|_| keys_stand(&shared.keyring, &group))
-            .and_then(|()| shared.stores.ledger.append(&group.commit));
+            .and_then(|()| match group.turn.take() {
+                Some(turn) => turn.append(&group.commit),
+                None => shared.stores.ledger.append(&group.commit),
+            });
         match committed {
             Ok(()) => {
                 group.acknowledge();
@@ -193,6 +198,8 @@ struct Run {
     groups: SyncSender<Group>,
     waiting: VecDeque<Work>,
     in_flight: usize,
+    /// Whether another writer was faster: the next group takes its turn.
+    outrun: bool,
 }
 
 impl Run {
@@ -226,7 +233,8 @@ impl Run {
                 continue;
             }
             let before = self.waiting.len();
-            let group = self.sequencer.build(&mut self.waiting);
+            let in_turn = std::mem::take(&mut self.outrun);
+            let group = self.sequencer.build(&mut self.waiting, in_turn);
             if group.commit.appends.is_empty() {
                 // Nothing taken: the first waits for what is in flight.
                 blocked = self.waiting.len() == before && self.in_flight > 0;
@@ -291,6 +299,7 @@ impl Run {
                     }
                 }
                 Done::Failed(group, error) => {
+                    self.outrun |= error.kind() == Kind::Conflict;
                     let worth = matches!(error.kind(), Kind::Conflict | Kind::UnknownOutcome);
                     let error = Arc::new(error);
                     for mut item in group.unwind() {

@@ -167,15 +167,20 @@ impl Publisher {
         let mut moved = BTreeMap::new();
         // A log that has still to say that it was recovered is not vouched for before.
         let outstanding = pending(stores.state.as_ref())?.unwrap_or_default().events;
+        let (mut tenants, mut rows) = (Vec::new(), Vec::new());
         for (key, row) in all_rows::<LogRow>(stores.state.as_ref(), TENANTS)? {
             let name = String::from_utf8_lossy(&key);
             let tenant = TenantId::parse(&name).map_err(|e| {
                 Error::new(Kind::Corrupt, format!("tenant {name:?} in the registry")).caused_by(e)
             })?;
-            if outstanding.iter().any(|event| event.tenant == tenant) {
-                continue;
+            if !outstanding.iter().any(|event| event.tenant == tenant) {
+                tenants.push(tenant);
+                rows.push(row);
             }
-            let head = match stores.ledger.head(&tenant) {
+        }
+        let heads = stores.ledger.heads(&tenants);
+        for ((tenant, row), head) in tenants.into_iter().zip(rows).zip(heads) {
+            let head = match head {
                 Ok(Some(head)) => head,
                 // A log whose tree is damaged stays published as it was.
                 Err(e) if e.kind() == Kind::Corrupt => continue,

@@ -19,7 +19,7 @@ use indelible_event::{
 };
 use indelible_merkle::{Frontier, Hash, leaf_hash};
 use indelible_proof::receipt::Receipt;
-use indelible_store::{Commit, Error, Head, Kind, NewRecord, Result, Stored};
+use indelible_store::{Commit, Error, Head, Kind, NewRecord, Result, Stored, Turn};
 
 use crate::conflict::Conflicts;
 use crate::group::{Building, Group, Handed, Item, Work};
@@ -31,7 +31,12 @@ use crate::repeat::same_content;
 use crate::tenants::create_log;
 
 /// Tenants to be created, and events by tenant, each in the order they came.
-type Taken = (Vec<(TenantId, Ticket)>, Vec<(TenantId, Vec<Handed>)>);
+type Taken = (Vec<Create>, Vec<OfTenant>);
+type Create = (TenantId, Ticket);
+type OfTenant = (TenantId, Vec<Handed>);
+
+/// The turn, if there is one, and for each tenant's events where they are if they are there.
+type Looked = (Option<Box<dyn Turn>>, Vec<Result<Vec<Option<u64>>>>);
 
 /// Placed, or given back with what became of it.
 type Placed = std::result::Result<(), (Handed, Outcome)>;
@@ -69,11 +74,14 @@ impl Sequencer {
 
     /// Builds a group from the front of `waiting`. An empty group means that the first of them has
     /// to wait until nothing is in flight, or that everything taken was settled without a commit.
-    pub(crate) fn build(&mut self, waiting: &mut VecDeque<Work>) -> Group {
+    ///
+    /// In turn, no other writer moves the heads that it builds on; nothing may be in flight then.
+    pub(crate) fn build(&mut self, waiting: &mut VecDeque<Work>, in_turn: bool) -> Group {
         let mut building = Building {
             group: Group {
                 epoch: self.epoch,
                 commit: Commit::default(),
+                turn: None,
                 items: vec![],
             },
             places: HashMap::new(),
@@ -83,11 +91,17 @@ impl Sequencer {
             settled: Vec::new(),
         };
         let (creates, taken) = self.take(waiting, &mut building.ids);
-        for (tenant, ticket) in creates {
-            self.create(&mut building, &tenant, ticket);
-        }
-        for (tenant, items) in taken {
-            self.sequence(&mut building, &tenant, items);
+        match self.look(&creates, &taken, in_turn) {
+            Ok((turn, found)) => {
+                building.group.turn = turn;
+                for (tenant, ticket) in creates {
+                    self.create(&mut building, &tenant, ticket);
+                }
+                for ((tenant, items), found) in taken.into_iter().zip(found) {
+                    self.sequence(&mut building, &tenant, items, found);
+                }
+            }
+            Err(error) => building.fail_all(creates, taken, error),
         }
         settle_all(building.settled);
         for append in &mut building.group.commit.appends {
@@ -136,10 +150,48 @@ impl Sequencer {
         (creates, taken)
     }
 
+    /// Asks the ledger what it has of the ids, and for the heads that are not known yet.
+    fn look(&mut self, creates: &[Create], taken: &[OfTenant], in_turn: bool) -> Result<Looked> {
+        let ledger = &self.shared.stores.ledger;
+        let all = creates.iter().map(|(tenant, _)| tenant);
+        let all = all.chain(taken.iter().map(|(tenant, _)| tenant));
+        let unknown: Vec<TenantId> = all
+            .filter(|tenant| !self.heads.contains_key(*tenant))
+            .cloned()
+            .collect();
+        // None is known then, for a conflict is what came before.
+        let turn = if in_turn {
+            ledger.turn(&unknown)?
+        } else {
+            None
+        };
+        if !unknown.is_empty() {
+            // What is not there, or cannot be read, is asked again where it is needed.
+            let heads = unknown.iter().zip(ledger.heads(&unknown));
+            let known = heads.filter_map(|(tenant, head)| Some((tenant.clone(), head.ok()??)));
+            self.heads.extend(known);
+        }
+        let id = |item: &Handed| item.prepared.audit_id;
+        let ids: Vec<Vec<AuditId>> = taken
+            .iter()
+            .map(|(_, items)| items.iter().map(id).collect())
+            .collect();
+        let wanted = taken.iter().zip(&ids);
+        let wanted: Vec<_> = wanted
+            .map(|((tenant, _), ids)| (tenant, &ids[..]))
+            .collect();
+        Ok((turn, ledger.find_all(&wanted)))
+    }
+
     /// Settles the events of a tenant whose id the ledger has, and gives the others their places.
-    fn sequence(&mut self, building: &mut Building, tenant: &TenantId, items: Vec<Handed>) {
-        let ids: Vec<AuditId> = items.iter().map(|item| item.prepared.audit_id).collect();
-        let found = match self.shared.stores.ledger.find(tenant, &ids) {
+    fn sequence(
+        &mut self,
+        building: &mut Building,
+        tenant: &TenantId,
+        items: Vec<Handed>,
+        found: Result<Vec<Option<u64>>>,
+    ) {
+        let found = match found {
             Ok(found) => found,
             Err(e) => return building.fail(items, e),
         };

@@ -8,11 +8,13 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::pin::pin;
 
 use bytes::Bytes;
-use deadpool_postgres::{Object, Transaction};
+use deadpool_postgres::{ClientWrapper as Client, Object};
+use indelible_event::ids::TenantId;
 use indelible_merkle::{Frontier, Hash};
 use indelible_store::{
     Append, Commit, Error, Expected, Kind, NewRecord, Result, SealedValue, TermKey,
 };
+use tokio_postgres::Row;
 use tokio_postgres::binary_copy::BinaryCopyInWriter;
 use tokio_postgres::types::{ToSql, Type};
 
@@ -32,21 +34,55 @@ pub(crate) struct Terms {
 
 /// Appends all or nothing.
 pub(crate) async fn append(client: &mut Object, commit: &Commit, terms: Terms) -> Result<()> {
+    begin(client).await?;
+    append_within(client, commit, terms).await
+}
+
+/// As [`append`], in the transaction that has begun, which it ends either way.
+pub(crate) async fn append_within(
+    client: &mut Object,
+    commit: &Commit,
+    terms: Terms,
+) -> Result<()> {
+    if let Err(error) = keep(client, commit, terms).await {
+        roll_back(client).await;
+        return Err(error);
+    }
+    // If we die before this, nothing was kept; if we die before its answer is here, the ids say.
+    let committed = client.batch_execute("COMMIT").await;
+    committed.map_err(|error| commit_failed(DOING, error))
+}
+
+/// Begins a transaction that keeps others from these heads until it ends.
+pub(crate) async fn hold(client: &mut Object, tenants: &[TenantId]) -> Result<()> {
+    begin(client).await?;
+    let tenants: Vec<&str> = tenants.iter().map(TenantId::as_str).collect();
+    let held = locked(client, &tenants).await;
+    if held.is_err() {
+        roll_back(client).await;
+    }
+    held.map(drop)
+}
+
+async fn begin(client: &Client) -> Result<()> {
+    let begun = client.batch_execute("BEGIN").await;
+    begun.map_err(|error| failed(DOING, error))
+}
+
+/// Ends a transaction without effect; where that fails, the connection is lost, which the pool sees.
+pub(crate) async fn roll_back(client: &Client) {
+    let _ = client.batch_execute("ROLLBACK").await;
+}
+
+async fn keep(client: &Client, commit: &Commit, terms: Terms) -> Result<()> {
     let mut appends: Vec<&Append> = commit.appends.iter().collect();
     appends.sort_unstable_by(|a, b| a.tenant.cmp(&b.tenant));
-    let oops = |error| failed(DOING, error);
-    let transaction = client.transaction().await.map_err(oops)?;
-    let frontiers = lock_heads(&transaction, &appends).await?;
-    copy_records(&transaction, &appends, terms).await?;
-    copy_ids(&transaction, &appends).await?;
-    keep_personal(&transaction, &appends).await?;
-    keep_roots(&transaction, &appends, frontiers).await?;
-    move_heads(&transaction, &appends).await?;
-    // If we die before this, nothing was kept; if we die before its answer is here, the ids say.
-    transaction
-        .commit()
-        .await
-        .map_err(|error| commit_failed(DOING, error))
+    let frontiers = lock_heads(client, &appends).await?;
+    copy_records(client, &appends, terms).await?;
+    copy_ids(client, &appends).await?;
+    keep_personal(client, &appends).await?;
+    keep_roots(client, &appends, frontiers).await?;
+    move_heads(client, &appends).await
 }
 
 /// What this ledger does not take, whatever its heads are.
@@ -71,7 +107,7 @@ pub(crate) fn check_shape(commit: &Commit) -> Result<()> {
 
 /// Locks the heads, makes those of new logs, and checks that each is as expected.
 async fn lock_heads(
-    transaction: &Transaction<'_>,
+    transaction: &Client,
     appends: &[&Append],
 ) -> Result<HashMap<String, Frontier>> {
     let oops = |error| failed(DOING, error);
@@ -95,13 +131,7 @@ async fn lock_heads(
         .iter()
         .map(|append| append.tenant.as_str())
         .collect();
-    let select = "SELECT tenant_id, size, last_hash, frontier FROM indelible.heads \
-         WHERE tenant_id = ANY($1) ORDER BY tenant_id FOR NO KEY UPDATE";
-    let select = transaction.prepare_cached(select).await.map_err(oops)?;
-    let rows = transaction
-        .query(&select, &[&tenants])
-        .await
-        .map_err(oops)?;
+    let rows = locked(transaction, &tenants).await?;
     let mut found = HashMap::with_capacity(rows.len());
     for row in &rows {
         let (tenant, size): (String, i64) = (row.get(0), row.get(1));
@@ -122,6 +152,16 @@ async fn lock_heads(
         .into_iter()
         .map(|(tenant, (_, frontier))| (tenant, frontier))
         .collect())
+}
+
+/// The heads of these tenants, which nobody else moves until the transaction ends.
+async fn locked(transaction: &Client, tenants: &[&str]) -> Result<Vec<Row>> {
+    let oops = |error| failed(DOING, error);
+    let select = "SELECT tenant_id, size, last_hash, frontier FROM indelible.heads \
+         WHERE tenant_id = ANY($1) ORDER BY tenant_id FOR NO KEY UPDATE";
+    let select = transaction.prepare_cached(select).await.map_err(oops)?;
+    let rows = transaction.query(&select, &[&tenants]).await;
+    rows.map_err(oops)
 }
 
 fn numbered<'a>(appends: &'a [&Append]) -> impl Iterator<Item = (&'a Append, i64, &'a NewRecord)> {
@@ -147,11 +187,7 @@ const FIRST_COLUMNS: [(&str, Type); 10] = [
     ("era", Type::INT2),
 ];
 
-async fn copy_records(
-    transaction: &Transaction<'_>,
-    appends: &[&Append],
-    terms: Terms,
-) -> Result<()> {
+async fn copy_records(transaction: &Client, appends: &[&Append], terms: Terms) -> Result<()> {
     let oops = |error| failed(DOING, error);
     let first = FIRST_COLUMNS.into_iter();
     let derived_columns = COLUMNS.iter().map(|(name, _)| (*name, Type::TEXT));
@@ -182,7 +218,7 @@ async fn copy_records(
     rows.finish().await.map_err(oops).map(drop)
 }
 
-async fn copy_ids(transaction: &Transaction<'_>, appends: &[&Append]) -> Result<()> {
+async fn copy_ids(transaction: &Client, appends: &[&Append]) -> Result<()> {
     let oops = |error: tokio_postgres::Error| {
         let said = failed(DOING, error);
         match said.kind() {
@@ -206,7 +242,7 @@ async fn copy_ids(transaction: &Transaction<'_>, appends: &[&Append]) -> Result<
 }
 
 /// Keeps the rows that are not there yet.
-async fn keep_personal(transaction: &Transaction<'_>, appends: &[&Append]) -> Result<()> {
+async fn keep_personal(transaction: &Client, appends: &[&Append]) -> Result<()> {
     let oops = |error| failed(DOING, error);
     for append in appends {
         let values: BTreeMap<[u8; 16], &SealedValue> = append
@@ -241,7 +277,7 @@ async fn keep_personal(transaction: &Transaction<'_>, appends: &[&Append]) -> Re
 
 /// Keeps the roots of subtrees that these records complete.
 async fn keep_roots(
-    transaction: &Transaction<'_>,
+    transaction: &Client,
     appends: &[&Append],
     mut frontiers: HashMap<String, Frontier>,
 ) -> Result<()> {
@@ -267,7 +303,7 @@ async fn keep_roots(
     done.map_err(|error| failed(DOING, error)).map(drop)
 }
 
-async fn move_heads(transaction: &Transaction<'_>, appends: &[&Append]) -> Result<()> {
+async fn move_heads(transaction: &Client, appends: &[&Append]) -> Result<()> {
     let tenants: Vec<&str> = appends
         .iter()
         .map(|append| append.tenant.as_str())

@@ -65,18 +65,33 @@ impl Database {
 
     /// Runs what needs a connection, and waits for it.
     pub(crate) fn run<T>(&self, work: impl AsyncFnOnce(&mut Object) -> Result<T>) -> Result<T> {
+        self.run_on(self.take()?, work).map(|(value, _)| value)
+    }
+
+    /// A connection, which goes back to the pool when it is dropped.
+    pub(crate) fn take(&self) -> Result<Object> {
         self.wait(async {
             let connection = self.pool.get().await;
-            let mut connection = connection.map_err(|error| self.refused(error))?;
-            let outcome = work(&mut connection).await;
-            let gone =
-                |error: &Error| matches!(error.kind(), Kind::Unavailable | Kind::UnknownOutcome);
-            if outcome.as_ref().is_err_and(gone) {
-                // It may be cut, and not be known to be yet: nobody else is to find that out.
-                drop(Object::take(connection));
-            }
-            outcome
+            connection.map_err(|error| self.refused(error))
         })
+    }
+
+    /// Runs what needs this connection, waits for it, and gives the connection back if it is good.
+    pub(crate) fn run_on<T>(
+        &self,
+        mut connection: Object,
+        work: impl AsyncFnOnce(&mut Object) -> Result<T>,
+    ) -> Result<(T, Object)> {
+        match self.wait(work(&mut connection)) {
+            Ok(value) => Ok((value, connection)),
+            Err(error) => {
+                if matches!(error.kind(), Kind::Unavailable | Kind::UnknownOutcome) {
+                    // It may be cut, and not be known to be yet: nobody else is to find that out.
+                    drop(Object::take(connection));
+                }
+                Err(error)
+            }
+        }
     }
 
     /// Runs what needs the rights of whoever connects, on a connection of its own.

@@ -3,11 +3,12 @@
 use std::ops::{ControlFlow, Range};
 use std::sync::Arc;
 
-use indelible_event::ids::{AuditId, TenantId};
+use deadpool_postgres::Object;
+use indelible_event::ids::{AuditId, Micros, TenantId};
 use indelible_merkle::Hash;
 use indelible_store::{
-    Change, Commit, Entry, Head, Hits, Index, Ledger, Place, Query, Result, State, Stored, TermKey,
-    Version,
+    Change, Commit, Entry, Error, Head, Hits, Index, Kind, Ledger, Place, Query, Result, State,
+    Stored, TermKey, Turn, Version,
 };
 use tokio_postgres::Client;
 
@@ -22,8 +23,8 @@ use crate::{Options, marks, named, read, schema, search, state};
 ///
 /// Calls block. A task of a runtime with many threads may make them, of one with a single thread not.
 pub struct Postgres {
-    database: Database,
-    months: Months,
+    database: Arc<Database>,
+    months: Arc<Months>,
     id: [u8; 16],
     terms: Terms,
     about: About,
@@ -59,11 +60,6 @@ impl Postgres {
     /// there; [`Kind::Unavailable`] when no server answers; [`Kind::ReadOnly`] when whoever
     /// connects may not do what is needed, with what to do; [`Kind::Format`] when PostgreSQL is too
     /// old or the tables are of a newer program; and those of `fresh`.
-    ///
-    /// [`Kind::Invalid`]: indelible_store::Kind::Invalid
-    /// [`Kind::Unavailable`]: indelible_store::Kind::Unavailable
-    /// [`Kind::ReadOnly`]: indelible_store::Kind::ReadOnly
-    /// [`Kind::Format`]: indelible_store::Kind::Format
     pub fn open(options: &Options, fresh: impl FnOnce() -> Result<Fresh>) -> Result<Self> {
         let database = Database::new(options)?;
         database.run_as_owner(async |mut client| schema::migrate(&mut client).await)?;
@@ -79,8 +75,6 @@ impl Postgres {
     /// # Errors
     /// As [`Postgres::open`]; [`Kind::Format`] also when the tables are of an older program, which
     /// a server brings up to date.
-    ///
-    /// [`Kind::Format`]: indelible_store::Kind::Format
     pub fn find(options: &Options) -> Result<Option<Self>> {
         let database = Database::new(options)?;
         if !database.run_as_owner(async |client| schema::is_there(&client).await)?
@@ -97,10 +91,9 @@ impl Postgres {
             Ok((name, about(client).await?))
         })?;
         database.warm(options.connections_min.min(options.connections_max))?;
-        let months = Months::default();
         Ok(Self {
-            database,
-            months,
+            database: Arc::new(database),
+            months: Arc::default(),
             id: name.id,
             terms: name.terms,
             about,
@@ -148,13 +141,28 @@ impl Ledger for Postgres {
     }
 
     fn head(&self, tenant: &TenantId) -> Result<Option<Head>> {
-        self.database
-            .run(async |client| read::head(client, tenant).await)
+        let heads = self.heads(std::slice::from_ref(tenant)).pop();
+        heads.unwrap_or(Ok(None))
+    }
+
+    fn heads(&self, tenants: &[TenantId]) -> Vec<Result<Option<Head>>> {
+        let heads = self
+            .database
+            .run(async |client| read::heads(client, tenants).await);
+        for_each(heads, tenants.len())
     }
 
     fn find(&self, tenant: &TenantId, ids: &[AuditId]) -> Result<Vec<Option<u64>>> {
-        self.database
-            .run(async |client| read::find(client, tenant, ids).await)
+        let found = self.find_all(&[(tenant, ids)]).pop();
+        found.unwrap_or_else(|| Ok(Vec::new()))
+    }
+
+    fn find_all(&self, wanted: &[(&TenantId, &[AuditId])]) -> Vec<Result<Vec<Option<u64>>>> {
+        let found = self
+            .database
+            .run(async |client| read::find(client, wanted).await);
+        let found = found.map(|found| found.into_iter().map(Ok).collect());
+        for_each(found, wanted.len())
     }
 
     fn term_key(&self) -> Option<TermKey> {
@@ -163,13 +171,22 @@ impl Ledger for Postgres {
 
     fn append(&self, commit: &Commit) -> Result<()> {
         append::check_shape(commit)?;
-        let times = || commit.appends.iter().flat_map(|append| &append.records);
         self.database.run(async |client| {
-            self.months
-                .provide(client, times().map(|record| record.ingested_at))
-                .await?;
+            self.months.provide(client, ingested(commit)).await?;
             append::append(client, commit, self.terms).await
         })
+    }
+
+    fn turn(&self, tenants: &[TenantId]) -> Result<Option<Box<dyn Turn>>> {
+        let client = self.database.take()?;
+        let hold = async |client: &mut Object| append::hold(client, tenants).await;
+        let ((), client) = self.database.run_on(client, hold)?;
+        Ok(Some(Box::new(Held {
+            database: Arc::clone(&self.database),
+            months: Arc::clone(&self.months),
+            terms: self.terms,
+            client: Some(client),
+        })))
     }
 
     fn read(
@@ -197,6 +214,61 @@ impl Ledger for Postgres {
     fn subtree(&self, tenant: &TenantId, level: u32, index: u64) -> Result<Hash> {
         self.database
             .run(async |client| read::subtree(client, tenant, level, index).await)
+    }
+}
+
+/// Times of commit of all records.
+fn ingested(commit: &Commit) -> impl Iterator<Item = Micros> {
+    let records = commit.appends.iter().flat_map(|append| &append.records);
+    records.map(|record| record.ingested_at)
+}
+
+/// What became of one call for many: the failure of the call is that of each.
+fn for_each<T>(call: Result<Vec<Result<T>>>, count: usize) -> Vec<Result<T>> {
+    call.unwrap_or_else(|error| {
+        let each = || Err(Error::new(error.kind(), error.context()));
+        std::iter::repeat_with(each).take(count).collect()
+    })
+}
+
+/// A connection in a transaction that holds some heads.
+struct Held {
+    database: Arc<Database>,
+    months: Arc<Months>,
+    terms: Terms,
+    client: Option<Object>,
+}
+
+impl std::fmt::Debug for Held {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Held")
+    }
+}
+
+impl Turn for Held {
+    fn append(mut self: Box<Self>, commit: &Commit) -> Result<()> {
+        append::check_shape(commit)?;
+        // On a connection of its own: it makes tables, which commit by themselves.
+        self.database
+            .run(async |client| self.months.provide(client, ingested(commit)).await)?;
+        let Some(client) = self.client.take() else {
+            return Err(Error::new(Kind::Invalid, "the turn was used"));
+        };
+        let terms = self.terms;
+        let append = async |client: &mut Object| append::append_within(client, commit, terms).await;
+        self.database.run_on(client, append).map(drop)
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        if let Some(client) = self.client.take() {
+            // A connection that cannot do this is lost, and its locks with it.
+            let _ = self.database.run_on(client, async |client: &mut Object| {
+                append::roll_back(client).await;
+                Ok(())
+            });
+        }
     }
 }
 

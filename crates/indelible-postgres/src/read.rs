@@ -37,54 +37,70 @@ pub(crate) fn tenant(text: &str) -> Result<TenantId> {
     })
 }
 
-/// The head of a log.
-pub(crate) async fn head(client: &Object, tenant: &TenantId) -> Result<Option<Head>> {
-    let select = "SELECT size, last_hash, last_ingested_at, frontier FROM indelible.heads \
-         WHERE tenant_id = $1 AND size > 0";
-    let select = client
-        .prepare_cached(select)
-        .await
-        .map_err(|error| failed(DOING, error))?;
-    let row = client
-        .query_opt(&select, &[&tenant.as_str()])
-        .await
-        .map_err(|error| failed(DOING, error))?;
-    let Some(row) = row else { return Ok(None) };
-    let size = u64::try_from(row.get::<_, i64>(0)).unwrap_or(0);
-    Ok(Some(Head {
-        frontier: tree::from_bytes(size, row.get(3))?,
-        last_hash: tree::hash(row.get(1))?,
-        last_ingested_at: row.get::<_, Time>(2).0,
-    }))
-}
-
-/// Sequence numbers of ids.
-pub(crate) async fn find(
+/// The heads of logs, in the order asked.
+pub(crate) async fn heads(
     client: &Object,
-    tenant: &TenantId,
-    ids: &[AuditId],
-) -> Result<Vec<Option<u64>>> {
-    let select = "SELECT audit_id, sequence_number FROM indelible.ids \
-         WHERE audit_id = ANY($1) AND tenant_id = $2";
-    let wanted: Vec<Uuid> = ids.iter().map(|id| Uuid(id.0)).collect();
+    tenants: &[TenantId],
+) -> Result<Vec<Result<Option<Head>>>> {
+    let select = "SELECT tenant_id, size, last_hash, last_ingested_at, frontier \
+         FROM indelible.heads WHERE tenant_id = ANY($1) AND size > 0";
+    let names: Vec<&str> = tenants.iter().map(TenantId::as_str).collect();
     let select = client
         .prepare_cached(select)
         .await
         .map_err(|error| failed(DOING, error))?;
     let rows = client
-        .query(&select, &[&wanted, &tenant.as_str()])
+        .query(&select, &[&names])
         .await
         .map_err(|error| failed(DOING, error))?;
-    let numbers: HashMap<[u8; 16], u64> = rows
+    let mut found: HashMap<&str, &Row> = rows.iter().map(|row| (row.get(0), row)).collect();
+    let of = |name| found.remove(name).map(head_of).transpose();
+    Ok(names.into_iter().map(of).collect())
+}
+
+fn head_of(row: &Row) -> Result<Head> {
+    let size = u64::try_from(row.get::<_, i64>(1)).unwrap_or(0);
+    Ok(Head {
+        frontier: tree::from_bytes(size, row.get(4))?,
+        last_hash: tree::hash(row.get(2))?,
+        last_ingested_at: row.get::<_, Time>(3).0,
+    })
+}
+
+/// Sequence numbers of ids of some tenants, in the order asked.
+pub(crate) async fn find(
+    client: &Object,
+    wanted: &[(&TenantId, &[AuditId])],
+) -> Result<Vec<Vec<Option<u64>>>> {
+    let (mut ids, mut tenants) = (Vec::new(), Vec::new());
+    for (tenant, of_tenant) in wanted {
+        for id in *of_tenant {
+            ids.push(Uuid(id.0));
+            tenants.push(tenant.as_str());
+        }
+    }
+    let select = "SELECT audit_id, tenant_id, sequence_number FROM indelible.ids \
+         JOIN unnest($1::uuid[], $2::text[]) AS wanted (audit_id, tenant_id) \
+         USING (audit_id, tenant_id)";
+    let select = client
+        .prepare_cached(select)
+        .await
+        .map_err(|error| failed(DOING, error))?;
+    let rows = client
+        .query(&select, &[&ids, &tenants])
+        .await
+        .map_err(|error| failed(DOING, error))?;
+    let number = |row: &Row| u64::try_from(row.get::<_, i64>(2)).ok();
+    let name = |row| (Row::get::<_, Uuid>(row, 0).0, Row::get::<_, &str>(row, 1));
+    let numbers: HashMap<([u8; 16], &str), u64> = rows
         .iter()
-        .filter_map(|row| {
-            Some((
-                row.get::<_, Uuid>(0).0,
-                u64::try_from(row.get::<_, i64>(1)).ok()?,
-            ))
-        })
+        .filter_map(|row| Some((name(row), number(row)?)))
         .collect();
-    Ok(ids.iter().map(|id| numbers.get(&id.0).copied()).collect())
+    let of = |tenant: &TenantId, id: &AuditId| numbers.get(&(id.0, tenant.as_str())).copied();
+    let found = wanted.iter();
+    Ok(found
+        .map(|(tenant, ids)| ids.iter().map(|id| of(tenant, id)).collect())
+        .collect())
 }
 
 /// Some records of a log, in order, with their personal values.

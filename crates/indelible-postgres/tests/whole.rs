@@ -139,6 +139,15 @@ fn tenant_of(number: u64) -> TenantId {
     TenantId::parse(&format!("tenant-{}", number % 3)).unwrap()
 }
 
+/// Without personal fields.
+fn plain(number: u64) -> Submission {
+    let mut plain = submission(number);
+    let mut event: serde_json::Value = serde_json::from_slice(&plain.event).unwrap();
+    event["actor"] = serde_json::json!({"id": "job", "type": "service"});
+    plain.event = event.to_string().into_bytes();
+    plain
+}
+
 fn submission(number: u64) -> Submission {
     let mut random = [0; 10];
     random[2..].copy_from_slice(&number.to_be_bytes());
@@ -215,4 +224,36 @@ fn two_servers_share_a_ledger() {
     assert_eq!(records, EVENTS * 2 + 3);
     one.log.close();
     other.log.close();
+}
+
+#[test]
+fn whoever_is_outrun_by_another_server_is_next() {
+    if !available("whoever_is_outrun_by_another_server_is_next") {
+        return;
+    }
+    let place = Place::make();
+    let key = SigningKey::from_seed(ORIGIN, &[7; 32]).unwrap();
+    let servers: Vec<Server> = (0..3)
+        .map(|seed| Server::open(place.open(), seed, None, &key))
+        .collect();
+    // All write to the same logs without a pause, so that heads move under whoever builds on them.
+    std::thread::scope(|scope| {
+        for (server, first) in servers.iter().zip([10_000, 20_000, 30_000]) {
+            scope.spawn(move || {
+                for batch in 0..40 {
+                    let numbers = (0..12).map(|n| first + batch * 12 + n);
+                    let outcomes = server.log.submit(numbers.map(plain).collect()).wait();
+                    for outcome in &outcomes {
+                        assert!(matches!(outcome, Outcome::New(_)), "{outcome:?}");
+                    }
+                }
+            });
+        }
+    });
+    let ledger = &servers[0].stores.ledger;
+    let heads = ledger.heads(&[0, 1, 2].map(tenant_of));
+    let sizes = heads
+        .into_iter()
+        .map(|head| head.unwrap().unwrap().frontier.size());
+    assert_eq!(sizes.sum::<u64>(), 3 * 40 * 12 + 3);
 }

@@ -192,11 +192,24 @@ pub trait Ledger: Send + Sync {
     /// [`crate::Kind::Unavailable`].
     fn head(&self, tenant: &TenantId) -> Result<Option<Head>>;
 
+    /// The durable heads of some tenants, in the order asked; as many calls of [`Ledger::head`], but
+    /// for a ledger that is far away.
+    fn heads(&self, tenants: &[TenantId]) -> Vec<Result<Option<Head>>> {
+        tenants.iter().map(|tenant| self.head(tenant)).collect()
+    }
+
     /// Sequence numbers of the records with these ids, in the order asked. Never a scan.
     ///
     /// # Errors
     /// [`crate::Kind::Unavailable`] or [`crate::Kind::Corrupt`].
     fn find(&self, tenant: &TenantId, ids: &[AuditId]) -> Result<Vec<Option<u64>>>;
+
+    /// As [`Ledger::find`] for ids of some tenants, in the order asked.
+    fn find_all(&self, wanted: &[(&TenantId, &[AuditId])]) -> Vec<Result<Vec<Option<u64>>>> {
+        let mut found = Vec::with_capacity(wanted.len());
+        found.extend(wanted.iter().map(|(tenant, ids)| self.find(tenant, ids)));
+        found
+    }
 
     /// With what terms are hashed before they come here; `None` if this ledger does that itself.
     fn term_key(&self) -> Option<TermKey> {
@@ -215,6 +228,15 @@ pub trait Ledger: Send + Sync {
     /// # Durability
     /// Durable, and found by every later read of this ledger, when it returns.
     fn append(&self, commit: &Commit) -> Result<()>;
+
+    /// Keeps every other writer from the heads of these tenants until the turn was used or is
+    /// dropped: what is built on them meanwhile does not conflict. `None` where nobody else writes.
+    ///
+    /// # Errors
+    /// [`crate::Kind::Unavailable`], also when others held them for too long.
+    fn turn(&self, _tenants: &[TenantId]) -> Result<Option<Box<dyn Turn>>> {
+        Ok(None)
+    }
 
     /// Calls `visit` for the records of `range` in order, up to the head, until it breaks.
     ///
@@ -241,6 +263,15 @@ pub trait Ledger: Send + Sync {
     /// # Errors
     /// [`crate::Kind::NotFound`] when the subtree is not complete at the head.
     fn subtree(&self, tenant: &TenantId, level: u32, index: u64) -> Result<Hash>;
+}
+
+/// The right of one writer, among many, to move some heads next.
+pub trait Turn: Send + std::fmt::Debug {
+    /// As [`Ledger::append`], and ends the turn.
+    ///
+    /// # Errors
+    /// As there.
+    fn append(self: Box<Self>, commit: &Commit) -> Result<()>;
 }
 
 /// Learns from a stored personal row what finds it.

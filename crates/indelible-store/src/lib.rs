@@ -22,7 +22,7 @@ pub use error::{Error, Kind, Result, Retry};
 pub use index::{Hit, Hits, Index, Place, Unread};
 pub use ledger::{
     Append, Commit, Expected, Filed, FindHash, Handle, Head, Ledger, NewRecord, RowOpener,
-    SealedValue, Stored, StoredRecord,
+    SealedValue, Stored, StoredRecord, Turn,
 };
 pub use query::{Direction, Expr, Finder, Order, Query, Subject};
 pub use shared::Shared;
