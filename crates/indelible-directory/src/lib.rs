@@ -8,10 +8,18 @@
 //!
 //! Not here: what stands in the files, settings, words for people. Source: `spec/key-files.md`.
 
+mod backend;
+#[cfg(feature = "postgres")]
+mod database;
+#[cfg(not(feature = "postgres"))]
+#[path = "without.rs"]
+mod database;
 pub mod delivery;
 mod directory;
+mod found;
 mod keys;
 mod unusable;
 
-pub use directory::{Directory, Names, OpenError, Tell, check_format, find, is_within, repair};
+pub use directory::{Directory, Names, OpenError, Tell};
+pub use found::{check_format, find, is_within, repair};
 pub use keys::{FileState, KeyFolder, MASTER, SIGNED, SIGNING};

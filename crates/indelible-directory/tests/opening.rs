@@ -36,6 +36,7 @@ fn env() -> Env {
 
 fn names(dir: &Path) -> Names {
     Names {
+        database: None,
         data: dir.join("data"),
         keys: dir.join("keys"),
     }
@@ -139,10 +140,21 @@ fn keys_in_the_data_directory_are_refused_however_they_are_written() {
         link.join("not/there/yet"),
     ] {
         let data = data.clone();
-        let names = Names { data, keys };
+        let names = Names {
+            data,
+            keys,
+            database: None,
+        };
         assert_eq!(write(&names).err(), Some(Kind::Invalid), "{:?}", names.keys);
         assert_eq!(files(&names.data), Vec::<PathBuf>::new());
     }
     let keys = dir.path().join("data-keys");
-    assert!(write(&Names { data, keys }).is_ok());
+    assert!(
+        write(&Names {
+            data,
+            keys,
+            database: None
+        })
+        .is_ok()
+    );
 }

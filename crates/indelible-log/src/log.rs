@@ -332,7 +332,11 @@ fn named(state: &dyn State, origin: &str) -> Result<Identity> {
     }
 }
 
-pub(crate) fn system_tenant() -> Result<TenantId> {
+/// The log of the ledger itself: who made tenants, whoever reads and administers.
+///
+/// # Errors
+/// None.
+pub fn system_tenant() -> Result<TenantId> {
     TenantId::parse(SYSTEM_TENANT)
         .map_err(|e| Error::new(Kind::Invalid, "the system tenant's name").caused_by(e))
 }

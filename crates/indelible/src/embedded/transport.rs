@@ -90,6 +90,7 @@ impl Transport for Embedded {
 /// The writer of the ledger in `path`, made with its keys when there is none.
 fn open(path: &Path, keys: &Path) -> Result<Log> {
     let names = Names {
+        database: None,
         data: path.to_path_buf(),
         keys: keys.to_path_buf(),
     };
