@@ -126,6 +126,41 @@ fn ready_says_when_attachments_cannot_be_stored() {
 }
 
 #[test]
+fn a_clock_that_was_set_is_told_and_no_record_is_before_the_one_before_it() {
+    telemetry();
+    let served = Served::open();
+    let ingested_at = |n| {
+        let answer = served.post("/v1/events?tenant=acme", &event(n)).is(201);
+        answer["receipt"]["ingested_at"]
+            .as_str()
+            .unwrap()
+            .to_owned()
+    };
+    let told = |message: &str, seconds: std::ops::Range<i64>| {
+        until(message, || {
+            telemetry().iter().any(|line| {
+                line["level"] == "WARN"
+                    && line["message"].as_str().unwrap().starts_with(message)
+                    && seconds.contains(&line["seconds"].as_i64().unwrap())
+            })
+        });
+    };
+    let first = ingested_at(1);
+    // Numbers that no other test moves a clock by.
+    served.move_clock(Duration::from_secs(5_000));
+    told("the clock was set", 4_999..5_002);
+    let ahead = ingested_at(2);
+    assert!(ahead > first);
+    served.move_clock_back(Duration::from_secs(7_000));
+    told("the clock was set", -7_001..-6_998);
+    let behind = ingested_at(3);
+    assert_eq!(behind, ahead);
+    told("the clock is behind the newest records", 6_980..7_001);
+    served.move_clock(Duration::from_mins(150));
+    assert!(ingested_at(4) > ahead);
+}
+
+#[test]
 fn figures_have_bounded_labels_and_no_tenant() {
     let served = Served::open();
     for n in 0..20 {
