@@ -151,6 +151,14 @@ fn links() -> Value {
     })
 }
 
+fn retry_after(description: &str, is_always_there: bool) -> Value {
+    json!({"Retry-After": {
+        "description": description,
+        "required": is_always_there,
+        "schema": {"type": "integer", "minimum": 1, "description": "Seconds."},
+    }})
+}
+
 fn responses(route: &Route) -> Value {
     let mut responses = Map::new();
     for answer in route.answers {
@@ -173,6 +181,9 @@ fn responses(route: &Route) -> Value {
         if route.body == Body::Event {
             response["links"] = links();
         }
+        if route.body == Body::Events {
+            response["headers"] = retry_after("Where a result has status 503.", false);
+        }
         responses.insert(status.to_string(), response);
     }
     // Told before anything of ours sees the request, so without a problem document.
@@ -193,6 +204,9 @@ fn responses(route: &Route) -> Value {
             "description": told.join(" "),
             "content": {CONTENT_TYPE: {"schema": reference("Problem")}},
         });
+        if status == 503 {
+            response["headers"] = retry_after("When to send it again.", true);
+        }
         // Not ready is no problem document: it says what is not done.
         if route.path.starts_with("/health") && status == 503 {
             response = json!({
@@ -216,6 +230,17 @@ mod tests {
     fn operations_have_names_of_their_own() {
         let names: BTreeSet<_> = ROUTES.iter().map(operation_id).collect();
         assert_eq!(names.len(), ROUTES.len());
+    }
+
+    #[test]
+    fn whoever_may_get_a_503_is_told_of_retry_after() {
+        for route in ROUTES.iter().filter(|route| !route.who.is_empty()) {
+            let responses = responses(route);
+            let unavailable = &responses["503"]["headers"]["Retry-After"];
+            assert_eq!(unavailable["required"], true, "{}", route.path);
+            let of_a_batch = &responses["200"]["headers"]["Retry-After"];
+            assert_eq!(of_a_batch.is_object(), route.body == Body::Events);
+        }
     }
 
     #[test]

@@ -3,6 +3,8 @@
 
 mod support;
 
+use std::os::unix::ffi::OsStrExt;
+
 use support::Place;
 
 #[test]
@@ -54,6 +56,38 @@ fn a_setting_that_is_not_one_ends_every_command() {
             .unwrap()
             .contains("INDELIBLE_DATA`?")
     );
+}
+
+#[test]
+fn a_data_directory_that_is_no_text_is_the_same_from_both_places() {
+    let place = Place::new();
+    let name = std::ffi::OsStr::from_bytes(b"d\xff");
+    let emit = "emit --tenant acme --actor user:a --action a.b --outcome success";
+    let ran = place
+        .command(emit.split(' '))
+        .env("INDELIBLE_DATA", name)
+        .output()
+        .unwrap();
+    assert!(
+        ran.status.success(),
+        "{}",
+        String::from_utf8_lossy(&ran.stderr)
+    );
+    assert!(place.at("").join(name).join("FORMAT").exists());
+    let ran = place
+        .command(["query", "--json", "type:a.b", "--data"])
+        .arg(name)
+        .output()
+        .unwrap();
+    assert_eq!(String::from_utf8(ran.stdout).unwrap().lines().count(), 1);
+    let ran = place
+        .command(["query", "type:a.b"])
+        .env("INDELIBLE_TENANT", name)
+        .output()
+        .unwrap();
+    assert_eq!(ran.status.code(), Some(2));
+    let said = String::from_utf8(ran.stderr).unwrap();
+    assert!(said.contains("INDELIBLE_TENANT is not UTF-8"), "{said}");
 }
 
 #[test]

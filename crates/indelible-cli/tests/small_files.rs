@@ -475,10 +475,21 @@ fn a_format_of_another_ledger_is_named_beside_the_file_that_disagrees() {
 }
 
 #[test]
-fn a_server_that_could_not_seal_does_not_start() {
+fn a_server_that_could_not_seal_does_not_start_and_one_that_runs_goes_on() {
     let place = ledger();
     let master = key_file(&place, "master.key");
+    let mut serving = Serving::start(&place, "");
     std::fs::remove_file(&master).unwrap();
+    let personal = serde_json::json!({
+        "actor": {"email": "grace@example.com", "id": "grace", "type": "user"},
+        "event_type": "a.b", "outcome": "success",
+    });
+    let path = "/v1/events?tenant=acme";
+    let sent = serving.send("POST", path, &[], &personal.to_string());
+    assert_eq!(sent.unwrap().0, 201);
+    let (_, found) = serving.get("/v1/records?q=email:grace@example.com");
+    assert_eq!(found["records"].as_array().unwrap().len(), 1, "{found}");
+    assert_eq!(serving.signal("TERM"), Some(0));
     let ran = place.ends(3, "serve --listen 127.0.0.1:0");
     let folder = master.parent().unwrap().file_name().unwrap();
     assert!(ran.err.contains("the master key is not in"), "{}", ran.err);

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::SystemTime;
 
 use axum::body::Body;
-use axum::http::{HeaderValue, Response, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use axum::response::IntoResponse;
 use indelible_api::{JSON, PROBLEM_CONTENT_TYPE, Problem, ProblemKind};
 use indelible_log::Outcome;
@@ -70,6 +70,11 @@ pub(crate) fn typed(
     response
 }
 
+/// Says when what the server could not do now may be sent again.
+pub(crate) fn say_when(headers: &mut HeaderMap) {
+    headers.insert(header::RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER_S));
+}
+
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response<Body> {
         let problem = self.0;
@@ -79,7 +84,7 @@ impl IntoResponse for Refusal {
         let mut response = typed(status, PROBLEM_CONTENT_TYPE, body);
         let headers = response.headers_mut();
         if status == StatusCode::SERVICE_UNAVAILABLE {
-            headers.insert(header::RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER_S));
+            say_when(headers);
         }
         if status == StatusCode::UNAUTHORIZED {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));

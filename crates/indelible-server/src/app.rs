@@ -19,9 +19,9 @@ use tokio::sync::Semaphore;
 
 use crate::access::{Access, Principal};
 use crate::budget::Memory;
+use crate::cursor_key::CursorKey;
 use crate::feed::Feed;
 use crate::intake::Intake;
-use crate::list::CursorKey;
 use crate::metrics::Metrics;
 use crate::settings::Settings;
 use crate::verifier::Verdicts;

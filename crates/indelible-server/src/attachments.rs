@@ -55,8 +55,15 @@ pub(crate) async fn put((state, principal, digest, query): Asked, request: Reque
     granted.grow(TRANSFER_BYTES)?;
     let stored = receive(&mut pieces, (&store, &tenant), digest, &media_type).await;
     let (bytes, stored) = match stored {
-        Ok(stored) => stored,
+        Ok(stored) => {
+            app.metrics.attachment_stored();
+            stored
+        }
         Err(refusal) => {
+            // Of the store: whoever sends is told in other words.
+            if refusal.0.kind() == Some(ProblemKind::Unavailable) {
+                app.metrics.attachment_failed(app.env.clock.now());
+            }
             pieces.drain().await;
             return Err(refusal);
         }

@@ -19,7 +19,7 @@ use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio::sync::oneshot;
 
 use crate::access::Principal;
-use crate::answer::{Answer, Refusal, refuse, typed};
+use crate::answer::{Answer, Refusal, refuse, say_when, typed};
 use crate::app::App;
 use crate::body::{content_type, read};
 use crate::decode::{self, Encoding, is_over_limit};
@@ -70,9 +70,13 @@ pub(crate) async fn batch(
         drop((body, granted, turn));
         sent
     });
-    let answer = results(receiver, count).await?;
+    let (answer, is_unavailable) = results(receiver, count).await?;
     submitting.await.map_err(|_| stopping())??;
-    Ok(typed(StatusCode::OK, JSON, room.keep(answer)))
+    let mut response = typed(StatusCode::OK, JSON, room.keep(answer));
+    if is_unavailable {
+        say_when(response.headers_mut());
+    }
+    Ok(response)
 }
 
 fn form(headers: &HeaderMap) -> Result<Form, Refusal> {

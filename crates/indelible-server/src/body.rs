@@ -1,5 +1,7 @@
 //! Bodies: read within a limit of bytes, of time, and of the memory all requests share.
 
+use std::error::Error;
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -200,8 +202,13 @@ async fn next(
                 return Err(refuse(ProblemKind::Timeout, text));
             }
             Ok(None) => return Ok(None),
-            Ok(Some(Err(_))) => {
-                return Err(refuse(ProblemKind::BadRequest, "the body was cut off"));
+            Ok(Some(Err(error))) => {
+                let text = if is_broken(&error) {
+                    "the chunks of the body are not as RFC 9112 §7.1 has them"
+                } else {
+                    "the body was cut off"
+                };
+                return Err(refuse(ProblemKind::BadRequest, text));
             }
             Ok(Some(Ok(frame))) => frame,
         };
@@ -209,6 +216,15 @@ async fn next(
             return Ok(Some(data));
         }
     }
+}
+
+/// Whether what came is wrong, and not what did not come. hyper names the one by these kinds, and
+/// the other by an unexpected end.
+fn is_broken(error: &(dyn Error + 'static)) -> bool {
+    let of_input = std::iter::successors(Some(error), |error| (*error).source())
+        .find_map(|error| error.downcast_ref::<io::Error>());
+    let wrong = [io::ErrorKind::InvalidInput, io::ErrorKind::InvalidData];
+    of_input.is_some_and(|error| wrong.contains(&error.kind()))
 }
 
 /// Refuses a body that is compressed.

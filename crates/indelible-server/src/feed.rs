@@ -7,6 +7,7 @@ use indelible_log::publish::Published;
 use indelible_log::{Env, Log, Outcome, Submission};
 use indelible_store::{Error, Kind, Result};
 
+use crate::clock::Behind;
 use crate::metrics::Metrics;
 
 /// How long closing waits for others to let go of the log.
@@ -18,6 +19,7 @@ const CLOSE_PAUSE: Duration = Duration::from_millis(50);
 pub struct Feed {
     log: Arc<Mutex<Option<Arc<Log>>>>,
     metrics: Arc<Metrics>,
+    behind: Arc<Behind>,
     env: Env,
 }
 
@@ -32,6 +34,7 @@ impl Feed {
         Self {
             log: Arc::new(Mutex::new(Some(Arc::new(log)))),
             metrics,
+            behind: Arc::default(),
             env,
         }
     }
@@ -59,9 +62,12 @@ impl Feed {
             }
         };
         self.metrics.submitted(count);
-        let (metrics, env) = (Arc::clone(&self.metrics), self.env.clone());
+        let (metrics, behind) = (Arc::clone(&self.metrics), Arc::clone(&self.behind));
+        let env = self.env.clone();
         log.submit(batch).then(move |outcomes| {
-            metrics.settled(&outcomes, env.clock.now());
+            let now = env.clock.now();
+            metrics.settled(&outcomes, now);
+            behind.look(&outcomes, now);
             then(outcomes);
         });
     }

@@ -74,12 +74,15 @@ fn reasons(app: &App) -> Vec<String> {
         ));
     }
     // For as long as that only: whoever is sent nobody commits nothing, and would stay so.
-    if metrics
-        .last_failure()
-        .is_some_and(|at| !older(at, now, within))
-    {
-        let text = "the newest commit failed, as for want of space: the telemetry has the cause";
-        reasons.push(text.to_owned());
+    for (failed, what) in [
+        (metrics.last_failure(), "commit"),
+        (metrics.last_attachment_failure(), "upload of an attachment"),
+    ] {
+        if failed.is_some_and(|at| !older(at, now, within)) {
+            reasons.push(format!(
+                "the newest {what} failed, as for want of space: the telemetry has the cause"
+            ));
+        }
     }
     let patience = app.settings.verify_interval * VERIFIER_INTERVALS;
     if metrics

@@ -25,6 +25,10 @@ use crate::read::blocking;
 use crate::submit::{Nothing, bad_query, no_tenant, nothing, tenant_named};
 use crate::words;
 
+/// What the cursors are of.
+const CHECKPOINTS: &str = "checkpoints";
+const TENANTS: &str = "tenants";
+
 /// Which checkpoints are asked for.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -48,7 +52,7 @@ pub(crate) async fn checkpoints(
             Some(tenant) if principal.may_see(&tenant) && app.has_tenant(&tenant)? => vec![tenant],
             Some(tenant) => return Err(no_tenant(&tenant).into()),
         };
-        let (tenants, next_cursor) = paged(tenants, which.limit, which.cursor.as_deref())?;
+        let (tenants, next_cursor) = paged((app, CHECKPOINTS), tenants, which.limit, which.cursor)?;
         let head = registry_head(app.stores.state.as_ref())?;
         let registry = (head.size > 0).then_some(RegistryCheckpoint {
             size: head.size,
@@ -68,22 +72,21 @@ pub(crate) async fn checkpoints(
 
 /// The tenants of one page, which are given by name, and the cursor of the next: the last name.
 fn paged(
+    (app, list): (&App, &str),
     mut tenants: Vec<TenantId>,
     limit: Option<usize>,
-    cursor: Option<&str>,
+    cursor: Option<String>,
 ) -> Result<(Vec<TenantId>, Option<String>), Refusal> {
     let limit = page_limit(limit)?;
     if let Some(cursor) = cursor {
-        let after = TenantId::parse(cursor).map_err(|_| {
-            let text = "this is not a cursor of this list";
-            refuse(ProblemKind::BadCursor, text)
-        })?;
-        tenants.retain(|tenant| *tenant > after);
+        let after = app.cursor_key.open(list, &cursor)?;
+        tenants.retain(|tenant| tenant.as_str() > after.as_str());
     }
     let more = tenants.len() > limit;
     tenants.truncate(limit);
-    let last = tenants.last().filter(|_| more).map(ToString::to_string);
-    Ok((tenants, last))
+    let last = tenants.last().filter(|_| more);
+    let next = last.map(|tenant| app.cursor_key.seal(list, tenant.as_str()));
+    Ok((tenants, next.transpose()?))
 }
 
 fn published(app: &App, tenant: &TenantId) -> Result<Option<PublishedHead>, Refusal> {
@@ -127,7 +130,7 @@ pub(crate) async fn tenants(
         if let Some(wanted) = which.integrity {
             app.verdicts.retain(&mut tenants, wanted);
         }
-        let (tenants, next_cursor) = paged(tenants, which.limit, which.cursor.as_deref())?;
+        let (tenants, next_cursor) = paged((app, TENANTS), tenants, which.limit, which.cursor)?;
         let tenants = tenants.iter().map(|tenant| one(app, tenant));
         app.memory.lists.keep(written(&Tenants {
             tenants: tenants.collect::<Result<_, _>>()?,

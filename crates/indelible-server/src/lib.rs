@@ -20,6 +20,8 @@ mod body;
 mod books;
 mod budget;
 mod clear;
+mod clock;
+mod cursor_key;
 mod decode;
 mod feed;
 mod guard;

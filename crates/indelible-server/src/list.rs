@@ -1,32 +1,24 @@
 //! `GET /v1/records`: a query, its page, its cursor.
 //!
-//! A cursor of the query crate carries `as_of` and names its query; here it is sealed under a key
-//! of ours (AES-256-SIV, RFC 5297), so that nobody makes one up, and since places in the whole
-//! ledger tell how much everybody writes. It grants nothing: what may be seen is asked on every
-//! page.
+//! A cursor of the query crate carries `as_of` and names its query; it goes out sealed
+//! (`cursor_key`), since places in the whole ledger tell how much everybody writes.
 
-use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use aes_siv::KeyInit;
-use aes_siv::siv::Aes256Siv;
 use axum::body::Body;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Extension, Query, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use indelible_api::limits::{
-    CURSOR_BYTES_MAX, PAGE_BYTES_MAX, PAGE_RECORDS_DEFAULT, PAGE_RECORDS_MAX, QUERY_BYTES_MAX,
+    PAGE_BYTES_MAX, PAGE_RECORDS_DEFAULT, PAGE_RECORDS_MAX, QUERY_BYTES_MAX,
 };
 use indelible_api::{JSON, NDJSON, Problem, ProblemKind, RecordList, Unreadable};
 use indelible_event::ids::TenantId;
-use indelible_log::Env;
 use indelible_query::{
     Asked, Cursor, Damage, PageLimit, ParseContext, Parsed, page, parse, resolve,
 };
-use indelible_store::{Change, Direction, Error, Kind, Order, State as StateStore};
+use indelible_store::{Direction, Order};
 use serde::Deserialize;
 
 use crate::accept::prefers;
@@ -38,10 +30,8 @@ use crate::read::blocking;
 use crate::records::{After, record};
 use crate::submit::{bad_query, no_tenant, tenant_named};
 
-const SPACE: &str = "server";
-const KEY: &[u8] = b"cursor_seal_key";
-/// What is sealed under the key.
-const SEALED: &[u8] = b"indelible/cursor/v1";
+/// What its cursors are of.
+const RECORDS: &str = "records";
 const NEXT_CURSOR: &str = "x-next-cursor";
 /// How often and how long `after` waits for its record.
 const AFTER_TRIES: u32 = 40;
@@ -79,55 +69,6 @@ impl Sort {
             Self::Seq => (Order::Sequence, Direction::OldestFirst),
             Self::SeqNewest => (Order::Sequence, Direction::NewestFirst),
         }
-    }
-}
-
-/// The key that cursors are sealed under; lives in the state store, so that they outlive a restart.
-pub(crate) struct CursorKey([u8; 64]);
-
-impl fmt::Debug for CursorKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("CursorKey")
-    }
-}
-
-impl CursorKey {
-    pub(crate) fn load(state: &dyn StateStore, env: &Env) -> indelible_store::Result<Self> {
-        let corrupt = || Error::new(Kind::Corrupt, "the key of the cursors");
-        if let Some((bytes, _)) = state.get(SPACE, KEY)? {
-            return bytes.try_into().map(Self).map_err(|_| corrupt());
-        }
-        let key = env.random_bytes::<64>();
-        let change = Change {
-            space: SPACE,
-            key: KEY.to_vec(),
-            expected: Some(0),
-            value: Some(key.to_vec()),
-        };
-        match state.apply(&[change]) {
-            Ok(()) => Ok(Self(key)),
-            // Another server on the same store was first.
-            Err(error) if error.kind() == Kind::Conflict => Self::load(state, env),
-            Err(error) => Err(error),
-        }
-    }
-
-    fn seal(&self, cursor: &Cursor) -> Result<String, Refusal> {
-        let sealed = Aes256Siv::new(&self.0.into()).encrypt([SEALED], cursor.encode().as_bytes());
-        let failed = |_| refuse(ProblemKind::Internal, "the cursor cannot be written");
-        Ok(URL_SAFE_NO_PAD.encode(sealed.map_err(failed)?))
-    }
-
-    fn open(&self, sealed: &str) -> Result<Cursor, Refusal> {
-        let wrong = |text: &str| refuse(ProblemKind::BadCursor, text);
-        let not_ours = || wrong("this is not a cursor of this server");
-        if sealed.len() > CURSOR_BYTES_MAX {
-            return Err(not_ours());
-        }
-        let sealed = URL_SAFE_NO_PAD.decode(sealed).map_err(|_| not_ours())?;
-        let text = Aes256Siv::new(&self.0.into()).decrypt([SEALED], &sealed);
-        let text = text.ok().and_then(|text| String::from_utf8(text).ok());
-        Cursor::decode(&text.ok_or_else(not_ours)?).map_err(|error| wrong(&error.to_string()))
     }
 }
 
@@ -209,7 +150,7 @@ fn find(app: &App, principal: &Principal, wanted: &Wanted) -> Result<RecordList,
     let cursor = wanted
         .cursor
         .as_deref()
-        .map(|text| app.cursor_key.open(text))
+        .map(|text| opened(app, text))
         .transpose()?;
     let limit = page_limit(wanted.limit)?;
     let now = cursor
@@ -260,7 +201,7 @@ fn find(app: &App, principal: &Principal, wanted: &Wanted) -> Result<RecordList,
     Ok(RecordList {
         records: records.collect::<Result<_, _>>()?,
         next_cursor: next
-            .map(|cursor| app.cursor_key.seal(&cursor))
+            .map(|cursor| app.cursor_key.seal(RECORDS, &cursor.encode()))
             .transpose()?,
         indexed_up_to: principal.sees_all().then_some(page.as_of),
         unreadable: page.damaged.into_iter().map(unreadable).collect(),
@@ -270,6 +211,11 @@ fn find(app: &App, principal: &Principal, wanted: &Wanted) -> Result<RecordList,
             .map(ToString::to_string)
             .collect(),
     })
+}
+
+fn opened(app: &App, cursor: &str) -> Result<Cursor, Refusal> {
+    let text = app.cursor_key.open(RECORDS, cursor)?;
+    Cursor::decode(&text).map_err(|error| refuse(ProblemKind::BadCursor, error.to_string()))
 }
 
 /// What a page has at most.
@@ -325,62 +271,9 @@ fn unreadable(damage: Damage) -> Unreadable {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, reason = "tests")]
     use axum::http::header;
-    use indelible_event::ids::Micros;
-    use indelible_store::Place;
-    use indelible_store::memory::MemoryState;
 
     use super::*;
-
-    struct Fixed(u8);
-
-    impl indelible_log::Clock for Fixed {
-        fn now(&self) -> Micros {
-            Micros(0)
-        }
-    }
-
-    impl indelible_log::Random for Fixed {
-        fn fill(&self, bytes: &mut [u8]) {
-            bytes.fill(self.0);
-        }
-    }
-
-    fn key(state: &MemoryState, random: u8) -> CursorKey {
-        let (clock, random) = (Arc::new(Fixed(0)), Arc::new(Fixed(random)));
-        CursorKey::load(state, &Env { clock, random }).unwrap()
-    }
-
-    #[test]
-    fn a_cursor_tells_nothing_outlives_a_restart_and_is_of_one_server() {
-        let parsed = parsed("", Micros(0)).unwrap();
-        let asked = Asked {
-            parsed: &parsed,
-            order: Order::Time,
-            direction: Direction::NewestFirst,
-        };
-        let place = Place {
-            occurred_at: Micros(5),
-            tenant: TenantId::parse("acme").unwrap(),
-            sequence_number: 7,
-        };
-        let cursor = Cursor::new(&asked, place, 123_456_789, Micros(9));
-        let state = MemoryState::new();
-        let sealed = key(&state, 1).seal(&cursor).unwrap();
-        let bytes = URL_SAFE_NO_PAD.decode(&sealed).unwrap();
-        let clear = |bytes: &[u8], part: &[u8]| bytes.windows(part.len()).any(|w| w == part);
-        assert!(clear(
-            &URL_SAFE_NO_PAD.decode(cursor.encode()).unwrap(),
-            b"acme"
-        ));
-        assert!(!clear(&bytes, b"acme") && !clear(&bytes, cursor.encode().as_bytes()));
-        assert!(Cursor::decode(&sealed).is_err());
-        assert!(Cursor::decode(&String::from_utf8_lossy(&bytes)).is_err());
-        assert_eq!(key(&state, 2).open(&sealed).unwrap(), cursor, "a restart");
-        let other = key(&MemoryState::new(), 2).open(&sealed).unwrap_err();
-        assert_eq!(other.0.kind(), Some(ProblemKind::BadCursor));
-    }
 
     #[test]
     fn lines_are_given_to_who_prefers_them() {

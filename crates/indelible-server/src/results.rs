@@ -7,6 +7,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::body::Bytes;
+use axum::http::StatusCode;
 use indelible_api::{BatchWriter, ItemResult, Problem, ProblemKind};
 use indelible_log::Outcome;
 use indelible_proof::receipt::Receipt;
@@ -111,12 +112,13 @@ fn written(problem: &Problem) -> Vec<u8> {
     serde_json::to_vec(problem).unwrap_or_else(|_| b"null".to_vec())
 }
 
-/// The answer's body, written result by result as they come.
+/// The answer's body, written result by result as they come, and whether one of them is a 503.
 pub(crate) async fn results(
     mut slices: UnboundedReceiver<Results>,
     count: usize,
-) -> Result<Vec<u8>, Refusal> {
+) -> Result<(Vec<u8>, bool), Refusal> {
     let mut response = BatchWriter::new(count);
+    let mut is_unavailable = false;
     while let Some(slice) = slices.recv().await {
         let stopping = |_| refuse(ProblemKind::Unavailable, "the server is stopping");
         let mut told = slice.told.await.map_err(stopping)?.into_iter();
@@ -127,11 +129,14 @@ pub(crate) async fn results(
             };
             match place.or_else(|| told.next()).ok_or_else(lost)? {
                 Told::Receipt(status, receipt) => response.receipt(status, &receipt),
-                Told::Problem(status, problem) => response.problem(status, &problem),
+                Told::Problem(status, problem) => {
+                    is_unavailable |= status == StatusCode::SERVICE_UNAVAILABLE;
+                    response.problem(status, &problem);
+                }
             }
         }
     }
-    Ok(response.finish())
+    Ok((response.finish(), is_unavailable))
 }
 
 #[cfg(test)]

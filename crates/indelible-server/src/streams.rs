@@ -1,14 +1,14 @@
 //! `GET /v1/streams`: what the ledger has of its producers' streams, and what is missing.
 //!
-//! A cursor is the place in the list and grants nothing: `TENANT EPOCH STREAM`, or `TENANT` alone
-//! behind everything of a tenant.
+//! A cursor says the place in the list: `TENANT EPOCH STREAM`, or `TENANT` alone behind everything
+//! of a tenant.
 
 use std::sync::Arc;
 
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Extension, Query, State};
 use axum::http::StatusCode;
-use indelible_api::limits::{CURSOR_BYTES_MAX, PAGE_BYTES_MAX};
+use indelible_api::limits::PAGE_BYTES_MAX;
 use indelible_api::{JSON, Numbers, ProblemKind, Stream, Streams};
 use indelible_event::ids::TenantId;
 use indelible_log::streams::Known;
@@ -22,6 +22,8 @@ use crate::list::page_limit;
 use crate::read::blocking;
 use crate::submit::{bad_query, no_tenant, tenant_named};
 
+/// What its cursors are of.
+const STREAMS: &str = "streams";
 /// Turns of reading that one request may take to bring what is known up to date.
 const TURNS_MAX: u32 = 128;
 /// What a range of numbers takes at most in the answer.
@@ -46,15 +48,13 @@ struct After {
 }
 
 impl After {
-    fn parse(cursor: &str) -> Result<Self, Refusal> {
+    fn open(app: &App, cursor: &str) -> Result<Self, Refusal> {
+        let text = app.cursor_key.open(STREAMS, cursor)?;
         let wrong = || {
-            let text = "this is not a cursor of this list";
+            let text = "this cursor is of another version";
             refuse(ProblemKind::BadCursor, text)
         };
-        if cursor.len() > CURSOR_BYTES_MAX {
-            return Err(wrong());
-        }
-        let mut parts = cursor.splitn(3, ' ');
+        let mut parts = text.splitn(3, ' ');
         let tenant = parts.next().unwrap_or_default();
         let tenant = TenantId::parse(tenant).map_err(|_| wrong())?;
         let stream = match (parts.next(), parts.next()) {
@@ -78,7 +78,8 @@ pub(crate) async fn list(
     let principal = allow(principal.as_deref(), Needs::Read)?.clone();
     let Query(which) = query.map_err(|error| bad_query(&error))?;
     let body = blocking(&app, move |app| {
-        let after = which.cursor.as_deref().map(After::parse).transpose()?;
+        let cursor = which.cursor.as_deref();
+        let after = cursor.map(|cursor| After::open(app, cursor)).transpose()?;
         let mut tenants = match which.tenant.as_deref().map(tenant_named).transpose()? {
             None => {
                 let mut tenants = app.visible(&principal)?;
@@ -111,7 +112,9 @@ fn page(
     let (mut turns, mut bytes) = (TURNS_MAX, 0);
     for (index, tenant) in tenants.iter().enumerate() {
         if index >= limit {
-            page.next_cursor = tenants.get(index - 1).map(ToString::to_string);
+            let behind = tenants.get(index - 1);
+            let next = behind.map(|tenant| app.cursor_key.seal(STREAMS, tenant.as_str()));
+            page.next_cursor = next.transpose()?;
             break;
         }
         let (known, progress) = app.books.look(tenant, turns)?;
@@ -129,7 +132,9 @@ fn page(
                 continue;
             }
             if page.streams.len() >= limit || bytes >= PAGE_BYTES_MAX {
-                page.next_cursor = page.streams.last().map(cursor_behind);
+                let behind = page.streams.last().map(behind);
+                let next = behind.map(|text| app.cursor_key.seal(STREAMS, &text));
+                page.next_cursor = next.transpose()?;
                 return Ok(page);
             }
             bytes += weight(&known);
@@ -139,7 +144,8 @@ fn page(
     Ok(page)
 }
 
-fn cursor_behind(entry: &Stream) -> String {
+/// The place behind the entry.
+fn behind(entry: &Stream) -> String {
     let tenant = &entry.tenant_id;
     match (&entry.stream, &entry.numbers) {
         (Some(stream), Some(numbers)) => format!("{tenant} {} {stream}", numbers.epoch),

@@ -31,8 +31,8 @@ const OTHER_VARIABLES: [&str; 10] = [
 pub struct Environment {
     /// The variables.
     pub variables: BTreeMap<String, String>,
-    /// Variables of ours whose values are no UTF-8.
-    pub not_text: Vec<String>,
+    /// Variables of ours whose values are no UTF-8, as a path may be.
+    pub not_text: BTreeMap<String, PathBuf>,
     /// The working directory's configuration file, if it is there.
     pub local_file: Option<PathBuf>,
 }
@@ -41,13 +41,15 @@ impl Environment {
     /// That of this process.
     pub fn of_process() -> Self {
         let mut variables = BTreeMap::new();
-        let mut not_text = Vec::new();
+        let mut not_text = BTreeMap::new();
         for (name, value) in std::env::vars_os() {
             match (name.into_string(), value.into_string()) {
                 (Ok(name), Ok(value)) => {
                     variables.insert(name, value);
                 }
-                (Ok(name), Err(_)) if name.starts_with("INDELIBLE_") => not_text.push(name),
+                (Ok(name), Err(value)) if name.starts_with("INDELIBLE_") => {
+                    not_text.insert(name, PathBuf::from(value));
+                }
                 _ => {}
             }
         }
@@ -129,21 +131,20 @@ pub fn load(global: &Global, environment: &Environment) -> Result<Config> {
             .unwrap_or_default()
     };
     let set = |key: &str| Some(value(key)).filter(|v| !v.is_empty());
+    // A path may be no text: what was resolved is for showing.
+    let path = |key: &str, flag: &Option<PathBuf>| {
+        let setting = SETTINGS.iter().find(|setting| setting.key == key);
+        let not_text = setting.and_then(|s| environment.not_text.get(&s.variable()));
+        let path = flag.as_ref().or(not_text).cloned();
+        path.or_else(|| set(key).map(PathBuf::from))
+    };
     Ok(Config {
-        // A path may be no text: what was resolved is for showing.
-        data: match &global.data {
-            Some(path) => path.clone(),
-            None => PathBuf::from(value("data")),
-        },
-        keys: global
-            .keys
-            .clone()
-            .or_else(|| set("keys").map(PathBuf::from))
-            .or_else(|| {
-                environment
-                    .user_directory()
-                    .map(|dir| dir.join("indelible"))
-            }),
+        data: path("data", &global.data).unwrap_or_default(),
+        keys: path("keys", &global.keys).or_else(|| {
+            environment
+                .user_directory()
+                .map(|dir| dir.join("indelible"))
+        }),
         tenant: set("tenant"),
         origin: set("origin"),
         sealing: if value("sealing") == "off" {
@@ -244,9 +245,14 @@ fn from_environment(
     problems: &mut Vec<String>,
 ) -> BTreeMap<&'static str, (String, String)> {
     let mut found = BTreeMap::new();
-    // Left out, the default would be taken in silence.
-    for name in &environment.not_text {
-        problems.push(format!("environment: {name} is not UTF-8"));
+    for (name, value) in &environment.not_text {
+        match SETTINGS.iter().find(|s| s.variable() == *name) {
+            Some(setting) if setting.is_path() => {
+                found.insert(setting.key, (value.display().to_string(), name.clone()));
+            }
+            // Left out, the default would be taken in silence.
+            _ => problems.push(format!("environment: {name} is not UTF-8")),
+        }
     }
     for (name, value) in &environment.variables {
         if !name.starts_with("INDELIBLE_")
@@ -345,7 +351,7 @@ mod tests {
                 .iter()
                 .map(|(n, v)| ((*n).to_owned(), (*v).to_owned()))
                 .collect(),
-            not_text: Vec::new(),
+            not_text: BTreeMap::new(),
             local_file: file,
         }
     }
@@ -441,11 +447,12 @@ mod tests {
             assert!(text.contains(name), "{text}");
         }
         let mut not_text = environment(&[], None);
-        not_text.not_text.push("INDELIBLE_DATA".to_owned());
+        let name = "INDELIBLE_TENANT".to_owned();
+        not_text.not_text.insert(name, PathBuf::from("x"));
         let Err(Failure::Usage(text)) = load(&global(), &not_text) else {
             panic!("the default must not be taken in silence")
         };
-        assert!(text.contains("INDELIBLE_DATA is not UTF-8"), "{text}");
+        assert!(text.contains("INDELIBLE_TENANT is not UTF-8"), "{text}");
     }
 
     #[test]
@@ -455,7 +462,21 @@ mod tests {
         let mut flags = global();
         (flags.data, flags.keys) = (Some(path.clone()), Some(path.clone()));
         let config = load(&flags, &environment(&[], None)).unwrap();
+        assert_eq!(
+            (config.data, config.keys),
+            (path.clone(), Some(path.clone()))
+        );
+        let mut surroundings = environment(&[], None);
+        for name in ["INDELIBLE_DATA", "INDELIBLE_KEYS"] {
+            surroundings.not_text.insert(name.to_owned(), path.clone());
+        }
+        let config = load(&global(), &surroundings).unwrap();
         assert_eq!((config.data, config.keys), (path.clone(), Some(path)));
+        let source = &config.resolved[0].source;
+        assert_eq!(*source, Source::Environment("INDELIBLE_DATA".into()));
+        flags.data = Some("/flag".into());
+        let config = load(&flags, &surroundings).unwrap();
+        assert_eq!(config.data, Path::new("/flag"));
     }
 
     #[test]

@@ -50,6 +50,11 @@ impl Setting {
         format!("INDELIBLE_{}", self.key.to_uppercase().replace('.', "__"))
     }
 
+    /// Whether it is a path, which may be no text.
+    pub fn is_path(&self) -> bool {
+        self.takes == Takes::Path
+    }
+
     /// What is wrong with `value`, if anything.
     pub fn problem(&self, value: &str) -> Option<String> {
         match self.takes {

@@ -146,7 +146,8 @@ mod tests {
             {{"index":9,"status":201,"receipt":{RECEIPT}}}
             ],"accepted":1,"repeated":0,"rejected":4}}"#
         );
-        let verdicts = verdicts(200, None, body.as_bytes(), 6);
+        let after = Some(Duration::from_secs(3));
+        let verdicts = verdicts(200, after, body.as_bytes(), 6);
         let receipt: Receipt = serde_json::from_str(RECEIPT).unwrap();
         assert_eq!(verdicts[0], Verdict::Committed(receipt.clone()));
         assert!(matches!(verdicts[1], Verdict::Again { .. }));
@@ -160,7 +161,8 @@ mod tests {
         );
         assert_eq!(verdicts[3], Verdict::Conflict(Some(Box::new(receipt))));
         assert!(
-            matches!(&verdicts[4], Verdict::Again { reason, .. } if &**reason == "T (503): d; n")
+            matches!(&verdicts[4], Verdict::Again { reason, after: a, .. }
+                if &**reason == "T (503): d; n" && *a == after)
         );
         assert!(matches!(verdicts[5], Verdict::Failed(_)));
     }

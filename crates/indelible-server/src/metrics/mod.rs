@@ -46,6 +46,8 @@ pub(crate) struct Metrics {
     last_commit: AtomicI64,
     /// When the store last failed a commit, if none went well since.
     last_failure: AtomicI64,
+    /// When the store last failed an upload, if none went well since.
+    last_attachment_failure: AtomicI64,
     news_since: AtomicI64,
     last_published: AtomicI64,
     publications: AtomicU64,
@@ -72,6 +74,7 @@ impl Default for Metrics {
             connections_gave_way: AtomicU64::default(),
             last_commit: AtomicI64::new(NEVER),
             last_failure: AtomicI64::new(NEVER),
+            last_attachment_failure: AtomicI64::new(NEVER),
             news_since: AtomicI64::new(NEVER),
             last_published: AtomicI64::new(NEVER),
             publications: AtomicU64::default(),
@@ -164,6 +167,21 @@ impl Metrics {
     /// When the store last failed a commit, if none went well since.
     pub(crate) fn last_failure(&self) -> Option<Micros> {
         time(&self.last_failure)
+    }
+
+    /// Notes an upload that the store failed. Events have files of their own, so a commit that goes
+    /// well says nothing of uploads.
+    pub(crate) fn attachment_failed(&self, now: Micros) {
+        self.last_attachment_failure.store(now.0, Relaxed);
+    }
+
+    pub(crate) fn attachment_stored(&self) {
+        self.last_attachment_failure.store(NEVER, Relaxed);
+    }
+
+    /// When the store last failed an upload, if none went well since.
+    pub(crate) fn last_attachment_failure(&self) -> Option<Micros> {
+        time(&self.last_attachment_failure)
     }
 
     pub(crate) fn last_commit(&self) -> Option<Micros> {

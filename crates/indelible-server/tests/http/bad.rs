@@ -1,6 +1,7 @@
 //! Bad clients: each is told or cut off, and others do not notice.
 
 use std::io::{Read, Write};
+use std::net::Shutdown;
 use std::time::{Duration, Instant};
 
 use indelible_api::limits::BODY_BYTES_MAX;
@@ -76,6 +77,15 @@ fn huge_headers_and_nonsense_are_refused() {
             "{said}"
         );
     }
+    // Whoever reads HTTP for us says it without a document.
+    let mut stream = served.connect();
+    stream.say("hello\r\n\r\n").unwrap();
+    let said = stream.rest().to_ascii_lowercase();
+    assert!(said.starts_with("http/1.1 400"), "{said}");
+    assert!(
+        said.contains("content-length: 0") && said.ends_with("\r\n\r\n"),
+        "{said}"
+    );
     served.get("/health/live").is(200);
 }
 
@@ -378,9 +388,42 @@ fn what_can_be_read_in_two_ways_is_refused_and_ends_the_connection() {
 }
 
 #[test]
+fn a_body_that_is_cut_off_is_told_from_one_with_broken_chunks() {
+    let served = Served::open();
+    let digest = format!("/v1/attachments/sha256:{}?tenant=acme", "0".repeat(64));
+    for (method, path) in [("POST", "/v1/events:batch"), ("PUT", digest.as_str())] {
+        for (body, expected) in [
+            ("2\r\n[]\r\n", "was cut off"),
+            ("5\r\n[]", "was cut off"),
+            ("zz\r\n[]\r\n0\r\n\r\n", "chunks"),
+            ("-1\r\n", "chunks"),
+            ("2\r\n[]xx", "chunks"),
+            ("fffffffffffffffff\r\n[]", "chunks"),
+        ] {
+            let mut stream = served.connect();
+            let head = format!(
+                "{method} {path} HTTP/1.1\r\nHost: {}\r\nContent-Type: application/json\r\n\
+                 Transfer-Encoding: chunked\r\n\r\n",
+                served.address
+            );
+            stream.say(head + body).unwrap();
+            stream.socket().shutdown(Shutdown::Write).unwrap();
+            let problem = stream.answer().unwrap().is_problem(400, "bad-request");
+            let detail = problem["detail"].as_str().unwrap();
+            assert!(detail.contains(expected), "{body:?}: {detail}");
+        }
+    }
+    served.get("/health/live").is(200);
+}
+
+#[test]
 fn methods_without_a_path_are_told_what_is_wrong() {
     let served = Served::open();
-    for (method, target) in [("OPTIONS", "*"), ("CONNECT", "127.0.0.1:1")] {
+    for (method, target) in [
+        ("OPTIONS", "*"),
+        ("CONNECT", "127.0.0.1:1"),
+        ("CONNECT", "example.com:443"),
+    ] {
         let answer = served.send(method, target, &[], b"");
         let problem = answer.is_problem(405, "method-not-allowed");
         let detail = problem["detail"].as_str().unwrap();

@@ -212,3 +212,24 @@ fn a_byte_order_mark_at_the_beginning_is_passed_over() {
     );
     assert_eq!(answer.is(200)["rejected"], 1);
 }
+
+#[test]
+fn a_batch_with_a_503_in_it_says_when_to_send_it_again() {
+    let served = Served::without_master_key(|_| {});
+    let mut personal = event(1);
+    personal["actor"]["email"] = json!("ada@example.com");
+    let mut wrong = event(2);
+    wrong["outcome"] = json!(5);
+    let batch = [event(0), personal, wrong];
+    let answer = send(&served, "application/x-ndjson", None, &lines(&batch));
+    let told = answer.is(200);
+    let statuses: Vec<_> = (0..3)
+        .map(|n| told["results"][n]["status"].clone())
+        .collect();
+    assert_eq!(statuses, [201, 503, 422]);
+    assert_eq!(answer.header("retry-after"), Some("1"));
+    let others = [batch[0].clone(), batch[2].clone()];
+    let answer = send(&served, "application/x-ndjson", None, &lines(&others));
+    answer.is(200);
+    assert_eq!(answer.header("retry-after"), None);
+}

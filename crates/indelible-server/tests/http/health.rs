@@ -7,8 +7,9 @@ use std::time::{Duration, Instant};
 
 use indelible_event::TenantId;
 use indelible_store::{Kind, Ledger};
+use serde_json::{Value, json};
 
-use crate::support::{Served, event};
+use crate::support::{Served, event, telemetry};
 
 fn until(what: &str, mut holds: impl FnMut() -> bool) {
     let deadline = Instant::now() + Duration::from_secs(15);
@@ -43,6 +44,120 @@ fn ready_means_that_work_gets_done() {
         failing
     });
     served.get("/health/live").is(200);
+}
+
+fn is_ready(served: &Served) -> bool {
+    served.get("/health/ready").status == 200
+}
+
+/// The reasons for which it is not ready.
+fn reasons(served: &Served) -> String {
+    served.get("/health/ready").json()["reasons"].to_string()
+}
+
+/// An event that cannot be taken without the master key.
+fn personal(n: usize) -> Value {
+    let mut event = event(n);
+    event["actor"]["email"] = json!("ada@example.com");
+    event
+}
+
+#[test]
+fn without_the_master_key_personal_events_are_a_503_that_is_told() {
+    telemetry();
+    let served = Served::without_master_key(|settings| {
+        settings.ready_within = Duration::from_secs(2);
+    });
+    until("it is ready at first", || is_ready(&served));
+    let path = "/v1/events?tenant=acme";
+    // What is told once a second may be told of another server's failure.
+    until("the cause is told", || {
+        let problem = served.post(path, &personal(1));
+        let problem = problem.is_problem(503, "unavailable").to_string();
+        assert!(!problem.contains("ada@"), "{problem}");
+        assert!(reasons(&served).contains("the newest commit failed"));
+        telemetry().iter().any(|line| {
+            line["level"] == "ERROR"
+                && line["message"] == "the store failed"
+                && line["error"].as_str().unwrap().contains("no master key")
+        })
+    });
+    served.post(path, &event(2)).is(201);
+    until("it is ready again", || is_ready(&served));
+    served
+        .post(path, &personal(1))
+        .is_problem(503, "unavailable");
+    until("it is ready when nothing fails any more", || {
+        is_ready(&served)
+    });
+}
+
+#[test]
+fn ready_says_when_attachments_cannot_be_stored() {
+    let served = Served::start(&[], |settings| {
+        settings.ready_within = Duration::from_secs(2);
+    });
+    let bytes = b"too much";
+    let path_of = |bytes: &[u8]| {
+        let digest = indelible_merkle::sha256(bytes);
+        format!("/v1/attachments/sha256:{digest}?tenant=acme")
+    };
+    let path = path_of(bytes);
+    let put = || served.send("PUT", &path, &["Content-Type: image/png"], bytes);
+    put().is(201);
+    until("it is ready at first", || is_ready(&served));
+    served.disk.set_room(Some(served.disk.used()));
+    put().is_problem(503, "unavailable");
+    // An event that goes well says nothing of uploads.
+    served.post("/v1/events?tenant=acme", &event(1)).is(201);
+    let said = reasons(&served);
+    assert!(said.contains("upload of an attachment failed"), "{said}");
+    until("nobody tries any more", || is_ready(&served));
+    put().is_problem(503, "unavailable");
+    assert!(reasons(&served).contains("attachment"));
+    served.disk.set_room(None);
+    put().is(200);
+    let said = reasons(&served);
+    assert!(!said.contains("attachment"), "{said}");
+    let other = served.send("PUT", &path_of(b"other"), &[], bytes);
+    other.is_problem(422, "wrong-digest");
+    let said = reasons(&served);
+    assert!(!said.contains("attachment"), "a client's own fault: {said}");
+}
+
+#[test]
+fn a_clock_that_was_set_is_told_and_no_record_is_before_the_one_before_it() {
+    telemetry();
+    let served = Served::open();
+    let ingested_at = |n| {
+        let answer = served.post("/v1/events?tenant=acme", &event(n)).is(201);
+        answer["receipt"]["ingested_at"]
+            .as_str()
+            .unwrap()
+            .to_owned()
+    };
+    let told = |message: &str, seconds: std::ops::Range<i64>| {
+        until(message, || {
+            telemetry().iter().any(|line| {
+                line["level"] == "WARN"
+                    && line["message"].as_str().unwrap().starts_with(message)
+                    && seconds.contains(&line["seconds"].as_i64().unwrap())
+            })
+        });
+    };
+    let first = ingested_at(1);
+    // Numbers that no other test moves a clock by.
+    served.move_clock(Duration::from_secs(5_000));
+    told("the clock was set", 4_999..5_002);
+    let ahead = ingested_at(2);
+    assert!(ahead > first);
+    served.move_clock_back(Duration::from_secs(7_000));
+    told("the clock was set", -7_001..-6_998);
+    let behind = ingested_at(3);
+    assert_eq!(behind, ahead);
+    told("the clock is behind the newest records", 6_980..7_001);
+    served.move_clock(Duration::from_mins(150));
+    assert!(ingested_at(4) > ahead);
 }
 
 #[test]
@@ -199,7 +314,9 @@ fn without_keys_it_listens_on_this_machine_only() {
         state: Arc::new(indelible_store::memory::MemoryState::new()),
     };
     let listener = std::net::TcpListener::bind("0.0.0.0:0").unwrap();
-    let parts = crate::support::parts(stores, &ledger, crate::support::env());
+    let disk = Arc::new(indelible_disk::FaultyDisk::new(1));
+    let env = crate::support::env();
+    let parts = crate::support::parts((stores, &ledger), &disk, None, env);
     let settings = indelible_server::Settings::default();
     let error = indelible_server::Server::new(parts, settings, listener).unwrap_err();
     assert_eq!(error.kind(), Kind::Invalid);

@@ -226,6 +226,30 @@ fn an_id_that_several_tenants_have_is_of_none_until_one_is_named() {
 }
 
 #[test]
+fn an_id_of_any_characters_is_an_id_of_its_source() {
+    let served = Served::open();
+    for (id, escaped) in [
+        ("\0", "%00"),
+        ("a\u{1f}\n\u{7f}b", "a%1f%0a%7fb"),
+        ("\u{202e}", "%e2%80%ae"),
+        ("\"\\", "%22%5c"),
+        ("*", "*"),
+    ] {
+        let mut foreign = event(1);
+        foreign["audit_id"] = json!(id);
+        let sent = served.post("/v1/events?tenant=acme", &foreign).is(201);
+        let again = served.post("/v1/events?tenant=acme", &foreign).is(200);
+        assert_eq!(sent, again, "{id:?}");
+        let found = served.get(&format!("/v1/records/{escaped}")).is(200);
+        assert_eq!(found["record"]["event"]["source_event_id"], id);
+        assert_eq!(found["record_hash"], sent["receipt"]["record_hash"]);
+    }
+    let mut none = event(1);
+    none["audit_id"] = json!("");
+    served.post("/v1/events?tenant=acme", &none).is(422);
+}
+
+#[test]
 fn records_come_as_lines_when_that_is_accepted() {
     let served = filled(3);
     let answer = served.send(

@@ -97,6 +97,11 @@ fn tenants_and_checkpoints_come_page_by_page() {
         "/v1/checkpoints?",
     ] {
         let (mut seen, mut next) = (Vec::new(), String::new());
+        let list = path.split('?').next().unwrap();
+        for made_up in ["", "a%20b", "t1", "zebedee"] {
+            let answer = served.get(&format!("{list}?cursor={made_up}"));
+            answer.is_problem(400, "bad-cursor");
+        }
         loop {
             let page = served.get(&format!("{path}limit=3{next}")).is(200);
             let page_names = page["tenants"].as_array().unwrap().iter();
@@ -105,6 +110,8 @@ fn tenants_and_checkpoints_come_page_by_page() {
                 Some(cursor) => next = format!("&cursor={cursor}"),
                 None => break,
             }
+            let elsewhere = served.get(&format!("/v1/streams?limit=3{next}"));
+            elsewhere.is_problem(400, "bad-cursor");
         }
         assert_eq!(seen, names, "{path}");
     }
@@ -114,8 +121,6 @@ fn tenants_and_checkpoints_come_page_by_page() {
         let answer = served.get(&format!("/v1/tenants?{wrong}"));
         answer.is_problem(400, "bad-request");
     }
-    let answer = served.get("/v1/tenants?cursor=a%20b");
-    answer.is_problem(400, "bad-cursor");
     let one = served.get("/v1/checkpoints?tenant=t3").is(200);
     assert_eq!(one["tenants"][0]["tenant_id"], "t3");
 }

@@ -194,7 +194,7 @@ fn a_key_sees_the_streams_of_its_tenants_page_by_page() {
         let Some(cursor) = page["next_cursor"].as_str() else {
             break;
         };
-        path = format!("/v1/streams?limit=1&cursor={}", cursor.replace(' ', "%20"));
+        path = format!("/v1/streams?limit=1&cursor={cursor}");
     }
     assert_eq!(paged, mine);
     served
@@ -203,7 +203,7 @@ fn a_key_sees_the_streams_of_its_tenants_page_by_page() {
     served
         .get_as(2, "/v1/streams?tenant=nobody")
         .is_problem(404, "not-found");
-    for cursor in ["", "acme%20x%20web", "acme%207", "%20"] {
+    for cursor in ["", "acme", "acme%207%20web", "%20"] {
         let path = format!("/v1/streams?cursor={cursor}");
         served.get_as(2, &path).is_problem(400, "bad-cursor");
     }

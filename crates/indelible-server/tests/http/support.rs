@@ -2,7 +2,7 @@
 
 use std::net::{SocketAddr, TcpListener};
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::thread::JoinHandle;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -80,6 +80,8 @@ pub struct Served {
     stop: Stop,
     thread: Option<JoinHandle<Result<()>>>,
     pub ledger: Arc<MemoryLedger>,
+    /// Where attachments are.
+    pub disk: Arc<FaultyDisk>,
     clock: Arc<Real>,
     keys: Vec<CreatedKey>,
 }
@@ -102,7 +104,20 @@ impl Served {
         Self::start(keys, |_| {})
     }
 
+    /// An open one whose keys are gone.
+    pub fn without_master_key(change: impl FnOnce(&mut Settings)) -> Self {
+        Self::start_with(None, &[], change)
+    }
+
     pub fn start(keys: &[(Role, Option<&str>)], change: impl FnOnce(&mut Settings)) -> Self {
+        Self::start_with(Some(MasterKey::from_bytes([9; 32])), keys, change)
+    }
+
+    fn start_with(
+        master: Option<MasterKey>,
+        keys: &[(Role, Option<&str>)],
+        change: impl FnOnce(&mut Settings),
+    ) -> Self {
         let mut settings = Settings {
             publish_interval: Duration::from_millis(50),
             verify_interval: Duration::from_millis(100),
@@ -135,7 +150,9 @@ impl Served {
         };
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
-        let server = Server::new(parts(stores, &ledger, env), settings, listener).unwrap();
+        let disk = Arc::new(FaultyDisk::new(1));
+        let parts = parts((stores, &ledger), &disk, master, env);
+        let server = Server::new(parts, settings, listener).unwrap();
         let stop = server.stop();
         let thread = Some(std::thread::spawn(move || server.run()));
         Self {
@@ -143,6 +160,7 @@ impl Served {
             stop,
             thread,
             ledger,
+            disk,
             clock,
             keys,
         }
@@ -152,6 +170,12 @@ impl Served {
     pub fn move_clock(&self, by: Duration) {
         let micros = i64::try_from(by.as_micros()).unwrap();
         self.clock.0.fetch_add(micros, Ordering::SeqCst);
+    }
+
+    /// Moves its clock back.
+    pub fn move_clock_back(&self, by: Duration) {
+        let micros = i64::try_from(by.as_micros()).unwrap();
+        self.clock.0.fetch_sub(micros, Ordering::SeqCst);
     }
 
     /// The bearer text of the n-th key.
@@ -213,13 +237,17 @@ impl Drop for Served {
     }
 }
 
-pub fn parts(stores: Stores, ledger: &Arc<MemoryLedger>, env: Env) -> Parts {
+pub fn parts(
+    (stores, ledger): (Stores, &Arc<MemoryLedger>),
+    disk: &Arc<FaultyDisk>,
+    master: Option<MasterKey>,
+    env: Env,
+) -> Parts {
     let key = SigningKey::from_seed(ORIGIN, &[3; 32]).unwrap();
     let kept = Kept::default();
     let signer: Arc<dyn Signer> = Arc::new(KeySigner::new(&key, ORIGIN, kept).unwrap());
-    let master = MasterKey::from_bytes([9; 32]);
     let rows: Arc<dyn State> = Arc::new(MemoryState::new());
-    let keyring = Keyring::open(rows, Some(master), env.random.clone()).unwrap();
+    let keyring = Keyring::open(rows, master, env.random.clone()).unwrap();
     let options = Options {
         origin: ORIGIN.to_owned(),
         verifier_key: key.verifier_key().to_string(),
@@ -234,8 +262,7 @@ pub fn parts(stores: Stores, ledger: &Arc<MemoryLedger>, env: Env) -> Parts {
         env.clone(),
     );
     let log = log.unwrap();
-    let disk = Arc::new(FaultyDisk::new(1));
-    log.take_attachments(Attachments::open(disk, keyring.clone(), env.clone()).unwrap());
+    log.take_attachments(Attachments::open(disk.clone(), keyring.clone(), env.clone()).unwrap());
     let anchors = Anchors {
         key: Some(key.verifier_key()),
         kept: indelible_log::verify::Kept::Elsewhere,
@@ -249,6 +276,42 @@ pub fn parts(stores: Stores, ledger: &Arc<MemoryLedger>, env: Env) -> Parts {
         keyring,
         env,
         anchors: Arc::new(move || anchors.clone()),
+    }
+}
+
+/// Lines of the telemetry of all servers in this process, from `warn` up.
+pub fn telemetry() -> Vec<Value> {
+    static LINES: OnceLock<Lines> = OnceLock::new();
+    let lines = LINES.get_or_init(|| {
+        let lines = Lines::default();
+        let kept = lines.clone();
+        let subscriber = tracing_subscriber::fmt()
+            .json()
+            .flatten_event(true)
+            .with_max_level(tracing::Level::WARN)
+            .with_writer(move || kept.clone())
+            .finish();
+        tracing::subscriber::set_global_default(subscriber).unwrap();
+        lines
+    });
+    let lines = lines.0.lock().unwrap();
+    let lines = std::str::from_utf8(&lines).unwrap().lines();
+    lines
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect()
+}
+
+#[derive(Clone, Default)]
+struct Lines(Arc<Mutex<Vec<u8>>>);
+
+impl std::io::Write for Lines {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
     }
 }
 

@@ -1,0 +1,128 @@
+//! Cursors on their way out and in: sealed under a key of ours (AES-256-SIV, RFC 5297).
+//!
+//! So nobody makes one up, and nobody reads what it says. It grants nothing: what may be seen is
+//! asked on every page. Not here: what a cursor says, which its list knows.
+
+use std::fmt;
+
+use aes_siv::KeyInit;
+use aes_siv::siv::Aes256Siv;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use indelible_api::ProblemKind;
+use indelible_api::limits::CURSOR_BYTES_MAX;
+use indelible_log::Env;
+use indelible_store::{Change, Error, Kind, State};
+
+use crate::answer::{Refusal, refuse};
+
+const SPACE: &str = "server";
+const KEY: &[u8] = b"cursor_seal_key";
+/// What is sealed under the key.
+const SEALED: &[u8] = b"indelible/cursor/v1";
+
+/// The key that cursors are sealed under; lives in the state store, so that they outlive a restart.
+pub(crate) struct CursorKey([u8; 64]);
+
+impl fmt::Debug for CursorKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("CursorKey")
+    }
+}
+
+impl CursorKey {
+    pub(crate) fn load(state: &dyn State, env: &Env) -> indelible_store::Result<Self> {
+        let corrupt = || Error::new(Kind::Corrupt, "the key of the cursors");
+        if let Some((bytes, _)) = state.get(SPACE, KEY)? {
+            return bytes.try_into().map(Self).map_err(|_| corrupt());
+        }
+        let key = env.random_bytes::<64>();
+        let change = Change {
+            space: SPACE,
+            key: KEY.to_vec(),
+            expected: Some(0),
+            value: Some(key.to_vec()),
+        };
+        match state.apply(&[change]) {
+            Ok(()) => Ok(Self(key)),
+            // Another server on the same store was first.
+            Err(error) if error.kind() == Kind::Conflict => Self::load(state, env),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// A cursor of `list` that says `text`.
+    pub(crate) fn seal(&self, list: &str, text: &str) -> Result<String, Refusal> {
+        let about = [SEALED, list.as_bytes()];
+        let sealed = Aes256Siv::new(&self.0.into()).encrypt(about, text.as_bytes());
+        let failed = |_| refuse(ProblemKind::Internal, "the cursor cannot be written");
+        Ok(URL_SAFE_NO_PAD.encode(sealed.map_err(failed)?))
+    }
+
+    /// What a cursor of `list` says; refuses what is none.
+    pub(crate) fn open(&self, list: &str, cursor: &str) -> Result<String, Refusal> {
+        let wrong = || {
+            let text = "this is not a cursor of this list of this server";
+            refuse(ProblemKind::BadCursor, text)
+        };
+        if cursor.len() > CURSOR_BYTES_MAX {
+            return Err(wrong());
+        }
+        let sealed = URL_SAFE_NO_PAD.decode(cursor).map_err(|_| wrong())?;
+        let about = [SEALED, list.as_bytes()];
+        let text = Aes256Siv::new(&self.0.into()).decrypt(about, &sealed);
+        let text = text.ok().and_then(|text| String::from_utf8(text).ok());
+        text.ok_or_else(wrong)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use std::sync::Arc;
+
+    use indelible_event::ids::Micros;
+    use indelible_store::memory::MemoryState;
+
+    use super::*;
+
+    struct Fixed(u8);
+
+    impl indelible_log::Clock for Fixed {
+        fn now(&self) -> Micros {
+            Micros(0)
+        }
+    }
+
+    impl indelible_log::Random for Fixed {
+        fn fill(&self, bytes: &mut [u8]) {
+            bytes.fill(self.0);
+        }
+    }
+
+    fn key(state: &MemoryState, random: u8) -> CursorKey {
+        let (clock, random) = (Arc::new(Fixed(0)), Arc::new(Fixed(random)));
+        CursorKey::load(state, &Env { clock, random }).unwrap()
+    }
+
+    #[test]
+    fn a_cursor_tells_nothing_outlives_a_restart_and_is_of_one_list_of_one_server() {
+        let text = "acme 7 web";
+        let state = MemoryState::new();
+        let cursor = key(&state, 1).seal("streams", text).unwrap();
+        let bytes = URL_SAFE_NO_PAD.decode(&cursor).unwrap();
+        assert!(!bytes.windows(4).any(|part| part == b"acme"));
+        let restarted = key(&state, 2);
+        assert_eq!(restarted.open("streams", &cursor).unwrap(), text);
+        let other = key(&MemoryState::new(), 2);
+        for refused in [
+            other.open("streams", &cursor),
+            restarted.open("tenants", &cursor),
+            restarted.open("streams", text),
+            restarted.open("streams", ""),
+        ] {
+            let problem = refused.unwrap_err().0;
+            assert_eq!(problem.kind(), Some(ProblemKind::BadCursor));
+        }
+    }
+}
