@@ -83,6 +83,11 @@ impl Writing {
 }
 
 fn publish_and_close(log: Log) -> Result {
+    if !log.signs() {
+        // The server that has the signing key publishes for all.
+        log.close();
+        return Ok(());
+    }
     let published = log.publish();
     log.close();
     published
@@ -265,9 +270,9 @@ pub fn note_that_it_is_here(config: &Config, output: &Output) {
     let data = config.resolved.iter().find(|found| found.key == "data");
     let is_said = data.is_some_and(|data| data.source == Source::Flag);
     if !is_said && std::env::var_os(URL).is_some_and(|url| !url.is_empty()) {
-        let data = config.data.shown();
+        let place = config.place();
         output.note(format_args!(
-            "this writes to the ledger in {data}, and not to the server that {URL} names"
+            "this writes to the ledger in {place}, and not to the server that {URL} names"
         ));
     }
 }
@@ -301,7 +306,7 @@ fn not_writable(error: &Error, config: &Config) -> Failure {
     let (opening, data) = (opening(config), config.data.shown());
     Failure::Could(match error.kind() {
         // A full disk keeps nobody from reading.
-        Kind::NoSpace => format!(
+        Kind::NoSpace if config.database.is_none() => format!(
             "cannot {opening} for writing, the disk is full: {error}; query, verify and export \
              still read it, with --data {data}"
         ),
@@ -396,6 +401,7 @@ fn names(config: &Config) -> Result<Names> {
     Ok(Names {
         data: config.data.clone(),
         keys: keys(config)?.to_path_buf(),
+        database: config.database.clone(),
     })
 }
 
@@ -410,14 +416,17 @@ pub fn keys(config: &Config) -> Result<&std::path::Path> {
 }
 
 fn opening(config: &Config) -> String {
-    format!("open {}", config.data.shown())
+    format!("open {}", config.place())
 }
 
 fn none(config: &Config) -> Failure {
+    let other = match &config.database {
+        Some(_) => "name another with --ledger",
+        None => "say --data DIR",
+    };
     Failure::Could(format!(
-        "there is no ledger in {}; say --data DIR, or make one with indelible import, emit or keys \
-         init",
-        config.data.shown()
+        "there is no ledger in {}; {other}, or make one with indelible import, emit or keys init",
+        config.place()
     ))
 }
 

@@ -171,8 +171,16 @@ impl Directory {
         Ok((Some(Arc::new(signer)), named.verifier_key().to_string()))
     }
 
+    /// Whether others may write to it at the same time.
+    pub fn is_shared(&self) -> bool {
+        self.backend.is_shared()
+    }
+
     /// The key that the ledger itself names: in the first record of its own log, once there is one.
-    fn verifier_key(&self) -> Result<Option<String>> {
+    ///
+    /// # Errors
+    /// As the ledger's.
+    pub fn verifier_key(&self) -> Result<Option<String>> {
         let mut named = None;
         let ledger = self.stores.ledger.as_ref();
         ledger.read(&system_tenant()?, 0..1, &mut |stored| {

@@ -2,8 +2,9 @@
 
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use indelible_event::ids::TenantId;
+use indelible_event::ids::{Micros, TenantId};
 use indelible_proof::finding::Finding;
+use indelible_proof::registry::Snapshot;
 use indelible_store::{Error, Kind, Ledger, Result, State};
 
 use crate::attachments::Attachments;
@@ -16,7 +17,7 @@ use crate::pipeline::Pipeline;
 use crate::prepare::{Prepared, Preparer};
 use crate::publish::{Published, Publisher, Signer};
 use crate::recover::{self, Outstanding, OutstandingEvent};
-use crate::registry::{Identity, identity, put_identity};
+use crate::registry::{Identity, identity, put_identity, registry_head};
 use crate::streams::{Books, coverage};
 
 /// Events of a batch that are handed on together.
@@ -212,6 +213,29 @@ impl Log {
             .unwrap_or_else(PoisonError::into_inner);
         let shared = &self.shared;
         publisher.publish(&shared.stores, &shared.keyring, &shared.env)
+    }
+
+    /// Whether this writer publishes: it has the signing key. Where several write to one ledger, one
+    /// of them does.
+    pub fn signs(&self) -> bool {
+        let publisher = self.publisher.lock();
+        publisher.unwrap_or_else(PoisonError::into_inner).signs()
+    }
+
+    /// When the newest snapshot was taken, whoever published it.
+    ///
+    /// # Errors
+    /// As the state store's; [`Kind::Corrupt`] when what was published is no snapshot.
+    pub fn published_at(&self) -> Result<Option<Micros>> {
+        let head = registry_head(self.shared.stores.state.as_ref())?;
+        if head.size == 0 {
+            return Ok(None);
+        }
+        let snapshot: Snapshot = serde_json::from_str(&head.line)
+            .map_err(|e| Error::new(Kind::Corrupt, "the newest snapshot").caused_by(e))?;
+        let time = Micros::parse(&snapshot.time);
+        time.map(Some)
+            .map_err(|e| Error::new(Kind::Corrupt, "the newest snapshot's time").caused_by(e))
     }
 
     /// Takes events that name attachments from now on, if those are in this store; without one,

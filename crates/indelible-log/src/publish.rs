@@ -154,6 +154,10 @@ impl Publisher {
         Ok(self.published(count))
     }
 
+    pub(crate) fn signs(&self) -> bool {
+        self.signer.is_some()
+    }
+
     fn published(&self, moved: usize) -> Published {
         Published {
             snapshots: self.registry.size,

@@ -149,7 +149,11 @@ impl Access {
         Ok(access)
     }
 
-    fn reload(&self) -> Result<()> {
+    /// Reads the keys again: others may make and revoke some.
+    ///
+    /// # Errors
+    /// As the store's; the keys that were known stay.
+    pub(crate) fn reload(&self) -> Result<()> {
         let known = rows(self.state.as_ref())?
             .into_iter()
             .map(|(row, _)| Ok((row.key.id.clone(), known(row)?)))

@@ -39,6 +39,8 @@ pub struct Parts {
     pub keyring: Arc<Keyring>,
     /// Time and randomness.
     pub env: Env,
+    /// Whether other servers write to the same ledger.
+    pub shared: bool,
     /// What the verifier trusts; asked before each pass.
     pub anchors: Arc<dyn Fn() -> Anchors + Send + Sync>,
 }
@@ -56,6 +58,8 @@ pub(crate) struct App {
     pub(crate) keyring: Arc<Keyring>,
     pub(crate) env: Env,
     pub(crate) settings: Settings,
+    /// Whether other servers write to the same ledger.
+    pub(crate) shared: bool,
     pub(crate) access: Access,
     pub(crate) feed: Feed,
     pub(crate) books: Arc<Books>,
@@ -112,6 +116,7 @@ impl App {
             index: parts.index,
             keyring: parts.keyring,
             env: parts.env,
+            shared: parts.shared,
             settings,
         };
         Ok((app, parts.anchors))

@@ -96,17 +96,44 @@ impl Feed {
         Ok(stated)
     }
 
-    /// Publishes if there is news.
-    pub(crate) fn publish(&self) -> Result<Option<Published>> {
-        let Some(news) = self.metrics.take_news() else {
+    /// Whether what is committed is published from here.
+    pub(crate) fn signs(&self) -> bool {
+        self.log().is_ok_and(|log| log.signs())
+    }
+
+    /// Publishes if there is news; of what others commit, only the ledger knows.
+    pub(crate) fn publish(&self, others_commit: bool) -> Result<Option<Published>> {
+        let news = self.metrics.take_news();
+        if news.is_none() && !others_commit {
             return Ok(None);
-        };
+        }
         let published = self.log().and_then(|log| log.publish());
-        match &published {
-            Ok(_) => self.metrics.published(self.env.clock.now()),
-            Err(_) => self.metrics.news(news),
+        match (&published, news) {
+            (Ok(published), _) if news.is_some() || published.moved > 0 => {
+                self.metrics.published(self.env.clock.now());
+            }
+            (Err(_), Some(news)) => self.metrics.news(news),
+            _ => {}
         }
         published.map(Some)
+    }
+
+    /// Takes the news that another server has published.
+    pub(crate) fn look_for_publication(&self) -> Result<()> {
+        let Some(news) = self.metrics.news_since() else {
+            return Ok(());
+        };
+        if let Some(at) = self.log()?.published_at()?
+            && at >= news
+        {
+            self.metrics.take_news();
+            self.metrics.published(at);
+            // What came after that snapshot is in a later one.
+            if let Some(commit) = self.metrics.last_commit().filter(|commit| *commit > at) {
+                self.metrics.news(commit);
+            }
+        }
+        Ok(())
     }
 
     /// Publishes what is durable and closes the log; what is under way is committed first.
@@ -124,9 +151,13 @@ impl Feed {
                 Ok(log) => {
                     // Closing commits what is queued; publishing needs it open. So: publish, close,
                     // and what came between is published by the next start.
-                    let published = log.publish();
+                    let published = if log.signs() {
+                        log.publish().map(drop)
+                    } else {
+                        Ok(())
+                    };
                     log.close();
-                    return published.map(|_| ());
+                    return published;
                 }
                 Err(shared) => log = shared,
             }

@@ -69,8 +69,13 @@ fn reasons(app: &App) -> Vec<String> {
         .news_since()
         .is_some_and(|at| older(at, now, within))
     {
+        let whose = if app.feed.signs() {
+            ""
+        } else {
+            ": the server with the signing key publishes, and does not"
+        };
         reasons.push(format!(
-            "no checkpoint covers what was committed {within:?} ago"
+            "no checkpoint covers what was committed {within:?} ago{whose}"
         ));
     }
     // For as long as that only: whoever is sent nobody commits nothing, and would stay so.

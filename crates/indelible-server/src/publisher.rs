@@ -1,4 +1,8 @@
 //! Publishes at most once an interval, when there is news; looks at the clock as often.
+//!
+//! Where other servers write to the same ledger, one of them signs for all: it looks for news in the
+//! ledger, and the others look whether theirs was published. What another did with the keys of
+//! callers is learned here too.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -9,11 +13,22 @@ use crate::serve::Stop;
 
 /// Publishes until the server stops; what is durable then is published when the log is closed.
 pub(crate) fn run(app: &Arc<App>, stop: &Stop) {
-    let clock = &app.env.clock;
+    let (clock, signs) = (&app.env.clock, app.feed.signs());
     let mut watch = Watch::new(clock.now(), Instant::now());
     while !stop.wait(app.settings.publish_interval) {
         watch.look(clock.now(), Instant::now());
-        match app.feed.publish() {
+        if app.shared
+            && let Err(error) = app.access.reload()
+        {
+            tracing::error!(%error, "the keys of callers cannot be read; those known stay in force");
+        }
+        if !signs {
+            if let Err(error) = app.feed.look_for_publication() {
+                tracing::error!(%error, "it cannot be told what was published");
+            }
+            continue;
+        }
+        match app.feed.publish(app.shared) {
             Ok(Some(published)) => {
                 tracing::debug!(
                     size = published.snapshots,

@@ -53,6 +53,15 @@ pub struct Global {
         help_heading = "Global options"
     )]
     pub data: Option<PathBuf>,
+    /// Database that has the ledger, `postgres://user:password@host/database`, or `directory` for
+    /// the data directory [default: directory]; `INDELIBLE_LEDGER` says it without showing it
+    #[arg(
+        long,
+        global = true,
+        value_name = "URL",
+        help_heading = "Global options"
+    )]
+    pub ledger: Option<String>,
     /// Directory of the signing and master keys, one folder per ledger inside
     /// [default: the user's configuration directory]
     #[arg(

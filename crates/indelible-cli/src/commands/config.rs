@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use crate::args::ConfigCommand;
-use crate::config::{Config, SETTINGS, Source};
+use crate::config::{Config, SETTINGS, Source, without_password};
 use crate::exit::Result;
 use crate::output::{Column, Output, Table, Tone};
 
@@ -36,6 +36,7 @@ fn show(config: &Config, output: &mut Output) -> Result {
     for (resolved, setting) in config.resolved.iter().zip(&SETTINGS) {
         let value = match (&resolved.value, resolved.key, &config.keys) {
             (None, "keys", Some(path)) => Some(path.display().to_string()),
+            (Some(url), "ledger", _) if url.contains("://") => Some(without_password(url)),
             (value, _, _) => value.clone(),
         };
         if output.json {

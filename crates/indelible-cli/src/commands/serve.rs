@@ -10,6 +10,7 @@ use std::time::Duration;
 use indelible_directory::{Directory, KeyFolder};
 use indelible_log::registry::identity;
 use indelible_log::verify::{Anchors, Kept};
+use indelible_proof::note::VerifierKey;
 use indelible_server::{Parts, Server, Settings, Stop};
 use indelible_store::Kind;
 use serde_json::json;
@@ -34,7 +35,7 @@ pub fn run(args: &Serve, config: &Config, output: &mut Output) -> Result {
     let listen = args.listen.as_ref().unwrap_or(&config.server.listen);
     // The port first: a busy one must leave no ledger behind, nor one that others may not reach.
     let listener = listen.listen()?;
-    let scratch = (args.demo && is_default_data(config))
+    let scratch = (args.demo && config.database.is_none() && is_default_data(config))
         .then(Scratch::make)
         .transpose()?;
     let config = scratch
@@ -48,13 +49,18 @@ pub fn run(args: &Serve, config: &Config, output: &mut Output) -> Result {
         tracing::warn!("{exposed}");
     }
     let state = Arc::clone(&access.stores.state);
+    let named = access
+        .verifier_key()
+        .or_could("read the ledger's own log")?;
+    let named = named.and_then(|key| key.parse().ok());
     let parts = Parts {
         log,
         stores: access.stores.clone(),
         index: access.shared_index(),
         keyring: Arc::clone(&access.keyring),
         env: access.env.clone(),
-        anchors: Arc::new(move || anchors(&folder, state.as_ref())),
+        shared: access.is_shared(),
+        anchors: Arc::new(move || anchors(&folder, named.as_ref(), state.as_ref())),
     };
     let server =
         Server::new(parts, settings(&config), listener).map_err(|error| match error.kind() {
@@ -110,7 +116,7 @@ fn may_be_new(listener: &TcpListener, config: &Config) -> Result {
         "there is no ledger in {}, so there are no keys, and the server does not listen on \
          {address}, where others reach it: make one with indelible keys create --role admin, or \
          listen on 127.0.0.1",
-        config.data.shown()
+        config.place()
     )))
 }
 
@@ -157,7 +163,14 @@ fn announce(server: &Server, scratch: Option<&Scratch>, output: &mut Output) -> 
 }
 
 /// The trusted key and what was signed last, as `verify` has them.
-fn anchors(folder: &KeyFolder, state: &dyn indelible_store::State) -> Anchors {
+///
+/// A server without the signing key takes the key that the ledger names: what it finds is for those
+/// who trust the ledger's database, as everything is that a server without keys of its own says.
+fn anchors(
+    folder: &KeyFolder,
+    named: Option<&VerifierKey>,
+    state: &dyn indelible_store::State,
+) -> Anchors {
     let origin = identity(state)
         .ok()
         .flatten()
@@ -171,7 +184,8 @@ fn anchors(folder: &KeyFolder, state: &dyn indelible_store::State) -> Anchors {
             .signing()
             .ok()
             .flatten()
-            .map(|key| key.verifier_key()),
+            .map(|key| key.verifier_key())
+            .or_else(|| named.cloned()),
         kept,
         checkpoint: None,
         values: true,

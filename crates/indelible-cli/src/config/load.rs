@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::settings::{SETTINGS, Setting};
+use super::settings::{DIRECTORY, SETTINGS, Setting};
 use super::{Config, Resolved, ServerConfig, Source};
 use crate::args::{Color, Global, Switch};
 use crate::exit::{Failure, OrCould, Result};
@@ -25,6 +25,9 @@ const OTHER_VARIABLES: [&str; 10] = [
     "INDELIBLE_UPDATE_DOCS",
     "INDELIBLE_URL",
 ];
+
+/// The address of a database as other audit services name it.
+const AUDIT_DB_URL: &str = "AUDIT_DB_URL";
 
 /// What of the process's surroundings decides about settings.
 #[derive(Clone, Debug, Default)]
@@ -140,6 +143,7 @@ pub fn load(global: &Global, environment: &Environment) -> Result<Config> {
     };
     Ok(Config {
         data: path("data", &global.data).unwrap_or_default(),
+        database: set("ledger").filter(|ledger| ledger != DIRECTORY),
         keys: path("keys", &global.keys).or_else(|| {
             environment
                 .user_directory()
@@ -208,6 +212,7 @@ fn flags(global: &Global) -> BTreeMap<&'static str, String> {
     });
     let pairs = [
         ("data", path(&global.data)),
+        ("ledger", global.ledger.clone()),
         ("keys", path(&global.keys)),
         ("output.utc", global.utc.then(|| "true".to_owned())),
         ("output.color", color.map(str::to_owned)),
@@ -252,6 +257,16 @@ fn from_environment(
             }
             // Left out, the default would be taken in silence.
             _ => problems.push(format!("environment: {name} is not UTF-8")),
+        }
+    }
+    // Where people have the address of such a database already; ours comes after and wins.
+    if let Some(url) = environment.variables.get(AUDIT_DB_URL)
+        && !environment.variables.contains_key("INDELIBLE_LEDGER")
+        && let Some(setting) = SETTINGS.iter().find(|s| s.key == "ledger")
+    {
+        match setting.problem(url) {
+            Some(problem) => problems.push(format!("environment: {AUDIT_DB_URL} {problem}")),
+            None => drop(found.insert(setting.key, (url.clone(), AUDIT_DB_URL.to_owned()))),
         }
     }
     for (name, value) in &environment.variables {
@@ -335,6 +350,7 @@ mod tests {
 
     fn global() -> Global {
         Global {
+            ledger: None,
             data: None,
             keys: None,
             config: None,

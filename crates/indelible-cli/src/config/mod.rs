@@ -72,11 +72,34 @@ pub struct ServerConfig {
     pub telemetry: Option<tracing::Level>,
 }
 
+impl Config {
+    /// Where the ledger is, for people: no password is in it.
+    pub fn place(&self) -> String {
+        match &self.database {
+            Some(url) => without_password(url),
+            None => self.data.shown(),
+        }
+    }
+}
+
+/// The address of a database as it may be shown.
+pub fn without_password(url: &str) -> String {
+    let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
+    let (address, _) = rest.split_once('?').unwrap_or((rest, ""));
+    let (who, at) = address.rsplit_once('@').unwrap_or(("", address));
+    match who.split_once(':').map_or(who, |(user, _)| user) {
+        "" => format!("{scheme}://{at}"),
+        user => format!("{scheme}://{user}@{at}"),
+    }
+}
+
 /// Every setting, decided.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// Data directory.
     pub data: PathBuf,
+    /// Database that has the ledger; `None` when it is in the data directory.
+    pub database: Option<String>,
     /// Directory that holds one folder of keys per ledger; `None` when the user has no
     /// configuration directory.
     pub keys: Option<PathBuf>,

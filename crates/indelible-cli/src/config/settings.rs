@@ -38,6 +38,8 @@ pub enum Takes {
         /// At most.
         max: u64,
     },
+    /// The word `directory`, or the address of a database.
+    Ledger,
     /// An address and a port.
     Address,
     /// One of these words.
@@ -73,6 +75,10 @@ impl Setting {
                     format!("is `{value}`, but must be a whole number from {min} to {max}")
                 })
             }
+            // Not shown: it may hold a password.
+            Takes::Ledger => (value != DIRECTORY && !is_database(value)).then(|| {
+                "must be `directory` or postgres://user:password@host:port/database".to_owned()
+            }),
             Takes::Address => value
                 .parse::<Listen>()
                 .err()
@@ -91,19 +97,36 @@ impl Setting {
             Takes::KeyName => "text without blanks and plus signs".to_owned(),
             Takes::Bool => "true or false".to_owned(),
             Takes::Number { min, max } => format!("{min} to {max}"),
+            Takes::Ledger => "directory, or postgres://user:password@host:port/database".to_owned(),
             Takes::Address => "address, or a name of this machine, and port".to_owned(),
             Takes::OneOf(words) => words.join(", "),
         }
     }
 }
 
+/// The ledger is in the data directory.
+pub const DIRECTORY: &str = "directory";
+
+fn is_database(value: &str) -> bool {
+    let schemes = ["postgres://", "postgresql://"];
+    schemes.iter().any(|scheme| value.starts_with(scheme))
+}
+
 /// Every setting.
-pub const SETTINGS: [Setting; 15] = [
+pub const SETTINGS: [Setting; 16] = [
     Setting {
         key: "data",
         default: Some("./indelible-data"),
         takes: Takes::Path,
         doc: "Data directory.",
+    },
+    Setting {
+        key: "ledger",
+        default: Some(DIRECTORY),
+        takes: Takes::Ledger,
+        doc: "Where the ledger is: in the data directory, or in a database, beside which the data \
+              directory has what is of one server alone. `AUDIT_DB_URL` is taken too. `config \
+              show` leaves the password out.",
     },
     Setting {
         key: "keys",

@@ -270,6 +270,7 @@ pub fn parts(
         values: true,
     };
     Parts {
+        shared: false,
         log,
         stores,
         index: ledger.clone(),
