@@ -11,7 +11,17 @@ use crate::output::{Output, Tone};
 use crate::verify::print_finding;
 
 /// Checks, mends when asked, and checks again.
+///
+/// # Errors
+/// [`Failure::Usage`] for a database: its bytes are its own.
 pub fn run(args: &Fsck, config: &Config, output: &mut Output) -> Result {
+    if config.database.is_some() {
+        return Err(Failure::Usage(format!(
+            "fsck checks a data directory, and the ledger is in {}: verify checks what it holds, \
+             and pg_amcheck how",
+            config.place()
+        )));
+    }
     let (mut findings, mut incarnation) = check(config, output)?;
     let mut mended = 0;
     if args.repair && findings.iter().any(|finding| finding.kind.repairable()) {

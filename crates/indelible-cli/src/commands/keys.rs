@@ -172,10 +172,13 @@ fn create_here(wanted: &CreateKey, config: &Config, output: &Output) -> Result<C
     let folder = access.folder.path().to_path_buf();
     if is_new {
         let data = std::path::absolute(&config.data).unwrap_or_else(|_| config.data.clone());
+        let place = config
+            .database
+            .as_ref()
+            .map_or(data.shown(), |_| config.place());
         output.warn(format_args!(
-            "there was no ledger in {}, so one was made; its keys are in {}. A server on another \
-             directory does not know this key: for one that runs, say --url",
-            data.shown(),
+            "there was no ledger in {place}, so one was made; its keys are in {}. A server on \
+             another ledger does not know this key: for one that runs, say --url",
             folder.shown()
         ));
     }

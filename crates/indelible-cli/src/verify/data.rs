@@ -81,7 +81,9 @@ pub fn data(
     files.retain(|finding| {
         finding.kind.repairable() || !told.iter().any(|f| same_bytes(f, finding))
     });
-    print_part("files", &files, &[], output)?;
+    // Of a database, the files of the keys are all that there are.
+    let part = if access.is_shared() { "keys" } else { "files" };
+    print_part(part, &files, &[], output)?;
     Ok(clean && registry.is_empty() && files.is_empty())
 }
 
