@@ -241,6 +241,38 @@ fn a_damaged_file_of_the_spool_is_a_gap_and_keeps_nobody_waiting() {
 }
 
 #[test]
+fn a_file_of_the_spool_without_its_key_is_told_at_every_start_and_its_events_are_gaps() {
+    let directory = tempfile::tempdir().unwrap();
+    let book = Book::default();
+    let way = Way::to(&book);
+    way.down.store(true, Ordering::SeqCst);
+    let mut options = with_spool(RealDisk::new(directory.path()));
+    options.drop_deadline.0 = Duration::ZERO;
+    let emitter = start(way, options.clone());
+    let ticket = publish(&emitter, "acme");
+    assert_eq!(ticket.spooled_blocking(SOON), Ok(()));
+    drop(emitter);
+    std::fs::remove_file(directory.path().join("0/0000000000000000.key")).unwrap();
+    // Of the run before nothing is left but its numbers, and nobody knows them.
+    for _ in 0..2 {
+        let emitter = start(Way::to(&book), options.clone());
+        assert!(publish(&emitter, "acme").committed_blocking(SOON).is_ok());
+        until(|| emitter.metrics().spool_damaged == 1);
+        let error = emitter.disk_error().unwrap();
+        assert!(error.contains("0/0000000000000000.spool"), "{error}");
+        assert_eq!(emitter.metrics().spool_failures, 0);
+        assert!(emitter.close(SOON).is_clean());
+    }
+    let aside = directory.path().join("0/0000000000000000.spool.damaged");
+    std::fs::remove_file(aside).unwrap();
+    let emitter = start(Way::to(&book), options);
+    assert_eq!(
+        (emitter.disk_error(), emitter.metrics().spool_damaged),
+        (None, 0)
+    );
+}
+
+#[test]
 fn a_flood_of_one_class_takes_no_room_from_another() {
     let book = Book::default();
     let way = Way::to(&book);

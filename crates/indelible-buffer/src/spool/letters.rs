@@ -12,7 +12,7 @@ use std::sync::Arc;
 use indelible_disk::{Disk, DiskErrorKind, Open};
 use zeroize::Zeroizing;
 
-use super::file::{Frame, KEY_BYTES, Key, MAGIC, Place, read_frame};
+use super::file::{Frame, KEY_BYTES, Key, MAGIC, Opening, Place, read_frame};
 use super::{Random, SpoolError};
 
 /// Where the files lie, below the root of the disk.
@@ -114,7 +114,8 @@ impl Letters {
         visit: &mut dyn FnMut(u64, Vec<u8>) -> bool,
     ) -> Result<bool, SpoolError> {
         let place = Self::place(number);
-        let Some((file, mut key)) = place.open(self.disk.as_ref())? else {
+        // One without a key is being written, or its writer died.
+        let Opening::Readable(file, mut key) = place.open(self.disk.as_ref())? else {
             return Ok(false);
         };
         let length = file.len()?;
@@ -159,7 +160,7 @@ impl Letters {
         let places = Place::list(disk, DIRECTORY)?;
         let old = |place: &&Place| place.number.saturating_add(LEFT_AFTER_US) < now_us;
         for place in places.iter().filter(old) {
-            if matches!(place.open(disk), Ok(None)) {
+            if matches!(place.open(disk), Ok(Opening::Done | Opening::Keyless)) {
                 place.remove(disk)?;
             }
         }

@@ -24,6 +24,7 @@ use std::sync::Arc;
 
 use indelible_disk::{Disk, DiskError, DiskErrorKind};
 
+use self::file::Place;
 use self::shelf::Shelf;
 use self::slot::Slot;
 
@@ -69,6 +70,9 @@ pub struct Spool {
     pub name: String,
     /// The run of that name, greater than all before it.
     pub epoch: u64,
+    /// Files that could not be read when their turn came, of all slots: they stay until somebody
+    /// removes them, and nothing delivers them.
+    pub damaged: Vec<String>,
 }
 
 impl Default for SpoolBounds {
@@ -117,11 +121,16 @@ impl Spool {
         let next = shelf.take_over(disk.as_ref(), slot.directory())?;
         let next = next.unwrap_or_default();
         reader.look_for_orphans();
+        let mut damaged = Vec::new();
+        for number in slot::numbers(disk.as_ref())? {
+            damaged.extend(Place::list_damaged(disk.as_ref(), &number.to_string())?);
+        }
         Ok(Self {
             writer: SpoolWriter::new(disk, shelf, slot, (next, random)),
             reader,
             name,
             epoch,
+            damaged,
         })
     }
 }

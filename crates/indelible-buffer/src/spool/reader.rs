@@ -5,7 +5,7 @@ use std::sync::Arc;
 use indelible_disk::{Disk, DiskFile, Lock};
 
 use super::SpoolError;
-use super::file::{Frame, Key, MAGIC, Place, read_frame};
+use super::file::{Frame, Key, MAGIC, Opening, Place, read_frame};
 use super::shelf::{Filed, Shelf};
 use super::slot;
 
@@ -161,9 +161,13 @@ impl SpoolReader {
             .as_ref()
             .is_none_or(|at| at.place != filed.place)
         {
-            let Some((file, key)) = filed.place.open(self.disk.as_ref())? else {
-                self.current = None;
-                return Ok(None);
+            self.current = None;
+            let (file, key) = match filed.place.open(self.disk.as_ref())? {
+                Opening::Readable(file, key) => (file, key),
+                Opening::Done => return Ok(None),
+                Opening::Keyless => {
+                    return Err(filed.place.damaged("its key is gone, and it was not done"));
+                }
             };
             self.current = Some(Current {
                 place: filed.place.clone(),
