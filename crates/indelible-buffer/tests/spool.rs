@@ -182,11 +182,24 @@ fn a_full_spool_says_so_and_takes_more_when_there_is_room() {
             Err(error) => break error,
         }
     };
-    assert!(matches!(error, SpoolError::Full(_)) && error.is_full());
+    assert!(matches!(error, SpoolError::Full { .. }) && error.is_full());
     assert!((9..=12).contains(&taken), "{taken}");
+    let held = format!("bytes are held in {}, and", directory.path().display());
+    assert!(error.to_string().contains(&held), "{error}");
     assert_eq!(spool.reader.next(100, 1 << 20).unwrap().len(), taken);
     spool.reader.done().unwrap();
     spool.writer.append([&item[..]]).unwrap();
+}
+
+#[test]
+fn what_cannot_be_opened_is_told_with_its_directory() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("spool");
+    fs::write(&path, "a file").unwrap();
+    let disk = Arc::new(RealDisk::new(&path));
+    let opened = Spool::open(disk, SpoolBounds::default(), 7, random());
+    let error = opened.unwrap_err().to_string();
+    assert!(error.contains(&path.display().to_string()), "{error}");
 }
 
 #[test]
@@ -249,14 +262,17 @@ fn a_file_that_lost_its_key_is_told_and_one_whose_key_was_destroyed_is_done() {
         let mut spool = open(disk.clone(), bounds);
         if told {
             let error = spool.reader.next(100, 1 << 20).unwrap_err().to_string();
-            assert!(error.contains("0000000000000000.spool is damaged: its key"));
+            let path = directory.path().join("0/0000000000000000.spool");
+            let expected = format!("{} is damaged: its key", path.display());
+            assert!(error.starts_with(&expected), "{error}");
         }
         assert_eq!(next(&mut spool), ["c"], "{key:?}");
         spool.reader.done().unwrap();
         spool.reader.tidy().unwrap();
         drop(spool);
         // It is told at every start, until somebody has seen it.
-        let aside = "0/0000000000000000.spool.damaged".to_owned();
+        let aside = directory.path().join("0/0000000000000000.spool.damaged");
+        let aside = aside.display().to_string();
         let spool = open(disk, bounds);
         assert_eq!(spool.damaged, Vec::from_iter(told.then_some(aside)));
     }

@@ -111,7 +111,7 @@ impl Place {
             return match bytes.len() {
                 _ if nothing => Ok(Opening::Done),
                 0 => Ok(Opening::Keyless),
-                _ => Err(self.damaged("its key has another length")),
+                _ => Err(self.damaged(disk, "its key has another length")),
             };
         };
         // It was overwritten.
@@ -126,7 +126,7 @@ impl Place {
                 return Ok(Opening::Done);
             }
             if &magic != MAGIC {
-                return Err(self.damaged("it does not begin as one"));
+                return Err(self.damaged(disk, "it does not begin as one"));
             }
         }
         Ok(Opening::Readable(file, Key::new(bytes, self.number)))
@@ -168,9 +168,9 @@ impl Place {
         Ok(aside.map(|name| format!("{directory}/{name}")).collect())
     }
 
-    pub(super) fn damaged(&self, what: &'static str) -> SpoolError {
+    pub(super) fn damaged(&self, disk: &dyn Disk, what: &'static str) -> SpoolError {
         SpoolError::Damaged {
-            path: self.path(),
+            path: disk.locate(&self.path()),
             what,
         }
     }

@@ -70,7 +70,10 @@ impl Letters {
         let kept = letters.iter().take_while(fits).count();
         let items: Vec<_> = letters.iter().take(kept).flatten().collect();
         if items.is_empty() {
-            return Err(SpoolError::Full(used));
+            return Err(SpoolError::Full {
+                path: disk.locate(DIRECTORY),
+                bytes: used,
+            });
         }
         disk.create_dir_all(DIRECTORY)?;
         disk.sync_dir("")?;
@@ -88,6 +91,20 @@ impl Letters {
             return Err(error);
         }
         Ok((place.number, kept))
+    }
+
+    /// Makes the directory, and sees whether files can be made in it.
+    ///
+    /// # Errors
+    /// [`SpoolError::Disk`] when they cannot.
+    pub fn probe(&self) -> Result<(), SpoolError> {
+        let disk = self.disk.as_ref();
+        disk.create_dir_all(DIRECTORY)?;
+        let mut bytes = [0; 8];
+        (self.random)(&mut bytes);
+        let path = format!("{DIRECTORY}/probe.{:016x}", u64::from_be_bytes(bytes));
+        drop(disk.open(&path, Open::New)?);
+        Ok(disk.remove(&path)?)
     }
 
     /// The numbers of the files, oldest first.
@@ -133,7 +150,11 @@ impl Letters {
                 }
                 Frame::End => break,
                 Frame::Torn => return Ok(false),
-                Frame::Damaged => return Err(place.damaged("an item is not what was written")),
+                Frame::Damaged => {
+                    return Err(
+                        place.damaged(self.disk.as_ref(), "an item is not what was written")
+                    );
+                }
             }
         }
         Ok(true)
@@ -168,8 +189,8 @@ impl Letters {
     }
 
     /// The path of a file, for people.
-    pub fn path(number: u64) -> String {
-        Self::place(number).path()
+    pub fn path(&self, number: u64) -> String {
+        self.disk.locate(&Self::place(number).path())
     }
 
     fn place(number: u64) -> Place {

@@ -166,7 +166,9 @@ impl SpoolReader {
                 Opening::Readable(file, key) => (file, key),
                 Opening::Done => return Ok(None),
                 Opening::Keyless => {
-                    return Err(filed.place.damaged("its key is gone, and it was not done"));
+                    return Err(filed
+                        .place
+                        .damaged(self.disk.as_ref(), "its key is gone, and it was not done"));
                 }
             };
             self.current = Some(Current {
@@ -188,7 +190,9 @@ impl SpoolReader {
                 Ok(Some(item))
             }
             Frame::End | Frame::Torn => Ok(None),
-            Frame::Damaged => Err(filed.place.damaged("an item is not what was written")),
+            Frame::Damaged => Err(filed
+                .place
+                .damaged(self.disk.as_ref(), "an item is not what was written")),
         }
     }
 
