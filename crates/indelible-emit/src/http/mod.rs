@@ -197,9 +197,9 @@ impl Http {
                 reason: error.to_string().into(),
             },
         })?;
-        let after = response.headers().get("retry-after");
-        let after = after.and_then(|value| value.to_str().ok());
-        let after = after.and_then(answer::retry_after);
+        let header = |name| response.headers().get(name)?.to_str().ok();
+        let after = header("retry-after");
+        let after = after.and_then(|value| answer::retry_after(value, header("date")));
         let status = response.status().as_u16();
         let text = response.body_mut().with_config().limit(ANSWER_BYTES_MAX);
         let text = text.read_to_vec().map_err(|error| Verdict::Again {
