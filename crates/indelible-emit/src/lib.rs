@@ -65,7 +65,9 @@ pub use forms::{Auth, Subject};
 pub use indelible_buffer::{Bounds, SpoolBounds};
 pub use llm::LlmContext;
 pub use metrics::{BUCKETS_MS, Durations, METRICS, Metrics, prometheus};
-pub use options::{DeadLetterOptions, Growth, Options, OptionsError, Retry, Room, SpoolOptions};
+pub use options::{
+    DeadLetterOptions, Growth, Options, OptionsError, Retry, Room, SPOOL_BYTES_MIN, SpoolOptions,
+};
 pub use payload::Payload;
 pub use preset::{Preset, UnknownPreset};
 pub use proof::Proof;
