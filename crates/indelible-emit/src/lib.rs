@@ -48,6 +48,7 @@ mod surroundings;
 mod ticket;
 mod transport;
 mod under_way;
+mod unsaid;
 mod worker;
 
 pub use actor::Actor;
@@ -73,7 +74,7 @@ pub use preset::{Preset, UnknownPreset};
 pub use proof::Proof;
 pub use surroundings::Surroundings;
 pub use ticket::{Committed, EmitError, Spooled, Ticket};
-pub use transport::{Outgoing, Transport, Verdict};
+pub use transport::{ATTACHED_MAX, Outgoing, Transport, Verdict, at_once};
 
 /// Builds a JSON value for a payload.
 pub use serde_json::json;
