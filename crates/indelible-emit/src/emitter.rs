@@ -82,7 +82,7 @@ impl Emitter {
             && let Some(first) = damaged.first()
         {
             let which = format!("{first} was damaged and put aside; see it, and remove it");
-            shared.spool_damaged(damaged.len(), which);
+            shared.spool_damaged(damaged.len(), &which);
         }
         // What is on disk may travel later, whatever the transport is now.
         let on_disk = spool.is_some() || shared.dead_letters.is_some();

@@ -238,7 +238,7 @@ impl Shared {
     /// Notes what was wrong with the spool.
     pub(crate) fn spool_trouble(&self, error: &SpoolError) {
         if let SpoolError::Damaged { .. } = error {
-            self.spool_damaged(1, error.to_string());
+            self.spool_damaged(1, &error.to_string());
         } else {
             add(&self.counters.spool_failures, 1);
             self.disk_trouble(format!("the spool: {error}"));
@@ -246,7 +246,7 @@ impl Shared {
     }
 
     /// Notes files of the spool that nobody will deliver.
-    pub(crate) fn spool_damaged(&self, files: usize, which: String) {
+    pub(crate) fn spool_damaged(&self, files: usize, which: &str) {
         add(&self.counters.spool_damaged, files);
         #[cfg(feature = "tracing")]
         tracing::error!(

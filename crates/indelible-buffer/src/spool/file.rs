@@ -36,7 +36,7 @@ pub(super) struct Place {
 /// What a file is to whoever would read it.
 pub(super) enum Opening {
     /// It can be read.
-    Readable(Box<dyn DiskFile>, Key),
+    Readable(Box<dyn DiskFile>, Box<Key>),
     /// Its removal has begun, or nothing of it is there: all of it is done.
     Done,
     /// It holds something, and its key is not there.
@@ -129,7 +129,8 @@ impl Place {
                 return Err(self.damaged(disk, "it does not begin as one"));
             }
         }
-        Ok(Opening::Readable(file, Key::new(bytes, self.number)))
+        let key = Box::new(Key::new(bytes, self.number));
+        Ok(Opening::Readable(file, key))
     }
 
     /// Removes the file: its key is overwritten first, and gone last, so that whatever has lost its

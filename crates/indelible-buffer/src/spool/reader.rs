@@ -28,7 +28,7 @@ pub struct SpoolReader {
 struct Current {
     place: Place,
     file: Box<dyn DiskFile>,
-    key: Key,
+    key: Box<Key>,
     frame: u64,
     at: u64,
 }
