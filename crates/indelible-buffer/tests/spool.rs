@@ -182,11 +182,24 @@ fn a_full_spool_says_so_and_takes_more_when_there_is_room() {
             Err(error) => break error,
         }
     };
-    assert!(matches!(error, SpoolError::Full(_)) && error.is_full());
+    assert!(matches!(error, SpoolError::Full { .. }) && error.is_full());
     assert!((9..=12).contains(&taken), "{taken}");
+    let held = format!("bytes are held in {}, and", directory.path().display());
+    assert!(error.to_string().contains(&held), "{error}");
     assert_eq!(spool.reader.next(100, 1 << 20).unwrap().len(), taken);
     spool.reader.done().unwrap();
     spool.writer.append([&item[..]]).unwrap();
+}
+
+#[test]
+fn what_cannot_be_opened_is_told_with_its_directory() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("spool");
+    fs::write(&path, "a file").unwrap();
+    let disk = Arc::new(RealDisk::new(&path));
+    let opened = Spool::open(disk, SpoolBounds::default(), 7, random());
+    let error = opened.unwrap_err().to_string();
+    assert!(error.contains(&path.display().to_string()), "{error}");
 }
 
 #[test]
@@ -224,6 +237,66 @@ fn a_damaged_file_is_put_aside_and_the_others_are_read() {
             .join("0/0000000000000000.spool.damaged")
             .exists()
     );
+}
+
+/// A key that was overwritten says that all is done; one that is gone says nothing.
+#[test]
+fn a_file_that_lost_its_key_is_told_and_one_whose_key_was_destroyed_is_done() {
+    let (gone, cut): (Option<&[u8]>, _) = (None, Some(&[][..]));
+    for (key, told) in [(gone, true), (cut, true), (Some(&[0; 64][..]), false)] {
+        let directory = tempfile::tempdir().unwrap();
+        let bounds = SpoolBounds {
+            file_bytes_max: 1,
+            ..SpoolBounds::default()
+        };
+        let disk = Arc::new(RealDisk::new(directory.path()));
+        let mut spool = open(disk.clone(), bounds);
+        append(&mut spool, &["a", "b"]);
+        append(&mut spool, &["c"]);
+        drop(spool);
+        let path = directory.path().join("0/0000000000000000.key");
+        match key {
+            None => fs::remove_file(path).unwrap(),
+            Some(bytes) => fs::write(path, bytes).unwrap(),
+        }
+        let mut spool = open(disk.clone(), bounds);
+        if told {
+            let error = spool.reader.next(100, 1 << 20).unwrap_err().to_string();
+            let path = directory.path().join("0/0000000000000000.spool");
+            let expected = format!("{} is damaged: its key", path.display());
+            assert!(error.starts_with(&expected), "{error}");
+        }
+        assert_eq!(next(&mut spool), ["c"], "{key:?}");
+        spool.reader.done().unwrap();
+        spool.reader.tidy().unwrap();
+        drop(spool);
+        // It is told at every start, until somebody has seen it.
+        let aside = directory.path().join("0/0000000000000000.spool.damaged");
+        let aside = aside.display().to_string();
+        let spool = open(disk, bounds);
+        assert_eq!(spool.damaged, Vec::from_iter(told.then_some(aside)));
+    }
+}
+
+/// Whoever dies over a removal leaves no file that seems to have lost its key.
+#[test]
+fn a_removal_that_is_cut_short_is_no_damage() {
+    for (seed, fail) in (0..8).flat_map(|seed| (0..8).map(move |fail| (seed, fail))) {
+        let disk = FaultyDisk::new(seed);
+        let mut spool = open(Arc::new(disk.clone()), SpoolBounds::default());
+        append(&mut spool, &["a"]);
+        assert_eq!(next(&mut spool), ["a"]);
+        disk.plan(disk.count() + fail, Fault::CrashedAfter);
+        spool.reader.done().unwrap();
+        let _ = spool.reader.tidy();
+        drop(spool);
+        disk.crash();
+        disk.reboot();
+        let mut spool = open(Arc::new(disk.clone()), SpoolBounds::default());
+        let again = next(&mut spool);
+        assert!(again.is_empty() || again == ["a"], "{again:?}");
+        assert_eq!(spool.damaged, [""; 0]);
+    }
 }
 
 #[derive(Clone, Debug)]

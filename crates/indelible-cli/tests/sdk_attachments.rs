@@ -123,9 +123,9 @@ impl Transport for Losing {
         true
     }
 
-    fn attach(&mut self, tenant: &TenantId, attached: &Attached) -> Result<(), Verdict> {
+    fn attach(&mut self, tenant: &TenantId, attached: &[Attached]) -> Result<(), (usize, Verdict)> {
         self.uploads
-            .fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+            .fetch_add(attached.len(), std::sync::atomic::Ordering::SeqCst);
         self.http.attach(tenant, attached)
     }
 

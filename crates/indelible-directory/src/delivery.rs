@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use indelible_emit::{Attached, Outgoing, Verdict};
+use indelible_emit::{Attached, Outgoing, Verdict, at_once};
 use indelible_event::TenantId;
 use indelible_log::attachments::{Digest, UploadError};
 use indelible_log::log::Log;
@@ -36,7 +36,11 @@ pub fn deliver(log: &Log, admission: &Arc<Admission>, batch: &[Outgoing]) -> Vec
 ///
 /// # Durability
 /// What is stored is durable before this returns.
-pub fn attach(log: &Log, tenant: &TenantId, attached: &Attached) -> Result<(), Verdict> {
+pub fn attach(log: &Log, tenant: &TenantId, attached: &[Attached]) -> Result<(), (usize, Verdict)> {
+    at_once(attached, |attached| store(log, tenant, attached))
+}
+
+fn store(log: &Log, tenant: &TenantId, attached: &Attached) -> Result<(), Verdict> {
     let Some(store) = log.attachments() else {
         let text = "this ledger keeps no attachments";
         return Err(Verdict::Failed(text.into()));

@@ -80,7 +80,7 @@ impl DiskError {
         self.kind
     }
 
-    /// The path, relative to the disk's root.
+    /// The path, as [`Disk::locate`](crate::Disk::locate) gives it.
     pub fn path(&self) -> &str {
         &self.path
     }

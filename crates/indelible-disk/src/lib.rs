@@ -58,6 +58,11 @@ pub trait Disk: Send + Sync {
     /// After [`Disk::sync_dir`] of the directory that holds the new name.
     fn rename(&self, from: &str, to: &str) -> Result<()>;
 
+    /// Where a path is, for people: its errors name it so.
+    fn locate(&self, path: &str) -> String {
+        path.to_owned()
+    }
+
     /// Removes a file.
     ///
     /// # Errors

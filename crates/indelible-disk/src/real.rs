@@ -37,9 +37,17 @@ impl RealDisk {
             self.root.join(path)
         }
     }
+
+    fn failed(&self, operation: &'static str, path: &str, source: io::Error) -> DiskError {
+        DiskError::new(operation, &self.locate(path), source)
+    }
 }
 
 impl Disk for RealDisk {
+    fn locate(&self, path: &str) -> String {
+        self.at(path).display().to_string()
+    }
+
     fn open(&self, path: &str, how: Open) -> Result<Box<dyn DiskFile>> {
         let mut options = OpenOptions::new();
         options.read(true).mode(FILE_MODE);
@@ -54,10 +62,10 @@ impl Disk for RealDisk {
         }
         let file = options
             .open(self.at(path))
-            .map_err(|e| DiskError::new("open", path, e))?;
+            .map_err(|e| self.failed("open", path, e))?;
         Ok(Box::new(RealFile {
             file,
-            path: path.to_owned(),
+            path: self.locate(path),
         }))
     }
 
@@ -65,11 +73,11 @@ impl Disk for RealDisk {
         let entries = match std::fs::read_dir(self.at(dir)) {
             Ok(entries) => entries,
             Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-            Err(e) => return Err(DiskError::new("list", dir, e)),
+            Err(e) => return Err(self.failed("list", dir, e)),
         };
         let mut names = Vec::new();
         for entry in entries {
-            let entry = entry.map_err(|e| DiskError::new("list", dir, e))?;
+            let entry = entry.map_err(|e| self.failed("list", dir, e))?;
             names.extend(entry.file_name().into_string());
         }
         names.sort();
@@ -80,20 +88,20 @@ impl Disk for RealDisk {
         match std::fs::metadata(self.at(path)) {
             Ok(about) => Ok(about.is_file().then_some(about.len())),
             Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(e) => Err(DiskError::new("look at", path, e)),
+            Err(e) => Err(self.failed("look at", path, e)),
         }
     }
 
     fn rename(&self, from: &str, to: &str) -> Result<()> {
-        std::fs::rename(self.at(from), self.at(to)).map_err(|e| DiskError::new("rename", from, e))
+        std::fs::rename(self.at(from), self.at(to)).map_err(|e| self.failed("rename", from, e))
     }
 
     fn remove(&self, path: &str) -> Result<()> {
-        std::fs::remove_file(self.at(path)).map_err(|e| DiskError::new("remove", path, e))
+        std::fs::remove_file(self.at(path)).map_err(|e| self.failed("remove", path, e))
     }
 
     fn remove_dir(&self, path: &str) -> Result<()> {
-        std::fs::remove_dir(self.at(path)).map_err(|e| DiskError::new("remove", path, e))
+        std::fs::remove_dir(self.at(path)).map_err(|e| self.failed("remove", path, e))
     }
 
     fn create_dir_all(&self, dir: &str) -> Result<()> {
@@ -101,17 +109,17 @@ impl Disk for RealDisk {
             .recursive(true)
             .mode(DIR_MODE)
             .create(self.at(dir))
-            .map_err(|e| DiskError::new("make directory", dir, e))
+            .map_err(|e| self.failed("make directory", dir, e))
     }
 
     fn sync_dir(&self, dir: &str) -> Result<()> {
         File::open(self.at(dir))
             .and_then(|file| file.sync_all())
-            .map_err(|e| DiskError::new("sync directory", dir, e))
+            .map_err(|e| self.failed("sync directory", dir, e))
     }
 
     fn try_lock(&self, path: &str, holder: &str) -> Result<Box<dyn Lock>> {
-        let fail = |e| DiskError::new("lock", path, e);
+        let fail = |e| self.failed("lock", path, e);
         let file = OpenOptions::new()
             .read(true)
             .write(true)
@@ -124,7 +132,7 @@ impl Disk for RealDisk {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
                 let words = std::fs::read_to_string(self.at(path)).unwrap_or_default();
-                return Err(DiskError::locked(path, &words));
+                return Err(DiskError::locked(&self.locate(path), &words));
             }
             Err(TryLockError::Error(e)) => return Err(fail(e)),
         }

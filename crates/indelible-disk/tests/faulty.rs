@@ -206,7 +206,10 @@ fn a_lock_says_who_holds_it() {
         let words = refused.to_string();
         assert_eq!(
             words,
-            "cannot lock LOCK: held by process 7, serve, since noon"
+            format!(
+                "cannot lock {}: held by process 7, serve, since noon",
+                disk.locate("LOCK")
+            )
         );
         drop(lock);
         disk.try_lock("LOCK", "process 8").unwrap();

@@ -22,7 +22,9 @@ const VALUE_BYTES_MIN: usize = 512;
 /// After so many values whole members of the event are taken.
 const VALUES_MAX: usize = 64;
 /// The members of an event that may hold anything.
-const FREE: [&[&str]; 4] = [
+const FREE: [&[&str]; 6] = [
+    &["changes", "after"],
+    &["changes", "before"],
     &["data"],
     &["metadata"],
     &["proof", "data"],
@@ -180,34 +182,57 @@ pub(crate) fn split(event: Vec<u8>, attached: &mut Vec<Attached>) -> Vec<u8> {
 /// The path of the value to be put beside next: the longest free member or, if `within`, what makes
 /// up at least half of it, and half of that, and so on.
 fn longest(event: &Json, within: bool) -> Option<Vec<String>> {
-    let mut best: Option<(usize, &[&str], &Json)> = None;
+    let mut best: Option<(usize, Vec<String>)> = None;
     for path in FREE {
         let value = path
             .iter()
             .try_fold(event, |json, key| json.as_object()?.get(key));
         let Some(value) = value else { continue };
         let bytes = length(value);
-        if bytes > VALUE_BYTES_MIN && best.is_none_or(|(most, ..)| bytes > most) {
-            best = Some((bytes, path, value));
+        if best.as_ref().is_some_and(|(most, _)| bytes <= *most) {
+            continue;
+        }
+        if let Some((_, inner)) = movable(value, within) {
+            let path = path.iter().map(|key| (*key).to_owned());
+            best = Some((bytes, path.chain(inner).collect()));
         }
     }
-    let (mut bytes, path, mut value) = best?;
-    let mut path: Vec<_> = path.iter().map(|key| (*key).to_owned()).collect();
-    while within && let Some(object) = value.as_object() {
-        let members = object
-            .iter()
-            .map(|(key, value)| (length(value), key, value));
-        let most = members.max_by_key(|(length, ..)| *length);
-        let Some((inner, key, next)) = most.filter(|(inner, ..)| 2 * inner >= bytes) else {
-            break;
-        };
-        if inner <= VALUE_BYTES_MIN {
-            break;
-        }
-        path.push(key.to_owned());
-        (bytes, value) = (inner, next);
+    best.map(|(_, path)| path)
+}
+
+/// The length and path of what is to be put beside of a value. What names an attachment is never:
+/// the event itself has to name it, or nobody would keep it.
+fn movable(value: &Json, within: bool) -> Option<(usize, Vec<String>)> {
+    let bytes = length(value);
+    if bytes <= VALUE_BYTES_MIN {
+        return None;
     }
-    Some(path)
+    let whole = !names_attachment(value);
+    let here = whole.then(|| (bytes, Vec::new()));
+    let Some(object) = value.as_object().filter(|_| within || !whole) else {
+        return here;
+    };
+    let members = object.iter().filter_map(|(key, member)| {
+        if whole && 2 * length(member) < bytes {
+            return None;
+        }
+        let (bytes, mut path) = movable(member, within)?;
+        path.insert(0, key.to_owned());
+        Some((bytes, path))
+    });
+    members.max_by_key(|(bytes, _)| *bytes).or(here)
+}
+
+fn names_attachment(value: &Json) -> bool {
+    match value {
+        Json::Object(object) => {
+            let named = object.get("attachment").and_then(Json::as_object);
+            named.is_some_and(|named| named.get("digest").is_some())
+                || object.iter().any(|(_, member)| names_attachment(member))
+        }
+        Json::List(items) => items.iter().any(names_attachment),
+        _ => false,
+    }
 }
 
 /// The event with the value at a path put beside it.
@@ -303,6 +328,51 @@ mod tests {
         assert!(json.to_canonical().len() <= EVENT_BYTES_MAX - ROOM_BYTES);
         let beside: usize = attached.iter().map(|it| it.bytes.len()).sum();
         assert!(beside > 700_000, "{beside}");
+    }
+
+    #[test]
+    fn values_that_changed_go_each_by_itself_and_their_names_stay() {
+        let event = serde_json::json!({"changes": {
+            "after": {"text": "a".repeat(50_000), "n": 2},
+            "before": {"text": "b".repeat(40_000), "n": 1},
+            "fields": ["n", "text"],
+        }});
+        let (json, attached) = split_of(&event);
+        let [text] = &attached[..] else {
+            panic!("{attached:?}")
+        };
+        assert_eq!(text.bytes.len(), 50_000);
+        assert!(json.pointer("/changes/after/text/attachment").is_some());
+        assert_eq!(json.pointer("/changes/after/n").unwrap().to_string(), "2");
+        assert!(
+            json.pointer("/changes/before/text")
+                .unwrap()
+                .as_text()
+                .is_some()
+        );
+        assert_eq!(
+            json.pointer("/changes/fields/1").unwrap().as_text(),
+            Some("text")
+        );
+    }
+
+    #[test]
+    fn what_names_an_attachment_is_not_put_beside_with_it() {
+        let named = serde_json::json!({"attachment": {
+            "bytes": 1, "digest": format!("sha256:{}", "0".repeat(64)), "type": "image/png",
+        }});
+        let many: serde_json::Map<_, _> = (0..200)
+            .map(|n| (format!("k{n}"), "x".repeat(1_000).into()))
+            .collect();
+        let event = serde_json::json!({
+            "data": {"picture": named, "many": many},
+            "metadata": [named, "x".repeat(600)],
+        });
+        let (json, attached) = split_of(&event);
+        assert!(json.pointer("/data/picture/attachment").is_some());
+        assert!(json.pointer("/data/many/attachment").is_some());
+        assert!(json.pointer("/metadata/0/attachment").is_some());
+        assert_eq!(attached.len(), 1);
     }
 
     #[test]

@@ -194,7 +194,7 @@ impl DeadLetters {
             letter.is_some_and(|letter| visit(place - 1, letter))
         })?;
         if strange {
-            let path = Letters::path(number);
+            let path = self.letters.path(number);
             return Err(unreadable(&path, "what it holds is no letter"));
         }
         Ok(whole)
@@ -209,6 +209,13 @@ impl DeadLetters {
     /// It is gone when it returns.
     pub fn remove(&self, file: &str) -> Result<(), SpoolError> {
         number(file).map_or(Ok(()), |number| self.letters.remove(number))
+    }
+
+    /// Sees whether letters can be kept, but for room, of which there may be more later.
+    pub(crate) fn probe(&self) -> Result<(), SpoolError> {
+        self.letters
+            .probe()
+            .or_else(|error| if error.is_full() { Ok(()) } else { Err(error) })
     }
 
     /// Removes what processes left that died while they wrote it.

@@ -1,7 +1,7 @@
 //! What else can be said of an event that has what every event needs, and the end: `emit`.
 //!
 //! Not here: the steps that every event takes (`builder`). Where a step is said twice, the later
-//! word stands; objects of metadata are merged.
+//! word stands; objects of metadata are merged, and proofs are kept side by side.
 
 use std::time::Duration;
 
@@ -69,9 +69,10 @@ impl EventBuilder<'_> {
         self
     }
 
-    /// What shows that it happened.
+    /// What shows that it happened. Several stand in the event as one, a `bundle`, each in `data`
+    /// under its type.
     pub fn proof(mut self, proof: Proof) -> Self {
-        self.more().proof = Some(proof);
+        self.more().proofs.push(proof);
         self
     }
 

@@ -67,7 +67,7 @@ pub(crate) struct More {
     pub(crate) lane: Option<String>,
     pub(crate) idempotency_key: Option<String>,
     pub(crate) duration_ms: Option<f64>,
-    pub(crate) proof: Option<Proof>,
+    pub(crate) proofs: Vec<Proof>,
     pub(crate) changes: Changes,
     pub(crate) denial: Option<Box<Denial>>,
     pub(crate) envelope: Option<Box<Envelope>>,
@@ -135,7 +135,11 @@ impl More {
         ];
         let texts: usize = texts.into_iter().flatten().map(String::len).sum();
         let payloads = [&self.data, &self.metadata];
-        let proof = self.proof.as_ref().map_or(Some(0), Proof::weight)?;
+        let proof = self
+            .proofs
+            .iter()
+            .map(Proof::weight)
+            .sum::<Option<usize>>()?;
         let rest = self.rest.as_ref().map_or(Some(0), |event| event.weight())?;
         let envelope = self.envelope.as_ref().map_or(Some(0), |it| it.weight())?;
         let mut sum = size_of::<Self>() + texts + proof + rest + envelope;

@@ -49,6 +49,9 @@ pub enum StartError {
     /// The spool cannot be opened.
     #[error("the spool cannot be opened: {0}")]
     Spool(#[from] SpoolError),
+    /// The directory of the dead letters cannot be used.
+    #[error("dead letters cannot be kept: {0}")]
+    DeadLetters(#[source] SpoolError),
     /// The operating system gave no thread.
     #[error("the worker could not be started: {0}")]
     Thread(#[from] std::io::Error),
@@ -67,7 +70,7 @@ impl Emitter {
     ) -> Result<Self, StartError> {
         options.check()?;
         let spool = open_spool(&options, &surroundings)?;
-        let dead_letters = dead_letters(&options, &surroundings);
+        let dead_letters = dead_letters(&options, &surroundings)?;
         let stream = stream_of(&options, spool.as_ref(), surroundings.as_ref());
         let shared = Arc::new(Shared::new(
             options,
@@ -75,6 +78,12 @@ impl Emitter {
             stream.clone(),
             dead_letters,
         ));
+        if let Some(Spool { damaged, .. }) = &spool
+            && let Some(first) = damaged.first()
+        {
+            let which = format!("{first} was damaged and put aside; see it, and remove it");
+            shared.spool_damaged(damaged.len(), &which);
+        }
         // What is on disk may travel later, whatever the transport is now.
         let on_disk = spool.is_some() || shared.dead_letters.is_some();
         let travels = transport.names_tenant() || on_disk;
@@ -198,13 +207,21 @@ fn open_spool(
     Spool::open(disk, spool.bounds, now_ms, random(surroundings)).map(Some)
 }
 
-fn dead_letters(options: &Options, surroundings: &Arc<dyn Surroundings>) -> Option<DeadLetters> {
-    let disk = Arc::clone(options.dead_letters_disk()?);
+fn dead_letters(
+    options: &Options,
+    surroundings: &Arc<dyn Surroundings>,
+) -> Result<Option<DeadLetters>, StartError> {
+    let Some(disk) = options.dead_letters_disk().map(Arc::clone) else {
+        return Ok(None);
+    };
     let bytes_max = options.dead_letters.bytes_max;
     let dead_letters = DeadLetters::new(disk, bytes_max, random(surroundings));
+    if bytes_max > 0 {
+        dead_letters.probe().map_err(StartError::DeadLetters)?;
+    }
     // What cannot be removed now only takes room.
     let _ = dead_letters.tidy(surroundings.now());
-    Some(dead_letters)
+    Ok(Some(dead_letters))
 }
 
 fn random(surroundings: &Arc<dyn Surroundings>) -> Random {

@@ -5,7 +5,7 @@
 
 use compact_str::CompactString;
 use indelible_event::canonical::{Json, Number, Object};
-use indelible_event::event::{Context, Event, Failure, Performance, Proof, Target};
+use indelible_event::event::{Context, Event, Failure, Performance, Target};
 use indelible_event::limits::{EVENT_BYTES_MAX, EVENT_RAW_BYTES_MAX};
 use indelible_event::redact::redact;
 use indelible_event::{AuditId, EventView, Micros, Problem, ProblemCode};
@@ -229,9 +229,7 @@ impl More {
             let performance: &mut Performance = event.performance.get_or_insert_default();
             performance.duration_ms = Some(ms);
         }
-        if let Some(proof) = self.proof {
-            event.proof = Some(proof_of(proof, occurred_at, attached));
-        }
+        event.proof = proof::tell(self.proofs, occurred_at, attached).or(event.proof);
         event.data = self.data.map(Payload::into_json).or(event.data);
         event.metadata = self.metadata.map(Payload::into_json).or(event.metadata);
         for (name, attachment) in self.attachments {
@@ -297,18 +295,5 @@ fn actor(
         user_agent: more.user_agent.or(rest.user_agent),
         session_id: more.session_id.or(rest.session_id),
         ..rest
-    }
-}
-
-fn proof_of(proof: proof::Proof, occurred_at: Micros, attached: &mut Vec<Attached>) -> Proof {
-    let beside = proof.attachment.map(|attachment| attachment.tell(attached));
-    let data = proof.data.map(Payload::into_json);
-    Proof {
-        kind: Some(proof.kind.to_owned()),
-        data: beside.or(data).filter(|json| *json != Json::Null),
-        url: proof.url,
-        hash: proof.hash,
-        captured_at: Some(proof.captured_at.unwrap_or(occurred_at).to_rfc3339()),
-        ..Proof::default()
     }
 }

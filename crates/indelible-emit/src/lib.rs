@@ -48,6 +48,7 @@ mod surroundings;
 mod ticket;
 mod transport;
 mod under_way;
+mod unsaid;
 mod worker;
 
 pub use actor::Actor;
@@ -65,13 +66,15 @@ pub use forms::{Auth, Subject};
 pub use indelible_buffer::{Bounds, SpoolBounds};
 pub use llm::LlmContext;
 pub use metrics::{BUCKETS_MS, Durations, METRICS, Metrics, prometheus};
-pub use options::{DeadLetterOptions, Growth, Options, OptionsError, Retry, Room, SpoolOptions};
+pub use options::{
+    DeadLetterOptions, Growth, Options, OptionsError, Retry, Room, SPOOL_BYTES_MIN, SpoolOptions,
+};
 pub use payload::Payload;
 pub use preset::{Preset, UnknownPreset};
 pub use proof::Proof;
 pub use surroundings::Surroundings;
 pub use ticket::{Committed, EmitError, Spooled, Ticket};
-pub use transport::{Outgoing, Transport, Verdict};
+pub use transport::{ATTACHED_MAX, Outgoing, Transport, Verdict, at_once};
 
 /// Builds a JSON value for a payload.
 pub use serde_json::json;

@@ -6,11 +6,15 @@ use std::time::Duration;
 
 use indelible_buffer::{Batching, BoundError, Bounds, Lane, SpoolBounds};
 use indelible_disk::Disk;
+use indelible_event::limits::EVENT_RAW_BYTES_MAX;
 
 use crate::class::{Class, Policy};
 
 /// The longest name of a stream that can be asked for, in bytes; a slot's number comes behind it.
 pub const STREAM_NAME_BYTES_MAX: usize = 100;
+/// The fewest bytes that a spool may have: the longest event there is, and what stands around it.
+pub const SPOOL_BYTES_MIN: u64 = 512 << 10;
+const _: () = assert!(EVENT_RAW_BYTES_MAX as u64 <= SPOOL_BYTES_MIN / 2);
 /// The longest name of a service, in bytes.
 const SERVICE_NAME_BYTES_MAX: usize = 256;
 
@@ -139,6 +143,9 @@ pub enum OptionsError {
     /// A class needs a spool, and there is none.
     #[error("a class is `spooled`, and no directory is named for the spool")]
     NoSpool,
+    /// Not even one event would fit.
+    #[error("the spool may hold {0} bytes, and must have at least {SPOOL_BYTES_MIN}")]
+    SpoolBytes(u64),
     /// The name cannot stand in a claim.
     #[error("the name of the stream must have 1 to {STREAM_NAME_BYTES_MAX} bytes")]
     StreamName,
@@ -245,13 +252,18 @@ impl Options {
         if let Some(pattern) = self.policy.fits_nothing() {
             return Err(OptionsError::Pattern(pattern));
         }
-        let spooled = |class| class == Class::Spooled;
-        if self.spool.is_none() && self.policy.classes().any(spooled) {
-            return Err(OptionsError::NoSpool);
-        }
         let length = self.stream.as_ref().map_or(1, String::len);
         if length == 0 || length > STREAM_NAME_BYTES_MAX {
             return Err(OptionsError::StreamName);
+        }
+        let bounds = self.spool.as_ref().map(|spool| spool.bounds);
+        if let Some(bounds) = bounds.filter(|it| it.bytes_max < SPOOL_BYTES_MIN) {
+            return Err(OptionsError::SpoolBytes(bounds.bytes_max));
+        }
+        // The last: whoever reads one word after the other may not have come to the spool yet.
+        let spooled = |class| class == Class::Spooled;
+        if self.spool.is_none() && self.policy.classes().any(spooled) {
+            return Err(OptionsError::NoSpool);
         }
         Ok(())
     }
@@ -307,6 +319,22 @@ mod tests {
         assert!(said(|it| it.service = Some(String::new())).starts_with("the name of the service"));
         assert!(said(|it| it.service = Some("x".repeat(257))).contains("service"));
         assert!(said(|it| it.stream = Some(String::new())).contains("stream"));
+    }
+
+    #[test]
+    fn a_spool_that_no_event_fits_in_is_refused_with_the_least_there_may_be() {
+        let with = |bytes_max| {
+            said(|it| {
+                let disk = Arc::new(indelible_disk::FaultyDisk::new(1));
+                let bounds = SpoolBounds {
+                    bytes_max,
+                    ..SpoolBounds::default()
+                };
+                it.spool = Some(SpoolOptions { disk, bounds });
+            })
+        };
+        assert!(with(SPOOL_BYTES_MIN - 1).ends_with("must have at least 524288"));
+        assert_eq!(with(SPOOL_BYTES_MIN), "");
     }
 
     #[test]

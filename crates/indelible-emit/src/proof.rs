@@ -1,9 +1,13 @@
 //! What shows that something happened.
 
-use indelible_event::Micros;
+use indelible_event::canonical::{Json, Object};
+use indelible_event::{Micros, event};
 
-use crate::attachment::Attachment;
+use crate::attachment::{Attached, Attachment};
 use crate::payload::Payload;
+
+/// The type of a proof that is none.
+const NONE: &str = "none";
 
 /// Evidence that an event carries: what a system answered, a picture, a hash, an address.
 ///
@@ -59,7 +63,7 @@ impl Proof {
 
     /// There is none.
     pub fn none() -> Self {
-        Self::of("none")
+        Self::of(NONE)
     }
 
     /// The same proof with data.
@@ -101,6 +105,20 @@ impl Proof {
         }
     }
 
+    /// As an event has it.
+    fn tell(self, occurred_at: Micros, attached: &mut Vec<Attached>) -> event::Proof {
+        let beside = self.attachment.map(|attachment| attachment.tell(attached));
+        let data = self.data.map(Payload::into_json);
+        event::Proof {
+            kind: Some(self.kind.to_owned()),
+            data: beside.or(data).filter(|json| *json != Json::Null),
+            url: self.url,
+            hash: self.hash,
+            captured_at: Some(self.captured_at.unwrap_or(occurred_at).to_rfc3339()),
+            ..event::Proof::default()
+        }
+    }
+
     /// `None` when its data is nested too deep.
     pub(crate) fn weight(&self) -> Option<usize> {
         let texts = [&self.url, &self.hash].into_iter().flatten();
@@ -108,4 +126,49 @@ impl Proof {
         let beside = self.attachment.as_ref().map_or(0, Attachment::weight);
         Some(texts.map(String::len).sum::<usize>() + data + beside)
     }
+}
+
+/// The proof of an event. Of several each stands whole under its type, the second of a type as
+/// `screenshot_2`, and the last time is that of all.
+pub(crate) fn tell(
+    mut proofs: Vec<Proof>,
+    occurred_at: Micros,
+    attached: &mut Vec<Attached>,
+) -> Option<event::Proof> {
+    if proofs.len() < 2 {
+        return proofs.pop().map(|proof| proof.tell(occurred_at, attached));
+    }
+    // Who says one has not got none.
+    if proofs.iter().any(|proof| proof.kind != NONE) {
+        proofs.retain(|proof| proof.kind != NONE);
+    } else {
+        proofs.truncate(1);
+    }
+    if proofs.len() == 1 {
+        return tell(proofs, occurred_at, attached);
+    }
+    let times = proofs
+        .iter()
+        .map(|it| it.captured_at.unwrap_or(occurred_at));
+    let captured_at = times.max().map(Micros::to_rfc3339);
+    let mut all = Object::new();
+    for proof in proofs {
+        let kind = proof.kind;
+        let again = (2..).map(|n| format!("{kind}_{n}"));
+        let mut names = std::iter::once(kind.to_owned()).chain(again);
+        let event = event::Event {
+            proof: Some(proof.tell(occurred_at, attached)),
+            ..event::Event::default()
+        };
+        let told = event.into_json().pointer("/proof").cloned();
+        if let Some(name) = names.find(|name| all.get(name).is_none()) {
+            all.insert(name, told.unwrap_or_default());
+        }
+    }
+    Some(event::Proof {
+        kind: Some("bundle".to_owned()),
+        data: Some(Json::Object(all)),
+        captured_at,
+        ..event::Proof::default()
+    })
 }

@@ -237,8 +237,24 @@ impl Shared {
 
     /// Notes what was wrong with the spool.
     pub(crate) fn spool_trouble(&self, error: &SpoolError) {
-        add(&self.counters.spool_failures, 1);
-        self.disk_trouble(format!("the spool: {error}"));
+        if let SpoolError::Damaged { .. } = error {
+            self.spool_damaged(1, &error.to_string());
+        } else {
+            add(&self.counters.spool_failures, 1);
+            self.disk_trouble(format!("the spool: {error}"));
+        }
+    }
+
+    /// Notes files of the spool that nobody will deliver.
+    pub(crate) fn spool_damaged(&self, files: usize, which: &str) {
+        add(&self.counters.spool_damaged, files);
+        #[cfg(feature = "tracing")]
+        tracing::error!(
+            files,
+            which,
+            "a file of the audit spool cannot be delivered"
+        );
+        self.disk_trouble(format!("the spool: {which}"));
     }
 
     /// Notes what was wrong on disk.

@@ -75,6 +75,45 @@ impl Verdict {
     }
 }
 
+/// How much of what stands beside an event is stored at once: each waits for a disk of its own
+/// accord, and more would wait for each other.
+pub const ATTACHED_MAX: usize = 8;
+
+/// Stores each with `store`, all of them at once; the answer is that of [`Transport::attach`].
+///
+/// # Errors
+/// The first that is not stored, by place.
+pub fn at_once(
+    attached: &[Attached],
+    store: impl Fn(&Attached) -> Result<(), Verdict> + Sync,
+) -> Result<(), (usize, Verdict)> {
+    let panicked = || {
+        Err(Verdict::Again {
+            after: None,
+            reached: false,
+            reason: "an upload panicked".into(),
+        })
+    };
+    let stored: Vec<_> = match attached {
+        [one] => vec![store(one)],
+        several => std::thread::scope(|scope| {
+            let store = &store;
+            let threads: Vec<_> = several
+                .iter()
+                .map(|attached| scope.spawn(move || store(attached)))
+                .collect();
+            let ended = threads.into_iter().map(std::thread::ScopedJoinHandle::join);
+            ended
+                .map(|ended| ended.unwrap_or_else(|_| panicked()))
+                .collect()
+        }),
+    };
+    for (place, stored) in stored.into_iter().enumerate() {
+        stored.map_err(|verdict| (place, verdict))?;
+    }
+    Ok(())
+}
+
 /// Delivers events; called by one worker, one batch at a time.
 pub trait Transport: Send {
     /// Whether the event must say whose it is, in `tenant_id`.
@@ -88,17 +127,18 @@ pub trait Transport: Send {
     /// It must return within a bounded time. A panic counts as [`Verdict::Again`] for all.
     fn deliver(&mut self, batch: &[Outgoing]) -> Vec<Verdict>;
 
-    /// Stores what stands beside an event of a tenant, durably, before the event is delivered.
+    /// Stores what stands beside an event of a tenant, durably, before the event is delivered: at
+    /// most [`ATTACHED_MAX`] at a time, which may be stored at once.
     ///
     /// # Errors
-    /// What becomes of its event when it is not stored: where nothing can be, it is refused as too
-    /// large. As for [`Transport::deliver`], it must
-    /// return within a bounded time.
-    fn attach(&mut self, tenant: &TenantId, attached: &Attached) -> Result<(), Verdict> {
+    /// How many of them are stored, from the first, and what becomes of the event for want of the
+    /// next: where nothing can be, it is refused as too large. As for [`Transport::deliver`], it
+    /// must return within a bounded time.
+    fn attach(&mut self, tenant: &TenantId, attached: &[Attached]) -> Result<(), (usize, Verdict)> {
         let _ = (tenant, attached);
         let text = "the event has no room for it, and nothing is stored beside events there";
         let problem = Problem::at("", ProblemCode::TooLarge, text);
-        Err(Verdict::Refused(vec![problem]))
+        Err((0, Verdict::Refused(vec![problem])))
     }
 
     /// Called after every batch and, about once per interval, when there is none: for what need not
@@ -118,7 +158,7 @@ impl<T: Transport + ?Sized> Transport for Box<T> {
         (**self).deliver(batch)
     }
 
-    fn attach(&mut self, tenant: &TenantId, attached: &Attached) -> Result<(), Verdict> {
+    fn attach(&mut self, tenant: &TenantId, attached: &[Attached]) -> Result<(), (usize, Verdict)> {
         (**self).attach(tenant, attached)
     }
 

@@ -10,7 +10,7 @@ use indelible_event::{Problem, ProblemCode};
 
 use crate::shared::guarded;
 use crate::ticket::Entry;
-use crate::transport::{Outgoing, Transport, Verdict};
+use crate::transport::{ATTACHED_MAX, Outgoing, Transport, Verdict};
 
 /// How often what stands beside an event is stored again, after the other side had lost it.
 const UPLOADS_MAX: u32 = 3;
@@ -74,18 +74,20 @@ pub(crate) fn store(
     let (mut closed, mut first) = (None::<Verdict>, None);
     for (mut waiting, outgoing) in open.entries.into_iter().zip(open.outgoing) {
         let mut verdict = None;
-        while let Some(attached) = outgoing.attached.get(waiting.stored) {
+        let left = outgoing.attached.get(waiting.stored..).unwrap_or_default();
+        for group in left.chunks(ATTACHED_MAX) {
             if is_stopped() {
                 closed = Some(not_stored("the emitter was closed"));
             }
             let stored = match &closed {
-                Some(closed) => Err(closed.clone()),
-                None => guarded(|| transport.attach(&outgoing.tenant, attached))
-                    .unwrap_or_else(|| Err(not_stored("the transport panicked"))),
+                Some(closed) => Err((0, closed.clone())),
+                None => guarded(|| transport.attach(&outgoing.tenant, group))
+                    .unwrap_or_else(|| Err((0, not_stored("the transport panicked")))),
             };
             match stored {
-                Ok(()) => waiting.stored += 1,
-                Err(why) => {
+                Ok(()) => waiting.stored += group.len(),
+                Err((stored, why)) => {
+                    waiting.stored += stored;
                     verdict = Some(why);
                     break;
                 }

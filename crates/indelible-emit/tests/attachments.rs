@@ -11,8 +11,8 @@ use std::time::Duration;
 use indelible_buffer::SpoolBounds;
 use indelible_disk::RealDisk;
 use indelible_emit::{
-    ATTACHMENT_BYTES_MAX, Actor, Attached, Attachment, DeadLetters, EmitError, Emitter,
-    EventBuilder, Options, Outgoing, Proof, SpoolOptions, Transport, Verdict, json,
+    ATTACHED_MAX, ATTACHMENT_BYTES_MAX, Actor, Attached, Attachment, DeadLetters, EmitError,
+    Emitter, EventBuilder, Options, Outgoing, Proof, SpoolOptions, Transport, Verdict, json,
 };
 use indelible_event::limits::EVENT_BYTES_MAX;
 use indelible_event::{Problem, ProblemCode, TenantId};
@@ -45,15 +45,18 @@ impl Shelf {
 }
 
 impl Transport for Shelf {
-    fn attach(&mut self, tenant: &TenantId, attached: &Attached) -> Result<(), Verdict> {
+    fn attach(&mut self, tenant: &TenantId, attached: &[Attached]) -> Result<(), (usize, Verdict)> {
         assert_eq!(tenant.as_str(), "acme");
+        assert!(attached.len() <= ATTACHED_MAX);
         self.look(|kept| {
-            if let Some(verdict) = kept.verdicts.pop() {
-                return Err(verdict);
+            for (place, attached) in attached.iter().enumerate() {
+                if let Some(verdict) = kept.verdicts.pop() {
+                    return Err((place, verdict));
+                }
+                kept.uploads += 1;
+                kept.bytes
+                    .insert(attached.digest.clone(), Arc::clone(&attached.bytes));
             }
-            kept.uploads += 1;
-            kept.bytes
-                .insert(attached.digest.clone(), Arc::clone(&attached.bytes));
             Ok(())
         })
     }

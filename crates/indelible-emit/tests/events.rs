@@ -240,6 +240,7 @@ fn an_ordinary_event_is_admitted_as_it_is() {
     drop(
         begin(&emitter)
             .api_proof(json!({"postId": "ig_789"}))
+            .screenshot_proof("https://proofs.example.com/1.png")
             .correlation("c")
             .emit(),
     );

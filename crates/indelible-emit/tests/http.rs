@@ -9,7 +9,9 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use indelible_emit::http::{AddressError, Http, HttpOptions};
-use indelible_emit::{Actor, EmitError, Emitter, Outgoing, Ticket};
+use indelible_emit::{
+    ATTACHED_MAX, Actor, Attached, EmitError, Emitter, Outgoing, Ticket, Transport, Verdict,
+};
 use indelible_event::{AuditId, Event, StreamClaim, TenantId};
 use serde_json::{Value, json};
 use support::{Memory, quick, start};
@@ -314,4 +316,52 @@ fn an_address_or_a_key_that_is_none_is_said_at_once() {
     };
     let http = Http::new("http://127.0.0.1:8080", options);
     assert_eq!(http.err(), Some(AddressError::NoTime));
+}
+
+/// A server that answers no upload before eight are there.
+#[test]
+fn what_stands_beside_an_event_is_sent_at_once() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("http://{}", listener.local_addr().unwrap());
+    let server = std::thread::spawn(move || {
+        let mut open = Vec::new();
+        for _ in 0..ATTACHED_MAX {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut reader = BufReader::new(stream.try_clone().unwrap());
+            let mut head = String::new();
+            while !head.ends_with("\r\n\r\n") {
+                assert!(reader.read_line(&mut head).unwrap() > 0);
+            }
+            // The last of them is refused.
+            let status = if open.len() + 1 < ATTACHED_MAX {
+                201
+            } else {
+                503
+            };
+            let answer = format!("HTTP/1.1 {status} X\r\ncontent-length: 0\r\n\r\n");
+            open.push((reader, move || stream.write_all(answer.as_bytes()).unwrap()));
+        }
+        for (mut reader, mut answer) in open {
+            reader.read_exact(&mut [0; 5]).unwrap();
+            answer();
+        }
+    });
+    let options = HttpOptions {
+        timeout: Duration::from_secs(10),
+        ..HttpOptions::default()
+    };
+    let mut http = Http::new(&address, options).unwrap();
+    let attached = Attached {
+        digest: format!("sha256:{}", "0".repeat(64)),
+        media_type: "text/plain".to_owned(),
+        bytes: Arc::from(&b"bytes"[..]),
+    };
+    let group = vec![attached; ATTACHED_MAX];
+    let tenant = TenantId::parse("acme").unwrap();
+    let stored = http.attach(&tenant, &group);
+    server.join().unwrap();
+    let Err((place, Verdict::Again { .. })) = stored else {
+        panic!("{stored:?}")
+    };
+    assert!(place < ATTACHED_MAX);
 }

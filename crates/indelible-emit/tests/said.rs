@@ -155,6 +155,51 @@ fn proofs_have_their_short_forms() {
 }
 
 #[test]
+fn several_proofs_stand_side_by_side() {
+    let event = one(|event| {
+        event
+            .proof(Proof::none())
+            .proof(Proof::api_response(json!({"postId": "ig_789"})).captured_at(Micros(0)))
+            .proof(Proof::screenshot("s3://a").captured_at(Micros(1_000_000)))
+            .proof(Proof::screenshot("s3://b").captured_at(Micros(0)))
+    });
+    let expected = json!({
+        "type": "bundle",
+        "captured_at": "1970-01-01T00:00:01.000000Z",
+        "data": {
+            "api_response": {
+                "type": "api_response", "data": {"postId": "ig_789"},
+                "captured_at": "1970-01-01T00:00:00.000000Z",
+            },
+            "screenshot": {
+                "type": "screenshot", "url": "s3://a",
+                "captured_at": "1970-01-01T00:00:01.000000Z",
+            },
+            "screenshot_2": {
+                "type": "screenshot", "url": "s3://b",
+                "captured_at": "1970-01-01T00:00:00.000000Z",
+            },
+        },
+    });
+    let told = event.into_json().pointer("/proof").unwrap().to_string();
+    assert_eq!(
+        serde_json::from_str::<serde_json::Value>(&told).unwrap(),
+        expected
+    );
+    // Who says one has not got none, in whichever order.
+    for kinds in [
+        [Proof::none(), Proof::hash("a")],
+        [Proof::hash("a"), Proof::none()],
+    ] {
+        let [one_of, other] = kinds;
+        let event = one(|event| event.proof(one_of).proof(other));
+        assert_eq!(event.proof.unwrap().kind.as_deref(), Some("hash"));
+    }
+    let event = one(|event| event.proof(Proof::none()).proof(Proof::none()));
+    assert_eq!(event.proof.unwrap().kind.as_deref(), Some("none"));
+}
+
+#[test]
 fn a_denial_says_what_a_guard_knows() {
     let denial = Denial::by("requireOwner")
         .reason("insufficient_permission")

@@ -241,6 +241,103 @@ fn a_damaged_file_of_the_spool_is_a_gap_and_keeps_nobody_waiting() {
 }
 
 #[test]
+fn a_file_of_the_spool_without_its_key_is_told_at_every_start_and_its_events_are_gaps() {
+    let directory = tempfile::tempdir().unwrap();
+    let book = Book::default();
+    let way = Way::to(&book);
+    way.down.store(true, Ordering::SeqCst);
+    let mut options = with_spool(RealDisk::new(directory.path()));
+    options.drop_deadline.0 = Duration::ZERO;
+    let emitter = start(way, options.clone());
+    let ticket = publish(&emitter, "acme");
+    assert_eq!(ticket.spooled_blocking(SOON), Ok(()));
+    drop(emitter);
+    std::fs::remove_file(directory.path().join("0/0000000000000000.key")).unwrap();
+    // Of the run before nothing is left but its numbers, and nobody knows them.
+    for _ in 0..2 {
+        let emitter = start(Way::to(&book), options.clone());
+        assert!(publish(&emitter, "acme").committed_blocking(SOON).is_ok());
+        until(|| emitter.metrics().spool_damaged == 1);
+        let error = emitter.disk_error().unwrap();
+        assert!(error.contains("0/0000000000000000.spool"), "{error}");
+        assert_eq!(emitter.metrics().spool_failures, 0);
+        assert!(emitter.close(SOON).is_clean());
+    }
+    let aside = directory.path().join("0/0000000000000000.spool.damaged");
+    std::fs::remove_file(aside).unwrap();
+    let emitter = start(Way::to(&book), options);
+    assert_eq!(
+        (emitter.disk_error(), emitter.metrics().spool_damaged),
+        (None, 0)
+    );
+}
+
+/// What was refused before a tenant was there is declared in its log when it is.
+#[test]
+fn losses_of_a_tenant_that_is_made_later_are_declared_and_no_gaps() {
+    let directory = tempfile::tempdir().unwrap();
+    for options in [quick(), with_spool(RealDisk::new(directory.path()))] {
+        let book = Book::default();
+        let way = Way::to(&book);
+        let unknown = Arc::clone(&way.unknown);
+        unknown.store(true, Ordering::SeqCst);
+        let emitter = start(way, options);
+        for _ in 0..10 {
+            let refused = publish(&emitter, "acme").committed_blocking(SOON);
+            assert!(matches!(refused, Err(EmitError::Failed(_))), "{refused:?}");
+        }
+        // The losses themselves were refused too.
+        emitter.left_out("acme", "sampled 1 in 2");
+        until(|| {
+            emitter.flush(SOON);
+            emitter.metrics().others_failed >= 3
+        });
+        unknown.store(false, Ordering::SeqCst);
+        assert!(publish(&emitter, "acme").committed_blocking(SOON).is_ok());
+        emitter.close(SOON);
+        let verdict = one(book.verdicts("acme"));
+        assert_eq!((verdict.records, lost(&verdict)), (1, 11), "{verdict}");
+        assert_eq!(
+            (verdict.gaps.len(), verdict.tail),
+            (0, StreamTail::CleanEnd)
+        );
+    }
+}
+
+/// Nothing is said of an epoch of which nothing at all was durable: there is no verdict, good or
+/// bad, and that of the next epoch counts none of it.
+#[test]
+fn an_epoch_of_which_nothing_was_durable_has_no_verdict() {
+    let disk = FaultyDisk::new(7);
+    let book = Book::default();
+    let way = Way::to(&book);
+    way.down.store(true, Ordering::SeqCst);
+    let mut options = with_spool(disk.clone());
+    options.drop_deadline.0 = Duration::ZERO;
+    options.retry.attempts_max = None;
+    let emitter = start(way, options.clone());
+    let lost_epoch = emitter.stream().1;
+    disk.set_room(Some(disk.used()));
+    let ticket = publish(&emitter, "acme");
+    assert!(ticket.spooled_blocking(SOON).is_err(), "only in memory");
+    // The process dies here: nothing more of it reaches the disk.
+    disk.crash();
+    drop(emitter);
+    disk.reboot();
+    disk.set_room(None);
+    let emitter = start(Way::to(&book), options);
+    assert!(
+        emitter.stream().1 > lost_epoch,
+        "its successor knows that it was"
+    );
+    assert!(publish(&emitter, "acme").committed_blocking(SOON).is_ok());
+    assert!(emitter.close(SOON).is_clean());
+    let verdict = one(book.verdicts("acme"));
+    assert_eq!(verdict.epoch, emitter.stream().1, "{verdict}");
+    assert_eq!(verdict.to_string(), "complete to 0 (clean end)");
+}
+
+#[test]
 fn a_flood_of_one_class_takes_no_room_from_another() {
     let book = Book::default();
     let way = Way::to(&book);

@@ -54,11 +54,16 @@ pub(crate) async fn put((state, principal, digest, query): Asked, request: Reque
     let mut granted = app.memory.requests.empty();
     granted.grow(TRANSFER_BYTES)?;
     let stored = receive(&mut pieces, (&store, &tenant), digest, &media_type).await;
+<<<<<<< HEAD
     let (bytes, stored) = match stored {
         Ok(stored) => {
             app.metrics.attachment_stored();
             stored
         }
+=======
+    let (bytes, media_type, stored) = match stored {
+        Ok(stored) => stored,
+>>>>>>> wip-e4
         Err(refusal) => {
             // Of the store: whoever sends is told in other words.
             if refusal.0.kind() == Some(ProblemKind::Unavailable) {
@@ -86,7 +91,7 @@ async fn receive(
     (store, tenant): (&Arc<Attachments>, &TenantId),
     digest: Digest,
     media_type: &str,
-) -> Result<(u64, Stored), Refusal> {
+) -> Result<(u64, String, Stored), Refusal> {
     let begin = (Arc::clone(store), tenant.clone(), media_type.to_owned());
     let mut upload = on_disk(move || begin.0.put(&begin.1, digest, &begin.2)).await?;
     let (mut bytes, mut waiting) = (0, Vec::with_capacity(CHUNK_BYTES));
@@ -98,7 +103,8 @@ async fn receive(
         }
     }
     let (upload, _) = write(upload, waiting).await?;
-    Ok((bytes, on_disk(move || upload.finish()).await?))
+    let media_type = upload.media_type().to_owned();
+    Ok((bytes, media_type, on_disk(move || upload.finish()).await?))
 }
 
 async fn write(mut upload: Upload, mut bytes: Vec<u8>) -> Result<(Upload, Vec<u8>), Refusal> {

@@ -85,7 +85,7 @@ impl AuditBuilder<ToServer> {
     pub(crate) fn connect(address: &str) -> Result<Self> {
         Http::new(address, HttpOptions::default())?;
         let http = HttpOptions {
-            api_key: variable(API_KEY),
+            api_key: text(API_KEY, std::env::var_os(API_KEY))?,
             ..HttpOptions::default()
         };
         let address = address.to_owned();
@@ -230,12 +230,18 @@ impl<To> AuditBuilder<To> {
 }
 
 /// The options, if they can be kept. A batch is never more than the queue, whichever was said.
-fn checked(mut options: Options) -> Result<Options> {
+fn checked(options: Options) -> Result<Options> {
+    let options = within(options);
+    options.check().map_err(StartError::from)?;
+    Ok(options)
+}
+
+/// The options with batches that are no larger than the queue.
+pub(crate) fn within(mut options: Options) -> Options {
     let (bounds, batching) = (options.room.best_effort, &mut options.batching);
     batching.items_max = batching.items_max.min(bounds.items_max);
     batching.bytes_max = batching.bytes_max.min(bounds.bytes_max);
-    options.check().map_err(StartError::from)?;
-    Ok(options)
+    options
 }
 
 fn start(transport: impl Transport + 'static, options: Options) -> Result<Audit> {
@@ -244,14 +250,59 @@ fn start(transport: impl Transport + 'static, options: Options) -> Result<Audit>
 }
 
 fn key_directory() -> Option<PathBuf> {
-    variable(KEYS).map(PathBuf::from).or_else(|| {
-        let configuration = variable("XDG_CONFIG_HOME").map(PathBuf::from);
-        let configuration =
-            configuration.or_else(|| variable("HOME").map(|home| Path::new(&home).join(".config")));
+    variable(KEYS).or_else(|| {
+        let home = || Some(variable("HOME")?.join(".config"));
+        let configuration = variable("XDG_CONFIG_HOME").or_else(home);
         configuration.map(|directory| directory.join(KEYS_BELOW))
     })
 }
 
-fn variable(name: &str) -> Option<String> {
-    std::env::var(name).ok().filter(|value| !value.is_empty())
+/// The directory that a variable names; names of directories need not be UTF-8.
+fn variable(name: &str) -> Option<PathBuf> {
+    let value = std::env::var_os(name).filter(|value| !value.is_empty());
+    value.map(PathBuf::from)
+}
+
+/// What a variable says, if it says something.
+fn text(name: &str, value: Option<OsString>) -> Result<Option<String>> {
+    let Some(value) = value.filter(|value| !value.is_empty()) else {
+        return Ok(None);
+    };
+    let wrong = |_| Error::Variable(name.to_owned(), "it is not UTF-8".to_owned());
+    value.into_string().map(Some).map_err(wrong)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use std::os::unix::ffi::OsStringExt as _;
+
+    use super::*;
+
+    #[test]
+    fn a_place_for_dead_letters_that_is_none_is_told_at_the_start() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("letters");
+        std::fs::write(&file, "a file").unwrap();
+        let connect = || AuditBuilder::connect("http://127.0.0.1:1").unwrap();
+        let told = connect().dead_letters(&file).build().unwrap_err();
+        let told = told.to_string();
+        let path = file.display().to_string();
+        assert!(
+            told.starts_with("dead letters cannot be kept") && told.contains(&path),
+            "{told}"
+        );
+        // Where none are to be kept no place is needed.
+        let builder = connect().dead_letters(&file).dead_letters_within(0);
+        assert!(builder.build().is_ok());
+    }
+
+    #[test]
+    fn a_key_that_is_no_text_is_told_and_not_passed_over() {
+        let told = |bytes: &[u8]| text(API_KEY, Some(OsString::from_vec(bytes.to_vec())));
+        assert_eq!(told(b"ind_1_x").unwrap().as_deref(), Some("ind_1_x"));
+        assert_eq!(told(b"").unwrap(), None);
+        let error = told(b"ind_\xff").unwrap_err().to_string();
+        assert_eq!(error, "INDELIBLE_API_KEY: it is not UTF-8");
+    }
 }

@@ -10,8 +10,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use indelible_disk::RealDisk;
-use indelible_emit::{Class, Options, Preset, SpoolBounds, SpoolOptions};
+use indelible_emit::{Class, Options, OptionsError, Preset, SpoolBounds, SpoolOptions};
 
+use crate::build::within;
 use crate::error::{Error, Result};
 
 const PREFIX: &str = "INDELIBLE_EMIT_";
@@ -54,9 +55,20 @@ pub(crate) fn apply(
     said.sort_by_key(|(name, _)| (name != "PRESET", name.clone()));
     for (name, value) in said {
         let full = format!("{PREFIX}{name}");
-        set(options, &name, &value).map_err(|why| Error::Variable(full, why))?;
+        let before = unkept(options);
+        let set = set(options, &name, &value).and_then(|()| match unkept(options) {
+            why if why == before => Ok(()),
+            why => why.map_or(Ok(()), |why| Err(why.to_string())),
+        });
+        set.map_err(|why| Error::Variable(full, why))?;
     }
     Ok(())
+}
+
+/// Why the options cannot be kept, so far: a spool may still be named.
+fn unkept(options: &Options) -> Option<OptionsError> {
+    let why = within(options.clone()).check().err();
+    why.filter(|why| *why != OptionsError::NoSpool)
 }
 
 fn set(options: &mut Options, name: &str, value: &str) -> std::result::Result<(), String> {
@@ -146,7 +158,7 @@ mod tests {
             ("BATCH_EVENTS_MAX", "7"),
             ("PRESET", "kubernaut-agent"),
             ("SPOOL", "./spool"),
-            ("SPOOL_BYTES_MAX", "1000"),
+            ("SPOOL_BYTES_MAX", "1000000"),
             ("ATTEMPTS_MAX", "0"),
             ("DEAD_LETTERS", "./letters"),
             ("DEAD_LETTERS_BYTES_MAX", "0"),
@@ -156,7 +168,7 @@ mod tests {
         assert_eq!(options.batching.items_max, 7);
         assert_eq!(options.batching.interval, Duration::from_millis(500));
         assert_eq!(options.room.spooled.items_max, 20_000);
-        assert_eq!(options.spool.unwrap().bounds.bytes_max, 1_000);
+        assert_eq!(options.spool.unwrap().bounds.bytes_max, 1_000_000);
         assert!(options.dead_letters.disk.is_some());
         assert_eq!(options.dead_letters.bytes_max, 0);
         assert_eq!((options.retry.attempts_max, options.service), (None, None));
@@ -176,6 +188,17 @@ mod tests {
     }
 
     #[test]
+    fn a_spool_that_is_too_small_is_named_by_its_variable() {
+        let said = [("SPOOL", "./spool"), ("SPOOL_BYTES_MAX", "524287")];
+        let error = applied(&said).unwrap_err().to_string();
+        let told = format!("{PREFIX}SPOOL_BYTES_MAX: the spool may hold 524287 bytes");
+        assert!(
+            error.starts_with(&told) && error.contains("524288"),
+            "{error}"
+        );
+    }
+
+    #[test]
     fn what_makes_no_sense_is_named() {
         for (name, value, word) in [
             ("BATCH_EVENTS_MAX", "many", "no whole number"),
@@ -187,7 +210,10 @@ mod tests {
                 "fast",
                 "fail_closed, confirmed, spooled, best_effort",
             ),
+            ("QUEUE_EVENTS_MAX", "8388608", "the items of the queue"),
             ("SPOOL_BYTES_MAX", "1", "no directory"),
+            ("STREAM", &"x".repeat(101), "1 to 100 bytes"),
+            ("SERVICE", &"x".repeat(257), "1 to 256 bytes"),
             ("QEUE", "1", "unknown"),
         ] {
             let error = applied(&[(name, value)]).unwrap_err().to_string();

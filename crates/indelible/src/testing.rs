@@ -123,25 +123,33 @@ impl Recorder {
         &self.audit
     }
 
-    /// Has something go wrong from now on, instead of what went wrong before.
+    /// Has something go wrong from now on, instead of what went wrong before. What was emitted
+    /// before is settled first, as [`Recorder::events`] waits for it: it meets the fault of its
+    /// time.
     pub fn fault(&self, fault: Fault) {
-        self.ledger.kept().fault = Some(fault);
-        self.ledger.0.1.notify_all();
+        self.settle();
+        self.ledger.set(Some(fault));
     }
 
-    /// Has nothing go wrong any more.
+    /// Has nothing go wrong any more. What was emitted before meets the fault of its time, as with
+    /// [`Recorder::fault`].
     pub fn heal(&self) {
-        self.ledger.kept().fault = None;
-        self.ledger.0.1.notify_all();
+        self.settle();
+        self.ledger.set(None);
+    }
+
+    /// Waits for what is under way, but not for what a fault keeps from being delivered.
+    fn settle(&self) {
+        let kept_back = matches!(self.ledger.kept().fault, Some(Fault::Outage | Fault::Hold));
+        if !kept_back {
+            self.audit.flush(SOON);
+        }
     }
 
     /// What was committed of all that was emitted until now, in order. It waits for what is under
     /// way, up to ten seconds, but not for what a fault keeps from being delivered.
     pub fn events(&self) -> Vec<Emitted> {
-        let kept_back = matches!(self.ledger.kept().fault, Some(Fault::Outage | Fault::Hold));
-        if !kept_back {
-            self.audit.flush(SOON);
-        }
+        self.settle();
         self.ledger.kept().committed.clone()
     }
 
@@ -184,7 +192,7 @@ impl Recorder {
 impl Drop for Recorder {
     /// A worker that is held would not end.
     fn drop(&mut self) {
-        self.heal();
+        self.ledger.set(None);
     }
 }
 
@@ -315,6 +323,11 @@ impl Expectation<'_> {
 }
 
 impl Ledger {
+    fn set(&self, fault: Option<Fault>) {
+        self.kept().fault = fault;
+        self.0.1.notify_all();
+    }
+
     fn kept(&self) -> MutexGuard<'_, Kept> {
         self.0.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -337,11 +350,13 @@ impl Transport for Ledger {
             .collect()
     }
 
-    fn attach(&mut self, tenant: &TenantId, attached: &Attached) -> Result<(), Verdict> {
+    fn attach(&mut self, tenant: &TenantId, attached: &[Attached]) -> Result<(), (usize, Verdict)> {
         let mut kept = self.kept();
-        kept.attach()?;
-        let name = (tenant.as_str().to_owned(), attached.digest.clone());
-        kept.attachments.insert(name, attached.bytes.to_vec());
+        kept.attach().map_err(|verdict| (0, verdict))?;
+        for Attached { digest, bytes, .. } in attached {
+            let name = (tenant.as_str().to_owned(), digest.clone());
+            kept.attachments.insert(name, bytes.to_vec());
+        }
         Ok(())
     }
 }

@@ -163,3 +163,24 @@ fn the_same_id_is_committed_once() {
     let conflict = again.committed_blocking(SOON);
     assert_eq!(conflict, Err(EmitError::Conflict(Some(Box::new(receipt)))));
 }
+
+/// Each event meets the fault of the time at which it was emitted, however soon another follows.
+#[test]
+fn a_fault_is_of_what_is_emitted_while_it_lasts() {
+    let recorder = Recorder::start();
+    let before: Vec<_> = (0..50)
+        .map(|n| publish(&recorder, &n.to_string()))
+        .collect();
+    recorder.fault(Fault::Refuse("on purpose".to_owned()));
+    let during: Vec<_> = (0..50)
+        .map(|n| publish(&recorder, &n.to_string()))
+        .collect();
+    recorder.heal();
+    let after = publish(&recorder, "last");
+    assert!(after.committed_blocking(SOON).is_ok());
+    for (tickets, taken) in [(before, true), (during, false)] {
+        for ticket in tickets {
+            assert_eq!(ticket.settled().unwrap().is_ok(), taken);
+        }
+    }
+}

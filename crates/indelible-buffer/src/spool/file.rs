@@ -15,6 +15,7 @@ use super::{Random, SpoolError};
 
 /// What a file begins with.
 pub(super) const MAGIC: &[u8; 8] = b"INDSPOL1";
+pub(super) const MAGIC_BYTES: u64 = MAGIC.len() as u64;
 pub(super) const KEY_BYTES: usize = 64;
 const LENGTH_BYTES: usize = 4;
 const TAG_BYTES: usize = 16;
@@ -22,6 +23,8 @@ const TAG_BYTES: usize = 16;
 const FRAME_BYTES_MAX: u64 = 16 << 20;
 const ENDING: &str = ".spool";
 const KEY_ENDING: &str = ".key";
+/// What the name of a file that was put aside ends with.
+const DAMAGED_ENDING: &str = ".damaged";
 
 /// Where a file lies.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,8 +33,15 @@ pub(super) struct Place {
     pub(super) number: u64,
 }
 
-/// A file that can be read, and its key.
-pub(super) type Opened = (Box<dyn DiskFile>, Key);
+/// What a file is to whoever would read it.
+pub(super) enum Opening {
+    /// It can be read.
+    Readable(Box<dyn DiskFile>, Box<Key>),
+    /// Its removal has begun, or nothing of it is there: all of it is done.
+    Done,
+    /// It holds something, and its key is not there.
+    Keyless,
+}
 
 /// The key of a file, ready for use.
 pub(super) struct Key {
@@ -83,64 +93,85 @@ impl Place {
         Ok((file, Key::new(&bytes, self.number)))
     }
 
-    /// Opens the file for reading; nothing when its removal has begun: all of it is done then.
-    pub(super) fn open(&self, disk: &dyn Disk) -> Result<Option<Opened>, SpoolError> {
-        let bytes = match disk.read(&self.key_path()) {
-            Err(error) if error.kind() == DiskErrorKind::NotFound => return Ok(None),
-            read => Zeroizing::new(read?),
-        };
-        // None was written yet, or it was overwritten.
-        if bytes.iter().all(|byte| *byte == 0) {
-            return Ok(None);
-        }
-        let bytes: &[u8; KEY_BYTES] = bytes
-            .as_slice()
-            .try_into()
-            .map_err(|_| self.damaged("its key has another length"))?;
+    /// Opens the file for reading.
+    pub(super) fn open(&self, disk: &dyn Disk) -> Result<Opening, SpoolError> {
         let file = match disk.open(&self.path(), Open::Read) {
-            Err(error) if error.kind() == DiskErrorKind::NotFound => return Ok(None),
+            Err(error) if error.kind() == DiskErrorKind::NotFound => return Ok(Opening::Done),
             open => open?,
         };
-        // One that is shorter has nothing: its maker died before the first frame was durable.
-        if file.len()? >= MAGIC.len() as u64 {
+        let bytes = match disk.read(&self.key_path()) {
+            Err(error) if error.kind() == DiskErrorKind::NotFound => Zeroizing::default(),
+            read => Zeroizing::new(read?),
+        };
+        let length = file.len()?;
+        let Ok(bytes) = <&[u8; KEY_BYTES]>::try_from(bytes.as_slice()) else {
+            // One that is shorter has nothing, and so has one of which only the length is there:
+            // its maker died before the first frame was durable, and its key with it.
+            let nothing = length <= MAGIC_BYTES || only_zeros(file.as_ref(), 0, length)?;
+            return match bytes.len() {
+                _ if nothing => Ok(Opening::Done),
+                0 => Ok(Opening::Keyless),
+                _ => Err(self.damaged(disk, "its key has another length")),
+            };
+        };
+        // It was overwritten.
+        if bytes == &[0; KEY_BYTES] {
+            return Ok(Opening::Done);
+        }
+        if length >= MAGIC_BYTES {
             let mut magic = [0; MAGIC.len()];
             file.read_exact_at(&mut magic, 0)?;
             if magic == [0; MAGIC.len()] {
                 // The length reached the disk and no byte did.
-                return Ok(None);
+                return Ok(Opening::Done);
             }
             if &magic != MAGIC {
-                return Err(self.damaged("it does not begin as one"));
+                return Err(self.damaged(disk, "it does not begin as one"));
             }
         }
-        Ok(Some((file, Key::new(bytes, self.number))))
+        let key = Box::new(Key::new(bytes, self.number));
+        Ok(Opening::Readable(file, key))
     }
 
-    /// Removes the file, its key first: overwritten, then gone.
+    /// Removes the file: its key is overwritten first, and gone last, so that whatever has lost its
+    /// key was not done.
     pub(super) fn remove(&self, disk: &dyn Disk) -> Result<(), SpoolError> {
         if let Ok(key) = disk.open(&self.key_path(), Open::Write) {
             key.write_at(&[0; KEY_BYTES], 0)?;
             key.sync_data()?;
         }
-        for path in [self.key_path(), self.path()] {
-            match disk.remove(&path) {
-                Err(error) if error.kind() != DiskErrorKind::NotFound => return Err(error.into()),
-                _ => {}
-            }
+        Self::remove_name(disk, &self.path())?;
+        disk.sync_dir(&self.directory)?;
+        Self::remove_name(disk, &self.key_path())
+    }
+
+    fn remove_name(disk: &dyn Disk, path: &str) -> Result<(), SpoolError> {
+        match disk.remove(path) {
+            Err(error) if error.kind() != DiskErrorKind::NotFound => Err(error.into()),
+            _ => Ok(()),
         }
-        Ok(())
     }
 
     /// Puts a file that cannot be read aside, under a name that is no longer the spool's.
     pub(super) fn set_aside(&self, disk: &dyn Disk) -> Result<(), SpoolError> {
         let path = self.path();
-        disk.rename(&path, &format!("{path}.damaged"))?;
+        disk.rename(&path, &format!("{path}{DAMAGED_ENDING}"))?;
         Ok(disk.sync_dir(&self.directory)?)
     }
 
-    pub(super) fn damaged(&self, what: &'static str) -> SpoolError {
+    /// The paths of the files of a directory that were put aside.
+    pub(super) fn list_damaged(
+        disk: &dyn Disk,
+        directory: &str,
+    ) -> Result<Vec<String>, SpoolError> {
+        let names = disk.list(directory)?.into_iter();
+        let aside = names.filter(|name| name.ends_with(DAMAGED_ENDING));
+        Ok(aside.map(|name| format!("{directory}/{name}")).collect())
+    }
+
+    pub(super) fn damaged(&self, disk: &dyn Disk, what: &'static str) -> SpoolError {
         SpoolError::Damaged {
-            path: self.path(),
+            path: disk.locate(&self.path()),
             what,
         }
     }

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use indelible_disk::{Disk, DiskErrorKind, Open};
 use zeroize::Zeroizing;
 
-use super::file::{Frame, KEY_BYTES, Key, MAGIC, Place, read_frame};
+use super::file::{Frame, KEY_BYTES, Key, MAGIC, Opening, Place, read_frame};
 use super::{Random, SpoolError};
 
 /// Where the files lie, below the root of the disk.
@@ -70,7 +70,10 @@ impl Letters {
         let kept = letters.iter().take_while(fits).count();
         let items: Vec<_> = letters.iter().take(kept).flatten().collect();
         if items.is_empty() {
-            return Err(SpoolError::Full(used));
+            return Err(SpoolError::Full {
+                path: disk.locate(DIRECTORY),
+                bytes: used,
+            });
         }
         disk.create_dir_all(DIRECTORY)?;
         disk.sync_dir("")?;
@@ -88,6 +91,20 @@ impl Letters {
             return Err(error);
         }
         Ok((place.number, kept))
+    }
+
+    /// Makes the directory, and sees whether files can be made in it.
+    ///
+    /// # Errors
+    /// [`SpoolError::Disk`] when they cannot.
+    pub fn probe(&self) -> Result<(), SpoolError> {
+        let disk = self.disk.as_ref();
+        disk.create_dir_all(DIRECTORY)?;
+        let mut bytes = [0; 8];
+        (self.random)(&mut bytes);
+        let path = format!("{DIRECTORY}/probe.{:016x}", u64::from_be_bytes(bytes));
+        drop(disk.open(&path, Open::New)?);
+        Ok(disk.remove(&path)?)
     }
 
     /// The numbers of the files, oldest first.
@@ -114,7 +131,8 @@ impl Letters {
         visit: &mut dyn FnMut(u64, Vec<u8>) -> bool,
     ) -> Result<bool, SpoolError> {
         let place = Self::place(number);
-        let Some((file, mut key)) = place.open(self.disk.as_ref())? else {
+        // One without a key is being written, or its writer died.
+        let Opening::Readable(file, mut key) = place.open(self.disk.as_ref())? else {
             return Ok(false);
         };
         let length = file.len()?;
@@ -132,7 +150,11 @@ impl Letters {
                 }
                 Frame::End => break,
                 Frame::Torn => return Ok(false),
-                Frame::Damaged => return Err(place.damaged("an item is not what was written")),
+                Frame::Damaged => {
+                    return Err(
+                        place.damaged(self.disk.as_ref(), "an item is not what was written")
+                    );
+                }
             }
         }
         Ok(true)
@@ -159,7 +181,7 @@ impl Letters {
         let places = Place::list(disk, DIRECTORY)?;
         let old = |place: &&Place| place.number.saturating_add(LEFT_AFTER_US) < now_us;
         for place in places.iter().filter(old) {
-            if matches!(place.open(disk), Ok(None)) {
+            if matches!(place.open(disk), Ok(Opening::Done | Opening::Keyless)) {
                 place.remove(disk)?;
             }
         }
@@ -167,8 +189,8 @@ impl Letters {
     }
 
     /// The path of a file, for people.
-    pub fn path(number: u64) -> String {
-        Self::place(number).path()
+    pub fn path(&self, number: u64) -> String {
+        self.disk.locate(&Self::place(number).path())
     }
 
     fn place(number: u64) -> Place {

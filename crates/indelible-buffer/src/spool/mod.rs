@@ -24,8 +24,9 @@ use std::sync::Arc;
 
 use indelible_disk::{Disk, DiskError, DiskErrorKind};
 
+use self::file::Place;
 use self::shelf::Shelf;
-use self::slot::Slot;
+use self::slot::{SLOTS_MAX, Slot};
 
 /// How much a spool may hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,8 +41,16 @@ pub struct SpoolBounds {
 #[derive(Debug, thiserror::Error)]
 pub enum SpoolError {
     /// The bound is reached.
-    #[error("{0} bytes are held there, and no more may be")]
-    Full(u64),
+    #[error("{bytes} bytes are held in {path}, and no more may be")]
+    Full {
+        /// The directory.
+        path: String,
+        /// What is in it.
+        bytes: u64,
+    },
+    /// So many processes share the directory that there is no slot for this one.
+    #[error("{SLOTS_MAX} processes share {0}, and no more can")]
+    Crowded(String),
     /// The disk did not take it.
     #[error(transparent)]
     Disk(#[from] DiskError),
@@ -69,6 +78,9 @@ pub struct Spool {
     pub name: String,
     /// The run of that name, greater than all before it.
     pub epoch: u64,
+    /// Files that could not be read when their turn came, of all slots: they stay until somebody
+    /// removes them, and nothing delivers them.
+    pub damaged: Vec<String>,
 }
 
 impl Default for SpoolBounds {
@@ -84,9 +96,9 @@ impl SpoolError {
     /// Whether there may be room again.
     pub fn is_full(&self) -> bool {
         match self {
-            Self::Full(_) => true,
+            Self::Full { .. } => true,
             Self::Disk(error) => error.kind() == DiskErrorKind::NoSpace,
-            Self::Damaged { .. } | Self::TooLong(_) => false,
+            Self::Crowded(_) | Self::Damaged { .. } | Self::TooLong(_) => false,
         }
     }
 }
@@ -117,11 +129,17 @@ impl Spool {
         let next = shelf.take_over(disk.as_ref(), slot.directory())?;
         let next = next.unwrap_or_default();
         reader.look_for_orphans();
+        let mut damaged = Vec::new();
+        for number in slot::numbers(disk.as_ref())? {
+            let aside = Place::list_damaged(disk.as_ref(), &number.to_string())?;
+            damaged.extend(aside.iter().map(|path| disk.locate(path)));
+        }
         Ok(Self {
             writer: SpoolWriter::new(disk, shelf, slot, (next, random)),
             reader,
             name,
             epoch,
+            damaged,
         })
     }
 }

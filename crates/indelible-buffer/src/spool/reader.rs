@@ -5,7 +5,7 @@ use std::sync::Arc;
 use indelible_disk::{Disk, DiskFile, Lock};
 
 use super::SpoolError;
-use super::file::{Frame, Key, MAGIC, Place, read_frame};
+use super::file::{Frame, Key, MAGIC, Opening, Place, read_frame};
 use super::shelf::{Filed, Shelf};
 use super::slot;
 
@@ -28,7 +28,7 @@ pub struct SpoolReader {
 struct Current {
     place: Place,
     file: Box<dyn DiskFile>,
-    key: Key,
+    key: Box<Key>,
     frame: u64,
     at: u64,
 }
@@ -161,9 +161,15 @@ impl SpoolReader {
             .as_ref()
             .is_none_or(|at| at.place != filed.place)
         {
-            let Some((file, key)) = filed.place.open(self.disk.as_ref())? else {
-                self.current = None;
-                return Ok(None);
+            self.current = None;
+            let (file, key) = match filed.place.open(self.disk.as_ref())? {
+                Opening::Readable(file, key) => (file, key),
+                Opening::Done => return Ok(None),
+                Opening::Keyless => {
+                    return Err(filed
+                        .place
+                        .damaged(self.disk.as_ref(), "its key is gone, and it was not done"));
+                }
             };
             self.current = Some(Current {
                 place: filed.place.clone(),
@@ -184,7 +190,9 @@ impl SpoolReader {
                 Ok(Some(item))
             }
             Frame::End | Frame::Torn => Ok(None),
-            Frame::Damaged => Err(filed.place.damaged("an item is not what was written")),
+            Frame::Damaged => Err(filed
+                .place
+                .damaged(self.disk.as_ref(), "an item is not what was written")),
         }
     }
 

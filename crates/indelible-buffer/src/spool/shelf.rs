@@ -93,12 +93,12 @@ impl Shelf {
         state.bytes = state.bytes.saturating_sub(bytes);
     }
 
-    /// Whether so many bytes more have room, and the writer's file is still its own. From here to
-    /// [`Self::appended`] the reader leaves that file to the writer.
-    pub(super) fn append(&self, more: u64, place: Option<&Place>) -> Result<bool, SpoolError> {
+    /// Whether the writer's file is still its own; the bytes there are where so many more have no
+    /// room. From here to [`Self::appended`] the reader leaves that file to the writer.
+    pub(super) fn append(&self, more: u64, place: Option<&Place>) -> Result<bool, u64> {
         let mut state = self.state();
         if state.bytes + more > self.bounds.bytes_max {
-            return Err(SpoolError::Full(state.bytes));
+            return Err(state.bytes);
         }
         state.appending = true;
         let last = state.files.back();

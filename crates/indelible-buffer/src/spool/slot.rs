@@ -12,7 +12,7 @@ const NAME: &str = "name";
 const LOCK: &str = "LOCK";
 const EPOCH: &str = "epoch";
 /// The most processes that share a directory.
-const SLOTS_MAX: u32 = 1_024;
+pub(super) const SLOTS_MAX: u32 = 1_024;
 
 pub(super) struct Slot {
     number: u32,
@@ -34,7 +34,6 @@ impl Slot {
     pub(super) fn take(disk: &dyn Disk, random: &Random) -> Result<Self, SpoolError> {
         disk.create_dir_all("")?;
         let directory_name = directory_name(disk, random)?;
-        let mut last = None;
         for number in 0..SLOTS_MAX {
             match lock(disk, number) {
                 Ok(lock) => {
@@ -46,14 +45,11 @@ impl Slot {
                         _lock: lock,
                     });
                 }
-                Err(SpoolError::Disk(error)) if error.kind() == DiskErrorKind::Locked => {
-                    last = Some(error);
-                }
+                Err(SpoolError::Disk(error)) if error.kind() == DiskErrorKind::Locked => {}
                 Err(error) => return Err(error),
             }
         }
-        let last = last.map_or(SpoolError::Full(0), SpoolError::Disk);
-        Err(last)
+        Err(SpoolError::Crowded(disk.locate("")))
     }
 
     pub(super) fn number(&self) -> u32 {
@@ -78,7 +74,7 @@ impl Slot {
                 let last = text.and_then(|text| text.trim().parse::<u64>().ok());
                 // Half written by nobody: it is replaced as a whole.
                 let damaged = || SpoolError::Damaged {
-                    path: path.clone(),
+                    path: disk.locate(&path),
                     what: "it is no number",
                 };
                 Some(last.ok_or_else(damaged)?)
@@ -135,7 +131,7 @@ fn directory_name(disk: &dyn Disk, random: &Random) -> Result<String, SpoolError
         disk.sync_dir("")?;
     }
     Err(SpoolError::Damaged {
-        path: NAME.to_owned(),
+        path: disk.locate(NAME),
         what: "it is no name",
     })
 }

@@ -70,7 +70,11 @@ impl SpoolWriter {
         }
         let about: usize = items.iter().map(|item| item.len() + 20).sum();
         let place = self.current.as_ref().map(|current| &current.place);
-        if !self.shelf.append(about as u64, place)? {
+        let full = |bytes| SpoolError::Full {
+            path: self.disk.locate(""),
+            bytes,
+        };
+        if !self.shelf.append(about as u64, place).map_err(full)? {
             self.current = None;
         }
         let written = self.write(&items);

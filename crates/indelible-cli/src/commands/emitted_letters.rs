@@ -11,7 +11,9 @@ use std::time::Duration;
 use indelible_directory::delivery;
 use indelible_disk::{Disk, Lock, RealDisk};
 use indelible_emit::http::{Http, HttpOptions};
-use indelible_emit::{Attached, DeadLetter, DeadLetters, Outgoing, Transport, Verdict};
+use indelible_emit::{
+    ATTACHED_MAX, Attached, DeadLetter, DeadLetters, Outgoing, Transport, Verdict,
+};
 use indelible_event::catalogue::NATIVE;
 use indelible_event::{Mode, TenantId};
 use indelible_log::prepare::Admission;
@@ -375,8 +377,9 @@ impl Sent {
 /// Delivers a batch, what stands beside its events first.
 fn deliver(transport: &mut impl Transport, batch: &[Outgoing]) -> Vec<Verdict> {
     let mut store = |outgoing: &Outgoing| {
-        let mut attached = outgoing.attached.iter();
-        attached.try_for_each(|attached| transport.attach(&outgoing.tenant, attached))
+        let mut groups = outgoing.attached.chunks(ATTACHED_MAX);
+        let stored = groups.try_for_each(|group| transport.attach(&outgoing.tenant, group));
+        stored.map_err(|(_, verdict)| verdict)
     };
     let stored: Vec<_> = batch.iter().map(&mut store).collect();
     let ready = batch
@@ -411,8 +414,8 @@ impl Transport for Here {
     fn attach(
         &mut self,
         tenant: &TenantId,
-        attached: &Attached,
-    ) -> std::result::Result<(), Verdict> {
+        attached: &[Attached],
+    ) -> std::result::Result<(), (usize, Verdict)> {
         delivery::attach(&self.ledger.log, tenant, attached)
     }
 

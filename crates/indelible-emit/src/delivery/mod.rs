@@ -19,6 +19,7 @@ use crate::shared::{Shared, guarded};
 use crate::ticket::EmitError;
 use crate::transport::{Transport, Verdict};
 use crate::under_way::{Open, store};
+use crate::unsaid::Unsaid;
 
 mod refill;
 mod settle;
@@ -38,6 +39,7 @@ pub(crate) struct Delivery<T> {
     /// What the spool gave of an event that is not all there.
     pieces: Pieces,
     lines: [Open; 3],
+    unsaid: Unsaid,
     delays: Delays,
     failures: u32,
     /// No attempt before this, after one that failed as a whole.
@@ -70,6 +72,7 @@ impl<T: Transport> Delivery<T> {
         Self {
             transport,
             lines: Default::default(),
+            unsaid: Unsaid::default(),
             delays: shared.options.retry.delays(shared.seed()),
             failures: 0,
             not_before: now,

@@ -117,9 +117,15 @@ fn problem(defect: Defect) -> Problem {
     }
 }
 
-/// `Retry-After` in seconds; dates are not read, the back-off does for them.
-pub(super) fn retry_after(value: &str) -> Option<Duration> {
-    value.trim().parse().ok().map(Duration::from_secs)
+/// `Retry-After` (RFC 9110 §10.2.3): seconds, or a date, which is held against the answer's own
+/// `Date`, so that no two clocks are compared.
+pub(super) fn retry_after(value: &str, date: Option<&str>) -> Option<Duration> {
+    if let Ok(seconds) = value.trim().parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let at = httpdate::parse_http_date(value.trim()).ok()?;
+    let now = httpdate::parse_http_date(date?.trim()).ok()?;
+    Some(at.duration_since(now).unwrap_or_default())
 }
 
 #[cfg(test)]
@@ -225,8 +231,22 @@ mod tests {
     }
 
     #[test]
-    fn retry_after_is_read_in_seconds() {
-        assert_eq!(retry_after(" 7 "), Some(Duration::from_secs(7)));
-        assert_eq!(retry_after("Wed, 21 Oct 2026 07:28:00 GMT"), None);
+    fn retry_after_is_read_as_seconds_and_as_a_date() {
+        let (at, now) = (
+            "Wed, 21 Oct 2026 07:28:00 GMT",
+            "Wed, 21 Oct 2026 07:27:30 GMT",
+        );
+        for (value, date, expected) in [
+            (" 7 ", None, Some(7)),
+            (at, Some(now), Some(30)),
+            (now, Some(at), Some(0)),
+            // Whose clock it is by is not known.
+            (at, None, None),
+            (at, Some("noon"), None),
+            ("soon", Some(now), None),
+        ] {
+            let expected = expected.map(Duration::from_secs);
+            assert_eq!(retry_after(value, date), expected, "{value} {date:?}");
+        }
     }
 }

@@ -16,7 +16,7 @@ use ureq::Agent;
 use ureq::tls::{Certificate, RootCerts, TlsConfig};
 
 use crate::attachment::Attached;
-use crate::transport::{Outgoing, Transport, Verdict};
+use crate::transport::{Outgoing, Transport, Verdict, at_once};
 
 const BATCH: &str = "/v1/events:batch";
 const ATTACHMENTS: &str = "/v1/attachments";
@@ -182,6 +182,23 @@ impl Http {
         }
     }
 
+    /// Stores one attachment.
+    fn put(&self, tenant: &TenantId, attached: &Attached) -> Result<(), Verdict> {
+        let Attached {
+            digest,
+            media_type,
+            bytes,
+        } = attached;
+        // A tenant's name has no character that means something in a query.
+        let url = format!("{}{ATTACHMENTS}/{digest}?tenant={tenant}", self.url);
+        let slow = Duration::from_secs((bytes.len() / SLOW_BYTES_S) as u64);
+        let request = self.agent.put(url).header("content-type", media_type);
+        let request = request.config().timeout_global(Some(self.timeout + slow));
+        let request = request.build();
+        let answer = self.send(request, bytes)?;
+        answer::stored(answer.status, answer.after, &answer.text)
+    }
+
     /// Sends a request and reads the answer.
     fn send(&self, mut request: Request, body: &[u8]) -> Result<Answer, Verdict> {
         request = request.header("accept", indelible_api::JSON);
@@ -197,9 +214,9 @@ impl Http {
                 reason: error.to_string().into(),
             },
         })?;
-        let after = response.headers().get("retry-after");
-        let after = after.and_then(|value| value.to_str().ok());
-        let after = after.and_then(answer::retry_after);
+        let header = |name| response.headers().get(name)?.to_str().ok();
+        let after = header("retry-after");
+        let after = after.and_then(|value| answer::retry_after(value, header("date")));
         let status = response.status().as_u16();
         let text = response.body_mut().with_config().limit(ANSWER_BYTES_MAX);
         let text = text.read_to_vec().map_err(|error| Verdict::Again {
@@ -232,20 +249,8 @@ impl Transport for Http {
         true
     }
 
-    fn attach(&mut self, tenant: &TenantId, attached: &Attached) -> Result<(), Verdict> {
-        let Attached {
-            digest,
-            media_type,
-            bytes,
-        } = attached;
-        // A tenant's name has no character that means something in a query.
-        let url = format!("{}{ATTACHMENTS}/{digest}?tenant={tenant}", self.url);
-        let slow = Duration::from_secs((bytes.len() / SLOW_BYTES_S) as u64);
-        let request = self.agent.put(url).header("content-type", media_type);
-        let request = request.config().timeout_global(Some(self.timeout + slow));
-        let request = request.build();
-        let answer = self.send(request, bytes)?;
-        answer::stored(answer.status, answer.after, &answer.text)
+    fn attach(&mut self, tenant: &TenantId, attached: &[Attached]) -> Result<(), (usize, Verdict)> {
+        at_once(attached, |attached| self.put(tenant, attached))
     }
 
     fn deliver(&mut self, batch: &[Outgoing]) -> Vec<Verdict> {

@@ -69,6 +69,9 @@ pub struct Metrics {
     pub spool_failures: u64,
     /// Items of the spool that could not be read.
     pub unreadable: u64,
+    /// Files of the spool that could not be read and were put aside, those of earlier runs
+    /// included: nothing delivers what they hold.
+    pub spool_damaged: u64,
     /// How long attempts took.
     pub writes: Durations,
     /// How long it took events of this emitter from their emission to their receipt, by the time in
@@ -109,6 +112,7 @@ pub(crate) struct Counters {
     pub(crate) spool_failures: AtomicU64,
     pub(crate) spool_bytes: AtomicU64,
     pub(crate) unreadable: AtomicU64,
+    pub(crate) spool_damaged: AtomicU64,
     /// Events that found no room after they had been taken from the queue.
     pub(crate) crowded_out: AtomicU64,
     /// Numbers declared lost, by the place of their reason in [`REASONS`]; in the end by a rule.
@@ -214,6 +218,7 @@ impl Shared {
             spool_failures: read(&counters.spool_failures),
             spool_bytes: read(&counters.spool_bytes),
             unreadable: read(&counters.unreadable),
+            spool_damaged: read(&counters.spool_damaged),
             writes: counters.writes.read(),
             receipts: counters.receipts.read(),
             ..Metrics::default()

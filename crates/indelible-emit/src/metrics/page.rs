@@ -52,6 +52,7 @@ pub const METRICS: &[Metric] = &[
     SPOOL_EVENTS,
     SPOOL_BYTES,
     SPOOL_CAPACITY,
+    SPOOL_DAMAGED,
     UNREACHABLE,
     WRITE_SECONDS,
     EVENT_SECONDS,
@@ -193,6 +194,11 @@ const SPOOL_BYTES: Metric = Metric::gauge(
     "audit_spool_bytes",
     SERVICE,
     "Bytes of the spool, what earlier runs left included.",
+);
+const SPOOL_DAMAGED: Metric = Metric::gauge(
+    "audit_spool_damaged_files",
+    SERVICE,
+    "Files of the spool that could not be read and were put aside; nothing delivers them.",
 );
 const SPOOL_CAPACITY: Metric = Metric::gauge(
     "audit_spool_capacity_bytes",
@@ -370,6 +376,7 @@ impl Filling<'_> {
         self.sum(&UNDER_WAY, metrics.under_way);
         self.sum(&SPOOL_EVENTS, metrics.spooled);
         self.sum(&SPOOL_BYTES, metrics.spool_bytes);
+        self.sum(&SPOOL_DAMAGED, metrics.spool_damaged);
         self.put(&WRITE_SECONDS, &[], Value::Times(metrics.writes));
         self.put(&EVENT_SECONDS, &[], Value::Times(metrics.receipts));
     }

@@ -60,6 +60,8 @@ pub struct Way {
     pub down: Arc<AtomicBool>,
     /// What reaches it is committed, and the answer is lost.
     pub mute: Arc<AtomicBool>,
+    /// No tenant is there, so every event is refused for good.
+    pub unknown: Arc<AtomicBool>,
 }
 
 impl Book {
@@ -143,6 +145,7 @@ impl Way {
             book: book.clone(),
             down: Arc::default(),
             mute: Arc::default(),
+            unknown: Arc::default(),
         }
     }
 }
@@ -156,6 +159,9 @@ impl Transport for Way {
         };
         if self.down.load(Ordering::SeqCst) {
             return vec![again(false); batch.len()];
+        }
+        if self.unknown.load(Ordering::SeqCst) {
+            return vec![Verdict::Failed("there is no such tenant".into()); batch.len()];
         }
         let verdicts = batch
             .iter()

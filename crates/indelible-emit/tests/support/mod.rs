@@ -138,7 +138,7 @@ impl Stuck {
 }
 
 impl Transport for Stuck {
-    fn attach(&mut self, _: &TenantId, _: &Attached) -> Result<(), Verdict> {
+    fn attach(&mut self, _: &TenantId, _: &[Attached]) -> Result<(), (usize, Verdict)> {
         Ok(())
     }
 

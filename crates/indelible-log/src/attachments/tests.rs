@@ -268,6 +268,32 @@ fn every_changed_bit_cut_and_exchange_is_noticed() {
 }
 
 #[test]
+fn the_first_content_type_stays_while_the_file_can_be_read() {
+    let world = World::new();
+    let store = world.open();
+    let digest = named(b"text").digest;
+    let sent = |media_type: &str| {
+        let mut upload = store.put(&acme(), digest, media_type).unwrap();
+        upload.write(b"text").unwrap();
+        let said = upload.media_type().to_owned();
+        upload.finish().unwrap();
+        let found = store.get(&acme(), &digest).unwrap().unwrap();
+        assert_eq!(found.media_type(), said);
+        said
+    };
+    assert_eq!(sent("image/png"), "image/png");
+    assert_eq!(sent("text/html"), "image/png");
+    assert_eq!(store.keep(&acme(), &named(b"text")).unwrap(), Kept::Yes);
+    assert_eq!(sent("text/html"), "image/png");
+    // Nobody can say what it was.
+    world
+        .disk
+        .damage(&only(&world.disk, KEPT), 30, |byte| *byte ^= 1)
+        .unwrap();
+    assert_eq!(sent("text/html"), "text/html");
+}
+
+#[test]
 fn only_what_nobody_named_is_collected_and_only_after_its_time() {
     let world = World::new();
     let store = world.open();

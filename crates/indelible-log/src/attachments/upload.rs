@@ -50,6 +50,7 @@ pub struct Upload {
     path: String,
     sealer: Sealer,
     digest: Digest,
+    media_type: String,
     hasher: Sha256,
     /// The chunk that fills; the last one is known only at the end.
     chunk: Zeroizing<Vec<u8>>,
@@ -60,7 +61,8 @@ pub struct Upload {
 }
 
 impl Attachments {
-    /// Begins an upload.
+    /// Begins an upload. The content type is that of the first upload, as long as that is there and
+    /// can be read: what records name does not change its kind.
     ///
     /// # Errors
     /// [`Kind::Unavailable`] without the master key; [`Kind::Invalid`] for a content type that is
@@ -80,6 +82,8 @@ impl Attachments {
             return Err(Error::new(Kind::Invalid, said).into());
         }
         let subject = self.durable_key(tenant, digest)?;
+        let first = self.get(tenant, &digest).ok().flatten();
+        let media_type = first.map_or(media_type.to_owned(), |it| it.media_type().to_owned());
         self.make(&mut self.names.lock())?;
         let tail = u64::from_be_bytes(self.env.random_bytes());
         let path = format!("{WAITING}/{}-{tail:016x}{NEW}", name_of(subject.handle()));
@@ -90,6 +94,7 @@ impl Attachments {
             path,
             sealer: Sealer::new(&subject),
             digest,
+            media_type,
             hasher: Sha256::new(),
             chunk: Zeroizing::new(Vec::with_capacity(CHUNK_BYTES)),
             chunks: 0,
@@ -98,7 +103,7 @@ impl Attachments {
             named: false,
         };
         let now = self.env.clock.now();
-        let head = upload.sealer.head(now, &digest, media_type)?;
+        let head = upload.sealer.head(now, &digest, &upload.media_type)?;
         upload.append(&head)?;
         Ok(upload)
     }
@@ -118,6 +123,11 @@ impl Attachments {
 }
 
 impl Upload {
+    /// The content type that it is stored with.
+    pub fn media_type(&self) -> &str {
+        &self.media_type
+    }
+
     /// Takes the next bytes.
     ///
     /// # Errors

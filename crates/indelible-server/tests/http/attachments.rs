@@ -38,7 +38,9 @@ fn what_is_put_is_named_and_read_again() {
         let stored = put(&served, "acme", bytes).is(201);
         let event = naming(n, bytes);
         assert_eq!(stored, event["data"]["shots"][1], "it goes in as it is");
-        assert_eq!(put(&served, "acme", bytes).is(200), stored);
+        let headers = ["Content-Type: text/html"];
+        let again = served.send("PUT", &path(bytes, "acme"), &headers, bytes);
+        assert_eq!(again.is(200), stored, "the type stays that of the first");
         let receipt = served.post("/v1/events?tenant=acme", &event).is(201);
         let again = served.post("/v1/events?tenant=acme", &event).is(200);
         assert_eq!(receipt, again);

@@ -69,8 +69,8 @@ impl Transport for Embedded {
     fn attach(
         &mut self,
         tenant: &TenantId,
-        attached: &Attached,
-    ) -> std::result::Result<(), Verdict> {
+        attached: &[Attached],
+    ) -> std::result::Result<(), (usize, Verdict)> {
         delivery::attach(&self.log, tenant, attached)
     }
 
