@@ -54,16 +54,11 @@ pub(crate) async fn put((state, principal, digest, query): Asked, request: Reque
     let mut granted = app.memory.requests.empty();
     granted.grow(TRANSFER_BYTES)?;
     let stored = receive(&mut pieces, (&store, &tenant), digest, &media_type).await;
-<<<<<<< HEAD
-    let (bytes, stored) = match stored {
+    let (bytes, media_type, stored) = match stored {
         Ok(stored) => {
             app.metrics.attachment_stored();
             stored
         }
-=======
-    let (bytes, media_type, stored) = match stored {
-        Ok(stored) => stored,
->>>>>>> wip-e4
         Err(refusal) => {
             // Of the store: whoever sends is told in other words.
             if refusal.0.kind() == Some(ProblemKind::Unavailable) {
