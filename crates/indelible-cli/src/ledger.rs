@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use indelible_directory::{Directory, KeyFolder, Names, OpenError};
+use indelible_directory::{Directory, KeyFolder, Migrated, Names, OpenError};
 use indelible_disk::RealDisk;
 use indelible_embedded::Progress as Done;
 use indelible_event::ids::TenantId;
@@ -395,6 +395,20 @@ pub fn repair(config: &Config, progress: &Progress) -> Result {
     let env = environment();
     indelible_directory::repair(&names(config)?, &env, &mut |done| show(progress, &done))
         .or_could("mend the files")
+}
+
+/// Moves a ledger from a data directory into a database.
+///
+/// # Errors
+/// [`Failure::Could`], saying what is to be done: what was moved stays, and is not moved again.
+pub fn migrate(from: &Config, to: &Config, output: &Output) -> Result<Migrated> {
+    let progress = output.progress();
+    let env = environment();
+    let migrated = indelible_directory::migrate(&names(from)?, &names(to)?, &env, &mut |done| {
+        show(&progress, &done);
+    });
+    progress.clear();
+    migrated.or_could(format_args!("migrate {}", from.data.shown()))
 }
 
 fn names(config: &Config) -> Result<Names> {

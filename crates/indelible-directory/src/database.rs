@@ -20,6 +20,7 @@ use crate::backend::Backend;
 use crate::directory::{Directory, Names, first_origin, hex};
 use crate::found::{Found, keyring, keys_apart, readable_keyring};
 use crate::keys::KeyFolder;
+use crate::migrate::is_unfinished;
 
 /// The directory and the folder of keys, where there is a ledger.
 pub(crate) fn find(names: &Names, url: &str) -> Result<Option<(RealDisk, KeyFolder)>> {
@@ -36,6 +37,7 @@ pub(crate) fn read(names: &Names, url: &str, env: Env) -> Result<Option<Director
         return Ok(None);
     };
     let postgres = Arc::new(postgres);
+    whole(&postgres)?;
     let folder = KeyFolder::of(&names.keys, &hex(&postgres.id()));
     let mut unusable = Vec::new();
     let keyring = readable_keyring(&folder, &postgres.key_store(), &env, &mut unusable)?;
@@ -59,12 +61,23 @@ pub(crate) fn write(names: &Names, url: &str, origin: Option<&str>, env: Env) ->
         Ok(Fresh { id, term_key })
     })?;
     let postgres = Arc::new(postgres);
+    whole(&postgres)?;
     let folder = KeyFolder::of(&names.keys, &hex(&postgres.id()));
     folder.signing()?;
     let keyring = keyring(&folder, postgres.key_store(), &env)?;
     let mut directory = opened(names, postgres, folder, keyring, env);
     directory.lock = Some(lock);
     Ok(directory)
+}
+
+/// Refuses a ledger that is still on its way into the database.
+fn whole(postgres: &Postgres) -> Result<()> {
+    if !is_unfinished(postgres)? {
+        return Ok(());
+    }
+    let said = "a migration into this database is not finished: give the same `indelible migrate` \
+                again, which goes on where it ended";
+    Err(Error::new(Kind::Unavailable, said))
 }
 
 /// The lock of the server's own directory, which may not be that of another ledger.

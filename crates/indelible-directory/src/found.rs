@@ -30,6 +30,9 @@ pub(crate) const STATE: &str = "state.redb";
 /// Wrapped keys: the key store.
 pub(crate) const KEYS: &str = "keys/keys.redb";
 
+/// In a data directory whose ledger was migrated: where it is now.
+pub(crate) const MOVED: &str = "MOVED";
+
 /// The files of the ledger in a data directory, and its folder of keys, unopened; `None` when there
 /// is no ledger.
 ///
@@ -122,6 +125,36 @@ pub(crate) fn write(
     tell: Tell<'_>,
 ) -> Result<Directory> {
     let lock = lock(names, &env)?;
+    let disk = RealDisk::new(&names.data);
+    if let Ok(Some(_)) = disk.len(MOVED) {
+        let place = disk.read(MOVED).unwrap_or_default();
+        let said = format!(
+            "the ledger in {} was moved to {}: name that with --ledger; this one is for reading",
+            names.data.display(),
+            String::from_utf8_lossy(&place)
+        );
+        return Err(Error::new(Kind::ReadOnly, said));
+    }
+    write_under(lock, names, origin, env, tell)
+}
+
+/// Opens for writing, though it may have been moved; there must be a ledger.
+#[cfg(feature = "postgres")]
+pub(crate) fn write_even_moved(names: &Names, env: Env, tell: Tell<'_>) -> Result<Directory> {
+    if Found::look(names)?.is_none() {
+        let said = format!("there is no ledger in {}", names.data.display());
+        return Err(Error::new(Kind::NotFound, said));
+    }
+    write_under(lock(names, &env)?, names, None, env, tell)
+}
+
+fn write_under(
+    lock: WriteLock,
+    names: &Names,
+    origin: Option<&str>,
+    env: Env,
+    tell: Tell<'_>,
+) -> Result<Directory> {
     // Under the lock: two that make a ledger in one directory would replace each other's files.
     let found = match Found::look(names)? {
         Some(found) => found,

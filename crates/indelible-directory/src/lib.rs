@@ -18,8 +18,12 @@ pub mod delivery;
 mod directory;
 mod found;
 mod keys;
+#[cfg(feature = "postgres")]
+mod migrate;
 mod unusable;
 
 pub use directory::{Directory, Names, OpenError, Tell};
 pub use found::{check_format, find, is_within, repair};
 pub use keys::{FileState, KeyFolder, MASTER, SIGNED, SIGNING};
+#[cfg(feature = "postgres")]
+pub use migrate::{Migrated, migrate};

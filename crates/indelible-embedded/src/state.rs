@@ -19,7 +19,7 @@ use indelible_store::{Change, Entry, Error, Kind, Result, State, Version};
 use parking_lot::Mutex;
 use redb::backends::InMemoryBackend;
 use redb::{Builder, Database, ReadableDatabase as _, ReadableTable, StorageBackend};
-use redb::{TableDefinition, TableError};
+use redb::{TableDefinition, TableError, TableHandle as _};
 
 use crate::failure::from_disk;
 
@@ -98,6 +98,22 @@ pub fn open_state(disk: Arc<dyn Disk>, path: &str, mode: StateMode) -> Result<Re
 
 impl RedbState {
     /// The open database, opened again after a failure.
+    /// Names of all spaces that were ever written to, in order.
+    ///
+    /// # Errors
+    /// As [`State::get`].
+    pub fn spaces(&self) -> Result<Vec<String>> {
+        self.guarded(|| {
+            let failed = |e: redb::Error| self.failed("list the spaces", e);
+            let transaction = self.reading()?.begin_read().map_err(|e| failed(e.into()))?;
+            let tables = transaction.list_tables().map_err(|e| failed(e.into()))?;
+            let mut names: Vec<String> = tables.map(|table| table.name().to_owned()).collect();
+            names.sort_unstable();
+            Ok(names)
+        })
+        .map_err(|e| self.reset(e))
+    }
+
     fn database(&self) -> Result<Arc<Database>> {
         let mut slot = self.database.lock();
         if let Some(database) = &*slot {

@@ -111,6 +111,11 @@ impl Database {
         })
     }
 
+    /// Where it is, for people.
+    pub(crate) fn address(&self) -> String {
+        secure::named(&self.config)
+    }
+
     /// Makes connections ahead.
     pub(crate) fn warm(&self, connections: usize) -> Result<()> {
         self.wait(async {

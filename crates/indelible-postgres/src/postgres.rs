@@ -101,6 +101,11 @@ impl Postgres {
         })
     }
 
+    /// Where it is, without the password.
+    pub fn address(&self) -> String {
+        self.database.address()
+    }
+
     /// Which ledger it is.
     pub fn id(&self) -> [u8; 16] {
         self.id

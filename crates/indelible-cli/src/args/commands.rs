@@ -446,6 +446,31 @@ pub struct Recover {
     pub yes: bool,
 }
 
+/// `migrate`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+The ledger keeps its id, its keys, its numbers and its hashes: receipts, proofs, checkpoints and
+exports stay valid, and the same signer goes on. A migration that was cut off goes on when the same
+command is given again. In the end everything in the database is verified, and the old directory is
+for reading only and says where the ledger went. docs/postgres.md has more.
+
+Examples:
+  createdb audit
+  indelible migrate --from ./indelible-data --to postgres://audit@localhost/audit
+  indelible serve --ledger postgres://audit@localhost/audit --data ./indelible-data.server")]
+pub struct Migrate {
+    /// The data directory that has the ledger [default: --data]
+    #[arg(long, value_name = "DIR")]
+    pub from: Option<PathBuf>,
+    /// The database, which must be empty
+    #[arg(long, value_name = "URL")]
+    pub to: String,
+    /// What the first server keeps beside the database: attachments and dead letters go there
+    /// [default: the name of the data directory and .server]
+    #[arg(long, value_name = "DIR")]
+    pub server_data: Option<PathBuf>,
+}
+
 /// `dead-letters`.
 #[derive(Debug, Args)]
 #[command(after_help = "\

@@ -9,6 +9,7 @@ mod export;
 mod fsck;
 mod import;
 mod keys;
+mod migrate;
 mod prove;
 mod query;
 mod recover;
@@ -39,6 +40,7 @@ pub fn run(command: &Command, config: &Config, output: &mut Output) -> Result {
         Command::Config(args) => config::run(args, config, output),
         Command::Fsck(args) => fsck::run(args, config, output),
         Command::Recover(args) => recover::run(args, config, output),
+        Command::Migrate(args) => migrate::run(args, config, output),
         Command::DeadLetters(args) => dead_letters::run(args, config, output),
         Command::Completions(args) => completions::run(args, output),
     }
