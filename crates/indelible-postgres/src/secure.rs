@@ -23,6 +23,12 @@ pub(crate) fn config(url: &str) -> Result<Config> {
     let url = CHECKED.iter().fold(url.to_owned(), |url, mode| {
         url.replace(mode, "sslmode=require")
     });
+    if is_ambiguous(&url) {
+        // Read on, part of a password would pass for the host, and be told.
+        return Err(invalid(
+            "has `@`, `/` or `?` in its user or password: write %40, %2F or %3F",
+        ));
+    }
     let mut config =
         Config::from_str(&url).map_err(|error| invalid("cannot be read").caused_by(error))?;
     if config.get_hosts().is_empty() {
@@ -43,6 +49,13 @@ pub(crate) fn config(url: &str) -> Result<Config> {
         config.application_name("indelible");
     }
     Ok(config)
+}
+
+/// Whether it cannot be told where user and password end.
+fn is_ambiguous(url: &str) -> bool {
+    let (_, rest) = url.split_once("://").unwrap_or(("", url));
+    rest.split_once('@')
+        .is_some_and(|(who, place)| who.contains(['/', '?']) || place.contains('@'))
 }
 
 /// How to reach it, for people: never with the password.
@@ -125,12 +138,14 @@ mod tests {
             "postgres:///x",
             "postgres://h/x",
             "postgres://a:p@h:x/x",
+            "postgres://a:se@cret@h/x",
+            "postgres://a:se/cret@h/x",
+            "postgres://a:se?cret@h/x",
+            "postgres://h/x?user=a&password=se@cret",
         ] {
-            assert_eq!(
-                config(url).map(drop).unwrap_err().kind(),
-                Kind::Invalid,
-                "{url}"
-            );
+            let error = config(url).map(drop).unwrap_err();
+            assert_eq!(error.kind(), Kind::Invalid, "{url}");
+            assert!(!error.to_string().contains("cret"), "{error}");
         }
         let named = named(&config("postgres://ada:secret@db.example:6000/trail").unwrap());
         assert_eq!(

@@ -44,6 +44,15 @@ impl Client {
         })
     }
 
+    /// The same, waiting for so long at most.
+    ///
+    /// # Errors
+    /// As the system's.
+    pub fn with_patience(self, patience: Duration) -> io::Result<Self> {
+        self.stream.get_ref().set_read_timeout(Some(patience))?;
+        Ok(self)
+    }
+
     /// The bytes as they are, with no answer waited for.
     ///
     /// # Errors

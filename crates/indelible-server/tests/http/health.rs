@@ -3,21 +3,13 @@
 use indelible_api::Role;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use indelible_event::TenantId;
 use indelible_store::{Kind, Ledger};
 use serde_json::{Value, json};
 
-use crate::support::{Served, event, telemetry};
-
-fn until(what: &str, mut holds: impl FnMut() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(15);
-    while !holds() {
-        assert!(Instant::now() < deadline, "{what}");
-        std::thread::sleep(Duration::from_millis(20));
-    }
-}
+use crate::support::{Served, Stand, event, telemetry, until};
 
 #[test]
 fn ready_means_that_work_gets_done() {
@@ -308,15 +300,10 @@ fn stopping_under_load_loses_nothing_that_has_a_receipt() {
 
 #[test]
 fn without_keys_it_listens_on_this_machine_only() {
-    let ledger = Arc::new(indelible_store::memory::MemoryLedger::new());
-    let stores = indelible_log::Stores {
-        ledger: ledger.clone(),
-        state: Arc::new(indelible_store::memory::MemoryState::new()),
-    };
     let listener = std::net::TcpListener::bind("0.0.0.0:0").unwrap();
     let disk = Arc::new(indelible_disk::FaultyDisk::new(1));
     let env = crate::support::env();
-    let parts = crate::support::parts((stores, &ledger), &disk, None, env);
+    let parts = crate::support::parts(&Stand::default(), &disk, None, env);
     let settings = indelible_server::Settings::default();
     let error = indelible_server::Server::new(parts, settings, listener).unwrap_err();
     assert_eq!(error.kind(), Kind::Invalid);

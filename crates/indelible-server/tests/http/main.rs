@@ -6,6 +6,7 @@ mod attachments;
 mod bad;
 mod batches;
 mod health;
+mod many;
 mod reading;
 mod routes;
 mod streams;

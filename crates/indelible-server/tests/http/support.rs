@@ -1,10 +1,10 @@
 //! A server in this process.
 
 use std::net::{SocketAddr, TcpListener};
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::thread::JoinHandle;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use indelible_api::{CreateKey, CreatedKey, Role};
 use indelible_disk::FaultyDisk;
@@ -74,6 +74,40 @@ impl SignerState for Kept {
     }
 }
 
+/// The stores that a server is on, alone or with others.
+#[derive(Clone, Default)]
+pub struct Stand {
+    pub ledger: Arc<MemoryLedger>,
+    state: Arc<MemoryState>,
+    rows: Arc<MemoryState>,
+    kept: Kept,
+    place: Place,
+}
+
+/// What a server is among those on the same stores.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+enum Place {
+    #[default]
+    Alone,
+    Signing,
+    WithoutSigner,
+}
+
+impl Stand {
+    /// That of the server that signs, and that of one which only commits.
+    pub fn for_two() -> (Self, Self) {
+        let signing = Self {
+            place: Place::Signing,
+            ..Self::default()
+        };
+        let without = Self {
+            place: Place::WithoutSigner,
+            ..signing.clone()
+        };
+        (signing, without)
+    }
+}
+
 /// A running server; stopped when dropped.
 pub struct Served {
     pub address: SocketAddr,
@@ -87,9 +121,12 @@ pub struct Served {
 }
 
 pub fn env() -> Env {
+    // No two servers draw the same.
+    static SEED: AtomicU64 = AtomicU64::new(7);
+    let seed = SEED.fetch_add(1, Ordering::Relaxed) << 32;
     Env {
         clock: Arc::new(Real::default()),
-        random: Arc::new(Counting(Mutex::new(7))),
+        random: Arc::new(Counting(Mutex::new(seed))),
     }
 }
 
@@ -106,15 +143,25 @@ impl Served {
 
     /// An open one whose keys are gone.
     pub fn without_master_key(change: impl FnOnce(&mut Settings)) -> Self {
-        Self::start_with(None, &[], change)
+        Self::start_with((Stand::default(), None), &[], change)
     }
 
     pub fn start(keys: &[(Role, Option<&str>)], change: impl FnOnce(&mut Settings)) -> Self {
-        Self::start_with(Some(MasterKey::from_bytes([9; 32])), keys, change)
+        Self::start_on(Stand::default(), keys, change)
+    }
+
+    /// One on these stores; the keys are made there.
+    pub fn start_on(
+        stand: Stand,
+        keys: &[(Role, Option<&str>)],
+        change: impl FnOnce(&mut Settings),
+    ) -> Self {
+        let master = Some(MasterKey::from_bytes([9; 32]));
+        Self::start_with((stand, master), keys, change)
     }
 
     fn start_with(
-        master: Option<MasterKey>,
+        (stand, master): (Stand, Option<MasterKey>),
         keys: &[(Role, Option<&str>)],
         change: impl FnOnce(&mut Settings),
     ) -> Self {
@@ -124,8 +171,6 @@ impl Served {
             ..Settings::default()
         };
         change(&mut settings);
-        let ledger = Arc::new(MemoryLedger::new());
-        let state: Arc<dyn State> = Arc::new(MemoryState::new());
         let clock = Arc::new(Real::default());
         let env = Env {
             clock: clock.clone(),
@@ -137,21 +182,17 @@ impl Served {
                 tenants: tenants.map(|names| names.split(' ').map(str::to_owned).collect()),
                 name: None,
             };
-            access::create(state.as_ref(), &wanted, &env).unwrap()
+            access::create(stand.state.as_ref(), &wanted, &env).unwrap()
         };
         if keys.first().is_some_and(|(role, _)| *role != Role::Admin) {
             create(Role::Admin, None);
         }
         let keys = keys.iter().map(|(role, tenants)| create(*role, *tenants));
         let keys = keys.collect();
-        let stores = Stores {
-            ledger: ledger.clone(),
-            state,
-        };
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let disk = Arc::new(FaultyDisk::new(1));
-        let parts = parts((stores, &ledger), &disk, master, env);
+        let parts = parts(&stand, &disk, master, env);
         let server = Server::new(parts, settings, listener).unwrap();
         let stop = server.stop();
         let thread = Some(std::thread::spawn(move || server.run()));
@@ -159,7 +200,7 @@ impl Served {
             address,
             stop,
             thread,
-            ledger,
+            ledger: stand.ledger,
             disk,
             clock,
             keys,
@@ -237,16 +278,17 @@ impl Drop for Served {
     }
 }
 
-pub fn parts(
-    (stores, ledger): (Stores, &Arc<MemoryLedger>),
-    disk: &Arc<FaultyDisk>,
-    master: Option<MasterKey>,
-    env: Env,
-) -> Parts {
+pub fn parts(stand: &Stand, disk: &Arc<FaultyDisk>, master: Option<MasterKey>, env: Env) -> Parts {
     let key = SigningKey::from_seed(ORIGIN, &[3; 32]).unwrap();
-    let kept = Kept::default();
-    let signer: Arc<dyn Signer> = Arc::new(KeySigner::new(&key, ORIGIN, kept).unwrap());
-    let rows: Arc<dyn State> = Arc::new(MemoryState::new());
+    let signer = || -> Arc<dyn Signer> {
+        Arc::new(KeySigner::new(&key, ORIGIN, stand.kept.clone()).unwrap())
+    };
+    let signer = (stand.place != Place::WithoutSigner).then(signer);
+    let stores = Stores {
+        ledger: stand.ledger.clone(),
+        state: stand.state.clone(),
+    };
+    let rows: Arc<dyn State> = stand.rows.clone();
     let keyring = Keyring::open(rows, master, env.random.clone()).unwrap();
     let options = Options {
         origin: ORIGIN.to_owned(),
@@ -254,14 +296,8 @@ pub fn parts(
         create_tenants: true,
         limits: Limits::default(),
     };
-    let log = Log::open(
-        stores.clone(),
-        keyring.clone(),
-        Some(signer),
-        options,
-        env.clone(),
-    );
-    let log = log.unwrap();
+    let (ours, keys) = (stores.clone(), keyring.clone());
+    let log = Log::open(ours, keys, signer, options, env.clone()).unwrap();
     log.take_attachments(Attachments::open(disk.clone(), keyring.clone(), env.clone()).unwrap());
     let anchors = Anchors {
         key: Some(key.verifier_key()),
@@ -270,10 +306,10 @@ pub fn parts(
         values: true,
     };
     Parts {
-        shared: false,
+        shared: stand.place != Place::Alone,
         log,
         stores,
-        index: ledger.clone(),
+        index: stand.ledger.clone(),
         keyring,
         env,
         anchors: Arc::new(move || anchors.clone()),
@@ -313,6 +349,15 @@ impl std::io::Write for Lines {
 
     fn flush(&mut self) -> std::io::Result<()> {
         Ok(())
+    }
+}
+
+/// Waits until it holds.
+pub fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(15);
+    while !holds() {
+        assert!(Instant::now() < deadline, "{what}");
+        std::thread::sleep(Duration::from_millis(20));
     }
 }
 

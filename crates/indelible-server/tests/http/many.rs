@@ -1,0 +1,89 @@
+//! Two servers on the same stores: one signs, the other only commits.
+
+use std::time::Duration;
+
+use indelible_api::Role;
+use indelible_server::Settings;
+use serde_json::json;
+
+use crate::support::{Answer, Served, Stand, event, until};
+
+const ADMIN: usize = 0;
+const READER: usize = 1;
+
+fn impatient(settings: &mut Settings) {
+    settings.ready_within = Duration::from_millis(500);
+}
+
+fn is_ready(served: &Served) -> bool {
+    served.get("/health/ready").status == 200
+}
+
+/// Whether it says that the other does not publish; it says nothing else.
+fn misses_the_signer(served: &Served) -> bool {
+    let answer = served.get("/health/ready");
+    if answer.status == 200 {
+        return false;
+    }
+    let reasons = answer.json()["reasons"].to_string();
+    let other = "the server with the signing key publishes, and does not";
+    assert!(reasons.contains(other), "{reasons}");
+    true
+}
+
+#[test]
+fn a_server_that_does_not_sign_says_when_nobody_publishes() {
+    let (signing, without) = Stand::for_two();
+    let commits = Served::start_on(without, &[], impatient);
+    until("it is ready while there is no news", || is_ready(&commits));
+    let path = "/v1/events?tenant=acme";
+    commits.post(path, &event(1)).is(201);
+    until("it says that nobody publishes", || {
+        misses_the_signer(&commits)
+    });
+    let signs = Served::start_on(signing, &[], |_| {});
+    until("it is ready when another has published", || {
+        is_ready(&commits)
+    });
+    commits.post(path, &event(2)).is(201);
+    let covered = || {
+        let answer = commits.get("/v1/checkpoints?tenant=acme").is(200);
+        answer.to_string().contains("\\n3\\n")
+    };
+    until("what it commits is in a checkpoint", covered);
+    until("the signer is ready", || is_ready(&signs));
+    signs.end().unwrap();
+    commits.post(path, &event(3)).is(201);
+    until("it says that nobody publishes any more", || {
+        misses_the_signer(&commits)
+    });
+}
+
+#[test]
+fn what_one_does_with_keys_the_other_knows_within_seconds() {
+    let (signing, without) = Stand::for_two();
+    let there = Served::start_on(without, &[], |_| {});
+    there.get("/v1/records").is(200);
+    let keys = [(Role::Admin, None), (Role::Reader, Some("acme"))];
+    let here = Served::start_on(signing, &keys, |_| {});
+    let ask = |bearer: &str| -> Answer {
+        let header = format!("Authorization: Bearer {bearer}");
+        there.send("GET", "/v1/records", &[&header], b"")
+    };
+    // The first key closes both.
+    until("it is closed", || there.get("/v1/records").status == 401);
+    assert_eq!(ask(here.key(READER)).status, 200);
+    let wanted = json!({"role": "reader", "tenants": ["acme"]});
+    let made = here.post_as(ADMIN, "/v1/keys", &wanted).is(201);
+    let bearer = made["bearer"].as_str().unwrap();
+    until("a new key is known", || ask(bearer).status == 200);
+    let path = format!("/v1/keys/{}", made["key"]["id"].as_str().unwrap());
+    let admin = format!("Authorization: Bearer {}", here.key(ADMIN));
+    here.send("DELETE", &path, &[&admin], b"").is(200);
+    until("a revoked key is refused", || {
+        let answer = ask(bearer);
+        assert!(matches!(answer.status, 200 | 401), "{}", answer.text());
+        answer.status == 401
+    });
+    assert_eq!(ask(here.key(READER)).status, 200, "another key stays");
+}
