@@ -5,10 +5,11 @@
 
 use std::sync::Arc;
 
-use indelible_directory::{Directory, KeyFolder, Migrated, Names, OpenError};
+use indelible_directory::{Directory, KeyFolder, Names, OpenError};
 use indelible_disk::RealDisk;
 use indelible_embedded::Progress as Done;
 use indelible_event::ids::TenantId;
+use indelible_log::copy::Copied;
 use indelible_log::log::Log;
 use indelible_log::policy::SealingPolicy;
 use indelible_log::registry::{identity, published_heads};
@@ -156,6 +157,10 @@ pub fn read_with_state(config: &Config, doing: &str, output: &Output) -> Result<
 /// [`Failure::Could`] when there is no ledger, or it cannot be read.
 pub fn kept(config: &Config) -> Result<Kept> {
     let (_, folder) = locate(config)?;
+    if indelible_directory::moved(&names(config)?).is_some() {
+        // It goes on signing, for the ledger where that is now.
+        return Ok(Kept::Elsewhere);
+    }
     match folder.kept() {
         Err(error) if error.kind() == Kind::Corrupt => Ok(Kept::Elsewhere),
         kept => kept.or_could("read the signer's last checkpoint"),
@@ -204,6 +209,12 @@ fn opened(config: &Config, output: &Output) -> Result<Reading> {
     let progress = output.progress();
     let reading = read_quietly(config, &progress)?;
     progress.clear();
+    if let Some(place) = indelible_directory::moved(&names(config)?) {
+        let data = config.data.shown();
+        output.note(format_args!(
+            "the ledger in {data} was moved to {place}: what came since is there"
+        ));
+    }
     Ok(reading)
 }
 
@@ -401,7 +412,7 @@ pub fn repair(config: &Config, progress: &Progress) -> Result {
 ///
 /// # Errors
 /// [`Failure::Could`], saying what is to be done: what was moved stays, and is not moved again.
-pub fn migrate(from: &Config, to: &Config, output: &Output) -> Result<Migrated> {
+pub fn migrate(from: &Config, to: &Config, output: &Output) -> Result<Copied> {
     let progress = output.progress();
     let env = environment();
     let migrated = indelible_directory::migrate(&names(from)?, &names(to)?, &env, &mut |done| {

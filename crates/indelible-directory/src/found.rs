@@ -125,17 +125,25 @@ pub(crate) fn write(
     tell: Tell<'_>,
 ) -> Result<Directory> {
     let lock = lock(names, &env)?;
-    let disk = RealDisk::new(&names.data);
-    if let Ok(Some(_)) = disk.len(MOVED) {
-        let place = disk.read(MOVED).unwrap_or_default();
+    if let Some(place) = moved(names) {
         let said = format!(
-            "the ledger in {} was moved to {}: name that with --ledger; this one is for reading",
+            "the ledger in {} was moved to {place}: name that with --ledger; this one is for \
+             reading",
             names.data.display(),
-            String::from_utf8_lossy(&place)
         );
         return Err(Error::new(Kind::ReadOnly, said));
     }
     write_under(lock, names, origin, env, tell)
+}
+
+/// Where the ledger of a data directory was moved to, if it was. What came since is there, and what
+/// was signed since.
+pub fn moved(names: &Names) -> Option<String> {
+    if names.database.is_some() {
+        return None;
+    }
+    let place = RealDisk::new(&names.data).read(MOVED).ok()?;
+    Some(String::from_utf8_lossy(&place).into_owned())
 }
 
 /// Opens for writing, though it may have been moved; there must be a ledger.

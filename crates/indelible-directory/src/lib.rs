@@ -23,7 +23,7 @@ mod migrate;
 mod unusable;
 
 pub use directory::{Directory, Names, OpenError, Tell};
-pub use found::{check_format, find, is_within, repair};
+pub use found::{check_format, find, is_within, moved, repair};
 pub use keys::{FileState, KeyFolder, MASTER, SIGNED, SIGNING};
 #[cfg(feature = "postgres")]
-pub use migrate::{Migrated, migrate};
+pub use migrate::migrate;

@@ -4,26 +4,19 @@
 //! are, so that receipts, proofs, checkpoints and exports stay valid and the same signer goes on.
 //! Order of outside writes, and what a crash after each leaves:
 //! 1. the database is marked as unfinished: no server opens it, and the next attempt goes on.
-//! 2. keys, then records with their personal rows, group by group. The database's heads say how far.
+//! 2. keys, then records with their personal rows, group by group. Its heads say how far.
 //! 3. the small state; attachments and dead letters into the directory of the first server.
 //! 4. the old directory is marked as moved: nothing is written to it any more, reading goes on.
-//! 5. the database's mark is taken away. If we die before, the next attempt finds nothing left to do
-//!    but this.
+//! 5. the database's mark is taken away. If we die before, the next attempt has only this to do.
 
-use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use bytes::BytesMut;
 use indelible_disk::{Disk, Open, RealDisk};
 use indelible_embedded::{Progress, StateMode, open_state};
-use indelible_event::ids::{AuditId, Micros, TenantId};
-use indelible_event::{EventView, Field, LeafView};
+use indelible_log::copy::{Copied, copy_logs};
 use indelible_log::env::Env;
-use indelible_merkle::{Frontier, Hash, leaf_hash};
 use indelible_postgres::{Fresh, Options, Postgres};
-use indelible_store::{
-    Append, Change, Commit, Error, Expected, Head, Kind, Ledger, NewRecord, Result, State, Stored,
-};
+use indelible_store::{Change, Error, Kind, Ledger as _, Result, State};
 
 use crate::directory::{Directory, Names, Tell};
 use crate::found::{self, KEYS, MOVED, STATE};
@@ -31,9 +24,6 @@ use crate::found::{self, KEYS, MOVED, STATE};
 /// In the database while a migration into it is not finished.
 const UNFINISHED: (&str, &[u8]) = ("migration", b"unfinished");
 
-/// Records and leaf bytes that are committed together.
-const GROUP_RECORDS_MAX: usize = 4_096;
-const GROUP_BYTES_MAX: usize = 4 << 20;
 /// Small values that are written together.
 const VALUES_AT_ONCE: usize = 500;
 
@@ -58,25 +48,14 @@ const DERIVED: &str = "streams";
 /// What is of one server, and lies beside the database: attachments and dead letters.
 const DIRECTORIES: [&str; 2] = ["attachments/kept", "dead-letters"];
 
-/// What came over.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Migrated {
-    /// Logs.
-    pub tenants: u64,
-    /// Records of all logs in the database now.
-    pub records: u64,
-    /// Of these, those that this call brought.
-    pub brought: u64,
-}
-
 /// Moves the ledger of a data directory into the database that `to` names; what is of one server
 /// goes into the data directory of `to`. Goes on where an earlier call was cut off.
 ///
 /// # Errors
 /// [`Kind::Invalid`] when the database has another ledger or the master key is not here;
-/// [`Kind::Locked`] when somebody writes to the directory; [`Kind::Corrupt`] when a record cannot be
-/// read; else as the stores'. The directory stays as it was until everything is in the database.
-pub fn migrate(from: &Names, to: &Names, env: &Env, tell: Tell<'_>) -> Result<Migrated> {
+/// [`Kind::Locked`] when somebody writes to the directory; [`Kind::Corrupt`] when a record cannot
+/// be read; else as the stores'. The directory stays as it was until everything is in the database.
+pub fn migrate(from: &Names, to: &Names, env: &Env, tell: Tell<'_>) -> Result<Copied> {
     let Some(url) = &to.database else {
         return Err(Error::new(
             Kind::Invalid,
@@ -99,12 +78,22 @@ pub fn migrate(from: &Names, to: &Names, env: &Env, tell: Tell<'_>) -> Result<Mi
     let new = Arc::new(Postgres::open(&Options::new(url), fresh)?);
     begin(&new, id, old.disk.as_ref())?;
     copy_values(&old, KEYS, new.key_store().as_ref())?;
-    let migrated = copy_logs(old.stores.ledger.as_ref(), new.as_ref(), tell)?;
+    let copied = copy_logs(
+        old.stores.ledger.as_ref(),
+        new.as_ref(),
+        &mut |done, total| {
+            tell(Progress {
+                what: "moving records".to_owned(),
+                done,
+                total: Some(total),
+            });
+        },
+    )?;
     copy_values(&old, STATE, new.as_ref())?;
     copy_files(old.disk.as_ref(), &RealDisk::new(&to.data))?;
     mark_moved(old.disk.as_ref(), &new.address())?;
     new.apply(&[unfinished(None)])?;
-    Ok(migrated)
+    Ok(copied)
 }
 
 /// Whether a migration into the database was begun and not finished.
@@ -168,128 +157,6 @@ fn copy_values(old: &Directory, path: &str, to: &dyn State) -> Result<()> {
         }
     }
     Ok(())
-}
-
-/// Copies the records of all logs from where the database's end.
-fn copy_logs(from: &dyn Ledger, to: &dyn Ledger, tell: Tell<'_>) -> Result<Migrated> {
-    let mut heads = Vec::new();
-    for tenant in from.tenants()? {
-        if let Some(head) = from.head(&tenant)? {
-            heads.push((tenant, head));
-        }
-    }
-    let total = heads.iter().map(|(_, head)| head.frontier.size()).sum();
-    let mut migrated = Migrated::default();
-    for (tenant, end) in &heads {
-        let mut head = to.head(tenant)?.unwrap_or_else(empty);
-        migrated.records += head.frontier.size();
-        while head.frontier.size() < end.frontier.size() {
-            tell(Progress {
-                what: "moving records".to_owned(),
-                done: migrated.records,
-                total: Some(total),
-            });
-            let append = next(from, tenant, &head)?;
-            let count = append.records.len() as u64;
-            head = append.head.clone();
-            to.append(&Commit {
-                appends: vec![append],
-            })?;
-            migrated.records += count;
-            migrated.brought += count;
-        }
-        if head != *end {
-            let said = format!("the log of {tenant} in the database is another one");
-            return Err(Error::new(Kind::Invalid, said));
-        }
-        migrated.tenants += 1;
-    }
-    Ok(migrated)
-}
-
-fn empty() -> Head {
-    Head {
-        frontier: Frontier::new(),
-        last_hash: Hash::ZERO,
-        last_ingested_at: Micros(i64::MIN),
-    }
-}
-
-/// The records after a head, as many as are committed together.
-fn next(from: &dyn Ledger, tenant: &TenantId, head: &Head) -> Result<Append> {
-    let expected = Expected {
-        size: head.frontier.size(),
-        last_hash: head.last_hash,
-    };
-    let (mut head, mut records) = (head.clone(), Vec::new());
-    let (mut bytes, mut failed) = (0, None);
-    let range = expected.size..expected.size + GROUP_RECORDS_MAX as u64;
-    from.read(tenant, range, &mut |stored| {
-        match record(tenant, &stored) {
-            Ok(record) => {
-                head.frontier.append(record.record_hash);
-                head.last_hash = record.record_hash;
-                head.last_ingested_at = record.ingested_at;
-                bytes += record.leaf.len();
-                records.push(record);
-            }
-            Err(error) => {
-                failed = Some(error);
-                return ControlFlow::Break(());
-            }
-        }
-        if bytes < GROUP_BYTES_MAX {
-            ControlFlow::Continue(())
-        } else {
-            ControlFlow::Break(())
-        }
-    })?;
-    if let Some(error) = failed {
-        return Err(error);
-    }
-    if records.is_empty() {
-        let said = format!("the log of {tenant} has no record {}", expected.size);
-        return Err(Error::new(Kind::Corrupt, said));
-    }
-    Ok(Append {
-        tenant: tenant.clone(),
-        expected,
-        records,
-        head,
-    })
-}
-
-/// A stored record as one to append: the same leaf, and what is read in it.
-fn record(tenant: &TenantId, stored: &Stored<'_>) -> Result<NewRecord> {
-    let corrupt = |number: u64, why: &str| {
-        let said = format!("record {number} of {tenant} cannot be moved: {why}; see verify");
-        Error::new(Kind::Corrupt, said)
-    };
-    let stored = match stored {
-        Stored::Record(stored) => stored,
-        Stored::Damaged { range, place } => {
-            return Err(corrupt(range.start, &place.to_string()));
-        }
-    };
-    let number = stored.sequence_number;
-    if let Some(place) = stored.unread {
-        return Err(corrupt(number, &place.to_string()));
-    }
-    let leaf = LeafView::locate(stored.leaf).map_err(|e| corrupt(number, &e.to_string()))?;
-    let event = EventView::parse(leaf.event()).map_err(|e| corrupt(number, &e.to_string()))?;
-    let id = event.text(Field::AuditId);
-    let id = id.and_then(|text| AuditId::parse(&text).ok());
-    let occurred_at = event.text(Field::OccurredAt);
-    let occurred_at = occurred_at.and_then(|text| Micros::parse(&text).ok());
-    Ok(NewRecord {
-        leaf: BytesMut::from(stored.leaf),
-        record_hash: leaf_hash(stored.leaf),
-        audit_id: id.ok_or_else(|| corrupt(number, "it has no id"))?,
-        occurred_at: occurred_at.unwrap_or(leaf.ingested_at),
-        ingested_at: leaf.ingested_at,
-        filed: None,
-        sealed: stored.sealed.to_vec(),
-    })
 }
 
 /// Copies what lies beside the database, but for what is there already.

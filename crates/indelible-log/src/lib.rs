@@ -9,6 +9,7 @@
 
 pub mod attachments;
 mod conflict;
+pub mod copy;
 pub mod disclose;
 pub mod env;
 pub mod export;

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use indelible_directory::Migrated;
+use indelible_log::copy::Copied;
 use serde_json::json;
 
 use crate::args::Migrate;
@@ -50,8 +50,8 @@ fn beside(from: &Path) -> PathBuf {
     PathBuf::from(name)
 }
 
-fn tell(migrated: &Migrated, to: &Config, output: &mut Output) -> Result {
-    let Migrated {
+fn tell(migrated: &Copied, to: &Config, output: &mut Output) -> Result {
+    let Copied {
         tenants,
         records,
         brought,
