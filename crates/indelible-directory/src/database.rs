@@ -1,8 +1,8 @@
 //! A ledger in a database, with the directory of one server beside it.
 //!
-//! The database has the records, the small state and the key store. The directory has what is of one
-//! server: attachments and dead letters, under a lock, so that no two servers use the same one. Keys
-//! are where they always are, in the folder that is named after the ledger.
+//! The database has the records, the small state and the key store. The directory has what is of
+//! one server: attachments and dead letters, under a lock, so that no two servers use the same one.
+//! Keys are where they always are, in the folder that is named after the ledger.
 
 use std::sync::Arc;
 

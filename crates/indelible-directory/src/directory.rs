@@ -1,8 +1,8 @@
 //! An opened ledger: its records, its small state, its keys.
 //!
 //! Where they are, [`Names`] says: all in one data directory, or records, small state and key store
-//! in a database, with the directory for what one server has of its own. The keys that open and sign
-//! lie in neither.
+//! in a database, with the directory for what one server has of its own. The keys that open and
+//! sign lie in neither.
 
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};

@@ -215,8 +215,8 @@ impl Log {
         publisher.publish(&shared.stores, &shared.keyring, &shared.env)
     }
 
-    /// Whether this writer publishes: it has the signing key. Where several write to one ledger, one
-    /// of them does.
+    /// Whether this writer publishes: it has the signing key. Where several write to one ledger,
+    /// one of them does.
     pub fn signs(&self) -> bool {
         let publisher = self.publisher.lock();
         publisher.unwrap_or_else(PoisonError::into_inner).signs()

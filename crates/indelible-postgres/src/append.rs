@@ -69,7 +69,8 @@ async fn begin(client: &Client) -> Result<()> {
     begun.map_err(|error| failed(DOING, error))
 }
 
-/// Ends a transaction without effect; where that fails, the connection is lost, which the pool sees.
+/// Ends a transaction without effect; where that fails, the connection is lost, which the pool
+/// sees.
 pub(crate) async fn roll_back(client: &Client) {
     let _ = client.batch_execute("ROLLBACK").await;
 }

@@ -1,8 +1,9 @@
 //! Connections and the runtime they live on, behind calls that block.
 //!
 //! The roles block ([`indelible_store`]); the client is asynchronous. A runtime of one thread keeps
-//! the connections going, and whoever calls waits on a thread of their own. A task of a runtime with
-//! many threads may call as well, and keeps one of them; of a runtime with one thread it must not.
+//! the connections going, and whoever calls waits on a thread of their own. A task of a runtime
+//! with many threads may call as well, and keeps one of them; of a runtime with one thread it must
+//! not.
 //!
 //! A session works as the role `indelible_writer`, whoever it connects as: what that role may not
 //! do, no mistake of ours does.

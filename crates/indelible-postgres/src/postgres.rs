@@ -21,7 +21,8 @@ use crate::{Options, marks, named, read, schema, search, state};
 
 /// A ledger, the index over it and small state in one database.
 ///
-/// Calls block. A task of a runtime with many threads may make them, of one with a single thread not.
+/// Calls block. A task of a runtime with many threads may make them, of one with a single thread
+/// not.
 pub struct Postgres {
     database: Arc<Database>,
     months: Arc<Months>,
@@ -52,8 +53,8 @@ pub struct About {
 }
 
 impl Postgres {
-    /// Connects, makes the tables or brings them up to date, and makes the ledger when there is none
-    /// yet, as `fresh` says; when several make one at once, one of them is first and names it.
+    /// Connects, makes the tables or brings them up to date, and makes the ledger when there is
+    /// none yet, as `fresh` says; when several make one at once, one of them is first and names it.
     ///
     /// # Errors
     /// [`Kind::Invalid`] for a URL that is none and for a role, password or database that is not

@@ -1,7 +1,7 @@
 //! Publishes at most once an interval, when there is news; looks at the clock as often.
 //!
-//! Where other servers write to the same ledger, one of them signs for all: it looks for news in the
-//! ledger, and the others look whether theirs was published. What another did with the keys of
+//! Where other servers write to the same ledger, one of them signs for all: it looks for news in
+//! the ledger, and the others look whether theirs was published. What another did with the keys of
 //! callers is learned here too.
 
 use std::sync::Arc;
@@ -20,7 +20,7 @@ pub(crate) fn run(app: &Arc<App>, stop: &Stop) {
         if app.shared
             && let Err(error) = app.access.reload()
         {
-            tracing::error!(%error, "the keys of callers cannot be read; those known stay in force");
+            tracing::error!(%error, "the keys of callers cannot be read: those known stay");
         }
         if !signs {
             if let Err(error) = app.feed.look_for_publication() {

@@ -192,8 +192,8 @@ pub trait Ledger: Send + Sync {
     /// [`crate::Kind::Unavailable`].
     fn head(&self, tenant: &TenantId) -> Result<Option<Head>>;
 
-    /// The durable heads of some tenants, in the order asked; as many calls of [`Ledger::head`], but
-    /// for a ledger that is far away.
+    /// The durable heads of some tenants, in the order asked; as many calls of [`Ledger::head`],
+    /// but for a ledger that is far away.
     fn heads(&self, tenants: &[TenantId]) -> Vec<Result<Option<Head>>> {
         tenants.iter().map(|tenant| self.head(tenant)).collect()
     }
