@@ -1,6 +1,6 @@
 //! What tests may ask of their surroundings: where the real data lies and a server runs, how many
-//! rounds to run, from which seed, how to say that they were skipped, a database of their own, and a
-//! client of a server. A dev-dependency only; the layer test refuses anything else.
+//! rounds to run, from which seed, how to say that they were skipped, a database of their own, and
+//! a client of a server. A dev-dependency only; the layer test refuses anything else.
 //!
 //! What it is not: fixtures, generators or assertions, which live beside what they test.
 //!
