@@ -10,6 +10,7 @@
 )]
 
 use std::{
+    collections::BTreeSet,
     env,
     fmt::Write as _,
     fs,
@@ -37,7 +38,7 @@ pub fn test(options: Options) -> u8 {
     let mut run = Run {
         skipped,
         tally: Tally::default(),
-        against: Vec::new(),
+        against: BTreeSet::new(),
     };
     let steps = steps(options);
     let mut times = String::new();
@@ -93,7 +94,7 @@ pub fn alone(name: &str) -> u8 {
     let mut run = Run {
         skipped: PathBuf::new(),
         tally: Tally::default(),
-        against: Vec::new(),
+        against: BTreeSet::new(),
     };
     let outcome = run.step(step);
     println!("{}", run.tally);
@@ -172,7 +173,7 @@ struct Run {
     skipped: PathBuf,
     tally: Tally,
     /// Servers of others that tests ran against, with their versions.
-    against: Vec<String>,
+    against: BTreeSet<String>,
 }
 
 impl Run {
@@ -221,14 +222,14 @@ impl Run {
         let root = source::root();
         if env::var_os(services::TEST_POSTGRES).is_some() {
             let named = format!("the PostgreSQL that {} names", services::TEST_POSTGRES);
-            self.against.push(named);
+            self.against.insert(named);
             return self.tests(tests);
         }
         let was_up = services::running(&root).is_some();
         match services::up(&root) {
             Ok(service) => {
                 tests.env(services::TEST_POSTGRES, &service.url);
-                self.against.push(service.version);
+                self.against.insert(service.version);
             }
             Err(Stop::Missing(reason)) => println!("{reason}"),
             Err(Stop::Failed(failure)) => return Err(failure),

@@ -150,6 +150,7 @@ pub fn steps(options: Options) -> Vec<Step> {
             "test -p indelible-cli --test serve_kill9 -- --nocapture",
             served_rounds,
         ),
+        many_servers(if options.long { "200" } else { "20" }),
         Step {
             name: "documentation",
             work: Work::Run(cargo("doc --workspace --no-deps").with("RUSTDOCFLAGS", "-D warnings")),
@@ -176,11 +177,23 @@ pub fn steps(options: Options) -> Vec<Step> {
 
 /// A kill test with its rounds.
 fn kill(name: &'static str, arguments: &'static str, rounds: &str) -> Step {
-    let test = Invocation::cargo(arguments).with("INDELIBLE_KILL_ROUNDS", rounds);
     Step {
         name,
-        work: Work::Tests(test),
+        work: Work::Tests(killing(arguments, rounds)),
     }
+}
+
+/// That of several servers, on a database.
+fn many_servers(rounds: &str) -> Step {
+    let arguments = "test -p indelible-cli --test many_servers -- --nocapture";
+    Step {
+        name: "kill -9 many servers",
+        work: Work::TestsOnServices(killing(arguments, rounds)),
+    }
+}
+
+fn killing(arguments: &str, rounds: &str) -> Invocation {
+    Invocation::cargo(arguments).with("INDELIBLE_KILL_ROUNDS", rounds)
 }
 
 /// What the workspace as a whole leaves out: the code behind features that are off by default.
@@ -297,6 +310,7 @@ mod tests {
         let short = typed(Options::default());
         rounds(&short, "200", "kill9");
         rounds(&short, "100", "serve_kill9");
+        rounds(&short, "20", "many_servers");
         assert!(!short.contains("cargo test --manifest-path bench/Cargo.toml"));
         assert!(short.contains("cargo test --manifest-path fuzz/Cargo.toml"));
         assert!(!short.contains("cargo xtask fuzz"));
@@ -306,6 +320,7 @@ mod tests {
         });
         rounds(&long, "1000", "kill9");
         rounds(&long, "1000", "serve_kill9");
+        rounds(&long, "200", "many_servers");
         assert!(long.contains("INDELIBLE_LONG=1"));
         assert!(long.contains("RUSTDOCFLAGS='-D warnings' cargo doc"));
         assert!(long.contains("cargo test --manifest-path bench/Cargo.toml"));

@@ -321,6 +321,12 @@ fn not_writable(error: &Error, config: &Config) -> Failure {
             "cannot {opening} for writing, the disk is full: {error}; query, verify and export \
              still read it, with --data {data}"
         ),
+        // The lock is that of the directory beside it, and anybody may write to the database.
+        Kind::Locked if config.database.is_some() => format!(
+            "cannot use {data} beside {}: {error}; whoever writes to a database has a directory of \
+             their own beside it: name another with --data",
+            config.place()
+        ),
         Kind::Locked => format!(
             "cannot {opening}: {error}; wait for it or stop it. If it is a server, go through it: \
              `indelible keys` and `tenants` take `--url URL`, the address it listens on, and \

@@ -28,21 +28,14 @@ impl Database {
     /// # Panics
     /// When there is no server: ask [`postgres`](crate::postgres) before.
     pub fn make() -> Self {
-        Self::make_on(&std::env::var(TEST_POSTGRES).unwrap())
-    }
-
-    /// Makes it on the server that a superuser's URL names.
-    ///
-    /// # Panics
-    /// When the server does not.
-    pub fn make_on(server: &str) -> Self {
         static MADE: AtomicU32 = AtomicU32::new(0);
+        let server = std::env::var(TEST_POSTGRES).unwrap();
         let number = MADE.fetch_add(1, Ordering::Relaxed);
         let name = format!("indelible_{}_{number}", std::process::id());
-        sql(server, &format!("CREATE DATABASE {name}"));
+        sql(&server, &format!("CREATE DATABASE {name}"));
         let database = Self {
-            url: with_database(server, &name),
-            server: server.to_owned(),
+            url: with_database(&server, &name),
+            server,
             name,
         };
         // Left by a test process of the same number, perhaps; what it holds is gone.

@@ -98,6 +98,12 @@ impl Layers {
             flags: flags(global),
             ..Self::default()
         };
+        for (key, value) in &layers.flags {
+            let setting = SETTINGS.iter().find(|s| s.key == *key);
+            if let Some(problem) = setting.and_then(|setting| setting.problem(value)) {
+                problems.push(format!("command line: --{key} {problem}"));
+            }
+        }
         layers.environment = from_environment(environment, &mut problems);
         layers.path = file_to_read(global, environment);
         if let Some(path) = &layers.path {

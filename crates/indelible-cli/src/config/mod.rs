@@ -82,15 +82,19 @@ impl Config {
     }
 }
 
-/// The address of a database as it may be shown.
+/// The address of a database as it may be shown: nothing of it where a password cannot be told from
+/// the rest, as one that holds an `@`.
 pub fn without_password(url: &str) -> String {
     let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
-    let (address, _) = rest.split_once('?').unwrap_or((rest, ""));
-    let (who, at) = address.rsplit_once('@').unwrap_or(("", address));
-    match who.split_once(':').map_or(who, |(user, _)| user) {
-        "" => format!("{scheme}://{at}"),
-        user => format!("{scheme}://{user}@{at}"),
-    }
+    let place = rest
+        .split_once('@')
+        .filter(|(who, place)| !who.contains(['/', '?']) && !place.contains('@'));
+    let Some((who, place)) = place else {
+        return format!("{scheme}://…");
+    };
+    let (user, _) = who.split_once(':').unwrap_or((who, ""));
+    let (place, _) = place.split_once('?').unwrap_or((place, ""));
+    format!("{scheme}://{user}@{place}")
 }
 
 /// Every setting, decided.
@@ -121,4 +125,28 @@ pub struct Config {
     pub resolved: Vec<Resolved>,
     /// The file that was read, if any.
     pub file: Option<PathBuf>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_password_is_not_shown_wherever_it_stands() {
+        for (url, shown) in [
+            ("postgres://u:secret@h:5/x", "postgres://u@h:5/x"),
+            ("postgres://u@h/x?password=secret", "postgres://u@h/x"),
+            ("postgres://u:sec:ret@h", "postgres://u@h"),
+            ("postgres://:secret@h/x", "postgres://@h/x"),
+            ("postgres://u:sec@ret@h/x", "postgres://…"),
+            ("postgres://u:sec/ret@h/x", "postgres://…"),
+            ("postgres://u:sec?ret@h/x", "postgres://…"),
+            ("postgres://h/x?user=u&password=secret", "postgres://…"),
+            ("postgres://h/x?user=u&password=sec@ret", "postgres://…"),
+            ("postgres://u@h/x?password=sec@ret", "postgres://…"),
+            ("postgres://u:secret", "postgres://…"),
+        ] {
+            assert_eq!(without_password(url), shown, "{url}");
+        }
+    }
 }

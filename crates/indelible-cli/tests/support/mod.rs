@@ -7,6 +7,7 @@
 )]
 
 pub mod others;
+pub mod own_postgres;
 pub mod proxy;
 pub mod served;
 pub mod survive;
@@ -21,6 +22,8 @@ use serde_json::{Value, json};
 /// A working directory and a home that are removed in the end.
 pub struct Place {
     dir: tempfile::TempDir,
+    /// What `INDELIBLE_LEDGER` says; nothing for the data directory.
+    ledger: Option<String>,
 }
 
 /// What a run of the command came to.
@@ -38,7 +41,15 @@ impl Place {
     pub fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
         std::fs::create_dir(dir.path().join("home")).unwrap();
-        Self { dir }
+        Self { dir, ledger: None }
+    }
+
+    /// One whose ledger is in this database.
+    pub fn with_ledger(url: &str) -> Self {
+        Self {
+            ledger: Some(url.to_owned()),
+            ..Self::new()
+        }
     }
 
     pub fn at(&self, name: &str) -> PathBuf {
@@ -57,6 +68,17 @@ impl Place {
         std::fs::read(self.at(name)).unwrap()
     }
 
+    /// Gives another server what it needs to seal: the ledger's master key, and none to sign with.
+    pub fn copy_master_key(&self, keys: &str) {
+        let config = self.at("home/.config/indelible");
+        let files = files_below(&config);
+        let master = files.iter().find(|path| path.ends_with("master.key"));
+        let master = master.unwrap();
+        let name = master.strip_prefix(&config).unwrap();
+        let name = format!("{keys}/{}", name.display());
+        self.file(&name, std::fs::read(master).unwrap());
+    }
+
     /// The command, ready to be started: nothing of this process's environment reaches it.
     pub fn command<S: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = S>) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_indelible"));
@@ -66,6 +88,7 @@ impl Place {
             .env_clear()
             .env("HOME", self.at("home"))
             .env("TZ", "UTC")
+            .envs(self.ledger.iter().map(|url| ("INDELIBLE_LEDGER", url)))
             .stdin(Stdio::null());
         command
     }

@@ -1,5 +1,6 @@
 //! The served process: started, asked, measured and ended; the client is of `indelible_testing`.
 
+use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, ChildStderr, Command, Stdio};
 
@@ -31,6 +32,18 @@ impl Serving {
         Self::run(command)
     }
 
+    /// Starts it on a port of its own; what it tells goes to the end of a file.
+    pub fn telling(place: &Place, more: &str, file: &str) -> Self {
+        let line = format!("serve --listen 127.0.0.1:0 {more}");
+        let mut command = place.command(line.split_whitespace());
+        let file = File::options()
+            .create(true)
+            .append(true)
+            .open(place.at(file));
+        command.stderr(file.unwrap());
+        Self::run(command)
+    }
+
     /// Starts it with settings of the server, by name, and without telemetry, which nobody reads.
     pub fn with(place: &Place, settings: &[(&str, &str)]) -> Self {
         let mut command = place.command(["serve", "--listen", "127.0.0.1:0"]);
@@ -53,12 +66,9 @@ impl Serving {
             .map(str::to_owned);
         let Some(address) = address else {
             let mut errors = String::new();
-            child
-                .stderr
-                .take()
-                .unwrap()
-                .read_to_string(&mut errors)
-                .unwrap();
+            if let Some(mut stderr) = child.stderr.take() {
+                stderr.read_to_string(&mut errors).unwrap();
+            }
             panic!("it does not listen: {said}{errors}");
         };
         // The rest comes in one piece with it; reading on would wait for the end.

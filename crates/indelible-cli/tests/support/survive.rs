@@ -22,19 +22,6 @@ pub fn check<'a>(place: &Place, receipts: impl IntoIterator<Item = &'a Value>) {
         assert_eq!(held, None, "a receipt of a ledger that is not there");
         return;
     }
-    let found = records(place);
-    for receipt in receipts {
-        let id = receipt["audit_id"].as_str().unwrap();
-        let (number, hash) = found.get(id).unwrap_or_else(|| panic!("lost: {receipt}"));
-        assert_eq!(receipt["sequence_number"], *number);
-        assert_eq!(receipt["record_hash"], hash.as_str());
-    }
-    let ran = place.run("verify --json");
-    assert_eq!(ran.code, 0, "{}{}", ran.out, ran.err);
-}
-
-/// Sequence number and hash of every record of `acme`, by its audit id.
-fn records(place: &Place) -> BTreeMap<String, (u64, String)> {
     let disk = Arc::new(RealDisk::new(place.at("indelible-data")));
     let options = Options {
         read_only: true,
@@ -42,11 +29,39 @@ fn records(place: &Place) -> BTreeMap<String, (u64, String)> {
     };
     let ledger = Embedded::open(disk, None, options, &mut |_| {}).unwrap();
     let tenant = TenantId::parse("acme").unwrap();
+    check_log(&ledger, &tenant, receipts);
+    let ran = place.run("verify --json");
+    assert_eq!(ran.code, 0, "{}{}", ran.out, ran.err);
+}
+
+/// Checks receipts against a tenant's log: each is of the record at its place, no event stands
+/// twice, and no number is left out. Gives how many records there are.
+#[track_caller]
+pub fn check_log<'a>(
+    ledger: &dyn Ledger,
+    tenant: &TenantId,
+    receipts: impl IntoIterator<Item = &'a Value>,
+) -> usize {
+    let found = records(ledger, tenant);
+    for receipt in receipts {
+        let id = receipt["audit_id"].as_str().unwrap();
+        let (number, hash) = found.get(id).unwrap_or_else(|| panic!("lost: {receipt}"));
+        assert_eq!(receipt["tenant_id"], tenant.as_str());
+        assert_eq!(receipt["sequence_number"], *number);
+        assert_eq!(receipt["record_hash"], hash.as_str());
+    }
+    found.len()
+}
+
+/// Sequence number and hash of every record of a log, by its audit id.
+fn records(ledger: &dyn Ledger, tenant: &TenantId) -> BTreeMap<String, (u64, String)> {
     let mut found = BTreeMap::new();
     let visit = &mut |stored: Stored<'_>| {
         let Stored::Record(record) = stored else {
             panic!("a damaged record")
         };
+        let next = u64::try_from(found.len()).unwrap();
+        assert_eq!(record.sequence_number, next, "a number is left out");
         let leaf: Value = serde_json::from_slice(record.leaf).unwrap();
         let id = leaf["event"]["audit_id"].as_str().unwrap().to_owned();
         let hash = leaf_hash(record.leaf).to_string();
@@ -54,6 +69,6 @@ fn records(place: &Place) -> BTreeMap<String, (u64, String)> {
         assert!(twice.is_none(), "an event stands twice");
         ControlFlow::Continue(())
     };
-    ledger.read(&tenant, 0..u64::MAX, visit).unwrap();
+    ledger.read(tenant, 0..u64::MAX, visit).unwrap();
     found
 }
