@@ -410,8 +410,8 @@ mod tests {
         assert_eq!(config.data, Path::new("/flag"));
         let sources: Vec<_> = config.resolved.iter().map(|r| r.source.clone()).collect();
         assert_eq!(sources[0], Source::Flag);
-        assert_eq!(sources[2], Source::File(file));
-        assert_eq!(sources[4], Source::Default);
+        assert_eq!(sources[3], Source::File(file));
+        assert_eq!(sources[5], Source::Default);
         assert_eq!(
             sources[SETTINGS.len() - 1],
             Source::Environment("INDELIBLE_OUTPUT__COLOR".into())
