@@ -115,14 +115,18 @@ impl Encoder {
         let mut bytes = Vec::with_capacity(EVENT_BYTES_USUAL);
         whole.event.into_json().write(&mut bytes);
         // Nobody looks for secrets in what stands beside an event.
-        if self.travels || bytes.len() > EVENT_BYTES_MAX {
+        if self.travels || bytes.len() > EVENT_BYTES_MAX || !attached.is_empty() {
             let view = EventView::parse(&bytes).ok();
             if let Some(redacted) = view.and_then(|view| redact(&view)) {
                 bytes = redacted.bytes;
             }
             bytes = split(bytes, &mut attached);
         }
-        let fits = || fits(&bytes).and_then(|()| attachment::check(&attached));
+        let fits = || {
+            fits(&bytes)
+                .and_then(|()| attachment::check(&attached))
+                .and_then(|()| named(&bytes, &attached))
+        };
         let tenant = match tenant(&whole.tenant).and_then(|tenant| fits().map(|()| tenant)) {
             Ok(tenant) => tenant,
             Err(problems) => {
@@ -154,6 +158,23 @@ fn fits(event: &[u8]) -> Result<(), Vec<Problem>> {
         event.len()
     );
     Err(vec![Problem::at("", ProblemCode::TooLarge, text)])
+}
+
+/// Refuses what stands beside an event that does not name it: its name was one of a secret, and
+/// what stood under it was replaced. Nobody would find it, and it would be collected.
+fn named(event: &[u8], attached: &[Attached]) -> Result<(), Vec<Problem>> {
+    let event = std::str::from_utf8(event).unwrap_or_default();
+    match attached.iter().find(|it| !event.contains(&it.digest)) {
+        None => Ok(()),
+        Some(lost) => {
+            let text = format!(
+                "the attachment {} stands under a name of a secret, whose value is redacted: give \
+                 it another name",
+                lost.digest
+            );
+            Err(vec![Problem::at("", ProblemCode::Contradiction, text)])
+        }
+    }
 }
 
 impl Built {

@@ -41,10 +41,13 @@ impl Retry {
 }
 
 impl Delays {
-    /// The next delay; what the other side asked for goes before ours, up to the longest.
+    /// The next delay: ours, or what the other side asked for if that is longer, up to the longest.
+    /// Who asks for none, or for a time that has passed, gets ours: else nothing slowed us down.
     pub(crate) fn next(&mut self, asked: Option<Duration>) -> Duration {
         let ours = self.next.next().unwrap_or(self.delay_max);
-        asked.unwrap_or(ours).min(self.delay_max)
+        asked
+            .map_or(ours, |asked| asked.max(ours))
+            .min(self.delay_max)
     }
 }
 
@@ -84,5 +87,7 @@ mod tests {
                 .next(Some(Duration::from_secs(s)))
         };
         assert_eq!([asked(1), asked(60)].map(|d| d.as_secs()), [1, 2]);
+        // Whoever asks for no pause does not take ours away.
+        assert!(asked(0) >= Duration::from_millis(50), "{:?}", asked(0));
     }
 }

@@ -132,6 +132,30 @@ fn bytes(n: u8, length: usize) -> Vec<u8> {
 }
 
 #[test]
+fn an_attachment_under_a_name_of_a_secret_is_refused_and_not_lost_in_silence() {
+    let shelf = Shelf::default();
+    let emitter = start(shelf.clone(), Options::default());
+    let event = emitter.for_tenant("acme").action("file.send");
+    let event = event
+        .actor(Actor::user("dana"))
+        .target("file", "1")
+        .succeeded();
+    let ticket = event
+        .attach("password", Attachment::bytes("text/plain", "hello"))
+        .emit();
+    let settled = ticket.committed_blocking(SOON);
+    let Err(EmitError::Refused(problems)) = settled else {
+        panic!("{settled:?}");
+    };
+    assert!(
+        problems[0].message.contains("name of a secret"),
+        "{problems:?}"
+    );
+    assert_eq!(shelf.look(|kept| kept.uploads), 0);
+    emitter.close(Duration::from_secs(5));
+}
+
+#[test]
 fn what_is_long_is_stored_before_its_event_and_bytes_are_named() {
     let shelf = Shelf::default();
     let emitter = start(shelf.clone(), roomy());

@@ -5,36 +5,46 @@
 //! says it. What a person must correct is not: a key, an event, a tenant that the server says it
 //! has not got for this key.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
 use indelible_api::{BatchResponse, Defect, ItemResult, Problem as Document};
-use indelible_event::{Problem, ProblemCode};
+use indelible_event::{AuditId, EventView, Field, Problem, ProblemCode};
+use indelible_proof::receipt::Receipt;
 
 use super::again;
-use crate::transport::Verdict;
+use crate::transport::{Outgoing, Verdict};
 
 /// One verdict per event of the batch.
 pub(super) fn verdicts(
     status: u16,
     after: Option<Duration>,
     body: &[u8],
-    events: usize,
+    batch: &[Outgoing],
 ) -> Vec<Verdict> {
+    let events = batch.len();
     if status != 200 {
         let document = serde_json::from_slice::<Document>(body).ok();
         return vec![verdict(status, after, document); events];
     }
-    let Ok(batch) = serde_json::from_slice::<BatchResponse>(body) else {
+    let Ok(answer) = serde_json::from_slice::<BatchResponse>(body) else {
         return again(events, after, true, "the server's answer cannot be read");
     };
     let mut verdicts = again(events, after, true, "the server said nothing of the event");
-    for item in batch.results {
+    for item in answer.results {
         let index = usize::try_from(item.index).ok();
-        if let Some(place) = index.and_then(|index| verdicts.get_mut(index)) {
+        let place = index.and_then(|index| Some((verdicts.get_mut(index)?, batch.get(index)?)));
+        if let Some((place, outgoing)) = place {
             *place = match item.result {
+                ItemResult::Receipt(receipt) if !is_of(&receipt, outgoing) => Verdict::Again {
+                    after,
+                    reached: true,
+                    reason: "the server's receipt is of another event".into(),
+                },
                 ItemResult::Receipt(receipt) if item.status == 200 => Verdict::Repeated(receipt),
-                ItemResult::Receipt(receipt) => Verdict::Committed(receipt),
+                ItemResult::Receipt(receipt) if item.status == 201 => Verdict::Committed(receipt),
+                ItemResult::Receipt(_) => continue,
                 ItemResult::Problem(document) => match verdict(item.status, after, Some(*document))
                 {
                     // The batch was taken, so the key is good: a tenant that is not there is this
@@ -46,6 +56,20 @@ pub(super) fn verdicts(
         }
     }
     verdicts
+}
+
+/// Whether a receipt is that of the event: a proxy that keeps answers, or mixes them up, would else
+/// have events taken for committed that nobody has.
+fn is_of(receipt: &Receipt, outgoing: &Outgoing) -> bool {
+    let same = receipt.audit_id == outgoing.audit_id;
+    receipt.tenant_id == outgoing.tenant && (same || has_foreign_id(outgoing))
+}
+
+/// Whether the event says an id that is not ours: the server makes one of it.
+fn has_foreign_id(outgoing: &Outgoing) -> bool {
+    let event = EventView::parse(&outgoing.event).ok();
+    let id = event.and_then(|event| event.text(Field::AuditId).map(Cow::into_owned));
+    id.is_some_and(|id| AuditId::parse(&id) != Ok(outgoing.audit_id))
 }
 
 /// Whether what stands beside an event is stored, or what becomes of the event.
@@ -132,11 +156,49 @@ pub(super) fn retry_after(value: &str, date: Option<&str>) -> Option<Duration> {
 mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
     use super::*;
-    use indelible_proof::receipt::Receipt;
+    use indelible_event::TenantId;
 
     const RECEIPT: &str = r#"{"tenant_id":"acme","audit_id":"019a9b00-0000-7000-8000-000000000001","sequence_number":7,"record_hash":"0000000000000000000000000000000000000000000000000000000000000000","ingested_at":"2026-11-20T09:00:00.000000Z"}"#;
 
     const P: &str = r#""type":"t","title":"T","detail":"d","next":"n""#;
+
+    /// Events that all have the id of `RECEIPT`.
+    fn events(count: usize) -> Vec<Outgoing> {
+        let id = "019a9b00-0000-7000-8000-000000000001";
+        let event = Outgoing {
+            tenant: TenantId::parse("acme").unwrap(),
+            audit_id: AuditId::parse(id).unwrap(),
+            event: format!(r#"{{"audit_id":"{id}"}}"#).into_bytes(),
+            stream: None,
+            attached: Vec::new(),
+        };
+        vec![event; count]
+    }
+
+    #[test]
+    fn a_receipt_of_another_event_settles_nothing() {
+        let other = RECEIPT.replace("000001\"", "000002\"");
+        let of_another_tenant = RECEIPT.replace("acme", "globex");
+        let one = |status: u16, receipt: &str, event: &[Outgoing]| {
+            let item = format!(r#"{{"index":0,"status":{status},"receipt":{receipt}}}"#);
+            let body = format!(r#"{{"results":[{item}],"accepted":1,"repeated":0,"rejected":0}}"#);
+            verdicts(200, None, body.as_bytes(), event).remove(0)
+        };
+        let again = |verdict| matches!(verdict, Verdict::Again { reached: true, .. });
+        let ours = events(1);
+        for status in [200, 201] {
+            assert!(!again(one(status, RECEIPT, &ours)));
+            assert!(again(one(status, &other, &ours)));
+            assert!(again(one(status, &of_another_tenant, &ours)));
+        }
+        // No status of a receipt.
+        assert!(again(one(503, RECEIPT, &ours)));
+        // An id that the program took from elsewhere: the server makes its own of it.
+        let mut foreign = events(1);
+        foreign[0].event = br#"{"audit_id":"order-4711"}"#.to_vec();
+        assert!(!again(one(201, &other, &foreign)));
+        assert!(again(one(201, &of_another_tenant, &foreign)));
+    }
 
     #[test]
     fn every_event_gets_its_own_verdict_and_neighbours_are_unharmed() {
@@ -153,7 +215,7 @@ mod tests {
             ],"accepted":1,"repeated":0,"rejected":4}}"#
         );
         let after = Some(Duration::from_secs(3));
-        let verdicts = verdicts(200, after, body.as_bytes(), 6);
+        let verdicts = verdicts(200, after, body.as_bytes(), &events(6));
         let receipt: Receipt = serde_json::from_str(RECEIPT).unwrap();
         assert_eq!(verdicts[0], Verdict::Committed(receipt.clone()));
         assert!(matches!(verdicts[1], Verdict::Again { .. }));
@@ -179,7 +241,7 @@ mod tests {
         for status in [
             204, 301, 400, 404, 405, 408, 409, 415, 422, 429, 500, 502, 503, 504,
         ] {
-            let verdicts = verdicts(status, after, b"<html>", 2);
+            let verdicts = verdicts(status, after, b"<html>", &events(2));
             let again = |v: &Verdict| matches!(v, Verdict::Again { after: a, .. } if *a == after);
             assert!(
                 verdicts.len() == 2 && verdicts.iter().all(again),
@@ -188,26 +250,26 @@ mod tests {
         }
         for status in [400, 405, 413, 415, 422] {
             let said = format!("{{{P},\"status\":{status}}}");
-            let verdicts = verdicts(status, after, said.as_bytes(), 1);
+            let verdicts = verdicts(status, after, said.as_bytes(), &events(1));
             assert!(matches!(verdicts[..], [Verdict::Failed(_)]), "{status}");
         }
         assert!(matches!(
-            verdicts(413, after, b"<html>", 1)[..],
+            verdicts(413, after, b"<html>", &events(1))[..],
             [Verdict::Failed(_)]
         ));
         for status in [401, 403] {
-            let verdicts = verdicts(status, after, b"", 1);
+            let verdicts = verdicts(status, after, b"", &events(1));
             assert!(matches!(verdicts[..], [Verdict::Denied(_)]), "{status}");
         }
         let said = format!("{{{P},\"status\":404}}");
-        let of_the_server = verdicts(404, None, said.as_bytes(), 1);
+        let of_the_server = verdicts(404, None, said.as_bytes(), &events(1));
         assert!(matches!(of_the_server[..], [Verdict::Denied(_)]));
         for body in [
             &b"{}"[..],
             b"",
             b"{\"results\":[{\"index\":0,\"status\":201}]",
         ] {
-            let verdicts = verdicts(200, None, body, 1);
+            let verdicts = verdicts(200, None, body, &events(1));
             assert!(matches!(verdicts[..], [Verdict::Again { .. }]));
         }
     }

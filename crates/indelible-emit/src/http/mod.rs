@@ -177,7 +177,7 @@ impl Http {
                 status,
                 after,
                 text,
-            }) => Ok(answer::verdicts(status, after, &text, batch.len())),
+            }) => Ok(answer::verdicts(status, after, &text, batch)),
             Err(verdict) => Ok(vec![verdict; batch.len()]),
         }
     }
