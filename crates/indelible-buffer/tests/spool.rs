@@ -4,10 +4,10 @@
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use indelible_buffer::{Random, Spool, SpoolBounds, SpoolError};
-use indelible_disk::{Disk, Fault, FaultyDisk, RealDisk};
+use indelible_disk::{Disk, DiskError, DiskFile, Fault, FaultyDisk, Lock, Open, RealDisk};
 use proptest::prelude::*;
 
 fn random() -> Random {
@@ -49,6 +49,105 @@ fn files(path: &Path) -> Vec<String> {
         .collect();
     names.sort();
     names
+}
+
+/// A disk with room for nothing new, while it is full.
+struct Small {
+    disk: RealDisk,
+    full: AtomicBool,
+}
+
+impl Small {
+    fn room(&self, path: &str) -> indelible_disk::Result<()> {
+        if self.full.load(Ordering::Relaxed) {
+            let full = std::io::Error::from(std::io::ErrorKind::StorageFull);
+            return Err(DiskError::new("write", path, full));
+        }
+        Ok(())
+    }
+}
+
+impl Disk for Small {
+    fn open(&self, path: &str, how: Open) -> indelible_disk::Result<Box<dyn DiskFile>> {
+        if how == Open::New {
+            self.room(path)?;
+        }
+        self.disk.open(path, how)
+    }
+
+    fn list(&self, dir: &str) -> indelible_disk::Result<Vec<String>> {
+        self.disk.list(dir)
+    }
+
+    fn len(&self, path: &str) -> indelible_disk::Result<Option<u64>> {
+        self.disk.len(path)
+    }
+
+    fn rename(&self, from: &str, to: &str) -> indelible_disk::Result<()> {
+        self.disk.rename(from, to)
+    }
+
+    fn remove(&self, path: &str) -> indelible_disk::Result<()> {
+        self.disk.remove(path)
+    }
+
+    fn remove_dir(&self, path: &str) -> indelible_disk::Result<()> {
+        self.disk.remove_dir(path)
+    }
+
+    fn create_dir_all(&self, dir: &str) -> indelible_disk::Result<()> {
+        self.disk.create_dir_all(dir)
+    }
+
+    fn sync_dir(&self, dir: &str) -> indelible_disk::Result<()> {
+        self.disk.sync_dir(dir)
+    }
+
+    fn try_lock(&self, path: &str, holder: &str) -> indelible_disk::Result<Box<dyn Lock>> {
+        self.disk.try_lock(path, holder)
+    }
+}
+
+#[test]
+fn on_a_full_disk_a_spool_opens_and_what_is_in_it_makes_room() {
+    let directory = tempfile::tempdir().unwrap();
+    let disk = Arc::new(Small {
+        disk: RealDisk::new(directory.path()),
+        full: AtomicBool::new(false),
+    });
+    let mut before = open(Arc::clone(&disk) as _, SpoolBounds::default());
+    append(&mut before, &["a", "b"]);
+    let first = before.epoch;
+    drop(before);
+    disk.full.store(true, Ordering::Relaxed);
+    let mut spool = open(Arc::clone(&disk) as _, SpoolBounds::default());
+    assert!(spool.epoch > first, "a new epoch all the same");
+    let error = spool.writer.append([&b"c"[..]].into_iter()).unwrap_err();
+    assert!(error.is_full(), "{error}");
+    assert_eq!(next(&mut spool), ["a", "b"]);
+    spool.reader.done().unwrap();
+    assert_eq!(files(&directory.path().join("0")), [""; 0]);
+    disk.full.store(false, Ordering::Relaxed);
+    append(&mut spool, &["c"]);
+    assert_eq!(next(&mut spool), ["c"]);
+}
+
+#[test]
+fn a_slot_whose_epoch_is_damaged_is_passed_over_and_what_is_in_it_delivered() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut before = real(directory.path());
+    append(&mut before, &["a"]);
+    let name = before.name.clone();
+    drop(before);
+    let epoch = directory.path().join("0/epoch");
+    fs::write(&epoch, [0, 0xFF, b'7']).unwrap();
+    for _ in 0..2 {
+        let spool = real(directory.path());
+        assert_ne!(spool.name, name, "its numbers may have been given");
+        assert_eq!(spool.damaged, [epoch.display().to_string()]);
+    }
+    let mut spool = real(directory.path());
+    assert_eq!(next(&mut spool), ["a"]);
 }
 
 /// Source: `spec/spool.md` §2.

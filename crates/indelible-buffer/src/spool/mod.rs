@@ -78,8 +78,8 @@ pub struct Spool {
     pub name: String,
     /// The run of that name, greater than all before it.
     pub epoch: u64,
-    /// Files that could not be read when their turn came, of all slots: they stay until somebody
-    /// removes them, and nothing delivers them.
+    /// Files that could not be read when their turn came, of all slots, and epochs of slots that are
+    /// therefore passed over: they stay until somebody removes them.
     pub damaged: Vec<String>,
 }
 
@@ -121,7 +121,8 @@ impl Spool {
         now_ms: u64,
         random: Random,
     ) -> Result<Self, SpoolError> {
-        let slot = Slot::take(disk.as_ref(), &random)?;
+        let mut damaged = Vec::new();
+        let slot = Slot::take(disk.as_ref(), &random, &mut damaged)?;
         let epoch = slot.begin_epoch(disk.as_ref(), now_ms)?;
         let name = slot.name().to_owned();
         let shelf = Arc::new(Shelf::new(bounds));
@@ -129,7 +130,6 @@ impl Spool {
         let next = shelf.take_over(disk.as_ref(), slot.directory())?;
         let next = next.unwrap_or_default();
         reader.look_for_orphans();
-        let mut damaged = Vec::new();
         for number in slot::numbers(disk.as_ref())? {
             let aside = Place::list_damaged(disk.as_ref(), &number.to_string())?;
             damaged.extend(aside.iter().map(|path| disk.locate(path)));

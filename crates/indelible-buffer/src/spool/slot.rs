@@ -18,6 +18,8 @@ pub(super) struct Slot {
     number: u32,
     directory: String,
     name: String,
+    /// The epoch of the process before, if there was one.
+    last_epoch: Option<u64>,
     _lock: Box<dyn Lock>,
 }
 
@@ -30,20 +32,33 @@ impl std::fmt::Debug for Slot {
 }
 
 impl Slot {
-    /// Takes the first slot that nobody has.
-    pub(super) fn take(disk: &dyn Disk, random: &Random) -> Result<Self, SpoolError> {
+    /// Takes the first slot that nobody has; one whose epoch is damaged is passed over, and told: a
+    /// number that was given before would make two events of one.
+    pub(super) fn take(
+        disk: &dyn Disk,
+        random: &Random,
+        damaged: &mut Vec<String>,
+    ) -> Result<Self, SpoolError> {
         disk.create_dir_all("")?;
         let directory_name = directory_name(disk, random)?;
         for number in 0..SLOTS_MAX {
             match lock(disk, number) {
                 Ok(lock) => {
                     disk.sync_dir("")?;
-                    return Ok(Self {
-                        number,
-                        directory: number.to_string(),
-                        name: format!("{directory_name}-{number}"),
-                        _lock: lock,
-                    });
+                    let directory = number.to_string();
+                    match last_epoch(disk, &directory) {
+                        Ok(last_epoch) => {
+                            return Ok(Self {
+                                number,
+                                name: format!("{directory_name}-{number}"),
+                                directory,
+                                last_epoch,
+                                _lock: lock,
+                            });
+                        }
+                        Err(SpoolError::Damaged { path, .. }) => damaged.push(path),
+                        Err(error) => return Err(error),
+                    }
                 }
                 Err(SpoolError::Disk(error)) if error.kind() == DiskErrorKind::Locked => {}
                 Err(error) => return Err(error),
@@ -65,25 +80,43 @@ impl Slot {
     }
 
     /// Begins an epoch: the time, or one more than the last where clocks went back.
+    ///
+    /// On a full disk the number is written over the last one, which takes no room: what is in the
+    /// spool must be read for there to be some. If we die while it is, it may be damaged, and the
+    /// slot is passed over.
     pub(super) fn begin_epoch(&self, disk: &dyn Disk, now_ms: u64) -> Result<u64, SpoolError> {
         let path = format!("{}/{EPOCH}", self.directory);
-        let last = match disk.read(&path) {
-            Err(error) if error.kind() == DiskErrorKind::NotFound => None,
-            read => {
-                let text = String::from_utf8(read?).ok();
-                let last = text.and_then(|text| text.trim().parse::<u64>().ok());
-                // Half written by nobody: it is replaced as a whole.
-                let damaged = || SpoolError::Damaged {
-                    path: disk.locate(&path),
-                    what: "it is no number",
-                };
-                Some(last.ok_or_else(damaged)?)
+        let last = self.last_epoch.map_or(0, |last| last.saturating_add(1));
+        let epoch = now_ms.max(last);
+        let text = format!("{epoch}\n");
+        match disk.replace(&path, text.as_bytes()) {
+            Err(error) if error.kind() == DiskErrorKind::NoSpace => {
+                if disk.len(&path)? != Some(text.len() as u64) {
+                    return Err(error.into());
+                }
+                let file = disk.open(&path, Open::Write)?;
+                file.write_at(text.as_bytes(), 0)?;
+                file.sync_data()?;
             }
-        };
-        let epoch = now_ms.max(last.map_or(0, |last| last.saturating_add(1)));
-        disk.replace(&path, format!("{epoch}\n").as_bytes())?;
+            replaced => replaced?,
+        }
         Ok(epoch)
     }
+}
+
+/// The epoch that a slot had last.
+fn last_epoch(disk: &dyn Disk, directory: &str) -> Result<Option<u64>, SpoolError> {
+    let path = format!("{directory}/{EPOCH}");
+    let text = match disk.read(&path) {
+        Err(error) if error.kind() == DiskErrorKind::NotFound => return Ok(None),
+        read => String::from_utf8(read?).ok(),
+    };
+    let last = text.and_then(|text| text.trim().parse::<u64>().ok());
+    let damaged = || SpoolError::Damaged {
+        path: disk.locate(&path),
+        what: "it is no number",
+    };
+    last.map(Some).ok_or_else(damaged)
 }
 
 /// Takes the lock of a slot, which is made when it is missing.
