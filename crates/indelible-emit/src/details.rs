@@ -92,7 +92,7 @@ impl EventBuilder<'_> {
     }
 
     /// Bytes that are kept beside the log: a file, a prompt, an answer. `metadata` names them under
-    /// this name.
+    /// this name, or `name_2`, `name_3` … where there is something of that name already.
     pub fn attach(mut self, name: impl Into<String>, attachment: Attachment) -> Self {
         self.more().attachments.push((name.into(), attachment));
         self

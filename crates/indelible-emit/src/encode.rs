@@ -255,7 +255,7 @@ impl More {
         event.metadata = self.metadata.map(Payload::into_json).or(event.metadata);
         for (name, attachment) in self.attachments {
             let mut member = Object::new();
-            member.insert(name, attachment.tell(attached));
+            member.insert(free_name(&event, name), attachment.tell(attached));
             add_metadata(&mut event, member);
         }
         event.changes = self.changes.tell().or(event.changes);
@@ -268,6 +268,20 @@ impl More {
         }
         (event, self.target_name)
     }
+}
+
+/// The name, or the first of `name_2`, `name_3` … that metadata has not got yet.
+fn free_name(event: &Event, name: String) -> String {
+    let is_taken = |name: &str| match &event.metadata {
+        Some(Json::Object(known)) => known.get(name).is_some(),
+        _ => false,
+    };
+    if !is_taken(&name) {
+        return name;
+    }
+    let others = (2..).map(|n| format!("{name}_{n}"));
+    let free = { others }.find(|other| !is_taken(other));
+    free.unwrap_or(name)
 }
 
 /// Adds members to the metadata; metadata that is no object is replaced, as when it is merged.

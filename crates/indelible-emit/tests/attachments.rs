@@ -132,6 +132,28 @@ fn bytes(n: u8, length: usize) -> Vec<u8> {
 }
 
 #[test]
+fn attachments_of_one_name_stand_side_by_side() {
+    let shelf = Shelf::default();
+    let emitter = start(shelf.clone(), Options::default());
+    let text = |text: &str| Attachment::bytes("text/plain", text.to_owned());
+    let event = event(&emitter).metadata(json!({"page": "mine"}));
+    let event = event
+        .attach("page", text("one"))
+        .attach("page", text("two"));
+    let ticket = event.emit();
+    ticket.committed_blocking(SOON).unwrap();
+    emitter.close(SOON);
+    assert_eq!(shelf.look(|kept| kept.uploads), 2);
+    let event = shelf.memory.look(|kept| kept.events[0].event.clone());
+    let event: serde_json::Value = serde_json::from_slice(&event).unwrap();
+    let metadata = &event["metadata"];
+    assert_eq!(metadata["page"], "mine");
+    for name in ["page_2", "page_3"] {
+        assert_eq!(metadata[name]["attachment"]["bytes"], 3, "{metadata}");
+    }
+}
+
+#[test]
 fn an_attachment_under_a_name_of_a_secret_is_refused_and_not_lost_in_silence() {
     let shelf = Shelf::default();
     let emitter = start(shelf.clone(), Options::default());

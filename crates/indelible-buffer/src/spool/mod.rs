@@ -78,8 +78,8 @@ pub struct Spool {
     pub name: String,
     /// The run of that name, greater than all before it.
     pub epoch: u64,
-    /// Files that could not be read when their turn came, of all slots, and epochs of slots that are
-    /// therefore passed over: they stay until somebody removes them.
+    /// Files that could not be read when their turn came, of all slots, and epochs of slots that
+    /// are therefore passed over: they stay until somebody removes them.
     pub damaged: Vec<String>,
 }
 
