@@ -122,7 +122,7 @@ fn on_a_full_disk_a_spool_opens_and_what_is_in_it_makes_room() {
     disk.full.store(true, Ordering::Relaxed);
     let mut spool = open(Arc::clone(&disk) as _, SpoolBounds::default());
     assert!(spool.epoch > first, "a new epoch all the same");
-    let error = spool.writer.append([&b"c"[..]].into_iter()).unwrap_err();
+    let error = spool.writer.append([&b"c"[..]]).unwrap_err();
     assert!(error.is_full(), "{error}");
     assert_eq!(next(&mut spool), ["a", "b"]);
     spool.reader.done().unwrap();
