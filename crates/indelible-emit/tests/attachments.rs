@@ -145,7 +145,7 @@ fn attachments_of_one_name_stand_side_by_side() {
     emitter.close(SOON);
     assert_eq!(shelf.look(|kept| kept.uploads), 2);
     let event = shelf.memory.look(|kept| kept.events[0].event.clone());
-    let event: serde_json::Value = serde_json::from_slice(&event).unwrap();
+    let event: Value = serde_json::from_slice(&event).unwrap();
     let metadata = &event["metadata"];
     assert_eq!(metadata["page"], "mine");
     for name in ["page_2", "page_3"] {
