@@ -25,6 +25,7 @@ use crate::{Options, marks, named, read, schema, search, state};
 /// not.
 pub struct Postgres {
     database: Arc<Database>,
+    state: Values,
     months: Arc<Months>,
     id: [u8; 16],
     terms: Terms,
@@ -40,8 +41,11 @@ pub struct Fresh {
     pub term_key: [u8; 16],
 }
 
-/// The key store in the same database.
-struct Keys(Arc<Postgres>);
+/// One of the tables of small values.
+struct Values {
+    database: Arc<Database>,
+    table: Table,
+}
 
 /// What is worth saying of the server when it is first reached.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -92,8 +96,14 @@ impl Postgres {
             Ok((name, about(client).await?))
         })?;
         database.warm(options.connections_min.min(options.connections_max))?;
+        let database = Arc::new(database);
+        let state = Values {
+            database: Arc::clone(&database),
+            table: Table::State,
+        };
         Ok(Self {
-            database: Arc::new(database),
+            database,
+            state,
             months: Arc::default(),
             id: name.id,
             terms: name.terms,
@@ -112,8 +122,11 @@ impl Postgres {
     }
 
     /// The key store: wrapped keys, in a table of their own.
-    pub fn key_store(self: &Arc<Self>) -> Arc<dyn State> {
-        Arc::new(Keys(Arc::clone(self)))
+    pub fn key_store(&self) -> Arc<dyn State> {
+        Arc::new(Values {
+            database: Arc::clone(&self.database),
+            table: Table::Keys,
+        })
     }
 
     /// What is worth saying of the server.
@@ -293,7 +306,7 @@ impl Index for Postgres {
 
 impl State for Postgres {
     fn get(&self, space: &'static str, key: &[u8]) -> Result<Option<(Vec<u8>, Version)>> {
-        self.get_from(Table::State, space, key)
+        self.state.get(space, key)
     }
 
     fn scan(
@@ -303,23 +316,18 @@ impl State for Postgres {
         after: Option<&[u8]>,
         limit: usize,
     ) -> Result<Vec<Entry>> {
-        let wanted = Scan {
-            space,
-            prefix,
-            after,
-            limit,
-        };
-        self.scan_from(Table::State, wanted)
+        self.state.scan(space, prefix, after, limit)
     }
 
     fn apply(&self, changes: &[Change]) -> Result<()> {
-        self.apply_to(Table::State, changes)
+        self.state.apply(changes)
     }
 }
 
-impl State for Keys {
+impl State for Values {
     fn get(&self, space: &'static str, key: &[u8]) -> Result<Option<(Vec<u8>, Version)>> {
-        self.0.get_from(Table::Keys, space, key)
+        self.database
+            .run(async |client| state::get(client, self.table, space, key).await)
     }
 
     fn scan(
@@ -335,32 +343,12 @@ impl State for Keys {
             after,
             limit,
         };
-        self.0.scan_from(Table::Keys, wanted)
+        self.database
+            .run(async |client| state::scan(client, self.table, wanted).await)
     }
 
     fn apply(&self, changes: &[Change]) -> Result<()> {
-        self.0.apply_to(Table::Keys, changes)
-    }
-}
-
-impl Postgres {
-    fn get_from(
-        &self,
-        table: Table,
-        space: &str,
-        key: &[u8],
-    ) -> Result<Option<(Vec<u8>, Version)>> {
         self.database
-            .run(async |client| state::get(client, table, space, key).await)
-    }
-
-    fn scan_from(&self, table: Table, wanted: Scan<'_>) -> Result<Vec<Entry>> {
-        self.database
-            .run(async |client| state::scan(client, table, wanted).await)
-    }
-
-    fn apply_to(&self, table: Table, changes: &[Change]) -> Result<()> {
-        self.database
-            .run(async |client| state::apply(client, table, changes).await)
+            .run(async |client| state::apply(client, self.table, changes).await)
     }
 }
