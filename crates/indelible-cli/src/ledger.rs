@@ -50,12 +50,13 @@ pub enum Opening {
 }
 
 impl Writing {
-    /// Publishes all that is durable, and closes.
+    /// Publishes all that is durable, and closes. Without the signing key, which a server on the
+    /// same database has, it says who publishes.
     ///
     /// # Errors
     /// [`Failure::Could`]: the events are durable, but no checkpoint covers them yet.
-    pub fn publish_and_close(self) -> Result {
-        publish_and_close(self.log)
+    pub fn publish_and_close(self, output: &Output) -> Result {
+        publish_and_close(self.log, output)
     }
 
     /// As [`Writing::publish_and_close`], after the sealing and merging that is due, or as much of
@@ -64,7 +65,7 @@ impl Writing {
     /// # Errors
     /// As there, and when what is due cannot be done.
     pub fn publish_finish_and_close(self, output: &Output) -> Result {
-        publish_and_close(self.log)?;
+        publish_and_close(self.log, output)?;
         let progress = output.progress();
         progress.of_things("merging segments", None);
         let finished = self.access.finish(&mut || {
@@ -83,10 +84,10 @@ impl Writing {
     }
 }
 
-fn publish_and_close(log: Log) -> Result {
+fn publish_and_close(log: Log, output: &Output) -> Result {
     if !log.signs() {
-        // The server that has the signing key publishes for all.
         log.close();
+        output.note("committed; the server that has the signing key publishes it");
         return Ok(());
     }
     let published = log.publish();

@@ -135,7 +135,7 @@ impl File<'_> {
             Ok(imported) if whole(imported) => remove(self.disk, self.name),
             _ => Ok(()),
         };
-        let published = ledger.publish_and_close();
+        let published = ledger.publish_and_close(output);
         let imported = imported?;
         published?;
         removed?;

@@ -74,7 +74,7 @@ pub fn run(args: &Emit, config: &Config, output: &mut Output) -> Result {
         }
     };
     // Published whether or not somebody reads the receipt; told whether or not it was published.
-    let published = ledger.publish_and_close();
+    let published = ledger.publish_and_close(output);
     print(&receipt, output)?;
     published
 }

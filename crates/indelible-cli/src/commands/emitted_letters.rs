@@ -244,7 +244,7 @@ impl<'a> Place<'a> {
             ledger: ledger::write(config, output)?,
         };
         let sent = self.send(&mut here, files, output);
-        let published = here.ledger.publish_and_close();
+        let published = here.ledger.publish_and_close(output);
         sent.and(published)
     }
 

@@ -40,7 +40,7 @@ pub fn run(args: &Keys, config: &Config, output: &mut Output) -> Result {
                 writing.access.folder.path().shown()
             ));
             show(&writing.access, output)?;
-            writing.publish_and_close()
+            writing.publish_and_close(output)
         }
     }
 }
@@ -186,7 +186,7 @@ fn create_here(wanted: &CreateKey, config: &Config, output: &Output) -> Result<C
         Kind::Invalid => Failure::Usage(error.context().to_owned()),
         _ => Failure::Could(format!("cannot make the key: {error}")),
     })?;
-    writing.publish_and_close()?;
+    writing.publish_and_close(output)?;
     Ok(created)
 }
 
@@ -259,7 +259,7 @@ fn revoke_here(id: &str, config: &Config, output: &Output) -> Result<Key> {
     let access = &writing.access;
     let key = access::revoke(access.stores.state.as_ref(), id, &access.env)
         .or_could(format_args!("revoke {}", id.shown()))?;
-    writing.publish_and_close()?;
+    writing.publish_and_close(output)?;
     Ok(key)
 }
 

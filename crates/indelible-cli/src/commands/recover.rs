@@ -57,7 +57,7 @@ pub fn run(args: &Recover, config: &Config, output: &mut Output) -> Result {
     // The stores are locked until they are let go.
     drop(access);
     let writing = ledger::write(config, output)?;
-    writing.publish_and_close()?;
+    writing.publish_and_close(output)?;
     if output.json {
         return tell_json(&findings, Some(&recovered), output);
     }

@@ -164,7 +164,7 @@ fn create_here(
         .ensure_tenant(tenant)
         .or_could(format_args!("create the tenant {tenant}"))?;
     let log_id = log_id(&writing, tenant)?;
-    writing.publish_and_close()?;
+    writing.publish_and_close(output)?;
     Ok((!was_there, log_id))
 }
 
