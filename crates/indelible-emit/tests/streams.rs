@@ -4,15 +4,17 @@
 
 mod support;
 
+use std::collections::HashSet;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant};
 
 use indelible_disk::RealDisk;
-use indelible_emit::{Actor, Class, EmitError};
+use indelible_emit::{Actor, Class, EmitError, Emitter, Surroundings};
+use indelible_event::{Event, Micros};
 use indelible_proof::stream::{Completeness, StreamTail};
 use support::book::{Book, Way, lost, one, publish, with_spool};
-use support::{SOON, Stuck, quick, start, until};
+use support::{Memory, Process, SOON, Stuck, quick, start, surroundings, until};
 
 #[test]
 fn a_stream_that_ends_cleanly_is_complete() {
@@ -275,4 +277,60 @@ fn who_has_closed_and_given_up_does_not_wait_again() {
     });
     heard.recv_timeout(SOON).unwrap();
     stuck.let_go();
+}
+
+/// A clock that can be set back.
+struct Clock(Arc<Process>, AtomicI64);
+
+impl Surroundings for Clock {
+    fn now(&self) -> Micros {
+        Micros(self.0.now().0 - self.1.load(Ordering::SeqCst))
+    }
+
+    fn elapsed(&self) -> Duration {
+        self.0.elapsed()
+    }
+
+    fn fill(&self, bytes: &mut [u8]) {
+        self.0.fill(bytes);
+    }
+}
+
+#[test]
+fn a_clock_that_is_set_back_costs_no_event_and_no_id() {
+    const HOUR_US: i64 = 3_600_000_000;
+    let directory = tempfile::tempdir().unwrap();
+    let memory = Memory::default();
+    let clock = Arc::new(Clock(surroundings(), AtomicI64::new(0)));
+    let run = || {
+        let options = with_spool(RealDisk::new(directory.path()));
+        Emitter::start(memory.clone(), options, Arc::clone(&clock) as _).unwrap()
+    };
+    let emitter = run();
+    let began = clock.now();
+    let mut ids = HashSet::new();
+    for n in 0..200 {
+        if n == 100 {
+            clock.1.store(HOUR_US, Ordering::SeqCst);
+        }
+        ids.insert(publish(&emitter, "acme").audit_id());
+    }
+    assert!(emitter.close(SOON).is_clean());
+    assert_eq!(ids.len(), 200);
+    memory.look(|kept| {
+        let number = |it: &indelible_emit::Outgoing| it.stream.as_ref().unwrap().number;
+        let numbers: Vec<_> = kept.events.iter().map(number).collect();
+        assert_eq!(numbers, (0..200).collect::<Vec<_>>());
+        for (n, outgoing) in kept.events.iter().enumerate() {
+            assert!(ids.contains(&outgoing.audit_id));
+            let event = Event::parse(&outgoing.event).unwrap();
+            let at = Micros::parse(&event.occurred_at.unwrap()).unwrap();
+            // As the clock said it.
+            assert_eq!(at < began, n >= 100, "{n}");
+        }
+    });
+    // The next run has a greater epoch all the same.
+    let epoch = emitter.stream().1;
+    drop(emitter);
+    assert!(run().stream().1 > epoch);
 }
