@@ -4,6 +4,7 @@
 mod support;
 
 use std::fs;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -146,24 +147,27 @@ fn what_cannot_be_opened_is_told_with_its_directory() {
     assert!(error.contains(&path.display().to_string()), "{error}");
 }
 
-#[test]
-fn a_damaged_file_is_put_aside_and_the_others_are_read() {
-    let directory = tempfile::tempdir().unwrap();
+/// Leaves two files: of `a` and `b`, and of `c`.
+fn two_files(path: &Path) {
     let bounds = SpoolBounds {
         file_bytes_max: 1,
         ..SpoolBounds::default()
     };
-    let disk = Arc::new(RealDisk::new(directory.path()));
-    let mut spool = open(disk.clone(), bounds);
+    let mut spool = open(Arc::new(RealDisk::new(path)), bounds);
     append(&mut spool, &["a", "b"]);
     append(&mut spool, &["c"]);
+}
+
+#[test]
+fn a_damaged_file_is_put_aside_and_the_others_are_read() {
+    let directory = tempfile::tempdir().unwrap();
+    two_files(directory.path());
     let path = directory.path().join("0/0000000000000000.spool");
     let mut bytes = fs::read(&path).unwrap();
     let at = bytes.len() / 2;
     bytes[at] ^= 1;
     fs::write(&path, bytes).unwrap();
-    drop(spool);
-    let mut spool = open(disk, bounds);
+    let mut spool = real(directory.path());
     let mut read = Vec::new();
     let mut damaged = 0;
     for _ in 0..4 {
@@ -189,21 +193,13 @@ fn a_file_that_lost_its_key_is_told_and_one_whose_key_was_destroyed_is_done() {
     let (gone, cut): (Option<&[u8]>, _) = (None, Some(&[][..]));
     for (key, told) in [(gone, true), (cut, true), (Some(&[0; 64][..]), false)] {
         let directory = tempfile::tempdir().unwrap();
-        let bounds = SpoolBounds {
-            file_bytes_max: 1,
-            ..SpoolBounds::default()
-        };
-        let disk = Arc::new(RealDisk::new(directory.path()));
-        let mut spool = open(disk.clone(), bounds);
-        append(&mut spool, &["a", "b"]);
-        append(&mut spool, &["c"]);
-        drop(spool);
+        two_files(directory.path());
         let path = directory.path().join("0/0000000000000000.key");
         match key {
             None => fs::remove_file(path).unwrap(),
             Some(bytes) => fs::write(path, bytes).unwrap(),
         }
-        let mut spool = open(disk.clone(), bounds);
+        let mut spool = real(directory.path());
         if told {
             let error = spool.reader.next(100, 1 << 20).unwrap_err().to_string();
             let path = directory.path().join("0/0000000000000000.spool");
@@ -217,7 +213,7 @@ fn a_file_that_lost_its_key_is_told_and_one_whose_key_was_destroyed_is_done() {
         // It is told at every start, until somebody has seen it.
         let aside = directory.path().join("0/0000000000000000.spool.damaged");
         let aside = aside.display().to_string();
-        let spool = open(disk, bounds);
+        let spool = real(directory.path());
         assert_eq!(spool.damaged, Vec::from_iter(told.then_some(aside)));
     }
 }

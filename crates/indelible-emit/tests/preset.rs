@@ -90,7 +90,7 @@ fn the_attempts_of_every_preset_come_when_it_says() {
                 if goes_on.contains(&name) {
                     let tries: Vec<_> = (0..5).map(|_| at()).collect();
                     assert!(
-                        delays(tries[0], tries[4]) < Duration::from_secs(5),
+                        delays(tries[0], tries[4]) < Duration::from_secs(10),
                         "{name}"
                     );
                     assert_eq!(emitter.metrics().batches_failed, 0, "{name}");
@@ -99,10 +99,12 @@ fn the_attempts_of_every_preset_come_when_it_says() {
                 let [first, second, third] = [(); 3].map(|()| at());
                 for (from, to, seconds) in [(first, second, 1), (second, third, 4)] {
                     let took = delays(from, to).as_secs_f64();
-                    assert!((took - f64::from(seconds)).abs() < 0.8, "{name}: {took}");
+                    // Never sooner; later where the machine is busy.
+                    let more = took - f64::from(seconds);
+                    assert!((-0.05..2.5).contains(&more), "{name}: {took}");
                 }
-                until(|| emitter.metrics().batches_failed == 1);
-                assert_eq!(emitter.metrics().failed, 1, "{name}");
+                until(|| emitter.metrics().failed == 1);
+                assert_eq!(emitter.metrics().batches_failed, 1, "{name}");
             });
         }
     });
