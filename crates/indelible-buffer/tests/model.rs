@@ -66,6 +66,12 @@ impl Model {
         if let Some(flush) = self.asked.take() {
             self.flush = Some((flush, self.waiting.each_ref().map(VecDeque::len)));
         }
+        if let Some((_, left)) = &mut self.flush {
+            // What was taken past the reader is waited for no longer.
+            for (left, waiting) in left.iter_mut().zip(&self.waiting) {
+                *left = if waiting.is_empty() { 0 } else { *left };
+            }
+        }
         if self.closed && self.usage().items == 0 && self.flush.is_none() {
             return None;
         }

@@ -1,154 +1,15 @@
 //! The spool: what was appended comes out in order, whatever dies, and nothing is left behind.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+mod support;
+
 use std::fs;
-use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use indelible_buffer::{Random, Spool, SpoolBounds, SpoolError};
-use indelible_disk::{Disk, DiskError, DiskFile, Fault, FaultyDisk, Lock, Open, RealDisk};
+use indelible_disk::{Fault, FaultyDisk, RealDisk};
 use proptest::prelude::*;
-
-fn random() -> Random {
-    let next = AtomicU64::new(1);
-    Arc::new(move |bytes: &mut [u8]| {
-        for byte in bytes {
-            let n = next.fetch_add(1, Ordering::Relaxed);
-            *byte = u8::try_from((n.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32) & 0xFF).unwrap();
-        }
-    })
-}
-
-fn open(disk: Arc<dyn Disk>, bounds: SpoolBounds) -> Spool {
-    Spool::open(disk, bounds, 1_700_000_000_000, random()).unwrap()
-}
-
-fn real(path: &Path) -> Spool {
-    open(Arc::new(RealDisk::new(path)), SpoolBounds::default())
-}
-
-fn append(spool: &mut Spool, items: &[&str]) {
-    let items = items.iter().map(|item| item.as_bytes());
-    spool.writer.append(items).unwrap();
-}
-
-fn next(spool: &mut Spool) -> Vec<String> {
-    let items = spool.reader.next(100, 1 << 20).unwrap();
-    items
-        .into_iter()
-        .map(|item| String::from_utf8(item).unwrap())
-        .collect()
-}
-
-fn files(path: &Path) -> Vec<String> {
-    let names = fs::read_dir(path).unwrap();
-    let mut names: Vec<_> = names
-        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-        .filter(|name| name.contains(".spool") || name.contains(".key"))
-        .collect();
-    names.sort();
-    names
-}
-
-/// A disk with room for nothing new, while it is full.
-struct Small {
-    disk: RealDisk,
-    full: AtomicBool,
-}
-
-impl Small {
-    fn room(&self, path: &str) -> indelible_disk::Result<()> {
-        if self.full.load(Ordering::Relaxed) {
-            let full = std::io::Error::from(std::io::ErrorKind::StorageFull);
-            return Err(DiskError::new("write", path, full));
-        }
-        Ok(())
-    }
-}
-
-impl Disk for Small {
-    fn open(&self, path: &str, how: Open) -> indelible_disk::Result<Box<dyn DiskFile>> {
-        if how == Open::New {
-            self.room(path)?;
-        }
-        self.disk.open(path, how)
-    }
-
-    fn list(&self, dir: &str) -> indelible_disk::Result<Vec<String>> {
-        self.disk.list(dir)
-    }
-
-    fn len(&self, path: &str) -> indelible_disk::Result<Option<u64>> {
-        self.disk.len(path)
-    }
-
-    fn rename(&self, from: &str, to: &str) -> indelible_disk::Result<()> {
-        self.disk.rename(from, to)
-    }
-
-    fn remove(&self, path: &str) -> indelible_disk::Result<()> {
-        self.disk.remove(path)
-    }
-
-    fn remove_dir(&self, path: &str) -> indelible_disk::Result<()> {
-        self.disk.remove_dir(path)
-    }
-
-    fn create_dir_all(&self, dir: &str) -> indelible_disk::Result<()> {
-        self.disk.create_dir_all(dir)
-    }
-
-    fn sync_dir(&self, dir: &str) -> indelible_disk::Result<()> {
-        self.disk.sync_dir(dir)
-    }
-
-    fn try_lock(&self, path: &str, holder: &str) -> indelible_disk::Result<Box<dyn Lock>> {
-        self.disk.try_lock(path, holder)
-    }
-}
-
-#[test]
-fn on_a_full_disk_a_spool_opens_and_what_is_in_it_makes_room() {
-    let directory = tempfile::tempdir().unwrap();
-    let disk = Arc::new(Small {
-        disk: RealDisk::new(directory.path()),
-        full: AtomicBool::new(false),
-    });
-    let mut before = open(Arc::clone(&disk) as _, SpoolBounds::default());
-    append(&mut before, &["a", "b"]);
-    let first = before.epoch;
-    drop(before);
-    disk.full.store(true, Ordering::Relaxed);
-    let mut spool = open(Arc::clone(&disk) as _, SpoolBounds::default());
-    assert!(spool.epoch > first, "a new epoch all the same");
-    let error = spool.writer.append([&b"c"[..]]).unwrap_err();
-    assert!(error.is_full(), "{error}");
-    assert_eq!(next(&mut spool), ["a", "b"]);
-    spool.reader.done().unwrap();
-    assert_eq!(files(&directory.path().join("0")), [""; 0]);
-    disk.full.store(false, Ordering::Relaxed);
-    append(&mut spool, &["c"]);
-    assert_eq!(next(&mut spool), ["c"]);
-}
-
-#[test]
-fn a_slot_whose_epoch_is_damaged_is_passed_over_and_what_is_in_it_delivered() {
-    let directory = tempfile::tempdir().unwrap();
-    let mut before = real(directory.path());
-    append(&mut before, &["a"]);
-    let name = before.name.clone();
-    drop(before);
-    let epoch = directory.path().join("0/epoch");
-    fs::write(&epoch, [0, 0xFF, b'7']).unwrap();
-    for _ in 0..2 {
-        let spool = real(directory.path());
-        assert_ne!(spool.name, name, "its numbers may have been given");
-        assert_eq!(spool.damaged, [epoch.display().to_string()]);
-    }
-    let mut spool = real(directory.path());
-    assert_eq!(next(&mut spool), ["a"]);
-}
+use support::{append, files, next, open, real};
 
 /// Source: `spec/spool.md` §2.
 #[test]
@@ -235,16 +96,54 @@ fn the_slots_of_others_are_taken_over_when_they_are_gone_and_not_before() {
     let mut second = real(directory.path());
     append(&mut first, &["first"]);
     append(&mut second, &["second"]);
-    second.reader.look_for_orphans();
+    second.reader.look_for_orphans(1_700_000_000_000);
     assert_eq!(next(&mut second), ["second"]);
     drop(first);
-    second.reader.look_for_orphans();
+    second.reader.look_for_orphans(1_700_000_000_000);
     assert_eq!(next(&mut second), ["first"]);
     // Taken over is as good as alive.
     let mut third = real(directory.path());
     assert_eq!(next(&mut third), [""; 0]);
     second.reader.done().unwrap();
     assert_eq!(files(&directory.path().join("0")), [""; 0]);
+}
+
+#[test]
+fn who_takes_over_a_slot_has_an_epoch_of_it_that_comes_after_all_others() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut first = real(directory.path());
+    let mut second = real(directory.path());
+    append(&mut first, &["first"]);
+    let (stream, epoch) = (format!("web-{}", first.name), first.epoch);
+    assert_eq!(second.reader.successor(&stream), None);
+    let own = format!("desk-{}", second.name);
+    assert_eq!(second.reader.successor(&own), Some(second.epoch));
+    drop(first);
+    second.reader.look_for_orphans(1);
+    assert_eq!(second.reader.successor(&stream), Some(epoch + 1));
+    assert_eq!(second.reader.successor(&format!("{stream}1")), None);
+    assert_eq!(next(&mut second), ["first"]);
+    second.reader.done().unwrap();
+    let again = real(directory.path());
+    assert!(stream.ends_with(&again.name) && again.epoch > epoch + 1);
+}
+
+#[test]
+fn what_is_left_for_the_next_is_read_by_nobody_else() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut spool = real(directory.path());
+    append(&mut spool, &["a"]);
+    spool
+        .writer
+        .leave(&[b"left".to_vec(), b"behind".to_vec()])
+        .unwrap();
+    append(&mut spool, &["b"]);
+    assert_eq!(next(&mut spool), ["a", "b"]);
+    spool.reader.done().unwrap();
+    spool.reader.tidy().unwrap();
+    assert_eq!(next(&mut spool), [""; 0]);
+    drop(spool);
+    assert_eq!(next(&mut real(directory.path())), ["left", "behind"]);
 }
 
 #[test]
@@ -263,139 +162,6 @@ fn nothing_is_in_clear_and_the_key_dies_with_the_file() {
     spool.reader.tidy().unwrap();
     assert!(!key.exists());
     assert_eq!(fs::read(directory.path().join("held")).unwrap(), [0; 64]);
-}
-
-#[test]
-fn a_full_spool_says_so_and_takes_more_when_there_is_room() {
-    let directory = tempfile::tempdir().unwrap();
-    let bounds = SpoolBounds {
-        bytes_max: 5_000,
-        file_bytes_max: 1_000,
-    };
-    let mut spool = open(Arc::new(RealDisk::new(directory.path())), bounds);
-    let item = [7; 400];
-    let mut taken = 0;
-    let error = loop {
-        match spool.writer.append([&item[..]]) {
-            Ok(()) => taken += 1,
-            Err(error) => break error,
-        }
-    };
-    assert!(matches!(error, SpoolError::Full { .. }) && error.is_full());
-    assert!((9..=12).contains(&taken), "{taken}");
-    let held = format!("bytes are held in {}, and", directory.path().display());
-    assert!(error.to_string().contains(&held), "{error}");
-    assert_eq!(spool.reader.next(100, 1 << 20).unwrap().len(), taken);
-    spool.reader.done().unwrap();
-    spool.writer.append([&item[..]]).unwrap();
-}
-
-#[test]
-fn what_cannot_be_opened_is_told_with_its_directory() {
-    let directory = tempfile::tempdir().unwrap();
-    let path = directory.path().join("spool");
-    fs::write(&path, "a file").unwrap();
-    let disk = Arc::new(RealDisk::new(&path));
-    let opened = Spool::open(disk, SpoolBounds::default(), 7, random());
-    let error = opened.unwrap_err().to_string();
-    assert!(error.contains(&path.display().to_string()), "{error}");
-}
-
-#[test]
-fn a_damaged_file_is_put_aside_and_the_others_are_read() {
-    let directory = tempfile::tempdir().unwrap();
-    let bounds = SpoolBounds {
-        file_bytes_max: 1,
-        ..SpoolBounds::default()
-    };
-    let disk = Arc::new(RealDisk::new(directory.path()));
-    let mut spool = open(disk.clone(), bounds);
-    append(&mut spool, &["a", "b"]);
-    append(&mut spool, &["c"]);
-    let path = directory.path().join("0/0000000000000000.spool");
-    let mut bytes = fs::read(&path).unwrap();
-    let at = bytes.len() / 2;
-    bytes[at] ^= 1;
-    fs::write(&path, bytes).unwrap();
-    drop(spool);
-    let mut spool = open(disk, bounds);
-    let mut read = Vec::new();
-    let mut damaged = 0;
-    for _ in 0..4 {
-        match spool.reader.next(100, 1 << 20) {
-            Ok(items) => read.extend(items),
-            Err(SpoolError::Damaged { .. }) => damaged += 1,
-            Err(error) => panic!("{error}"),
-        }
-    }
-    assert_eq!(damaged, 1);
-    assert_eq!(read.last().unwrap(), b"c");
-    assert!(
-        directory
-            .path()
-            .join("0/0000000000000000.spool.damaged")
-            .exists()
-    );
-}
-
-/// A key that was overwritten says that all is done; one that is gone says nothing.
-#[test]
-fn a_file_that_lost_its_key_is_told_and_one_whose_key_was_destroyed_is_done() {
-    let (gone, cut): (Option<&[u8]>, _) = (None, Some(&[][..]));
-    for (key, told) in [(gone, true), (cut, true), (Some(&[0; 64][..]), false)] {
-        let directory = tempfile::tempdir().unwrap();
-        let bounds = SpoolBounds {
-            file_bytes_max: 1,
-            ..SpoolBounds::default()
-        };
-        let disk = Arc::new(RealDisk::new(directory.path()));
-        let mut spool = open(disk.clone(), bounds);
-        append(&mut spool, &["a", "b"]);
-        append(&mut spool, &["c"]);
-        drop(spool);
-        let path = directory.path().join("0/0000000000000000.key");
-        match key {
-            None => fs::remove_file(path).unwrap(),
-            Some(bytes) => fs::write(path, bytes).unwrap(),
-        }
-        let mut spool = open(disk.clone(), bounds);
-        if told {
-            let error = spool.reader.next(100, 1 << 20).unwrap_err().to_string();
-            let path = directory.path().join("0/0000000000000000.spool");
-            let expected = format!("{} is damaged: its key", path.display());
-            assert!(error.starts_with(&expected), "{error}");
-        }
-        assert_eq!(next(&mut spool), ["c"], "{key:?}");
-        spool.reader.done().unwrap();
-        spool.reader.tidy().unwrap();
-        drop(spool);
-        // It is told at every start, until somebody has seen it.
-        let aside = directory.path().join("0/0000000000000000.spool.damaged");
-        let aside = aside.display().to_string();
-        let spool = open(disk, bounds);
-        assert_eq!(spool.damaged, Vec::from_iter(told.then_some(aside)));
-    }
-}
-
-/// Whoever dies over a removal leaves no file that seems to have lost its key.
-#[test]
-fn a_removal_that_is_cut_short_is_no_damage() {
-    for (seed, fail) in (0..8).flat_map(|seed| (0..8).map(move |fail| (seed, fail))) {
-        let disk = FaultyDisk::new(seed);
-        let mut spool = open(Arc::new(disk.clone()), SpoolBounds::default());
-        append(&mut spool, &["a"]);
-        assert_eq!(next(&mut spool), ["a"]);
-        disk.plan(disk.count() + fail, Fault::CrashedAfter);
-        spool.reader.done().unwrap();
-        let _ = spool.reader.tidy();
-        drop(spool);
-        disk.crash();
-        disk.reboot();
-        let mut spool = open(Arc::new(disk.clone()), SpoolBounds::default());
-        let again = next(&mut spool);
-        assert!(again.is_empty() || again == ["a"], "{again:?}");
-        assert_eq!(spool.damaged, [""; 0]);
-    }
 }
 
 #[derive(Clone, Debug)]

@@ -320,3 +320,28 @@ fn a_killed_retry_loses_nothing_and_a_cut_file_hides_no_other() {
     let missing = missing.iter().any(|words| verified.contains(words));
     assert_eq!(missing, there == 99, "{verified}");
 }
+
+#[test]
+fn where_there_are_no_letters_that_is_said() {
+    let place = Place::new();
+    std::fs::create_dir(place.at("spool")).unwrap();
+    for (line, told) in [
+        ("list", "there are no dead letters"),
+        (
+            "retry --all",
+            "there are no dead letters: nothing to send again",
+        ),
+        ("drop --all", "there are no dead letters: nothing to remove"),
+    ] {
+        let ran = place.ok(&format!("{LETTERS} {line}"));
+        assert_eq!((ran.out.as_str(), ran.err.trim()), ("", told));
+        let ran = place.ok(&format!("{LETTERS} {line} --json"));
+        assert_eq!((ran.out.as_str(), ran.err.as_str()), ("", ""));
+    }
+    // Whoever looks among those of imports is told where the others are.
+    place.ok("tenants create acme");
+    let ran = place.ok("dead-letters list");
+    assert!(ran.err.contains("--spool"), "{}", ran.err);
+    let ran = place.ok("dead-letters retry --all");
+    assert!(ran.err.contains("nothing to send again"), "{}", ran.err);
+}

@@ -121,8 +121,39 @@ impl std::fmt::Debug for Attached {
     }
 }
 
+/// Where an event names an attachment.
+pub(crate) fn place(event: &[u8], digest: &str) -> Option<String> {
+    fn seek(value: &Json, digest: &str, pointer: &mut String) -> bool {
+        let end = pointer.len();
+        let mut below = |key: &str, member: &Json| {
+            pointer.truncate(end);
+            pointer.push('/');
+            pointer.push_str(&key.replace('~', "~0").replace('/', "~1"));
+            seek(member, digest, pointer)
+        };
+        match value {
+            Json::Object(object) => {
+                let named = object.get("attachment").and_then(Json::as_object);
+                let named = named.and_then(|named| named.get("digest"));
+                named.and_then(Json::as_text) == Some(digest)
+                    || object.iter().any(|(key, member)| below(key, member))
+            }
+            Json::List(items) => {
+                let mut items = items.iter().enumerate();
+                items.any(|(at, item)| below(&at.to_string(), item))
+            }
+            _ => false,
+        }
+    }
+    let (event, mut pointer) = (Json::parse(event).ok()?, String::new());
+    seek(&event, digest, &mut pointer).then_some(pointer)
+}
+
 /// What is wrong with attachments: one is too long, or its content type could not be sent.
-pub(crate) fn check(attached: &[Attached]) -> Result<(), Vec<Problem>> {
+pub(crate) fn check(
+    attached: &[Attached],
+    place: impl Fn(&str) -> String,
+) -> Result<(), Vec<Problem>> {
     for Attached {
         digest,
         media_type,
@@ -144,7 +175,7 @@ pub(crate) fn check(attached: &[Attached]) -> Result<(), Vec<Problem>> {
         } else {
             continue;
         };
-        return Err(vec![Problem::at("", code, text)]);
+        return Err(vec![Problem::at(place(digest), code, text)]);
     }
     Ok(())
 }

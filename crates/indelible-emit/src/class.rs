@@ -4,6 +4,8 @@
 //! of which class is said by a [`Policy`], or at the call. Not here: rows in the caller's own
 //! transaction. Source: `docs/emitter.md`, "Delivery classes".
 
+use indelible_event::catalogue::{API, CLOUDTRAIL, Catalogue, Listing, NATIVE};
+
 use crate::draft::{Draft, Said};
 
 /// What is promised of an event.
@@ -101,7 +103,8 @@ impl Policy {
         self.rule(Field::Category, pattern, class)
     }
 
-    /// Events of this severity are of this class.
+    /// Events that say this severity are of this class: `debug`, `info`, `warning`, `error` or
+    /// `critical`.
     #[must_use]
     pub fn severity(self, severity: &str, class: Class) -> Self {
         self.rule(Field::Severity, severity, class)
@@ -132,18 +135,19 @@ impl Policy {
         self
     }
 
-    /// A pattern that no event can fit, if there is one.
-    pub(crate) fn fits_nothing(&self) -> Option<String> {
-        let mut rules = self.rules.iter();
-        let rule = rules.find(|rule| {
-            let Pattern { text, prefix } = &rule.pattern;
-            let part = text.contains('*') || text.starts_with('.');
-            let unknown = rule.field == Field::Severity
-                && !severities().iter().any(|word| rule.pattern.fits(word));
-            part || unknown || (!prefix && (text.is_empty() || text.ends_with('.')))
-        })?;
+    /// A pattern that no event can fit, if there is one, and what there is to be said instead.
+    pub(crate) fn fits_nothing(&self) -> Option<(String, String)> {
+        let rule = self.rules.iter().find(|rule| rule.fits_nothing())?;
+        let said = match rule.field {
+            Field::Severity => severities().join(", "),
+            Field::Category => "a whole word, or a beginning and *".to_owned(),
+            Field::EventType => {
+                let form = NATIVE.form();
+                format!("a type of the form {form}, or the beginning of one and *")
+            }
+        };
         let Pattern { text, prefix } = &rule.pattern;
-        Some(format!("{text}{}", if *prefix { "*" } else { "" }))
+        Some((format!("{text}{}", if *prefix { "*" } else { "" }), said))
     }
 
     /// The classes that it may give.
@@ -167,6 +171,21 @@ impl Policy {
         } else {
             Class::BestEffort
         })
+    }
+}
+
+impl Rule {
+    fn fits_nothing(&self) -> bool {
+        let Pattern { text, prefix } = &self.pattern;
+        let listed = |it: &Catalogue| !matches!(it.listing(text), Listing::Unlisted);
+        match self.field {
+            Field::Severity => *prefix || !severities().contains(&&**text),
+            Field::Category => text.contains('*') || (!prefix && text.is_empty()),
+            Field::EventType if *prefix => {
+                text.starts_with('.') || !text.bytes().all(|b| b.is_ascii_graphic() && b != b'*')
+            }
+            Field::EventType => ![&NATIVE, &API, &CLOUDTRAIL].into_iter().any(listed),
+        }
     }
 }
 

@@ -1,7 +1,8 @@
 //! What else can be said of an event that has what every event needs, and the end: `emit`.
 //!
 //! Not here: the steps that every event takes (`builder`). Where a step is said twice, the later
-//! word stands; objects of metadata are merged, and proofs are kept side by side.
+//! word stands; objects of metadata are merged, changes follow each other, and proofs are kept side
+//! by side.
 
 use std::time::Duration;
 
@@ -109,12 +110,13 @@ impl EventBuilder<'_> {
     }
 
     /// What was before and what is now. The worker finds out which fields differ, and names them:
-    /// `address.city` for a field of an object in an object; an array is one field. `null` is an
-    /// object without fields, so that making and deleting name all of them.
+    /// `address.city` for a field of an object in an object, `address\.city` for one of that name;
+    /// an array is one field. `null` is an object without fields, so that making and deleting name
+    /// all of them. Said again, it is the next change: each field was what it was at first, and is
+    /// what it is at last.
     pub fn changes(mut self, before: impl Into<Payload>, after: impl Into<Payload>) -> Self {
-        let changes = &mut self.more().changes;
-        changes.before = Some(before.into());
-        changes.after = Some(after.into());
+        let change = (before.into(), after.into());
+        self.more().changes.said.push(change);
         self
     }
 

@@ -114,6 +114,8 @@ impl Encoder {
         let (audit_id, mut attached) = (whole.audit_id, whole.attached);
         let mut bytes = Vec::with_capacity(EVENT_BYTES_USUAL);
         whole.event.into_json().write(&mut bytes);
+        // Where what stands beside it was named, before anything was replaced.
+        let said = (!attached.is_empty()).then(|| bytes.clone());
         // Nobody looks for secrets in what stands beside an event.
         if self.travels || bytes.len() > EVENT_BYTES_MAX || !attached.is_empty() {
             let view = EventView::parse(&bytes).ok();
@@ -122,10 +124,15 @@ impl Encoder {
             }
             bytes = split(bytes, &mut attached);
         }
+        let place = |digest: &str| {
+            let here = |event: &[u8]| attachment::place(event, digest);
+            let place = here(&bytes).or_else(|| here(said.as_deref()?));
+            place.unwrap_or_default()
+        };
         let fits = || {
             fits(&bytes)
-                .and_then(|()| attachment::check(&attached))
-                .and_then(|()| named(&bytes, &attached))
+                .and_then(|()| attachment::check(&attached, place))
+                .and_then(|()| named(&bytes, &attached, place))
         };
         let tenant = match tenant(&whole.tenant).and_then(|tenant| fits().map(|()| tenant)) {
             Ok(tenant) => tenant,
@@ -162,7 +169,11 @@ fn fits(event: &[u8]) -> Result<(), Vec<Problem>> {
 
 /// Refuses what stands beside an event that does not name it: its name was one of a secret, and
 /// what stood under it was replaced. Nobody would find it, and it would be collected.
-fn named(event: &[u8], attached: &[Attached]) -> Result<(), Vec<Problem>> {
+fn named(
+    event: &[u8],
+    attached: &[Attached],
+    place: impl Fn(&str) -> String,
+) -> Result<(), Vec<Problem>> {
     let event = std::str::from_utf8(event).unwrap_or_default();
     match attached.iter().find(|it| !event.contains(&it.digest)) {
         None => Ok(()),
@@ -172,7 +183,8 @@ fn named(event: &[u8], attached: &[Attached]) -> Result<(), Vec<Problem>> {
                  it another name",
                 lost.digest
             );
-            Err(vec![Problem::at("", ProblemCode::Contradiction, text)])
+            let place = place(&lost.digest);
+            Err(vec![Problem::at(place, ProblemCode::Contradiction, text)])
         }
     }
 }

@@ -22,6 +22,7 @@ mod delivery;
 mod denial;
 mod details;
 mod draft;
+mod elders;
 mod emitter;
 mod encode;
 mod envelope;

@@ -15,6 +15,10 @@ pub const STREAM_NAME_BYTES_MAX: usize = 100;
 /// The fewest bytes that a spool may have: the longest event there is, and what stands around it.
 pub const SPOOL_BYTES_MIN: u64 = 512 << 10;
 const _: () = assert!(EVENT_RAW_BYTES_MAX as u64 <= SPOOL_BYTES_MIN / 2);
+/// The fewest bytes that dead letters may have, unless none are to be kept: those of one file.
+const DEAD_LETTERS_BYTES_MIN: u64 = 8 << 10;
+/// The longest that a batch may wait to be full.
+const INTERVAL_MAX: Duration = Duration::from_hours(1);
 /// The longest name of a service, in bytes.
 const SERVICE_NAME_BYTES_MAX: usize = 256;
 
@@ -135,11 +139,19 @@ pub enum OptionsError {
     #[error("the name of the service must have 1 to {SERVICE_NAME_BYTES_MAX} bytes")]
     ServiceName,
     /// No event is of such a type, category or severity.
-    #[error("the policy's pattern `{0}` fits nothing: say a whole word, or a beginning and *")]
-    Pattern(String),
+    #[error("the policy's pattern `{0}` fits nothing: say {1}")]
+    Pattern(String, String),
     /// Nothing would ever be sent.
     #[error("the interval of batches must be more than 0")]
     NoInterval,
+    /// Nobody would wait so long for what is not sent.
+    #[error("the interval of batches must be at most {} s", INTERVAL_MAX.as_secs())]
+    LongInterval,
+    /// Not even one letter would fit.
+    #[error(
+        "dead letters may have {0} bytes, and must have none or at least {DEAD_LETTERS_BYTES_MIN}"
+    )]
+    DeadLetterBytes(u64),
     /// A class needs a spool, and there is none.
     #[error("a class is `spooled`, and no directory is named for the spool")]
     NoSpool,
@@ -239,6 +251,9 @@ impl Options {
         if self.batching.interval.is_zero() {
             return Err(OptionsError::NoInterval);
         }
+        if self.batching.interval > INTERVAL_MAX {
+            return Err(OptionsError::LongInterval);
+        }
         if self.retry.delay_first.is_zero() {
             return Err(OptionsError::NoDelay);
         }
@@ -249,8 +264,8 @@ impl Options {
         if length == 0 || length > SERVICE_NAME_BYTES_MAX {
             return Err(OptionsError::ServiceName);
         }
-        if let Some(pattern) = self.policy.fits_nothing() {
-            return Err(OptionsError::Pattern(pattern));
+        if let Some((pattern, instead)) = self.policy.fits_nothing() {
+            return Err(OptionsError::Pattern(pattern, instead));
         }
         let length = self.stream.as_ref().map_or(1, String::len);
         if length == 0 || length > STREAM_NAME_BYTES_MAX {
@@ -259,6 +274,9 @@ impl Options {
         let bounds = self.spool.as_ref().map(|spool| spool.bounds);
         if let Some(bounds) = bounds.filter(|it| it.bytes_max < SPOOL_BYTES_MIN) {
             return Err(OptionsError::SpoolBytes(bounds.bytes_max));
+        }
+        if (1..DEAD_LETTERS_BYTES_MIN).contains(&self.dead_letters.bytes_max) {
+            return Err(OptionsError::DeadLetterBytes(self.dead_letters.bytes_max));
         }
         // The last: whoever reads one word after the other may not have come to the spool yet.
         let spooled = |class| class == Class::Spooled;
@@ -314,6 +332,9 @@ mod tests {
         assert_eq!(said(|_| ()), "");
         assert!(said(|it| it.batching.bytes_max = 0).starts_with("the bytes of a batch"));
         assert!(said(|it| it.batching.items_max = 0).starts_with("the items of a batch"));
+        let long = Duration::from_millis(3_600_001);
+        assert!(said(|it| it.batching.interval = long).ends_with("at most 3600 s"));
+        assert!(said(|it| it.dead_letters.bytes_max = 1).starts_with("dead letters may have 1"));
         assert!(said(|it| it.retry.delay_first = zero).starts_with("the first delay"));
         assert!(said(|it| it.retry.delay_max = Duration::from_millis(1)).contains("longest delay"));
         assert!(said(|it| it.service = Some(String::new())).starts_with("the name of the service"));
@@ -341,18 +362,27 @@ mod tests {
     fn a_pattern_that_fits_nothing_is_named() {
         let with = |policy: Policy| said(|it| it.policy = policy);
         let class = Class::FailClosed;
-        for pattern in ["", "auth.", "*.x", "auth.*.*", ".x"] {
+        for pattern in ["", "auth.", "*.x", "auth.*.*", ".x", "a b", "a b*", "login"] {
             let told = with(Policy::new().event_type(pattern, class));
             assert!(
                 told.contains(&format!("`{pattern}` fits nothing")),
                 "{told}"
             );
         }
-        assert!(with(Policy::new().severity("grave", class)).contains("`grave`"));
+        for severity in ["grave", "*", "crit*", ""] {
+            let told = with(Policy::new().severity(severity, class));
+            let named = told.contains(&format!("`{severity}` fits nothing: say debug, info,"));
+            assert!(named, "{told}");
+        }
+        assert!(with(Policy::new().category("", class)).contains("`` fits nothing"));
         let policy = Policy::new()
             .event_type("auth.*", class)
+            .event_type("auth.login", class)
+            .event_type("api.get./users", class)
             .event_type("*", class);
-        let policy = policy.severity("crit*", class).category("billing", class);
+        let policy = policy
+            .severity("critical", class)
+            .category("billing", class);
         assert_eq!(with(policy), "");
     }
 }

@@ -11,9 +11,11 @@ use std::time::Duration;
 use indelible_buffer::Batching;
 use indelible_event::AuditId;
 
+use crate::elders::Elder;
 use crate::losses::Losses;
 use crate::ticket::Entry;
 use crate::transport::Outgoing;
+use crate::unsaid::Unsaid;
 
 /// A line of events.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,6 +72,12 @@ pub(crate) struct State {
     settled: [u64; 3],
     /// What the delivery lost, for the worker to declare.
     pub(crate) losses: Losses,
+    /// Statements that the ledger did not take.
+    pub(crate) unsaid: Unsaid,
+    /// Streams of processes that are gone and broke off, for the worker to say so.
+    pub(crate) elders: Vec<Elder>,
+    /// What others left in the spool is not all delivered.
+    pub(crate) draining: bool,
     /// Grows when what waits for its next attempt is to be tried at once.
     pub(crate) hurry: u64,
     /// What is in the spool is to be delivered without waiting for a batch to fill.
@@ -210,6 +218,11 @@ impl State {
     pub(crate) fn is_settled(&self, mark: &Mark) -> bool {
         let mut lines = self.settled.iter().zip(&mark.0);
         lines.all(|(settled, handed)| settled >= handed)
+    }
+
+    /// Whether the delivery has told something that the worker is to say.
+    pub(crate) fn is_to_be_said(&self) -> bool {
+        !self.losses.is_empty() || !self.elders.is_empty()
     }
 
     /// Whether nothing is in memory that is not settled.

@@ -42,6 +42,8 @@ pub(crate) struct Shared {
     process: u32,
     disk_error: Mutex<Option<String>>,
     cause: Mutex<Option<Arc<str>>>,
+    /// Why events wait in the queue that are meant for the spool.
+    unspooled: Mutex<Option<Arc<str>>>,
     control: Mutex<Control>,
     changed: Condvar,
 }
@@ -80,6 +82,7 @@ impl Shared {
             process: std::process::id(),
             disk_error: Mutex::new(None),
             cause: Mutex::new(None),
+            unspooled: Mutex::new(None),
             control: Mutex::new(Control::default()),
             changed: Condvar::new(),
         }
@@ -173,6 +176,20 @@ impl Shared {
     /// Keeps what last kept an event from its receipt.
     pub(crate) fn hindered(&self, cause: &Arc<str>) {
         *self.cause.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(cause));
+    }
+
+    /// Says why what waits for the spool does not get there, or that it does again.
+    pub(crate) fn set_unspooled(&self, why: Option<Arc<str>>) {
+        *self
+            .unspooled
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = why;
+    }
+
+    /// Why what waits for the spool does not get there.
+    pub(crate) fn unspooled(&self) -> Option<Arc<str>> {
+        let why = self.unspooled.lock();
+        why.unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Counts what became of an event, and tells whoever waits for it.

@@ -9,6 +9,7 @@ use indelible_event::canonical::{Json, Number, Object};
 use indelible_event::event::{Actor, Event, Target};
 use indelible_event::{StreamClaim, TenantId};
 
+use crate::elders::Elder;
 use crate::losses::Loss;
 
 /// The numbers of one emitter.
@@ -17,8 +18,10 @@ pub(crate) struct Stream {
     id: String,
     epoch: u64,
     next: HashMap<TenantId, u64>,
-    /// Tenants with a number, of whose logs it was not said yet that the stream is in them.
+    /// Tenants of whose logs it was not said yet that the stream is in them.
     unopened: Vec<TenantId>,
+    /// Those in which it was not said yet how far the numbers go.
+    unended: Vec<TenantId>,
 }
 
 impl Stream {
@@ -28,15 +31,17 @@ impl Stream {
             epoch,
             next: HashMap::new(),
             unopened: Vec::new(),
+            unended: Vec::new(),
         }
     }
 
-    /// Takes `count` numbers of a tenant; the claim to the first.
+    /// Takes `count` numbers of a tenant, which may be none; the claim to the first.
     pub(crate) fn take(&mut self, tenant: &TenantId, count: u64) -> StreamClaim {
         let next = if let Some(next) = self.next.get_mut(tenant) {
             next
         } else {
             self.unopened.push(tenant.clone());
+            self.unended.push(tenant.clone());
             self.next.entry(tenant.clone()).or_insert(0)
         };
         let number = *next;
@@ -58,17 +63,31 @@ impl Stream {
         unopened.map(opened).collect()
     }
 
-    /// The ends of all tenants: no numbers will follow.
+    /// The ends of all tenants in which it was not said yet: no numbers will follow.
     pub(crate) fn ends(&mut self) -> Vec<(TenantId, Event)> {
-        let mut ends: Vec<_> = self.next.drain().collect();
-        ends.sort_unstable();
-        let ended = |(tenant, next): (TenantId, u64)| {
-            let data = [("next_number", number(next))];
-            let event = statement("stream.ended", (&self.id, self.epoch), data);
-            (tenant, event)
+        let mut unended = std::mem::take(&mut self.unended);
+        unended.sort_unstable();
+        let ended = |tenant: TenantId| {
+            let next = self.next.get(&tenant).copied().unwrap_or_default();
+            ended((&self.id, self.epoch), tenant, next)
         };
-        ends.into_iter().map(ended).collect()
+        unended.into_iter().map(ended).collect()
     }
+
+    /// That a stream broke off before: an epoch came after it. Ours comes after those of our own
+    /// name, and says so as it always does.
+    pub(crate) fn succeeds(&mut self, elder: Elder) -> Option<(TenantId, Event)> {
+        if elder.stream == self.id {
+            self.take(&elder.tenant, 0);
+            return None;
+        }
+        Some(ended((&elder.stream, elder.epoch), elder.tenant, 0))
+    }
+}
+
+fn ended(of: (&str, u64), tenant: TenantId, next: u64) -> (TenantId, Event) {
+    let data = [("next_number", number(next))];
+    (tenant, statement("stream.ended", of, data))
 }
 
 /// The record of a loss.

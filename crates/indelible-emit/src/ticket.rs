@@ -189,7 +189,12 @@ impl Ticket {
             let why = format!("its class is {}", self.class.as_str());
             return Some(Err(EmitError::NotSpooled(why.into())));
         }
-        let spooled = self.entry.spooled.get()?.clone();
+        let known = self.entry.spooled.get().cloned();
+        // What has no place yet may wait for long.
+        let spooled = match known {
+            Some(known) => known,
+            None => Err(self.emitter.find()?.unspooled()?),
+        };
         Some(spooled.map_err(EmitError::NotSpooled))
     }
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use indelible_event::{Problem, ProblemCode};
 
+use crate::attachment::{self, Attached};
 use crate::shared::guarded;
 use crate::ticket::Entry;
 use crate::transport::{ATTACHED_MAX, Outgoing, Transport, Verdict};
@@ -88,7 +89,7 @@ pub(crate) fn store(
                 Ok(()) => waiting.stored += group.len(),
                 Err((stored, why)) => {
                     waiting.stored += stored;
-                    verdict = Some(why);
+                    verdict = Some(placed(why, &outgoing, group.get(stored)));
                     break;
                 }
             }
@@ -109,6 +110,20 @@ pub(crate) fn store(
         kept_back.push(first);
     }
     (ready, kept_back)
+}
+
+/// The verdict on an attachment, with its place in the event.
+fn placed(verdict: Verdict, outgoing: &Outgoing, attached: Option<&Attached>) -> Verdict {
+    match (verdict, attached) {
+        (Verdict::Refused(mut problems), Some(attached)) => {
+            let place = attachment::place(&outgoing.event, &attached.digest);
+            for problem in problems.iter_mut().filter(|it| it.pointer.is_empty()) {
+                problem.pointer = place.clone().unwrap_or_default();
+            }
+            Verdict::Refused(problems)
+        }
+        (verdict, _) => verdict,
+    }
 }
 
 fn not_stored(why: &str) -> Verdict {

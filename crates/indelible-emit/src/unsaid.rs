@@ -1,5 +1,6 @@
 //! Statements that the ledger did not take, since their tenant is not there: kept in memory, and
-//! said again when an event of that tenant has a receipt.
+//! said again when an event of that tenant has a receipt; what is left at the close goes to the
+//! spool, for whoever comes next.
 //!
 //! Without it, what was lost of a tenant that is made later would be a gap in its log, though its
 //! emitter had declared it. Invariant: bounded; what finds no room is a gap, which is never better
@@ -15,7 +16,7 @@ use crate::transport::Outgoing;
 const STATEMENTS_MAX: usize = 1_000;
 
 /// Statements that are not in the ledger, by tenant, in order.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub(crate) struct Unsaid {
     by_tenant: HashMap<TenantId, Vec<Outgoing>>,
     count: usize,
@@ -29,6 +30,16 @@ impl Unsaid {
             let tenant = statement.tenant.clone();
             self.by_tenant.entry(tenant).or_default().push(statement);
         }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    /// All of them, of each tenant in order.
+    pub(crate) fn take(&mut self) -> Vec<Outgoing> {
+        self.count = 0;
+        self.by_tenant.drain().flat_map(|(_, said)| said).collect()
     }
 
     /// The statements of a tenant, which is there now.

@@ -8,7 +8,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use indelible_buffer::{Batches, SpoolWriter};
+use indelible_buffer::{Batches, Flush, SpoolError, SpoolWriter};
 use indelible_event::{AuditId, Event, TenantId};
 
 use crate::class::Class;
@@ -17,8 +17,8 @@ use crate::dead_letters::DeadLetter;
 use crate::draft::{Draft, Said};
 use crate::encode::Encoder;
 use crate::frame;
-use crate::losses::{Losses, NOT_DELIVERED, QUEUE_FULL, REFUSED, UNAVAILABLE, Why};
-use crate::metrics::{add, set};
+use crate::losses::{Losses, NOT_DELIVERED, REFUSED, UNAVAILABLE, Why};
+use crate::metrics::set;
 use crate::outbox::{Item, Line};
 use crate::shared::{Shared, guarded};
 use crate::stream::{self, Stream};
@@ -31,6 +31,9 @@ const DECLARE_INTERVAL: Duration = Duration::from_secs(1);
 const DECLARED_MAX: usize = 1_000;
 /// How long a spool that failed is left alone.
 const SPOOL_PAUSE: Duration = Duration::from_secs(1);
+/// What of the spool's room is kept for what is said of streams: it must not be without room when
+/// events have filled the spool.
+const STATEMENTS_BYTES: u64 = 64 << 10;
 /// How long the end waits at once; what it waits for wakes it.
 const WAIT_MAX: Duration = Duration::from_secs(1);
 /// How long a worker that was stopped waits for what the delivery has under way; less than a close
@@ -46,6 +49,11 @@ pub(crate) struct Worker {
     spool: Option<SpoolWriter>,
     /// When the spool is tried again, after it failed.
     spool_again: Option<Duration>,
+    /// Events that neither the spool nor its line in memory has room for; no more of their class
+    /// are taken meanwhile, so that the queue's own room is used.
+    held: Made,
+    /// A flush of which some are held.
+    flush: Option<Flush>,
     end: End,
 }
 
@@ -75,6 +83,8 @@ impl Worker {
             declared: Duration::ZERO,
             spool,
             spool_again: None,
+            held: Vec::new(),
+            flush: None,
             end: End(shared),
         }
     }
@@ -84,13 +94,17 @@ impl Worker {
         let shared = Arc::clone(&self.end.0);
         let mut batches = Batches::default();
         while !shared.outbox.state().stopped {
+            self.retry_held();
             let room = self.room();
             let Some(batch) = batches.next(&shared.buffer, |lane| room[lane]) else {
                 break;
             };
             self.take_in(Class::of_lane(batch.lane), batch.items);
             self.declare(batch.flushed.is_some());
-            if let Some(flush) = batch.flushed {
+            self.flush = batch.flushed.or(self.flush);
+            if self.held.is_empty()
+                && let Some(flush) = self.flush.take()
+            {
                 shared.fulfil(flush);
             }
         }
@@ -106,7 +120,7 @@ impl Worker {
         let urgent = state.has_room(Line::Urgent, batching);
         Class::ALL.map(|class| match class {
             Class::FailClosed | Class::Confirmed => urgent,
-            Class::Spooled => normal || self.spool_is_usable(),
+            Class::Spooled => self.held.is_empty() && (normal || self.spool_is_usable()),
             Class::BestEffort => normal,
         })
     }
@@ -209,36 +223,43 @@ impl Worker {
         }
     }
 
-    /// Puts events in the spool; where that fails, in line in memory, as far as there is room.
+    /// Puts events in the spool; where that fails, in line in memory; where that is full, they
+    /// wait.
     fn keep(&mut self, made: Made) {
-        let Err((mut made, why)) = self.append(made) else {
+        let Err((made, why)) = self.append(made) else {
             return;
         };
         for (entry, _) in &made {
             entry.set_spooled(Err(Arc::clone(&why)));
         }
-        let shared = Arc::clone(&self.end.0);
-        let room = shared
-            .outbox
-            .state()
-            .room(Line::Normal, shared.options.batching);
-        let (mut items, mut bytes) = room;
-        let mut fits = |(_, outgoing): &(Arc<Entry>, Outgoing)| {
-            let fits = items > 0 && bytes > 0;
-            items = items.saturating_sub(1);
-            bytes = bytes.saturating_sub(outgoing.bytes());
-            fits
-        };
-        let over = made.split_off(made.iter().take_while(|it| fits(it)).count());
-        self.hand(Line::Normal, made, None);
-        if !over.is_empty() {
-            add(&shared.counters.crowded_out, over.len());
-            self.lose(over, &QUEUE_FULL, || EmitError::Dropped);
+        if self.line_has_room() {
+            self.hand(Line::Normal, made, None);
+        } else {
+            self.held = made;
+            self.end.0.set_unspooled(Some(why));
         }
     }
 
-    /// Appends to the spool; gives the events back, with the reason, when it does not take them.
-    fn append(&mut self, made: Made) -> Result<(), (Made, Arc<str>)> {
+    /// Has what waits for room put somewhere, if there may be some.
+    fn retry_held(&mut self) {
+        if self.held.is_empty() || !(self.line_has_room() || self.spool_is_usable()) {
+            return;
+        }
+        let held = std::mem::take(&mut self.held);
+        self.keep(held);
+        if self.held.is_empty() {
+            self.end.0.set_unspooled(None);
+        }
+    }
+
+    fn line_has_room(&self) -> bool {
+        let shared = &self.end.0;
+        let state = shared.outbox.state();
+        state.has_room(Line::Normal, shared.options.batching)
+    }
+
+    /// Appends to the spool as many as have room; gives the others back, with the reason.
+    fn append(&mut self, mut made: Made) -> Result<(), (Made, Arc<str>)> {
         let shared = Arc::clone(&self.end.0);
         let usable = self.spool_is_usable();
         let Some(spool) = &mut self.spool else {
@@ -247,10 +268,18 @@ impl Worker {
         if !usable {
             return Err((made, "the spool failed a moment ago".into()));
         }
-        let frames: Vec<_> = made
-            .iter()
-            .flat_map(|(_, outgoing)| frame::write(outgoing))
-            .collect();
+        let mut room = spool.room().saturating_sub(STATEMENTS_BYTES);
+        let (mut frames, mut fit) = (Vec::new(), 0);
+        for (_, outgoing) in &made {
+            let items = frame::write(outgoing);
+            let bytes = SpoolWriter::bytes_of(items.iter().map(Vec::as_slice));
+            let Some(left) = room.checked_sub(bytes) else {
+                break;
+            };
+            (room, fit) = (left, fit + 1);
+            frames.extend(items);
+        }
+        let rest = made.split_off(fit);
         // Before they can come out again. Who dropped the ticket is not waited for.
         shared.outbox.change(|state| {
             for (entry, outgoing) in made
@@ -266,17 +295,27 @@ impl Worker {
                     state.waiting.remove(&outgoing.audit_id);
                 }
             });
-            self.spool_again = Some(shared.elapsed() + SPOOL_PAUSE);
-            shared.spool_trouble(&error);
-            return Err((made, error.to_string().into()));
+            made.extend(rest);
+            return Err((made, self.spool_failed(&error)));
         }
-        self.spool_again = None;
         set(&shared.counters.spool_bytes, spool.bytes());
         shared.outbox.spooled(made.len());
         for (entry, _) in made {
             entry.set_spooled(Ok(()));
         }
-        Ok(())
+        self.spool_again = None;
+        if rest.is_empty() {
+            return Ok(());
+        }
+        let full = spool.full();
+        Err((rest, self.spool_failed(&full)))
+    }
+
+    /// Leaves the spool alone for a moment; why.
+    fn spool_failed(&mut self, error: &SpoolError) -> Arc<str> {
+        self.spool_again = Some(self.end.0.elapsed() + SPOOL_PAUSE);
+        self.end.0.spool_trouble(error);
+        error.to_string().into()
     }
 
     /// Settles events that certainly are not in the ledger and will not be.
@@ -300,18 +339,25 @@ impl Worker {
                 self.losses.add(&tenant, &claim, count, why);
             }
         }
-        let opens = self.stream.opens();
-        self.say(opens);
-        shared
-            .outbox
-            .change(|state| self.losses.append(&mut state.losses));
+        let elders = shared.outbox.change(|state| {
+            self.losses.append(&mut state.losses);
+            std::mem::take(&mut state.elders)
+        });
+        let stream = &mut self.stream;
+        let mut said: Vec<_> = elders
+            .into_iter()
+            .filter_map(|it| stream.succeeds(it))
+            .collect();
+        said.extend(stream.opens());
+        self.say(said);
         let now = shared.elapsed();
         let soon = now.saturating_sub(self.declared) < DECLARE_INTERVAL;
         if self.losses.is_empty() || (!at_once && soon) {
             return;
         }
-        let batching = shared.options.batching;
-        if self.spool.is_none() && !shared.outbox.state().has_room(Line::Normal, batching) {
+        let spool = self.spool.as_ref().filter(|_| self.spool_is_usable());
+        let fits = spool.is_some_and(|spool| spool.room() > STATEMENTS_BYTES);
+        if !fits && !self.line_has_room() {
             return;
         }
         self.declared = now;
@@ -371,7 +417,7 @@ impl Worker {
                         state.statements.remove(id);
                     }
                 });
-                shared.spool_trouble(&error);
+                self.spool_failed(&error);
                 false
             }
         }
@@ -383,39 +429,60 @@ impl Worker {
         // Numbers below the end may still be lost, so the end comes last.
         self.settle_memory();
         self.abandon_memory();
-        self.declare(true);
-        if !shared.tally.overflowed() {
-            let ends = self.stream.ends();
-            self.say(ends);
-        }
+        self.declare_end();
         let mut settled = false;
         while !settled && !shared.outbox.state().stopped {
-            self.declare(true);
+            self.declare_end();
             // No more comes that a batch of the spool could wait for.
             let mark = shared.outbox.change(|state| {
                 state.due = true;
                 state.mark()
             });
             settled = shared.outbox.wait(WAIT_MAX, |state| {
-                state.stopped || !state.losses.is_empty() || state.is_settled(&mark)
+                let settled = state.is_settled(&mark) && !state.draining;
+                state.stopped || state.is_to_be_said() || settled
             });
-            settled &= shared.outbox.state().losses.is_empty();
+            settled &= !shared.outbox.state().is_to_be_said();
         }
+        self.declare_end();
+        self.leave();
+    }
+
+    /// Declares what is to be, and how far the numbers go of tenants of which it was not said yet.
+    fn declare_end(&mut self) {
         self.declare(true);
+        if !self.end.0.tally.overflowed() {
+            let ends = self.stream.ends();
+            self.say(ends);
+        }
+    }
+
+    /// Leaves what tenants that are not there have not heard to whoever has the spool next.
+    fn leave(&mut self) {
+        let shared = Arc::clone(&self.end.0);
+        let unsaid = shared.outbox.change(|state| state.unsaid.take());
+        let items: Vec<_> = unsaid.iter().flat_map(frame::write).collect();
+        if let Some(Err(error)) = self.spool.as_mut().map(|spool| spool.leave(&items)) {
+            shared.spool_trouble(&error);
+        }
     }
 
     /// Waits until all in memory is settled, or goes no further.
     fn settle_memory(&mut self) {
         let shared = Arc::clone(&self.end.0);
         loop {
+            self.retry_held();
             self.declare(true);
+            let (holds, batching) = (!self.held.is_empty(), shared.options.batching);
             let state = shared.outbox.state();
-            if state.stopped || (state.losses.is_empty() && state.memory_is_settled()) {
+            let done = !holds && !state.is_to_be_said() && state.memory_is_settled();
+            if state.stopped || done {
                 return;
             }
             drop(state);
             shared.outbox.wait(WAIT_MAX, |state| {
-                state.stopped || !state.losses.is_empty() || state.memory_is_settled()
+                let fits = holds && state.has_room(Line::Normal, batching);
+                state.stopped || state.is_to_be_said() || fits || state.memory_is_settled()
             });
         }
     }
@@ -424,6 +491,10 @@ impl Worker {
     /// not to go on without is lost, for its caller was told so.
     fn abandon_memory(&mut self) {
         let shared = Arc::clone(&self.end.0);
+        // It is tried once more, however it failed before.
+        self.spool_again = None;
+        let held = std::mem::take(&mut self.held);
+        self.keep_or_lose(held, false);
         for class in Class::ALL {
             let batches = std::iter::repeat_with(|| shared.buffer.take(class.lane()));
             for batch in batches.take_while(|batch| !batch.is_empty()) {

@@ -173,6 +173,7 @@ fn an_attachment_under_a_name_of_a_secret_is_refused_and_not_lost_in_silence() {
         problems[0].message.contains("name of a secret"),
         "{problems:?}"
     );
+    assert_eq!(problems[0].pointer, "/metadata/password");
     assert_eq!(shelf.look(|kept| kept.uploads), 0);
     emitter.close(Duration::from_secs(5));
 }
@@ -316,6 +317,23 @@ fn an_upload_that_fails_holds_nobody_up_and_one_that_is_refused_is_its_events_en
 }
 
 #[test]
+fn an_attachment_that_the_other_side_refuses_is_named_by_its_place() {
+    let shelf = Shelf::default();
+    let problem = Problem::at("", ProblemCode::TooLarge, "not so long");
+    let verdicts = vec![Verdict::Refused(vec![problem])];
+    shelf.look(|kept| kept.verdicts = verdicts);
+    let emitter = start(shelf, roomy());
+    let file = |n| Attachment::bytes("text/plain", vec![n]);
+    let event = event(&emitter).metadata(indelible_emit::json!({"a/b": [1]}));
+    let ticket = event.attach("x/y~z", file(1)).emit();
+    let settled = ticket.committed_blocking(SOON);
+    let Err(EmitError::Refused(problems)) = settled else {
+        panic!("{settled:?}")
+    };
+    assert_eq!(problems[0].pointer, "/metadata/x~1y~0z");
+}
+
+#[test]
 fn the_spool_keeps_what_stands_beside_its_events() {
     let directory = tempfile::tempdir().unwrap();
     let shelf = Shelf::default();
@@ -368,6 +386,8 @@ fn what_has_no_room_is_dropped_and_what_is_too_long_is_refused() {
         panic!("{settled:?}")
     };
     assert_eq!(problems[0].code, ProblemCode::TooLarge);
+    let place = &problems[0].pointer;
+    assert!(place.starts_with("/proof/"), "{place}");
     let image = Attachment::bytes("image/png", vec![1; ATTACHMENT_BYTES_MAX]);
     event(&emitter)
         .picture_proof(image)
@@ -431,7 +451,10 @@ fn a_content_type_that_cannot_be_sent_refuses_its_event_alone() {
     for bad in ["", "a\r\nX: y", "a\0", "\u{e9}", long.as_str()] {
         let (bad, good) = (say(bad), say("image/png"));
         assert!(emitter.flush(SOON));
-        assert!(matches!(bad.settled(), Some(Err(EmitError::Refused(_)))));
+        let Some(Err(EmitError::Refused(problems))) = bad.settled() else {
+            panic!("{bad:?}")
+        };
+        assert_eq!(problems[0].pointer, "/metadata/file");
         assert!(matches!(good.settled(), Some(Ok(_))));
     }
 }

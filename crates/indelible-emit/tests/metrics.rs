@@ -88,6 +88,47 @@ fn the_page_has_every_metric_once_and_each_by_its_labels() {
     }
 }
 
+/// Whoever has dashboards of those we come from finds these.
+#[test]
+fn the_names_of_two_sources_are_there_with_their_types_and_a_label_for_the_service() {
+    let emitter = start(Memory::default(), of("named"));
+    assert!(
+        emit(&emitter, "auth.login")
+            .committed_blocking(SOON)
+            .is_ok()
+    );
+    let text = prometheus();
+    for (name, kind) in [
+        ("audit_events_buffered_total", "counter"),
+        ("audit_events_dropped_total", "counter"),
+        ("audit_events_written_total", "counter"),
+        ("audit_batches_failed_total", "counter"),
+        ("audit_events_total", "counter"),
+        ("audit_buffer_size", "gauge"),
+        ("audit_buffer_capacity", "gauge"),
+        ("audit_buffer_utilization_ratio", "gauge"),
+        ("audit_write_duration_seconds", "histogram"),
+        ("audit_event_duration_seconds", "histogram"),
+    ] {
+        assert!(text.contains(&format!("# TYPE {name} {kind}\n")), "{name}");
+        let suffix = if kind == "histogram" { "_sum" } else { "" };
+        let series = format!("{name}{suffix}{{service=\"named\"");
+        assert!(text.contains(&series), "{series}");
+    }
+    for bound in [
+        "0.005", "0.01", "0.025", "0.05", "0.1", "0.25", "0.5", "1", "2.5", "5", "10",
+    ] {
+        let labels = format!("le=\"{bound}\"");
+        assert!(value("named", "audit_write_duration_seconds_bucket", &labels).is_some());
+    }
+    let kinds = ["event_type=\"auth.login\"", "status=\"success\""];
+    let counted = |line: &str| {
+        line.starts_with("audit_events_total{service=\"named\"")
+            && kinds.iter().all(|kind| line.contains(kind))
+    };
+    assert!(text.lines().any(counted), "{text}");
+}
+
 #[test]
 fn the_figures_are_what_happened() {
     let emitter = start(Memory::default(), of("shop"));

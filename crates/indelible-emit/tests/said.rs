@@ -89,6 +89,21 @@ fn names_alone_leave_the_values_out() {
 }
 
 #[test]
+fn changes_that_are_said_one_after_another_are_one_change() {
+    let event = one(|event| {
+        let event = event.changes(json!({"a": 1}), json!({"a": 2}));
+        event.changes(json!({"b": 1}), json!({"b": 2}))
+    });
+    let changes = event.changes.unwrap();
+    assert_eq!(changes.fields.unwrap(), ["a", "b"]);
+    let values = (text(changes.before), text(changes.after));
+    assert_eq!(
+        values,
+        (r#"{"a":1,"b":1}"#.into(), r#"{"a":2,"b":2}"#.into())
+    );
+}
+
+#[test]
 fn what_is_made_names_all_its_fields() {
     let event = one(|event| event.changes(json!(null), json!({"a": 1, "b": {"c": 1}})));
     assert_eq!(event.changes.unwrap().fields.unwrap(), ["a", "b"]);

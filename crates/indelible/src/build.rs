@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use indelible_disk::RealDisk;
-use indelible_emit::http::{Http, HttpOptions};
+use indelible_emit::http::{AddressError, Http, HttpOptions};
 use indelible_emit::{
     Bounds, Emitter, Options, Policy, Preset, Retry, SpoolBounds, SpoolOptions, StartError,
     Transport,
@@ -14,7 +14,7 @@ use indelible_emit::{
 
 use crate::audit::Audit;
 use crate::embedded::Embedded;
-use crate::environment;
+use crate::environment::{self, Standing};
 use crate::error::{Error, Result};
 use crate::process::Process;
 
@@ -37,6 +37,7 @@ const KEYS_BELOW: &str = "indelible";
 pub struct AuditBuilder<To> {
     to: To,
     options: Options,
+    standing: Standing,
 }
 
 /// Behind a server; see [`Audit::connect`].
@@ -59,6 +60,7 @@ impl AuditBuilder<ToDirectory> {
         Self {
             to: ToDirectory { path, keys: None },
             options: Options::default(),
+            standing: Standing::default(),
         }
     }
 
@@ -74,24 +76,23 @@ impl AuditBuilder<ToDirectory> {
     /// # Errors
     /// [`Error`] says what to do; nothing is left running.
     pub fn build(self) -> Result<Audit> {
-        let options = checked(self.options)?;
+        let options = checked(self.options, &self.standing)?;
         let keys = self.to.keys.or_else(key_directory);
         let keys = keys.ok_or(Error::NoKeyDirectory)?;
-        start(Embedded::open(&self.to.path, &keys)?, options)
+        let transport = Embedded::open(&self.to.path, &keys)?;
+        start(transport, options, &self.standing)
     }
 }
 
 impl AuditBuilder<ToServer> {
     pub(crate) fn connect(address: &str) -> Result<Self> {
-        Http::new(address, HttpOptions::default())?;
-        let http = HttpOptions {
-            api_key: text(API_KEY, std::env::var_os(API_KEY))?,
-            ..HttpOptions::default()
-        };
+        let http = HttpOptions::default();
+        Http::new(address, http.clone())?;
         let address = address.to_owned();
         Ok(Self {
             to: ToServer { address, http },
             options: Options::default(),
+            standing: Standing::default(),
         })
     }
 
@@ -112,8 +113,23 @@ impl AuditBuilder<ToServer> {
     /// # Errors
     /// [`Error`] says what to do; nothing is left running.
     pub fn build(self) -> Result<Audit> {
-        let options = checked(self.options)?;
-        start(Http::new(&self.to.address, self.to.http)?, options)
+        let options = checked(self.options, &self.standing)?;
+        let transport = self.to.open(std::env::var_os(API_KEY))?;
+        start(transport, options, &self.standing)
+    }
+}
+
+impl ToServer {
+    /// The transport, with the key of the variable where the program named none.
+    fn open(mut self, key: Option<OsString>) -> Result<Http> {
+        let named = self.http.api_key.is_some();
+        if !named {
+            self.http.api_key = text(API_KEY, key)?;
+        }
+        Http::new(&self.address, self.http).map_err(|error| match error {
+            AddressError::Key if !named => Error::Variable(API_KEY.to_owned(), error.to_string()),
+            error => error.into(),
+        })
     }
 }
 
@@ -128,12 +144,20 @@ impl<To> AuditBuilder<To> {
     ///
     /// # Errors
     /// [`Error::Variable`] names one that is unknown or makes no sense.
-    pub fn environment(mut self) -> Result<Self> {
+    pub fn environment(self) -> Result<Self> {
+        self.said_by(std::env::vars_os())
+    }
+
+    fn said_by(
+        mut self,
+        variables: impl IntoIterator<Item = (OsString, OsString)>,
+    ) -> Result<Self> {
         let text = |(name, value): (OsString, OsString)| {
             let name = name.into_string().ok()?;
             Some((name, value.into_string().ok()))
         };
-        environment::apply(&mut self.options, std::env::vars_os().filter_map(text))?;
+        self.standing =
+            environment::apply(&mut self.options, variables.into_iter().filter_map(text))?;
         Ok(self)
     }
 
@@ -172,6 +196,7 @@ impl<To> AuditBuilder<To> {
 
     /// As [`AuditBuilder::spool`], with bounds of its own; 1 GiB if nothing is said.
     pub fn spool_within(mut self, directory: impl AsRef<Path>, bounds: SpoolBounds) -> Self {
+        self.standing.overruled(&["SPOOL"]);
         self.options.spool = Some(SpoolOptions {
             disk: Arc::new(RealDisk::new(directory.as_ref())),
             bounds,
@@ -183,6 +208,7 @@ impl<To> AuditBuilder<To> {
     /// reason for `indelible dead-letters --spool DIRECTORY`. With a spool they are kept beside it,
     /// if nothing is said.
     pub fn dead_letters(mut self, directory: impl AsRef<Path>) -> Self {
+        self.standing.overruled(&["DEAD_LETTERS"]);
         let disk = RealDisk::new(directory.as_ref());
         self.options.dead_letters.disk = Some(Arc::new(disk));
         self
@@ -191,12 +217,14 @@ impl<To> AuditBuilder<To> {
     /// How many bytes dead letters may have in all; 64 MiB if nothing is said. What comes beyond it
     /// is counted and not kept.
     pub fn dead_letters_within(mut self, bytes_max: u64) -> Self {
+        self.standing.overruled(&["DEAD_LETTERS_BYTES_MAX"]);
         self.options.dead_letters.bytes_max = bytes_max;
         self
     }
 
     /// Which events are of which delivery class.
     pub fn policy(mut self, policy: Policy) -> Self {
+        self.standing.overruled(&["CLASS"]);
         self.options.policy = policy;
         self
     }
@@ -230,9 +258,11 @@ impl<To> AuditBuilder<To> {
 }
 
 /// The options, if they can be kept. A batch is never more than the queue, whichever was said.
-fn checked(options: Options) -> Result<Options> {
+fn checked(options: Options, standing: &Standing) -> Result<Options> {
     let options = within(options);
-    options.check().map_err(StartError::from)?;
+    standing.check(&options)?;
+    let checked = options.check().map_err(StartError::from);
+    checked.map_err(|error| standing.told(error))?;
     Ok(options)
 }
 
@@ -244,8 +274,13 @@ pub(crate) fn within(mut options: Options) -> Options {
     options
 }
 
-fn start(transport: impl Transport + 'static, options: Options) -> Result<Audit> {
-    let emitter = Emitter::start(transport, options, Arc::new(Process))?;
+fn start(
+    transport: impl Transport + 'static,
+    options: Options,
+    standing: &Standing,
+) -> Result<Audit> {
+    let emitter = Emitter::start(transport, options, Arc::new(Process));
+    let emitter = emitter.map_err(|error| standing.told(error))?;
     Ok(Audit::new(emitter))
 }
 
@@ -295,6 +330,64 @@ mod tests {
         // Where none are to be kept no place is needed.
         let builder = connect().dead_letters(&file).dead_letters_within(0);
         assert!(builder.build().is_ok());
+    }
+
+    #[test]
+    fn what_a_variable_said_and_cannot_be_is_told_with_its_name() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("file");
+        std::fs::write(&file, "a file").unwrap();
+        let place = file.to_str().unwrap();
+        let connect = || AuditBuilder::connect("http://127.0.0.1:1").unwrap();
+        let said = |name: &str, value: &str| {
+            let name = format!("INDELIBLE_EMIT_{name}");
+            connect().said_by([(name.into(), value.into())]).unwrap()
+        };
+        for (name, value) in [
+            ("SPOOL", place),
+            ("DEAD_LETTERS", place),
+            ("CLASS", "spooled"),
+            ("DEAD_LETTERS_BYTES_MAX", "100000"),
+        ] {
+            let told = said(name, value).build().unwrap_err().to_string();
+            assert!(
+                told.starts_with(&format!("INDELIBLE_EMIT_{name}: ")),
+                "{told}"
+            );
+        }
+        // What the program says goes before it, also in what is told.
+        let own = directory.path().join("own");
+        assert!(said("SPOOL", place).spool(&own).build().is_ok());
+        assert!(said("CLASS", "spooled").spool(&own).build().is_ok());
+        assert!(
+            said("CLASS", "spooled")
+                .policy(Policy::new())
+                .build()
+                .is_ok()
+        );
+        assert!(
+            said("DEAD_LETTERS_BYTES_MAX", "100000")
+                .spool(&own)
+                .build()
+                .is_ok()
+        );
+        let told = said("SPOOL", place).spool(&file).build().unwrap_err();
+        assert!(
+            told.to_string().starts_with("the spool cannot be opened"),
+            "{told}"
+        );
+    }
+
+    #[test]
+    fn a_bad_key_of_the_environment_is_no_matter_where_the_program_names_one() {
+        let connect = || AuditBuilder::connect("http://127.0.0.1:1").unwrap();
+        for bad in [&b"ind 1"[..], b"ind_\xff"] {
+            let bad = || Some(OsString::from_vec(bad.to_vec()));
+            let told = connect().to.open(bad()).err().unwrap().to_string();
+            assert!(told.starts_with("INDELIBLE_API_KEY: "), "{told}");
+            assert!(connect().api_key("ind_1_x").to.open(bad()).is_ok());
+        }
+        assert!(connect().to.open(None).is_ok());
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! A variable that is there and makes no sense is an error that names it, never passed over.
 //! Source: `docs/emitter.md`, "Configuration".
 
+use std::collections::BTreeSet;
 use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -10,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use indelible_disk::RealDisk;
-use indelible_emit::{Class, Options, OptionsError, Preset, SpoolBounds, SpoolOptions};
+use indelible_emit::{Class, Options, OptionsError, Preset, SpoolBounds, SpoolOptions, StartError};
 
 use crate::build::within;
 use crate::error::{Error, Result};
@@ -32,14 +33,58 @@ const NAMES: [&str; 12] = [
     "STREAM",
 ];
 
-/// Sets what the variables say; of one that is not UTF-8 there is no value.
+/// The variables whose word stands: what is wrong with it is told with their name.
+#[derive(Debug, Default)]
+pub(crate) struct Standing(BTreeSet<String>);
+
+impl Standing {
+    /// What a variable said, the program says otherwise.
+    pub(crate) fn overruled(&mut self, names: &[&str]) {
+        for name in names {
+            self.0.remove(*name);
+        }
+    }
+
+    /// Checks what can only be known when all was said.
+    ///
+    /// # Errors
+    /// [`Error::Variable`] names one that says how much there may be of nothing.
+    pub(crate) fn check(&self, options: &Options) -> Result<()> {
+        let name = "DEAD_LETTERS_BYTES_MAX";
+        let no_place = options.dead_letters.disk.is_none() && options.spool.is_none();
+        if no_place && self.0.contains(name) {
+            let why = "no directory is named for dead letters, nor for the spool beside which they \
+                       would be kept";
+            return Err(Error::Variable(format!("{PREFIX}{name}"), why.to_owned()));
+        }
+        Ok(())
+    }
+
+    /// The error, with the variable that led to it.
+    pub(crate) fn told(&self, error: StartError) -> Error {
+        let name = match &error {
+            StartError::Spool(_) => "SPOOL",
+            StartError::DeadLetters(_) => "DEAD_LETTERS",
+            StartError::Options(OptionsError::NoSpool) => "CLASS",
+            _ => return error.into(),
+        };
+        if self.0.contains(name) {
+            Error::Variable(format!("{PREFIX}{name}"), error.to_string())
+        } else {
+            error.into()
+        }
+    }
+}
+
+/// Sets what the variables say; of one that is not UTF-8 there is no value. Gives those that said
+/// something.
 ///
 /// # Errors
 /// [`Error::Variable`] names the first that is unknown or cannot be kept.
 pub(crate) fn apply(
     options: &mut Options,
     variables: impl IntoIterator<Item = (String, Option<String>)>,
-) -> Result<()> {
+) -> Result<Standing> {
     let mut said = Vec::new();
     for (full, value) in variables {
         let Some(name) = full.strip_prefix(PREFIX) else {
@@ -53,6 +98,7 @@ pub(crate) fn apply(
     }
     // The preset first: whatever else is said goes before it.
     said.sort_by_key(|(name, _)| (name != "PRESET", name.clone()));
+    let mut standing = Standing::default();
     for (name, value) in said {
         let full = format!("{PREFIX}{name}");
         let before = unkept(options);
@@ -61,8 +107,9 @@ pub(crate) fn apply(
             why => why.map_or(Ok(()), |why| Err(why.to_string())),
         });
         set.map_err(|why| Error::Variable(full, why))?;
+        standing.0.insert(name);
     }
-    Ok(())
+    Ok(standing)
 }
 
 /// Why the options cannot be kept, so far: a spool may still be named.
@@ -113,7 +160,7 @@ fn set(options: &mut Options, name: &str, value: &str) -> std::result::Result<()
             let disk = RealDisk::new(PathBuf::from(value));
             options.dead_letters.disk = Some(Arc::new(disk));
         }
-        "DEAD_LETTERS_BYTES_MAX" => options.dead_letters.bytes_max = number(value)?,
+        "DEAD_LETTERS_BYTES_MAX" => options.dead_letters.bytes_max = positive(value)? as u64,
         "SPOOL_BYTES_MAX" => {
             let bytes_max: u64 = number(value)?;
             let spool = options.spool.as_mut();
@@ -161,7 +208,7 @@ mod tests {
             ("SPOOL_BYTES_MAX", "1000000"),
             ("ATTEMPTS_MAX", "0"),
             ("DEAD_LETTERS", "./letters"),
-            ("DEAD_LETTERS_BYTES_MAX", "0"),
+            ("DEAD_LETTERS_BYTES_MAX", "8192"),
             ("SERVICE", ""),
         ];
         let options = applied(&said).unwrap();
@@ -170,7 +217,7 @@ mod tests {
         assert_eq!(options.room.spooled.items_max, 20_000);
         assert_eq!(options.spool.unwrap().bounds.bytes_max, 1_000_000);
         assert!(options.dead_letters.disk.is_some());
-        assert_eq!(options.dead_letters.bytes_max, 0);
+        assert_eq!(options.dead_letters.bytes_max, 8_192);
         assert_eq!((options.retry.attempts_max, options.service), (None, None));
     }
 
@@ -214,6 +261,9 @@ mod tests {
             ("SPOOL_BYTES_MAX", "1", "no directory"),
             ("STREAM", &"x".repeat(101), "1 to 100 bytes"),
             ("SERVICE", &"x".repeat(257), "1 to 256 bytes"),
+            ("BATCH_INTERVAL_MS", "3600001", "at most 3600 s"),
+            ("DEAD_LETTERS_BYTES_MAX", "0", "more than 0"),
+            ("DEAD_LETTERS_BYTES_MAX", "8191", "at least 8192"),
             ("QEUE", "1", "unknown"),
         ] {
             let error = applied(&[(name, value)]).unwrap_err().to_string();

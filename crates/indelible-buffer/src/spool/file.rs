@@ -24,7 +24,7 @@ const FRAME_BYTES_MAX: u64 = 16 << 20;
 const ENDING: &str = ".spool";
 const KEY_ENDING: &str = ".key";
 /// What the name of a file that was put aside ends with.
-const DAMAGED_ENDING: &str = ".damaged";
+const DAMAGED_ENDING: &str = ".spool.damaged";
 
 /// Where a file lies.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,21 +58,25 @@ impl Place {
         format!("{}/{:016}{KEY_ENDING}", self.directory, self.number)
     }
 
-    /// The files of a directory, oldest first, those included of which only the key is there.
+    /// The files of a directory, oldest first, those included of which only the key is there. One
+    /// that was put aside is not among them: its key stays for whoever would mend it.
     pub(super) fn list(disk: &dyn Disk, directory: &str) -> Result<Vec<Self>, SpoolError> {
         let names = disk.list(directory)?;
-        let number = |name: &String| {
-            let number = name
-                .strip_suffix(ENDING)
-                .or(name.strip_suffix(KEY_ENDING))?;
-            number.parse().ok()
-        };
-        let numbers: BTreeSet<u64> = names.iter().filter_map(number).collect();
+        let aside: BTreeSet<u64> = numbers(&names, &[DAMAGED_ENDING]).collect();
+        let mut there: BTreeSet<u64> = numbers(&names, &[ENDING, KEY_ENDING]).collect();
+        there.retain(|number| !aside.contains(number));
         let place = |number| Self {
             directory: directory.to_owned(),
             number,
         };
-        Ok(numbers.into_iter().map(place).collect())
+        Ok(there.into_iter().map(place).collect())
+    }
+
+    /// The number that no file of a directory has had that is there, under whatever name.
+    pub(super) fn next_number(disk: &dyn Disk, directory: &str) -> Result<u64, SpoolError> {
+        let names = disk.list(directory)?;
+        let last = numbers(&names, &[ENDING, KEY_ENDING, DAMAGED_ENDING]).max();
+        Ok(last.map_or(0, |last| last + 1))
     }
 
     /// Makes the file with a key of its own.
@@ -154,8 +158,9 @@ impl Place {
 
     /// Puts a file that cannot be read aside, under a name that is no longer the spool's.
     pub(super) fn set_aside(&self, disk: &dyn Disk) -> Result<(), SpoolError> {
-        let path = self.path();
-        disk.rename(&path, &format!("{path}{DAMAGED_ENDING}"))?;
+        let (directory, number) = (&self.directory, self.number);
+        let aside = format!("{directory}/{number:016}{DAMAGED_ENDING}");
+        disk.rename(&self.path(), &aside)?;
         Ok(disk.sync_dir(&self.directory)?)
     }
 
@@ -175,6 +180,15 @@ impl Place {
             what,
         }
     }
+}
+
+/// The numbers of the names that end in one of these ways.
+fn numbers<'a>(names: &'a [String], endings: &'a [&str]) -> impl Iterator<Item = u64> + 'a {
+    let number = |name: &String| {
+        let number = endings.iter().find_map(|it| name.strip_suffix(it))?;
+        number.parse().ok()
+    };
+    names.iter().filter_map(number)
 }
 
 impl Key {

@@ -13,14 +13,12 @@ use indelible_disk::{Disk, DiskErrorKind, Open};
 use zeroize::Zeroizing;
 
 use super::file::{Frame, KEY_BYTES, Key, MAGIC, Opening, Place, read_frame};
-use super::{Random, SpoolError};
+use super::{FRAME_BYTES, Random, SpoolError};
 
 /// Where the files lie, below the root of the disk.
 const DIRECTORY: &str = "dead-letters";
 /// What a file counts for at least: it and its key take a block each.
 const FILE_BYTES_MIN: u64 = 8 << 10;
-/// What an item takes in a file beside its bytes.
-const FRAME_BYTES: usize = 20;
 /// How old a file is, in microseconds, that somebody died over.
 const LEFT_AFTER_US: u64 = 3_600_000_000;
 

@@ -28,6 +28,9 @@ use self::file::Place;
 use self::shelf::Shelf;
 use self::slot::{SLOTS_MAX, Slot};
 
+/// What an item takes in a file beside its bytes.
+const FRAME_BYTES: usize = 20;
+
 /// How much a spool may hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SpoolBounds {
@@ -126,10 +129,12 @@ impl Spool {
         let epoch = slot.begin_epoch(disk.as_ref(), now_ms)?;
         let name = slot.name().to_owned();
         let shelf = Arc::new(Shelf::new(bounds));
-        let mut reader = SpoolReader::new(Arc::clone(&disk), Arc::clone(&shelf), slot.number());
-        let next = shelf.take_over(disk.as_ref(), slot.directory())?;
-        let next = next.unwrap_or_default();
-        reader.look_for_orphans();
+        let own = (name.clone(), epoch);
+        let mut reader =
+            SpoolReader::new(Arc::clone(&disk), Arc::clone(&shelf), slot.number(), own);
+        let next = Place::next_number(disk.as_ref(), slot.directory())?;
+        shelf.take_over(disk.as_ref(), slot.directory())?;
+        reader.look_for_orphans(now_ms);
         for number in slot::numbers(disk.as_ref())? {
             let aside = Place::list_damaged(disk.as_ref(), &number.to_string())?;
             damaged.extend(aside.iter().map(|path| disk.locate(path)));

@@ -18,6 +18,8 @@ pub struct SpoolReader {
     shelf: Arc<Shelf>,
     own: u32,
     held: Vec<(u32, Box<dyn Lock>)>,
+    /// The names of its own slot and of those that it took over, each with the newest epoch there.
+    epochs: Vec<(String, u64)>,
     current: Option<Current>,
     /// Files that were read to their end and hold items that are not done.
     finished: Vec<(Place, u64)>,
@@ -42,12 +44,19 @@ impl std::fmt::Debug for SpoolReader {
 }
 
 impl SpoolReader {
-    pub(super) fn new(disk: Arc<dyn Disk>, shelf: Arc<Shelf>, own: u32) -> Self {
+    /// A reader of whoever has a slot of this number, name and epoch.
+    pub(super) fn new(
+        disk: Arc<dyn Disk>,
+        shelf: Arc<Shelf>,
+        own: u32,
+        epoch: (String, u64),
+    ) -> Self {
         Self {
             disk,
             shelf,
             own,
             held: Vec::new(),
+            epochs: vec![epoch],
             current: None,
             finished: Vec::new(),
             open: 0,
@@ -117,8 +126,9 @@ impl SpoolReader {
         self.done()
     }
 
-    /// Takes over the slots of processes that are gone.
-    pub fn look_for_orphans(&mut self) {
+    /// Takes over the slots of processes that are gone; the time, in milliseconds since 1970, is
+    /// for the epochs that begin with it.
+    pub fn look_for_orphans(&mut self, now_ms: u64) {
         let disk = Arc::clone(&self.disk);
         for number in slot::numbers(disk.as_ref()).unwrap_or_default() {
             let held = self.held.iter().any(|(held, _)| *held == number);
@@ -130,11 +140,34 @@ impl SpoolReader {
             }
             // Who is alive has the lock; what cannot be read now is there the next time.
             if let Ok(lock) = slot::lock(disk.as_ref(), number)
-                && let Ok(Some(_)) = self.shelf.take_over(disk.as_ref(), &directory)
+                && let Ok(true) = self.shelf.take_over(disk.as_ref(), &directory)
             {
                 self.held.push((number, lock));
+                if let Ok(epoch) = slot::succeed(disk.as_ref(), &directory, now_ms) {
+                    self.succeeds(number, epoch);
+                }
             }
         }
+    }
+
+    /// The epoch that came after all others of a stream: that of the slot at the end of its name,
+    /// which this process has or took over. None of another's, nor of one whose epoch is damaged.
+    pub fn successor(&self, stream: &str) -> Option<u64> {
+        let is_of = |name: &str| {
+            let service = stream.strip_suffix(name);
+            service.is_some_and(|service| service.ends_with('-'))
+        };
+        let found = self.epochs.iter().find(|(name, _)| is_of(name));
+        found.map(|(_, epoch)| *epoch)
+    }
+
+    fn succeeds(&mut self, number: u32, epoch: u64) {
+        let Some((directory, _)) = self.epochs.first().and_then(|it| it.0.rsplit_once('-')) else {
+            return;
+        };
+        let name = format!("{directory}-{number}");
+        self.epochs.retain(|(known, _)| *known != name);
+        self.epochs.push((name, epoch));
     }
 
     /// Whether there is nothing to read and nothing that is not done.

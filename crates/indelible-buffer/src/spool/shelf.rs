@@ -41,16 +41,11 @@ impl Shelf {
         }
     }
 
-    /// Files what a dead process left in a slot; the number of the next file there, or nothing when
-    /// the writer is busy. The file that is being written ends with it, so that nothing waits
-    /// behind a file that has no end.
-    pub(super) fn take_over(
-        &self,
-        disk: &dyn Disk,
-        directory: &str,
-    ) -> Result<Option<u64>, SpoolError> {
+    /// Files what a dead process left in a slot, or not while the writer is busy; whether it did.
+    /// The file that is being written ends with it, so that nothing waits behind a file that has no
+    /// end.
+    pub(super) fn take_over(&self, disk: &dyn Disk, directory: &str) -> Result<bool, SpoolError> {
         let places = Place::list(disk, directory)?;
-        let next = places.last().map_or(0, |last| last.number + 1);
         let mut files = Vec::with_capacity(places.len());
         for place in places {
             let length = disk.len(&place.path())?.unwrap_or(0);
@@ -62,14 +57,14 @@ impl Shelf {
         }
         let mut state = self.state();
         if state.appending {
-            return Ok(None);
+            return Ok(false);
         }
         for file in &mut state.files {
             file.growing = false;
         }
         state.bytes += files.iter().map(|file| file.length).sum::<u64>();
         state.files.extend(files);
-        Ok(Some(next))
+        Ok(true)
     }
 
     /// Bytes on disk.
@@ -93,16 +88,29 @@ impl Shelf {
         state.bytes = state.bytes.saturating_sub(bytes);
     }
 
-    /// Whether the writer's file is still its own; the bytes there are where so many more have no
-    /// room. From here to [`Self::appended`] the reader leaves that file to the writer.
-    pub(super) fn append(&self, more: u64, place: Option<&Place>) -> Result<bool, u64> {
+    /// How many bytes more there may be.
+    pub(super) fn room(&self) -> u64 {
+        self.bounds.bytes_max.saturating_sub(self.bytes())
+    }
+
+    /// Takes room for bytes of a file that this process does not read; whether there is so much.
+    pub(super) fn reserve(&self, more: u64) -> bool {
+        let mut state = self.state();
+        let fits = state.bytes + more <= self.bounds.bytes_max;
+        state.bytes += if fits { more } else { 0 };
+        fits
+    }
+
+    /// Whether the writer's file is still its own; nothing where so many bytes more have no room.
+    /// From here to [`Self::appended`] the reader leaves that file to the writer.
+    pub(super) fn append(&self, more: u64, place: Option<&Place>) -> Option<bool> {
         let mut state = self.state();
         if state.bytes + more > self.bounds.bytes_max {
-            return Err(state.bytes);
+            return None;
         }
         state.appending = true;
         let last = state.files.back();
-        Ok(last.is_some_and(|last| last.growing && Some(&last.place) == place))
+        Some(last.is_some_and(|last| last.growing && Some(&last.place) == place))
     }
 
     /// The writer began a file.

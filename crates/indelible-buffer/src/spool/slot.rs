@@ -79,16 +79,14 @@ impl Slot {
         &self.name
     }
 
-    /// Begins an epoch: the time, or one more than the last where clocks went back.
+    /// Begins an epoch.
     ///
     /// On a full disk the number is written over the last one, which takes no room: what is in the
     /// spool must be read for there to be some. If we die while it is, it may be damaged, and the
     /// slot is passed over.
     pub(super) fn begin_epoch(&self, disk: &dyn Disk, now_ms: u64) -> Result<u64, SpoolError> {
-        let path = format!("{}/{EPOCH}", self.directory);
-        let last = self.last_epoch.map_or(0, |last| last.saturating_add(1));
-        let epoch = now_ms.max(last);
-        let text = format!("{epoch}\n");
+        let path = path(&self.directory);
+        let (epoch, text) = text(self.last_epoch, now_ms);
         match disk.replace(&path, text.as_bytes()) {
             Err(error) if error.kind() == DiskErrorKind::NoSpace => {
                 if disk.len(&path)? != Some(text.len() as u64) {
@@ -104,9 +102,31 @@ impl Slot {
     }
 }
 
+/// Begins an epoch of a slot that was taken over, behind all that its processes had: nothing gets a
+/// number in it.
+///
+/// # Errors
+/// [`SpoolError`] when it is not durable, or the last one cannot be read; there is none then.
+pub(super) fn succeed(disk: &dyn Disk, directory: &str, now_ms: u64) -> Result<u64, SpoolError> {
+    let (epoch, text) = text(last_epoch(disk, directory)?, now_ms);
+    disk.replace(&path(directory), text.as_bytes())?;
+    Ok(epoch)
+}
+
+/// The next epoch, and how it is written: the time, or one more than the last where clocks went
+/// back.
+fn text(last: Option<u64>, now_ms: u64) -> (u64, String) {
+    let epoch = now_ms.max(last.map_or(0, |last| last.saturating_add(1)));
+    (epoch, format!("{epoch}\n"))
+}
+
+fn path(directory: &str) -> String {
+    format!("{directory}/{EPOCH}")
+}
+
 /// The epoch that a slot had last.
 fn last_epoch(disk: &dyn Disk, directory: &str) -> Result<Option<u64>, SpoolError> {
-    let path = format!("{directory}/{EPOCH}");
+    let path = path(directory);
     let text = match disk.read(&path) {
         Err(error) if error.kind() == DiskErrorKind::NotFound => return Ok(None),
         read => String::from_utf8(read?).ok(),

@@ -7,7 +7,7 @@ use indelible_disk::{Disk, DiskFile};
 use super::file::{Key, MAGIC, Place};
 use super::shelf::Shelf;
 use super::slot::Slot;
-use super::{Random, SpoolError};
+use super::{FRAME_BYTES, Random, SpoolError};
 
 /// Appends to a spool; holds the slot.
 pub struct SpoolWriter {
@@ -68,13 +68,12 @@ impl SpoolWriter {
         if items.is_empty() {
             return Ok(());
         }
-        let about: usize = items.iter().map(|item| item.len() + 20).sum();
+        let about = Self::bytes_of(items.iter().copied());
         let place = self.current.as_ref().map(|current| &current.place);
-        let full = |bytes| SpoolError::Full {
-            path: self.disk.locate(""),
-            bytes,
+        let Some(own) = self.shelf.append(about, place) else {
+            return Err(self.full());
         };
-        if !self.shelf.append(about as u64, place).map_err(full)? {
+        if !own {
             self.current = None;
         }
         let written = self.write(&items);
@@ -90,6 +89,56 @@ impl SpoolWriter {
         written.map(|_| ())
     }
 
+    /// Leaves items for whoever has this slot next, in a file of their own that the reader of this
+    /// process never sees.
+    ///
+    /// # Errors
+    /// As [`SpoolWriter::append`].
+    ///
+    /// # Durability
+    /// The items are durable when it returns.
+    pub fn leave(&mut self, items: &[Vec<u8>]) -> Result<(), SpoolError> {
+        if items.is_empty() {
+            return Ok(());
+        }
+        let items: Vec<_> = items.iter().map(Vec::as_slice).collect();
+        let about = Self::bytes_of(items.iter().copied());
+        if !self.shelf.reserve(about) {
+            return Err(self.full());
+        }
+        let place = self.next_place();
+        let written = place
+            .create(self.disk.as_ref(), &self.random)
+            .and_then(|(file, key)| {
+                let mut left = Current::new(place.clone(), file, key);
+                left.write(&items).map(|_| ())
+            });
+        if written.is_err() {
+            let _ = place.remove(self.disk.as_ref());
+            self.shelf.removed(about);
+        }
+        written
+    }
+
+    /// About how many bytes items take.
+    pub fn bytes_of<'a>(items: impl IntoIterator<Item = &'a [u8]>) -> u64 {
+        let bytes = |item: &[u8]| (item.len() + FRAME_BYTES) as u64;
+        items.into_iter().map(bytes).sum()
+    }
+
+    /// How many bytes more it may hold.
+    pub fn room(&self) -> u64 {
+        self.shelf.room()
+    }
+
+    /// That there is no room for more.
+    pub fn full(&self) -> SpoolError {
+        SpoolError::Full {
+            path: self.disk.locate(""),
+            bytes: self.bytes(),
+        }
+    }
+
     /// Bytes on disk, of all files.
     pub fn bytes(&self) -> u64 {
         self.shelf.bytes()
@@ -99,37 +148,25 @@ impl SpoolWriter {
         if self.current.is_none() {
             self.begin()?;
         }
-        let Some(current) = &mut self.current else {
-            return Ok(0);
-        };
-        let mut frames = Vec::new();
-        for (frame, item) in (current.frames..).zip(items) {
-            current.key.seal(frame, item, &mut frames)?;
+        let current = self.current.as_mut();
+        current.map_or(Ok(0), |current| current.write(items))
+    }
+
+    /// The place of another file. Never again, whatever becomes of it: a number names a key.
+    fn next_place(&mut self) -> Place {
+        self.next += 1;
+        Place {
+            directory: self.slot.directory().to_owned(),
+            number: self.next - 1,
         }
-        current.file.write_at(&frames, current.length)?;
-        current.file.sync_data()?;
-        current.length += frames.len() as u64;
-        current.frames += items.len() as u64;
-        Ok(frames.len() as u64)
     }
 
     fn begin(&mut self) -> Result<(), SpoolError> {
-        let place = Place {
-            directory: self.slot.directory().to_owned(),
-            number: self.next,
-        };
-        // Never again, whatever becomes of it: a number names a key.
-        self.next += 1;
+        let place = self.next_place();
         match place.create(self.disk.as_ref(), &self.random) {
             Ok((file, key)) => {
                 self.shelf.began(place.clone());
-                self.current = Some(Current {
-                    place,
-                    file,
-                    key,
-                    frames: 0,
-                    length: MAGIC.len() as u64,
-                });
+                self.current = Some(Current::new(place, file, key));
                 Ok(())
             }
             Err(error) => {
@@ -146,5 +183,30 @@ impl SpoolWriter {
         if let Some(current) = self.current.take() {
             let _ = current.file.set_len(current.length);
         }
+    }
+}
+
+impl Current {
+    fn new(place: Place, file: Box<dyn DiskFile>, key: Key) -> Self {
+        Self {
+            place,
+            file,
+            key,
+            frames: 0,
+            length: MAGIC.len() as u64,
+        }
+    }
+
+    /// Writes items behind those that are there, durably; how many bytes that took.
+    fn write(&mut self, items: &[&[u8]]) -> Result<u64, SpoolError> {
+        let mut frames = Vec::new();
+        for (frame, item) in (self.frames..).zip(items) {
+            self.key.seal(frame, item, &mut frames)?;
+        }
+        self.file.write_at(&frames, self.length)?;
+        self.file.sync_data()?;
+        self.length += frames.len() as u64;
+        self.frames += items.len() as u64;
+        Ok(frames.len() as u64)
     }
 }

@@ -55,7 +55,7 @@ pub fn run(args: &DeadLetters, config: &Config, output: &mut Output) -> Result {
                 Mode::Strict
             };
             let mut all_in = true;
-            for name in named(&disk, files)? {
+            for name in some(named(&disk, files)?, "send again", output) {
                 let file = File {
                     disk: &disk,
                     name: &name,
@@ -68,7 +68,7 @@ pub fn run(args: &DeadLetters, config: &Config, output: &mut Output) -> Result {
             let now = environment().clock.now();
             // An import may be writing to it.
             let _lock = Embedded::lock(&disk, Some(now)).or_could("remove it")?;
-            for name in named(&disk, files)? {
+            for name in some(named(&disk, files)?, "remove", output) {
                 File {
                     disk: &disk,
                     name: &name,
@@ -78,6 +78,14 @@ pub fn run(args: &DeadLetters, config: &Config, output: &mut Output) -> Result {
             Ok(())
         }
     }
+}
+
+/// The files, of which somebody is told when there are none.
+pub fn some(files: Vec<String>, what: &str, output: &Output) -> Vec<String> {
+    if files.is_empty() && !output.json {
+        output.note(format_args!("there are no dead letters: nothing to {what}"));
+    }
+    files
 }
 
 /// The files that are meant, which are all there.
@@ -269,14 +277,15 @@ fn list(disk: &RealDisk, master: &MasterKey, output: &mut Output) -> Result {
             Err(failure) => unread = unread.or(Some(failure)),
         }
     }
-    listed(&table, unread, output)
+    let none = "there are no dead letters of imports; --spool names those of a program";
+    listed(&table, unread, none, output)
 }
 
-/// Ends a list: what was found, and the first file that could not be read.
-pub fn listed(table: &Table, unread: Option<Failure>, output: &mut Output) -> Result {
+/// Ends a list: what was found, or that there is none, and the first file that could not be read.
+pub fn listed(table: &Table, unread: Option<Failure>, none: &str, output: &mut Output) -> Result {
     if !output.json {
         if table.is_empty() && unread.is_none() {
-            output.note("there are no dead letters");
+            output.note(none);
         }
         if !table.is_empty() {
             output.table(table)?;

@@ -20,7 +20,7 @@ use indelible_log::prepare::Admission;
 use serde_json::{Value, json};
 
 use crate::args::{DeadLettersCommand, LetterFiles};
-use crate::commands::dead_letters::{Id, listed};
+use crate::commands::dead_letters::{Id, listed, some};
 use crate::config::{Config, Source};
 use crate::exit::{Failure, OrCould, Result};
 use crate::ledger::{self, Writing};
@@ -51,6 +51,10 @@ pub fn run(
         DeadLettersCommand::Retry { files, url, .. } => {
             let url = server(url.as_deref(), config)?;
             let (_lock, files) = place.take(files)?;
+            let files = some(files, "send again", output);
+            if files.is_empty() {
+                return Ok(());
+            }
             match url {
                 Some(url) => place.send(&mut http(&url)?, &files, output),
                 None => place.send_here(&files, config, output),
@@ -58,7 +62,7 @@ pub fn run(
         }
         DeadLettersCommand::Drop { files } => {
             let (_lock, files) = place.take(files)?;
-            for file in &files {
+            for file in &some(files, "remove", output) {
                 place.letters.remove(file).or_could("remove them")?;
                 if output.json {
                     output.json_line(&json!({"dropped": file}))?;
@@ -186,7 +190,7 @@ impl<'a> Place<'a> {
                 Err(failure) => unread = unread.or(Some(failure)),
             }
         }
-        listed(&table, unread, output)
+        listed(&table, unread, "there are no dead letters", output)
     }
 
     fn show(&self, id: &Id<'_>, output: &mut Output) -> Result {

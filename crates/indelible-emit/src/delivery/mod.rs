@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use indelible_buffer::SpoolReader;
 
+use crate::elders::Elders;
 use crate::frame::Pieces;
 use crate::losses::GIVEN_UP;
 use crate::metrics::{Durations, add, set};
@@ -19,7 +20,6 @@ use crate::shared::{Shared, guarded};
 use crate::ticket::EmitError;
 use crate::transport::{Transport, Verdict};
 use crate::under_way::{Open, store};
-use crate::unsaid::Unsaid;
 
 mod refill;
 mod settle;
@@ -39,7 +39,8 @@ pub(crate) struct Delivery<T> {
     /// What the spool gave of an event that is not all there.
     pieces: Pieces,
     lines: [Open; 3],
-    unsaid: Unsaid,
+    /// Whose streams came out of the spool.
+    elders: Elders,
     delays: Delays,
     failures: u32,
     /// No attempt before this, after one that failed as a whole.
@@ -69,10 +70,13 @@ impl Drop for End {
 impl<T: Transport> Delivery<T> {
     pub(crate) fn new(shared: Arc<Shared>, transport: T, spool: Option<SpoolReader>) -> Self {
         let now = shared.elapsed();
+        let spool_more = spool.as_ref().is_some_and(|spool| !spool.is_empty());
+        // Before the worker can ask.
+        shared.outbox.change(|state| state.draining = spool_more);
         Self {
             transport,
             lines: Default::default(),
-            unsaid: Unsaid::default(),
+            elders: Elders::default(),
             delays: shared.options.retry.delays(shared.seed()),
             failures: 0,
             not_before: now,
@@ -81,7 +85,7 @@ impl<T: Transport> Delivery<T> {
             hurry: 0,
             spool_turn: now,
             spool_again: now,
-            spool_more: spool.as_ref().is_some_and(|spool| !spool.is_empty()),
+            spool_more,
             spool,
             pieces: Pieces::default(),
             orphans: now,
@@ -122,6 +126,7 @@ impl<T: Transport> Delivery<T> {
         for line in [Line::Urgent, Line::Spool, Line::Normal] {
             self.refill(line);
         }
+        self.tell_elders();
         self.expire();
         if let Some(line) = self.ready(self.end.0.elapsed()) {
             self.attempt(line);
@@ -283,7 +288,8 @@ impl<T: Transport> Delivery<T> {
         if let Some(spool) = &mut self.spool {
             if now.saturating_sub(self.orphans) >= ORPHANS_INTERVAL {
                 self.orphans = now;
-                spool.look_for_orphans();
+                let now_ms = shared.surroundings.now().0 / 1_000;
+                spool.look_for_orphans(u64::try_from(now_ms).unwrap_or(0));
                 self.spool_more |= !spool.is_empty();
             }
             if self.lines[Line::Spool as usize].outgoing.is_empty()

@@ -97,6 +97,10 @@ impl<T: Transport> Delivery<T> {
         for outgoing in batch.events {
             let own = shared.is_own(&outgoing);
             let handed = own || state.statements.remove(&outgoing.audit_id);
+            if !handed {
+                self.elders
+                    .hear(&outgoing, |stream| spool.successor(stream));
+            }
             open.entries.push(Waiting {
                 entry: state.waiting.remove(&outgoing.audit_id),
                 expires: None,
@@ -112,6 +116,35 @@ impl<T: Transport> Delivery<T> {
         drop(state);
         if open.outgoing.is_empty() {
             let _ = spool.done();
+        }
+    }
+
+    /// Tells the worker whether others' events are still in the spool, and when nothing more of
+    /// them comes, which of their streams broke off.
+    pub(super) fn tell_elders(&mut self) {
+        let shared = &self.end.0;
+        let open = &self.lines[Line::Spool as usize].entries;
+        let more = self.spool_more
+            && shared.elapsed() >= self.spool_again
+            && self.spool.as_ref().is_some_and(|spool| !spool.is_empty());
+        let draining = more || open.iter().any(|waiting| !waiting.handed);
+        // Behind them come our own.
+        let passed = !open.is_empty() && open.iter().all(|waiting| waiting.handed);
+        let elders = if passed || !draining {
+            self.elders.take()
+        } else {
+            Vec::new()
+        };
+        let tells = !elders.is_empty();
+        let mut state = shared.outbox.state();
+        if tells || state.draining != draining {
+            state.elders.extend(elders);
+            state.draining = draining;
+            drop(state);
+            shared.outbox.change(|_| ());
+        }
+        if tells {
+            shared.buffer.wake();
         }
     }
 }

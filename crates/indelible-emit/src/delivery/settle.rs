@@ -15,7 +15,7 @@ use crate::under_way::{Open, Waiting};
 impl<T: Transport> Delivery<T> {
     /// Settles what a batch came to. What is refused for good is put aside before anything here
     /// forgets it.
-    pub(super) fn settle(&mut self, line: Line, settled: Vec<(Waiting, Outgoing, Verdict)>) {
+    pub(super) fn settle(&self, line: Line, settled: Vec<(Waiting, Outgoing, Verdict)>) {
         let settled = settled.into_iter().map(|(waiting, outgoing, verdict)| {
             // The record of a repeat has the number under which it came first.
             let again = matches!(verdict, Verdict::Repeated(_)) && !waiting.reached;
@@ -38,10 +38,12 @@ impl<T: Transport> Delivery<T> {
         self.put_aside(errors);
         let mut receipts = Receipts::at(self.end.0.surroundings.now());
         let (mut handed, mut again) = (0, Vec::new());
+        let outbox = &self.end.0.outbox;
+        let any_unsaid = !outbox.state().unsaid.is_empty();
         for (waiting, outgoing, lost, settled) in settled {
-            if settled.is_ok() {
+            if any_unsaid && settled.is_ok() {
                 // Its tenant is there: what was said of it before is said again.
-                again.extend(self.unsaid.of(&outgoing.tenant));
+                again.extend(outbox.state().unsaid.of(&outgoing.tenant));
             }
             if let Some(why) = lost {
                 self.lose(&outgoing, why);
@@ -50,21 +52,18 @@ impl<T: Transport> Delivery<T> {
             if waiting.own && settled.is_ok() {
                 receipts.observe(outgoing.audit_id, self.end.0.stream.1);
             }
-            let unsaid = outgoing.stream.is_none()
-                && !waiting.reached
-                && matches!(settled, Err(EmitError::Failed(_)));
-            if unsaid {
-                self.unsaid.keep(outgoing);
+            if outgoing.stream.is_none() && matches!(settled, Err(EmitError::Failed(_))) {
+                outbox.state().unsaid.keep(outgoing);
             }
             self.tell(&waiting, settled);
         }
         if !again.is_empty() {
             // Before this batch is settled, so that a close waits for them.
             let items = again.into_iter().map(Item::statement).collect();
-            self.end.0.outbox.hand(Line::Normal, items);
+            outbox.hand(Line::Normal, items);
         }
         self.end.0.counters.receipts.add(&receipts.durations);
-        self.end.0.outbox.change(|state| state.settle(line, handed));
+        outbox.change(|state| state.settle(line, handed));
     }
 
     /// Puts aside what has no receipt and will not get one by itself: not our statements, and not

@@ -113,8 +113,6 @@ pub(crate) struct Counters {
     pub(crate) spool_bytes: AtomicU64,
     pub(crate) unreadable: AtomicU64,
     pub(crate) spool_damaged: AtomicU64,
-    /// Events that found no room after they had been taken from the queue.
-    pub(crate) crowded_out: AtomicU64,
     /// Numbers declared lost, by the place of their reason in [`REASONS`]; in the end by a rule.
     lost: [AtomicU64; REASONS.len() + 1],
     /// Events that were taken from the queue.
@@ -223,7 +221,6 @@ impl Shared {
             receipts: counters.receipts.read(),
             ..Metrics::default()
         };
-        let crowded_out = read(&counters.crowded_out);
         let ((usage, taken), dropped) = (self.buffer.tally(), self.buffer.dropped());
         let settled = [
             metrics.committed,
@@ -231,14 +228,13 @@ impl Shared {
             metrics.refused,
             metrics.conflicts,
             metrics.failed,
-            crowded_out,
         ];
         metrics.queued = usage.items as u64;
         metrics.queued_bytes = usage.bytes as u64;
         metrics.capacity = self.buffer.items_max() as u64;
         metrics.under_way = taken.saturating_sub(settled.into_iter().sum());
         metrics.spooled = self.outbox.state().events_in_spool().min(metrics.under_way);
-        metrics.dropped = dropped.full + dropped.closed + crowded_out;
+        metrics.dropped = dropped.full + dropped.closed;
         // These never were in the queue.
         metrics.refused += read(&counters.too_deep);
         metrics

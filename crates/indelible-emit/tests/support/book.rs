@@ -37,6 +37,18 @@ pub fn with_spool(disk: impl Disk + 'static) -> Options {
     options
 }
 
+/// The one verdict there is.
+pub fn one(verdicts: Vec<StreamVerdict>) -> StreamVerdict {
+    assert_eq!(verdicts.len(), 1, "{verdicts:?}");
+    verdicts.into_iter().next().unwrap()
+}
+
+/// The verdict on one run of a stream, in words.
+pub fn on(verdicts: &[StreamVerdict], (stream, epoch): (&str, u64)) -> String {
+    let of = |it: &&StreamVerdict| it.stream.as_deref() == Some(stream) && it.epoch == epoch;
+    verdicts.iter().find(of).unwrap().to_string()
+}
+
 /// How many numbers were declared lost.
 pub fn lost(verdict: &StreamVerdict) -> u64 {
     verdict.lost.iter().map(|loss| loss.span.count()).sum()

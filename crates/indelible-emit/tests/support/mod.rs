@@ -20,6 +20,18 @@ use indelible_emit::{
 use indelible_event::{AuditId, Micros, TenantId};
 use indelible_proof::receipt::Receipt;
 
+/// What happens at all has happened by then.
+pub const SOON: Duration = Duration::from_secs(20);
+
+/// Waits until something is so.
+pub fn until(done: impl Fn() -> bool) {
+    let began = Instant::now();
+    while !done() {
+        assert!(began.elapsed() < SOON, "it did not happen in time");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
 pub struct Process(AtomicU64, Instant);
 
 impl Surroundings for Process {
