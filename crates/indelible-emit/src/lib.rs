@@ -29,6 +29,7 @@ mod forms;
 mod frame;
 pub mod http;
 mod id;
+mod in_transaction;
 #[cfg(feature = "tracing")]
 mod line;
 mod llm;
@@ -43,6 +44,7 @@ mod retry;
 mod roll;
 mod shared;
 mod spooled;
+pub mod statement;
 mod stream;
 mod surroundings;
 mod ticket;
@@ -64,6 +66,7 @@ pub use emitter::{Emitter, StartError};
 pub use envelope::Envelope;
 pub use forms::{Auth, Subject};
 pub use indelible_buffer::{Bounds, SpoolBounds};
+pub use in_transaction::{EmitInError, InTransaction, Row};
 pub use llm::LlmContext;
 pub use metrics::{BUCKETS_MS, Durations, METRICS, Metrics, prometheus};
 pub use options::{
@@ -72,6 +75,7 @@ pub use options::{
 pub use payload::Payload;
 pub use preset::{Preset, UnknownPreset};
 pub use proof::Proof;
+pub use retry::Delays;
 pub use surroundings::Surroundings;
 pub use ticket::{Committed, EmitError, Spooled, Ticket};
 pub use transport::{ATTACHED_MAX, Outgoing, Transport, Verdict, at_once};

@@ -77,7 +77,15 @@ impl AuditBuilder<ToDirectory> {
         let options = checked(self.options)?;
         let keys = self.to.keys.or_else(key_directory);
         let keys = keys.ok_or(Error::NoKeyDirectory)?;
-        start(Embedded::open(&self.to.path, &keys)?, options)
+        let embedded = Embedded::open(&self.to.path, &keys)?;
+        #[cfg(feature = "relay")]
+        let way = embedded.way();
+        let emitter = start(embedded, options)?;
+        Ok(Audit {
+            emitter,
+            #[cfg(feature = "relay")]
+            way,
+        })
     }
 }
 
@@ -113,7 +121,13 @@ impl AuditBuilder<ToServer> {
     /// [`Error`] says what to do; nothing is left running.
     pub fn build(self) -> Result<Audit> {
         let options = checked(self.options)?;
-        start(Http::new(&self.to.address, self.to.http)?, options)
+        let ToServer { address, http } = self.to;
+        let transport = Http::new(&address, http.clone())?;
+        Ok(Audit {
+            emitter: start(transport, options)?,
+            #[cfg(feature = "relay")]
+            way: crate::relay::Way::new(move || Ok(Http::new(&address, http.clone())?)),
+        })
     }
 }
 
@@ -244,9 +258,8 @@ pub(crate) fn within(mut options: Options) -> Options {
     options
 }
 
-fn start(transport: impl Transport + 'static, options: Options) -> Result<Audit> {
-    let emitter = Emitter::start(transport, options, Arc::new(Process))?;
-    Ok(Audit::new(emitter))
+fn start(transport: impl Transport + 'static, options: Options) -> Result<Emitter> {
+    Ok(Emitter::start(transport, options, Arc::new(Process))?)
 }
 
 fn key_directory() -> Option<PathBuf> {
