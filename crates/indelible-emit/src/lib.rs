@@ -65,8 +65,8 @@ pub use denial::Denial;
 pub use emitter::{Emitter, StartError};
 pub use envelope::Envelope;
 pub use forms::{Auth, Subject};
-pub use indelible_buffer::{Bounds, SpoolBounds};
 pub use in_transaction::{EmitInError, InTransaction, Row};
+pub use indelible_buffer::{Bounds, SpoolBounds};
 pub use llm::LlmContext;
 pub use metrics::{BUCKETS_MS, Durations, METRICS, Metrics, prometheus};
 pub use options::{

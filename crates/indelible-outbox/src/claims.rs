@@ -122,7 +122,8 @@ pub(crate) fn ready(
                 lacking.push_str(&format!("\"{name}\":\"{of_row}\","));
             }
             _ => {
-                let text = format!("the event says another {name} than its row, which has {of_row}");
+                let text =
+                    format!("the event says another {name} than its row, which has {of_row}");
                 let pointer = format!("/{name}");
                 return Err(vec![Problem::at(pointer, ProblemCode::Contradiction, text)]);
             }
@@ -147,7 +148,10 @@ mod tests {
     const ID: &str = "019a9b00-0000-7000-8000-000000000001";
 
     fn told(event: &str) -> Result<String, String> {
-        let (id, tenant) = (AuditId::parse(ID).unwrap(), TenantId::parse("acme").unwrap());
+        let (id, tenant) = (
+            AuditId::parse(ID).unwrap(),
+            TenantId::parse("acme").unwrap(),
+        );
         ready(event.as_bytes(), id, &tenant)
             .map(|bytes| String::from_utf8(bytes).unwrap())
             .map_err(|problems| problems[0].pointer.clone())
@@ -163,7 +167,10 @@ mod tests {
         ] {
             assert_eq!(told(&event), Ok(whole.clone()));
         }
-        assert_eq!(told("{}"), Ok(format!(r#"{{"audit_id":"{ID}","tenant_id":"acme"}}"#)));
+        assert_eq!(
+            told("{}"),
+            Ok(format!(r#"{{"audit_id":"{ID}","tenant_id":"acme"}}"#))
+        );
     }
 
     #[test]

@@ -139,7 +139,9 @@ mod tests {
     fn every_metric_is_on_the_page_once() {
         let page = Metrics::default().prometheus();
         for Metric { name, .. } in METRICS {
-            let lines = page.lines().filter(|line| line.starts_with(&format!("{name} ")));
+            let lines = page
+                .lines()
+                .filter(|line| line.starts_with(&format!("{name} ")));
             assert_eq!(lines.count(), 1, "{name}");
         }
         assert_eq!(page.lines().count(), 3 * METRICS.len());

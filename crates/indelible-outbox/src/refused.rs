@@ -66,7 +66,10 @@ impl Refused {
     /// # Errors
     /// When the table cannot be read.
     pub fn after(&self, place: i64, limit: i64) -> Result<Vec<RefusedRow>> {
-        self.read("place > $1 ORDER BY place LIMIT $2", &[(&place, Type::INT8), (&limit, Type::INT8)])
+        self.read(
+            "place > $1 ORDER BY place LIMIT $2",
+            &[(&place, Type::INT8), (&limit, Type::INT8)],
+        )
     }
 
     /// The one at a place.
@@ -120,7 +123,9 @@ impl Refused {
             Which::Places(places) => Some(places),
         };
         self.0.run(async |client| {
-            let changed = client.execute_typed(statement, &[(&places, Type::INT8_ARRAY)]).await;
+            let changed = client
+                .execute_typed(statement, &[(&places, Type::INT8_ARRAY)])
+                .await;
             changed.map_err(|error| failed("changing the refused rows of the outbox", error))
         })
     }

@@ -55,7 +55,13 @@ impl Relay {
         }
         let shared = Arc::new(Shared::default());
         let end = End(Arc::clone(&shared));
-        let worker = Worker::new(options, address, transport, surroundings, Arc::clone(&shared));
+        let worker = Worker::new(
+            options,
+            address,
+            transport,
+            surroundings,
+            Arc::clone(&shared),
+        );
         std::thread::Builder::new()
             .name("indelible-relay".to_owned())
             .spawn(move || {

@@ -65,7 +65,11 @@ impl Address {
             set.map_err(|error| failed(&self.named(), error))?;
             Ok(client)
         };
-        let client = Arc::new(within(&runtime, CONNECT_TIMEOUT + STATEMENT_TIMEOUT, connect)?);
+        let client = Arc::new(within(
+            &runtime,
+            CONNECT_TIMEOUT + STATEMENT_TIMEOUT,
+            connect,
+        )?);
         let live = live(Arc::downgrade(&client), stall_timeout / SIGNS_OF_LIFE);
         runtime.spawn(live);
         Ok(Session {

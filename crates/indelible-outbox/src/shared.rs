@@ -46,13 +46,17 @@ impl Shared {
     /// Waits so long, or until it is to stop.
     pub(crate) fn pause(&self, timeout: Duration) {
         let mut state = self.state.lock();
-        let _ = self.changed.wait_while_for(&mut state, |state| !state.stop, timeout);
+        let _ = self
+            .changed
+            .wait_while_for(&mut state, |state| !state.stop, timeout);
     }
 
     /// Waits until the thread has ended, at most so long; whether it has.
     pub(crate) fn await_end(&self, timeout: Duration) -> bool {
         let mut state = self.state.lock();
-        let _ = self.changed.wait_while_for(&mut state, |state| !state.ended, timeout);
+        let _ = self
+            .changed
+            .wait_while_for(&mut state, |state| !state.ended, timeout);
         state.ended
     }
 }

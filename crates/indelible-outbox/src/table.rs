@@ -57,7 +57,9 @@ pub(crate) async fn try_lock(client: &Client) -> Result<bool> {
 
 /// The name of the database.
 pub(crate) async fn database(client: &Client) -> Result<String> {
-    let row = client.query_one("SELECT current_database()::text", &[]).await;
+    let row = client
+        .query_one("SELECT current_database()::text", &[])
+        .await;
     Ok(row.map_err(reading)?.get(0))
 }
 
@@ -81,7 +83,10 @@ pub(crate) async fn begin(client: &Client, id: &str, epoch: u64) -> Result<()> {
     let insert = "INSERT INTO indelible_outbox_stream (id, epoch) VALUES ($1, $2) \
          ON CONFLICT (one) DO UPDATE SET id = excluded.id, epoch = excluded.epoch";
     let values: [Value<'_>; 2] = [(&id, Type::TEXT), (&signed(epoch), Type::INT8)];
-    client.execute_typed(insert, &values).await.map_err(writing)?;
+    client
+        .execute_typed(insert, &values)
+        .await
+        .map_err(writing)?;
     forget_numbers(client).await
 }
 
@@ -117,7 +122,10 @@ async fn due(client: &Client, bounds: Bounds<'_>, which: &str, order: &str) -> R
         (&bounds.rows_max, Type::INT8),
         (&bounds.bytes_max, Type::INT8),
     ];
-    let rows = client.query_typed(&select, &values).await.map_err(reading)?;
+    let rows = client
+        .query_typed(&select, &values)
+        .await
+        .map_err(reading)?;
     rows.iter().map(stored).collect()
 }
 
@@ -144,8 +152,10 @@ pub(crate) async fn number(
     rows: &[(i64, u64)],
     next: &[(String, u64)],
 ) -> Result<()> {
-    let (places, numbers): (Vec<_>, Vec<_>) =
-        rows.iter().map(|(place, number)| (*place, signed(*number))).unzip();
+    let (places, numbers): (Vec<_>, Vec<_>) = rows
+        .iter()
+        .map(|(place, number)| (*place, signed(*number)))
+        .unzip();
     let update = "UPDATE indelible_outbox AS o SET epoch = $1, number = n.number \
          FROM unnest($2, $3) AS n (place, number) WHERE o.place = n.place";
     let values: [Value<'_>; 3] = [
@@ -153,14 +163,23 @@ pub(crate) async fn number(
         (&places, Type::INT8_ARRAY),
         (&numbers, Type::INT8_ARRAY),
     ];
-    client.execute_typed(update, &values).await.map_err(writing)?;
-    let (tenants, next): (Vec<_>, Vec<_>) =
-        next.iter().map(|(tenant, next)| (tenant.as_str(), signed(*next))).unzip();
+    client
+        .execute_typed(update, &values)
+        .await
+        .map_err(writing)?;
+    let (tenants, next): (Vec<_>, Vec<_>) = next
+        .iter()
+        .map(|(tenant, next)| (tenant.as_str(), signed(*next)))
+        .unzip();
     let upsert = "INSERT INTO indelible_outbox_number (tenant_id, next) \
          SELECT * FROM unnest($1, $2) \
          ON CONFLICT (tenant_id) DO UPDATE SET next = excluded.next";
     let values: [Value<'_>; 2] = [(&tenants, Type::TEXT_ARRAY), (&next, Type::INT8_ARRAY)];
-    client.execute_typed(upsert, &values).await.map(drop).map_err(writing)
+    client
+        .execute_typed(upsert, &values)
+        .await
+        .map(drop)
+        .map_err(writing)
 }
 
 /// Puts statements in line.
@@ -181,20 +200,30 @@ pub(crate) async fn say(client: &Client, said: &[Said]) -> Result<()> {
         (&events, Type::BYTEA_ARRAY),
         (&epochs, Type::INT8_ARRAY),
     ];
-    client.execute_typed(insert, &values).await.map(drop).map_err(writing)
+    client
+        .execute_typed(insert, &values)
+        .await
+        .map(drop)
+        .map_err(writing)
 }
 
 /// Removes rows that have a receipt.
 pub(crate) async fn remove(client: &Client, places: &[i64]) -> Result<()> {
     let delete = "DELETE FROM indelible_outbox WHERE place = ANY ($1)";
     let values: [Value<'_>; 1] = [(&places, Type::INT8_ARRAY)];
-    client.execute_typed(delete, &values).await.map(drop).map_err(writing)
+    client
+        .execute_typed(delete, &values)
+        .await
+        .map(drop)
+        .map_err(writing)
 }
 
 /// Puts rows aside, each with its reason.
 pub(crate) async fn put_aside(client: &Client, refused: &[(i64, String)]) -> Result<()> {
-    let (places, problems): (Vec<_>, Vec<_>) =
-        refused.iter().map(|(place, problem)| (*place, problem.as_str())).unzip();
+    let (places, problems): (Vec<_>, Vec<_>) = refused
+        .iter()
+        .map(|(place, problem)| (*place, problem.as_str()))
+        .unzip();
     let insert = "WITH gone AS ( \
              DELETE FROM indelible_outbox WHERE place = ANY ($1) \
              RETURNING place, audit_id, tenant_id, event, written_at, epoch, number) \
@@ -203,7 +232,11 @@ pub(crate) async fn put_aside(client: &Client, refused: &[(i64, String)]) -> Res
          SELECT gone.*, p.problem \
          FROM gone JOIN unnest($1, $2) AS p (place, problem) USING (place)";
     let values: [Value<'_>; 2] = [(&places, Type::INT8_ARRAY), (&problems, Type::TEXT_ARRAY)];
-    client.execute_typed(insert, &values).await.map(drop).map_err(writing)
+    client
+        .execute_typed(insert, &values)
+        .await
+        .map(drop)
+        .map_err(writing)
 }
 
 /// What waits.
@@ -215,7 +248,9 @@ pub(crate) async fn figures(client: &Client) -> Result<Figures> {
          (SELECT count(*) FROM (SELECT FROM indelible_outbox_refused LIMIT $1) AS r)";
     let values: [Value<'_>; 1] = [(&COUNTED_MAX, Type::INT8)];
     let rows = client.query_typed(select, &values).await.map_err(reading)?;
-    let row = rows.first().ok_or_else(|| Error::new(Kind::Corrupt, "no figures"))?;
+    let row = rows
+        .first()
+        .ok_or_else(|| Error::new(Kind::Corrupt, "no figures"))?;
     let oldest = row.get::<_, Option<f64>>(1).unwrap_or(0.0);
     Ok(Figures {
         waiting: unsigned(row.get(0)),

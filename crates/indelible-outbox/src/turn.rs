@@ -131,7 +131,8 @@ impl<T: Transport> Worker<T> {
         }
         if self.claims.is_none() && !self.take_over()? {
             self.measure()?;
-            self.shared.note(|metrics| metrics.standing = Standing::StandingBy);
+            self.shared
+                .note(|metrics| metrics.standing = Standing::StandingBy);
             return Ok(self.stand_by());
         }
         self.measure()?;
@@ -168,7 +169,10 @@ impl<T: Transport> Worker<T> {
         if self.options.once {
             return Next::End;
         }
-        let until = self.held.values().map(|held| held.until.saturating_sub(now));
+        let until = self
+            .held
+            .values()
+            .map(|held| held.until.saturating_sub(now));
         Next::After(until.fold(self.options.interval, Duration::min))
     }
 
@@ -196,7 +200,10 @@ impl<T: Transport> Worker<T> {
                 }
                 None => {
                     let database = table::database(client).await?;
-                    (format!("outbox-{database}-{:08x}", u32::from_le_bytes(random)), now_ms)
+                    (
+                        format!("outbox-{database}-{:08x}", u32::from_le_bytes(random)),
+                        now_ms,
+                    )
                 }
             };
             table::begin(client, &id, epoch).await?;
@@ -206,7 +213,8 @@ impl<T: Transport> Worker<T> {
         self.unsent.clear();
         self.failures = 0;
         self.trouble(None);
-        self.shared.note(|metrics| metrics.standing = Standing::Working);
+        self.shared
+            .note(|metrics| metrics.standing = Standing::Working);
         Ok(true)
     }
 
@@ -288,7 +296,10 @@ impl<T: Transport> Worker<T> {
     /// Reads the figures of the tables, if they are old.
     fn measure(&mut self) -> Result<()> {
         let now = self.surroundings.elapsed();
-        if self.measured.is_some_and(|at| now.saturating_sub(at) < MEASURE_INTERVAL) {
+        if self
+            .measured
+            .is_some_and(|at| now.saturating_sub(at) < MEASURE_INTERVAL)
+        {
             return Ok(());
         }
         let figures = session(self.session.as_ref())?.run(table::figures)?;
@@ -337,11 +348,14 @@ fn session(session: Option<&Session>) -> Result<&Session> {
 }
 
 fn under_way(row: Stored, id: &str) -> Row {
-    let claim = row.epoch.zip(row.number).map(|(epoch, number)| StreamClaim {
-        epoch,
-        id: id.to_owned(),
-        number,
-    });
+    let claim = row
+        .epoch
+        .zip(row.number)
+        .map(|(epoch, number)| StreamClaim {
+            epoch,
+            id: id.to_owned(),
+            number,
+        });
     Row {
         event: ready(&row.event, row.audit_id, &row.tenant),
         place: row.place,

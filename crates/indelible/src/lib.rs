@@ -51,9 +51,9 @@ pub use default::{AlreadySet, NotSet, audit, set_audit};
 pub use error::Error;
 pub use indelible_emit::{
     Actor, Attachment, Auth, Begun, Bounds, Class, CloseReport, Committed, Context, Denial,
-    EmitError, EmitInError, Entered, Envelope, EventBuilder, InContext, InTransaction, LlmContext, Metrics, NeedsAction,
-    NeedsActor, NeedsOutcome, NeedsTarget, Payload, Policy, Preset, Proof, Retry, Row, SpoolBounds,
-    Spooled, Subject, Ticket, json, prometheus,
+    EmitError, EmitInError, Entered, Envelope, EventBuilder, InContext, InTransaction, LlmContext,
+    Metrics, NeedsAction, NeedsActor, NeedsOutcome, NeedsTarget, Payload, Policy, Preset, Proof,
+    Retry, Row, SpoolBounds, Spooled, Subject, Ticket, json, prometheus,
 };
 pub use indelible_event::{ActorType, AuditId, Event, Micros, Outcome, Problem, TenantId};
 #[cfg(feature = "relay")]

@@ -109,7 +109,10 @@ fn said(recorder: &Recorder) -> Vec<(String, String)> {
     of_relay
         .map(|it| {
             let data = it.event.data.unwrap();
-            let at = |pointer| data.pointer(pointer).map_or(String::new(), |it| it.to_string());
+            let at = |pointer| {
+                data.pointer(pointer)
+                    .map_or(String::new(), |it| it.to_string())
+            };
             let told = [at("/first"), at("/reason"), at("/next_number")].concat();
             (it.event.event_type.unwrap(), told)
         })
@@ -129,14 +132,24 @@ fn an_event_is_there_if_what_it_tells_of_is() {
     assert_eq!(program.count("indelible_outbox"), program.count("orders"));
     let relay = program.relay(audit);
     let metrics = until(&relay, |it| it.relayed == 13);
-    assert_eq!((metrics.standing, metrics.trouble), (Standing::Working, None));
-    let committed: Vec<_> = (0..20).filter(|n| n % 3 != 0).map(|n| n.to_string()).collect();
+    assert_eq!(
+        (metrics.standing, metrics.trouble),
+        (Standing::Working, None)
+    );
+    let committed: Vec<_> = (0..20)
+        .filter(|n| n % 3 != 0)
+        .map(|n| n.to_string())
+        .collect();
     assert_eq!(targets(&recorder.events(), "acme"), committed);
     // What comes while it works is there within a second.
     let began = Instant::now();
     program.order(audit, ("acme", 20), true);
     until(&relay, |it| it.relayed == 14);
-    assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
+    assert!(
+        began.elapsed() < Duration::from_secs(2),
+        "{:?}",
+        began.elapsed()
+    );
     assert!(relay.stop(SOON));
     assert_eq!(relay.metrics().standing, Standing::Ended);
     assert_eq!(program.count("indelible_outbox"), 0);
@@ -147,6 +160,53 @@ fn an_event_is_there_if_what_it_tells_of_is() {
             ("stream.ended".to_owned(), "14".to_owned())
         ]
     );
+}
+
+#[test]
+fn every_driver_writes_a_row_that_goes_with_its_transaction() {
+    use diesel_async::{AsyncConnection as _, AsyncPgConnection};
+    use sqlx_core::connection::Connection as _;
+    use sqlx_postgres::PgConnection;
+
+    let test = "every_driver_writes_a_row_that_goes_with_its_transaction";
+    let Some(program) = Program::start(test) else {
+        return;
+    };
+    let recorder = Recorder::start();
+    let audit = recorder.audit();
+    program.runtime.block_on(async {
+        let url = &program.database.url;
+        let mut sqlx = PgConnection::connect(url).await.unwrap();
+        for (n, commit) in [(0, true), (1, false)] {
+            let mut transaction = sqlx.begin().await.unwrap();
+            placed(audit, "acme", n)
+                .emit_in(&mut *transaction)
+                .await
+                .unwrap();
+            if commit {
+                transaction.commit().await.unwrap();
+            }
+        }
+        let mut diesel = AsyncPgConnection::establish(url).await.unwrap();
+        for (n, commit) in [(2, true), (3, false)] {
+            let done = diesel
+                .transaction(async |connection| {
+                    placed(audit, "acme", n).emit_in(connection).await.unwrap();
+                    if commit {
+                        Ok(())
+                    } else {
+                        Err(diesel::result::Error::RollbackTransaction)
+                    }
+                })
+                .await;
+            assert_eq!(done.is_ok(), commit);
+        }
+        sqlx.close().await.unwrap();
+    });
+    let relay = program.relay(audit);
+    until(&relay, |it| it.relayed == 2);
+    assert!(relay.stop(SOON));
+    assert_eq!(targets(&recorder.events(), "acme"), ["0", "2"]);
 }
 
 #[test]
@@ -167,7 +227,10 @@ fn what_the_ledger_would_refuse_is_an_error_before_anything_is_written() {
         };
         let event = |tenant: &str, action: &str| {
             let event = audit.for_tenant(tenant).action(action);
-            event.actor(Actor::user("ada")).target("order", "1").succeeded()
+            event
+                .actor(Actor::user("ada"))
+                .target("order", "1")
+                .succeeded()
         };
         let bad_type = event("acme", "no type").emit_in(&mut transaction).await;
         assert_eq!(told(bad_type.unwrap_err()).0, "/event_type");
@@ -180,7 +243,10 @@ fn what_the_ledger_would_refuse_is_an_error_before_anything_is_written() {
         for _ in 0..200 {
             deep = json!([deep]);
         }
-        let deep = event("acme", "a.b").data(deep).emit_in(&mut transaction).await;
+        let deep = event("acme", "a.b")
+            .data(deep)
+            .emit_in(&mut transaction)
+            .await;
         assert_eq!(told(deep.unwrap_err()).1, "too-deep");
         // The transaction is as it was: the caller may go on.
         let id = event("acme", "a.b").data(json!({ "password": "hunter2" }));
@@ -190,7 +256,10 @@ fn what_the_ledger_would_refuse_is_an_error_before_anything_is_written() {
         let rows = program.client.query(select, &[]).await.unwrap();
         assert_eq!(rows.len(), 1);
         assert_eq!(rows[0].get::<_, String>(0), id.to_string());
-        assert!(!rows[0].get::<_, String>(1).contains("hunter2"), "secrets are replaced");
+        assert!(
+            !rows[0].get::<_, String>(1).contains("hunter2"),
+            "secrets are replaced"
+        );
     });
 }
 
@@ -208,17 +277,27 @@ fn every_tenants_events_keep_their_order_and_a_late_commit_is_not_passed_over() 
     program.runtime.block_on(transaction.insert(&row)).unwrap();
     // Its place is before all of these, more than a batch of them.
     for n in 0..2_500 {
-        program.order(&audit, (["acme", "globex"][usize::from(n % 5 == 0)], n), true);
+        program.order(
+            &audit,
+            (["acme", "globex"][usize::from(n % 5 == 0)], n),
+            true,
+        );
     }
     let relay = program.relay(&audit);
     until(&relay, |it| it.relayed == 2_500);
     program.runtime.block_on(transaction.commit()).unwrap();
     until(&relay, |it| it.relayed == 2_501);
     let events = recorder.events();
-    let mut acme: Vec<_> = (0..2_500).filter(|n| n % 5 != 0).map(|n| n.to_string()).collect();
+    let mut acme: Vec<_> = (0..2_500)
+        .filter(|n| n % 5 != 0)
+        .map(|n| n.to_string())
+        .collect();
     acme.push("-1".to_owned());
     assert_eq!(targets(&events, "acme"), acme);
-    let globex: Vec<_> = (0..2_500).filter(|n| n % 5 == 0).map(|n| n.to_string()).collect();
+    let globex: Vec<_> = (0..2_500)
+        .filter(|n| n % 5 == 0)
+        .map(|n| n.to_string())
+        .collect();
     assert_eq!(targets(&events, "globex"), globex);
 }
 
@@ -233,8 +312,12 @@ fn what_is_refused_is_put_aside_with_its_reason_and_holds_up_nobody() {
     program.order(&audit, ("acme", 0), true);
     // As a trigger of theirs may: no event, one of another id, and one that is right.
     let insert = "INSERT INTO indelible_outbox (tenant_id, event) VALUES ('acme', convert_to(";
-    program.database.sql(&format!("{insert}'no json', 'UTF8'))"));
-    program.database.sql(&format!("{insert}'{{\"audit_id\":\"4711\"}}', 'UTF8'))"));
+    program
+        .database
+        .sql(&format!("{insert}'no json', 'UTF8'))"));
+    program
+        .database
+        .sql(&format!("{insert}'{{\"audit_id\":\"4711\"}}', 'UTF8'))"));
     program.database.sql(&format!(
         "{insert}jsonb_build_object('event_type', 'order.shipped', 'outcome', 'success', \
          'actor', jsonb_build_object('type', 'user', 'id', 'ada'), \
@@ -283,7 +366,10 @@ fn an_outage_loses_nothing_and_says_why_it_waits() {
     recorder.heal();
     until(&relay, |it| it.relayed == 5 && it.trouble.is_none());
     assert!(relay.stop(SOON));
-    assert_eq!(targets(&recorder.events(), "acme"), ["0", "1", "2", "3", "4"]);
+    assert_eq!(
+        targets(&recorder.events(), "acme"),
+        ["0", "1", "2", "3", "4"]
+    );
     let kinds: Vec<_> = said(&recorder).into_iter().map(|(kind, _)| kind).collect();
     assert!(!kinds.contains(&"stream.lost".to_owned()), "{kinds:?}");
 }
@@ -304,7 +390,9 @@ fn one_of_two_relays_works_and_the_other_takes_over() {
     until(&first, |it| it.relayed == 1);
     drop(first);
     program.order(&audit, ("acme", 1), true);
-    until(&second, |it| it.standing == Standing::Working && it.relayed == 1);
+    until(&second, |it| {
+        it.standing == Standing::Working && it.relayed == 1
+    });
     assert!(second.stop(SOON));
     assert_eq!(targets(&recorder.events(), "acme"), ["0", "1"]);
     let kinds: Vec<_> = said(&recorder).into_iter().map(|(kind, _)| kind).collect();

@@ -121,13 +121,19 @@ impl Emitter {
     ///
     /// # Errors
     /// [`EmitError::Refused`] when the ledger would not take the event.
-    pub fn row(&self, tenant: impl AsRef<str>, event: impl Into<Box<Event>>) -> Result<Row, EmitError> {
+    pub fn row(
+        &self,
+        tenant: impl AsRef<str>,
+        event: impl Into<Box<Event>>,
+    ) -> Result<Row, EmitError> {
         let (minted, now) = self.shared().mint();
         let event = event.into();
         let id = event.audit_id.as_deref();
         let draft = Draft {
             tenant: tenant.as_ref().into(),
-            audit_id: id.and_then(|text| AuditId::parse(text).ok()).unwrap_or(minted),
+            audit_id: id
+                .and_then(|text| AuditId::parse(text).ok())
+                .unwrap_or(minted),
             occurred_at: now,
             said: Said::Whole(event, Around::now()),
         };

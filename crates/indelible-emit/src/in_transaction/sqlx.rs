@@ -3,8 +3,8 @@
 //! From the crates that `sqlx` is made of: `sqlx` itself would bring its macros, and with them the
 //! other databases, into every lock file.
 
-use sqlx_core::query::query;
 use sqlx_core::Error;
+use sqlx_core::query::query;
 use sqlx_postgres::{PgConnection, Postgres};
 
 use super::{InTransaction, Row};

@@ -13,7 +13,11 @@ impl InTransaction for Transaction<'_> {
         // In one round trip: nothing is prepared first.
         self.execute_typed(
             Row::INSERT,
-            &[(&id, Type::TEXT), (&tenant, Type::TEXT), (&row.event, Type::BYTEA)],
+            &[
+                (&id, Type::TEXT),
+                (&tenant, Type::TEXT),
+                (&row.event, Type::BYTEA),
+            ],
         )
         .await
         .map(drop)

@@ -46,7 +46,11 @@ impl<T: Transport> Worker<T> {
             self.settle(row, verdict, &mut settled);
         }
         self.keep(&settled)?;
-        for place in settled.gone.iter().chain(settled.aside.iter().map(|(place, _)| place)) {
+        for place in settled
+            .gone
+            .iter()
+            .chain(settled.aside.iter().map(|(place, _)| place))
+        {
             self.unsent.remove(place);
         }
         self.shared.note(|metrics| {
@@ -142,7 +146,9 @@ impl<T: Transport> Worker<T> {
             return;
         };
         if let Some(why) = why {
-            settled.said.push(self.speaker.lost(&row.tenant, claim, &why));
+            settled
+                .said
+                .push(self.speaker.lost(&row.tenant, claim, &why));
         }
         match verdict.problem() {
             None => {
