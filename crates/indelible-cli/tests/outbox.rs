@@ -57,6 +57,11 @@ impl Outbox {
         rows[0].get(0)
     }
 
+    /// How many events wait; statements of relays may as well.
+    fn waiting(&self) -> i64 {
+        self.count("indelible_outbox WHERE epoch IS NULL OR number IS NOT NULL")
+    }
+
     /// Runs a line with the database in the environment.
     fn run(&self, place: &Place, line: &str) -> Ran {
         let mut command = place.command(line.split_whitespace());
@@ -277,7 +282,7 @@ fn a_relay_waits_for_what_somebody_must_mend_and_says_so() {
     wrong.until("/health", |status, text| {
         status == 503 && text.contains("401")
     });
-    assert_eq!(outbox.count("indelible_outbox"), 6);
+    assert_eq!(outbox.waiting(), 6);
     assert_eq!(wrong.stop().0, Some(0));
 
     let relaying = Relaying::start(&outbox, &place, &to, &emitter);
@@ -337,5 +342,5 @@ fn one_that_works_once_says_that_something_waits() {
         "{}",
         ran.err
     );
-    assert_eq!(outbox.count("indelible_outbox"), 1);
+    assert_eq!(outbox.waiting(), 1);
 }

@@ -26,7 +26,7 @@ pub enum Standing {
 pub struct Metrics {
     /// What it is doing.
     pub standing: Standing,
-    /// Rows that wait, statements of the relay included: counted up to 100,000.
+    /// Rows that wait, but for statements of the relay: counted up to 100,000.
     pub waiting: u64,
     /// How long ago the first of them was written.
     pub oldest: Duration,

@@ -15,7 +15,7 @@ const PATIENCE: Duration = Duration::from_mins(1);
 /// The oldest version that has all that is used.
 const VERSION_MIN: i32 = 140_000;
 
-/// The outbox in a database.
+/// The outbox in a database. Its calls block: from a task of a runtime with one thread they panic.
 pub struct Outbox(Address);
 
 impl std::fmt::Debug for Outbox {

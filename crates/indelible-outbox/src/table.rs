@@ -239,12 +239,14 @@ pub(crate) async fn put_aside(client: &Client, refused: &[(i64, String)]) -> Res
         .map_err(writing)
 }
 
-/// What waits.
+/// What waits, but for statements.
 pub(crate) async fn figures(client: &Client) -> Result<Figures> {
     let select = "SELECT \
-         (SELECT count(*) FROM (SELECT FROM indelible_outbox LIMIT $1) AS w), \
+         (SELECT count(*) FROM (SELECT FROM indelible_outbox \
+          WHERE epoch IS NULL OR number IS NOT NULL LIMIT $1) AS w), \
          (SELECT extract(epoch FROM clock_timestamp() - written_at)::float8 \
-          FROM indelible_outbox ORDER BY place LIMIT 1), \
+          FROM indelible_outbox WHERE epoch IS NULL OR number IS NOT NULL \
+          ORDER BY place LIMIT 1), \
          (SELECT count(*) FROM (SELECT FROM indelible_outbox_refused LIMIT $1) AS r)";
     let values: [Value<'_>; 1] = [(&COUNTED_MAX, Type::INT8)];
     let rows = client.query_typed(select, &values).await.map_err(reading)?;

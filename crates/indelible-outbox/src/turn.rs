@@ -143,6 +143,7 @@ impl<T: Transport> Worker<T> {
         let rows = self.collect(now, true)?;
         if rows.is_empty() {
             self.transport.rest();
+            self.forget_trouble(now);
             return Ok(self.idle(now));
         }
         self.send(rows)?;
@@ -162,6 +163,15 @@ impl<T: Transport> Worker<T> {
         }
         self.trouble(Some("another relay works on the outbox".to_owned()));
         Next::End
+    }
+
+    /// Nothing waits of those that were held back, nor of anybody: somebody removed it, perhaps.
+    fn forget_trouble(&mut self, now: Duration) {
+        self.held.retain(|_, held| held.until > now);
+        if self.held.is_empty() {
+            self.failures = 0;
+            self.trouble(None);
+        }
     }
 
     /// What to do when nothing is due.
@@ -285,8 +295,12 @@ impl<T: Transport> Worker<T> {
             table::say(client, &ended).await?;
             table::forget_numbers(client).await
         })?;
-        if self.failures == 0 {
+        // Each time something is settled, held back, or fails.
+        while self.failures == 0 {
             let rows = self.collect(self.surroundings.elapsed(), false)?;
+            if rows.is_empty() {
+                break;
+            }
             self.send(rows)?;
         }
         self.measured = None;
