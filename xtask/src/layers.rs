@@ -11,7 +11,7 @@ use serde_json::Value;
 use crate::tidy::Finding;
 
 /// Every crate of the design and its layer.
-const LAYERS: [(&str, u8); 25] = [
+const LAYERS: [(&str, u8); 26] = [
     ("indelible-event", 0),
     ("indelible-merkle", 0),
     ("indelible-disk", 0),
@@ -29,6 +29,7 @@ const LAYERS: [(&str, u8); 25] = [
     ("indelible-log", 3),
     ("indelible-emit", 3),
     ("indelible-directory", 4),
+    ("indelible-outbox", 4),
     ("indelible-follow", 4),
     ("indelible-query", 4),
     ("indelible-retention", 4),
@@ -50,8 +51,9 @@ pub const BACK_ENDS: [&str; 7] = [
     "indelible-siem",
 ];
 
-/// Who may depend on a back end: what opens a ledger in a directory, and the command.
-const NAME_BACK_ENDS: [&str; 2] = ["indelible-directory", "indelible-cli"];
+/// Who may depend on a back end: what opens a ledger in a directory, what reaches a database of a
+/// program's, and the command.
+const NAME_BACK_ENDS: [&str; 3] = ["indelible-directory", "indelible-outbox", "indelible-cli"];
 
 /// Crates that exist for tests and may only be dev-dependencies.
 const FOR_TESTS: [&str; 1] = ["indelible-testing"];

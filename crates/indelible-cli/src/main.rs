@@ -24,6 +24,7 @@ mod reference;
 mod remote;
 mod telemetry;
 mod verify;
+mod ways;
 
 use std::process::ExitCode;
 

@@ -243,6 +243,13 @@ impl Shared {
     }
 }
 
+impl Verdict {
+    /// Why an event has no receipt, as a document; nothing when it has one.
+    pub fn problem(self) -> Option<Problem> {
+        self.settled().err().map(|error| problem(&error))
+    }
+}
+
 /// Why an event has no receipt, as a document.
 fn problem(error: &EmitError) -> Problem {
     match error {

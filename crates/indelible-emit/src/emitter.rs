@@ -108,6 +108,10 @@ impl Emitter {
         })
     }
 
+    pub(crate) fn shared(&self) -> &Shared {
+        &self.shared
+    }
+
     /// The name and epoch of its stream, under which the ledger counts its events.
     pub fn stream(&self) -> (&str, u64) {
         (&self.shared.stream.0, self.shared.stream.1)

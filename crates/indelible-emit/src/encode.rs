@@ -76,8 +76,9 @@ impl Encoder {
         Ok(outgoing)
     }
 
-    /// The bytes of a statement of the emitter itself.
-    pub(crate) fn statement(&self, draft: Draft) -> Result<Outgoing, Box<Unsendable>> {
+    /// The bytes of an event of which no line tells: a statement of the emitter itself, or one
+    /// whose transaction may be rolled back.
+    pub(crate) fn untold(&self, draft: Draft) -> Result<Outgoing, Box<Unsendable>> {
         self.bytes(self.event(draft))
     }
 

@@ -12,13 +12,12 @@ use std::sync::{Mutex, PoisonError};
 use compact_str::CompactString;
 use indelible_event::{StreamClaim, TenantId};
 
+pub(crate) use crate::statement::{CONFLICT, REFUSED, REPEAT};
+
 /// Why an event is not in the ledger, in the words of its loss record.
 pub(crate) type Why = Cow<'static, str>;
 
 pub(crate) const QUEUE_FULL: Why = Cow::Borrowed("queue full");
-pub(crate) const REFUSED: Why = Cow::Borrowed("refused");
-pub(crate) const CONFLICT: Why = Cow::Borrowed("id taken by other content");
-pub(crate) const REPEAT: Why = Cow::Borrowed("the event was committed before");
 pub(crate) const GIVEN_UP: Why = Cow::Borrowed("given up after all attempts");
 pub(crate) const NOT_DELIVERED: Why = Cow::Borrowed("not delivered at the close");
 pub(crate) const UNAVAILABLE: Why =

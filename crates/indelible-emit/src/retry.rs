@@ -7,14 +7,14 @@ use backon::{BackoffBuilder as _, ExponentialBuilder};
 use crate::options::{Growth, Retry};
 
 /// The delays of one row of failed attempts.
-pub(crate) struct Delays {
+pub struct Delays {
     next: Box<dyn Iterator<Item = Duration> + Send>,
     delay_max: Duration,
 }
 
 impl Retry {
     /// The delays from the first failed attempt on.
-    pub(crate) fn delays(&self, seed: u64) -> Delays {
+    pub fn delays(&self, seed: u64) -> Delays {
         let Self {
             delay_first: first,
             delay_max,
@@ -40,10 +40,18 @@ impl Retry {
     }
 }
 
+impl std::fmt::Debug for Delays {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Delays")
+            .field("delay_max", &self.delay_max)
+            .finish_non_exhaustive()
+    }
+}
+
 impl Delays {
     /// The next delay: ours, or what the other side asked for if that is longer, up to the longest.
     /// Who asks for none, or for a time that has passed, gets ours: else nothing slowed us down.
-    pub(crate) fn next(&mut self, asked: Option<Duration>) -> Duration {
+    pub fn next(&mut self, asked: Option<Duration>) -> Duration {
         let ours = self.next.next().unwrap_or(self.delay_max);
         asked
             .map_or(ours, |asked| asked.max(ours))

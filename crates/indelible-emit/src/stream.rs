@@ -1,16 +1,16 @@
-//! The emitter's stream: its numbers, and the statements it makes about them.
+//! The emitter's stream: its numbers, and when it says something of them.
 //!
 //! A number is taken per tenant when the worker takes the event, so that what is lost afterwards is
 //! a gap that can be named. Source: `spec/stream.md` §§1, 3.
 
 use std::collections::HashMap;
 
-use indelible_event::canonical::{Json, Number, Object};
-use indelible_event::event::{Actor, Event, Target};
+use indelible_event::event::Event;
 use indelible_event::{StreamClaim, TenantId};
 
 use crate::elders::Elder;
 use crate::losses::Loss;
+use crate::statement;
 
 /// The numbers of one emitter.
 #[derive(Debug)]
@@ -57,7 +57,7 @@ impl Stream {
     pub(crate) fn opens(&mut self) -> Vec<(TenantId, Event)> {
         let unopened = std::mem::take(&mut self.unopened).into_iter();
         let opened = |tenant| {
-            let event = statement("stream.opened", (&self.id, self.epoch), []);
+            let event = statement::opened((&self.id, self.epoch));
             (tenant, event)
         };
         unopened.map(opened).collect()
@@ -69,7 +69,8 @@ impl Stream {
         unended.sort_unstable();
         let ended = |tenant: TenantId| {
             let next = self.next.get(&tenant).copied().unwrap_or_default();
-            ended((&self.id, self.epoch), tenant, next)
+            let event = statement::ended((&self.id, self.epoch), next);
+            (tenant, event)
         };
         unended.into_iter().map(ended).collect()
     }
@@ -81,55 +82,14 @@ impl Stream {
             self.take(&elder.tenant, 0);
             return None;
         }
-        Some(ended((&elder.stream, elder.epoch), elder.tenant, 0))
+        let event = statement::ended((&elder.stream, elder.epoch), 0);
+        Some((elder.tenant, event))
     }
-}
-
-fn ended(of: (&str, u64), tenant: TenantId, next: u64) -> (TenantId, Event) {
-    let data = [("next_number", number(next))];
-    (tenant, statement("stream.ended", of, data))
 }
 
 /// The record of a loss.
 pub(crate) fn lost(loss: Loss) -> (TenantId, Event) {
-    let data = [
-        ("first", number(loss.first)),
-        ("last", number(loss.last)),
-        ("reason", Json::Text(loss.why.into_owned())),
-    ];
-    let event = statement("stream.lost", (&loss.stream, loss.epoch), data);
+    let numbers = loss.first..=loss.last;
+    let event = statement::lost((&loss.stream, loss.epoch), numbers, loss.why.into_owned());
     (loss.tenant, event)
-}
-
-fn statement(
-    event_type: &str,
-    (stream, epoch): (&str, u64),
-    said: impl IntoIterator<Item = (&'static str, Json)>,
-) -> Event {
-    let mut data = Object::default();
-    data.insert("stream", stream);
-    data.insert("epoch", number(epoch));
-    for (key, value) in said {
-        data.insert(key, value);
-    }
-    Event {
-        event_type: Some(event_type.to_owned()),
-        outcome: Some("success".to_owned()),
-        actor: Some(Actor {
-            kind: Some("service".to_owned()),
-            id: Some(stream.to_owned()),
-            ..Actor::default()
-        }),
-        target: Some(Target {
-            kind: Some("stream".to_owned()),
-            id: Some(stream.to_owned()),
-            ..Target::default()
-        }),
-        data: Some(Json::Object(data)),
-        ..Event::default()
-    }
-}
-
-fn number(value: u64) -> Json {
-    Json::Number(Number::from(value))
 }

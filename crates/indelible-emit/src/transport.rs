@@ -57,6 +57,9 @@ pub enum Verdict {
     /// Nothing of this emitter is taken before a person corrects something, a key for instance.
     /// What is in the spool waits for that; the rest is given up.
     Denied(Arc<str>),
+    /// The tenant is not there, or not for this key. Whoever can hold its events back alone waits
+    /// until somebody makes it; for the others it is as [`Verdict::Failed`].
+    NoTenant(Arc<str>),
     /// Trying again does not help.
     Failed(Arc<str>),
 }
@@ -68,9 +71,10 @@ impl Verdict {
             Self::Committed(receipt) | Self::Repeated(receipt) => Ok(receipt),
             Self::Conflict(receipt) => Err(EmitError::Conflict(receipt)),
             Self::Refused(problems) => Err(EmitError::Refused(problems)),
-            Self::Failed(reason) | Self::Denied(reason) | Self::Again { reason, .. } => {
-                Err(EmitError::Failed(reason))
-            }
+            Self::Failed(reason)
+            | Self::NoTenant(reason)
+            | Self::Denied(reason)
+            | Self::Again { reason, .. } => Err(EmitError::Failed(reason)),
         }
     }
 }

@@ -390,7 +390,7 @@ impl Worker {
                 said: Said::Whole(Box::new(event), Around::default()),
             };
             // Our own words are always an event.
-            if let Ok(outgoing) = self.encoder.statement(draft) {
+            if let Ok(outgoing) = self.encoder.untold(draft) {
                 made.push(outgoing);
             }
         }

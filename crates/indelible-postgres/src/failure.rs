@@ -11,7 +11,7 @@ use tokio_postgres::error::SqlState;
 
 /// The error of a call that certainly had no effect, or that only read.
 #[expect(clippy::needless_pass_by_value, reason = "as `map_err` gives it")]
-pub(crate) fn failed(doing: &str, error: tokio_postgres::Error) -> Error {
+pub fn failed(doing: &str, error: tokio_postgres::Error) -> Error {
     let kind = error.code().map_or(Kind::Unavailable, kind);
     told(kind, doing, &error)
 }

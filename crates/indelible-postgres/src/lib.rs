@@ -8,12 +8,13 @@
 //! What is deliberately absent: numbering and hashing of records (the log crate), keys (rows are
 //! ciphertexts here), removing anything. Trust: whoever may write to the tables can change what
 //! they hold, and the verifier finds it; whoever may read them sees everything but personal values,
-//! of which they see which are equal. `docs/postgres.md` walks one record's life.
+//! of which they see which are equal. `docs/postgres.md` walks one record's life. How a database is
+//! reached ([`secure`]) and what its errors mean ([`failure`]) is the same for the outbox of a program.
 
 mod append;
 mod columns;
 mod database;
-mod failure;
+pub mod failure;
 mod marks;
 mod months;
 mod named;
@@ -23,7 +24,7 @@ mod postgres;
 mod read;
 mod schema;
 mod search;
-mod secure;
+pub mod secure;
 mod state;
 mod times;
 mod tree;

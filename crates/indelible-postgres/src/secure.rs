@@ -18,7 +18,10 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 const CHECKED: [&str; 2] = ["sslmode=verify-full", "sslmode=verify-ca"];
 
 /// Reads a URL; its mode of encryption is decided.
-pub(crate) fn config(url: &str) -> Result<Config> {
+///
+/// # Errors
+/// [`Kind::Invalid`] when it says too little, or two things at once; never with the password.
+pub fn config(url: &str) -> Result<Config> {
     let invalid = |said: &str| Error::new(Kind::Invalid, format!("the URL of PostgreSQL {said}"));
     let url = CHECKED.iter().fold(url.to_owned(), |url, mode| {
         url.replace(mode, "sslmode=require")
@@ -59,7 +62,7 @@ fn is_ambiguous(url: &str) -> bool {
 }
 
 /// How to reach it, for people: never with the password.
-pub(crate) fn named(config: &Config) -> String {
+pub fn named(config: &Config) -> String {
     let host = match config.get_hosts().first() {
         Some(Host::Tcp(name)) => name.clone(),
         Some(Host::Unix(path)) => path.display().to_string(),
@@ -84,7 +87,10 @@ fn is_near(host: &Host) -> bool {
 }
 
 /// What encrypts connections; it knows no roots where none are needed.
-pub(crate) fn tls(config: &Config) -> Result<MakeRustlsConnect> {
+///
+/// # Errors
+/// [`Kind::Invalid`] when roots are needed and this machine has none.
+pub fn tls(config: &Config) -> Result<MakeRustlsConnect> {
     let mut roots = RootCertStore::empty();
     if config.get_ssl_mode() == SslMode::Require {
         let found = rustls_native_certs::load_native_certs();

@@ -3,7 +3,9 @@
 use std::path::Path;
 use std::time::Duration;
 
-use indelible_emit::{Auth, CloseReport, Denial, Emitter, Metrics, NeedsAction, Subject, Ticket};
+use indelible_emit::{
+    Auth, CloseReport, Denial, EmitError, Emitter, Metrics, NeedsAction, Row, Subject, Ticket,
+};
 use indelible_event::Event;
 
 use crate::build::{AuditBuilder, ToDirectory, ToServer};
@@ -15,7 +17,10 @@ use crate::error::Error;
 /// became of it. After a fork, the child makes its own.
 #[derive(Debug)]
 pub struct Audit {
-    emitter: Emitter,
+    pub(crate) emitter: Emitter,
+    /// How a relay finds the same ledger.
+    #[cfg(feature = "relay")]
+    pub(crate) way: crate::relay::Way,
 }
 
 impl Audit {
@@ -42,10 +47,6 @@ impl Audit {
         AuditBuilder::connect(address)
     }
 
-    pub(crate) fn new(emitter: Emitter) -> Self {
-        Self { emitter }
-    }
-
     /// Begins an event in a tenant's log.
     pub fn for_tenant(&self, tenant: impl AsRef<str>) -> NeedsAction<'_> {
         self.emitter.for_tenant(tenant)
@@ -54,6 +55,19 @@ impl Audit {
     /// Emits a whole event into a tenant's log; what it lacks of id, time and service is filled in.
     pub fn emit(&self, tenant: impl AsRef<str>, event: impl Into<Box<Event>>) -> Ticket {
         self.emitter.emit(tenant, event)
+    }
+
+    /// The row of a whole event for the outbox of your database, in a transaction of yours; what
+    /// the builder makes has [`EventBuilder::emit_in`](crate::EventBuilder::emit_in).
+    ///
+    /// # Errors
+    /// [`EmitError::Refused`] when the ledger would not take the event.
+    pub fn row(
+        &self,
+        tenant: impl AsRef<str>,
+        event: impl Into<Box<Event>>,
+    ) -> Result<Row, EmitError> {
+        self.emitter.row(tenant, event)
     }
 
     /// Begins an event for the tenant of the [context](crate::Context); `None` when it names none.

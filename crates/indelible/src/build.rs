@@ -79,8 +79,15 @@ impl AuditBuilder<ToDirectory> {
         let options = checked(self.options, &self.standing)?;
         let keys = self.to.keys.or_else(key_directory);
         let keys = keys.ok_or(Error::NoKeyDirectory)?;
-        let transport = Embedded::open(&self.to.path, &keys)?;
-        start(transport, options, &self.standing)
+        let embedded = Embedded::open(&self.to.path, &keys)?;
+        #[cfg(feature = "relay")]
+        let way = embedded.way();
+        let emitter = start(embedded, options, &self.standing)?;
+        Ok(Audit {
+            emitter,
+            #[cfg(feature = "relay")]
+            way,
+        })
     }
 }
 
@@ -114,19 +121,25 @@ impl AuditBuilder<ToServer> {
     /// [`Error`] says what to do; nothing is left running.
     pub fn build(self) -> Result<Audit> {
         let options = checked(self.options, &self.standing)?;
-        let transport = self.to.open(std::env::var_os(API_KEY))?;
-        start(transport, options, &self.standing)
+        let mut to = self.to;
+        let transport = to.open(std::env::var_os(API_KEY))?;
+        let emitter = start(transport, options, &self.standing)?;
+        Ok(Audit {
+            emitter,
+            #[cfg(feature = "relay")]
+            way: crate::relay::Way::new(move || Ok(Http::new(&to.address, to.http.clone())?)),
+        })
     }
 }
 
 impl ToServer {
     /// The transport, with the key of the variable where the program named none.
-    fn open(mut self, key: Option<OsString>) -> Result<Http> {
+    fn open(&mut self, key: Option<OsString>) -> Result<Http> {
         let named = self.http.api_key.is_some();
         if !named {
             self.http.api_key = text(API_KEY, key)?;
         }
-        Http::new(&self.address, self.http).map_err(|error| match error {
+        Http::new(&self.address, self.http.clone()).map_err(|error| match error {
             AddressError::Key if !named => Error::Variable(API_KEY.to_owned(), error.to_string()),
             error => error.into(),
         })
@@ -278,10 +291,9 @@ fn start(
     transport: impl Transport + 'static,
     options: Options,
     standing: &Standing,
-) -> Result<Audit> {
+) -> Result<Emitter> {
     let emitter = Emitter::start(transport, options, Arc::new(Process));
-    let emitter = emitter.map_err(|error| standing.told(error))?;
-    Ok(Audit::new(emitter))
+    emitter.map_err(|error| standing.told(error))
 }
 
 fn key_directory() -> Option<PathBuf> {

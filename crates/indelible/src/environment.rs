@@ -139,6 +139,10 @@ fn set(options: &mut Options, name: &str, value: &str) -> std::result::Result<()
         }
         "CLASS" => {
             let class = Class::named(value).ok_or_else(|| {
+                if value == "in_transaction" {
+                    let why = "only an event whose call says `emit_in` is in a transaction";
+                    return why.to_owned();
+                }
                 let words = Class::ALL.map(Class::as_str).join(", ");
                 format!("`{value}` is no class; there are {words}")
             })?;
@@ -257,6 +261,7 @@ mod tests {
                 "fast",
                 "fail_closed, confirmed, spooled, best_effort",
             ),
+            ("CLASS", "in_transaction", "says `emit_in`"),
             ("QUEUE_EVENTS_MAX", "8388608", "the items of the queue"),
             ("SPOOL_BYTES_MAX", "1", "no directory"),
             ("STREAM", &"x".repeat(101), "1 to 100 bytes"),

@@ -28,6 +28,9 @@ pub enum Error {
     /// Another process writes to the directory; only one can.
     #[error("{0} is open for writing elsewhere: {1}")]
     Locked(PathBuf, String),
+    /// The relay cannot be started: its database's URL is none, or there is no thread.
+    #[error("the relay cannot be started: {0}")]
+    Relay(String),
     /// A file could not be read or written.
     #[error("cannot {0}: {1}")]
     Could(String, String),

@@ -22,10 +22,12 @@
 //!
 //! With features, what stands around a program emits for it: `axum` and `tower` its requests
 //! (`web`), `tracing` the events that are marked (`trace`); `opentelemetry` has events name their
-//! span, and `testing` is for tests of what a program emits.
+//! span, and `testing` is for tests of what a program emits. `tokio-postgres`, `sqlx` and
+//! `diesel-async` let an event go with a transaction of the program's own, and `relay` moves such
+//! events to the ledger.
 //!
 //! Not here: queries, proofs and exports, which the command `indelible` and its server answer.
-//! Source: `docs/sdk.md`, `docs/integrations.md`.
+//! Source: `docs/sdk.md`, `docs/integrations.md`, `docs/outbox.md`.
 
 mod audit;
 mod build;
@@ -34,6 +36,8 @@ mod embedded;
 mod environment;
 mod error;
 mod process;
+#[cfg(feature = "relay")]
+mod relay;
 #[cfg(feature = "testing")]
 pub mod testing;
 #[cfg(feature = "tracing")]
@@ -47,11 +51,13 @@ pub use default::{AlreadySet, NotSet, audit, set_audit};
 pub use error::Error;
 pub use indelible_emit::{
     Actor, Attachment, Auth, Begun, Bounds, Class, CloseReport, Committed, Context, Denial,
-    EmitError, Entered, Envelope, EventBuilder, InContext, LlmContext, Metrics, NeedsAction,
-    NeedsActor, NeedsOutcome, NeedsTarget, Payload, Policy, Preset, Proof, Retry, SpoolBounds,
-    Spooled, Subject, Ticket, json, prometheus,
+    EmitError, EmitInError, Entered, Envelope, EventBuilder, InContext, InTransaction, LlmContext,
+    Metrics, NeedsAction, NeedsActor, NeedsOutcome, NeedsTarget, Payload, Policy, Preset, Proof,
+    Retry, Row, SpoolBounds, Spooled, Subject, Ticket, json, prometheus,
 };
 pub use indelible_event::{ActorType, AuditId, Event, Micros, Outcome, Problem, TenantId};
+#[cfg(feature = "relay")]
+pub use indelible_outbox::{Metrics as RelayMetrics, Outbox, Relay, Standing};
 pub use indelible_proof::receipt::Receipt;
 
 /// The programs of the page, compiled and, where it says so, run.

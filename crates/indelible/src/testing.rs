@@ -114,7 +114,14 @@ impl Recorder {
             Ok(emitter) => emitter,
             Err(error) => panic!("{error}"),
         };
-        let audit = Arc::new(Audit::new(emitter));
+        let audit = Arc::new(Audit {
+            emitter,
+            #[cfg(feature = "relay")]
+            way: {
+                let ledger = ledger.clone();
+                crate::relay::Way::new(move || Ok(ledger.clone()))
+            },
+        });
         Self { audit, ledger }
     }
 

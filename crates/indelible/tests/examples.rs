@@ -29,6 +29,27 @@ fn testing() {
 }
 
 #[test]
+fn outbox() {
+    if indelible_testing::postgres("outbox").is_none() {
+        return;
+    }
+    let database = indelible_testing::database::Database::make();
+    let dir = tempfile::tempdir().unwrap();
+    let mut command = example("outbox", dir.path());
+    let output = command.arg(&database.url).output().unwrap();
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let said = said(&output);
+    let lines: Vec<_> = said.lines().collect();
+    assert_eq!(lines[1], "order 1002 is not: it was not paid");
+    assert_eq!(lines[3], "2 events were relayed");
+    assert_eq!(lines.len(), 5, "{said}");
+}
+
+#[test]
 fn tracing() {
     let dir = tempfile::tempdir().unwrap();
     let output = example("tracing", dir.path()).output().unwrap();

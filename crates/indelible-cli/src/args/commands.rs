@@ -471,11 +471,50 @@ pub struct Migrate {
     pub server_data: Option<PathBuf>,
 }
 
+/// `relay`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+A program writes its events into the table indelible_outbox in its own transaction; this moves them
+to the ledger, each once, in order. Of several relays on one outbox one works, and the others take
+over when it is gone. Where the events go is said as for other commands: --url, INDELIBLE_URL with
+the key in INDELIBLE_API_KEY, or the ledger here. Ctrl-C and SIGTERM: the batch under way is
+finished, the exit code is 0. docs/outbox.md has more.
+
+Examples:
+  indelible relay --from postgres://owner@localhost/shop --install
+  indelible relay --from postgres://relay@localhost/shop --url https://audit.example.com
+  indelible relay --once --data ./d      # the database is named by INDELIBLE_OUTBOX
+  indelible relay --print-schema | psql shop")]
+pub struct Relay {
+    /// The database with the outbox, `postgres://user:password@host/database` [default:
+    /// `INDELIBLE_OUTBOX`, which says it without showing it]
+    #[arg(long, value_name = "URL")]
+    pub from: Option<String>,
+    /// The server that takes the events [default: `INDELIBLE_URL`]; its key is taken from
+    /// `INDELIBLE_API_KEY`
+    #[arg(long, value_name = "URL")]
+    pub url: Option<String>,
+    /// End when nothing waits any more; exit 1 when something was refused, 3 when something waits
+    #[arg(long)]
+    pub once: bool,
+    /// Answer /metrics and /health here
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    pub listen: Option<Listen>,
+    /// Make the tables of the outbox where they are not there, and end
+    #[arg(long, conflicts_with_all = ["once", "listen", "url"])]
+    pub install: bool,
+    /// Print the tables of the outbox as SQL, and end
+    #[arg(long, conflicts_with_all = ["once", "listen", "url", "install", "from"])]
+    pub print_schema: bool,
+}
+
 /// `dead-letters`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Without --spool they are those of imports, in the data directory. With --spool they are events that
-a program emitted, and that were refused for good or given up; the program may run meanwhile.
+a program emitted, and that were refused for good or given up; the program may run meanwhile. With
+--outbox they are rows of an outbox that the ledger refused: retry puts them back in line for the
+relay.
 
 Examples:
   indelible dead-letters list
@@ -483,11 +522,16 @@ Examples:
   indelible dead-letters retry 20261121T040506Z-00010203 --lenient
   indelible dead-letters drop 20261121T040506Z-00010203
   indelible dead-letters list --spool /var/lib/shop/spool
-  indelible dead-letters retry --spool /var/lib/shop/spool --all --url https://audit.example.com")]
+  indelible dead-letters retry --spool /var/lib/shop/spool --all --url https://audit.example.com
+  indelible dead-letters list --outbox postgres://relay@localhost/shop
+  indelible dead-letters retry --outbox - --all")]
 pub struct DeadLetters {
     /// Those of programs that emit: their spool, or the directory that they have for dead letters
     #[arg(long, global = true, value_name = "DIR")]
     pub spool: Option<PathBuf>,
+    /// Those of an outbox: its database, or - for what `INDELIBLE_OUTBOX` says
+    #[arg(long, global = true, value_name = "URL", conflicts_with = "spool")]
+    pub outbox: Option<String>,
     /// What to do.
     #[command(subcommand)]
     pub what: DeadLettersCommand,
@@ -550,7 +594,7 @@ Examples:
 /// Files of dead letters.
 #[derive(Debug, Args)]
 pub struct LetterFiles {
-    /// Files: what stands before the / in the ids of the list
+    /// Files: what stands before the / in the ids of the list; of an outbox the ids themselves
     #[arg(value_name = "FILE", required_unless_present = "all")]
     pub files: Vec<String>,
     /// All files there are

@@ -148,6 +148,8 @@ pub enum Command {
     Fsck(Fsck),
     /// Go on after the ledger was rolled back, saying in the log what is missing
     Recover(Recover),
+    /// Move the events of committed transactions from a program's PostgreSQL to the ledger
+    Relay(Relay),
     /// Move a ledger from a data directory into a database, leaf for leaf
     Migrate(Migrate),
     /// Show what was refused, of imports and of programs that emit; take it again or remove it

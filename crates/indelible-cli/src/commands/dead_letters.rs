@@ -13,8 +13,8 @@ use serde_json::json;
 
 use crate::args::{DeadLetters, DeadLettersCommand, Format, LetterFiles};
 use crate::cancel;
-use crate::commands::emitted_letters;
 use crate::commands::import::{import, rules, told};
+use crate::commands::{emitted_letters, outbox_letters};
 use crate::config::Config;
 use crate::dead_letters::{Letter, files, read, remove};
 use crate::exit::{Failure, OrCould, Result};
@@ -28,14 +28,23 @@ use crate::process::{environment, tenant_to_write};
 pub fn run(args: &DeadLetters, config: &Config, output: &mut Output) -> Result {
     // What stands before the word `retry` is not seen by what is checked behind it.
     let usage = |text: &str| Err(Failure::Usage(text.to_owned()));
-    match (&args.what, args.spool.is_some()) {
+    let of_programs = args.spool.is_some() || args.outbox.is_some();
+    match (&args.what, of_programs) {
         (DeadLettersCommand::Retry { lenient: true, .. }, true) => {
-            return usage("--lenient is for what an import refused, and not for --spool");
+            return usage(
+                "--lenient is for what an import refused, and not for a program's events",
+            );
+        }
+        (DeadLettersCommand::Retry { url: Some(_), .. }, _) if args.outbox.is_some() => {
+            return usage("--url is not for --outbox: the relay brings the events to the ledger");
         }
         (DeadLettersCommand::Retry { url: Some(_), .. }, false) => {
             return usage("--url is for events of a program: name its spool with --spool");
         }
         _ => {}
+    }
+    if let Some(outbox) = &args.outbox {
+        return outbox_letters::run(outbox, &args.what, output);
     }
     if let Some(spool) = &args.spool {
         return emitted_letters::run(spool, &args.what, config, output);

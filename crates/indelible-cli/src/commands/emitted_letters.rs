@@ -8,24 +8,19 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use indelible_directory::delivery;
 use indelible_disk::{Disk, Lock, RealDisk};
-use indelible_emit::http::{Http, HttpOptions};
 use indelible_emit::{
     ATTACHED_MAX, Attached, DeadLetter, DeadLetters, Outgoing, Transport, Verdict,
 };
-use indelible_event::catalogue::NATIVE;
-use indelible_event::{Mode, TenantId};
-use indelible_log::prepare::Admission;
 use serde_json::{Value, json};
 
 use crate::args::{DeadLettersCommand, LetterFiles};
 use crate::commands::dead_letters::{Id, listed, some};
-use crate::config::{Config, Source};
+use crate::config::Config;
 use crate::exit::{Failure, OrCould, Result};
-use crate::ledger::{self, Writing};
 use crate::output::{Column, Output, Show, Table, Tone};
 use crate::process::environment;
+use crate::ways::{self, Here};
 
 /// The most events that are sent at once, and about the most bytes.
 const BATCH_EVENTS_MAX: usize = 1_000;
@@ -49,14 +44,14 @@ pub fn run(
         DeadLettersCommand::List => place.list(output),
         DeadLettersCommand::Show { id } => place.show(&Id::parse(id)?, output),
         DeadLettersCommand::Retry { files, url, .. } => {
-            let url = server(url.as_deref(), config)?;
+            let url = ways::server(url.as_deref(), config)?;
             let (_lock, files) = place.take(files)?;
             let files = some(files, "send again", output);
             if files.is_empty() {
                 return Ok(());
             }
             match url {
-                Some(url) => place.send(&mut http(&url)?, &files, output),
+                Some(url) => place.send(&mut ways::http(&url)?, &files, output),
                 None => place.send_here(&files, config, output),
             }
         }
@@ -73,28 +68,6 @@ pub fn run(
             Ok(())
         }
     }
-}
-
-/// Where to send: what was said, else what the environment says, unless a directory was said.
-fn server(said: Option<&str>, config: &Config) -> Result<Option<String>> {
-    let data = config.resolved.iter().find(|it| it.key == "data");
-    let here = data.is_some_and(|data| data.source == Source::Flag);
-    if here && said.is_some() {
-        let text = "--url and --data name two ledgers: say one of them";
-        return Err(Failure::Usage(text.to_owned()));
-    }
-    let variable = || std::env::var("INDELIBLE_URL").ok();
-    let url = said.map(str::to_owned);
-    Ok(url.or_else(|| variable().filter(|url| !here && !url.is_empty())))
-}
-
-fn http(url: &str) -> Result<Http> {
-    let key = std::env::var("INDELIBLE_API_KEY").ok();
-    let options = HttpOptions {
-        api_key: key.filter(|key| !key.is_empty()),
-        ..HttpOptions::default()
-    };
-    Http::new(url, options).map_err(|error| Failure::Usage(error.to_string()))
 }
 
 /// A directory with dead letters.
@@ -230,25 +203,11 @@ impl<'a> Place<'a> {
         output.bytes(&letter.event)
     }
 
-    /// Sends into the data directory, which must be there: nobody wants his letters in a new one.
+    /// Sends into the ledger here.
     fn send_here(&self, files: &[String], config: &Config, output: &mut Output) -> Result {
-        ledger::locate(config).map_err(|failure| match failure {
-            Failure::Could(text) => Failure::Could(format!("{text}; or name a server with --url")),
-            failure => failure,
-        })?;
-        let mut here = Here {
-            admission: Arc::new(Admission {
-                mode: Mode::Strict,
-                catalogue: &NATIVE,
-                dialect: None,
-                submitted_by: None,
-                via: Some("dead-letters".to_owned()),
-                sealing: ledger::sealing(config.sealing),
-            }),
-            ledger: ledger::write(config, output)?,
-        };
+        let mut here = Here::open("dead-letters", config, output)?;
         let sent = self.send(&mut here, files, output);
-        let published = here.ledger.publish_and_close(output);
+        let published = here.publish_and_close(output);
         sent.and(published)
     }
 
@@ -406,26 +365,6 @@ fn deliver(transport: &mut impl Transport, batch: &[Outgoing]) -> Vec<Verdict> {
         Err(verdict) => verdict,
     };
     stored.into_iter().map(verdict).collect()
-}
-
-/// The transport into the data directory.
-struct Here {
-    ledger: Writing,
-    admission: Arc<Admission>,
-}
-
-impl Transport for Here {
-    fn attach(
-        &mut self,
-        tenant: &TenantId,
-        attached: &[Attached],
-    ) -> std::result::Result<(), (usize, Verdict)> {
-        delivery::attach(&self.ledger.log, tenant, attached)
-    }
-
-    fn deliver(&mut self, batch: &[Outgoing]) -> Vec<Verdict> {
-        delivery::deliver(&self.ledger.log, &self.admission, batch)
-    }
 }
 
 /// What is known of a letter beside its event.

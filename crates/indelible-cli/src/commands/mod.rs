@@ -10,9 +10,11 @@ mod fsck;
 mod import;
 mod keys;
 mod migrate;
+mod outbox_letters;
 mod prove;
 mod query;
 mod recover;
+mod relay;
 mod serve;
 mod tenants;
 mod verify;
@@ -40,6 +42,7 @@ pub fn run(command: &Command, config: &Config, output: &mut Output) -> Result {
         Command::Config(args) => config::run(args, config, output),
         Command::Fsck(args) => fsck::run(args, config, output),
         Command::Recover(args) => recover::run(args, config, output),
+        Command::Relay(args) => relay::run(args, config, output),
         Command::Migrate(args) => migrate::run(args, config, output),
         Command::DeadLetters(args) => dead_letters::run(args, config, output),
         Command::Completions(args) => completions::run(args, output),

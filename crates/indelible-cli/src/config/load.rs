@@ -13,7 +13,7 @@ use crate::listen::Listen;
 use crate::output::Show;
 
 /// Variables that start with `INDELIBLE_` and are no settings: tests and builds read them.
-const OTHER_VARIABLES: [&str; 10] = [
+const OTHER_VARIABLES: [&str; 11] = [
     "INDELIBLE_API_KEY",
     "INDELIBLE_CONFIG",
     "INDELIBLE_KILL_ROUNDS",
@@ -23,6 +23,7 @@ const OTHER_VARIABLES: [&str; 10] = [
     "INDELIBLE_SKIPPED_TESTS",
     "INDELIBLE_TAMPER_CASES",
     "INDELIBLE_UPDATE_DOCS",
+    "INDELIBLE_OUTBOX",
     "INDELIBLE_URL",
 ];
 

@@ -90,7 +90,7 @@ impl Drop for OwnPostgres {
 
 /// A port that nobody listens on, and that the system gives to no connection: while the server is
 /// down nobody else is to have it.
-fn free_port() -> u16 {
+pub fn free_port() -> u16 {
     let first = 20_000 + u16::try_from(std::process::id() % 10_000).unwrap();
     let mut ports = first..first + 1_000;
     let is_free = |port: &u16| TcpListener::bind(("127.0.0.1", *port)).is_ok();

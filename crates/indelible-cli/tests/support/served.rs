@@ -34,7 +34,12 @@ impl Serving {
 
     /// Starts it on a port of its own; what it tells goes to the end of a file.
     pub fn telling(place: &Place, more: &str, file: &str) -> Self {
-        let line = format!("serve --listen 127.0.0.1:0 {more}");
+        Self::telling_at(place, "127.0.0.1:0", more, file)
+    }
+
+    /// As [`telling`](Self::telling), at an address.
+    pub fn telling_at(place: &Place, address: &str, more: &str, file: &str) -> Self {
+        let line = format!("serve --listen {address} {more}");
         let mut command = place.command(line.split_whitespace());
         let file = File::options()
             .create(true)
@@ -102,12 +107,7 @@ impl Serving {
     }
 
     fn send_signal(&self, name: &str) {
-        let id = self.child.id().to_string();
-        let sent = Command::new("kill")
-            .args(["-s", name, &id])
-            .status()
-            .unwrap();
-        assert!(sent.success());
+        send_signal(&self.child, name);
     }
 
     /// Its memory now, and the most it had, in bytes; files mapped into it count.
@@ -154,6 +154,13 @@ impl Drop for Serving {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Sends a process a signal by its name.
+pub fn send_signal(child: &Child, name: &str) {
+    let id = child.id().to_string();
+    let sent = Command::new("kill").args(["-s", name, &id]).status();
+    assert!(sent.unwrap().success());
 }
 
 /// One request on a connection of its own.

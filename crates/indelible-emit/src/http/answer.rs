@@ -49,7 +49,7 @@ pub(super) fn verdicts(
                 {
                     // The batch was taken, so the key is good: a tenant that is not there is this
                     // event's own fault, and others must not wait for it.
-                    Verdict::Denied(reason) => Verdict::Failed(reason),
+                    Verdict::Denied(reason) => Verdict::NoTenant(reason),
                     verdict => verdict,
                 },
             };
@@ -232,7 +232,7 @@ mod tests {
             matches!(&verdicts[4], Verdict::Again { reason, after: a, .. }
                 if &**reason == "T (503): d; n" && *a == after)
         );
-        assert!(matches!(verdicts[5], Verdict::Failed(_)));
+        assert!(matches!(verdicts[5], Verdict::NoTenant(_)));
     }
 
     #[test]

@@ -1,5 +1,5 @@
-//! `docs/metrics.md`, made from the tables of the server's and the emitter's metrics, and compared
-//! with them.
+//! `docs/metrics.md`, made from the tables of the server's, the emitter's and the relay's metrics,
+//! and compared with them.
 //!
 //! `INDELIBLE_UPDATE_DOCS=1 cargo test -p indelible-server reference` writes the page anew.
 #![allow(clippy::unwrap_used, reason = "tests")]
@@ -38,6 +38,14 @@ buffers the fullest.
 
 ";
 
+const OUTBOX: &str = "
+## The relay of an outbox
+
+`GET /metrics` of `indelible relay --listen`, and `relay.metrics().prometheus()` in a program. Counters
+begin anew with the process.
+
+";
+
 #[test]
 fn the_page_is_what_the_tables_say() {
     let page = page();
@@ -54,7 +62,8 @@ fn the_page_is_what_the_tables_say() {
 
 #[test]
 fn every_name_is_one_metric_and_ends_as_its_kind_does() {
-    let all = [METRICS.as_slice(), indelible_emit::METRICS].concat();
+    let outbox = indelible_outbox::METRICS;
+    let all = [METRICS.as_slice(), indelible_emit::METRICS, outbox].concat();
     for (at, metric) in all.iter().enumerate() {
         let name = metric.name;
         let same = |other: &Metric| other.name == name;
@@ -80,6 +89,7 @@ fn page() -> String {
     for (head, metrics) in [
         (SERVER, METRICS.as_slice()),
         (EMITTER, indelible_emit::METRICS),
+        (OUTBOX, indelible_outbox::METRICS),
     ] {
         page.push_str(head);
         page.push_str("| metric | | labels | |\n|---|---|---|---|\n");

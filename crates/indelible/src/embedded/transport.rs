@@ -22,10 +22,10 @@ use crate::process::env;
 /// The shortest time between two publications while events come.
 const PUBLISH_INTERVAL: Duration = Duration::from_secs(1);
 
-/// The transport into the ledger of a directory.
+/// The transport into the ledger of a directory; the emitter and each relay has one of its own.
 #[derive(Debug)]
 pub(crate) struct Embedded {
-    log: Log,
+    log: Arc<Log>,
     admission: Arc<Admission>,
     published: Instant,
     /// Whether something was committed since.
@@ -35,8 +35,12 @@ pub(crate) struct Embedded {
 impl Embedded {
     /// Opens the ledger in `path`, whose keys lie under `keys`.
     pub(crate) fn open(path: &Path, keys: &Path) -> Result<Self> {
-        Ok(Self {
-            log: open(path, keys)?,
+        Ok(Self::of(Arc::new(open(path, keys)?)))
+    }
+
+    fn of(log: Arc<Log>) -> Self {
+        Self {
+            log,
             admission: Arc::new(Admission {
                 mode: Mode::Strict,
                 catalogue: &NATIVE,
@@ -47,7 +51,15 @@ impl Embedded {
             }),
             published: Instant::now(),
             unpublished: false,
-        })
+        }
+    }
+
+    /// Other transports into the same ledger, for as long as it is open.
+    #[cfg(feature = "relay")]
+    pub(crate) fn way(&self) -> crate::relay::Way {
+        let log = Arc::downgrade(&self.log);
+        let closed = || Error::Relay("the audit trail is closed".to_owned());
+        crate::relay::Way::new(move || Ok(Self::of(log.upgrade().ok_or_else(closed)?)))
     }
 
     /// What fails here is tried again with the next publication; what was committed stays so.
