@@ -26,11 +26,7 @@ pub(crate) async fn migrate(client: &mut Client) -> Result<()> {
         .await
         .map_err(oops)?
         .get(0);
-    if version < 150_000 {
-        let major = version / 10_000;
-        let said = format!("PostgreSQL {major} is too old: 15 or newer is needed");
-        return Err(Error::new(Kind::Format, said));
-    }
+    new_enough(version)?;
     let transaction = client.transaction().await.map_err(oops)?;
     transaction
         .execute("SELECT pg_advisory_xact_lock($1)", &[&LOCK])
@@ -46,6 +42,16 @@ pub(crate) async fn migrate(client: &mut Client) -> Result<()> {
             .map_err(oops)?;
     }
     transaction.commit().await.map_err(oops)
+}
+
+/// Refuses a PostgreSQL whose number, as `server_version_num` has it, is below what is needed.
+fn new_enough(version: i32) -> Result<()> {
+    if version >= 150_000 {
+        return Ok(());
+    }
+    let major = version / 10_000;
+    let said = format!("PostgreSQL {major} is too old: 15 or newer is needed");
+    Err(Error::new(Kind::Format, said))
 }
 
 /// Whether the tables are there, and of this program's version.
@@ -83,4 +89,21 @@ async fn applied(client: &Client) -> Result<Option<usize>> {
         return Err(Error::new(Kind::Format, said));
     }
     Ok(Some(applied))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+
+    #[test]
+    fn a_postgresql_that_is_too_old_is_told_by_its_number() {
+        assert!(new_enough(150_000).is_ok() && new_enough(180_003).is_ok());
+        let error = new_enough(140_012).unwrap_err();
+        assert_eq!(error.kind(), Kind::Format);
+        assert!(
+            error.to_string().contains("PostgreSQL 14 is too old"),
+            "{error}"
+        );
+    }
 }

@@ -299,6 +299,54 @@ fn what_is_wrong_is_said_with_what_to_do() {
 }
 
 #[test]
+fn too_many_connections_and_statements_that_take_too_long_are_told() {
+    if !available("too_many_connections_and_statements_that_take_too_long_are_told") {
+        return;
+    }
+    let place = Place::make();
+    let postgres = place.open();
+    let role = format!("{}_one", place.name);
+    place.sql(&format!("CREATE ROLE {role} LOGIN CONNECTION LIMIT 0"));
+    let (kind, said) = refused(&options(&place.url_of(&role, "")));
+    place.sql(&format!("DROP ROLE {role}"));
+    assert_eq!(kind, Kind::Unavailable, "{said}");
+    assert!(said.contains("(53300): raise max_connections"), "{said}");
+
+    let mut generator = Generator::new(1, Mix::default());
+    postgres.append(&one(&mut generator, 2)).unwrap();
+    let hasty = Options {
+        statement_timeout: Duration::from_millis(300),
+        ..options(&place.url)
+    };
+    let hasty = Postgres::open(&hasty, || Ok(fresh(1))).unwrap();
+    let commit = one(&mut generator, 2);
+    place.held("SELECT 1 FROM indelible.heads FOR UPDATE", || {
+        let error = hasty.append(&commit).unwrap_err();
+        assert_eq!(error.kind(), Kind::Unavailable, "{error}");
+        assert!(
+            error.to_string().contains("than the statement timeout"),
+            "{error}"
+        );
+    });
+    hasty.append(&commit).unwrap();
+}
+
+#[test]
+fn who_accepts_and_never_answers_is_waited_for_as_long_as_was_said() {
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = silent.local_addr().unwrap().port();
+    let options = Options {
+        connect_timeout: Duration::from_millis(300),
+        ..options(&format!("postgres://a@127.0.0.1:{port}/x"))
+    };
+    let since = std::time::Instant::now();
+    let (kind, said) = refused(&options);
+    assert_eq!(kind, Kind::Unavailable, "{said}");
+    assert!(said.contains("user a: no answer within 300 ms"), "{said}");
+    assert!(since.elapsed() < Duration::from_secs(10));
+}
+
+#[test]
 fn a_full_disk_keeps_nothing_and_says_so() {
     if !available("a_full_disk_keeps_nothing_and_says_so") {
         return;
