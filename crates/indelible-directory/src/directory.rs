@@ -176,6 +176,12 @@ impl Directory {
         self.backend.is_shared()
     }
 
+    /// What is worth saying of the database, where one has the records.
+    #[cfg(feature = "postgres")]
+    pub fn database(&self) -> Option<&indelible_postgres::About> {
+        self.backend.about()
+    }
+
     /// The key that the ledger itself names: in the first record of its own log, once there is one.
     ///
     /// # Errors

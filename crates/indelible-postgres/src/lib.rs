@@ -10,6 +10,7 @@
 //! they hold, and the verifier finds it; whoever may read them sees everything but personal values,
 //! of which they see which are equal. `docs/postgres.md` walks one record's life.
 
+mod about;
 mod append;
 mod columns;
 mod database;
@@ -26,7 +27,9 @@ mod search;
 mod secure;
 mod state;
 mod times;
+mod timescale;
 mod tree;
 
+pub use about::{About, Partitions};
 pub use options::Options;
-pub use postgres::{About, Fresh, Postgres};
+pub use postgres::{Fresh, Postgres};

@@ -40,7 +40,7 @@ fn programs_that_come_at_once_make_one_set_of_tables() {
     let versions = place.rows("SELECT version FROM indelible.versions ORDER BY version");
     assert_eq!(
         versions.iter().map(|row| row.get(0)).collect::<Vec<i32>>(),
-        [1, 2, 3]
+        [1, 2, 3, 4]
     );
     let key = |n: u8| {
         Postgres::open(&options(&place.url), || Ok(fresh(n)))
@@ -67,7 +67,7 @@ fn who_only_looks_makes_no_ledger() {
     );
     drop(place.open());
     assert_eq!(found().unwrap().unwrap().id(), [7; 16]);
-    place.sql("DELETE FROM indelible.versions WHERE version = 3");
+    place.sql("DELETE FROM indelible.versions WHERE version = 4");
     let error = found().map(drop).unwrap_err();
     assert_eq!(error.kind(), Kind::Format);
     assert!(
@@ -442,6 +442,12 @@ fn the_server_is_told_of() {
     let setting = |name: &str| -> String { place.rows(&format!("SHOW {name}"))[0].get(0) };
     assert!(setting("server_version").starts_with(&postgres.about().version));
     assert_eq!(postgres.about().durable, setting("fsync") == "on");
+    let offered = "SELECT FROM pg_available_extensions WHERE name = 'timescaledb'";
+    if place.rows(offered).is_empty() {
+        let said = postgres.about().partitions.to_string();
+        let wanted = "native partitions: TimescaleDB is not installed on the server";
+        assert_eq!(said, wanted);
+    }
     let none = Query {
         expr: Expr::Sequence(0..1),
         ..Query::default()
