@@ -97,6 +97,14 @@ impl OwnPostgres {
         own
     }
 
+    /// Starts it where it has ended by itself.
+    pub fn start_again(&self) {
+        let mut status = self.program("pg_ctl");
+        if !status.arg("status").output().unwrap().status.success() {
+            self.go();
+        }
+    }
+
     /// What it told of itself.
     pub fn log(&self) -> String {
         std::fs::read_to_string(self.folder.path().join("log")).unwrap()
