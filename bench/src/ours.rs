@@ -12,6 +12,7 @@ use indelible_log::{
     Admission, Clock, Env, KeySigner, Keyring, Limits, Log, MasterKey, Options, Random,
     SealingPolicy, Signer, Stores, Submission,
 };
+use indelible_postgres::Postgres;
 use indelible_proof::note::SigningKey;
 use indelible_proof::signer::SignerState;
 use indelible_store::memory::MemoryState;
@@ -121,6 +122,21 @@ impl Ours {
         )
     }
 
+    /// Starts the writer on a ledger in a database; its keys are those of any other here.
+    ///
+    /// # Errors
+    /// As the writer's.
+    pub fn on_database(postgres: &Arc<Postgres>, tenant_count: u32) -> Result<Self, Fault> {
+        let stores = Stores {
+            ledger: Arc::clone(postgres) as _,
+            state: Arc::clone(postgres) as _,
+        };
+        let random = Arc::new(SystemRandom);
+        let keyring = Keyring::open(postgres.key_store(), Some(master()), random)?;
+        let kept = Kept::InMemory(Arc::default());
+        Self::start(stores, keyring, kept, tenant_count)
+    }
+
     /// A ledger that forgets: what everything but the store costs.
     ///
     /// # Errors
@@ -227,7 +243,7 @@ impl Random for SystemRandom {
 enum Kept {
     /// Beside the data directory.
     Beside(PathBuf),
-    /// Of a ledger that forgets anyway.
+    /// Of a ledger that forgets, or is opened once.
     InMemory(Arc<Mutex<Option<Vec<u8>>>>),
 }
 

@@ -15,13 +15,15 @@ pub enum Process {
     Own,
     /// That with this number; its CPU is told in steps of 10 ms.
     Other(u32),
+    /// That with this number, its children, and those of them that have ended; in steps of 10 ms.
+    Family(u32),
 }
 
 impl Process {
     fn dir(self) -> String {
         match self {
             Self::Own => "/proc/self".to_owned(),
-            Self::Other(number) => format!("/proc/{number}"),
+            Self::Other(number) | Self::Family(number) => format!("/proc/{number}"),
         }
     }
 
@@ -29,7 +31,14 @@ impl Process {
     pub fn cpu(self) -> Duration {
         match self {
             Self::Own => process_time(),
-            Self::Other(_) => ticks(&self.dir()).unwrap_or_default(),
+            Self::Other(_) => ticks(&self.dir(), 2).unwrap_or_default(),
+            // Those that ended are told with the parent, who waited for them.
+            Self::Family(parent) => {
+                let own = ticks(&self.dir(), 4).unwrap_or_default();
+                own + children(parent)
+                    .filter_map(|child| ticks(&format!("/proc/{child}"), 2))
+                    .sum::<Duration>()
+            }
         }
     }
 
@@ -178,12 +187,27 @@ fn thread_times(process: Process) -> BTreeMap<String, Duration> {
     times
 }
 
-/// User and system time of the process with this directory, in the kernel's ticks of 10 ms.
-fn ticks(dir: &str) -> Option<Duration> {
+/// The children of a process.
+fn children(parent: u32) -> impl Iterator<Item = u32> {
+    let processes = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    let numbers = processes.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
+    numbers.filter(move |number| {
+        let account = std::fs::read_to_string(format!("/proc/{number}/stat")).ok();
+        let parent_of = account.as_deref().and_then(|account| {
+            let (_, after) = account.rsplit_once(')')?;
+            after.split_whitespace().nth(1)?.parse::<u32>().ok()
+        });
+        parent_of == Some(parent)
+    })
+}
+
+/// User and system time of the process with this directory, in the kernel's ticks of 10 ms; with
+/// `fields` 4 also that of children that ended.
+fn ticks(dir: &str, fields: usize) -> Option<Duration> {
     let account = std::fs::read_to_string(format!("{dir}/stat")).ok()?;
     // The name of the program, in brackets, may hold anything.
     let (_, after) = account.rsplit_once(')')?;
-    let fields = after.split_whitespace().skip(11).take(2);
+    let fields = after.split_whitespace().skip(11).take(fields);
     let ticks: u64 = fields.filter_map(|ticks| ticks.parse::<u64>().ok()).sum();
     Some(Duration::from_millis(ticks * 10))
 }
@@ -217,6 +241,7 @@ pub fn peak_memory() -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
     use super::*;
 
     #[test]
@@ -232,6 +257,33 @@ mod tests {
         assert!(used.cpu_micros_each(1_000) >= 30.0);
         assert!(!used.threads.is_empty() && used.others.is_some());
         assert!(peak_memory().is_some_and(|bytes| bytes > 1 << 20));
+    }
+
+    #[test]
+    fn children_are_seen_while_they_live_and_when_they_have_ended() {
+        let family = Process::Family(std::process::id());
+        let before = family.cpu();
+        let own = Process::Own.cpu();
+        let mut child = std::process::Command::new("sh")
+            .args([
+                "-c",
+                "n=0; while [ $n -lt 300000 ]; do n=$((n+1)); done; read _",
+            ])
+            .stdin(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        let childs = || {
+            let own = Process::Own.cpu().saturating_sub(own);
+            family.cpu().saturating_sub(before).saturating_sub(own)
+        };
+        let started = Instant::now();
+        while childs() < Duration::from_millis(50) && started.elapsed().as_secs() < 30 {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        assert!(childs() >= Duration::from_millis(50));
+        drop(child.stdin.take());
+        child.wait().unwrap();
+        assert!(childs() >= Duration::from_millis(50), "{:?}", childs());
     }
 
     #[test]

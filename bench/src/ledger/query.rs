@@ -4,18 +4,16 @@
 use std::path::Path;
 use std::time::Instant;
 
-use indelible_bench::event::{Asked, Shape};
+use indelible_bench::event::Shape;
 use indelible_bench::report::{Figure, Report, Target};
-use indelible_bench::seed::Seed;
 use indelible_bench::usage::as_f64;
-use indelible_event::TenantId;
 use indelible_query::page;
-use indelible_store::{Expr, Index, Query, terms};
+use indelible_store::{Index, Query};
 
 use crate::append::Filled;
 use crate::load::tenants;
 use crate::ours::{Stood, stand};
-use crate::question::{Kind, PAGE_RECORDS};
+use crate::question::{Kind, PAGE_RECORDS, choose, query};
 use crate::sqlite::{Answers, Peer};
 use crate::{Fault, Settings};
 
@@ -29,7 +27,7 @@ pub fn run(
     filled: &Filled,
     report: &mut Report,
 ) -> Result<(), Fault> {
-    let asked = choose(&filled.asked, settings.told.seed)?;
+    let asked = choose(&filled.asked, QUESTIONS, settings.told.seed)?;
     let stood = stand(dir, true)?;
     let names = tenants(Shape::default().tenants)?;
     let part = part(filled.events);
@@ -71,7 +69,7 @@ pub fn ask_peer(
     filled: &Filled,
     report: &mut Report,
 ) -> Result<(), Fault> {
-    let asked = choose(&filled.load.asked, settings.told.seed)?;
+    let asked = choose(&filled.load.asked, QUESTIONS, settings.told.seed)?;
     let part = part(filled.events);
     for bodies in [false, true] {
         let mut all = Answers::default();
@@ -106,42 +104,6 @@ fn part(events: u64) -> &'static str {
     } else {
         "query"
     }
-}
-
-/// A seeded choice, one list for all kinds.
-fn choose(asked: &[Asked], seed: u64) -> Result<Vec<Asked>, Fault> {
-    if asked.is_empty() {
-        return Err("there are too few events to ask for".into());
-    }
-    let mut seed = Seed::new(seed);
-    let bound = u32::try_from(asked.len())?;
-    let each = QUESTIONS / Kind::ALL.len();
-    Ok((0..each)
-        .filter_map(|_| asked.get(seed.below(bound) as usize).cloned())
-        .collect())
-}
-
-fn query(kind: Kind, asked: &Asked, tenants: &[TenantId]) -> Result<Query, Fault> {
-    let tenant = tenants
-        .get(usize::try_from(asked.tenant)?)
-        .ok_or("a tenant that is not there")?;
-    let key = match kind {
-        Kind::Actor => Some(terms::Key::Actor),
-        Kind::Type => Some(terms::Key::Type),
-        Kind::Target => Some(terms::Key::Target),
-        Kind::Correlation => Some(terms::Key::Correlation),
-        Kind::Word => Some(terms::Key::Word),
-        Kind::Newest => None,
-    };
-    let expr = match (key, kind.text(asked)) {
-        (Some(key), Some(text)) => Expr::Is(key, terms::normalise(text).into_owned()),
-        _ => Expr::All,
-    };
-    Ok(Query {
-        tenants: Some(vec![tenant.clone()]),
-        expr,
-        ..Query::default()
-    })
 }
 
 fn ask(stood: &Stood, query: &Query, bodies: bool, answers: &mut Answers) -> Result<(), Fault> {

@@ -5,13 +5,9 @@
 //! and memory can be told from those of the client, which works on the same cores. What the figures
 //! mean and what bounds them is in `docs/performance.md`.
 
-mod client;
 mod floor;
-mod http;
 mod ingest;
-mod requests;
 mod search;
-mod server;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -22,7 +18,7 @@ use indelible_bench::machine::Machine;
 use indelible_bench::report::Report;
 use indelible_bench::run::{Outcome, Told, progress, tell};
 use indelible_bench::scratch::Scratch;
-use indelible_bench::{Fault, load, ours};
+use indelible_bench::{Fault, client, http, load, ours, requests, server};
 
 use crate::ingest::Aim;
 use crate::requests::Packing;

@@ -137,4 +137,7 @@ pub struct Health {
     /// What keeps it from being ready, in words.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub reasons: Vec<String>,
+    /// What the ledger stands on, where that is worth saying: how a database keeps its records.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ledger: Option<String>,
 }

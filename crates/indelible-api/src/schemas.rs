@@ -256,6 +256,7 @@ fn ledger() -> Value {
         "Health": object(1, &[
             ("status", json!({"enum": ["ok", "failing"]})),
             ("reasons", json!({"type": "array", "items": text()})),
+            ("ledger", text()),
         ]),
     })
 }

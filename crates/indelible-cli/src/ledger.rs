@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use indelible_directory::{Directory, KeyFolder, Names, OpenError};
+use indelible_directory::{DatabaseOptions, Directory, KeyFolder, Names, OpenError};
 use indelible_disk::RealDisk;
 use indelible_embedded::Progress as Done;
 use indelible_event::ids::TenantId;
@@ -433,8 +433,21 @@ fn names(config: &Config) -> Result<Names> {
     Ok(Names {
         data: config.data.clone(),
         keys: keys(config)?.to_path_buf(),
-        database: config.database.clone(),
+        database: config.database.as_deref().map(|url| reached(url, config)),
     })
+}
+
+/// How a database is reached, as the settings say.
+fn reached(url: &str, config: &Config) -> DatabaseOptions {
+    let postgres = &config.postgres;
+    DatabaseOptions {
+        connections_min: postgres.connections_min,
+        connections_max: postgres.connections_max,
+        connect_timeout: postgres.connect_timeout,
+        statement_timeout: postgres.statement_timeout,
+        lock_timeout: postgres.lock_timeout,
+        ..DatabaseOptions::new(url)
+    }
 }
 
 /// The directory that holds one folder of keys per ledger.

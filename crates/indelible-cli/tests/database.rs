@@ -295,6 +295,51 @@ fn each_server_has_a_directory_of_its_own() {
     );
 }
 
+#[test]
+fn the_settings_of_the_connections_are_those_that_are_used() {
+    let Some(database) = database("the_settings_of_the_connections_are_those_that_are_used") else {
+        return;
+    };
+    let place = Place::with_ledger(&database.url);
+    place.file(
+        "indelible.toml",
+        "[postgres]\nconnections_min = 3\nconnections_max = 4\nlock_timeout_ms = 300\n",
+    );
+    let shown = place.ok("config show").out;
+    let said = ["postgres.connections_max", "4", "indelible.toml"];
+    let is_shown = |line: &str| line.split_whitespace().eq(said);
+    assert!(shown.lines().any(is_shown), "{shown}");
+    place.ok(EMIT);
+    let server = Serving::start(&place, "");
+    let connections = || -> i64 {
+        let count = "SELECT count(*) FROM pg_stat_activity \
+             WHERE datname = current_database() AND application_name = 'indelible'";
+        database.rows(count)[0].get(0)
+    };
+    until("the connections are there at once", || connections() >= 3);
+    std::thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| {
+                for _ in 0..20 {
+                    server.get("/v1/records?tenant=acme&q=actor:agent");
+                }
+            });
+        }
+    });
+    assert!(connections() <= 4, "{}", connections());
+    drop(server);
+    database.held("SELECT 1 FROM indelible.heads FOR UPDATE", || {
+        let ran = place.ends(3, EMIT);
+        assert!(ran.err.contains("55P03"), "{}", ran.err);
+    });
+    place.file("indelible.toml", "[postgres]\nstatement_timeout_ms = 300\n");
+    database.held("SELECT 1 FROM indelible.heads FOR UPDATE", || {
+        let ran = place.ends(3, EMIT);
+        assert!(ran.err.contains("57014"), "{}", ran.err);
+    });
+    place.ok(EMIT);
+}
+
 /// The walk of `docs/postgres.md`.
 #[test]
 fn a_second_server_needs_the_master_key_and_the_first_publishes_for_it() {

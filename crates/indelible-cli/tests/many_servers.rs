@@ -1,9 +1,8 @@
 //! Several servers on one database, killed, stopped and cut off from it at random, and the database
-//! as well, under load: every receipt that a client held is in the ledger exactly once, at its
-//! place.
+//! as well, under load, its commits refused for serialisation and deadlocks: every receipt that a
+//! client held is in the ledger exactly once, at its place.
 //!
-//! Clients send batches of many tenants to whichever server answers; what has no receipt is sent
-//! again under the same ids, perhaps to another server, while the first may still be committing it.
+//! Clients send batches of many tenants to whichever server answers (`support/held.rs`).
 //! Rounds from `INDELIBLE_KILL_ROUNDS`; the seed is printed and comes from `INDELIBLE_SEED`.
 #![allow(
     clippy::unwrap_used,
@@ -13,24 +12,17 @@
 
 mod support;
 
-use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Mutex, RwLock};
-use std::time::{Duration, Instant};
+use std::sync::atomic::Ordering;
+use std::time::Duration;
 
-use indelible_postgres::{Options, Postgres};
-use indelible_store::Ledger;
 use indelible_testing::Dice;
-use indelible_testing::database::sql;
-use serde_json::Value;
+use indelible_testing::database::{rows, sql};
+use support::Place;
+use support::held::{Held, check};
 use support::own_postgres::OwnPostgres;
-use support::served::{Client, Serving};
-use support::{Place, survive};
+use support::served::Serving;
 
 const SERVERS: usize = 3;
-const CLIENTS: usize = 6;
-const TENANTS: u64 = 200;
-const BATCH_MAX: u64 = 25;
 /// How long the servers are let alone before each round, in milliseconds.
 const CALM_MS_MAX: u64 = 400;
 /// How long a server stands still at most: shorter than PostgreSQL waits for a transaction that
@@ -42,10 +34,35 @@ const STILL_LONG_ONE_IN: u64 = 20;
 /// Ends about half of the servers' connections.
 const CUT: &str = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
                    WHERE application_name = 'indelible' AND random() < 0.5";
-/// How long a client waits for an answer before it asks another server.
-const PATIENCE: Duration = Duration::from_secs(2);
-/// How long it may take until everything has its receipt, once the servers are let alone.
-const SETTLED_WITHIN: Duration = Duration::from_mins(1);
+/// Has commits fail as PostgreSQL has them fail, as often as `contention` says: where ids are added,
+/// or when the transaction ends.
+const CONTENTION: &str = "
+CREATE TABLE contention (rate float8 NOT NULL);
+INSERT INTO contention VALUES (0);
+CREATE FUNCTION contend() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path = public AS $$ BEGIN
+    IF random() < (SELECT rate FROM contention) THEN
+        RAISE EXCEPTION 'contention' USING ERRCODE =
+            CASE WHEN random() < 0.5 THEN '40001' ELSE '40P01' END;
+    END IF;
+    RETURN NULL;
+END $$;
+CREATE TRIGGER contend AFTER INSERT ON indelible.ids FOR EACH STATEMENT
+    EXECUTE FUNCTION contend();
+CREATE CONSTRAINT TRIGGER contend AFTER UPDATE ON indelible.heads DEFERRABLE INITIALLY DEFERRED
+    FOR EACH ROW EXECUTE FUNCTION contend();
+";
+/// Locks heads in the order that no server does, and waits for locks longer than they do: so that
+/// of a circle of those who wait it is a server that PostgreSQL ends.
+const LOCKS_BACKWARDS: &str = "
+SET deadlock_timeout = '1min';
+DO $$ DECLARE tenant text; BEGIN
+    FOR tenant IN SELECT tenant_id FROM indelible.heads ORDER BY tenant_id DESC LIMIT 100 LOOP
+        PERFORM FROM indelible.heads WHERE tenant_id = tenant FOR UPDATE;
+        PERFORM pg_sleep(0.01);
+    END LOOP;
+END $$;
+";
 
 #[test]
 fn every_receipt_of_many_servers_survives() {
@@ -63,22 +80,11 @@ fn every_receipt_of_many_servers_survives() {
     let mut servers = start(&place);
     let held = Held::new(&servers);
     let mut seen = Seen::default();
-    std::thread::scope(|scope| {
-        let clients: Vec<_> = (0..CLIENTS)
-            .map(|_| {
-                let (held, mut dice) = (&held, Dice::of(dice.below(u64::MAX)));
-                scope.spawn(move || while held.send(&mut dice) {})
-            })
-            .collect();
-        // Clients end whatever happens here, so that a failure is told and not waited for.
-        let ends = Ends(&held);
+    sql(&postgres.url, CONTENTION);
+    held.beside(&mut dice, |dice| {
         for _ in 0..rounds {
             std::thread::sleep(Duration::from_millis(dice.below(CALM_MS_MAX)));
-            seen.round((&place, &postgres), &mut servers, &held, &mut dice);
-        }
-        drop(ends);
-        for client in clients {
-            client.join().unwrap();
+            seen.round((&place, &postgres), &mut servers, &held, dice);
         }
     });
     // The one that signs ends last: closing, it publishes what the others committed.
@@ -115,6 +121,8 @@ struct Seen {
     stopped: u64,
     cut: u64,
     crashed: u64,
+    contended: u64,
+    locked_backwards: u64,
 }
 
 impl Seen {
@@ -127,7 +135,7 @@ impl Seen {
         dice: &mut Dice,
     ) {
         let n = dice.place(servers.len());
-        match dice.below(6) {
+        match dice.below(8) {
             0 => {
                 self.crashed += 1;
                 postgres.crash();
@@ -147,6 +155,14 @@ impl Seen {
                 self.cut += 1;
                 sql(&postgres.url, CUT);
             }
+            3 => {
+                self.contended += 1;
+                contend(postgres, dice.below(CALM_MS_MAX));
+            }
+            4 => {
+                self.locked_backwards += 1;
+                sql(&postgres.url, LOCKS_BACKWARDS);
+            }
             _ => {
                 self.killed += 1;
                 servers[n].child.kill().unwrap();
@@ -159,194 +175,50 @@ impl Seen {
     }
 }
 
-/// One batch, its ids fixed.
-struct Batch {
-    tenant: u64,
-    events: Vec<Value>,
+/// Has a third of the commits fail for a while.
+fn contend(postgres: &OwnPostgres, ms: u64) {
+    sql(&postgres.url, "UPDATE contention SET rate = 0.33");
+    std::thread::sleep(Duration::from_millis(ms));
+    sql(&postgres.url, "UPDATE contention SET rate = 0");
 }
 
-/// What clients were told, and what they must send again.
-struct Held {
-    addresses: RwLock<Vec<String>>,
-    ended: AtomicBool,
-    made: AtomicU64,
-    asked_again: AtomicU64,
-    again: Mutex<Vec<Batch>>,
-    receipts: Mutex<BTreeMap<String, Value>>,
-    /// Batches that a client has in its hands.
-    sending: AtomicU64,
-    settled_by: Mutex<Option<Instant>>,
-}
-
-impl std::fmt::Debug for Held {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let again = self.asked_again.load(Ordering::Relaxed);
-        let receipts = self.receipts.lock().unwrap().len();
-        write!(f, "{receipts} receipts, {again} batches asked for again")
-    }
-}
-
-/// Tells clients that no more events are made when it is dropped.
-struct Ends<'a>(&'a Held);
-
-impl Drop for Ends<'_> {
-    fn drop(&mut self) {
-        *self.0.settled_by.lock().unwrap() = Some(Instant::now() + SETTLED_WITHIN);
-        self.0.ended.store(true, Ordering::SeqCst);
-    }
-}
-
-impl Held {
-    fn new(servers: &[Serving]) -> Self {
-        let addresses = servers.iter().map(|server| server.address.clone());
-        Self {
-            addresses: RwLock::new(addresses.collect()),
-            ended: AtomicBool::default(),
-            made: AtomicU64::default(),
-            asked_again: AtomicU64::default(),
-            again: Mutex::default(),
-            receipts: Mutex::default(),
-            sending: AtomicU64::default(),
-            settled_by: Mutex::default(),
-        }
-    }
-
-    /// Sends a batch; whether there may be more to send.
-    fn send(&self, dice: &mut Dice) -> bool {
-        let Some(batch) = self.next(dice) else {
-            // Another client may yet give one back.
+/// What chance may not bring in a few rounds: PostgreSQL ends commits of servers for serialisation,
+/// and for deadlocks that are real ones.
+#[test]
+fn contention_loses_nothing_and_doubles_nothing() {
+    let test = "contention_loses_nothing_and_doubles_nothing";
+    let Some(postgres) = OwnPostgres::start() else {
+        indelible_testing::declare_skipped(test, "no PostgreSQL on this machine");
+        return;
+    };
+    let place = Place::with_ledger(&postgres.url);
+    let mut dice = Dice::seeded();
+    let mut servers = start(&place);
+    let held = Held::new(&servers);
+    sql(&postgres.url, CONTENTION);
+    let deadlocks = || -> i64 {
+        let count = "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()";
+        rows(&postgres.url, count)[0].get(0)
+    };
+    let mut locked = 0;
+    held.beside(&mut dice, |dice| {
+        while held.count() < 2_000 {
             std::thread::sleep(Duration::from_millis(20));
-            return self.sending.load(Ordering::SeqCst) > 0
-                || !self.again.lock().unwrap().is_empty();
-        };
-        let address = {
-            let addresses = self.addresses.read().unwrap();
-            addresses[dice.place(addresses.len())].clone()
-        };
-        if let Some(left) = self.ask(&address, batch) {
-            self.asked_again.fetch_add(1, Ordering::Relaxed);
-            self.again.lock().unwrap().push(left);
-            std::thread::sleep(Duration::from_millis(20));
-            let by = *self.settled_by.lock().unwrap();
-            assert!(
-                by.is_none_or(|by| Instant::now() < by),
-                "it does not settle"
-            );
         }
-        self.sending.fetch_sub(1, Ordering::SeqCst);
-        true
-    }
-
-    /// What to send: what has no receipt as often as something new.
-    fn next(&self, dice: &mut Dice) -> Option<Batch> {
-        let ended = self.ended.load(Ordering::SeqCst);
-        let mut again = self.again.lock().unwrap();
-        if ended || dice.below(2) == 0 {
-            let place = (!again.is_empty()).then(|| dice.place(again.len()));
-            if let Some(place) = place {
-                self.sending.fetch_add(1, Ordering::SeqCst);
-                return Some(again.swap_remove(place));
-            }
+        contend(&postgres, 1_000);
+        while deadlocks() == 0 && locked < 20 {
+            locked += 1;
+            sql(&postgres.url, LOCKS_BACKWARDS);
+            std::thread::sleep(Duration::from_millis(dice.below(CALM_MS_MAX)));
         }
-        if ended {
-            return None;
-        }
-        self.sending.fetch_add(1, Ordering::SeqCst);
-        let count = 1 + dice.below(BATCH_MAX);
-        let first = self.made.fetch_add(count, Ordering::Relaxed);
-        let events = (first..first + count).map(event);
-        Some(Batch {
-            tenant: dice.below(TENANTS),
-            events: events.collect(),
-        })
+    });
+    for server in servers.iter_mut().rev() {
+        assert_eq!(server.signal("TERM"), Some(0));
     }
-
-    /// Asks a server for a batch; gives what of it has no receipt.
-    fn ask(&self, address: &str, batch: Batch) -> Option<Batch> {
-        let path = format!("/v1/events:batch?tenant=tenant-{}", batch.tenant);
-        let body = Value::Array(batch.events.clone()).to_string();
-        let json = ["Content-Type: application/json"];
-        let answer = Client::connect(address)
-            .and_then(|client| client.with_patience(PATIENCE))
-            .and_then(|mut client| client.ask("POST", &path, &json, body.as_bytes()));
-        let Ok(answer) = answer else {
-            return Some(batch);
-        };
-        if answer.status == 503 {
-            return Some(batch);
-        }
-        assert_eq!(answer.status, 200, "{}", answer.text());
-        let mut left = Vec::new();
-        let answer = answer.json();
-        for (result, event) in answer["results"]
-            .as_array()
-            .unwrap()
-            .iter()
-            .zip(batch.events)
-        {
-            match result["status"].as_u64() {
-                Some(200 | 201) => self.hold(&result["receipt"]),
-                Some(503) => left.push(event),
-                _ => panic!("{result}"),
-            }
-        }
-        let tenant = batch.tenant;
-        (!left.is_empty()).then_some(Batch {
-            tenant,
-            events: left,
-        })
-    }
-
-    fn hold(&self, receipt: &Value) {
-        let id = receipt["audit_id"].as_str().unwrap().to_owned();
-        let before = self.receipts.lock().unwrap().insert(id, receipt.clone());
-        assert!(
-            before.is_none_or(|before| before == *receipt),
-            "one receipt for ever"
-        );
-    }
-}
-
-/// Every third is personal: servers meet the same people, and agree on their keys.
-fn event(n: u64) -> Value {
-    let mut event = support::event(usize::try_from(n).unwrap());
-    if n.is_multiple_of(3) {
-        event["actor"]["email"] = format!("user-{}@example.com", n % 10).into();
-    }
-    event
-}
-
-/// Every event that was made has one receipt, of the record at its place, and the command's own
-/// `verify` finds every log sound and published to its end.
-fn check(place: &Place, postgres: &OwnPostgres, held: &Held) {
-    let receipts = held.receipts.lock().unwrap();
-    let made = usize::try_from(held.made.load(Ordering::Relaxed)).unwrap();
-    assert_eq!(receipts.len(), made, "not everything settled");
-    let mut by_tenant: BTreeMap<&str, Vec<&Value>> = BTreeMap::new();
-    for receipt in receipts.values() {
-        let tenant = receipt["tenant_id"].as_str().unwrap();
-        by_tenant.entry(tenant).or_default().push(receipt);
-    }
-    let ledger = Postgres::find(&Options::new(&*postgres.url))
-        .unwrap()
-        .unwrap();
-    let mut found = 0;
-    for tenant in ledger.tenants().unwrap().iter().filter(|t| !t.is_ours()) {
-        let receipts = by_tenant.remove(tenant.as_str()).unwrap_or_default();
-        // The first record says that the log was made.
-        found += survive::check_log(&ledger, tenant, receipts) - 1;
-    }
-    assert!(
-        by_tenant.is_empty(),
-        "logs that are not there: {by_tenant:?}"
-    );
-    assert_eq!(found, made, "records that nobody sent, or no receipt");
-    let ran = place.run("verify --json --require-anchor --data v");
-    assert_eq!(ran.code, 0, "{}{}", ran.out, ran.err);
-    let logs = ran
-        .json()
-        .iter()
-        .filter(|line| line["tenant_id"].is_string())
-        .count();
-    assert!(logs > 1, "{}", ran.out);
+    eprintln!("locked backwards {locked} times, {} deadlocks; {held:?}", deadlocks());
+    assert!(deadlocks() > 0, "there was no deadlock");
+    let log = postgres.log();
+    assert!(log.contains("contention"), "no commit was refused");
+    assert!(held.asked_again.load(Ordering::Relaxed) > 0, "no client had to ask again");
+    check(&place, &postgres, &held);
 }

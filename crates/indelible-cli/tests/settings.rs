@@ -122,6 +122,42 @@ fn every_layer_says_where_its_value_is_from() {
 }
 
 #[test]
+fn fewest_and_most_connections_are_held_against_each_other() {
+    let place = Place::new();
+    let ran = |variables: &[(&str, &str)]| {
+        let mut command = place.command(["config", "show", "--json"]);
+        let output = command.envs(variables.iter().copied()).output().unwrap();
+        let said = String::from_utf8(output.stdout).unwrap();
+        let errors = String::from_utf8(output.stderr).unwrap();
+        (output.status.code(), said + &errors)
+    };
+    let min = |n| ("INDELIBLE_POSTGRES__CONNECTIONS_MIN", n);
+    let max = |n| ("INDELIBLE_POSTGRES__CONNECTIONS_MAX", n);
+    assert_eq!(ran(&[min("2"), max("3")]).0, Some(0));
+    assert_eq!(ran(&[max("3")]).0, Some(0), "nobody said the minimum");
+    let (code, said) = ran(&[min("30")]);
+    assert_eq!(code, Some(2), "{said}");
+    let wanted = "environment, INDELIBLE_POSTGRES__CONNECTIONS_MIN: postgres.connections_min is \
+                  30, but postgres.connections_max is 20 (default)";
+    assert!(said.contains(wanted), "{said}");
+    let (code, said) = ran(&[max("1"), ("INDELIBLE_POSTGRES__LOCK_TIMEOUT_MS", "soon")]);
+    assert_eq!(code, Some(2), "{said}");
+    for wanted in [
+        "INDELIBLE_POSTGRES__CONNECTIONS_MAX is `1`, but must be a whole number from 2 to 1000",
+        "INDELIBLE_POSTGRES__LOCK_TIMEOUT_MS is `soon`, but must be",
+    ] {
+        assert!(said.contains(wanted), "{said}");
+    }
+    place.file("indelible.toml", "[postgres]\nconnect_timeout = 5\n");
+    let ran = place.ends(2, "config check");
+    assert!(
+        ran.err.contains("`postgres.connect_timeout_ms`?"),
+        "{}",
+        ran.err
+    );
+}
+
+#[test]
 fn completions_for_every_shell() {
     let place = Place::new();
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {

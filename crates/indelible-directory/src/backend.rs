@@ -7,7 +7,7 @@ use std::sync::Arc;
 use indelible_disk::RealDisk;
 use indelible_embedded::Embedded;
 #[cfg(feature = "postgres")]
-use indelible_postgres::Postgres;
+use indelible_postgres::{About, Postgres};
 use indelible_proof::finding::Finding;
 use indelible_store::{Index, Result};
 
@@ -27,6 +27,15 @@ impl Backend {
     /// Whether others may write to it at the same time.
     pub(crate) fn is_shared(&self) -> bool {
         !matches!(self, Self::Embedded(_))
+    }
+
+    /// What is worth saying of a database.
+    #[cfg(feature = "postgres")]
+    pub(crate) fn about(&self) -> Option<&About> {
+        match self {
+            Self::Embedded(_) => None,
+            Self::Postgres(postgres) => Some(postgres.about()),
+        }
     }
 
     pub(crate) fn index(&self) -> &dyn Index {

@@ -12,7 +12,8 @@ use indelible_log::env::Env;
 use indelible_log::keyring::Keyring;
 use indelible_log::log::Stores;
 use indelible_log::verify::keys_finding;
-use indelible_postgres::{Fresh, Options, Postgres};
+pub use indelible_postgres::Options;
+use indelible_postgres::{Fresh, Postgres};
 use indelible_proof::finding::Finding;
 use indelible_store::{Error, Kind, Result};
 
@@ -23,8 +24,8 @@ use crate::keys::KeyFolder;
 use crate::migrate::is_unfinished;
 
 /// The directory and the folder of keys, where there is a ledger.
-pub(crate) fn find(names: &Names, url: &str) -> Result<Option<(RealDisk, KeyFolder)>> {
-    let found = Postgres::find(&few(url))?;
+pub(crate) fn find(names: &Names, database: &Options) -> Result<Option<(RealDisk, KeyFolder)>> {
+    let found = Postgres::find(&few(database))?;
     Ok(found.map(|postgres| {
         let folder = KeyFolder::of(&names.keys, &hex(&postgres.id()));
         (RealDisk::new(&names.data), folder)
@@ -32,8 +33,8 @@ pub(crate) fn find(names: &Names, url: &str) -> Result<Option<(RealDisk, KeyFold
 }
 
 /// Opens for reading; `None` when there is no ledger.
-pub(crate) fn read(names: &Names, url: &str, env: Env) -> Result<Option<Directory>> {
-    let Some(postgres) = Postgres::find(&few(url))? else {
+pub(crate) fn read(names: &Names, database: &Options, env: Env) -> Result<Option<Directory>> {
+    let Some(postgres) = Postgres::find(&few(database))? else {
         return Ok(None);
     };
     let postgres = Arc::new(postgres);
@@ -48,9 +49,14 @@ pub(crate) fn read(names: &Names, url: &str, env: Env) -> Result<Option<Director
 }
 
 /// Opens for writing; makes the ledger when there is none.
-pub(crate) fn write(names: &Names, url: &str, origin: Option<&str>, env: Env) -> Result<Directory> {
+pub(crate) fn write(
+    names: &Names,
+    database: &Options,
+    origin: Option<&str>,
+    env: Env,
+) -> Result<Directory> {
     let lock = lock(names, &env)?;
-    let postgres = Postgres::open(&Options::new(url), || {
+    let postgres = Postgres::open(database, || {
         // The keys first: if we die before the ledger is there, they are of no ledger and harm
         // nobody. So they do where another server is faster.
         let id = env.random_bytes();
@@ -101,10 +107,10 @@ fn lock(names: &Names, env: &Env) -> Result<WriteLock> {
 }
 
 /// As few connections as one command needs.
-fn few(url: &str) -> Options {
+fn few(database: &Options) -> Options {
     Options {
-        connections_min: 1,
-        ..Options::new(url)
+        connections_min: database.connections_min.min(1),
+        ..database.clone()
     }
 }
 

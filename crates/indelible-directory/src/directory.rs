@@ -37,8 +37,8 @@ pub struct Names {
     pub data: PathBuf,
     /// The directory with one folder of keys per ledger.
     pub keys: PathBuf,
-    /// The database that has the ledger, if it is not the data directory: `postgres://…`.
-    pub database: Option<String>,
+    /// The database that has the ledger, if it is not the data directory, and how it is reached.
+    pub database: Option<database::Options>,
 }
 
 /// An opened data directory and its keys.
@@ -86,7 +86,7 @@ impl Directory {
     /// [`Kind::Corrupt`] and [`Kind::Format`] when it cannot be read; [`Kind::Unavailable`].
     pub fn read(names: &Names, env: Env, tell: Tell<'_>) -> Result<Option<Self>> {
         match &names.database {
-            Some(url) => database::read(names, url, env),
+            Some(options) => database::read(names, options, env),
             None => found::read(names, env, tell),
         }
     }
@@ -99,7 +99,7 @@ impl Directory {
     /// [`Kind::NotFound`] when a file is damaged or missing, naming it.
     pub fn write(names: &Names, origin: Option<&str>, env: Env, tell: Tell<'_>) -> Result<Self> {
         match &names.database {
-            Some(url) => database::write(names, url, origin, env),
+            Some(options) => database::write(names, options, origin, env),
             None => found::write(names, origin, env, tell),
         }
     }
@@ -174,6 +174,12 @@ impl Directory {
     /// Whether others may write to it at the same time.
     pub fn is_shared(&self) -> bool {
         self.backend.is_shared()
+    }
+
+    /// What is worth saying of the database, where one has the records.
+    #[cfg(feature = "postgres")]
+    pub fn database(&self) -> Option<&indelible_postgres::About> {
+        self.backend.about()
     }
 
     /// The key that the ledger itself names: in the first record of its own log, once there is one.

@@ -39,8 +39,8 @@ pub(crate) const MOVED: &str = "MOVED";
 /// # Errors
 /// As [`Format::load`].
 pub fn find(names: &Names) -> Result<Option<(RealDisk, KeyFolder)>> {
-    if let Some(url) = &names.database {
-        return database::find(names, url);
+    if let Some(options) = &names.database {
+        return database::find(names, options);
     }
     Ok(Found::look(names)?.map(|found| (found.disk, found.folder)))
 }

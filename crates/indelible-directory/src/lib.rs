@@ -22,6 +22,7 @@ mod keys;
 mod migrate;
 mod unusable;
 
+pub use database::Options as DatabaseOptions;
 pub use directory::{Directory, Names, OpenError, Tell};
 pub use found::{check_format, find, is_within, moved, repair};
 pub use keys::{FileState, KeyFolder, MASTER, SIGNED, SIGNING};

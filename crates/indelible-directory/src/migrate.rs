@@ -15,7 +15,7 @@ use indelible_disk::{Disk, Open, RealDisk};
 use indelible_embedded::{Progress, StateMode, open_state};
 use indelible_log::copy::{Copied, copy_logs};
 use indelible_log::env::Env;
-use indelible_postgres::{Fresh, Options, Postgres};
+use indelible_postgres::{Fresh, Postgres};
 use indelible_store::{Change, Error, Kind, Ledger as _, Result, State};
 
 use crate::directory::{Directory, Names, Tell};
@@ -56,7 +56,7 @@ const DIRECTORIES: [&str; 2] = ["attachments/kept", "dead-letters"];
 /// [`Kind::Locked`] when somebody writes to the directory; [`Kind::Corrupt`] when a record cannot
 /// be read; else as the stores'. The directory stays as it was until everything is in the database.
 pub fn migrate(from: &Names, to: &Names, env: &Env, tell: Tell<'_>) -> Result<Copied> {
-    let Some(url) = &to.database else {
+    let Some(database) = &to.database else {
         return Err(Error::new(
             Kind::Invalid,
             "a ledger is migrated into a database",
@@ -75,7 +75,7 @@ pub fn migrate(from: &Names, to: &Names, env: &Env, tell: Tell<'_>) -> Result<Co
         let term_key = env.random_bytes();
         Ok(Fresh { id, term_key })
     };
-    let new = Arc::new(Postgres::open(&Options::new(url), fresh)?);
+    let new = Arc::new(Postgres::open(database, fresh)?);
     begin(&new, id, old.disk.as_ref())?;
     copy_values(&old, KEYS, new.key_store().as_ref())?;
     let copied = copy_logs(

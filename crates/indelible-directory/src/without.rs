@@ -1,29 +1,27 @@
-//! In a program that is built without PostgreSQL: what is asked of a database is refused.
+//! In a program that is built without PostgreSQL: no database can be named, so none is opened.
 
 use indelible_disk::RealDisk;
 use indelible_log::env::Env;
-use indelible_store::{Error, Kind, Result};
+use indelible_store::Result;
 
 use crate::directory::{Directory, Names};
 use crate::keys::KeyFolder;
 
-fn absent<T>() -> Result<T> {
-    let said = "this program is built without the feature `postgres`, which a ledger in a database \
-                needs";
-    Err(Error::new(Kind::Invalid, said))
+/// How a database is reached: there is no such value.
+#[derive(Clone, Copy, Debug)]
+pub enum Options {}
+
+/// Never called.
+pub(crate) fn find(_: &Names, database: &Options) -> Result<Option<(RealDisk, KeyFolder)>> {
+    match *database {}
 }
 
-/// Refused.
-pub(crate) fn find(_: &Names, _: &str) -> Result<Option<(RealDisk, KeyFolder)>> {
-    absent()
+/// Never called.
+pub(crate) fn read(_: &Names, database: &Options, _: Env) -> Result<Option<Directory>> {
+    match *database {}
 }
 
-/// Refused.
-pub(crate) fn read(_: &Names, _: &str, _: Env) -> Result<Option<Directory>> {
-    absent()
-}
-
-/// Refused.
-pub(crate) fn write(_: &Names, _: &str, _: Option<&str>, _: Env) -> Result<Directory> {
-    absent()
+/// Never called.
+pub(crate) fn write(_: &Names, database: &Options, _: Option<&str>, _: Env) -> Result<Directory> {
+    match *database {}
 }

@@ -9,10 +9,14 @@
 //! do, no mistake of ours does.
 
 use std::future::Future;
+use std::time::Duration;
 
-use deadpool_postgres::Runtime;
-use deadpool_postgres::{Hook, HookError, Manager, ManagerConfig, Object, Pool, RecyclingMethod};
+use deadpool_postgres::{
+    Hook, HookError, Manager, ManagerConfig, Object, Pool, PoolError, RecyclingMethod, Runtime,
+    TimeoutType,
+};
 use indelible_store::{Error, Kind, Result};
+use tokio::time::timeout;
 use tokio_postgres::{Client, Config};
 
 use crate::failure::{failed, no_connection};
@@ -21,6 +25,7 @@ use crate::{Options, secure};
 /// A pool of connections.
 pub(crate) struct Database {
     config: Config,
+    connect_timeout: Duration,
     pool: Pool,
     runtime: Option<tokio::runtime::Runtime>,
 }
@@ -59,6 +64,7 @@ impl Database {
             .map_err(|error| Error::new(Kind::Unavailable, "starting a thread").caused_by(error))?;
         Ok(Self {
             config,
+            connect_timeout: options.connect_timeout,
             pool,
             runtime: Some(runtime),
         })
@@ -102,7 +108,9 @@ impl Database {
     {
         let tls = secure::tls(&self.config)?;
         self.wait(async {
-            let connected = self.config.connect(tls).await;
+            // Who accepts and never answers is waited for no longer than who does not accept.
+            let connected = timeout(self.connect_timeout, self.config.connect(tls)).await;
+            let connected = connected.map_err(|_| self.silent())?;
             let (client, connection) =
                 connected.map_err(|error| failed(&secure::named(&self.config), error))?;
             // Ends with its client; what goes wrong on it is told there.
@@ -127,8 +135,20 @@ impl Database {
         })
     }
 
-    fn refused(&self, error: deadpool_postgres::PoolError) -> Error {
-        no_connection(&secure::named(&self.config), error)
+    fn silent(&self) -> Error {
+        let address = secure::named(&self.config);
+        let ms = self.connect_timeout.as_millis();
+        Error::new(
+            Kind::Unavailable,
+            format!("{address}: no answer within {ms} ms"),
+        )
+    }
+
+    fn refused(&self, error: PoolError) -> Error {
+        match error {
+            PoolError::Timeout(TimeoutType::Create) => self.silent(),
+            error => no_connection(&secure::named(&self.config), error),
+        }
     }
 
     fn wait<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {

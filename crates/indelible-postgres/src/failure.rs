@@ -41,24 +41,25 @@ pub(crate) fn no_connection(to: &str, error: PoolError) -> Error {
     }
 }
 
+fn told(kind: Kind, doing: &str, error: &tokio_postgres::Error) -> Error {
+    Error::new(kind, said(doing, error))
+}
+
 /// What happened, where, and what to do about it: in one text, since of several causes the lowest
 /// is the one that tells (*connection refused*, *unknown issuer*).
-fn told(kind: Kind, doing: &str, error: &tokio_postgres::Error) -> Error {
+pub(crate) fn said(doing: &str, error: &tokio_postgres::Error) -> String {
     let Some(said) = error.as_db_error() else {
         let causes = iter::successors(error.source(), |&cause| cause.source());
         let causes = causes.map(ToString::to_string);
         let said: Vec<String> = iter::once(error.to_string()).chain(causes).collect();
-        return Error::new(kind, format!("{doing}: {}", said.join(": ")));
+        return format!("{doing}: {}", said.join(": "));
     };
     let advice = advice(said.code()).or(said.hint());
     let advice = advice
         .map(|advice| format!(": {advice}"))
         .unwrap_or_default();
     let code = said.code().code();
-    Error::new(
-        kind,
-        format!("{doing}: {} ({code}){advice}", said.message()),
-    )
+    format!("{doing}: {} ({code}){advice}", said.message())
 }
 
 fn is_going_away(code: &SqlState) -> bool {

@@ -11,6 +11,7 @@
 //! of which they see which are equal. `docs/postgres.md` walks one record's life. How a database is
 //! reached ([`secure`]) and what its errors mean ([`failure`]) is the same for the outbox of a program.
 
+mod about;
 mod append;
 mod columns;
 mod database;
@@ -27,7 +28,9 @@ mod search;
 pub mod secure;
 mod state;
 mod times;
+mod timescale;
 mod tree;
 
+pub use about::{About, Partitions};
 pub use options::Options;
-pub use postgres::{About, Fresh, Postgres};
+pub use postgres::{Fresh, Postgres};

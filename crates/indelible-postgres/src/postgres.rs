@@ -10,14 +10,13 @@ use indelible_store::{
     Change, Commit, Entry, Error, Head, Hits, Index, Kind, Ledger, Place, Query, Result, State,
     Stored, TermKey, Turn, Version,
 };
-use tokio_postgres::Client;
 
+use crate::about::{About, about};
 use crate::append::{self, Terms};
 use crate::database::Database;
-use crate::failure::failed;
 use crate::months::Months;
 use crate::state::{Scan, Table};
-use crate::{Options, marks, named, read, schema, search, state};
+use crate::{Options, marks, named, read, schema, search, state, timescale};
 
 /// A ledger, the index over it and small state in one database.
 ///
@@ -47,15 +46,6 @@ struct Values {
     table: Table,
 }
 
-/// What is worth saying of the server when it is first reached.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct About {
-    /// Its version, as it writes it: `15.13`.
-    pub version: String,
-    /// Whether what it says is committed survives a power loss; not so with `fsync` off.
-    pub durable: bool,
-}
-
 impl Postgres {
     /// Connects, makes the tables or brings them up to date, and makes the ledger when there is
     /// none yet, as `fresh` says; when several make one at once, one of them is first and names it.
@@ -67,7 +57,8 @@ impl Postgres {
     /// old or the tables are of a newer program; and those of `fresh`.
     pub fn open(options: &Options, fresh: impl FnOnce() -> Result<Fresh>) -> Result<Self> {
         let database = Database::new(options)?;
-        database.run_as_owner(async |mut client| schema::migrate(&mut client).await)?;
+        let without = database.run_as_owner(async |client| timescale::provide(&client).await)?;
+        database.run_as_owner(async |mut client| schema::migrate(&mut client, without).await)?;
         if !database.run(async |client| named::is_there(client).await)? {
             let fresh = fresh()?;
             database.run(async |client| named::make(client, &fresh).await)?;
@@ -129,21 +120,10 @@ impl Postgres {
         })
     }
 
-    /// What is worth saying of the server.
+    /// What is worth saying of the server, and of the tables in it.
     pub fn about(&self) -> &About {
         &self.about
     }
-}
-
-async fn about(client: &Client) -> Result<About> {
-    let select = "SELECT split_part(current_setting('server_version'), ' ', 1), \
-         current_setting('fsync')::bool";
-    let row = client.query_one(select, &[]).await;
-    let row = row.map_err(|error| failed("reading the server's version", error))?;
-    Ok(About {
-        version: row.get(0),
-        durable: row.get(1),
-    })
 }
 
 impl std::fmt::Debug for Postgres {

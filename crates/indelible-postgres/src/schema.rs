@@ -4,39 +4,45 @@
 //! Steps never remove or rewrite records.
 
 use indelible_store::{Error, Kind, Result};
-use tokio_postgres::Client;
+use tokio_postgres::{Client, GenericClient};
 
 use crate::failure::failed;
+use crate::timescale;
 
 /// The steps, in order; the number of the last is the version.
-const STEPS: [&str; 3] = [
+const STEPS: [&str; 4] = [
     include_str!("../schema/0001.sql"),
     include_str!("../schema/0002.sql"),
     include_str!("../schema/0003.sql"),
+    include_str!("../schema/0004.sql"),
 ];
 
 /// Held while steps are applied: `indelible` as a number, so that no two programs apply them.
 const LOCK: i64 = 0x696e_6465_6c69_626c;
 
-/// Brings the tables up to this program's version.
-pub(crate) async fn migrate(client: &mut Client) -> Result<()> {
+/// The step that makes the table of records.
+const OF_RECORDS: i32 = 1;
+/// The step that makes the table which says how records are partitioned.
+const OF_PARTITIONING: usize = 4;
+
+/// Brings the tables up to this program's version; new ones stand on TimescaleDB where it is there.
+/// `without` says why it is not.
+pub(crate) async fn migrate(client: &mut Client, without: Option<String>) -> Result<()> {
     let oops = |error| failed("making the tables", error);
     let version: i32 = client
         .query_one("SELECT current_setting('server_version_num')::int", &[])
         .await
         .map_err(oops)?
         .get(0);
-    if version < 150_000 {
-        let major = version / 10_000;
-        let said = format!("PostgreSQL {major} is too old: 15 or newer is needed");
-        return Err(Error::new(Kind::Format, said));
-    }
-    let transaction = client.transaction().await.map_err(oops)?;
+    new_enough(version)?;
+    let mut transaction = client.transaction().await.map_err(oops)?;
     transaction
         .execute("SELECT pg_advisory_xact_lock($1)", &[&LOCK])
         .await
         .map_err(oops)?;
-    let applied = applied(transaction.client()).await?.unwrap_or(0);
+    let found = applied(&transaction).await?;
+    let applied = found.unwrap_or(0);
+    let mut because = Some("the tables were made without TimescaleDB".to_owned());
     for (version, step) in (1_i32..).zip(STEPS).skip(applied) {
         transaction.batch_execute(step).await.map_err(oops)?;
         let insert = "INSERT INTO indelible.versions (version) VALUES ($1)";
@@ -44,8 +50,32 @@ pub(crate) async fn migrate(client: &mut Client) -> Result<()> {
             .execute(insert, &[&version])
             .await
             .map_err(oops)?;
+        if found.is_none() && version == OF_RECORDS {
+            because = timescale::chunks(&mut transaction, without.clone()).await?;
+        }
+    }
+    if applied < OF_PARTITIONING {
+        let is_timescale = because.is_none();
+        if is_timescale {
+            because = timescale::compression(&mut transaction).await?;
+        }
+        let insert = "INSERT INTO indelible.partitioning (timescale, because) VALUES ($1, $2)";
+        let inserted = transaction
+            .execute(insert, &[&is_timescale, &because])
+            .await;
+        inserted.map_err(oops)?;
     }
     transaction.commit().await.map_err(oops)
+}
+
+/// Refuses a PostgreSQL whose number, as `server_version_num` has it, is below what is needed.
+fn new_enough(version: i32) -> Result<()> {
+    if version >= 150_000 {
+        return Ok(());
+    }
+    let major = version / 10_000;
+    let said = format!("PostgreSQL {major} is too old: 15 or newer is needed");
+    Err(Error::new(Kind::Format, said))
 }
 
 /// Whether the tables are there, and of this program's version.
@@ -65,7 +95,7 @@ pub(crate) async fn is_there(client: &Client) -> Result<bool> {
 }
 
 /// How many steps were applied; `None` where there are no tables.
-async fn applied(client: &Client) -> Result<Option<usize>> {
+pub(crate) async fn applied(client: &impl GenericClient) -> Result<Option<usize>> {
     let oops = |error| failed("reading the version of the tables", error);
     let there = "SELECT to_regclass('indelible.versions') IS NOT NULL";
     let there: bool = client.query_one(there, &[]).await.map_err(oops)?.get(0);
@@ -83,4 +113,21 @@ async fn applied(client: &Client) -> Result<Option<usize>> {
         return Err(Error::new(Kind::Format, said));
     }
     Ok(Some(applied))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+
+    #[test]
+    fn a_postgresql_that_is_too_old_is_told_by_its_number() {
+        assert!(new_enough(150_000).is_ok() && new_enough(180_003).is_ok());
+        let error = new_enough(140_012).unwrap_err();
+        assert_eq!(error.kind(), Kind::Format);
+        assert!(
+            error.to_string().contains("PostgreSQL 14 is too old"),
+            "{error}"
+        );
+    }
 }

@@ -40,7 +40,7 @@ fn programs_that_come_at_once_make_one_set_of_tables() {
     let versions = place.rows("SELECT version FROM indelible.versions ORDER BY version");
     assert_eq!(
         versions.iter().map(|row| row.get(0)).collect::<Vec<i32>>(),
-        [1, 2, 3]
+        [1, 2, 3, 4]
     );
     let key = |n: u8| {
         Postgres::open(&options(&place.url), || Ok(fresh(n)))
@@ -67,7 +67,7 @@ fn who_only_looks_makes_no_ledger() {
     );
     drop(place.open());
     assert_eq!(found().unwrap().unwrap().id(), [7; 16]);
-    place.sql("DELETE FROM indelible.versions WHERE version = 3");
+    place.sql("DELETE FROM indelible.versions WHERE version = 4");
     let error = found().map(drop).unwrap_err();
     assert_eq!(error.kind(), Kind::Format);
     assert!(
@@ -299,6 +299,54 @@ fn what_is_wrong_is_said_with_what_to_do() {
 }
 
 #[test]
+fn too_many_connections_and_statements_that_take_too_long_are_told() {
+    if !available("too_many_connections_and_statements_that_take_too_long_are_told") {
+        return;
+    }
+    let place = Place::make();
+    let postgres = place.open();
+    let role = format!("{}_one", place.name);
+    place.sql(&format!("CREATE ROLE {role} LOGIN CONNECTION LIMIT 0"));
+    let (kind, said) = refused(&options(&place.url_of(&role, "")));
+    place.sql(&format!("DROP ROLE {role}"));
+    assert_eq!(kind, Kind::Unavailable, "{said}");
+    assert!(said.contains("(53300): raise max_connections"), "{said}");
+
+    let mut generator = Generator::new(1, Mix::default());
+    postgres.append(&one(&mut generator, 2)).unwrap();
+    let hasty = Options {
+        statement_timeout: Duration::from_millis(300),
+        ..options(&place.url)
+    };
+    let hasty = Postgres::open(&hasty, || Ok(fresh(1))).unwrap();
+    let commit = one(&mut generator, 2);
+    place.held("SELECT 1 FROM indelible.heads FOR UPDATE", || {
+        let error = hasty.append(&commit).unwrap_err();
+        assert_eq!(error.kind(), Kind::Unavailable, "{error}");
+        assert!(
+            error.to_string().contains("than the statement timeout"),
+            "{error}"
+        );
+    });
+    hasty.append(&commit).unwrap();
+}
+
+#[test]
+fn who_accepts_and_never_answers_is_waited_for_as_long_as_was_said() {
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = silent.local_addr().unwrap().port();
+    let options = Options {
+        connect_timeout: Duration::from_millis(300),
+        ..options(&format!("postgres://a@127.0.0.1:{port}/x"))
+    };
+    let since = std::time::Instant::now();
+    let (kind, said) = refused(&options);
+    assert_eq!(kind, Kind::Unavailable, "{said}");
+    assert!(said.contains("user a: no answer within 300 ms"), "{said}");
+    assert!(since.elapsed() < Duration::from_secs(10));
+}
+
+#[test]
 fn a_full_disk_keeps_nothing_and_says_so() {
     if !available("a_full_disk_keeps_nothing_and_says_so") {
         return;
@@ -394,6 +442,12 @@ fn the_server_is_told_of() {
     let setting = |name: &str| -> String { place.rows(&format!("SHOW {name}"))[0].get(0) };
     assert!(setting("server_version").starts_with(&postgres.about().version));
     assert_eq!(postgres.about().durable, setting("fsync") == "on");
+    let offered = "SELECT FROM pg_available_extensions WHERE name = 'timescaledb'";
+    if place.rows(offered).is_empty() {
+        let said = postgres.about().partitions.to_string();
+        let wanted = "native partitions: TimescaleDB is not installed on the server";
+        assert_eq!(said, wanted);
+    }
     let none = Query {
         expr: Expr::Sequence(0..1),
         ..Query::default()

@@ -41,6 +41,8 @@ pub struct Parts {
     pub env: Env,
     /// Whether other servers write to the same ledger.
     pub shared: bool,
+    /// What the ledger stands on, where that is worth saying.
+    pub stands_on: Option<String>,
     /// What the verifier trusts; asked before each pass.
     pub anchors: Arc<dyn Fn() -> Anchors + Send + Sync>,
 }
@@ -60,6 +62,8 @@ pub(crate) struct App {
     pub(crate) settings: Settings,
     /// Whether other servers write to the same ledger.
     pub(crate) shared: bool,
+    /// What the ledger stands on, where that is worth saying.
+    pub(crate) stands_on: Option<String>,
     pub(crate) access: Access,
     pub(crate) feed: Feed,
     pub(crate) books: Arc<Books>,
@@ -117,6 +121,7 @@ impl App {
             keyring: parts.keyring,
             env: parts.env,
             shared: parts.shared,
+            stands_on: parts.stands_on,
             settings,
         };
         Ok((app, parts.anchors))

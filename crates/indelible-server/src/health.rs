@@ -29,7 +29,7 @@ const VERIFIER_INTERVALS: u32 = 5;
 
 /// The process answers.
 pub(crate) async fn live() -> Answer {
-    json(StatusCode::OK, &health(Vec::new()))
+    json(StatusCode::OK, &health(Vec::new(), None))
 }
 
 /// Work gets done.
@@ -40,14 +40,15 @@ pub(crate) async fn ready(State(app): State<Arc<App>>) -> Answer {
     } else {
         StatusCode::SERVICE_UNAVAILABLE
     };
-    json(status, &health(reasons))
+    json(status, &health(reasons, app.stands_on.clone()))
 }
 
-fn health(reasons: Vec<String>) -> Health {
+fn health(reasons: Vec<String>, ledger: Option<String>) -> Health {
     let status = if reasons.is_empty() { "ok" } else { "failing" };
     Health {
         status: status.to_owned(),
         reasons,
+        ledger,
     }
 }
 

@@ -66,9 +66,7 @@ impl Database {
     /// # Panics
     /// When the query is refused.
     pub fn rows(&self, query: &str) -> Vec<Row> {
-        connected(&self.url, async |client| {
-            client.query(query, &[]).await.unwrap()
-        })
+        rows(&self.url, query)
     }
 
     /// Runs a statement as a superuser in a transaction that ends when `while_held` has run.
@@ -112,6 +110,14 @@ impl Drop for Database {
 pub fn with_database(url: &str, name: &str) -> String {
     let (server, _) = url.rsplit_once('/').unwrap();
     format!("{server}/{name}")
+}
+
+/// What is read there.
+///
+/// # Panics
+/// When the query is refused.
+pub fn rows(url: &str, query: &str) -> Vec<Row> {
+    connected(url, async |client| client.query(query, &[]).await.unwrap())
 }
 
 /// Runs statements.

@@ -117,7 +117,7 @@ fn list(refused: &Refused, output: &mut Output) -> Result {
             }
         }
     }
-    listed(&table, None, output)
+    listed(&table, None, "there are no dead letters", output)
 }
 
 fn show(row: &RefusedRow, output: &mut Output) -> Result {

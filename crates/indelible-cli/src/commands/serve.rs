@@ -4,6 +4,7 @@
 //! error; where it listens stands on standard output.
 
 use std::net::TcpListener;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -53,6 +54,12 @@ pub fn run(args: &Serve, config: &Config, output: &mut Output) -> Result {
         .verifier_key()
         .or_could("read the ledger's own log")?;
     let named = named.and_then(|key| key.parse().ok());
+    let database = access.database();
+    let stands_on = database.map(|about| about.partitions.to_string());
+    let started = Started {
+        ledger: database.map(|about| format!("{}: {about}", config.place())),
+        temporary_data: scratch.as_ref().map(Scratch::data),
+    };
     let parts = Parts {
         log,
         stores: access.stores.clone(),
@@ -60,6 +67,7 @@ pub fn run(args: &Serve, config: &Config, output: &mut Output) -> Result {
         keyring: Arc::clone(&access.keyring),
         env: access.env.clone(),
         shared: access.is_shared(),
+        stands_on,
         anchors: Arc::new(move || anchors(&folder, named.as_ref(), state.as_ref())),
     };
     let server =
@@ -70,7 +78,7 @@ pub fn run(args: &Serve, config: &Config, output: &mut Output) -> Result {
     // Whoever reads that it listens may stop it at once.
     let gently = cancel::gently();
     stop_on_signal(server.stop())?;
-    announce(&server, scratch.as_ref(), output)?;
+    announce(&server, &started, output)?;
     if args.demo {
         demo::play(
             server.feed(),
@@ -132,17 +140,35 @@ fn must_seal(access: &Directory) -> Result {
     )))
 }
 
-fn announce(server: &Server, scratch: Option<&Scratch>, output: &mut Output) -> Result {
+/// What is said of a server when it has started, beside its address.
+struct Started {
+    /// The database that has the ledger, and what it is made of.
+    ledger: Option<String>,
+    /// The data that is removed in the end.
+    temporary_data: Option<PathBuf>,
+}
+
+fn announce(server: &Server, started: &Started, output: &mut Output) -> Result {
     let url = format!("http://{}", server.address().or_could("read the address")?);
-    let temporary = scratch.map(Scratch::data);
     if output.json {
-        let temporary = temporary.map(|path| path.display().to_string());
-        let line = json!({"listening": url, "open": server.is_open(), "temporary_data": temporary});
+        let temporary = started
+            .temporary_data
+            .as_ref()
+            .map(|path| path.display().to_string());
+        let line = json!({
+            "ledger": started.ledger,
+            "listening": url,
+            "open": server.is_open(),
+            "temporary_data": temporary,
+        });
         output.json_line(&line)?;
         return output.flush();
     }
     output.line(format_args!("listening on {url}"))?;
-    if let Some(path) = temporary {
+    if let Some(ledger) = &started.ledger {
+        output.line(format_args!("the ledger is in {ledger}"))?;
+    }
+    if let Some(path) = &started.temporary_data {
         output.line(format_args!(
             "the data is in {} and is removed in the end; say --data DIR to keep it",
             path.shown()

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::settings::{DIRECTORY, SETTINGS, Setting};
-use super::{Config, Resolved, ServerConfig, Source};
+use super::{Config, PostgresConfig, Resolved, ServerConfig, Source};
 use crate::args::{Color, Global, Switch};
 use crate::exit::{Failure, OrCould, Result};
 use crate::listen::Listen;
@@ -165,6 +165,7 @@ pub fn load(global: &Global, environment: &Environment) -> Result<Config> {
         },
         import_batch_records: value("import.batch_records").parse().unwrap_or(1000),
         server: server(&value),
+        postgres: postgres(&resolved)?,
         utc: value("output.utc") == "true",
         color: match value("output.color").as_str() {
             "always" => Color::Always,
@@ -191,6 +192,39 @@ fn server(value: &dyn Fn(&str) -> String) -> ServerConfig {
         stop_timeout: time("server.stop_timeout_ms"),
         telemetry: value("server.telemetry").parse().ok(),
     }
+}
+
+/// The connections to a database. Where only their maximum was said, the minimum that nobody said
+/// is no more than it.
+fn postgres(resolved: &[Resolved]) -> Result<PostgresConfig> {
+    const MIN: &str = "postgres.connections_min";
+    const MAX: &str = "postgres.connections_max";
+    let found = |key: &str| resolved.iter().find(|resolved| resolved.key == key);
+    let number = |key: &str| {
+        let value = found(key).and_then(|resolved| resolved.value.as_ref());
+        value
+            .and_then(|value| value.parse::<u64>().ok())
+            .unwrap_or_default()
+    };
+    let size = |key: &str| usize::try_from(number(key)).unwrap_or(usize::MAX);
+    let time = |key: &str| Duration::from_millis(number(key));
+    let (min, max) = (size(MIN), size(MAX));
+    if let (Some(of_min), Some(of_max)) = (found(MIN), found(MAX))
+        && min > max
+        && of_min.source != Source::Default
+    {
+        return Err(Failure::Usage(format!(
+            "{}: {MIN} is {min}, but {MAX} is {max} ({})",
+            of_min.source, of_max.source
+        )));
+    }
+    Ok(PostgresConfig {
+        connections_min: min.min(max),
+        connections_max: max,
+        connect_timeout: time("postgres.connect_timeout_ms"),
+        statement_timeout: time("postgres.statement_timeout_ms"),
+        lock_timeout: time("postgres.lock_timeout_ms"),
+    })
 }
 
 fn resolve(setting: &Setting, layers: &Layers) -> Resolved {

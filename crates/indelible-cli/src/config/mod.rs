@@ -72,6 +72,21 @@ pub struct ServerConfig {
     pub telemetry: Option<tracing::Level>,
 }
 
+/// What the configuration says of the connections to a database.
+#[derive(Clone, Debug)]
+pub struct PostgresConfig {
+    /// Connections made at once.
+    pub connections_min: usize,
+    /// Connections at most.
+    pub connections_max: usize,
+    /// How long a connection may take.
+    pub connect_timeout: Duration,
+    /// How long a statement may take.
+    pub statement_timeout: Duration,
+    /// How long a statement may wait for another's lock.
+    pub lock_timeout: Duration,
+}
+
 impl Config {
     /// Where the ledger is, for people: no password is in it.
     pub fn place(&self) -> String {
@@ -117,6 +132,8 @@ pub struct Config {
     pub import_batch_records: usize,
     /// The server's settings.
     pub server: ServerConfig,
+    /// How a database is reached.
+    pub postgres: PostgresConfig,
     /// Times in UTC.
     pub utc: bool,
     /// When to use colours.

@@ -112,8 +112,14 @@ fn is_database(value: &str) -> bool {
     schemes.iter().any(|scheme| value.starts_with(scheme))
 }
 
+/// Milliseconds that something may take.
+const TIMEOUT: Takes = Takes::Number {
+    min: 100,
+    max: 3_600_000,
+};
+
 /// Every setting.
-pub const SETTINGS: [Setting; 16] = [
+pub const SETTINGS: [Setting; 21] = [
     Setting {
         key: "data",
         default: Some("./indelible-data"),
@@ -220,6 +226,37 @@ pub const SETTINGS: [Setting; 16] = [
         default: Some("info"),
         takes: Takes::OneOf(&["off", "error", "warn", "info", "debug"]),
         doc: "What the server tells of itself on standard error, as JSON lines.",
+    },
+    Setting {
+        key: "postgres.connections_min",
+        default: Some("5"),
+        takes: Takes::Number { min: 0, max: 1_000 },
+        doc: "Connections to the ledger's database that are made at once; at most as many as \
+              `postgres.connections_max`.",
+    },
+    Setting {
+        key: "postgres.connections_max",
+        default: Some("20"),
+        takes: Takes::Number { min: 2, max: 1_000 },
+        doc: "Connections to it at most; who finds none free waits for one.",
+    },
+    Setting {
+        key: "postgres.connect_timeout_ms",
+        default: Some("10000"),
+        takes: TIMEOUT,
+        doc: "How long a connection to it may take, and how long a free one is waited for.",
+    },
+    Setting {
+        key: "postgres.statement_timeout_ms",
+        default: Some("60000"),
+        takes: TIMEOUT,
+        doc: "How long a statement may take there.",
+    },
+    Setting {
+        key: "postgres.lock_timeout_ms",
+        default: Some("15000"),
+        takes: TIMEOUT,
+        doc: "How long a statement may wait for a lock that another server has.",
     },
     Setting {
         key: "output.utc",

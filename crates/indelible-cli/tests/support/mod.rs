@@ -6,6 +6,7 @@
     reason = "tests; not every test file uses all of it"
 )]
 
+pub mod held;
 pub mod others;
 pub mod own_postgres;
 pub mod proxy;

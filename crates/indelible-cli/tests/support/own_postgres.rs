@@ -1,13 +1,15 @@
 //! A PostgreSQL of the test's own, which may die: the one that tests share may not.
 //!
-//! Unlike that one it syncs what it commits. It is of the newest version in Debian's folder.
+//! Unlike that one it syncs what it commits. It is of the newest version in Debian's folder, or an
+//! installation of the test's own, to which extensions can be added.
 
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
 
-/// Where Debian puts PostgreSQL, one folder a version.
-const DEBIAN: &str = "/usr/lib/postgresql";
+/// Where Debian puts PostgreSQL, one folder a version: its programs, and what they read.
+const DEBIAN: [&str; 2] = ["/usr/lib/postgresql", "/usr/share/postgresql"];
 const USER: &str = "postgres";
 
 /// A server that runs; ended when dropped.
@@ -18,16 +20,64 @@ pub struct OwnPostgres {
     pub url: String,
 }
 
+/// A copy of Debian's installation: PostgreSQL finds what it reads from where its program lies.
+pub struct Installation {
+    root: tempfile::TempDir,
+    version: String,
+}
+
+impl Installation {
+    /// Copies it; nothing where this machine has none.
+    pub fn copy() -> Option<Self> {
+        let version = newest()?;
+        let root = tempfile::tempdir().unwrap();
+        for folder in DEBIAN.map(|folder| Path::new(folder).join(&version)) {
+            let to = root
+                .path()
+                .join(folder.parent().unwrap().strip_prefix("/").unwrap());
+            std::fs::create_dir_all(&to).unwrap();
+            run(Command::new("cp").arg("-a").arg(&folder).arg(&to));
+        }
+        run(Command::new("chmod").arg("755").arg(root.path()));
+        Some(Self { root, version })
+    }
+
+    /// Where extensions are described.
+    pub fn extensions(&self) -> PathBuf {
+        self.in_copy(DEBIAN[1]).join("extension")
+    }
+
+    /// Starts a server of it.
+    pub fn start(&self) -> OwnPostgres {
+        OwnPostgres::of(
+            self.in_copy(DEBIAN[0]).join("bin"),
+            tempfile::tempdir().unwrap(),
+        )
+    }
+
+    fn in_copy(&self, folder: &str) -> PathBuf {
+        let folder = Path::new(folder).join(&self.version);
+        self.root.path().join(folder.strip_prefix("/").unwrap())
+    }
+}
+
 impl OwnPostgres {
     /// Starts it; nothing where this machine has none.
     pub fn start() -> Option<Self> {
-        let versions = Path::new(DEBIAN).read_dir().ok()?.flatten();
-        let number = |path: &PathBuf| path.file_name()?.to_str()?.parse::<u32>().ok();
-        let newest = versions.map(|entry| entry.path()).max_by_key(number)?;
+        Self::start_in(tempfile::tempdir().unwrap())
+    }
+
+    /// As [`start`](Self::start), with its data in a folder.
+    pub fn start_in(folder: tempfile::TempDir) -> Option<Self> {
+        let programs = Path::new(DEBIAN[0]).join(newest()?).join("bin");
+        Some(Self::of(programs, folder))
+    }
+
+    fn of(programs: PathBuf, folder: tempfile::TempDir) -> Self {
         let port = free_port();
         let own = Self {
-            folder: tempfile::tempdir().unwrap(),
-            programs: newest.join("bin"),
+            folder,
+            programs,
             url: format!("postgres://{USER}@127.0.0.1:{port}/postgres"),
         };
         if is_root() {
@@ -44,7 +94,20 @@ impl OwnPostgres {
         );
         std::fs::write(&settings, said + &ours).unwrap();
         own.go();
-        Some(own)
+        own
+    }
+
+    /// Starts it where it has ended by itself.
+    pub fn start_again(&self) {
+        let mut status = self.program("pg_ctl");
+        if !status.arg("status").output().unwrap().status.success() {
+            self.go();
+        }
+    }
+
+    /// What it told of itself.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.folder.path().join("log")).unwrap()
     }
 
     /// Has it die as in a crash, and come back.
@@ -88,11 +151,20 @@ impl Drop for OwnPostgres {
     }
 }
 
+/// The newest version in Debian's folder.
+fn newest() -> Option<String> {
+    let versions = Path::new(DEBIAN[0]).read_dir().ok()?.flatten();
+    let names = versions.filter_map(|entry| entry.file_name().into_string().ok());
+    names.max_by_key(|name| name.parse::<u32>().ok())
+}
+
 /// A port that nobody listens on, and that the system gives to no connection: while the server is
-/// down nobody else is to have it.
+/// down nobody else is to have it. Servers of one process look from a hundred on.
 pub fn free_port() -> u16 {
-    let first = 20_000 + u16::try_from(std::process::id() % 10_000).unwrap();
-    let mut ports = first..first + 1_000;
+    static STARTED: AtomicU16 = AtomicU16::new(0);
+    let nth = STARTED.fetch_add(1, Ordering::Relaxed) % 10;
+    let first = 20_000 + u16::try_from(std::process::id() % 10_000).unwrap() + nth * 100;
+    let mut ports = first..first + 100;
     let is_free = |port: &u16| TcpListener::bind(("127.0.0.1", *port)).is_ok();
     ports.find(is_free).unwrap()
 }

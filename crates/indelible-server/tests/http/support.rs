@@ -307,6 +307,7 @@ pub fn parts(stand: &Stand, disk: &Arc<FaultyDisk>, master: Option<MasterKey>, e
     };
     Parts {
         shared: stand.place != Place::Alone,
+        stands_on: None,
         log,
         stores,
         index: stand.ledger.clone(),

@@ -54,6 +54,9 @@ pub struct Connection {
 
 impl Connection {
     /// Connects.
+    ///
+    /// # Errors
+    /// When nobody listens.
     pub fn open(address: SocketAddr) -> Result<Self, Fault> {
         let stream = TcpStream::connect(address)?;
         stream.set_nodelay(true)?;
@@ -67,12 +70,18 @@ impl Connection {
     }
 
     /// Sends a request.
+    ///
+    /// # Errors
+    /// When the server does not take it.
     pub fn send(&mut self, request: &[u8]) -> Result<(), Fault> {
         self.filled = 0;
         Ok(self.stream.write_all(request)?)
     }
 
     /// Reads once; the status and body of the answer when all of it is there.
+    ///
+    /// # Errors
+    /// When the server ends the connection, or what it says is no answer.
     pub fn read(&mut self, at_a_time: usize) -> Result<Option<(u16, &[u8])>, Fault> {
         let room = self.filled + at_a_time;
         if self.got.len() < room {
@@ -88,6 +97,9 @@ impl Connection {
     }
 
     /// Sends a request and waits for the status and body of its answer.
+    ///
+    /// # Errors
+    /// As [`Connection::send`] and [`Connection::read`].
     pub fn ask(&mut self, request: &[u8]) -> Result<(u16, &[u8]), Fault> {
         self.send(request)?;
         while self.read(CHUNK_BYTES)?.is_none() {}

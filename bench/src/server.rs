@@ -1,4 +1,4 @@
-//! The server that is measured: the command as it is shipped, a process of its own on loopback.
+//! A server that is measured: the command as it is shipped, a process of its own on loopback.
 
 use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use indelible_bench::usage::Process;
+use crate::usage::Process;
 use serde_json::Value;
 
 use crate::Fault;
@@ -19,6 +19,9 @@ use crate::http::{Connection, get};
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 /// Builds the command; where it is.
+///
+/// # Errors
+/// When it cannot be built.
 pub fn build(profile: &str) -> Result<PathBuf, Fault> {
     let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("../Cargo.toml");
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
@@ -40,6 +43,13 @@ pub fn build(profile: &str) -> Result<PathBuf, Fault> {
     program.ok_or_else(|| "cargo does not say where the server is".into())
 }
 
+fn serving(program: &Path, data: &Path) -> Command {
+    let mut command = Command::new(program);
+    command.args(["serve", "--json", "--listen", "127.0.0.1:0", "--data"]);
+    command.arg(data);
+    command
+}
+
 /// A server that runs; it is killed when this is dropped.
 #[derive(Debug)]
 pub struct Running {
@@ -51,14 +61,28 @@ pub struct Running {
 
 impl Running {
     /// Starts the command on this data directory.
+    ///
+    /// # Errors
+    /// When it does not start.
     pub fn serve(program: &Path, data: &Path) -> Result<Self, Fault> {
-        let mut command = Command::new(program);
-        command.args(["serve", "--json", "--listen", "127.0.0.1:0", "--data"]);
-        command.arg(data);
+        Self::start(serving(program, data))
+    }
+
+    /// Starts the command on a database, with what it keeps beside it below `dir`, keys among it.
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub fn serve_database(program: &Path, url: &str, dir: &Path) -> Result<Self, Fault> {
+        let mut command = serving(program, &dir.join("beside"));
+        command.arg("--keys").arg(dir.join("keys"));
+        command.env("INDELIBLE_LEDGER", url);
         Self::start(command)
     }
 
     /// Starts a command that says on its first line, in JSON, where it listens.
+    ///
+    /// # Errors
+    /// When it does not start.
     pub fn start(mut command: Command) -> Result<Self, Fault> {
         let mut child = command
             .stdin(Stdio::null())
@@ -91,6 +115,9 @@ impl Running {
     }
 
     /// Records in all logs, as it says itself.
+    ///
+    /// # Errors
+    /// When it does not answer.
     pub fn records(&self) -> Result<u64, Fault> {
         let mut connection = Connection::open(self.address)?;
         let (mut records, mut next) = (0, "/v1/tenants?limit=1000".to_owned());
@@ -110,6 +137,9 @@ impl Running {
     }
 
     /// The most memory it held at once, files mapped into it not counted, in bytes; ends the watch.
+    ///
+    /// # Errors
+    /// When it was asked for before, or the system does not tell.
     pub fn peak_memory(&mut self) -> Result<u64, Fault> {
         let watch = self.memory.take();
         watch.ok_or("the memory was asked for before")?.stop()

@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use indelible_bench::sample::Sample;
+use crate::sample::Sample;
 use rustix::event::epoll;
 
 use crate::Fault;
@@ -32,6 +32,9 @@ fn refused(status: u16, body: &[u8]) -> Fault {
 
 /// Sends every request over so many connections, each as soon as the one before is answered; how
 /// long each answer took.
+///
+/// # Errors
+/// When an event was not taken.
 pub fn flood(
     address: SocketAddr,
     requests: &[Vec<u8>],
@@ -53,6 +56,9 @@ pub fn flood(
 
 /// Sends the requests in even steps by turns over so many connections. A time counts from when its
 /// request was due: one that had to wait for its connection waited for the server.
+///
+/// # Errors
+/// When an event was not taken.
 pub fn paced(
     address: SocketAddr,
     requests: &[Vec<u8>],
@@ -95,6 +101,9 @@ fn threads(
 
 /// Sends single events over so many connections, each with one under way, from one thread; how long
 /// each receipt took.
+///
+/// # Errors
+/// When an event was not taken.
 pub fn singles(
     address: SocketAddr,
     requests: &[Vec<u8>],

@@ -1,7 +1,7 @@
 //! What the client sends, made before the clock starts: batches of lines as they are or compressed,
 //! and single events. Each event names its tenant, as those of the SDK do.
 
-use indelible_bench::event::tenant_name;
+use crate::event::tenant_name;
 
 use crate::Fault;
 use crate::http::{Sent, post};
@@ -30,6 +30,9 @@ impl Packing {
 }
 
 /// Puts the name of its tenant into each event, where canonical JSON has it: behind the target.
+///
+/// # Errors
+/// When an event is no object.
 pub fn name_tenants(load: &mut Load) -> Result<(), Fault> {
     for made in load.batches.iter_mut().flatten() {
         if made.event.pop() != Some(b'}') {
@@ -43,6 +46,9 @@ pub fn name_tenants(load: &mut Load) -> Result<(), Fault> {
 }
 
 /// One request for each batch.
+///
+/// # Errors
+/// When one cannot be compressed.
 pub fn batches(load: &Load, packing: Packing) -> Result<Vec<Vec<u8>>, Fault> {
     load.batches
         .iter()
@@ -51,6 +57,9 @@ pub fn batches(load: &Load, packing: Packing) -> Result<Vec<Vec<u8>>, Fault> {
 }
 
 /// The request of one batch.
+///
+/// # Errors
+/// When it cannot be compressed.
 pub fn request(batch: &[Made], packing: Packing) -> Result<Vec<u8>, Fault> {
     let mut lines = Vec::with_capacity(batch.iter().map(|made| made.event.len() + 1).sum());
     for made in batch {
@@ -83,7 +92,7 @@ pub fn singles(load: &Load) -> Vec<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
-    use indelible_bench::event::{Generator, Shape};
+    use crate::event::{Generator, Shape};
     use indelible_event::catalogue::NATIVE;
     use indelible_event::{Admission, Mode, Origin, admit};
 
