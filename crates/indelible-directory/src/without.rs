@@ -4,7 +4,9 @@ use indelible_disk::RealDisk;
 use indelible_log::env::Env;
 use indelible_store::{Error, Kind, Result};
 
-use crate::directory::{Directory, Names};
+use crate::backup::{BackedUp, Order};
+use crate::directory::{Directory, Names, Tell};
+use crate::found::Found;
 use crate::keys::KeyFolder;
 
 fn absent<T>() -> Result<T> {
@@ -25,5 +27,21 @@ pub(crate) fn read(_: &Names, _: &str, _: Env) -> Result<Option<Directory>> {
 
 /// Refused.
 pub(crate) fn write(_: &Names, _: &str, _: Option<&str>, _: Env) -> Result<Directory> {
+    absent()
+}
+
+/// Refused.
+pub(crate) fn back_up(_: &Order<'_>, _: &str, _: &Env, _: Tell<'_>) -> Result<BackedUp> {
+    absent()
+}
+
+/// Refused.
+pub(crate) fn restore(
+    _: &Found,
+    _: Option<&RealDisk>,
+    _: &Names,
+    _: &Env,
+    _: Tell<'_>,
+) -> Result<()> {
     absent()
 }
