@@ -158,7 +158,8 @@ pub fn read_with_state(config: &Config, doing: &str, output: &Output) -> Result<
 /// [`Failure::Could`] when there is no ledger, or it cannot be read.
 pub fn kept(config: &Config) -> Result<Kept> {
     let (_, folder) = locate(config)?;
-    if indelible_directory::moved(&names(config)?).is_some() {
+    let names = names(config)?;
+    if indelible_directory::moved(&names).is_some() || indelible_directory::is_backup(&names) {
         // It goes on signing, for the ledger where that is now.
         return Ok(Kept::Elsewhere);
     }
@@ -216,6 +217,9 @@ fn opened(config: &Config, output: &Output) -> Result<Reading> {
             "the ledger in {data} was moved to {place}: what came since is there"
         ));
     }
+    if reading.is_backup() {
+        output.note("this is a backup: what came since it was made is not in it");
+    }
     Ok(reading)
 }
 
@@ -251,6 +255,7 @@ pub fn read_quietly(config: &Config, progress: &Progress) -> Result<Reading> {
 /// Why there is no master key to open personal values with.
 pub fn no_master(access: &Access) -> &'static str {
     match access.folder.master() {
+        _ if access.is_backup() => "the key store is kept apart from a backup",
         Ok(None) => "the master key is not here",
         // Damaged or of another ledger, as is told of its file; or the key store is.
         _ => "the master key cannot be used",
@@ -429,7 +434,11 @@ pub fn migrate(from: &Config, to: &Config, output: &Output) -> Result<Copied> {
     migrated.or_could(format_args!("migrate {}", from.data.shown()))
 }
 
-fn names(config: &Config) -> Result<Names> {
+/// Where the ledger of the settings is.
+///
+/// # Errors
+/// As [`keys`].
+pub fn names(config: &Config) -> Result<Names> {
     Ok(Names {
         data: config.data.clone(),
         keys: keys(config)?.to_path_buf(),
@@ -475,7 +484,8 @@ fn none(config: &Config) -> Failure {
     ))
 }
 
-fn show(progress: &Progress, done: &Done) {
+/// Shows how far work is.
+pub fn show(progress: &Progress, done: &Done) {
     progress.of_things(&done.what, done.total);
     progress.set(done.done);
 }

@@ -39,7 +39,8 @@ The data directory holds everything but the keys. The keys lie in the user's con
 directory (`$XDG_CONFIG_HOME/indelible` or `~/.config/indelible`), or where `--keys` says, in one
 folder per ledger: `signing.key` signs checkpoints, `master.key` opens personal data,
 `signer.checkpoint` is the signer's memory. Back them up apart from the data: whoever has both can
-read everything, and without `master.key` sealed values stay sealed for ever. `emit`, `import` and
+read everything, and without `master.key` sealed values stay sealed for ever. `backup` copies the
+data without them; `docs/backup.md` says what to keep where, and how long. `emit`, `import` and
 `serve` warn of a key that others can read, and keys inside the data directory are refused.
 
 One process writes at a time; a second one ends with exit code 3 and has touched nothing. When

@@ -215,10 +215,16 @@ fn contention_loses_nothing_and_doubles_nothing() {
     for server in servers.iter_mut().rev() {
         assert_eq!(server.signal("TERM"), Some(0));
     }
-    eprintln!("locked backwards {locked} times, {} deadlocks; {held:?}", deadlocks());
+    eprintln!(
+        "locked backwards {locked} times, {} deadlocks; {held:?}",
+        deadlocks()
+    );
     assert!(deadlocks() > 0, "there was no deadlock");
     let log = postgres.log();
     assert!(log.contains("contention"), "no commit was refused");
-    assert!(held.asked_again.load(Ordering::Relaxed) > 0, "no client had to ask again");
+    assert!(
+        held.asked_again.load(Ordering::Relaxed) > 0,
+        "no client had to ask again"
+    );
     check(&place, &postgres, &held);
 }

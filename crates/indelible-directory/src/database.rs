@@ -7,21 +7,25 @@
 use std::sync::Arc;
 
 use indelible_disk::{Disk, RealDisk};
-use indelible_embedded::{Embedded, WriteLock};
+use indelible_embedded::{Embedded, Progress, WriteLock};
+use indelible_log::copy::{copy_logs, heads};
 use indelible_log::env::Env;
 use indelible_log::keyring::Keyring;
 use indelible_log::log::Stores;
-use indelible_log::verify::keys_finding;
+use indelible_log::verify::{Kept, keys_finding};
 pub use indelible_postgres::Options;
 use indelible_postgres::{Fresh, Postgres};
 use indelible_proof::finding::Finding;
-use indelible_store::{Error, Kind, Result};
+use indelible_store::{Error, Kind, Result, RowOpener};
 
 use crate::backend::Backend;
-use crate::directory::{Directory, Names, first_origin, hex};
-use crate::found::{Found, keyring, keys_apart, readable_keyring};
+use crate::backup::{Amount, BackedUp, Order, Target, nothing, save_keys};
+use crate::directory::{Directory, Names, Tell, first_origin, hex};
+use crate::files;
+use crate::found::{Found, STATE, keyring, keys_apart, options, readable_keyring};
 use crate::keys::KeyFolder;
-use crate::migrate::is_unfinished;
+use crate::migrate::{self, is_unfinished};
+use crate::values::{SPACES, Values};
 
 /// The directory and the folder of keys, where there is a ledger.
 pub(crate) fn find(names: &Names, database: &Options) -> Result<Option<(RealDisk, KeyFolder)>> {
@@ -81,8 +85,8 @@ fn whole(postgres: &Postgres) -> Result<()> {
     if !is_unfinished(postgres)? {
         return Ok(());
     }
-    let said = "a migration into this database is not finished: give the same `indelible migrate` \
-                again, which goes on where it ended";
+    let said = "a migration into this database, or a restoration, is not finished: give the same \
+                command again, which goes on where it ended";
     Err(Error::new(Kind::Unavailable, said))
 }
 
@@ -104,6 +108,87 @@ fn lock(names: &Names, env: &Env) -> Result<WriteLock> {
         return Err(Error::new(Kind::Invalid, said));
     }
     Embedded::lock(&disk, Some(env.clock.now()))
+}
+
+/// Makes a backup of a ledger in a database, or brings one up to date: leaf for leaf.
+///
+/// No key is needed: the database says what finds a personal row.
+pub(crate) fn back_up(
+    order: &Order<'_>,
+    database: &Options,
+    env: &Env,
+    tell: Tell<'_>,
+) -> Result<BackedUp> {
+    let Some(postgres) = Postgres::find(&few(database))? else {
+        return Err(Error::new(
+            Kind::NotFound,
+            "there is no ledger in the database",
+        ));
+    };
+    let postgres = Arc::new(postgres);
+    whole(&postgres)?;
+    let ledger_id = hex(&postgres.id());
+    let folder = KeyFolder::of(&order.from.keys, &ledger_id);
+    let save_keys = || {
+        let keys = || Values::of(postgres.key_store().as_ref(), &SPACES);
+        save_keys(order, &ledger_id, env, keys)
+    };
+    let Some(to) = order.to else {
+        return Ok(nothing(folder, save_keys()?));
+    };
+    let mut target = Target::open(to, &ledger_id, env)?;
+    let kept = folder.kept().unwrap_or(Kept::Elsewhere);
+    let state = Values::of(postgres.as_ref(), &SPACES)?;
+    let heads = heads(postgres.as_ref())?;
+    let keys = save_keys()?;
+    let beside = RealDisk::new(&order.from.data);
+    let files = if order.from.data.is_dir() {
+        files::mirror(&beside, &target.disk)?
+    } else {
+        0
+    };
+    let disk = &target.disk.clone();
+    if !target.is_ledger()? {
+        Embedded::create(disk, postgres.id(), env.random_bytes(), env.clock.now())?;
+    }
+    let opener = Some(Arc::clone(&postgres) as Arc<dyn RowOpener>);
+    let (lock, shared) = (target.lock()?, Arc::new(disk.clone()));
+    let embedded = Embedded::open_under(lock, shared, opener, options(env), tell)?;
+    target.check(postgres.as_ref(), &embedded)?;
+    let copied = copy_logs(postgres.as_ref(), &heads, &embedded, &mut |done, total| {
+        tell(Progress {
+            what: "copying records".to_owned(),
+            done,
+            total: Some(total),
+        });
+    })?;
+    embedded.finish(&mut || false)?;
+    state.replace(disk, STATE)?;
+    target.finish(env)?;
+    Ok(BackedUp {
+        copied: Amount::Records(copied.brought),
+        files,
+        kept,
+        folder,
+        keys,
+        unread: Vec::new(),
+    })
+}
+
+/// Brings a backup into the empty database of `to`.
+pub(crate) fn restore(
+    backup: &Found,
+    keys: Option<&RealDisk>,
+    (to, database): (&Names, &Options),
+    env: &Env,
+    tell: Tell<'_>,
+) -> Result<()> {
+    let Some(keys) = keys else {
+        let said = "a database needs the key store, without which personal values could not be \
+                    found in it";
+        return Err(Error::new(Kind::Invalid, said));
+    };
+    migrate::restore(backup, keys, (to, database), env, tell).map(drop)
 }
 
 /// As few connections as one command needs.

@@ -23,7 +23,7 @@ use indelible_proof::finding::{Finding, FindingKind};
 use indelible_store::{Error, Index, Kind, Result, Stored};
 
 use crate::backend::Backend;
-use crate::found::STATE;
+use crate::found::{BACKUP, STATE};
 use crate::keys::{KeyFolder, MASTER, SIGNED};
 use crate::{database, found};
 
@@ -180,6 +180,11 @@ impl Directory {
     #[cfg(feature = "postgres")]
     pub fn database(&self) -> Option<&indelible_postgres::About> {
         self.backend.about()
+    }
+
+    /// Whether it is a backup, which has no key store and to which nothing is written.
+    pub fn is_backup(&self) -> bool {
+        !self.is_shared() && matches!(self.disk.len(BACKUP), Ok(Some(_)))
     }
 
     /// The key that the ledger itself names: in the first record of its own log, once there is one.

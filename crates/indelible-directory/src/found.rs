@@ -24,7 +24,7 @@ use crate::keys::{KeyFolder, MASTER};
 use crate::unusable::Unusable;
 
 /// Which ledger it is.
-const FORMAT: &str = "FORMAT";
+pub(crate) const FORMAT: &str = "FORMAT";
 /// Small state of the ledger.
 pub(crate) const STATE: &str = "state.redb";
 /// Wrapped keys: the key store.
@@ -32,6 +32,9 @@ pub(crate) const KEYS: &str = "keys/keys.redb";
 
 /// In a data directory whose ledger was migrated: where it is now.
 pub(crate) const MOVED: &str = "MOVED";
+
+/// In a directory that is a backup: of which ledger, and since when it is whole.
+pub(crate) const BACKUP: &str = "BACKUP";
 
 /// The files of the ledger in a data directory, and its folder of keys, unopened; `None` when there
 /// is no ledger.
@@ -78,6 +81,7 @@ pub fn repair(names: &Names, env: &Env, tell: Tell<'_>) -> Result<()> {
         let said = "nothing of a database is mended from here: `REINDEX` makes its indices again";
         return Err(Error::new(Kind::Invalid, said));
     }
+    no_backup(names)?;
     let found = Found::look(names)?;
     let found = found.ok_or_else(|| Error::new(Kind::NotFound, "there is no ledger"))?;
     let disk = found.shared();
@@ -146,6 +150,24 @@ pub fn moved(names: &Names) -> Option<String> {
     Some(String::from_utf8_lossy(&place).into_owned())
 }
 
+/// Whether a directory is a backup: a ledger as it was, which goes on elsewhere.
+pub fn is_backup(names: &Names) -> bool {
+    let there = || RealDisk::new(&names.data).len(BACKUP);
+    names.database.is_none() && matches!(there(), Ok(Some(_)))
+}
+
+/// Refuses to write to a backup: two histories would go on from it.
+fn no_backup(names: &Names) -> Result<()> {
+    if !is_backup(names) {
+        return Ok(());
+    }
+    let said = format!(
+        "{} is a backup, and nothing is written to it: indelible restore makes a ledger of it",
+        names.data.display()
+    );
+    Err(Error::new(Kind::ReadOnly, said))
+}
+
 /// Opens for writing, though it may have been moved; there must be a ledger.
 #[cfg(feature = "postgres")]
 pub(crate) fn write_even_moved(names: &Names, env: Env, tell: Tell<'_>) -> Result<Directory> {
@@ -163,6 +185,7 @@ fn write_under(
     env: Env,
     tell: Tell<'_>,
 ) -> Result<Directory> {
+    no_backup(names)?;
     // Under the lock: two that make a ledger in one directory would replace each other's files.
     let found = match Found::look(names)? {
         Some(found) => found,
@@ -188,9 +211,9 @@ struct ReadKeys {
 /// A ledger that is not open yet.
 pub(crate) struct Found {
     path: PathBuf,
-    disk: RealDisk,
-    ledger_id: String,
-    folder: KeyFolder,
+    pub(crate) disk: RealDisk,
+    pub(crate) ledger_id: String,
+    pub(crate) folder: KeyFolder,
 }
 
 impl Found {
@@ -231,7 +254,7 @@ impl Found {
         Ok(Self::of(names, disk, &format))
     }
 
-    fn shared(&self) -> Arc<dyn Disk> {
+    pub(crate) fn shared(&self) -> Arc<dyn Disk> {
         Arc::new(self.disk.clone())
     }
 
@@ -243,6 +266,14 @@ impl Found {
 
     /// The keyring of a reader: with keys that cannot be used it is as without any.
     fn readable_keyring(&self, env: &Env, unusable: &mut Vec<Finding>) -> Result<ReadKeys> {
+        if matches!(self.disk.len(BACKUP), Ok(Some(_))) {
+            let apart = Error::new(Kind::NotFound, "the key store is kept apart from a backup");
+            let store = Arc::new(Unusable::new(&apart));
+            return Ok(ReadKeys {
+                keyring: Keyring::open(store, None, Arc::clone(&env.random))?,
+                store: None,
+            });
+        }
         match self.readable(KEYS, StateMode::Follow, unusable)? {
             Ok(store) => Ok(ReadKeys {
                 keyring: readable_keyring(&self.folder, &(Arc::clone(&store) as _), env, unusable)?,
@@ -403,7 +434,7 @@ fn resolved(path: &Path) -> PathBuf {
     whole
 }
 
-fn options(env: &Env) -> EmbeddedOptions {
+pub(crate) fn options(env: &Env) -> EmbeddedOptions {
     EmbeddedOptions {
         now: Some(env.clock.now()),
         ..EmbeddedOptions::default()

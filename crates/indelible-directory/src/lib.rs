@@ -9,6 +9,7 @@
 //! Not here: what stands in the files, settings, words for people. Source: `spec/key-files.md`.
 
 mod backend;
+mod backup;
 #[cfg(feature = "postgres")]
 mod database;
 #[cfg(not(feature = "postgres"))]
@@ -16,15 +17,20 @@ mod database;
 mod database;
 pub mod delivery;
 mod directory;
+mod files;
 mod found;
 mod keys;
 #[cfg(feature = "postgres")]
 mod migrate;
+mod restore;
 mod unusable;
+mod values;
 
+pub use backup::{Amount, BackedUp, Order, back_up};
 pub use database::Options as DatabaseOptions;
 pub use directory::{Directory, Names, OpenError, Tell};
-pub use found::{check_format, find, is_within, moved, repair};
+pub use found::{check_format, find, is_backup, is_within, moved, repair};
 pub use keys::{FileState, KeyFolder, MASTER, SIGNED, SIGNING};
 #[cfg(feature = "postgres")]
 pub use migrate::migrate;
+pub use restore::restore;

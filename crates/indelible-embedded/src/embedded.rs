@@ -39,7 +39,8 @@ pub struct Embedded {
 
 /// What may lie where a ledger is made: what a ledger has there itself, and what every new file
 /// system does.
-const MAY_LIE_THERE: [&str; 11] = [
+const MAY_LIE_THERE: [&str; 12] = [
+    "BACKUP",
     "FORMAT.new",
     "LOCK",
     "attachments",

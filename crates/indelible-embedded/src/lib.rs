@@ -15,6 +15,7 @@ mod block;
 mod bytes;
 mod check;
 mod container;
+mod copy;
 mod directory;
 mod embedded;
 mod failure;
@@ -44,6 +45,7 @@ mod tail;
 mod unread;
 mod workers;
 
+pub use copy::{Staged, stage};
 pub use embedded::Embedded;
 pub use format::{FORMAT_VERSION, Format};
 pub use lock::WriteLock;

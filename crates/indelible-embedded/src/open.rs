@@ -166,6 +166,32 @@ fn settle(disk: &dyn Disk, manifest: &Manifest) -> Result<()> {
     Ok(())
 }
 
+/// The files of the journal from a position on, with the positions they begin at. A reader also
+/// takes those that a writer has moved to a segment it has not shown yet.
+pub(crate) fn journal_of(
+    disk: &dyn Disk,
+    sealed: u64,
+    reading: bool,
+) -> Result<Vec<(u64, String)>> {
+    let mut files = std::collections::BTreeMap::new();
+    for name in disk.list("journal").map_err(from_disk)? {
+        let first: Option<u64> = name.parse().ok().filter(|_| name.len() == 20);
+        files.extend(first.map(|first| (first, journal_path(first))));
+    }
+    if reading {
+        for name in disk.list("segments").map_err(from_disk)? {
+            let path = format!("segments/{name}/records");
+            if let Some(range) = range_of(&name)
+                && disk.len(&path).map_err(from_disk)?.is_some()
+            {
+                files.entry(range.start).or_insert(path);
+            }
+        }
+    }
+    let files = files.into_iter().filter(|(first, _)| *first >= sealed);
+    Ok(files.collect())
+}
+
 impl Store {
     /// Takes the heads as of the end of the segments from their file, or computes them.
     fn load_heads(&self, manifest: &Manifest, tell: Tell<'_>) -> Result<()> {
@@ -262,32 +288,6 @@ impl Store {
             .map_err(|e| corrupt("a tree cannot be computed").caused_by(e))
     }
 
-    /// The files of the journal with the positions they begin at. A reader also takes those that a
-    /// writer has moved to a segment it has not shown yet.
-    fn journal_files(&self, sealed: u64) -> Result<Vec<(u64, String)>> {
-        let mut files = std::collections::BTreeMap::new();
-        for name in self.disk.list("journal").map_err(from_disk)? {
-            let first: Option<u64> = name.parse().ok().filter(|_| name.len() == 20);
-            files.extend(first.map(|first| (first, journal_path(first))));
-        }
-        if self.options.read_only {
-            for name in self.disk.list("segments").map_err(from_disk)? {
-                let path = format!("segments/{name}/records");
-                if let Some(range) = range_of(&name)
-                    && self.disk.len(&path).map_err(from_disk)?.is_some()
-                {
-                    files.entry(range.start).or_insert(path);
-                }
-            }
-        }
-        let mut files: Vec<_> = files
-            .into_iter()
-            .filter(|(first, _)| *first >= sealed)
-            .collect();
-        self.drop_unborn(&mut files)?;
-        Ok(files)
-    }
-
     /// Leaves out a last file whose header never became durable: nothing was ever in it.
     fn drop_unborn(&self, files: &mut Vec<(u64, String)>) -> Result<()> {
         while let Some((_, path)) = files.last() {
@@ -309,7 +309,8 @@ impl Store {
 
     /// Replays the journal's files; the last becomes the one that is appended to.
     fn replay_journal(&self, sealed: u64, tell: Tell<'_>) -> Result<()> {
-        let files = self.journal_files(sealed)?;
+        let mut files = journal_of(&*self.disk, sealed, self.options.read_only)?;
+        self.drop_unborn(&mut files)?;
         let mut writer = None;
         for (number, (first, path)) in files.iter().enumerate() {
             let next = files.get(number + 1).map(|(next, _)| *next);

@@ -1,7 +1,8 @@
 //! Records of one ledger into another, as they are: the same leaves, hashes and places.
 //!
 //! Nothing is numbered, hashed into a chain or sealed anew. The other ledger's heads say how far an
-//! earlier copy came; a log of it that is not the beginning of ours is refused.
+//! earlier copy came; a log of it that is not the beginning of ours is refused. [`extends`] says so
+//! before anything is copied.
 
 use std::ops::ControlFlow;
 
@@ -29,45 +30,114 @@ pub struct Copied {
     pub brought: u64,
 }
 
-/// Copies all logs, and tells how many of how many records are there.
+/// How far a ledger's logs go.
+pub type Heads = Vec<(TenantId, Head)>;
+
+/// How far all logs go now.
+///
+/// # Errors
+/// As the ledger's; [`Kind::Corrupt`] for a log whose end cannot be told.
+pub fn heads(ledger: &dyn Ledger) -> Result<Heads> {
+    let mut heads = Vec::new();
+    for tenant in ledger.tenants()? {
+        if let Some(head) = ledger.head(&tenant)? {
+            heads.push((tenant, head));
+        }
+    }
+    Ok(heads)
+}
+
+/// Whether every log of `copy` is the beginning of a log here.
+///
+/// # Errors
+/// [`Kind::Invalid`] naming the first that is not; else as the ledgers'.
+pub fn extends(ledger: &dyn Ledger, copy: &dyn Ledger) -> Result<()> {
+    for (tenant, old) in heads(copy)? {
+        let size = old.frontier.size();
+        let now = ledger.head(&tenant)?.map_or(0, |head| head.frontier.size());
+        if now < size {
+            let said = format!("the log of {tenant} has {now} records and its copy {size}");
+            return Err(Error::new(Kind::Invalid, said));
+        }
+        // The complete subtrees of the copy, largest first.
+        let levels = (0..u64::BITS).rev().filter(|level| size >> level & 1 == 1);
+        for (level, hash) in levels.zip(old.frontier.hashes()) {
+            let is_same = ledger.subtree(&tenant, level, (size >> level) - 1)? == *hash;
+            if !is_same {
+                let said = format!("the log of {tenant} is not the one that was copied");
+                return Err(Error::new(Kind::Invalid, said));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Copies logs as far as `heads` say, and tells how many of how many records are there.
 ///
 /// # Errors
 /// [`Kind::Corrupt`] when a record cannot be read; [`Kind::Invalid`] when the other ledger has
 /// another log of that name; else as the ledgers'. What was copied stays.
 pub fn copy_logs(
     from: &dyn Ledger,
+    heads: &Heads,
     to: &dyn Ledger,
     tell: &mut dyn FnMut(u64, u64),
 ) -> Result<Copied> {
-    let mut heads = Vec::new();
-    for tenant in from.tenants()? {
-        if let Some(head) = from.head(&tenant)? {
-            heads.push((tenant, head));
-        }
-    }
     let total = heads.iter().map(|(_, head)| head.frontier.size()).sum();
     let mut copied = Copied::default();
-    for (tenant, end) in &heads {
+    let mut group = Group::default();
+    for (tenant, end) in heads {
         let mut head = to.head(tenant)?.unwrap_or_else(empty);
         copied.records += head.frontier.size();
         while head.frontier.size() < end.frontier.size() {
             tell(copied.records, total);
-            let append = next(from, tenant, &head)?;
-            let count = append.records.len() as u64;
+            let append = next(from, tenant, &head, end.frontier.size())?;
             head = append.head.clone();
-            to.append(&Commit {
-                appends: vec![append],
-            })?;
+            let count = append.records.len() as u64;
             copied.records += count;
             copied.brought += count;
+            group.add(append);
+            // A log stands in a commit once.
+            if group.is_full() || head.frontier.size() < end.frontier.size() {
+                group.commit(to)?;
+            }
         }
         if head != *end {
-            let said = format!("the log of {tenant} in the database is another one");
+            let said = format!("the log of {tenant} there is another one");
             return Err(Error::new(Kind::Invalid, said));
         }
         copied.tenants += 1;
     }
+    group.commit(to)?;
     Ok(copied)
+}
+
+/// What is committed together: many short logs, or a part of a long one.
+#[derive(Default)]
+struct Group {
+    commit: Commit,
+    records: u64,
+    bytes: usize,
+}
+
+impl Group {
+    fn add(&mut self, append: Append) {
+        self.records += append.records.len() as u64;
+        self.bytes += append.records.iter().map(|r| r.leaf.len()).sum::<usize>();
+        self.commit.appends.push(append);
+    }
+
+    fn is_full(&self) -> bool {
+        self.records >= GROUP_RECORDS_MAX || self.bytes >= GROUP_BYTES_MAX
+    }
+
+    fn commit(&mut self, to: &dyn Ledger) -> Result<()> {
+        let group = std::mem::take(self);
+        if group.commit.appends.is_empty() {
+            return Ok(());
+        }
+        to.append(&group.commit)
+    }
 }
 
 fn empty() -> Head {
@@ -78,15 +148,15 @@ fn empty() -> Head {
     }
 }
 
-/// The records after a head, as many as are committed together.
-fn next(from: &dyn Ledger, tenant: &TenantId, head: &Head) -> Result<Append> {
+/// The records after a head and before `end`, as many as are committed together.
+fn next(from: &dyn Ledger, tenant: &TenantId, head: &Head, end: u64) -> Result<Append> {
     let expected = Expected {
         size: head.frontier.size(),
         last_hash: head.last_hash,
     };
     let (mut head, mut records) = (head.clone(), Vec::new());
     let (mut bytes, mut failed) = (0, None);
-    let range = expected.size..expected.size + GROUP_RECORDS_MAX;
+    let range = expected.size..end.min(expected.size + GROUP_RECORDS_MAX);
     from.read(tenant, range, &mut |stored| {
         match record(tenant, &stored) {
             Ok(record) => {
@@ -125,7 +195,7 @@ fn next(from: &dyn Ledger, tenant: &TenantId, head: &Head) -> Result<Append> {
 /// A stored record as one to append: the same leaf, and what is read in it.
 fn record(tenant: &TenantId, stored: &Stored<'_>) -> Result<NewRecord> {
     let corrupt = |number: u64, why: &str| {
-        let said = format!("record {number} of {tenant} cannot be moved: {why}; see verify");
+        let said = format!("record {number} of {tenant} cannot be copied: {why}; see verify");
         Error::new(Kind::Corrupt, said)
     };
     let stored = match stored {

@@ -7,8 +7,8 @@ use deadpool_postgres::Object;
 use indelible_event::ids::{AuditId, Micros, TenantId};
 use indelible_merkle::Hash;
 use indelible_store::{
-    Change, Commit, Entry, Error, Head, Hits, Index, Kind, Ledger, Place, Query, Result, State,
-    Stored, TermKey, Turn, Version,
+    Change, Commit, Entry, Error, FindHash, Handle, Head, Hits, Index, Kind, Ledger, Place, Query,
+    Result, RowOpener, SealedValue, State, Stored, TermKey, Turn, Version,
 };
 
 use crate::about::{About, about};
@@ -268,6 +268,20 @@ impl Drop for Held {
                 Ok(())
             });
         }
+    }
+}
+
+/// Tells from the table what finds a row, without any key: for whoever copies records from here.
+impl RowOpener for Postgres {
+    fn find(&self, tenant: &TenantId, handle: Handle, row: &[u8]) -> Option<FindHash> {
+        let value = SealedValue {
+            handle,
+            find: None,
+            blob: false,
+            row: row.into(),
+        };
+        let find = async |client: &mut Object| read::find_hash(client, tenant, &value).await;
+        self.database.run(find).ok().flatten()
     }
 }
 

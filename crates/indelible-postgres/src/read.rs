@@ -197,6 +197,24 @@ async fn personal_rows(client: &Object, tenant: &TenantId, rows: &[Row]) -> Resu
     Ok(found.iter().map(entry).collect())
 }
 
+/// What finds a personal row, if it is there and is no blob.
+pub(crate) async fn find_hash(
+    client: &Object,
+    tenant: &TenantId,
+    value: &SealedValue,
+) -> Result<Option<FindHash>> {
+    let select = "SELECT find FROM indelible.personal WHERE tenant_id = $1 AND name = $2";
+    let oops = |error| failed(DOING, error);
+    let statement = client.prepare_cached(select).await.map_err(oops)?;
+    let name = &personal::name(value)[..];
+    let row = client
+        .query_opt(&statement, &[&tenant.as_str(), &name])
+        .await
+        .map_err(oops)?;
+    let find = row.as_ref().and_then(|row| row.get::<_, Option<&[u8]>>(0));
+    Ok(find.and_then(|bytes| bytes.try_into().ok()).map(FindHash))
+}
+
 /// The root of a complete subtree.
 pub(crate) async fn subtree(
     client: &Object,

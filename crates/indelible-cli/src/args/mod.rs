@@ -3,12 +3,14 @@
 //! Nothing here is carried out. Options that can also come from the environment or the
 //! configuration file carry no default: [`crate::config`] decides (`docs/cli.md`).
 
+mod backup;
 mod commands;
 
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+pub use backup::{Backup, Restore};
 pub use commands::*;
 
 /// A tamper-evident audit trail: import or emit events, find them again, and let anyone check that
@@ -152,6 +154,10 @@ pub enum Command {
     Relay(Relay),
     /// Move a ledger from a data directory into a database, leaf for leaf
     Migrate(Migrate),
+    /// Copy the ledger as it is now, beside whoever writes, and verify the copy
+    Backup(Backup),
+    /// Make a ledger of a backup, in a fresh data directory or an empty database
+    Restore(Restore),
     /// Show what was refused, of imports and of programs that emit; take it again or remove it
     DeadLetters(DeadLetters),
     /// Print a completion script for a shell

@@ -1,5 +1,6 @@
 //! One file per command: opens what it needs, calls the crates below, says what came of it.
 
+mod backup;
 mod completions;
 mod config;
 mod dead_letters;
@@ -15,6 +16,7 @@ mod prove;
 mod query;
 mod recover;
 mod relay;
+mod restore;
 mod serve;
 mod tenants;
 mod verify;
@@ -44,6 +46,8 @@ pub fn run(command: &Command, config: &Config, output: &mut Output) -> Result {
         Command::Recover(args) => recover::run(args, config, output),
         Command::Relay(args) => relay::run(args, config, output),
         Command::Migrate(args) => migrate::run(args, config, output),
+        Command::Backup(args) => backup::run(args, config, output),
+        Command::Restore(args) => restore::run(args, config, output),
         Command::DeadLetters(args) => dead_letters::run(args, config, output),
         Command::Completions(args) => completions::run(args, output),
     }

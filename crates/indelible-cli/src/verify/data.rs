@@ -29,6 +29,20 @@ pub fn data(
     config: &Config,
     output: &mut Output,
 ) -> Result<bool> {
+    data_against(tenant, given, None, config, output)
+}
+
+/// As [`data`], against what the signer kept when a copy was begun, if this is one.
+///
+/// # Errors
+/// As [`data`].
+pub fn data_against(
+    tenant: Option<&str>,
+    given: &Given,
+    kept: Option<Kept>,
+    config: &Config,
+    output: &mut Output,
+) -> Result<bool> {
     let named = tenant_to_read(tenant, config)?;
     if let Some(finding) = ledger::check_format(config)? {
         print_part("files", &[finding], &["every log".to_owned()], output)?;
@@ -36,7 +50,7 @@ pub fn data(
     }
     // What was signed is read first: the stores read after it are at least as new, also while a
     // writer goes on beside.
-    let kept = ledger::kept(config)?;
+    let kept = kept.map_or_else(|| ledger::kept(config), Ok)?;
     let progress = output.progress();
     let access = ledger::read_quietly(config, &progress)?;
     progress.clear();
@@ -113,6 +127,9 @@ fn registry(access: &Access, anchors: &Anchors) -> Result<(Vec<Finding>, Vec<Str
     }
     let findings = verify_registry(&access.stores, anchors).or_could("check the registry")?;
     let unchecked = match anchors.kept {
+        Kept::Elsewhere if access.is_backup() => {
+            vec!["what was signed since the backup was made".to_owned()]
+        }
         Kept::Elsewhere => vec![format!(
             "what was signed: the signer's last checkpoint is not in {}",
             access.folder.path().shown()

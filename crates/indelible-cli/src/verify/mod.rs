@@ -16,7 +16,7 @@ use indelible_proof::checkpoint::SignedCheckpoint;
 use indelible_proof::note::VerifierKey;
 
 pub use checkpoints::{key_for, named_key};
-pub use data::data;
+pub use data::{data, data_against};
 pub use file::file;
 pub use proof::proof;
 pub use report::{Report, print_finding};

@@ -134,6 +134,18 @@ impl Place {
     }
 }
 
+impl Place {
+    /// Everything that an export of acme writes: lines, disclosures, checkpoint.
+    #[track_caller]
+    pub fn exported(&self, flags: &str, name: &str) -> [Vec<u8>; 3] {
+        self.ok(&format!(
+            "export --force --tenant acme --out {name} {flags}"
+        ));
+        let part = |end: &str| std::fs::read(self.at(&format!("{name}{end}"))).unwrap_or_default();
+        [part(""), part(".disclosures"), part(".checkpoint")]
+    }
+}
+
 impl Ran {
     /// The JSON lines of standard output.
     pub fn json(&self) -> Vec<Value> {
