@@ -49,7 +49,11 @@ impl SmallDisk {
     /// Takes all the room there is; where to give it back.
     fn fill(&self) -> PathBuf {
         let path = self.path().join("rest");
-        let mut rest = File::options().create(true).append(true).open(&path).unwrap();
+        let mut rest = File::options()
+            .create(true)
+            .append(true)
+            .open(&path)
+            .unwrap();
         for bytes in [1 << 20, 1 << 12] {
             while rest.write_all(&vec![0; bytes]).is_ok() {}
         }
