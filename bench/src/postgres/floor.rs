@@ -22,9 +22,10 @@ const TENANT: usize = 1;
 const PLACE: usize = 2;
 const ID: usize = 5;
 /// Every column but the transaction, which has a default.
-const COLUMNS: &str = "tenant_id, sequence_number, ingested_at, occurred_at, audit_id, record_hash, \
-     leaf, personal, terms, era, event_type, category, action, outcome, severity, actor_type, \
-     actor_id, target_type, target_id, correlation_id, investigation_id, alert_id, source_service";
+const COLUMNS: &str = "tenant_id, sequence_number, ingested_at, occurred_at, audit_id, \
+     record_hash, leaf, personal, terms, era, event_type, category, action, outcome, severity, \
+     actor_type, actor_id, target_type, target_id, correlation_id, investigation_id, alert_id, \
+     source_service";
 
 /// What one transaction copies.
 pub struct Commit {

@@ -28,7 +28,7 @@ use support::served::Serving;
 const SIZE: &str = "size=192m";
 /// For how long the disk stays full, once a client has been told.
 const FULL_FOR: Duration = Duration::from_secs(3);
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A small disk in memory, gone when dropped.
 struct SmallDisk(tempfile::TempDir);

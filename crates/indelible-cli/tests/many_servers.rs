@@ -34,8 +34,8 @@ const STILL_LONG_ONE_IN: u64 = 20;
 /// Ends about half of the servers' connections.
 const CUT: &str = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
                    WHERE application_name = 'indelible' AND random() < 0.5";
-/// Has commits fail as PostgreSQL has them fail, as often as `contention` says: where ids are added,
-/// or when the transaction ends.
+/// Has commits fail as PostgreSQL has them fail, as often as `contention` says: where ids are
+/// added, or when the transaction ends.
 const CONTENTION: &str = "
 CREATE TABLE contention (rate float8 NOT NULL);
 INSERT INTO contention VALUES (0);
@@ -74,7 +74,7 @@ fn every_receipt_of_many_servers_survives() {
         indelible_testing::declare_skipped(test, "no PostgreSQL on this machine");
         return;
     };
-    let rounds = indelible_testing::rounds("INDELIBLE_KILL_ROUNDS", 5, 200);
+    let rounds = indelible_testing::rounds("INDELIBLE_KILL_ROUNDS", 20, 200);
     let place = Place::with_ledger(&postgres.url);
     let mut dice = Dice::seeded();
     let mut servers = start(&place);

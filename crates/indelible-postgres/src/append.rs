@@ -298,10 +298,12 @@ async fn keep_roots(
     let roots: Vec<&[u8]> = roots.iter().map(AsRef::as_ref).collect();
     let insert = "INSERT INTO indelible.subtrees (tenant_id, level, place, root) \
          SELECT * FROM unnest($1::text[], $2::int2[], $3::int8[], $4::bytea[])";
+    let oops = |error| failed(DOING, error);
+    let insert = transaction.prepare_cached(insert).await.map_err(oops)?;
     let done = transaction
-        .execute(insert, &[&tenants, &levels, &places, &roots])
+        .execute(&insert, &[&tenants, &levels, &places, &roots])
         .await;
-    done.map_err(|error| failed(DOING, error)).map(drop)
+    done.map_err(oops).map(drop)
 }
 
 async fn move_heads(transaction: &Client, appends: &[&Append]) -> Result<()> {
