@@ -124,7 +124,7 @@ impl Relaying {
             .unwrap()
             .ask("GET", path, &[], b"")
             .unwrap();
-        (answer.status, answer.text().to_owned())
+        (answer.status, answer.text())
     }
 
     fn until(&self, path: &str, holds: impl Fn(u16, &str) -> bool) {

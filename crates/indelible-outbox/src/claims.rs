@@ -119,7 +119,7 @@ pub(crate) fn ready(
             Some(said) if said == of_row => {}
             None if view.raw(field).is_none() => {
                 // Neither has a character that JSON would escape.
-                lacking.push_str(&format!("\"{name}\":\"{of_row}\","));
+                lacking.extend(["\"", name, "\":\"", of_row, "\","]);
             }
             _ => {
                 let text =
@@ -162,7 +162,7 @@ mod tests {
         let whole = format!(r#"{{"audit_id":"{ID}","event_type":"a.b","tenant_id":"acme"}}"#);
         for event in [
             r#"{"event_type":"a.b"}"#.to_owned(),
-            format!(r#"{{ "tenant_id": "acme", "event_type":"a.b" }}"#),
+            r#"{ "tenant_id": "acme", "event_type":"a.b" }"#.to_owned(),
             whole.clone(),
         ] {
             assert_eq!(told(&event), Ok(whole.clone()));

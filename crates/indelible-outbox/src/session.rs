@@ -133,11 +133,13 @@ async fn live(client: Weak<Client>, interval: Duration) {
     }
 }
 
-/// What a session is told before it is used.
+/// What a session is told before it is used. What is known of the rows of a queue is always old,
+/// so the planner is told to read by an index: else a long one is read whole for every batch.
 fn settings(stall_timeout: Duration) -> String {
     let (stall, statement) = (stall_timeout.as_millis(), STATEMENT_TIMEOUT.as_millis());
     format!(
-        "SET timezone = 'UTC'; SET jit = off; SET statement_timeout = {statement}; \
+        "SET timezone = 'UTC'; SET jit = off; SET enable_seqscan = off; \
+         SET enable_bitmapscan = off; SET statement_timeout = {statement}; \
          SET idle_session_timeout = {stall}; SET idle_in_transaction_session_timeout = {stall}; \
          SET default_transaction_isolation = 'read committed'; \
          SELECT set_config('synchronous_commit', 'on', false) \

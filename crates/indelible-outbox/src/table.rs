@@ -243,7 +243,7 @@ pub(crate) async fn put_aside(client: &Client, refused: &[(i64, String)]) -> Res
 pub(crate) async fn figures(client: &Client) -> Result<Figures> {
     let select = "SELECT \
          (SELECT count(*) FROM (SELECT FROM indelible_outbox \
-          WHERE epoch IS NULL OR number IS NOT NULL LIMIT $1) AS w), \
+          WHERE epoch IS NULL OR number IS NOT NULL ORDER BY place LIMIT $1) AS w), \
          (SELECT extract(epoch FROM clock_timestamp() - written_at)::float8 \
           FROM indelible_outbox WHERE epoch IS NULL OR number IS NOT NULL \
           ORDER BY place LIMIT 1), \

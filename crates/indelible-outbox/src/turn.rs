@@ -138,7 +138,8 @@ impl<T: Transport> Worker<T> {
         self.measure()?;
         let now = self.surroundings.elapsed();
         if now < self.not_before {
-            return Ok(Next::After((self.not_before - now).min(MEASURE_INTERVAL)));
+            let left = self.not_before.saturating_sub(now);
+            return Ok(Next::After(left.min(MEASURE_INTERVAL)));
         }
         let rows = self.collect(now, true)?;
         if rows.is_empty() {
@@ -146,7 +147,7 @@ impl<T: Transport> Worker<T> {
             self.forget_trouble(now);
             return Ok(self.idle(now));
         }
-        self.send(rows)?;
+        self.send(&rows)?;
         self.transport.rest();
         let gives_up = self.options.once && self.failures >= ONCE_FAILURES_MAX;
         Ok(if gives_up { Next::End } else { Next::AtOnce })
@@ -198,23 +199,18 @@ impl<T: Transport> Worker<T> {
         self.surroundings.fill(&mut random);
         let speaker = &self.speaker;
         let claims = session.transaction(async |client| {
-            let (id, epoch) = match table::stream(client).await? {
-                Some((id, before)) => {
-                    let numbers = table::numbers(client).await?;
-                    let ended: Vec<_> = numbers
-                        .iter()
-                        .map(|(tenant, next)| speaker.ended(tenant, (&id, before), *next))
-                        .collect();
-                    table::say(client, &ended).await?;
-                    (id, now_ms.max(before + 1))
-                }
-                None => {
-                    let database = table::database(client).await?;
-                    (
-                        format!("outbox-{database}-{:08x}", u32::from_le_bytes(random)),
-                        now_ms,
-                    )
-                }
+            let (id, epoch) = if let Some((id, before)) = table::stream(client).await? {
+                let numbers = table::numbers(client).await?;
+                let ended: Vec<_> = numbers
+                    .iter()
+                    .map(|(tenant, next)| speaker.ended(tenant, (&id, before), *next))
+                    .collect();
+                table::say(client, &ended).await?;
+                (id, now_ms.max(before + 1))
+            } else {
+                let database = table::database(client).await?;
+                let random = u32::from_le_bytes(random);
+                (format!("outbox-{database}-{random:08x}"), now_ms)
             };
             table::begin(client, &id, epoch).await?;
             Ok(Claims::new(id, epoch))
@@ -301,7 +297,7 @@ impl<T: Transport> Worker<T> {
             if rows.is_empty() {
                 break;
             }
-            self.send(rows)?;
+            self.send(&rows)?;
         }
         self.measured = None;
         self.measure()

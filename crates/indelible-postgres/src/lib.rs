@@ -9,7 +9,7 @@
 //! ciphertexts here), removing anything. Trust: whoever may write to the tables can change what
 //! they hold, and the verifier finds it; whoever may read them sees everything but personal values,
 //! of which they see which are equal. `docs/postgres.md` walks one record's life. How a database is
-//! reached ([`secure`]) and what its errors mean ([`failure`]) is the same for the outbox of a program.
+//! reached ([`secure`]) and what its errors mean ([`failure`]) is the same for a program's outbox.
 
 mod about;
 mod append;

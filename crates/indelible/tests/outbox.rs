@@ -299,6 +299,10 @@ fn every_tenants_events_keep_their_order_and_a_late_commit_is_not_passed_over() 
         .map(|n| n.to_string())
         .collect();
     assert_eq!(targets(&events, "globex"), globex);
+    // However long it is, a batch costs what is in it.
+    assert!(relay.stop(SOON));
+    let read = "SELECT seq_tup_read FROM pg_stat_user_tables WHERE relname = 'indelible_outbox'";
+    assert!(program.database.rows(read)[0].get::<_, i64>(0) < 2_500);
 }
 
 #[test]

@@ -36,11 +36,11 @@ struct Settled {
 
 impl<T: Transport> Worker<T> {
     /// Sends rows and settles them.
-    pub(super) fn send(&mut self, rows: Vec<Row>) -> Result<()> {
+    pub(super) fn send(&mut self, rows: &[Row]) -> Result<()> {
         if rows.is_empty() {
             return Ok(());
         }
-        let verdicts = self.deliver(&rows);
+        let verdicts = self.deliver(rows);
         let mut settled = Settled::default();
         for (row, verdict) in rows.iter().zip(verdicts) {
             self.settle(row, verdict, &mut settled);

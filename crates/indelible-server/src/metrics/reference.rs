@@ -41,8 +41,8 @@ buffers the fullest.
 const OUTBOX: &str = "
 ## The relay of an outbox
 
-`GET /metrics` of `indelible relay --listen`, and `relay.metrics().prometheus()` in a program. Counters
-begin anew with the process.
+`GET /metrics` of `indelible relay --listen`, and `relay.metrics().prometheus()` in a program.
+Counters begin anew with the process.
 
 ";
 

@@ -19,6 +19,7 @@ use crate::args;
 use crate::cancel;
 use crate::config::Config;
 use crate::exit::{Failure, OrCould, Result};
+use crate::listen::Listen;
 use crate::output::{Output, Show};
 use crate::process::environment;
 use crate::ways::{self, Here};
@@ -45,7 +46,7 @@ pub fn run(args: &args::Relay, config: &Config, output: &mut Output) -> Result {
     check(&outbox, args.once, output)?;
     let server = ways::server(args.url.as_deref(), config)?;
     // The port first: a busy one must leave nothing behind.
-    let listener = args.listen.as_ref().map(|listen| listen.listen());
+    let listener = args.listen.as_ref().map(Listen::listen);
     let listener = listener.transpose()?;
     let transport: Box<dyn Transport> = match &server {
         Some(url) => Box::new(ways::http(url)?),
