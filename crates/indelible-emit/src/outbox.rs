@@ -90,6 +90,8 @@ pub(crate) struct State {
     pub(crate) given_back: bool,
     /// The worker has taken what was left, since it was stopped.
     pub(crate) taken: bool,
+    /// The last attempt failed as a whole.
+    pub(crate) failing: bool,
     /// The way to the ledger is known to be closed, until when, and why.
     pub(crate) shut: Option<(Duration, Arc<str>)>,
 }

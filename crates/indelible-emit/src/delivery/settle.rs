@@ -40,6 +40,10 @@ impl<T: Transport> Delivery<T> {
         let (mut handed, mut again) = (0, Vec::new());
         let outbox = &self.end.0.outbox;
         let any_unsaid = !outbox.state().unsaid.is_empty();
+        if any_unsaid && settled.iter().any(|(.., settled)| settled.is_ok()) {
+            // The ledger is there.
+            again.extend(outbox.state().unsaid.take_given_up());
+        }
         for (waiting, outgoing, lost, settled) in settled {
             if any_unsaid && settled.is_ok() {
                 // Its tenant is there: what was said of it before is said again.
@@ -108,6 +112,8 @@ impl<T: Transport> Delivery<T> {
         });
     }
 
+    /// Settles events that are tried no more. What we say ourselves is kept: it has nobody who
+    /// would say it again.
     pub(super) fn give_up(
         &self,
         line: Line,
@@ -122,13 +128,18 @@ impl<T: Transport> Delivery<T> {
                 .clone()
                 .map(|(waiting, event)| (waiting, event, &said)),
         );
+        let outbox = &self.end.0.outbox;
         for (waiting, outgoing) in events {
+            if outgoing.stream.is_none() {
+                outbox.state().unsaid.keep_given_up(outgoing.clone());
+                continue;
+            }
             if !waiting.reached {
                 self.lose(outgoing, why.clone());
             }
             self.tell(waiting, Err(error()));
         }
-        self.end.0.outbox.change(|state| {
+        outbox.change(|state| {
             let handed = open.entries.iter().filter(|waiting| waiting.handed);
             state.settle(line, handed.count());
         });
