@@ -61,7 +61,7 @@ pub(crate) struct Outbox {
 pub(crate) struct State {
     urgent: VecDeque<Item>,
     normal: VecDeque<Item>,
-    /// Whoever waits for an event that is on disk.
+    /// Whoever waits for an event that is on disk, until it is settled.
     pub(crate) waiting: HashMap<AuditId, Arc<Entry>>,
     /// Our statements that are on disk.
     pub(crate) statements: HashSet<AuditId>,

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant};
 
 use indelible_disk::RealDisk;
-use indelible_emit::{Actor, Class, EmitError, Emitter, Surroundings};
+use indelible_emit::{Actor, Class, EmitError, Emitter, Surroundings, Ticket};
 use indelible_event::{Event, Micros};
 use indelible_proof::stream::{Completeness, StreamTail};
 use support::book::{Book, Way, lost, one, publish, with_spool};
@@ -85,11 +85,10 @@ fn with_a_spool_nothing_is_lost_while_the_ledger_is_down() {
     assert_eq!(emitter.metrics().spooled, 20_000);
     // Nobody closes it, and the ledger stays down.
     drop(emitter);
-    let held = tickets[7].settled();
-    assert!(
-        matches!(held, None | Some(Err(EmitError::Closed))),
-        "{held:?}"
-    );
+    for ticket in &tickets {
+        assert_eq!(ticket.settled(), Some(Err(EmitError::InSpool)));
+        assert_eq!(ticket.spooled_blocking(SOON), Ok(()));
+    }
     assert_eq!(book.events("acme"), 0);
 
     let emitter = start(Way::to(&book), options);
@@ -333,4 +332,34 @@ fn a_clock_that_is_set_back_costs_no_event_and_no_id() {
     let epoch = emitter.stream().1;
     drop(emitter);
     assert!(run().stream().1 > epoch);
+}
+
+#[test]
+fn a_close_settles_every_ticket_of_what_is_on_disk() {
+    let directory = tempfile::tempdir().unwrap();
+    let book = Book::default();
+    let options = || with_spool(RealDisk::new(directory.path()));
+    let in_spool = Some(Err(EmitError::InSpool));
+    // On disk before the close or only by it, waiting for an attempt or within one that hangs.
+    for (wait, hang) in [(true, false), (false, false), (true, true)] {
+        let stuck = Stuck::default();
+        let emitter = if hang {
+            start(stuck.clone(), options())
+        } else {
+            let way = Way::to(&book);
+            way.down.store(true, Ordering::SeqCst);
+            start(way, options())
+        };
+        let tickets: Vec<_> = (0..10).map(|_| publish(&emitter, "acme")).collect();
+        let wait = tickets.iter().filter(|_| wait);
+        wait.for_each(|ticket| assert_eq!(ticket.spooled_blocking(SOON), Ok(())));
+        if hang {
+            stuck.wait_until_entered();
+        }
+        let report = emitter.close(Duration::from_millis(if hang { 100 } else { 0 }));
+        assert_eq!(report.spooled, 10, "{report}");
+        let settled: Vec<_> = tickets.iter().map(Ticket::settled).collect();
+        assert!(settled.iter().all(|it| *it == in_spool), "{settled:?}");
+        stuck.let_go();
+    }
 }

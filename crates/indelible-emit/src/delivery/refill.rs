@@ -102,7 +102,8 @@ impl<T: Transport> Delivery<T> {
                     .hear(&outgoing, |stream| spool.successor(stream));
             }
             open.entries.push(Waiting {
-                entry: state.waiting.remove(&outgoing.audit_id),
+                // It stays there until it is settled: a close may come before.
+                entry: state.waiting.get(&outgoing.audit_id).cloned(),
                 expires: None,
                 // Who left it here may have delivered it.
                 reached: !handed,

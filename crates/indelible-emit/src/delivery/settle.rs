@@ -53,6 +53,9 @@ impl<T: Transport> Delivery<T> {
                 self.lose(&outgoing, why);
             }
             handed += usize::from(waiting.handed);
+            if waiting.entry.is_some() && line == Line::Spool {
+                outbox.state().waiting.remove(&outgoing.audit_id);
+            }
             if waiting.own && settled.is_ok() {
                 receipts.observe(outgoing.audit_id, self.end.0.stream.1);
             }
