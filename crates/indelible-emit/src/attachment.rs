@@ -149,6 +149,12 @@ pub(crate) fn place(event: &[u8], digest: &str) -> Option<String> {
     seek(&event, digest, &mut pointer).then_some(pointer)
 }
 
+/// What stands beside an event that does not name it.
+pub(crate) fn unnamed<'a>(event: &[u8], attached: &'a [Attached]) -> Option<&'a Attached> {
+    let event = std::str::from_utf8(event).unwrap_or_default();
+    attached.iter().find(|it| !event.contains(&it.digest))
+}
+
 /// What is wrong with attachments: one is too long, or its content type could not be sent.
 pub(crate) fn check(
     attached: &[Attached],

@@ -175,8 +175,7 @@ fn named(
     attached: &[Attached],
     place: impl Fn(&str) -> String,
 ) -> Result<(), Vec<Problem>> {
-    let event = std::str::from_utf8(event).unwrap_or_default();
-    match attached.iter().find(|it| !event.contains(&it.digest)) {
+    match attachment::unnamed(event, attached) {
         None => Ok(()),
         Some(lost) => {
             let text = format!(
