@@ -63,7 +63,7 @@ pub(crate) struct State {
     normal: VecDeque<Item>,
     /// Whoever waits for an event that is on disk, until it is settled.
     pub(crate) waiting: HashMap<AuditId, Arc<Entry>>,
-    /// Our statements that are on disk.
+    /// Our statements that are on disk, until they are settled.
     pub(crate) statements: HashSet<AuditId>,
     /// Their bytes.
     bytes: [usize; 3],

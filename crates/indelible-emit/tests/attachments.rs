@@ -274,7 +274,7 @@ fn what_the_other_side_lost_is_stored_again_but_not_for_ever() {
 }
 
 /// The one dead letter of a directory.
-fn letter(path: &std::path::Path) -> indelible_emit::DeadLetter {
+fn letter(path: &std::path::Path) -> DeadLetter {
     let disk = Arc::new(RealDisk::new(path));
     let letters = DeadLetters::new(disk, 0, Arc::new(|_: &mut [u8]| ()));
     let files = letters.files().unwrap();
@@ -472,4 +472,24 @@ fn a_content_type_that_cannot_be_sent_refuses_its_event_alone() {
         assert_eq!(problems[0].pointer, "/metadata/file");
         assert!(matches!(good.settled(), Some(Ok(_))));
     }
+}
+
+#[test]
+fn an_attachment_without_a_name_or_a_content_type_is_refused_with_its_place() {
+    let emitter = start(Shelf::default(), quick());
+    for (name, media_type, place) in [
+        ("", "text/plain", "/metadata/"),
+        ("page", "badtype", "/metadata/page"),
+        ("page", "image/", "/metadata/page"),
+        ("page", "/png", "/metadata/page"),
+    ] {
+        let event = event(&emitter).attach(name, Attachment::bytes(media_type, "x"));
+        let settled = event.emit().committed_blocking(SOON);
+        let Err(EmitError::Refused(problems)) = settled else {
+            panic!("{name} {media_type}: {settled:?}");
+        };
+        assert_eq!(problems[0].pointer, place, "{problems:?}");
+    }
+    let good = event(&emitter).attach("page", Attachment::bytes("text/plain; charset=utf-8", "x"));
+    assert!(good.emit().committed_blocking(SOON).is_ok());
 }

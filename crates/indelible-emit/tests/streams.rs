@@ -6,15 +6,17 @@ mod support;
 
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::{Duration, Instant};
 
 use indelible_disk::RealDisk;
-use indelible_emit::{Actor, Class, EmitError, Emitter, Surroundings, Ticket};
+use indelible_emit::{
+    Actor, Class, EmitError, Emitter, Outgoing, Policy, Surroundings, Ticket, Transport,
+};
 use indelible_event::{Event, Micros};
 use indelible_proof::stream::{Completeness, StreamTail};
 use support::book::{Book, Way, lost, one, publish, with_spool};
-use support::{Memory, Process, SOON, Stuck, quick, start, surroundings, until};
+use support::{Memory, Process, SOON, Stuck, With, quick, start, surroundings, until};
 
 #[test]
 fn a_stream_that_ends_cleanly_is_complete() {
@@ -317,7 +319,7 @@ fn a_clock_that_is_set_back_costs_no_event_and_no_id() {
     assert!(emitter.close(SOON).is_clean());
     assert_eq!(ids.len(), 200);
     memory.look(|kept| {
-        let number = |it: &indelible_emit::Outgoing| it.stream.as_ref().unwrap().number;
+        let number = |it: &Outgoing| it.stream.as_ref().unwrap().number;
         let numbers: Vec<_> = kept.events.iter().map(number).collect();
         assert_eq!(numbers, (0..200).collect::<Vec<_>>());
         for (n, outgoing) in kept.events.iter().enumerate() {
@@ -362,4 +364,33 @@ fn a_close_settles_every_ticket_of_what_is_on_disk() {
         assert!(settled.iter().all(|it| *it == in_spool), "{settled:?}");
         stuck.let_go();
     }
+}
+
+#[test]
+fn what_is_said_of_a_stream_is_no_event_in_the_spool() {
+    let directory = tempfile::tempdir().unwrap();
+    let memory = Memory::default();
+    let [entered, held] = [false, true].map(|set| Arc::new(AtomicBool::new(set)));
+    let (entering, holding, mut to) = (Arc::clone(&entered), Arc::clone(&held), memory.clone());
+    // A statement hangs on its way.
+    let way = With(move |batch: &[Outgoing]| {
+        while batch.iter().any(|it| it.stream.is_none()) && holding.load(Ordering::SeqCst) {
+            entering.store(true, Ordering::SeqCst);
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        to.deliver(batch)
+    });
+    let mut options = with_spool(RealDisk::new(directory.path()));
+    options.policy = Policy::new().otherwise(Class::BestEffort);
+    let emitter = start(way, options);
+    drop(publish(&emitter, "acme"));
+    until(|| entered.load(Ordering::SeqCst));
+    for _ in 0..10 {
+        drop(publish(&emitter, "acme"));
+    }
+    until(|| emitter.metrics().queued == 0);
+    let metrics = emitter.metrics();
+    assert_eq!((metrics.under_way, metrics.spooled), (10, 0));
+    held.store(false, Ordering::SeqCst);
+    assert!(emitter.close(SOON).is_clean());
 }

@@ -37,7 +37,7 @@ impl<T: Transport> Delivery<T> {
             });
         self.put_aside(errors);
         let mut receipts = Receipts::at(self.end.0.surroundings.now());
-        let (mut handed, mut again) = (0, Vec::new());
+        let (mut handed, mut again, mut said) = (0, Vec::new(), Vec::new());
         let outbox = &self.end.0.outbox;
         let any_unsaid = !outbox.state().unsaid.is_empty();
         if any_unsaid && settled.iter().any(|(.., settled)| settled.is_ok()) {
@@ -56,6 +56,9 @@ impl<T: Transport> Delivery<T> {
             if waiting.entry.is_some() && line == Line::Spool {
                 outbox.state().waiting.remove(&outgoing.audit_id);
             }
+            if outgoing.stream.is_none() && line == Line::Spool {
+                said.push(outgoing.audit_id);
+            }
             if waiting.own && settled.is_ok() {
                 receipts.observe(outgoing.audit_id, self.end.0.stream.1);
             }
@@ -70,7 +73,12 @@ impl<T: Transport> Delivery<T> {
             outbox.hand(Line::Normal, items);
         }
         self.end.0.counters.receipts.add(&receipts.durations);
-        outbox.change(|state| state.settle(line, handed));
+        outbox.change(|state| {
+            state.settle(line, handed);
+            for id in said {
+                state.statements.remove(&id);
+            }
+        });
     }
 
     /// Puts aside what has no receipt and will not get one by itself: not our statements, and not
