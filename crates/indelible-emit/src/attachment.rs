@@ -149,11 +149,26 @@ pub(crate) fn place(event: &[u8], digest: &str) -> Option<String> {
     seek(&event, digest, &mut pointer).then_some(pointer)
 }
 
-/// What is wrong with attachments: one is too long, or its content type could not be sent.
+/// What stands beside an event that does not name it.
+pub(crate) fn unnamed<'a>(event: &[u8], attached: &'a [Attached]) -> Option<&'a Attached> {
+    let event = std::str::from_utf8(event).unwrap_or_default();
+    attached.iter().find(|it| !event.contains(&it.digest))
+}
+
+/// What is wrong with attachments: one has no name, is too long, or its content type is none.
 pub(crate) fn check(
     attached: &[Attached],
+    nameless: bool,
     place: impl Fn(&str) -> String,
 ) -> Result<(), Vec<Problem>> {
+    if nameless {
+        let text = "an attachment needs a name of at least one character";
+        return Err(vec![Problem::at(
+            "/metadata/",
+            ProblemCode::OutOfRange,
+            text,
+        )]);
+    }
     for Attached {
         digest,
         media_type,
@@ -168,7 +183,7 @@ pub(crate) fn check(
             (ProblemCode::TooLarge, text)
         } else if !is_content_type(media_type) {
             let text = format!(
-                "the content type of the attachment {digest} must have 1 to \
+                "the content type of the attachment {digest} must be like image/png, of at most \
                  {CONTENT_TYPE_BYTES_MAX} plain characters"
             );
             (ProblemCode::WrongType, text)
@@ -184,7 +199,10 @@ pub(crate) fn check(
 /// takes).
 fn is_content_type(text: &str) -> bool {
     let plain = |byte: u8| byte == b' ' || byte.is_ascii_graphic();
-    (1..=CONTENT_TYPE_BYTES_MAX).contains(&text.len()) && text.bytes().all(plain)
+    let kinds = text.split_once('/');
+    kinds.is_some_and(|(kind, of_it)| !kind.trim().is_empty() && !of_it.trim().is_empty())
+        && text.len() <= CONTENT_TYPE_BYTES_MAX
+        && text.bytes().all(plain)
 }
 
 /// Puts values beside an event that is too long until it fits, the longest first: strings as their

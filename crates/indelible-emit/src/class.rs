@@ -5,6 +5,7 @@
 //! transaction. Source: `docs/emitter.md`, "Delivery classes".
 
 use indelible_event::catalogue::{API, CLOUDTRAIL, Catalogue, Listing, NATIVE};
+use indelible_event::limits::EVENT_TYPE_CHARS_MAX;
 
 use crate::draft::{Draft, Said};
 
@@ -177,8 +178,13 @@ impl Policy {
 impl Rule {
     fn fits_nothing(&self) -> bool {
         let Pattern { text, prefix } = &self.pattern;
-        let listed = |it: &Catalogue| !matches!(it.listing(text), Listing::Unlisted);
+        let listed = |it: &Catalogue| matches!(it.listing(text), Listing::Known(_) | Listing::Open);
+        // A type may be that long, and words joined by dots are none without a word between them;
+        // a route may have any.
+        let words = text.split('/').next().unwrap_or_default();
+        let no_type = text.chars().count() > EVENT_TYPE_CHARS_MAX || words.contains("..");
         match self.field {
+            Field::EventType if no_type => true,
             Field::Severity => *prefix || !severities().contains(&&**text),
             Field::Category => text.contains('*') || (!prefix && text.is_empty()),
             Field::EventType if *prefix => {

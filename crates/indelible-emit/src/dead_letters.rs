@@ -13,7 +13,7 @@ use indelible_disk::Disk;
 use indelible_event::{AuditId, Micros, StreamClaim, TenantId};
 use serde::{Deserialize, Serialize};
 
-use crate::attachment::Attached;
+use crate::attachment::{self, Attached};
 use crate::encode::Unsendable;
 use crate::frame::{self, Named, Pieces};
 use crate::metrics::add;
@@ -100,8 +100,12 @@ impl DeadLetter {
         }
     }
 
-    /// The event, to be sent again; nothing when its tenant's name is none.
+    /// The event, to be sent again; nothing when its tenant's name is none, or when it does not
+    /// name what stands beside it, which the ledger would take and nobody would find.
     pub fn outgoing(&self) -> Option<Outgoing> {
+        if attachment::unnamed(&self.event, &self.attached).is_some() {
+            return None;
+        }
         Some(Outgoing {
             tenant: TenantId::parse(&self.tenant).ok()?,
             audit_id: self.audit_id,

@@ -163,7 +163,8 @@ impl Emitter {
 
     /// Takes no more events, delivers what waits, ends the stream, and says what became of all, at
     /// the latest about when `deadline` has passed. What is in memory then goes to the spool, where
-    /// there is one, and is given up where there is none. Closing again reports again.
+    /// there is one, and is given up where there is none. Tickets of what is on disk say
+    /// [`EmitError::InSpool`](crate::EmitError::InSpool). Closing again reports again.
     pub fn close(&self, deadline: Duration) -> CloseReport {
         let shared = &self.shared;
         shared.buffer.close();
@@ -175,6 +176,8 @@ impl Emitter {
             shared.outbox.change(|state| state.stopped = true);
             shared.buffer.wake();
             shared.await_conclusion(CONCLUDE_MAX);
+            // What is under way from the spool may take longer than the close.
+            shared.leave_in_spool();
         }
         self.closed.store(true, Ordering::Relaxed);
         shared.report()

@@ -113,6 +113,7 @@ impl Encoder {
 
     fn bytes(&self, whole: Whole) -> Result<Outgoing, Box<Unsendable>> {
         let (audit_id, mut attached) = (whole.audit_id, whole.attached);
+        let nameless = !attached.is_empty() && has_nameless(&whole.event);
         let mut bytes = Vec::with_capacity(EVENT_BYTES_USUAL);
         whole.event.into_json().write(&mut bytes);
         // Where what stands beside it was named, before anything was replaced.
@@ -132,7 +133,7 @@ impl Encoder {
         };
         let fits = || {
             fits(&bytes)
-                .and_then(|()| attachment::check(&attached, place))
+                .and_then(|()| attachment::check(&attached, nameless, place))
                 .and_then(|()| named(&bytes, &attached, place))
         };
         let tenant = match tenant(&whole.tenant).and_then(|tenant| fits().map(|()| tenant)) {
@@ -175,8 +176,7 @@ fn named(
     attached: &[Attached],
     place: impl Fn(&str) -> String,
 ) -> Result<(), Vec<Problem>> {
-    let event = std::str::from_utf8(event).unwrap_or_default();
-    match attached.iter().find(|it| !event.contains(&it.digest)) {
+    match attachment::unnamed(event, attached) {
         None => Ok(()),
         Some(lost) => {
             let text = format!(
@@ -281,6 +281,13 @@ impl More {
         }
         (event, self.target_name)
     }
+}
+
+/// Whether metadata has an attachment whose name has no letter.
+fn has_nameless(event: &Event) -> bool {
+    let metadata = event.metadata.as_ref().and_then(Json::as_object);
+    let nameless = metadata.and_then(|metadata| metadata.get("")?.as_object());
+    nameless.is_some_and(|value| value.get("attachment").is_some())
 }
 
 /// The name, or the first of `name_2`, `name_3` … that metadata has not got yet.

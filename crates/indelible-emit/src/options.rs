@@ -15,6 +15,8 @@ pub const STREAM_NAME_BYTES_MAX: usize = 100;
 /// The fewest bytes that a spool may have: the longest event there is, and what stands around it.
 pub const SPOOL_BYTES_MIN: u64 = 512 << 10;
 const _: () = assert!(EVENT_RAW_BYTES_MAX as u64 <= SPOOL_BYTES_MIN / 2);
+/// The fewest bytes that a queue may have: a few short events.
+const QUEUE_BYTES_MIN: usize = 8 << 10;
 /// The fewest bytes that dead letters may have, unless none are to be kept: those of one file.
 const DEAD_LETTERS_BYTES_MIN: u64 = 8 << 10;
 /// The longest that a batch may wait to be full.
@@ -126,6 +128,9 @@ pub enum OptionsError {
     /// A bound cannot be kept.
     #[error("{0}: {1}")]
     Bound(&'static str, BoundError),
+    /// Hardly an event would fit, and every other would be dropped.
+    #[error("{0}: the bytes of the queue are {1}, and must be at least {QUEUE_BYTES_MIN}")]
+    QueueBytes(&'static str, usize),
     /// A batch would hold nothing.
     #[error("the {0} of a batch must be more than 0")]
     NoBatch(&'static str),
@@ -152,6 +157,12 @@ pub enum OptionsError {
         "dead letters may have {0} bytes, and must have none or at least {DEAD_LETTERS_BYTES_MIN}"
     )]
     DeadLetterBytes(u64),
+    /// It was said how much there may be of what is kept nowhere.
+    #[error(
+        "dead letters may have {0} bytes, and no directory is named for them, nor for the spool \
+         beside which they would be kept"
+    )]
+    NoDeadLetters(u64),
     /// A class needs a spool, and there is none.
     #[error("a class is `spooled`, and no directory is named for the spool")]
     NoSpool,
@@ -246,7 +257,12 @@ impl Options {
         }
         for class in Class::ALL {
             let named = |error| OptionsError::Bound(class.as_str(), error);
-            self.lane(class).check().map_err(named)?;
+            let lane = self.lane(class);
+            lane.check().map_err(named)?;
+            let bytes = lane.bounds.bytes_max;
+            if bytes < QUEUE_BYTES_MIN {
+                return Err(OptionsError::QueueBytes(class.as_str(), bytes));
+            }
         }
         if self.batching.interval.is_zero() {
             return Err(OptionsError::NoInterval);
@@ -278,7 +294,14 @@ impl Options {
         if (1..DEAD_LETTERS_BYTES_MIN).contains(&self.dead_letters.bytes_max) {
             return Err(OptionsError::DeadLetterBytes(self.dead_letters.bytes_max));
         }
-        // The last: whoever reads one word after the other may not have come to the spool yet.
+        // The last: whoever reads one word after the other may not have come to the directories.
+        let (bytes, usual) = (
+            self.dead_letters.bytes_max,
+            DeadLetterOptions::default().bytes_max,
+        );
+        if self.dead_letters_disk().is_none() && bytes != usual && bytes > 0 {
+            return Err(OptionsError::NoDeadLetters(bytes));
+        }
         let spooled = |class| class == Class::Spooled;
         if self.spool.is_none() && self.policy.classes().any(spooled) {
             return Err(OptionsError::NoSpool);
@@ -340,6 +363,13 @@ mod tests {
         assert!(said(|it| it.service = Some(String::new())).starts_with("the name of the service"));
         assert!(said(|it| it.service = Some("x".repeat(257))).contains("service"));
         assert!(said(|it| it.stream = Some(String::new())).contains("stream"));
+        let little = said(|it| (it.room.best_effort.bytes_max, it.batching.bytes_max) = (1, 1));
+        assert_eq!(
+            little,
+            "best_effort: the bytes of the queue are 1, and must be at least 8192"
+        );
+        assert!(said(|it| it.dead_letters.bytes_max = 8_192).contains("no directory is named"));
+        assert_eq!(said(|it| it.dead_letters.bytes_max = 0), "");
     }
 
     #[test]
@@ -362,7 +392,22 @@ mod tests {
     fn a_pattern_that_fits_nothing_is_named() {
         let with = |policy: Policy| said(|it| it.policy = policy);
         let class = Class::FailClosed;
-        for pattern in ["", "auth.", "*.x", "auth.*.*", ".x", "a b", "a b*", "login"] {
+        for pattern in [
+            "",
+            "auth.",
+            "*.x",
+            "auth.*.*",
+            ".x",
+            "a b",
+            "a b*",
+            "login",
+            "auth..x",
+            "auth..*",
+            "stream.lost",
+            "access.read",
+            &format!("auth.{}", "x".repeat(252)),
+            &format!("auth.{}*", "x".repeat(252)),
+        ] {
             let told = with(Policy::new().event_type(pattern, class));
             assert!(
                 told.contains(&format!("`{pattern}` fits nothing")),

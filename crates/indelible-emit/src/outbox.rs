@@ -61,9 +61,9 @@ pub(crate) struct Outbox {
 pub(crate) struct State {
     urgent: VecDeque<Item>,
     normal: VecDeque<Item>,
-    /// Whoever waits for an event that is on disk.
+    /// Whoever waits for an event that is on disk, until it is settled.
     pub(crate) waiting: HashMap<AuditId, Arc<Entry>>,
-    /// Our statements that are on disk.
+    /// Our statements that are on disk, until they are settled.
     pub(crate) statements: HashSet<AuditId>,
     /// Their bytes.
     bytes: [usize; 3],
@@ -90,6 +90,8 @@ pub(crate) struct State {
     pub(crate) given_back: bool,
     /// The worker has taken what was left, since it was stopped.
     pub(crate) taken: bool,
+    /// The last attempt failed as a whole.
+    pub(crate) failing: bool,
     /// The way to the ledger is known to be closed, until when, and why.
     pub(crate) shut: Option<(Duration, Arc<str>)>,
 }

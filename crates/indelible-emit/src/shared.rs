@@ -200,11 +200,11 @@ impl Shared {
             Err(EmitError::Refused(_)) => Some(&counters.refused),
             Err(EmitError::Conflict(_)) => Some(&counters.conflicts),
             Err(EmitError::Closed) => Some(&counters.abandoned),
-            Err(EmitError::Dropped) => None,
+            Err(EmitError::Dropped | EmitError::InSpool) => None,
             Err(_) => Some(&counters.failed),
         };
         match &settled {
-            Ok(_) | Err(EmitError::Closed | EmitError::Dropped) => {}
+            Ok(_) | Err(EmitError::Closed | EmitError::Dropped | EmitError::InSpool) => {}
             Err(EmitError::Failed(reason)) => self.hindered(reason),
             Err(error) => self.hindered(&error.to_string().into()),
         }
@@ -231,25 +231,34 @@ impl Shared {
     pub(crate) fn worker_ended(&self) {
         self.buffer.close();
         self.give_up();
+        let stopped = self.outbox.change(|state| {
+            state.closed = true;
+            state.stopped
+        });
+        if stopped {
+            self.leave_in_spool();
+        }
         self.control().concluded = true;
         self.changed.notify_all();
-        self.outbox.change(|state| state.closed = true);
     }
 
     /// Says that the delivery is gone, and settles what it left.
     pub(crate) fn delivery_ended(&self) {
         self.buffer.close();
-        let left = self.outbox.change(|state| {
-            state.stopped = true;
-            std::mem::take(&mut state.waiting)
-        });
-        // They are on disk; whoever waits here will not hear of it.
-        for entry in left.into_values() {
-            let _ = guarded(|| entry.settle(Err(EmitError::Closed)));
-        }
+        self.outbox.change(|state| state.stopped = true);
+        self.leave_in_spool();
         self.buffer.wake();
         self.control().ended = true;
         self.changed.notify_all();
+    }
+
+    /// Tells whoever waits for an event on disk that it will not be settled here. They stay in the
+    /// list: the close and the two threads come here each, and all are told when any is through.
+    pub(crate) fn leave_in_spool(&self) {
+        let left: Vec<_> = self.outbox.state().waiting.values().cloned().collect();
+        for entry in left {
+            let _ = guarded(|| entry.settle(Err(EmitError::InSpool)));
+        }
     }
 
     /// Notes what was wrong with the spool.

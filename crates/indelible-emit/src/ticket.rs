@@ -37,6 +37,10 @@ pub enum EmitError {
     /// committed.
     #[error("the emitter was closed")]
     Closed,
+    /// The emitter was closed, and the event is on disk: whoever opens the spool next delivers it.
+    /// Emit it again and it is there twice.
+    #[error("the emitter was closed; the event is in the spool, and is delivered from there")]
+    InSpool,
     /// The ledger is out of reach, and its class says that its caller must not go on without
     /// a receipt.
     #[error("the ledger is out of reach: {0}")]
@@ -182,8 +186,10 @@ impl Ticket {
 
     /// What is known of whether it is in the spool.
     fn known_spooled(&self, state: &State) -> Option<Result<(), EmitError>> {
-        if let State::Settled(settled) = state {
-            return Some(settled.clone().map(|_| ()));
+        match state {
+            State::Settled(Err(EmitError::InSpool)) => return Some(Ok(())),
+            State::Settled(settled) => return Some(settled.clone().map(|_| ())),
+            _ => {}
         }
         if self.class != Class::Spooled {
             let why = format!("its class is {}", self.class.as_str());

@@ -66,6 +66,17 @@ impl Drop for End {
     }
 }
 
+/// When losses are declared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum When {
+    /// In rounds, while events come.
+    InTurn,
+    /// Without waiting for the next round.
+    Now,
+    /// Whether or not the ledger is there: the emitter ends.
+    Last,
+}
+
 /// Events with those who wait for them.
 type Made = Vec<(Arc<Entry>, Outgoing)>;
 
@@ -100,7 +111,7 @@ impl Worker {
                 break;
             };
             self.take_in(Class::of_lane(batch.lane), batch.items);
-            self.declare(batch.flushed.is_some());
+            self.declare(batch.flushed.map_or(When::InTurn, |_| When::Now));
             self.flush = batch.flushed.or(self.flush);
             if self.held.is_empty()
                 && let Some(flush) = self.flush.take()
@@ -330,7 +341,7 @@ impl Worker {
 
     /// Says to new tenants that the stream is there, gives numbers to what callers dropped, and
     /// says what was lost. It comes behind the events, which are not to wait for it.
-    fn declare(&mut self, at_once: bool) {
+    fn declare(&mut self, when: When) {
         let shared = Arc::clone(&self.end.0);
         for ((tenant, why), count) in shared.tally.take() {
             // A tenant that is none has no log in which to say it.
@@ -352,12 +363,14 @@ impl Worker {
         self.say(said);
         let now = shared.elapsed();
         let soon = now.saturating_sub(self.declared) < DECLARE_INTERVAL;
-        if self.losses.is_empty() || (!at_once && soon) {
+        if self.losses.is_empty() || (when == When::InTurn && soon) {
             return;
         }
         let spool = self.spool.as_ref().filter(|_| self.spool_is_usable());
         let fits = spool.is_some_and(|spool| spool.room() > STATEMENTS_BYTES);
-        if !fits && !self.line_has_room() {
+        // While the ledger is out of reach they grow together; each round would only be given up.
+        let unheard = when != When::Last && shared.outbox.state().failing;
+        if !fits && (unheard || !self.line_has_room()) {
             return;
         }
         self.declared = now;
@@ -372,6 +385,10 @@ impl Worker {
     /// Puts statements in the spool, or in line where there is none.
     fn say(&mut self, statements: Vec<(TenantId, Event)>) {
         let made = self.statements(statements);
+        self.send(made);
+    }
+
+    fn send(&mut self, made: Vec<Outgoing>) {
         if made.is_empty() || self.say_on_disk(&made) {
             return;
         }
@@ -442,7 +459,9 @@ impl Worker {
                 let settled = state.is_settled(&mark) && !state.draining;
                 state.stopped || state.is_to_be_said() || settled
             });
-            settled &= !shared.outbox.state().is_to_be_said();
+            let state = shared.outbox.state();
+            settled &= !state.is_to_be_said() && !state.unsaid.any_given_up();
+            settled &= self.losses.is_empty();
         }
         self.declare_end();
         self.leave();
@@ -450,7 +469,9 @@ impl Worker {
 
     /// Declares what is to be, and how far the numbers go of tenants of which it was not said yet.
     fn declare_end(&mut self) {
-        self.declare(true);
+        let again = self.end.0.outbox.state().unsaid.take_given_up();
+        self.send(again);
+        self.declare(When::Last);
         if !self.end.0.tally.overflowed() {
             let ends = self.stream.ends();
             self.say(ends);
@@ -472,7 +493,7 @@ impl Worker {
         let shared = Arc::clone(&self.end.0);
         loop {
             self.retry_held();
-            self.declare(true);
+            self.declare(When::Now);
             let (holds, batching) = (!self.held.is_empty(), shared.options.batching);
             let state = shared.outbox.state();
             let done = !holds && !state.is_to_be_said() && state.memory_is_settled();

@@ -11,8 +11,9 @@ use std::time::Duration;
 use indelible_buffer::SpoolBounds;
 use indelible_disk::RealDisk;
 use indelible_emit::{
-    ATTACHED_MAX, ATTACHMENT_BYTES_MAX, Actor, Attached, Attachment, DeadLetters, EmitError,
-    Emitter, EventBuilder, Options, Outgoing, Proof, SpoolOptions, Transport, Verdict, json,
+    ATTACHED_MAX, ATTACHMENT_BYTES_MAX, Actor, Attached, Attachment, DeadLetter, DeadLetters,
+    EmitError, Emitter, EventBuilder, Options, Outgoing, Proof, SpoolOptions, Transport, Verdict,
+    json,
 };
 use indelible_event::limits::EVENT_BYTES_MAX;
 use indelible_event::{Problem, ProblemCode, TenantId};
@@ -156,7 +157,11 @@ fn attachments_of_one_name_stand_side_by_side() {
 #[test]
 fn an_attachment_under_a_name_of_a_secret_is_refused_and_not_lost_in_silence() {
     let shelf = Shelf::default();
-    let emitter = start(shelf.clone(), Options::default());
+    let directory = tempfile::tempdir().unwrap();
+    let disk = Arc::new(RealDisk::new(directory.path()));
+    let mut options = Options::default();
+    options.dead_letters.disk = Some(Arc::clone(&disk) as _);
+    let emitter = start(shelf.clone(), options);
     let event = emitter.for_tenant("acme").action("file.send");
     let event = event
         .actor(Actor::user("dana"))
@@ -176,6 +181,16 @@ fn an_attachment_under_a_name_of_a_secret_is_refused_and_not_lost_in_silence() {
     assert_eq!(problems[0].pointer, "/metadata/password");
     assert_eq!(shelf.look(|kept| kept.uploads), 0);
     emitter.close(Duration::from_secs(5));
+    // Nor is it sent again as it is: the ledger would take it, and nobody find what stood beside.
+    let letters = DeadLetters::new(disk, u64::MAX, Arc::new(|bytes: &mut [u8]| bytes.fill(1)));
+    let files = letters.files().unwrap();
+    let mut told = Vec::new();
+    let mut look = |_, letter: DeadLetter| {
+        told.push((letter.attached.len(), letter.outgoing()));
+        true
+    };
+    assert!(letters.read(&files[0], &mut look).unwrap());
+    assert_eq!((files.len(), told), (1, vec![(1, None)]));
 }
 
 #[test]
@@ -259,7 +274,7 @@ fn what_the_other_side_lost_is_stored_again_but_not_for_ever() {
 }
 
 /// The one dead letter of a directory.
-fn letter(path: &std::path::Path) -> indelible_emit::DeadLetter {
+fn letter(path: &std::path::Path) -> DeadLetter {
     let disk = Arc::new(RealDisk::new(path));
     let letters = DeadLetters::new(disk, 0, Arc::new(|_: &mut [u8]| ()));
     let files = letters.files().unwrap();
@@ -457,4 +472,24 @@ fn a_content_type_that_cannot_be_sent_refuses_its_event_alone() {
         assert_eq!(problems[0].pointer, "/metadata/file");
         assert!(matches!(good.settled(), Some(Ok(_))));
     }
+}
+
+#[test]
+fn an_attachment_without_a_name_or_a_content_type_is_refused_with_its_place() {
+    let emitter = start(Shelf::default(), quick());
+    for (name, media_type, place) in [
+        ("", "text/plain", "/metadata/"),
+        ("page", "badtype", "/metadata/page"),
+        ("page", "image/", "/metadata/page"),
+        ("page", "/png", "/metadata/page"),
+    ] {
+        let event = event(&emitter).attach(name, Attachment::bytes(media_type, "x"));
+        let settled = event.emit().committed_blocking(SOON);
+        let Err(EmitError::Refused(problems)) = settled else {
+            panic!("{name} {media_type}: {settled:?}");
+        };
+        assert_eq!(problems[0].pointer, place, "{problems:?}");
+    }
+    let good = event(&emitter).attach("page", Attachment::bytes("text/plain; charset=utf-8", "x"));
+    assert!(good.emit().committed_blocking(SOON).is_ok());
 }

@@ -6,15 +6,17 @@ mod support;
 
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::{Duration, Instant};
 
 use indelible_disk::RealDisk;
-use indelible_emit::{Actor, Class, EmitError, Emitter, Surroundings};
+use indelible_emit::{
+    Actor, Class, EmitError, Emitter, Outgoing, Policy, Surroundings, Ticket, Transport,
+};
 use indelible_event::{Event, Micros};
 use indelible_proof::stream::{Completeness, StreamTail};
 use support::book::{Book, Way, lost, one, publish, with_spool};
-use support::{Memory, Process, SOON, Stuck, quick, start, surroundings, until};
+use support::{Memory, Process, SOON, Stuck, With, quick, start, surroundings, until};
 
 #[test]
 fn a_stream_that_ends_cleanly_is_complete() {
@@ -85,11 +87,10 @@ fn with_a_spool_nothing_is_lost_while_the_ledger_is_down() {
     assert_eq!(emitter.metrics().spooled, 20_000);
     // Nobody closes it, and the ledger stays down.
     drop(emitter);
-    let held = tickets[7].settled();
-    assert!(
-        matches!(held, None | Some(Err(EmitError::Closed))),
-        "{held:?}"
-    );
+    for ticket in &tickets {
+        assert_eq!(ticket.settled(), Some(Err(EmitError::InSpool)));
+        assert_eq!(ticket.spooled_blocking(SOON), Ok(()));
+    }
     assert_eq!(book.events("acme"), 0);
 
     let emitter = start(Way::to(&book), options);
@@ -318,7 +319,7 @@ fn a_clock_that_is_set_back_costs_no_event_and_no_id() {
     assert!(emitter.close(SOON).is_clean());
     assert_eq!(ids.len(), 200);
     memory.look(|kept| {
-        let number = |it: &indelible_emit::Outgoing| it.stream.as_ref().unwrap().number;
+        let number = |it: &Outgoing| it.stream.as_ref().unwrap().number;
         let numbers: Vec<_> = kept.events.iter().map(number).collect();
         assert_eq!(numbers, (0..200).collect::<Vec<_>>());
         for (n, outgoing) in kept.events.iter().enumerate() {
@@ -333,4 +334,63 @@ fn a_clock_that_is_set_back_costs_no_event_and_no_id() {
     let epoch = emitter.stream().1;
     drop(emitter);
     assert!(run().stream().1 > epoch);
+}
+
+#[test]
+fn a_close_settles_every_ticket_of_what_is_on_disk() {
+    let directory = tempfile::tempdir().unwrap();
+    let book = Book::default();
+    let options = || with_spool(RealDisk::new(directory.path()));
+    let in_spool = Some(Err(EmitError::InSpool));
+    // On disk before the close or only by it, waiting for an attempt or within one that hangs.
+    for (wait, hang) in [(true, false), (false, false), (true, true)] {
+        let stuck = Stuck::default();
+        let emitter = if hang {
+            start(stuck.clone(), options())
+        } else {
+            let way = Way::to(&book);
+            way.down.store(true, Ordering::SeqCst);
+            start(way, options())
+        };
+        let tickets: Vec<_> = (0..10).map(|_| publish(&emitter, "acme")).collect();
+        let wait = tickets.iter().filter(|_| wait);
+        wait.for_each(|ticket| assert_eq!(ticket.spooled_blocking(SOON), Ok(())));
+        if hang {
+            stuck.wait_until_entered();
+        }
+        let report = emitter.close(Duration::from_millis(if hang { 100 } else { 0 }));
+        assert_eq!(report.spooled, 10, "{report}");
+        let settled: Vec<_> = tickets.iter().map(Ticket::settled).collect();
+        assert!(settled.iter().all(|it| *it == in_spool), "{settled:?}");
+        stuck.let_go();
+    }
+}
+
+#[test]
+fn what_is_said_of_a_stream_is_no_event_in_the_spool() {
+    let directory = tempfile::tempdir().unwrap();
+    let memory = Memory::default();
+    let [entered, held] = [false, true].map(|set| Arc::new(AtomicBool::new(set)));
+    let (entering, holding, mut to) = (Arc::clone(&entered), Arc::clone(&held), memory.clone());
+    // A statement hangs on its way.
+    let way = With(move |batch: &[Outgoing]| {
+        while batch.iter().any(|it| it.stream.is_none()) && holding.load(Ordering::SeqCst) {
+            entering.store(true, Ordering::SeqCst);
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        to.deliver(batch)
+    });
+    let mut options = with_spool(RealDisk::new(directory.path()));
+    options.policy = Policy::new().otherwise(Class::BestEffort);
+    let emitter = start(way, options);
+    drop(publish(&emitter, "acme"));
+    until(|| entered.load(Ordering::SeqCst));
+    for _ in 0..10 {
+        drop(publish(&emitter, "acme"));
+    }
+    until(|| emitter.metrics().queued == 0);
+    let metrics = emitter.metrics();
+    assert_eq!((metrics.under_way, metrics.spooled), (10, 0));
+    held.store(false, Ordering::SeqCst);
+    assert!(emitter.close(SOON).is_clean());
 }

@@ -273,7 +273,6 @@ impl<To> AuditBuilder<To> {
 /// The options, if they can be kept. A batch is never more than the queue, whichever was said.
 fn checked(options: Options, standing: &Standing) -> Result<Options> {
     let options = within(options);
-    standing.check(&options)?;
     let checked = options.check().map_err(StartError::from);
     checked.map_err(|error| standing.told(error))?;
     Ok(options)
@@ -282,8 +281,9 @@ fn checked(options: Options, standing: &Standing) -> Result<Options> {
 /// The options with batches that are no larger than the queue.
 pub(crate) fn within(mut options: Options) -> Options {
     let (bounds, batching) = (options.room.best_effort, &mut options.batching);
-    batching.items_max = batching.items_max.min(bounds.items_max);
-    batching.bytes_max = batching.bytes_max.min(bounds.bytes_max);
+    // A queue of nothing is told as that, and not as a batch of nothing.
+    batching.items_max = batching.items_max.min(bounds.items_max.max(1));
+    batching.bytes_max = batching.bytes_max.min(bounds.bytes_max.max(1));
     options
 }
 
@@ -342,6 +342,28 @@ mod tests {
         // Where none are to be kept no place is needed.
         let builder = connect().dead_letters(&file).dead_letters_within(0);
         assert!(builder.build().is_ok());
+    }
+
+    #[test]
+    fn what_cannot_be_is_told_of_the_field_that_was_said() {
+        let connect = || AuditBuilder::connect("http://127.0.0.1:1").unwrap();
+        let told = |builder: AuditBuilder<ToServer>| builder.build().unwrap_err().to_string();
+        let (few, little) = (
+            told(connect().queue(0, 1 << 20)),
+            told(connect().queue(10, 0)),
+        );
+        assert_eq!(few, "spooled: the items of the queue must be more than 0");
+        assert_eq!(
+            little,
+            "spooled: the bytes of the queue must be more than 0"
+        );
+        let little = told(connect().queue(5, 1));
+        assert!(
+            little.starts_with("spooled: the bytes of the queue are 1, "),
+            "{little}"
+        );
+        let nowhere = told(connect().dead_letters_within(100_000));
+        assert!(nowhere.contains("no directory is named"), "{nowhere}");
     }
 
     #[test]

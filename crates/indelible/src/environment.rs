@@ -45,27 +45,13 @@ impl Standing {
         }
     }
 
-    /// Checks what can only be known when all was said.
-    ///
-    /// # Errors
-    /// [`Error::Variable`] names one that says how much there may be of nothing.
-    pub(crate) fn check(&self, options: &Options) -> Result<()> {
-        let name = "DEAD_LETTERS_BYTES_MAX";
-        let no_place = options.dead_letters.disk.is_none() && options.spool.is_none();
-        if no_place && self.0.contains(name) {
-            let why = "no directory is named for dead letters, nor for the spool beside which they \
-                       would be kept";
-            return Err(Error::Variable(format!("{PREFIX}{name}"), why.to_owned()));
-        }
-        Ok(())
-    }
-
     /// The error, with the variable that led to it.
     pub(crate) fn told(&self, error: StartError) -> Error {
         let name = match &error {
             StartError::Spool(_) => "SPOOL",
             StartError::DeadLetters(_) => "DEAD_LETTERS",
             StartError::Options(OptionsError::NoSpool) => "CLASS",
+            StartError::Options(OptionsError::NoDeadLetters(_)) => "DEAD_LETTERS_BYTES_MAX",
             _ => return error.into(),
         };
         if self.0.contains(name) {
@@ -112,10 +98,11 @@ pub(crate) fn apply(
     Ok(standing)
 }
 
-/// Why the options cannot be kept, so far: a spool may still be named.
+/// Why the options cannot be kept, so far: a directory may still be named.
 fn unkept(options: &Options) -> Option<OptionsError> {
+    use OptionsError::{NoDeadLetters, NoSpool};
     let why = within(options.clone()).check().err();
-    why.filter(|why| *why != OptionsError::NoSpool)
+    why.filter(|why| !matches!(why, NoSpool | NoDeadLetters(_)))
 }
 
 fn set(options: &mut Options, name: &str, value: &str) -> std::result::Result<(), String> {

@@ -256,7 +256,7 @@ impl<'a> Place<'a> {
         let mut sent = Sent::default();
         let (mut batch, mut bytes) = (Vec::new(), 0);
         for letter in letters {
-            // A tenant whose name is none takes nothing.
+            // What cannot be sent as it is stays with the reason that it has.
             let Some(outgoing) = letter.outgoing() else {
                 sent.refused.push(letter);
                 continue;

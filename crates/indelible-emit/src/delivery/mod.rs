@@ -247,7 +247,14 @@ impl<T: Transport> Delivery<T> {
             self.not_before = now;
             self.delays = retry.delays(shared.seed());
         }
-        shared.outbox.change(|state| state.shut = shut);
+        let was_failing = shared.outbox.change(|state| {
+            state.shut = shut;
+            std::mem::replace(&mut state.failing, whole)
+        });
+        if was_failing && !whole {
+            // What was lost meanwhile can be declared.
+            shared.buffer.wake();
+        }
         if rest.outgoing.is_empty() {
             if line == Line::Spool
                 && let Some(Err(error)) = self.spool.as_mut().map(SpoolReader::done)

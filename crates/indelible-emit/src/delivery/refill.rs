@@ -86,23 +86,25 @@ impl<T: Transport> Delivery<T> {
         if batch.events.is_empty() && batch.unreadable == 0 && left > 0 && spool.is_empty() {
             // They were in a file that could not be read.
             let left = usize::try_from(left).unwrap_or(usize::MAX);
-            shared
-                .outbox
-                .change(|state| state.settle(Line::Spool, left));
+            shared.outbox.change(|state| {
+                state.settle(Line::Spool, left);
+                state.statements.clear();
+            });
         }
         add(&shared.counters.unreadable, batch.unreadable);
         let open = &mut self.lines[Line::Spool as usize];
         *open = Open::default();
-        let mut state = shared.outbox.state();
+        let state = shared.outbox.state();
         for outgoing in batch.events {
             let own = shared.is_own(&outgoing);
-            let handed = own || state.statements.remove(&outgoing.audit_id);
+            let handed = own || state.statements.contains(&outgoing.audit_id);
             if !handed {
                 self.elders
                     .hear(&outgoing, |stream| spool.successor(stream));
             }
             open.entries.push(Waiting {
-                entry: state.waiting.remove(&outgoing.audit_id),
+                // It stays there until it is settled: a close may come before.
+                entry: state.waiting.get(&outgoing.audit_id).cloned(),
                 expires: None,
                 // Who left it here may have delivered it.
                 reached: !handed,

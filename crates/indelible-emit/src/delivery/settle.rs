@@ -37,9 +37,13 @@ impl<T: Transport> Delivery<T> {
             });
         self.put_aside(errors);
         let mut receipts = Receipts::at(self.end.0.surroundings.now());
-        let (mut handed, mut again) = (0, Vec::new());
+        let (mut handed, mut again, mut said) = (0, Vec::new(), Vec::new());
         let outbox = &self.end.0.outbox;
         let any_unsaid = !outbox.state().unsaid.is_empty();
+        if any_unsaid && settled.iter().any(|(.., settled)| settled.is_ok()) {
+            // The ledger is there.
+            again.extend(outbox.state().unsaid.take_given_up());
+        }
         for (waiting, outgoing, lost, settled) in settled {
             if any_unsaid && settled.is_ok() {
                 // Its tenant is there: what was said of it before is said again.
@@ -49,6 +53,12 @@ impl<T: Transport> Delivery<T> {
                 self.lose(&outgoing, why);
             }
             handed += usize::from(waiting.handed);
+            if waiting.entry.is_some() && line == Line::Spool {
+                outbox.state().waiting.remove(&outgoing.audit_id);
+            }
+            if outgoing.stream.is_none() && line == Line::Spool {
+                said.push(outgoing.audit_id);
+            }
             if waiting.own && settled.is_ok() {
                 receipts.observe(outgoing.audit_id, self.end.0.stream.1);
             }
@@ -63,7 +73,12 @@ impl<T: Transport> Delivery<T> {
             outbox.hand(Line::Normal, items);
         }
         self.end.0.counters.receipts.add(&receipts.durations);
-        outbox.change(|state| state.settle(line, handed));
+        outbox.change(|state| {
+            state.settle(line, handed);
+            for id in said {
+                state.statements.remove(&id);
+            }
+        });
     }
 
     /// Puts aside what has no receipt and will not get one by itself: not our statements, and not
@@ -108,6 +123,8 @@ impl<T: Transport> Delivery<T> {
         });
     }
 
+    /// Settles events that are tried no more. What we say ourselves is kept: it has nobody who
+    /// would say it again.
     pub(super) fn give_up(
         &self,
         line: Line,
@@ -122,13 +139,18 @@ impl<T: Transport> Delivery<T> {
                 .clone()
                 .map(|(waiting, event)| (waiting, event, &said)),
         );
+        let outbox = &self.end.0.outbox;
         for (waiting, outgoing) in events {
+            if outgoing.stream.is_none() {
+                outbox.state().unsaid.keep_given_up(outgoing.clone());
+                continue;
+            }
             if !waiting.reached {
                 self.lose(outgoing, why.clone());
             }
             self.tell(waiting, Err(error()));
         }
-        self.end.0.outbox.change(|state| {
+        outbox.change(|state| {
             let handed = open.entries.iter().filter(|waiting| waiting.handed);
             state.settle(line, handed.count());
         });
