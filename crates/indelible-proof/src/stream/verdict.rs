@@ -1,5 +1,6 @@
 //! The verdict on one stream, in the words of `spec/stream.md` §4.
 
+use std::collections::HashMap;
 use std::fmt;
 
 use serde::ser::SerializeMap;
@@ -181,10 +182,27 @@ impl fmt::Display for StreamVerdict {
 
 impl StreamVerdict {
     fn loss_words(&self) -> String {
+        let mut reasons: Vec<(&str, u64)> = Vec::new();
+        let mut places = HashMap::new();
+        for loss in &self.lost {
+            let place = *places.entry(loss.reason.as_str()).or_insert(reasons.len());
+            if place == reasons.len() {
+                reasons.push((&loss.reason, 0));
+            }
+            let sum = &mut reasons[place].1;
+            *sum = sum.saturating_add(loss.span.count());
+        }
         let count = total(self.lost.iter().map(|loss| loss.span));
-        let mut reasons: Vec<&str> = self.lost.iter().map(|loss| loss.reason.as_str()).collect();
-        reasons.dedup();
-        format!("declared loss ({count}, {})", reasons.join(", "))
+        if let [(reason, _)] = reasons[..] {
+            return format!("declared loss ({count}, {reason})");
+        }
+        let each = reasons
+            .iter()
+            .map(|(reason, count)| format!("{count} {reason}"));
+        format!(
+            "declared loss ({count}: {})",
+            each.collect::<Vec<_>>().join(", ")
+        )
     }
 
     /// Behind a loss or gap, how the stream goes on; "complete" would be no word for it.
