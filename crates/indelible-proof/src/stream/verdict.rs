@@ -39,6 +39,22 @@ pub enum StreamTail {
     Unclean,
 }
 
+/// A stream's name as sentences have it: in quotes, and escaped, where it is not plain, so that it
+/// passes for nothing but a name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Name<'a>(pub &'a str);
+
+impl fmt::Display for Name<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let is_plain = |c: char| c.is_alphanumeric() || "-_./@+#".contains(c);
+        if !self.0.is_empty() && self.0.chars().all(is_plain) {
+            f.write_str(self.0)
+        } else {
+            write!(f, "{:?}", self.0)
+        }
+    }
+}
+
 /// Numbers declared lost, and why.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Loss {
@@ -114,7 +130,8 @@ impl StreamVerdict {
         let name = self.stream.as_deref().unwrap_or_default();
         let finding = |gap: &Span| {
             let message = format!(
-                "stream {name} epoch {}: {} not there and not declared lost: {gap}",
+                "stream {} epoch {}: {} not there and not declared lost: {gap}",
+                Name(name),
                 self.epoch,
                 numbers(gap.count()),
             );
