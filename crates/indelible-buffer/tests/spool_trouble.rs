@@ -273,6 +273,8 @@ fn the_key_of_a_damaged_file_stays_as_long_as_the_file() {
     assert_eq!(files(&slot), [""; 0]);
 }
 
+type Change = Box<dyn Fn(&mut Vec<u8>)>;
+
 /// A file of three items of 300 bytes: what its reader gives, what it tells, and the directory.
 fn read_changed(change: impl Fn(&mut Vec<u8>)) -> (usize, Option<String>, tempfile::TempDir) {
     let directory = tempfile::tempdir().unwrap();
@@ -311,7 +313,6 @@ fn damage_at_the_end_of_a_file_is_told_and_its_bytes_are_kept() {
             bytes[at..at + 7].fill(with);
         }
     };
-    type Change = Box<dyn Fn(&mut Vec<u8>)>;
     let all: [(usize, &str, Change); 8] = [
         (2, "an item is not what was written", Box::new(over(b'x'))),
         (2, "an item is not what was written", Box::new(over(0))),
@@ -348,7 +349,6 @@ fn damage_at_the_end_of_a_file_is_told_and_its_bytes_are_kept() {
 /// Whoever dies in a write was promised nothing, and nobody is told.
 #[test]
 fn what_a_crash_leaves_in_the_middle_of_a_write_is_no_damage() {
-    type Change = Box<dyn Fn(&mut Vec<u8>)>;
     let all: [(usize, Change); 6] = [
         // A kill leaves whole pages, a power failure whole blocks.
         (1, Box::new(|bytes| bytes.truncate(512))),

@@ -164,8 +164,8 @@ fn damage_in_the_last_event_of_the_spool_is_told_and_its_file_is_kept() {
         let by = 100 + usize::from((bytes.len() - 100).is_multiple_of(512));
         bytes.truncate(bytes.len() - by);
     };
-    let changes: [(fn(&mut Vec<u8>), &str); 2] = [(over, "an item is not"), (cut, "cut off")];
-    for (change, what) in changes {
+    let over: fn(&mut Vec<u8>) = over;
+    for (change, what) in [(over, "an item is not"), (cut, "cut off")] {
         let directory = tempfile::tempdir().unwrap();
         let book = Book::default();
         let way = Way::to(&book);

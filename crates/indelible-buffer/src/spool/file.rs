@@ -164,6 +164,7 @@ impl Place {
     }
 
     /// Puts a file aside that cannot be read to its end, under a name that is no longer the
+    /// spool's.
     pub(super) fn set_aside(&self, disk: &dyn Disk) -> Result<(), SpoolError> {
         let (directory, number) = (&self.directory, self.number);
         let aside = format!("{directory}/{number:016}{DAMAGED_ENDING}");

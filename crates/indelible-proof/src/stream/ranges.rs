@@ -131,6 +131,7 @@ impl Ranges {
     }
 
     /// This set without the numbers of `other`.
+    #[must_use]
     pub fn without(&self, other: &Self) -> Self {
         let spans = self.spans.iter().flat_map(|span| other.outside(*span));
         Self {
