@@ -114,18 +114,37 @@ fn a_cut_or_a_changed_file_makes_no_other_unreadable() {
     let path = Path::new(&letters.path(NOW)).to_owned();
     assert!(path.starts_with(directory.path()));
     let bytes = fs::read(&path).unwrap();
+    let ends = [8, 8 + 25, 8 + 25 + 26, bytes.len()];
+    let of = |cut: usize| ends[1..].iter().filter(|end| **end <= cut).count();
+    // Cut between two letters nothing shows that there were more.
     for cut in 0..bytes.len() {
         fs::write(&path, &bytes[..cut]).unwrap();
-        let (found, whole) = read(&letters, NOW).unwrap();
-        let ends = [8, 8 + 25, 8 + 25 + 26, bytes.len()];
-        assert_eq!(whole, ends.contains(&cut), "{cut}");
-        assert_eq!(
-            found.len(),
-            ends.iter()
-                .filter(|end| **end <= cut)
-                .count()
-                .saturating_sub(1)
-        );
+        let mut found = 0;
+        let whole = letters.read(NOW, &mut |_, _| {
+            found += 1;
+            true
+        });
+        assert_eq!(found, of(cut), "{cut}");
+        match whole {
+            Ok(whole) => assert!(whole && found > 0 && ends.contains(&cut), "{cut}"),
+            Err(error) => {
+                assert!(found == 0 || !ends.contains(&cut), "{cut}");
+                let told = format!("{} is damaged: its end is cut off", letters.path(NOW));
+                assert_eq!(error.to_string(), told);
+            }
+        }
+    }
+    // The last letter is as good as the others.
+    for at in 8 + 25 + 26 + 4..bytes.len() {
+        let mut changed = bytes.clone();
+        changed[at] = !changed[at];
+        fs::write(&path, &changed).unwrap();
+        let mut found = 0;
+        let read = letters.read(NOW, &mut |_, _| {
+            found += 1;
+            true
+        });
+        assert!(read.is_err() && found == 2, "{at}");
     }
     let mut changed = bytes.clone();
     changed[8 + 25 + 10] ^= 1;

@@ -179,6 +179,7 @@ fn a_damaged_file_is_put_aside_and_the_others_are_read() {
     }
     assert_eq!(damaged, 1);
     assert_eq!(read.last().unwrap(), b"c");
+    spool.reader.done().unwrap();
     assert!(
         directory
             .path()
@@ -270,4 +271,129 @@ fn the_key_of_a_damaged_file_stays_as_long_as_the_file() {
     assert_eq!(next(&mut spool), [""; 0]);
     spool.reader.done().unwrap();
     assert_eq!(files(&slot), [""; 0]);
+}
+
+type Change = Box<dyn Fn(&mut Vec<u8>)>;
+
+/// A file of three items of 300 bytes: what its reader gives, what it tells, and the directory.
+fn read_changed(change: impl Fn(&mut Vec<u8>)) -> (usize, Option<String>, tempfile::TempDir) {
+    let directory = tempfile::tempdir().unwrap();
+    let mut spool = real(directory.path());
+    for item in [[1; 300], [2; 300], [3; 300]] {
+        spool.writer.append([&item[..]]).unwrap();
+    }
+    drop(spool);
+    let path = directory.path().join("0/0000000000000000.spool");
+    let mut bytes = fs::read(&path).unwrap();
+    assert_eq!(bytes.len(), 8 + 3 * 320);
+    change(&mut bytes);
+    fs::write(&path, &bytes).unwrap();
+    let mut spool = real(directory.path());
+    let (mut read, mut told) = (0, None);
+    for _ in 0..3 {
+        match spool.reader.next(100, 1 << 20) {
+            Ok(items) => read += items.len(),
+            Err(error @ SpoolError::Damaged { .. }) => told = Some(error.to_string()),
+            Err(error) => panic!("{error}"),
+        }
+    }
+    // Until what was read of it is done, it comes again.
+    assert!(read == 0 || path.exists());
+    spool.reader.done().unwrap();
+    spool.reader.tidy().unwrap();
+    (read, told, directory)
+}
+
+#[test]
+fn damage_at_the_end_of_a_file_is_told_and_its_bytes_are_kept() {
+    let cut = |by: usize| move |bytes: &mut Vec<u8>| bytes.truncate(bytes.len() - by);
+    let over = |with: u8| {
+        move |bytes: &mut Vec<u8>| {
+            let at = bytes.len() - 100;
+            bytes[at..at + 7].fill(with);
+        }
+    };
+    let all: [(usize, &str, Change); 8] = [
+        (2, "an item is not what was written", Box::new(over(b'x'))),
+        (2, "an item is not what was written", Box::new(over(0))),
+        (2, "its end is cut off", Box::new(cut(100))),
+        (2, "its end is cut off", Box::new(cut(1))),
+        // Within the four bytes of the length.
+        (2, "its end is cut off", Box::new(cut(318))),
+        // A length that leads behind the end of the file.
+        (1, "its end is cut off", Box::new(|bytes| bytes[330] = 9)),
+        (0, "its end is cut off", Box::new(cut(965))),
+        // Behind it is more than nothing.
+        (
+            2,
+            "an item is not what was written",
+            Box::new(|bytes| {
+                bytes[648..].fill(0);
+                bytes.push(1);
+            }),
+        ),
+    ];
+    for (index, (good, what, change)) in all.into_iter().enumerate() {
+        let (read, told, directory) = read_changed(change);
+        let slot = directory.path().join("0");
+        let path = slot.join("0000000000000000.spool");
+        let expected = format!("{} is damaged: {what}", path.display());
+        assert_eq!((read, told), (good, Some(expected)), "{index}");
+        let there = ["0000000000000000.key", "0000000000000000.spool.damaged"];
+        assert_eq!(files(&slot), there, "{index}");
+        // And at every start, until somebody removes it.
+        assert_eq!(real(directory.path()).damaged.len(), 1, "{index}");
+    }
+}
+
+/// Whoever dies in a write was promised nothing, and nobody is told.
+#[test]
+fn what_a_crash_leaves_in_the_middle_of_a_write_is_no_damage() {
+    let all: [(usize, Change); 6] = [
+        // A kill leaves whole pages, a power failure whole blocks.
+        (1, Box::new(|bytes| bytes.truncate(512))),
+        (0, Box::new(|bytes| bytes.truncate(0))),
+        (0, Box::new(|bytes| bytes.truncate(8))),
+        // The length was written, the bytes were not: all of them, or those of a block.
+        (2, Box::new(|bytes| bytes[648..].fill(0))),
+        (3, Box::new(|bytes| bytes.extend([0; 900]))),
+        (
+            3,
+            Box::new(|bytes| {
+                bytes.extend(996_u32.to_le_bytes());
+                bytes.resize(968 + 1000, 7);
+                bytes[1024..1536].fill(0);
+            }),
+        ),
+    ];
+    for (index, (good, change)) in all.into_iter().enumerate() {
+        let (read, told, directory) = read_changed(change);
+        assert_eq!((read, told), (good, None), "{index}");
+        assert_eq!(files(&directory.path().join("0")), [""; 0], "{index}");
+        assert_eq!(real(directory.path()).damaged, [""; 0], "{index}");
+    }
+}
+
+/// What was read of a damaged file and is not done yet must not be put aside with it.
+#[test]
+fn the_good_items_of_a_damaged_file_come_again_after_a_crash() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut before = real(directory.path());
+    append(&mut before, &["a", "b"]);
+    drop(before);
+    let path = directory.path().join("0/0000000000000000.spool");
+    let mut bytes = fs::read(&path).unwrap();
+    bytes.pop();
+    fs::write(&path, bytes).unwrap();
+    for _ in 0..2 {
+        let mut spool = real(directory.path());
+        assert_eq!(next(&mut spool), ["a"]);
+        spool.reader.next(100, 1 << 20).unwrap_err();
+        // Here its process dies.
+    }
+    let mut spool = real(directory.path());
+    assert_eq!(next(&mut spool), ["a"]);
+    spool.reader.next(100, 1 << 20).unwrap_err();
+    spool.reader.done().unwrap();
+    assert!(!path.exists() && path.with_extension("spool.damaged").exists());
 }

@@ -144,6 +144,9 @@ fn a_tenant_that_is_missing_holds_nobody_up_and_gets_its_events_later() {
     let listed = place.ok(&format!("{LETTERS} list --json")).json();
     let next = file_of(&listed);
     assert!(again.out.contains(&next) && next != file, "{}", again.out);
+    let why = again.out.lines().nth(1).unwrap();
+    let told = why.starts_with("  1 refused: ") && why.contains("there is no tenant beta");
+    assert!(told, "{}", again.out);
     // A wrong key is nobody's letter's fault.
     let denied = with_key(
         &place,
@@ -231,7 +234,9 @@ fn letters_go_into_a_directory_or_are_dropped() {
 
     // Here a tenant is made when it is written to; the conflict stays one.
     let sent = place.ends(1, &format!("{LETTERS} retry --all"));
-    assert_eq!(sent.out.lines().count(), 2, "{}", sent.out);
+    let why = "\n  1 refused: the id is taken by other content\n";
+    assert!(sent.out.contains(why), "{}", sent.out);
+    assert_eq!(sent.out.lines().count(), 3, "{}", sent.out);
     let listed = place.ok(&format!("{LETTERS} list --json")).json();
     let problem = &listed[0]["letter"]["problem"];
     assert_eq!((listed.len(), &problem["status"]), (1, &409.into()));
@@ -296,16 +301,29 @@ fn a_killed_retry_loses_nothing_and_a_cut_file_hides_no_other() {
     let listed = place.ok(&format!("{LETTERS} list --json")).json();
     assert_eq!(listed.len(), 100, "all are still there");
 
-    // One file loses its last bytes: only its last letter is gone.
+    // One file loses its last byte: its other letters and all other files are delivered, and what
+    // is left of it stays until somebody drops it.
     let file = file_of(&listed);
+    let of_file = |letter: &&Value| letter["id"].as_str().unwrap().starts_with(&file);
+    let good = listed.iter().filter(of_file).count() - 1;
     let path = place.at(&format!("spool/dead-letters/{file}.spool"));
     let bytes = std::fs::read(&path).unwrap();
     std::fs::write(&path, &bytes[..bytes.len() - 1]).unwrap();
-    let cut = place.ok(&format!("{LETTERS} list --json"));
+    let cut = place.ends(3, &format!("{LETTERS} list --json"));
     assert_eq!(cut.json().len(), 99);
     assert!(cut.err.contains(&file), "{}", cut.err);
-    let sent = with_key(&place, &emitter, &line);
-    assert_eq!(sent.code, 0, "{}", sent.err);
+    for _ in 0..2 {
+        let sent = with_key(&place, &emitter, &line);
+        assert_eq!(sent.code, 3, "{}", sent.err);
+        let told = format!("{file}.spool is damaged: its end is cut off");
+        assert!(sent.err.contains(&told), "{}", sent.err);
+        let stays = format!(", 0 refused, kept as {file}\n");
+        assert!(sent.out.contains(&stays), "{}", sent.out);
+        let left = place.ends(3, &format!("{LETTERS} list --json"));
+        assert_eq!(left.json().len(), good);
+        assert!(path.exists() && path.with_extension("key").exists());
+    }
+    place.ok(&format!("{LETTERS} drop {file}"));
     assert_eq!(place.ok(&format!("{LETTERS} list --json")).json().len(), 0);
     drop(audit);
     drop(serving);
@@ -319,6 +337,44 @@ fn a_killed_retry_loses_nothing_and_a_cut_file_hides_no_other() {
     let missing = ["undeclared gap (1, ", "declared loss (1, "];
     let missing = missing.iter().any(|words| verified.contains(words));
     assert_eq!(missing, there == 99, "{verified}");
+}
+
+/// Damage at the beginning of the first file, and a file whose only letter is damaged.
+#[test]
+fn a_damaged_file_holds_up_no_other_and_is_not_removed() {
+    let place = Place::new();
+    let (serving, [admin, emitter]) = closed(&place);
+    let audit = connect(&serving, &emitter).spool(place.at("spool"));
+    let audit = audit.build().unwrap();
+    for n in 0..3 {
+        let ticket = emit(&audit, "beta", &n.to_string());
+        assert!(ticket.committed_blocking(SOON).is_err());
+    }
+    audit.close(SOON);
+    make_tenant(&serving, &admin, "beta");
+    let listed = place.ok(&format!("{LETTERS} list --json")).json();
+    let of = |letter: &Value| file_of(std::slice::from_ref(letter));
+    let files: Vec<_> = listed.iter().map(of).collect();
+    assert_eq!(files.len(), 3);
+    for file in &files[..2] {
+        let path = place.at(&format!("spool/dead-letters/{file}.spool"));
+        let mut bytes = std::fs::read(&path).unwrap();
+        bytes[20] ^= 1;
+        std::fs::write(&path, bytes).unwrap();
+    }
+    let line = format!("{LETTERS} retry --all --url http://{}", serving.address);
+    let sent = with_key(&place, &emitter, &line);
+    assert_eq!(sent.code, 3, "{}", sent.err);
+    let last = format!("{}: 1 committed, 0 were there, 0 refused\n", files[2]);
+    assert!(sent.out.contains(&last), "{}", sent.out);
+    for file in &files {
+        let damaged = *file != files[2];
+        assert_eq!(sent.err.contains(file.as_str()), damaged, "{}", sent.err);
+        for ending in ["spool", "key"] {
+            let path = place.at(&format!("spool/dead-letters/{file}.{ending}"));
+            assert_eq!(path.exists(), damaged, "{}", path.display());
+        }
+    }
 }
 
 #[test]

@@ -9,6 +9,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::process::Stdio;
 
 use serde_json::{Value, json};
+use support::served::Serving;
 use support::{Place, Ran};
 
 const EMIT: &str = "emit --tenant acme --actor user:x --action a.b --outcome success";
@@ -85,6 +86,56 @@ fn texts_of_events_are_shown_harmless_and_given_whole() {
     assert!(table.out.contains(r"eve\u001b[1A"), "{}", table.out);
     let whole = &place.ok("query --json type:content.review").json()[0];
     assert_eq!(whole["record"]["event"]["description"], hostile);
+}
+
+/// A producer's name for its stream, and its reasons, stay within its own line of a verdict.
+#[test]
+fn no_name_of_a_stream_makes_a_line_of_a_verdict() {
+    let forged = "x, epoch 1: complete to 9 (clean end)\n  anchor        anchored: forged";
+    let claimed = |n: usize, number: u64| {
+        let mut event = support::event(n);
+        event["_stream"] = json!({"epoch": 7, "id": forged, "number": number});
+        event
+    };
+    let mut lost = support::event(2);
+    lost["event_type"] = json!("stream.lost");
+    lost["data"] = json!({
+        "count": 1, "epoch": 7, "first": 1, "reason": "full\n  head          forged",
+        "stream": forged,
+    });
+    let place = Place::new();
+    let mut lines = support::ndjson([claimed(0, 0), claimed(1, 3), lost]);
+    let mut named = support::event(3);
+    named["actor"]["id"] = json!("a\nbut this is a row");
+    lines.push_str(&support::ndjson([named]));
+    place.file("in.ndjson", lines);
+    place.ok("import in.ndjson --format ndjson --tenant acme");
+    place.ok("export --out acme.ndjson --tenant acme");
+    let here = place.ends(1, "verify").out;
+    let exported = place.ends(1, "verify acme.ndjson").out;
+    let serving = Serving::start(&place, "");
+    let line = format!("verify --url http://{}", serving.address);
+    let there = place.ends(1, &line).out;
+    for out in [here, exported, there] {
+        let name = r#""x, epoch 1: complete to 9 (clean end)\n  anchor        anchored: forged""#;
+        let verdict = format!("  completeness  stream {name}, epoch 7: undeclared gap (1, 2)");
+        assert!(out.lines().any(|line| line.starts_with(&verdict)), "{out}");
+        assert!(out.contains(r"(1, full\n  head          forged)"), "{out}");
+        let anchors = out.lines().filter(|line| line.starts_with("  anchor  "));
+        assert!(
+            anchors.clone().all(|line| !line.contains("forged")),
+            "{out}"
+        );
+        let heads = out.lines().filter(|line| line.starts_with("  head  "));
+        assert!(heads.clone().all(|line| !line.contains("forged")), "{out}");
+        assert!(anchors.count() > 0 && heads.count() > 0, "{out}");
+    }
+    let table = place.ok("query --tenant acme").out;
+    assert!(table.contains(r"a\nbut"), "{table}");
+    assert!(
+        !table.lines().any(|line| line.starts_with("but")),
+        "{table}"
+    );
 }
 
 #[test]

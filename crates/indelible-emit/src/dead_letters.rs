@@ -176,11 +176,11 @@ impl DeadLetters {
     }
 
     /// Calls `visit` with the number of each letter of a file and the letter, until it returns
-    /// false. True when the file ends with a whole letter; false when it is cut.
+    /// false. False when the file is not there any more.
     ///
     /// # Errors
-    /// [`SpoolError::Damaged`] when it is not what was written; the letters before that were
-    /// visited.
+    /// [`SpoolError::Damaged`] when it is not what was written, or not to its end; the letters
+    /// before that were visited.
     pub fn read(
         &self,
         file: &str,

@@ -67,7 +67,7 @@ pub use emitter::{Emitter, StartError};
 pub use envelope::Envelope;
 pub use forms::{Auth, Subject};
 pub use in_transaction::{EmitInError, InTransaction, Row};
-pub use indelible_buffer::{Bounds, SpoolBounds};
+pub use indelible_buffer::{Bounds, SpoolBounds, SpoolError};
 pub use llm::LlmContext;
 pub use metrics::{BUCKETS_MS, Durations, METRICS, Metrics, prometheus};
 pub use options::{

@@ -153,6 +153,52 @@ fn a_damaged_file_of_the_spool_is_a_gap_and_keeps_nobody_waiting() {
     assert_eq!(verdict.tail, StreamTail::Unclean, "{verdict}");
 }
 
+/// The last event was as much promised as the others.
+#[test]
+fn damage_in_the_last_event_of_the_spool_is_told_and_its_file_is_kept() {
+    let over = |bytes: &mut Vec<u8>| {
+        let at = bytes.len() - 100;
+        bytes[at..at + 7].copy_from_slice(b"damaged");
+    };
+    let cut = |bytes: &mut Vec<u8>| {
+        // A cut at the end of a block is what a crash leaves.
+        let by = 100 + usize::from((bytes.len() - 100).is_multiple_of(512));
+        bytes.truncate(bytes.len() - by);
+    };
+    let over: fn(&mut Vec<u8>) = over;
+    for (change, what) in [(over, "an item is not"), (cut, "cut off")] {
+        let directory = tempfile::tempdir().unwrap();
+        let book = Book::default();
+        let way = Way::to(&book);
+        way.down.store(true, Ordering::SeqCst);
+        let mut options = with_spool(RealDisk::new(directory.path()));
+        options.drop_deadline.0 = Duration::ZERO;
+        let emitter = start(way, options.clone());
+        for _ in 0..100 {
+            let ticket = publish(&emitter, "acme");
+            assert_eq!(ticket.spooled_blocking(SOON), Ok(()));
+        }
+        // As a kill leaves it: what is said at the close is not in it.
+        let path = directory.path().join("0/0000000000000000.spool");
+        let mut bytes = std::fs::read(&path).unwrap();
+        drop(emitter);
+        change(&mut bytes);
+        std::fs::write(&path, &bytes).unwrap();
+        let emitter = start(Way::to(&book), options);
+        until(|| emitter.metrics().spool_damaged == 1);
+        assert!(emitter.close(SOON).is_clean());
+        let error = emitter.disk_error().unwrap();
+        let file = error.contains("0/0000000000000000.spool");
+        assert!(file && error.contains(what), "{error}");
+        let aside = path.with_extension("spool.damaged");
+        assert_eq!(std::fs::read(aside).unwrap(), bytes);
+        assert!(path.with_extension("key").exists() && !path.exists());
+        let verdicts = book.verdicts("acme");
+        let records: u64 = verdicts.iter().map(|verdict| verdict.records).sum();
+        assert_eq!(records, 99);
+    }
+}
+
 #[test]
 fn a_file_of_the_spool_without_its_key_is_told_at_every_start_and_its_events_are_gaps() {
     let directory = tempfile::tempdir().unwrap();

@@ -21,6 +21,11 @@ const LENGTH_BYTES: usize = 4;
 const TAG_BYTES: usize = 16;
 /// The longest frame that is read; none as long is written.
 const FRAME_BYTES_MAX: u64 = 16 << 20;
+/// The least that a file system or a disk writes at once.
+const BLOCK_BYTES: u64 = 512;
+/// What is said of a file whose end is not that of an item.
+pub(super) const CUT: &str = "its end is cut off";
+const CHANGED: &str = "an item is not what was written";
 const ENDING: &str = ".spool";
 const KEY_ENDING: &str = ".key";
 /// What the name of a file that was put aside ends with.
@@ -132,6 +137,8 @@ impl Place {
             if &magic != MAGIC {
                 return Err(self.damaged(disk, "it does not begin as one"));
             }
+        } else if !only_zeros(file.as_ref(), 0, length)? {
+            return Err(self.damaged(disk, CUT));
         }
         let key = Box::new(Key::new(bytes, self.number));
         Ok(Opening::Readable(file, key))
@@ -156,12 +163,16 @@ impl Place {
         }
     }
 
-    /// Puts a file that cannot be read aside, under a name that is no longer the spool's.
+    /// Puts a file aside that cannot be read to its end, under a name that is no longer the
+    /// spool's.
     pub(super) fn set_aside(&self, disk: &dyn Disk) -> Result<(), SpoolError> {
         let (directory, number) = (&self.directory, self.number);
         let aside = format!("{directory}/{number:016}{DAMAGED_ENDING}");
-        disk.rename(&self.path(), &aside)?;
-        Ok(disk.sync_dir(&self.directory)?)
+        match disk.rename(&self.path(), &aside) {
+            // Somebody took it away.
+            Err(error) if error.kind() == DiskErrorKind::NotFound => Ok(()),
+            renamed => Ok(renamed.and_then(|()| disk.sync_dir(&self.directory))?),
+        }
     }
 
     /// The paths of the files of a directory that were put aside.
@@ -231,11 +242,11 @@ pub(super) enum Frame {
     Item(Vec<u8>, u64),
     /// Nothing more, up to the length.
     End,
-    /// A frame that was being written when its process died, or that was given up: it was never
-    /// said to be durable.
+    /// A frame that was being written when its process or its machine died, or that was given up:
+    /// it was never said to be durable.
     Torn,
-    /// Bytes that were not written so.
-    Damaged,
+    /// Bytes that were not written so, and that no crash leaves.
+    Damaged(&'static str),
 }
 
 /// Reads the frame that begins at `at`, of a file that counts up to `length`.
@@ -248,27 +259,52 @@ pub(super) fn read_frame(
     if at >= length {
         return Ok(Frame::End);
     }
-    if length - at < LENGTH_BYTES as u64 {
-        return Ok(Frame::Torn);
+    let begin = at + LENGTH_BYTES as u64;
+    if begin > length {
+        return Ok(cut(length));
     }
     let mut bytes = [0; LENGTH_BYTES];
     file.read_exact_at(&mut bytes, at)?;
     let long = u64::from(u32::from_le_bytes(bytes));
-    let begin = at + LENGTH_BYTES as u64;
     if long > FRAME_BYTES_MAX {
-        return Ok(Frame::Damaged);
+        return Ok(Frame::Damaged(CHANGED));
     }
-    if length - begin < long {
-        return Ok(Frame::Torn);
+    let end = begin + long;
+    if end > length {
+        return Ok(cut(length));
     }
     let mut sealed = vec![0; usize::try_from(long).unwrap_or(usize::MAX)];
     file.read_exact_at(&mut sealed, begin)?;
     Ok(match key.unseal(frame, &sealed) {
-        Some(item) => Frame::Item(item, begin + long),
-        // The last one may lack bytes in its middle: pages reach the disk in any order.
-        None if begin + long == length || only_zeros(file, begin + long, length)? => Frame::Torn,
-        None => Frame::Damaged,
+        Some(item) => Frame::Item(item, end),
+        // Blocks reach the disk in any order, those of the last frame too.
+        None if has_hole(file, at, end)? && only_zeros(file, end, length)? => Frame::Torn,
+        None => Frame::Damaged(CHANGED),
     })
+}
+
+/// What a frame is of which the end is not there. Who is killed in a write leaves whole pages of
+/// it, and who loses power whole blocks; any other length came about later.
+fn cut(length: u64) -> Frame {
+    if length.is_multiple_of(BLOCK_BYTES) {
+        Frame::Torn
+    } else {
+        Frame::Damaged(CUT)
+    }
+}
+
+/// Whether a block, as far as it lies between two places, has nothing but zeros: its length reached
+/// the disk, and its bytes did not.
+fn has_hole(file: &dyn DiskFile, from: u64, to: u64) -> Result<bool, SpoolError> {
+    let mut at = from;
+    while at < to {
+        let next = to.min(at - at % BLOCK_BYTES + BLOCK_BYTES);
+        if only_zeros(file, at, next)? {
+            return Ok(true);
+        }
+        at = next;
+    }
+    Ok(false)
 }
 
 /// Whether a file has nothing but zeros from one place to another: what a file system shows where a

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use indelible_disk::{Disk, DiskErrorKind, Open};
 use zeroize::Zeroizing;
 
-use super::file::{Frame, KEY_BYTES, Key, MAGIC, Opening, Place, read_frame};
+use super::file::{CUT, Frame, KEY_BYTES, Key, MAGIC, Opening, Place, read_frame};
 use super::{FRAME_BYTES, Random, SpoolError};
 
 /// Where the files lie, below the root of the disk.
@@ -119,24 +119,24 @@ impl Letters {
     }
 
     /// Calls `visit` with the number and the bytes of each item of a file, until it returns false.
-    /// True when the file ends with a whole item; false when it is cut, or not there any more.
+    /// False when the file is not there any more.
     ///
     /// # Errors
-    /// [`SpoolError::Damaged`] when it is not what was written; the items before that were visited.
+    /// [`SpoolError::Damaged`] when it is not what was written, or not to its end; the items before
+    /// that were visited.
     pub fn read(
         &self,
         number: u64,
         visit: &mut dyn FnMut(u64, Vec<u8>) -> bool,
     ) -> Result<bool, SpoolError> {
-        let place = Self::place(number);
+        let (place, disk) = (Self::place(number), self.disk.as_ref());
         // One without a key is being written, or its writer died.
-        let Opening::Readable(file, mut key) = place.open(self.disk.as_ref())? else {
+        let Opening::Readable(file, mut key) = place.open(disk)? else {
             return Ok(false);
         };
-        let length = file.len()?;
-        let mut at = MAGIC.len() as u64;
-        if length < at {
-            return Ok(false);
+        let (length, mut at) = (file.len()?, MAGIC.len() as u64);
+        if length <= at {
+            return Err(place.damaged(disk, CUT));
         }
         for frame in 0.. {
             match read_frame(file.as_ref(), &mut key, (frame, at), length)? {
@@ -147,12 +147,9 @@ impl Letters {
                     at = next;
                 }
                 Frame::End => break,
-                Frame::Torn => return Ok(false),
-                Frame::Damaged => {
-                    return Err(
-                        place.damaged(self.disk.as_ref(), "an item is not what was written")
-                    );
-                }
+                // It was whole before its key was there.
+                Frame::Torn => return Err(place.damaged(disk, CUT)),
+                Frame::Damaged(what) => return Err(place.damaged(disk, what)),
             }
         }
         Ok(true)

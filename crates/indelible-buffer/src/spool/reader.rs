@@ -21,8 +21,8 @@ pub struct SpoolReader {
     /// The names of its own slot and of those that it took over, each with the newest epoch there.
     epochs: Vec<(String, u64)>,
     current: Option<Current>,
-    /// Files that were read to their end and hold items that are not done.
-    finished: Vec<(Place, u64)>,
+    /// Files that were read as far as they can be, and hold items that are not done.
+    finished: Vec<Finished>,
     /// Items that were given and are not done.
     open: usize,
 }
@@ -33,6 +33,13 @@ struct Current {
     key: Box<Key>,
     frame: u64,
     at: u64,
+}
+
+struct Finished {
+    place: Place,
+    bytes: u64,
+    /// It is put aside, and not removed.
+    damaged: bool,
 }
 
 impl std::fmt::Debug for SpoolReader {
@@ -67,8 +74,9 @@ impl SpoolReader {
     /// there is nothing more now. They come again after a crash, until [`SpoolReader::done`].
     ///
     /// # Errors
-    /// [`SpoolError::Damaged`] when a file cannot be read, which is put aside under the ending
-    /// `.damaged`; go on with the next call. [`SpoolError::Disk`]: ask again later.
+    /// [`SpoolError::Damaged`] when a file cannot be read to its end; go on with the next call. It
+    /// is put aside under the ending `.damaged` when what was read of it is done.
+    /// [`SpoolError::Disk`]: ask again later.
     pub fn next(&mut self, items_max: usize, bytes_max: usize) -> Result<Vec<Vec<u8>>, SpoolError> {
         let (mut items, mut bytes) = (Vec::new(), 0);
         while items.len() < items_max && bytes < bytes_max {
@@ -79,7 +87,11 @@ impl SpoolReader {
                 Err(error @ SpoolError::Disk(_)) if items.is_empty() => return Err(error),
                 Err(_) if !items.is_empty() => break,
                 Err(error) => {
-                    self.set_aside(&filed);
+                    self.finish(&filed, true);
+                    if self.open == 0 {
+                        // Where it fails, it is tried again with what is done next.
+                        let _ = self.done();
+                    }
                     return Err(error);
                 }
                 Ok(read) => read,
@@ -90,14 +102,15 @@ impl SpoolReader {
                     items.push(item);
                 }
                 None if filed.growing => break,
-                None => self.finish(&filed),
+                None => self.finish(&filed, false),
             }
         }
         self.open += items.len();
         Ok(items)
     }
 
-    /// Says that all items given so far are done: files that hold nothing else are removed.
+    /// Says that all items given so far are done: files that hold nothing else are removed, and
+    /// damaged ones put aside.
     ///
     /// # Errors
     /// [`SpoolError::Disk`] when one cannot be; it is tried again with the next call, and its items
@@ -105,9 +118,13 @@ impl SpoolReader {
     pub fn done(&mut self) -> Result<(), SpoolError> {
         self.open = 0;
         self.retire(RETIRE_BYTES_MIN);
-        while let Some((place, bytes)) = self.finished.first() {
-            place.remove(self.disk.as_ref())?;
-            self.shelf.removed(*bytes);
+        while let Some(file) = self.finished.first() {
+            if file.damaged {
+                file.place.set_aside(self.disk.as_ref())?;
+            } else {
+                file.place.remove(self.disk.as_ref())?;
+            }
+            self.shelf.removed(file.bytes);
             self.finished.remove(0);
         }
         self.let_go();
@@ -223,24 +240,18 @@ impl SpoolReader {
                 Ok(Some(item))
             }
             Frame::End | Frame::Torn => Ok(None),
-            Frame::Damaged => Err(filed
-                .place
-                .damaged(self.disk.as_ref(), "an item is not what was written")),
+            Frame::Damaged(what) => Err(filed.place.damaged(self.disk.as_ref(), what)),
         }
     }
 
-    fn finish(&mut self, filed: &Filed) {
+    fn finish(&mut self, filed: &Filed, damaged: bool) {
         self.current = None;
         self.shelf.pop();
-        self.finished.push((filed.place.clone(), filed.length));
-    }
-
-    fn set_aside(&mut self, filed: &Filed) {
-        self.current = None;
-        self.shelf.pop();
-        self.shelf.removed(filed.length);
-        // Under its own name it would be read again after a restart, and put aside then.
-        let _ = filed.place.set_aside(self.disk.as_ref());
+        self.finished.push(Finished {
+            place: filed.place.clone(),
+            bytes: filed.length,
+            damaged,
+        });
     }
 
     /// Has the file that is being written end, if all of it was read and it is large enough.
@@ -251,7 +262,7 @@ impl SpoolReader {
         if self.shelf.retire(&current.place, current.at, bytes_min)
             && let Some(filed) = self.shelf.front()
         {
-            self.finish(&filed);
+            self.finish(&filed, false);
         }
     }
 

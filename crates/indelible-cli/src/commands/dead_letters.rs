@@ -63,14 +63,20 @@ pub fn run(args: &DeadLetters, config: &Config, output: &mut Output) -> Result {
             } else {
                 Mode::Strict
             };
-            let mut all_in = true;
+            let (mut all_in, mut unread) = (true, Ok(()));
             for name in some(named(&disk, files)?, "send again", output) {
                 let file = File {
                     disk: &disk,
                     name: &name,
                 };
-                all_in &= file.retry(master(&folder)?, mode, config, output)?;
+                let master = master(&folder)?;
+                match file.rules(&master, mode, config) {
+                    Ok(rules) => all_in &= file.retry(master, &rules, config, output)?,
+                    // The others are imported all the same.
+                    Err(failure) => unread = unread.and(Err(failure)),
+                }
             }
+            unread?;
             if all_in { Ok(()) } else { Err(Failure::No) }
         }
         DeadLettersCommand::Drop { files } => {
@@ -138,14 +144,13 @@ impl File<'_> {
     fn retry(
         self,
         master: MasterKey,
-        mode: Mode,
+        rules: &Rules,
         config: &Config,
         output: &mut Output,
     ) -> Result<bool> {
-        let rules = self.rules(&master, mode, config)?;
         let ledger = ledger::write(config, output)?;
         let gently = cancel::gently();
-        let imported = self.import(&ledger, master, &rules, output);
+        let imported = self.import(&ledger, master, rules, output);
         // As long as not all of it is in the log or in another file, it stays.
         let whole = |imported: &Imported| !imported.cancelled && !imported.unreadable;
         let removed = match &imported {

@@ -4,13 +4,15 @@
 //! Those who send again or remove hold one against each other. Nothing is removed before it is in
 //! the ledger or, with the newer reason, in another file. Source: `spec/spool.md` §4.
 
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use indelible_disk::{Disk, Lock, RealDisk};
 use indelible_emit::{
-    ATTACHED_MAX, Attached, DeadLetter, DeadLetters, Outgoing, Transport, Verdict,
+    ATTACHED_MAX, Attached, DeadLetter, DeadLetters, Outgoing, SpoolError, Transport, Verdict,
 };
 use serde_json::{Value, json};
 
@@ -25,6 +27,8 @@ use crate::ways::{self, Here};
 /// The most events that are sent at once, and about the most bytes.
 const BATCH_EVENTS_MAX: usize = 1_000;
 const BATCH_BYTES_MAX: usize = 4 << 20;
+/// The most reasons that are told of a file; `list` has all.
+const REASONS_TOLD_MAX: usize = 5;
 /// How long to wait before each further attempt.
 const DELAYS: [Duration; 3] = [
     Duration::from_millis(250),
@@ -156,11 +160,9 @@ impl<'a> Place<'a> {
                 result.is_ok()
             });
             result?;
-            match read.or_could("read dead letters") {
-                Ok(true) => {}
-                Ok(false) => output.warn(cut(&file)),
-                // The others are listed all the same.
-                Err(failure) => unread = unread.or(Some(failure)),
+            // The others are listed all the same.
+            if let Err(failure) = read.or_could("read dead letters") {
+                unread = unread.or(Some(failure));
             }
         }
         listed(&table, unread, "there are no dead letters", output)
@@ -217,42 +219,53 @@ impl<'a> Place<'a> {
         files: &[String],
         output: &mut Output,
     ) -> Result {
-        let mut all_in = true;
+        let (mut all_in, mut unread) = (true, Vec::new());
         for file in files {
-            let sent = self.send_file(transport, file, output)?;
+            let (sent, read) = self.send_file(transport, file)?;
             all_in &= sent.refused.is_empty();
-            let kept = self.replace(file, &sent.refused)?;
-            let (committed, repeated) = (sent.committed, sent.repeated);
-            let refused = sent.refused.len();
+            let damage = read.err().map(|error| error.to_string());
+            // Nothing shows how much was behind the damage, so the file stays, with what of it was
+            // refused. The others go on.
+            let kept = match &damage {
+                None => self.replace(file, &sent.refused)?,
+                Some(_) => Some(file.clone()),
+            };
+            let reasons = sent.reasons();
             if output.json {
                 output.json_line(&json!({
-                    "committed": committed, "file": file, "kept": kept, "refused": refused,
-                    "repeated": repeated,
+                    "committed": sent.committed, "damage": damage, "file": file, "kept": kept,
+                    "reasons": reasons, "refused": sent.refused.len(), "repeated": sent.repeated,
                 }))?;
-                continue;
+            } else {
+                tell(file, &sent, kept.as_deref(), output)?;
             }
-            let kept = kept.map_or(String::new(), |kept| format!(", kept as {kept}"));
-            output.line(format_args!(
-                "{file}: {committed} committed, {repeated} were there, {refused} refused{kept}"
-            ))?;
+            unread.extend(damage);
         }
-        if all_in { Ok(()) } else { Err(Failure::No) }
+        match (&unread[..], all_in) {
+            ([], true) => Ok(()),
+            ([], false) => Err(Failure::No),
+            (damage, _) => Err(Failure::Could(format!(
+                "{}; what could be read was sent, and they stay until `dead-letters drop`",
+                damage.join("; ")
+            ))),
+        }
     }
 
+    /// Sends what of a file can be read, and how reading it ended.
     fn send_file(
         &self,
         transport: &mut impl Transport,
         file: &str,
-        output: &Output,
-    ) -> Result<Sent> {
+    ) -> Result<(Sent, std::result::Result<(), SpoolError>)> {
         let mut letters = Vec::new();
-        let whole = self.letters.read(file, &mut |_, letter| {
+        let read = self.letters.read(file, &mut |_, letter| {
             letters.push(letter);
             true
         });
-        if !whole.or_could("read dead letters")? {
-            output.warn(cut(file));
-        }
+        let read = match read {
+            Err(error @ SpoolError::Damaged { .. }) => Err(error),
+            read => read.or_could("read dead letters").map(|_| Ok(()))?,
+        };
         let mut sent = Sent::default();
         let (mut batch, mut bytes) = (Vec::new(), 0);
         for letter in letters {
@@ -269,7 +282,7 @@ impl<'a> Place<'a> {
             }
         }
         sent.take(transport, batch)?;
-        Ok(sent)
+        Ok((sent, read))
     }
 
     /// Puts what was refused again in the place of a file; the name of the new one.
@@ -290,6 +303,17 @@ impl<'a> Place<'a> {
 }
 
 impl Sent {
+    /// Why letters were refused, and how many for each reason, the most frequent first.
+    fn reasons(&self) -> Vec<(String, usize)> {
+        let mut counts = BTreeMap::new();
+        for letter in &self.refused {
+            *counts.entry(reason(letter)).or_insert(0) += 1;
+        }
+        let mut reasons: Vec<_> = counts.into_iter().collect();
+        reasons.sort_by_key(|(_, count)| Reverse(*count));
+        reasons
+    }
+
     /// Sends a batch until nothing of it is open.
     fn take(
         &mut self,
@@ -387,20 +411,39 @@ fn known(letter: &DeadLetter) -> Value {
 fn row(id: String, letter: &DeadLetter, output: &Output) -> Vec<(String, Tone)> {
     let event = serde_json::from_slice::<Value>(&letter.event).unwrap_or_default();
     let event_type = event.get("event_type").and_then(Value::as_str);
-    let problem = &letter.problem;
-    let place = problem.pointer.as_deref().filter(|place| !place.is_empty());
-    let place = place.map_or(String::new(), |place| format!("{place}: "));
     vec![
         (id, Tone::Plain),
         (output.zone.seconds(letter.at), Tone::Dim),
         (letter.tenant.clone(), Tone::Plain),
         (event_type.unwrap_or_default().to_owned(), Tone::Plain),
         (letter.event.len().to_string(), Tone::Plain),
-        (format!("{place}{}", problem.detail), Tone::Bad),
+        (reason(letter), Tone::Bad),
     ]
 }
 
-/// What is said of a file that ends within a letter.
-fn cut(file: &str) -> String {
-    format!("{file}: it is cut, and its last letter is not whole")
+/// Why a letter is here, with the place in the event.
+fn reason(letter: &DeadLetter) -> String {
+    let problem = &letter.problem;
+    let place = problem.pointer.as_deref().filter(|place| !place.is_empty());
+    let place = place.map_or(String::new(), |place| format!("{place}: "));
+    format!("{place}{}", problem.detail)
+}
+
+/// What came of a file, for people.
+fn tell(file: &str, sent: &Sent, kept: Option<&str>, output: &mut Output) -> Result {
+    let kept = kept.map_or(String::new(), |kept| format!(", kept as {kept}"));
+    output.line(format_args!(
+        "{file}: {} committed, {} were there, {} refused{kept}",
+        sent.committed,
+        sent.repeated,
+        sent.refused.len()
+    ))?;
+    let reasons = sent.reasons();
+    for (reason, count) in reasons.iter().take(REASONS_TOLD_MAX) {
+        output.line(format_args!("  {count} refused: {}", reason.shown()))?;
+    }
+    match reasons.len().saturating_sub(REASONS_TOLD_MAX) {
+        0 => Ok(()),
+        more => output.line(format_args!("  … and {more} more reasons")),
+    }
 }

@@ -44,23 +44,32 @@ pub fn lines(bytes: &[u8]) -> String {
     escape(bytes, true)
 }
 
+/// One line, in which the colours are ours and stay.
+pub fn coloured_line(text: &str) -> String {
+    coloured(text, false)
+}
+
 /// As [`lines`], but the colours in it are ours and stay.
 pub fn coloured_lines(text: &str) -> String {
+    coloured(text, true)
+}
+
+fn coloured(text: &str, is_lines: bool) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(at) = rest.find('\x1b') {
         let (before, from) = rest.split_at(at);
-        out.push_str(&lines(before.as_bytes()));
+        out.push_str(&escape(before.as_bytes(), is_lines));
         let ours = COLOURS.iter().find(|colour| from.starts_with(**colour));
         let length = ours.map_or(1, |colour| colour.len());
         let (code, after) = from.split_at(length);
         match ours {
             Some(_) => out.push_str(code),
-            None => push(&mut out, '\x1b', true),
+            None => push(&mut out, '\x1b', is_lines),
         }
         rest = after;
     }
-    out.push_str(&lines(rest.as_bytes()));
+    out.push_str(&escape(rest.as_bytes(), is_lines));
     out
 }
 
@@ -130,5 +139,6 @@ mod tests {
             coloured_lines("\x1b[32msound\x1b[0m \x1b[5mx\x1b]0;t\x07\ny\x1b"),
             "\x1b[32msound\x1b[0m \\u001b[5mx\\u001b]0;t\\u0007\ny\\u001b"
         );
+        assert_eq!(coloured_line("\x1b[31ma\x1b[0m\nb"), "\x1b[31ma\x1b[0m\\nb");
     }
 }

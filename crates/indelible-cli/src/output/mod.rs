@@ -132,16 +132,16 @@ impl Output {
         }
     }
 
-    /// Writes one line of the result, for people.
+    /// Writes one line of the result, for people: whatever is in it, it stays one.
     ///
     /// # Errors
     /// When standard output cannot be written.
     pub fn line(&mut self, text: impl Display) -> Result {
         let text = text.to_string();
         let text = if self.colours.out {
-            escape::coloured_lines(&text)
+            escape::coloured_line(&text)
         } else {
-            escape::lines(text.as_bytes())
+            text.shown()
         };
         self.write(text.as_bytes())?;
         self.write(b"\n")

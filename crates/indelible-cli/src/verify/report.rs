@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use indelible_log::attachments::Checked;
 use indelible_proof::finding::{Finding, FindingKind, records};
-use indelible_proof::stream::Completeness;
+use indelible_proof::stream::{Completeness, Name};
 use indelible_proof::verify::{Anchor, Trust, Verdict};
 use serde_json::{Value, json};
 
@@ -170,7 +170,7 @@ impl Report {
             };
             let words = output.paint(&stream.to_string(), tone);
             let line = if let Some(name) = &stream.stream {
-                format!("stream {name}, epoch {}: {words}", stream.epoch)
+                format!("stream {}, epoch {}: {words}", Name(name), stream.epoch)
             } else {
                 format!("{} {words}", records(stream.records))
             };
@@ -346,11 +346,13 @@ pub(super) fn print_whole(
 
 /// A finding for people, with its notes under it.
 pub fn print_finding(finding: &Finding, output: &mut Output) -> Result {
-    let text = finding.to_string();
-    for (index, line) in text.lines().enumerate() {
-        let tone = if index == 0 { Tone::Bad } else { Tone::Dim };
-        let line = output.paint(line, tone);
-        output.line(format_args!("    {line}"))?;
+    let mut alone = finding.clone();
+    let notes = std::mem::take(&mut alone.notes);
+    let text = output.paint(&alone.to_string(), Tone::Bad);
+    output.line(format_args!("    {text}"))?;
+    for note in notes {
+        let text = output.paint(&note, Tone::Dim);
+        output.line(format_args!("      {text}"))?;
     }
     Ok(())
 }

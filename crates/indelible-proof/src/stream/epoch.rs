@@ -197,30 +197,45 @@ impl Epoch {
                 last_heard: self.last_heard.clone(),
             }
         };
-        let lost = self.lost.without(&received);
-        let reason = |span: &Span| {
-            let said = self
-                .losses
-                .iter()
-                .find(|loss| loss.span.first <= span.last && span.first <= loss.span.last);
-            said.map_or(String::new(), |loss| loss.reason.clone())
-        };
-        let lost = lost
-            .iter()
-            .map(|span| Loss {
-                span: *span,
-                reason: reason(span),
-            })
-            .collect();
         StreamVerdict {
             stream: Some(self.stream.clone()),
             epoch: self.epoch,
             records: self.records,
             last,
             tail,
-            lost,
+            lost: self.losses(&received),
             gaps,
             limited: self.limited,
         }
+    }
+
+    /// The numbers that are lost, each under the reason that was declared for it first: ranges that
+    /// touch are told apart as long as their reasons are.
+    fn losses(&self, received: &Ranges) -> Vec<Loss> {
+        let missing = self.lost.without(received);
+        let (mut told, mut lost) = (Ranges::default(), Vec::new());
+        for Loss { span, reason } in &self.losses {
+            for first in told.outside(*span) {
+                lost.extend(missing.within(first).into_iter().map(|span| Loss {
+                    span,
+                    reason: reason.clone(),
+                }));
+            }
+            told.insert(*span, usize::MAX);
+        }
+        // The reasons of these found no room.
+        lost.extend(missing.without(&told).spans().iter().map(|span| Loss {
+            span: *span,
+            reason: String::new(),
+        }));
+        lost.sort_unstable_by_key(|loss| loss.span);
+        lost.dedup_by(|next, loss| {
+            let joins = loss.reason == next.reason && loss.span.last + 1 == next.span.first;
+            if joins {
+                loss.span.last = next.span.last;
+            }
+            joins
+        });
+        lost
     }
 }

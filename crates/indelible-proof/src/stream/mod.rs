@@ -17,7 +17,7 @@ pub(crate) use hear::SAYS_NO_NUMBER;
 pub use hear::{Figures, Uncovered};
 pub use ranges::Ranges;
 pub use statement::Statement;
-pub use verdict::{Completeness, Loss, StreamTail, StreamVerdict};
+pub use verdict::{Completeness, Loss, Name, StreamTail, StreamVerdict};
 
 use std::collections::BTreeMap;
 

@@ -1,5 +1,6 @@
 //! The verdict on one stream, in the words of `spec/stream.md` §4.
 
+use std::collections::HashMap;
 use std::fmt;
 
 use serde::ser::SerializeMap;
@@ -36,6 +37,22 @@ pub enum StreamTail {
     },
     /// It broke off: a later epoch began without an end, or its end is contradicted.
     Unclean,
+}
+
+/// A stream's name as sentences have it: in quotes, and escaped, where it is not plain, so that it
+/// passes for nothing but a name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Name<'a>(pub &'a str);
+
+impl fmt::Display for Name<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let is_plain = |c: char| c.is_alphanumeric() || "-_./@+#".contains(c);
+        if !self.0.is_empty() && self.0.chars().all(is_plain) {
+            f.write_str(self.0)
+        } else {
+            write!(f, "{:?}", self.0)
+        }
+    }
 }
 
 /// Numbers declared lost, and why.
@@ -113,7 +130,8 @@ impl StreamVerdict {
         let name = self.stream.as_deref().unwrap_or_default();
         let finding = |gap: &Span| {
             let message = format!(
-                "stream {name} epoch {}: {} not there and not declared lost: {gap}",
+                "stream {} epoch {}: {} not there and not declared lost: {gap}",
+                Name(name),
                 self.epoch,
                 numbers(gap.count()),
             );
@@ -181,10 +199,27 @@ impl fmt::Display for StreamVerdict {
 
 impl StreamVerdict {
     fn loss_words(&self) -> String {
+        let mut reasons: Vec<(&str, u64)> = Vec::new();
+        let mut places = HashMap::new();
+        for loss in &self.lost {
+            let place = *places.entry(loss.reason.as_str()).or_insert(reasons.len());
+            if place == reasons.len() {
+                reasons.push((&loss.reason, 0));
+            }
+            let sum = &mut reasons[place].1;
+            *sum = sum.saturating_add(loss.span.count());
+        }
         let count = total(self.lost.iter().map(|loss| loss.span));
-        let mut reasons: Vec<&str> = self.lost.iter().map(|loss| loss.reason.as_str()).collect();
-        reasons.dedup();
-        format!("declared loss ({count}, {})", reasons.join(", "))
+        if let [(reason, _)] = reasons[..] {
+            return format!("declared loss ({count}, {reason})");
+        }
+        let each = reasons
+            .iter()
+            .map(|(reason, count)| format!("{count} {reason}"));
+        format!(
+            "declared loss ({count}: {})",
+            each.collect::<Vec<_>>().join(", ")
+        )
     }
 
     /// Behind a loss or gap, how the stream goes on; "complete" would be no word for it.

@@ -6,6 +6,7 @@ use indelible_proof::finding::Span;
 use indelible_proof::stream::{Completeness, Statement, StreamTail, StreamVerdict, Streams};
 use indelible_proof::tail::Claim;
 use proptest::prelude::*;
+use serde_json::json;
 
 use crate::forge::{Evidence, claim, clean, drafts, link, statement, verify};
 
@@ -94,6 +95,58 @@ fn every_word() {
         "complete to 6 (clean end)"
     );
     assert_eq!(words(&[covered, ended(7)]), "undeclared gap (1, 5)");
+}
+
+#[test]
+fn numbers_lost_for_different_reasons_keep_each_its_own() {
+    let lost = |first: u64, last: u64, reason: &str| {
+        let data = format!(r#""first":{first},"last":{last},"reason":"{reason}","#);
+        said("stream.lost", 7, &data)
+    };
+    let told = |entries: &[Entry]| {
+        let mut streams = Streams::new();
+        for entry in entries {
+            take(&mut streams, 7, entry, "T");
+        }
+        let ended = said("stream.ended", 7, r#""next_number":100,"#);
+        take(&mut streams, 7, &ended, "T");
+        let verdict = serde_json::to_value(&streams.verdicts()[0]).unwrap();
+        (verdict["verdict"].clone(), verdict["lost"].clone())
+    };
+    // Ranges that touch, in either order.
+    let touching = [lost(0, 2, "sampled: one in 4"), lost(3, 99, "queue full")];
+    let words = "declared loss (100: 3 sampled: one in 4, 97 queue full)";
+    let ranges = json!([[0, 2, "sampled: one in 4"], [3, 99, "queue full"]]);
+    assert_eq!(told(&touching), (json!(words), ranges.clone()));
+    let [a, b] = touching;
+    assert_eq!(told(&[b, a]), (json!(words), ranges));
+    // Ranges that overlap: who declared first keeps the numbers. What arrived is nobody's.
+    let middle = [
+        lost(10, 19, "refused"),
+        lost(0, 99, "queue full"),
+        Entry::Number(15),
+    ];
+    assert_eq!(
+        told(&middle),
+        (
+            json!("declared loss (99: 90 queue full, 9 refused)"),
+            json!([
+                [0, 9, "queue full"],
+                [10, 14, "refused"],
+                [16, 19, "refused"],
+                [20, 99, "queue full"]
+            ])
+        )
+    );
+    // Of one reason it is one range, in whatever pieces it was said.
+    let pieces = [lost(50, 99, "queue full"), lost(0, 60, "queue full")];
+    assert_eq!(
+        told(&pieces),
+        (
+            json!("declared loss (100, queue full)"),
+            json!([[0, 99, "queue full"]])
+        )
+    );
 }
 
 #[test]
