@@ -122,7 +122,7 @@ impl Log {
         let system = system_tenant()?;
         let state = stores.state.as_ref();
         let incarnation = named(state, &options.origin)?.incarnation;
-        let publisher = Publisher::open(&stores, signer)?;
+        let mut publisher = Publisher::open(&stores, signer)?;
         let findings = publisher.check(&stores, &keyring)?;
         if !findings.is_empty() {
             return Err(OpenError::NotExtending(findings));

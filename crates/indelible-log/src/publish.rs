@@ -10,6 +10,10 @@
 //!    snapshot ahead of the registry; the staged snapshot is what it signed, and the next start
 //!    finishes it.
 //! 3. the registry moves, with the signatures. Nothing is left to do.
+//!
+//! Several processes may hold the signing key of one ledger in a database. A snapshot is staged
+//! only where none is, and only on the head that it builds on; whoever finds one that is staged
+//! finishes it, whose ever it is. So all of them sign the same history.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -19,7 +23,7 @@ use indelible_merkle::{Frontier, Hash, empty_root, leaf_hash, root_of};
 use indelible_proof::checkpoint::Checkpoint;
 use indelible_proof::finding::Finding;
 use indelible_proof::registry::{Snapshot, slot_leaf};
-use indelible_store::{Error, Kind, Result};
+use indelible_store::{Error, Kind, Result, State, Version};
 
 use crate::env::Env;
 use crate::extend::extension;
@@ -28,10 +32,13 @@ use crate::log::Stores;
 use crate::recover::pending;
 use crate::registry::{
     Identity, LogRow, PUBLISHED, PublishedHead, RegistryHead, SNAPSHOTS, Staged, TENANTS, all_rows,
-    identity, published_heads, put, put_registry_head, put_staged, registry_head, remove_staged,
-    snapshot_key, staged,
+    identity, published_heads, put, put_registry_head, put_staged, remove_staged,
+    same_registry_head, snapshot_key, staged, versioned_head,
 };
 use crate::rollback::{head_finding, keys_finding, registry_finding};
+
+/// How often a publication that others keep overtaking is built again.
+const RACES_MAX: usize = 64;
 
 /// Signs checkpoints, and keeps the last one outside the data directory and the database.
 pub trait Signer: Send + Sync + std::fmt::Debug {
@@ -73,26 +80,68 @@ pub(crate) struct Publisher {
     identity: Identity,
     heads: BTreeMap<u64, PublishedHead>,
     registry: RegistryHead,
+    /// Of the row of the head: another one when somebody else has published.
+    version: Version,
     staged: Option<Staged>,
 }
 
 impl Publisher {
     pub(crate) fn open(stores: &Stores, signer: Option<Arc<dyn Signer>>) -> Result<Self> {
-        let state = stores.state.as_ref();
+        let mut publisher = Self {
+            signer,
+            identity: Identity {
+                origin: String::new(),
+                incarnation: 1,
+                slots: 0,
+            },
+            heads: BTreeMap::new(),
+            registry: RegistryHead::default(),
+            version: 0,
+            staged: None,
+        };
+        publisher.read(stores.state.as_ref())?;
+        Ok(publisher)
+    }
+
+    /// Reads what was published. The head comes first: where it moves meanwhile, what is built on
+    /// this is refused.
+    fn read(&mut self, state: &dyn State) -> Result<()> {
         let (identity, _) = identity(state)?
             .ok_or_else(|| Error::new(Kind::NotFound, "the ledger has no identity"))?;
-        Ok(Self {
-            signer,
-            identity,
-            heads: published_heads(state)?,
-            registry: registry_head(state)?,
-            staged: staged(state)?,
-        })
+        let (registry, version) = versioned_head(state)?;
+        self.heads = published_heads(state)?;
+        self.staged = staged(state)?;
+        (self.identity, self.registry, self.version) = (identity, registry, version);
+        Ok(())
+    }
+
+    /// Reads it again where somebody else has published since.
+    fn refresh(&mut self, state: &dyn State) -> Result<()> {
+        if versioned_head(state)?.1 != self.version {
+            return self.read(state);
+        }
+        self.staged = staged(state)?;
+        Ok(())
     }
 
     /// Whether the stored logs, the registry and the key store extend what was published and
     /// signed.
-    pub(crate) fn check(&self, stores: &Stores, keyring: &Keyring) -> Result<Vec<Finding>> {
+    pub(crate) fn check(&mut self, stores: &Stores, keyring: &Keyring) -> Result<Vec<Finding>> {
+        for _ in 0..RACES_MAX {
+            let findings = self.findings(stores, keyring)?;
+            let before = self.version;
+            if !findings.is_empty() {
+                self.refresh(stores.state.as_ref())?;
+            }
+            // Else somebody published between one reading and the next.
+            if self.version == before {
+                return Ok(findings);
+            }
+        }
+        Err(overtaken())
+    }
+
+    fn findings(&self, stores: &Stores, keyring: &Keyring) -> Result<Vec<Finding>> {
         let mut findings = Vec::new();
         if let Some(signer) = &self.signer {
             match signer.kept()? {
@@ -119,17 +168,30 @@ impl Publisher {
         Ok(findings)
     }
 
-    /// Finishes a publication that was cut short between staging and moving. What is staged stays
-    /// so until it is published: the signer may have signed it already.
+    /// Finishes a publication that was cut short between staging and moving, or that another is
+    /// about to finish. What is staged stays so until it is published: the signer may have signed
+    /// it already.
     pub(crate) fn finish(&mut self, stores: &Stores) -> Result<()> {
         let Some(signer) = self.signer.clone() else {
             return Ok(());
         };
-        if let Some(staged) = self.staged.clone() {
-            self.release(stores, signer.as_ref(), staged)?;
-            self.staged = None;
+        for _ in 0..RACES_MAX {
+            let Some(staged) = self.staged.clone() else {
+                return Ok(());
+            };
+            let before = (self.version, staged.head.line.clone());
+            let Err(error) = self.release(stores, signer.as_ref(), staged) else {
+                return Ok(());
+            };
+            self.refresh(stores.state.as_ref())?;
+            let now = self.staged.as_ref().map(|staged| &staged.head.line);
+            let unmoved = (self.version, now) == (before.0, Some(&before.1));
+            // Else another finished it, or is about to.
+            if unmoved && error.kind() != Kind::Conflict {
+                return Err(error);
+            }
         }
-        Ok(())
+        Err(overtaken())
     }
 
     pub(crate) fn publish(
@@ -142,16 +204,24 @@ impl Publisher {
             let context = "there is no signing key here, so nothing can be published";
             return Err(Error::new(Kind::ReadOnly, context));
         }
-        self.finish(stores)?;
-        let moved = self.moved(stores)?;
-        let count = moved.len();
-        if count > 0 {
-            let key_writes = keyring.writes()?;
-            self.staged = Some(self.stage(stores, moved, key_writes, env.clock.now())?);
-            // If we die here, the next start finds the staged snapshot and publishes it.
+        for _ in 0..RACES_MAX {
+            self.refresh(stores.state.as_ref())?;
             self.finish(stores)?;
+            let moved = self.moved(stores)?;
+            let count = moved.len();
+            if count == 0 {
+                return Ok(self.published(count));
+            }
+            let key_writes = keyring.writes()?;
+            match self.stage(stores, moved, key_writes, env.clock.now()) {
+                // If we die here, the next start finds the staged snapshot and publishes it.
+                Ok(()) => self.finish(stores)?,
+                Err(error) if error.kind() == Kind::Conflict => continue,
+                Err(error) => return Err(error),
+            }
+            return Ok(self.published(count));
         }
-        Ok(self.published(count))
+        Err(overtaken())
     }
 
     pub(crate) fn signs(&self) -> bool {
@@ -216,13 +286,14 @@ impl Publisher {
         Ok(moved)
     }
 
+    /// Stages a snapshot, if nobody has staged or published one since the head was read.
     fn stage(
-        &self,
+        &mut self,
         stores: &Stores,
         moved: BTreeMap<u64, PublishedHead>,
         key_writes: u64,
         now: Micros,
-    ) -> Result<Staged> {
+    ) -> Result<()> {
         let mut heads = self.heads.clone();
         heads.extend(moved.iter().map(|(slot, head)| (*slot, head.clone())));
         let logs: BTreeMap<u64, LogRow> = all_rows::<LogRow>(stores.state.as_ref(), TENANTS)?
@@ -250,8 +321,11 @@ impl Publisher {
             key_writes,
         };
         let staged = Staged { head, heads: moved };
-        stores.state.apply(&[put_staged(&staged)?])?;
-        Ok(staged)
+        let unmoved = same_registry_head(&self.registry, self.version)?;
+        stores.state.apply(&[put_staged(&staged)?, unmoved])?;
+        self.version += u64::from(self.version > 0);
+        self.staged = Some(staged);
+        Ok(())
     }
 
     fn release(&mut self, stores: &Stores, signer: &dyn Signer, staged: Staged) -> Result<()> {
@@ -270,7 +344,7 @@ impl Publisher {
         head.checkpoint = signer.sign_registry(&checkpoint, &proof)?;
         // If we die here, the signer is ahead by the snapshot that is still staged.
         let mut changes = vec![
-            put_registry_head(&head)?,
+            put_registry_head(&head, self.version)?,
             put(
                 SNAPSHOTS,
                 &snapshot_key(head.incarnation, head.size - 1),
@@ -292,9 +366,16 @@ impl Publisher {
         }
         stores.state.apply(&changes)?;
         self.registry = head;
+        self.version += 1;
+        self.staged = None;
         self.heads.extend(moved);
         Ok(())
     }
+}
+
+fn overtaken() -> Error {
+    let said = "others that have the signing key publish all the time: try again";
+    Error::new(Kind::Unavailable, said)
 }
 
 /// The leaf hashes of a snapshot's slots: every slot given out has one, empty until its head is

@@ -78,7 +78,7 @@ where
     let (mut who, version) =
         identity(state)?.ok_or_else(|| Error::new(Kind::NotFound, "there is no ledger here"))?;
     let signer = KeySigner::new(key, &who.origin_in_force(), kept.clone())?;
-    let publisher = Publisher::open(stores, Some(std::sync::Arc::new(signer)))?;
+    let mut publisher = Publisher::open(stores, Some(std::sync::Arc::new(signer)))?;
     let findings = publisher.check(stores, keyring)?;
     if findings.is_empty() {
         let context = "the ledger extends what was signed: there is nothing to recover from";

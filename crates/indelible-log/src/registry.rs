@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use indelible_event::ids::TenantId;
 use indelible_merkle::Hash;
-use indelible_store::{Change, Error, Kind, Result, State};
+use indelible_store::{Change, Error, Kind, Result, State, Version};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 /// Space of the registry's single rows.
@@ -168,16 +168,34 @@ pub fn registry_head(state: &dyn State) -> Result<RegistryHead> {
         .unwrap_or_default())
 }
 
-pub(crate) fn put_registry_head(head: &RegistryHead) -> Result<Change> {
-    put(REGISTRY, HEAD, None, head)
+/// The registry log's head with the version of its row.
+pub(crate) fn versioned_head(state: &dyn State) -> Result<(RegistryHead, Version)> {
+    Ok(row(state, REGISTRY, HEAD)?.unwrap_or_default())
+}
+
+/// The change that moves the head, if nobody has since `version`.
+pub(crate) fn put_registry_head(head: &RegistryHead, version: Version) -> Result<Change> {
+    put(REGISTRY, HEAD, Some(version), head)
+}
+
+/// The change that leaves the head as it is, if nobody has moved it since `version`.
+pub(crate) fn same_registry_head(head: &RegistryHead, version: Version) -> Result<Change> {
+    if version > 0 {
+        return put_registry_head(head, version);
+    }
+    Ok(Change {
+        expected: Some(0),
+        ..remove_registry_head()
+    })
 }
 
 pub(crate) fn staged(state: &dyn State) -> Result<Option<Staged>> {
     Ok(row(state, REGISTRY, STAGED)?.map(|(staged, _)| staged))
 }
 
+/// The change that stages a snapshot, if none is.
 pub(crate) fn put_staged(staged: &Staged) -> Result<Change> {
-    put(REGISTRY, STAGED, None, staged)
+    put(REGISTRY, STAGED, Some(0), staged)
 }
 
 pub(crate) fn remove_staged() -> Change {

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex};
 
+use indelible_log::registry::published_heads;
 use indelible_log::{Keyring, Limits, Log, MasterKey, Options, Outcome};
 use indelible_store::memory::MemoryState;
 use indelible_store::{Change, Entry, Kind, Ledger, Result, State, Stored, Version};
@@ -146,4 +147,40 @@ fn handles(world: &World, person: u64) -> Vec<String> {
     handles.sort();
     handles.dedup();
     handles
+}
+
+/// A server, a command beside it, and whoever opens the ledger meanwhile: all have the key.
+#[test]
+fn all_who_hold_the_signing_key_sign_one_history() {
+    let world = World::new(4);
+    drop(world.open());
+    std::thread::scope(|scope| {
+        for writer in 0..3_u64 {
+            let world = &world;
+            scope.spawn(move || {
+                let name = format!("acme{writer}");
+                for run in 0..8 {
+                    let log = world.open();
+                    for n in 0..4 {
+                        let number = (writer * 100) + run * 10 + n;
+                        let sent = log.submit(vec![submission(&name, event(number, "x"))]);
+                        assert!(sent.wait()[0].receipt().is_some());
+                        log.publish().unwrap();
+                    }
+                }
+            });
+        }
+    });
+    let log = world.open();
+    let published = log.publish().unwrap();
+    assert_eq!(published.moved, 0, "every head was published");
+    let heads = published_heads(world.state.as_ref()).unwrap();
+    let sizes = heads.values().map(|head| head.size).collect::<Vec<_>>();
+    assert_eq!(
+        sizes.iter().filter(|size| **size == 33).count(),
+        3,
+        "{sizes:?}"
+    );
+    let none = world.state.get("registry", b"staged").unwrap();
+    assert_eq!(none, None, "nothing is left on its way");
 }
