@@ -10,7 +10,7 @@ use crate::found::Found;
 use crate::keys::KeyFolder;
 
 /// How a database is reached: there is no such value.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub enum Options {}
 
 /// Never called.

@@ -111,7 +111,7 @@ fn said(recorder: &Recorder) -> Vec<(String, String)> {
             let data = it.event.data.unwrap();
             let at = |pointer| {
                 data.pointer(pointer)
-                    .map_or(String::new(), |it| it.to_string())
+                    .map_or(String::new(), ToString::to_string)
             };
             let told = [at("/first"), at("/reason"), at("/next_number")].concat();
             (it.event.event_type.unwrap(), told)
