@@ -129,12 +129,14 @@ impl Publisher {
     pub(crate) fn check(&mut self, stores: &Stores, keyring: &Keyring) -> Result<Vec<Finding>> {
         for _ in 0..RACES_MAX {
             let findings = self.findings(stores, keyring)?;
-            let before = self.version;
-            if !findings.is_empty() {
-                self.refresh(stores.state.as_ref())?;
+            if findings.is_empty() {
+                return Ok(findings);
             }
-            // Else somebody published between one reading and the next.
-            if self.version == before {
+            // Somebody may have published between one reading and the next; the first time that
+            // does not move the version.
+            let before = (self.version, self.staged.clone());
+            self.refresh(stores.state.as_ref())?;
+            if (self.version, &self.staged) == (before.0, &before.1) {
                 return Ok(findings);
             }
         }
