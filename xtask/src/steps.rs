@@ -209,7 +209,7 @@ fn with_features() -> [Step; 3] {
         },
         Step {
             name: "tests of features",
-            work: Work::Tests(cargo(format!("test {WITH_FEATURES} --no-fail-fast"))),
+            work: Work::TestsOnServices(cargo(format!("test {WITH_FEATURES} --no-fail-fast"))),
         },
         Step {
             name: "documentation of features",

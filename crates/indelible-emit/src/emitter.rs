@@ -151,9 +151,10 @@ impl Emitter {
         if shared.is_forked() {
             return false;
         }
-        let until = shared.elapsed() + deadline;
+        let asked = shared.elapsed();
+        let until = asked + deadline;
         let flush = shared.buffer.flush();
-        shared.hurry();
+        shared.hurry(asked);
         let Some(mark) = shared.await_flush(flush, deadline) else {
             return shared.unsettled() == 0;
         };
@@ -171,7 +172,7 @@ impl Emitter {
         if shared.is_forked() {
             return shared.report();
         }
-        shared.hurry();
+        shared.hurry(shared.elapsed());
         if !shared.await_end(deadline) {
             shared.outbox.change(|state| state.stopped = true);
             shared.buffer.wake();

@@ -78,8 +78,8 @@ pub(crate) struct State {
     pub(crate) elders: Vec<Elder>,
     /// What others left in the spool is not all delivered.
     pub(crate) draining: bool,
-    /// Grows when what waits for its next attempt is to be tried at once.
-    pub(crate) hurry: u64,
+    /// When somebody last asked that what waits for its next attempt be tried at once.
+    pub(crate) hurry: Duration,
     /// What is in the spool is to be delivered without waiting for a batch to fill.
     pub(crate) due: bool,
     /// Nothing more will come.

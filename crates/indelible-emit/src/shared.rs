@@ -289,9 +289,10 @@ impl Shared {
         *last.unwrap_or_else(PoisonError::into_inner) = Some(error);
     }
 
-    /// Has what waits for its next attempt tried at once.
-    pub(crate) fn hurry(&self) {
-        self.outbox.change(|state| state.hurry += 1);
+    /// Has what waits for its next attempt tried at once, unless it was since this moment.
+    pub(crate) fn hurry(&self, asked: Duration) {
+        self.outbox
+            .change(|state| state.hurry = state.hurry.max(asked));
     }
 
     /// Settles what waits in the queue, undelivered.

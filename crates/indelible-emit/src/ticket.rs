@@ -207,9 +207,10 @@ impl Ticket {
     /// Has what waits delivered soon, since somebody waits for it.
     fn hurry(&self) {
         if let Some(emitter) = self.emitter.find() {
+            let asked = emitter.elapsed();
             emitter.buffer.flush();
             if self.class == Class::Spooled {
-                emitter.hurry();
+                emitter.hurry(asked);
             }
         }
     }

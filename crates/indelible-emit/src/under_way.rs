@@ -21,8 +21,11 @@ const UPLOADS_MAX: u32 = 3;
 pub(crate) struct Open {
     pub(crate) entries: Vec<Waiting>,
     pub(crate) outgoing: Vec<Outgoing>,
+    /// How many attempts count.
     pub(crate) attempts: u32,
-    pub(crate) not_before: Option<Duration>,
+    /// When it was tried last.
+    pub(crate) tried: Option<Duration>,
+    pub(crate) not_before: Duration,
 }
 
 /// What is known of an event under way beside its bytes.
@@ -71,7 +74,7 @@ pub(crate) fn store(
     is_stopped: impl Fn() -> bool,
 ) -> (Open, Vec<KeptBack>) {
     let (mut ready, mut kept_back) = (Open::default(), Vec::new());
-    ready.attempts = open.attempts;
+    (ready.attempts, ready.tried) = (open.attempts, open.tried);
     let (mut closed, mut first) = (None::<Verdict>, None);
     for (mut waiting, outgoing) in open.entries.into_iter().zip(open.outgoing) {
         let mut verdict = None;

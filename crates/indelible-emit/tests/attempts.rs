@@ -7,13 +7,16 @@ mod support;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::sync::mpsc::channel;
+use std::time::{Duration, Instant};
 
 use indelible_disk::RealDisk;
-use indelible_emit::{Class, EmitError, Emitter, Options, Policy};
+use indelible_emit::{
+    Class, EmitError, Emitter, Growth, Options, Outgoing, Policy, Retry, Verdict,
+};
 use indelible_proof::stream::{StreamTail, StreamVerdict};
 use support::book::{Book, Way, lost, one, publish, with_spool};
-use support::{SOON, quick, start, until};
+use support::{SOON, With, quick, start, until};
 
 fn tried_twice(mut options: Options) -> Options {
     options.retry.attempts_max = NonZeroU32::new(2);
@@ -60,6 +63,47 @@ fn losses_are_declared_though_their_declaration_was_tried_as_often_as_it_may() {
     assert_eq!((report.committed, report.failed), (1, 10), "{report}");
     all_told(&one(book.verdicts("acme")), 1, 10);
     assert_eq!(emitter.metrics().others_failed, 0);
+}
+
+/// Whoever flushes again and again has no event given up sooner, and the ledger is left alone.
+#[test]
+fn a_flush_takes_no_attempt_away_and_is_none_of_its_own_without_end() {
+    let (attempted, attempts) = channel();
+    let transport = With(move |batch: &[Outgoing]| {
+        let _ = attempted.send(Instant::now());
+        let again = Verdict::Again {
+            after: None,
+            reached: false,
+            reason: "out of reach".into(),
+        };
+        vec![again; batch.len()]
+    });
+    let mut options = quick();
+    options.retry = Retry {
+        attempts_max: NonZeroU32::new(3),
+        growth: Growth::Squares,
+        delay_first: Duration::from_millis(200),
+        ..Retry::default()
+    };
+    options.drop_deadline.0 = Duration::ZERO;
+    let emitter = start(transport, options);
+    let ticket = publish(&emitter, "acme");
+    until(|| {
+        emitter.flush(Duration::ZERO);
+        emitter.metrics().failed == 1
+    });
+    let settled = ticket.committed_blocking(SOON);
+    assert!(matches!(settled, Err(EmitError::Failed(_))), "{settled:?}");
+    let times: Vec<_> = attempts.try_iter().collect();
+    // After 200 and 800 ms of its own, and at most one in 100 ms for whoever asks. What is said of
+    // the loss comes behind them.
+    let last = times[0] + Duration::from_millis(1_000);
+    assert!(times.iter().any(|at| *at >= last), "{times:?}");
+    let gaps = times.windows(2).map(|pair| pair[1] - pair[0]);
+    let sooner = gaps.filter(|gap| *gap < Duration::from_millis(95)).count();
+    // One that is due may follow one that was asked for.
+    assert!(sooner <= 3, "{times:?}");
+    assert!(times.len() > 4, "{times:?}");
 }
 
 #[test]

@@ -3,7 +3,8 @@
 //!
 //! Of each line one batch is under way, which is settled before the next is taken: the order of a
 //! line is the order of its events. While attempts fail as a whole, all lines wait for the next
-//! one; only what is urgent is tried once at once.
+//! one. Sooner comes only what is new and urgent, and one attempt for whoever asks for it, such as
+//! a flush; that one counts for nothing and moves none of the others.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,7 +29,7 @@ mod settle;
 const ORPHANS_INTERVAL: Duration = Duration::from_secs(30);
 /// How long the delivery sleeps when nothing wakes it.
 const SLEEP_MAX: Duration = Duration::from_secs(1);
-/// The least time between two attempts for what is urgent, while attempts fail.
+/// The least time between an attempt that failed and one that comes sooner than it is due.
 const PROBE_INTERVAL: Duration = Duration::from_millis(100);
 
 /// What runs on the delivery's thread.
@@ -48,7 +49,8 @@ pub(crate) struct Delivery<T> {
     attempted: Duration,
     /// The line that was delivered from last.
     last: Line,
-    hurry: u64,
+    /// When somebody last asked for an attempt at once.
+    hurry: Duration,
     /// When the spool was last delivered from, and whether there is more than a batch in it.
     spool_turn: Duration,
     spool_more: bool,
@@ -82,7 +84,7 @@ impl<T: Transport> Delivery<T> {
             not_before: now,
             attempted: now,
             last: Line::Normal,
-            hurry: 0,
+            hurry: Duration::ZERO,
             spool_turn: now,
             spool_again: now,
             spool_more,
@@ -111,11 +113,7 @@ impl<T: Transport> Delivery<T> {
             self.spool_more |= std::mem::take(&mut state.due);
             if state.hurry != self.hurry {
                 self.hurry = state.hurry;
-                self.not_before = self.end.0.elapsed();
                 self.spool_more = true;
-                self.lines
-                    .iter_mut()
-                    .for_each(|open| open.not_before = None);
             }
             (state.stopped, state.closed)
         };
@@ -142,14 +140,7 @@ impl<T: Transport> Delivery<T> {
 
     /// The line that is to be delivered from now.
     fn ready(&mut self, now: Duration) -> Option<Line> {
-        let waits = |line: &Line| {
-            let open = &self.lines[*line as usize];
-            if open.outgoing.is_empty() || open.not_before.is_some_and(|at| at > now) {
-                return false;
-            }
-            let probe = *line == Line::Urgent && open.attempts == 0;
-            now >= self.not_before || (probe && self.may_probe(now))
-        };
+        let waits = |line: &Line| self.from(*line).is_some_and(|from| from <= now);
         // The spool and memory in turn.
         let mut order = [Line::Urgent, Line::Spool, Line::Normal];
         if self.last == Line::Spool {
@@ -158,15 +149,31 @@ impl<T: Transport> Delivery<T> {
         order.into_iter().find(|line| waits(line))
     }
 
-    fn may_probe(&self, now: Duration) -> bool {
-        now.saturating_sub(self.attempted) >= PROBE_INTERVAL
+    /// From when on a line may be delivered from, if there is something in it.
+    fn from(&self, line: Line) -> Option<Duration> {
+        let open = &self.lines[line as usize];
+        if open.outgoing.is_empty() {
+            return None;
+        }
+        let (mut all, mut own) = (self.not_before, open.not_before);
+        let new = line == Line::Urgent && open.tried.is_none();
+        if new || self.attempted < self.hurry {
+            all = all.min(self.attempted + PROBE_INTERVAL);
+        }
+        if let Some(tried) = open.tried.filter(|tried| *tried < self.hurry) {
+            own = own.min(tried + PROBE_INTERVAL);
+        }
+        Some(all.max(own))
     }
 
     /// Delivers once: what stands beside the events first.
     fn attempt(&mut self, line: Line) {
         let mut open = std::mem::take(&mut self.lines[line as usize]);
-        open.attempts += 1;
-        (self.last, self.attempted) = (line, self.end.0.elapsed());
+        let now = self.end.0.elapsed();
+        let due = now >= self.not_before && now >= open.not_before;
+        open.attempts += u32::from(due || open.tried.is_none());
+        open.tried = Some(now);
+        (self.last, self.attempted) = (line, now);
         let stopped = || self.end.0.outbox.state().stopped;
         let (open, kept_back) = store(&mut self.transport, open, stopped);
         let transport = &mut self.transport;
@@ -196,6 +203,7 @@ impl<T: Transport> Delivery<T> {
         let (before, mut delay, mut settled) = (all.len(), None, Vec::new());
         let mut rest = Open {
             attempts: open.attempts,
+            tried: open.tried,
             ..Open::default()
         };
         for (mut waiting, outgoing, verdict) in all {
@@ -238,7 +246,12 @@ impl<T: Transport> Delivery<T> {
         if whole {
             add(&shared.counters.attempts_failed, 1);
             self.failures += 1;
-            self.not_before = now + self.delays.next(asked);
+            self.not_before = if self.attempted < self.not_before {
+                self.not_before
+                    .max(now + asked.unwrap_or_default().min(retry.delay_max))
+            } else {
+                now + self.delays.next(asked)
+            };
             if self.failures >= retry.failures_to_open {
                 shut = Some((self.not_before, Arc::clone(&reason)));
             }
@@ -275,7 +288,7 @@ impl<T: Transport> Delivery<T> {
             return;
         }
         if !whole {
-            rest.not_before = Some(now + retry.delay_first.max(asked.unwrap_or_default()));
+            rest.not_before = now + retry.delay_first.max(asked.unwrap_or_default());
         }
         self.lines[line as usize] = rest;
     }
@@ -307,13 +320,10 @@ impl<T: Transport> Delivery<T> {
             self.note_spool();
         }
         let mut until = now + SLEEP_MAX;
-        for open in self.lines.iter().filter(|open| !open.outgoing.is_empty()) {
-            until = until.min(open.not_before.unwrap_or(now).max(self.not_before));
-            until = open
-                .entries
-                .iter()
-                .filter_map(|waiting| waiting.expires)
-                .fold(until, Duration::min);
+        for line in [Line::Urgent, Line::Spool, Line::Normal] {
+            let entries = &self.lines[line as usize].entries;
+            let expire = entries.iter().filter_map(|waiting| waiting.expires);
+            until = expire.chain(self.from(line)).fold(until, Duration::min);
         }
         let spool_waits = self.lines[Line::Spool as usize].outgoing.is_empty();
         if self.spool.is_some() && spool_waits {
