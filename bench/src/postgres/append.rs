@@ -37,7 +37,8 @@ pub fn run(
     };
     let mut generator = Generator::new(shape, settings.told.seed, now());
     let load = Load::next(&mut generator, settings.events, settings.events);
-    let mut filled = cluster.database(&format!("ours_{tenants}"))?;
+    let (ours, floor) = (format!("ours_{tenants}"), format!("floor_{tenants}"));
+    let mut filled = cluster.database(&ours)?;
     ours_into(cluster, &filled, &load, tenants, report)?;
     // What is left over of one must not be done at the cost of the next.
     filled.execute("VACUUM ANALYZE")?;
@@ -46,7 +47,10 @@ pub fn run(
     let each = as_f64(bytes) / as_f64(load.events);
     report.plain(part, "on disk", each, "B/event");
     progress("the same rows by COPY");
-    copied(cluster, &filled, tenants, report)?;
+    copied(cluster, &filled, (&floor, tenants), report)?;
+    drop(filled);
+    cluster.forget(&ours)?;
+    cluster.forget(&floor)?;
     for (name, floor) in [
         ("acknowledged", "floor, bare COPY"),
         ("PostgreSQL's CPU", "floor, PostgreSQL's CPU"),
@@ -97,13 +101,13 @@ fn ours_into(
 fn copied(
     cluster: &Cluster,
     filled: &Database,
-    tenants: u32,
+    (name, tenants): (&str, u32),
     report: &mut Report,
 ) -> Result<(), Fault> {
     let part = part(tenants);
     let commits = floor::commits(filled)?;
     let rows = commits.iter().map(|commit| commit.rows).sum();
-    let empty = cluster.database(&format!("floor_{tenants}"))?;
+    let empty = cluster.database(name)?;
     let ledger = empty.ledger()?;
     let month = "SELECT indelible.make_month(current_date)";
     empty.runtime.block_on(empty.client.execute(month, &[]))?;
