@@ -76,6 +76,8 @@ impl Sql {
                     true,
                 )
             }
+            // Stands in the leaf alone.
+            Expr::At(..) | Expr::Attachment => ("true".into(), false),
             Expr::Not(inner) => {
                 let before = self.values.len();
                 let (condition, exact) = self.condition(inner);

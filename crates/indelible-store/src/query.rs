@@ -10,6 +10,7 @@ use indelible_event::EventView;
 use indelible_event::ids::{AuditId, Micros, TenantId};
 
 use crate::terms::{Key, TEXT_FIELDS, Terms, words};
+use crate::value::{Path, Test, names_attachment};
 use crate::{FindHash, Place, SealedValue};
 
 /// A condition on one record.
@@ -27,6 +28,10 @@ pub enum Expr {
     Id(AuditId),
     /// Its sequence number lies in the range.
     Sequence(Range<u64>),
+    /// A value that the path leads to passes the test.
+    At(Path, Test),
+    /// Names something that is stored beside the log.
+    Attachment,
     /// Not this.
     Not(Box<Expr>),
     /// All of these.
@@ -136,7 +141,7 @@ impl Expr {
     /// Whether the condition looks at the event's text, rather than at its terms and place alone.
     pub fn looks_at_text(&self) -> bool {
         match self {
-            Self::Phrase(_) => true,
+            Self::Phrase(_) | Self::At(..) | Self::Attachment => true,
             Self::Not(inner) => inner.looks_at_text(),
             Self::And(parts) | Self::Or(parts) => parts.iter().any(Self::looks_at_text),
             _ => false,
@@ -155,6 +160,8 @@ impl Expr {
             Self::Phrase(phrase) => has_phrase(record.event, phrase),
             Self::Id(id) => record.audit_id == *id,
             Self::Sequence(range) => range.contains(&record.sequence_number),
+            Self::At(path, test) => path.leads_to(test, record.event),
+            Self::Attachment => names_attachment(record.event.as_str()),
             Self::Not(inner) => !inner.matches(record),
             Self::And(all) => all.iter().all(|e| e.matches(record)),
             Self::Or(any) => any.iter().any(|e| e.matches(record)),

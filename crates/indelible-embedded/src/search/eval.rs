@@ -1,6 +1,8 @@
 //! The rows of a part that a condition may hold for: a superset, and whether it is exact.
 
-use indelible_store::{Expr, Key, Result, Terms};
+use std::ops::Bound;
+
+use indelible_store::{Column, Decimal, Expr, Key, Result, Terms, Test};
 use roaring::RoaringBitmap;
 
 use crate::hashing::Hashing;
@@ -91,6 +93,12 @@ pub(crate) fn eval(part: &dyn Part, hashing: &Hashing, expr: &Expr) -> Result<(R
             }
             (Rows::Some(rows), true)
         }
+        Expr::At(path, Test::Number(from, to)) => match path.column() {
+            Some(column) => (numbers(part, column, (from, to))?, false),
+            None => (Rows::All, false),
+        },
+        // Stands in the bodies alone.
+        Expr::At(..) | Expr::Attachment => (Rows::All, false),
         Expr::Not(inner) => match eval(part, hashing, inner)? {
             (rows, true) => (rows.not(part.directory()?.rows), true),
             // Some of these rows may not match, so none may be left out.
@@ -130,6 +138,27 @@ fn term(part: &dyn Part, hashing: &Hashing, key: Key, text: &str) -> Result<Roar
         .map(|(key, text)| hashing.term(key, text.as_bytes()));
     let rows = hash.map_or_else(|| Ok(RoaringBitmap::new()), |hash| part.term(hash))?;
     Ok(rows | unfiled(part))
+}
+
+/// The rows whose number may lie in the range: the nearest doubles of two numbers are in the order
+/// of the numbers, or the same.
+fn numbers(
+    part: &dyn Part,
+    column: Column,
+    (from, to): (&Bound<Decimal>, &Bound<Decimal>),
+) -> Result<Rows> {
+    let nearest = |bound: &Bound<Decimal>, open: f64| match bound {
+        Bound::Included(number) | Bound::Excluded(number) => number.nearest(),
+        Bound::Unbounded => open,
+    };
+    let range = nearest(from, f64::NEG_INFINITY)..=nearest(to, f64::INFINITY);
+    let mut rows = unfiled(part);
+    part.numbers(column, &mut |row, value| {
+        if range.contains(&value) {
+            rows.insert(row);
+        }
+    })?;
+    Ok(Rows::Some(rows))
 }
 
 fn unfiled(part: &dyn Part) -> RoaringBitmap {
