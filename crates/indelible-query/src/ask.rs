@@ -7,8 +7,9 @@ use std::fmt;
 use std::ops::Range;
 
 use indelible_event::ids::{Micros, TenantId};
-use indelible_store::Key;
+use indelible_store::{Key, Path, Test};
 
+use crate::inside;
 use crate::lex::{quote, write_value, write_word};
 use crate::qualifier::Qualifier;
 
@@ -28,6 +29,10 @@ pub enum Ask {
     Id(String),
     /// Sequence numbers.
     Sequence(Range<u64>),
+    /// What a path leads to passes the test.
+    At(Path, Test),
+    /// It names an attachment.
+    Attachment,
     /// Not this.
     Not(Box<Self>),
     /// All of these.
@@ -120,6 +125,11 @@ impl Ask {
                 write_name("seq", out);
                 self.write_listed(out);
             }
+            Self::At(path, test) => inside::write(path, test, out),
+            Self::Attachment => {
+                write_name("has", out);
+                self.write_listed(out);
+            }
             Self::Not(inner) => {
                 out.push('-');
                 inner.write_one(out);
@@ -127,7 +137,7 @@ impl Ask {
             Self::And(parts) => write_joined(parts, " ", out),
             Self::Or(parts) => match list_name(parts) {
                 Some(name) => {
-                    write_name(name, out);
+                    write_name(&name, out);
                     for (index, part) in parts.iter().enumerate() {
                         if index > 0 {
                             out.push(',');
@@ -166,6 +176,8 @@ impl Ask {
             },
             Self::Id(text) => write_value(text, out),
             Self::Sequence(range) => out.push_str(&sequence_text(range)),
+            Self::At(path, test) => inside::write_listed(path, test, out),
+            Self::Attachment => out.push_str(inside::ATTACHMENT),
             _ => {}
         }
     }
@@ -185,17 +197,19 @@ fn qualifier_name(key: Key) -> &'static str {
 }
 
 /// The qualifier that all of `parts` are values of.
-fn list_name(parts: &[Ask]) -> Option<&'static str> {
+fn list_name(parts: &[Ask]) -> Option<String> {
     let name = |part: &Ask| match part {
-        Ask::Is(key, _) => Some(qualifier_name(*key)),
-        Ask::Id(_) => Some("id"),
-        Ask::Sequence(_) => Some("seq"),
+        Ask::Is(key, _) => Some(qualifier_name(*key).to_owned()),
+        Ask::Id(_) => Some("id".to_owned()),
+        Ask::Sequence(_) => Some("seq".to_owned()),
+        Ask::At(path, test) => inside::list_name(path, test),
+        Ask::Attachment => Some("has".to_owned()),
         _ => None,
     };
     let first = name(parts.first()?)?;
     parts
         .iter()
-        .all(|part| name(part) == Some(first))
+        .all(|part| name(part).as_ref() == Some(&first))
         .then_some(first)
 }
 

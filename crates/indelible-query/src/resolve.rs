@@ -88,6 +88,8 @@ impl Resolver<'_> {
                     .collect())
             }
             Ask::Sequence(range) => Expr::Sequence(range.clone()),
+            Ask::At(path, test) => Expr::At(path.clone(), test.clone()),
+            Ask::Attachment => Expr::Attachment,
             Ask::Not(inner) => Expr::Not(Box::new(self.expr(inner))),
             Ask::And(parts) => Expr::And(parts.iter().map(|part| self.expr(part)).collect()),
             Ask::Or(parts) => Expr::Or(parts.iter().map(|part| self.expr(part)).collect()),

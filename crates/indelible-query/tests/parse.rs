@@ -2,9 +2,12 @@
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+use std::ops::Bound;
+
+use indelible_event::Field;
 use indelible_event::ids::Micros;
 use indelible_query::{Ask, DEPTH_MAX, ParseContext, Parsed, QueryError, TERMS_MAX, parse};
-use indelible_store::Key;
+use indelible_store::{Decimal, Key, Path, Test};
 
 fn context() -> ParseContext {
     ParseContext::utc(Micros::parse("2026-11-20T10:30:00Z").unwrap())
@@ -152,6 +155,121 @@ fn sequences() {
         ask("seq:1,5"),
         Ask::Or(vec![Ask::Sequence(1..2), Ask::Sequence(5..6)])
     );
+    for (text, range) in [
+        ("seq>7", 8..u64::MAX),
+        ("seq>=7", 7..u64::MAX),
+        ("seq<7", 0..7),
+        ("seq<=7", 0..8),
+        ("seq=7", 7..8),
+    ] {
+        assert_eq!(ask(text), Ask::Sequence(range), "{text}");
+    }
+}
+
+fn at(field: Field, steps: &[&str], test: Test) -> Ask {
+    let steps = steps.iter().map(|step| (*step).to_owned()).collect();
+    Ask::At(Path { field, steps }, test)
+}
+
+fn number(text: &str) -> Decimal {
+    Decimal::parse(text).unwrap()
+}
+
+fn range(from: &str, to: &str) -> Test {
+    let end = |text: &str| match text {
+        "" => Bound::Unbounded,
+        text => Bound::Included(number(text)),
+    };
+    Test::Number(end(from), end(to))
+}
+
+fn text(text: &str) -> Test {
+    Test::Text(text.to_owned())
+}
+
+#[test]
+fn what_is_there() {
+    for (name, field) in [
+        ("proof", Field::Proof),
+        ("Error", Field::Error),
+        ("http.path", Field::HttpPath),
+        ("parent", Field::ParentId),
+        ("service", Field::SourceService),
+        ("cost", Field::AiCostUsd),
+        ("status", Field::HttpStatus),
+        ("target", Field::Target),
+        ("type", Field::EventType),
+        ("personal", Field::Sealed),
+    ] {
+        let expected = at(field, &[], Test::There);
+        assert_eq!(ask(&format!("has:{name}")), expected, "{name}");
+    }
+    assert_eq!(ask("has:attachment"), Ask::Attachment);
+    let path = at(Field::Data, &["a.b", "C d"], Test::There);
+    assert_eq!(ask("has:\"data.a\\\\.b.C\\\\ d\""), path);
+    assert_eq!(ask("has!=error"), ask("-has:error"));
+}
+
+#[test]
+fn numbers_of_the_model() {
+    let above = |text| Test::Number(Bound::Excluded(number(text)), Bound::Unbounded);
+    for (text, field, test) in [
+        ("duration>500ms", Field::DurationMs, above("500")),
+        ("duration>1.5S", Field::DurationMs, above("1500")),
+        ("duration>2m", Field::DurationMs, above("120000")),
+        ("latency>0.0001h", Field::AiLatencyMs, above("360")),
+        ("duration>7", Field::DurationMs, above("7")),
+        ("tokens=7", Field::AiTotalTokens, range("7", "7")),
+        ("tokens.prompt>=7", Field::AiPromptTokens, range("7", "")),
+        (
+            "tokens.completion<=7",
+            Field::AiCompletionTokens,
+            range("", "7"),
+        ),
+        ("cost:0.1..1e3", Field::AiCostUsd, range("0.1", "1000")),
+        ("confidence:..0.5", Field::AiConfidence, range("", "0.5")),
+        ("status:500..", Field::HttpStatus, range("500", "")),
+    ] {
+        assert_eq!(ask(text), at(field, &[], test), "{text}");
+    }
+    let below = Test::Number(Bound::Unbounded, Bound::Excluded(number("-1")));
+    assert_eq!(ask("cost<-1"), at(Field::AiCostUsd, &[], below));
+    assert_eq!(ask("cost!=1"), ask("-cost:1"));
+    assert_eq!(ask("status:200,404"), ask("status:200 OR status=404"));
+}
+
+#[test]
+fn paths_and_their_values() {
+    for (said, field, steps, test) in [
+        ("data.a:x", Field::Data, &["a"][..], text("x")),
+        (
+            "DATA.Ab.0.c=Paid",
+            Field::Data,
+            &["Ab", "0", "c"],
+            text("paid"),
+        ),
+        (
+            "changes.after.rôle:\"A b\"",
+            Field::Changes,
+            &["after", "rôle"],
+            text("a b"),
+        ),
+        ("data.a\\.b\\>c:1", Field::Data, &["a.b>c"], range("1", "1")),
+        ("data.a-b@c:true", Field::Data, &["a-b@c"], Test::Flag(true)),
+        ("data.a:\"true\"", Field::Data, &["a"], text("true")),
+        ("data.a:NULL", Field::Data, &["a"], Test::Null),
+        ("data.a:\"\"", Field::Data, &["a"], text("")),
+        ("data.a:\"7\"", Field::Data, &["a"], text("7")),
+        ("data.a:007", Field::Data, &["a"], text("007")),
+        ("data.a:1..2", Field::Data, &["a"], range("1", "2")),
+        ("data.a:../x", Field::Data, &["a"], text("../x")),
+        ("data.a:a:b", Field::Data, &["a"], text("a:b")),
+    ] {
+        assert_eq!(ask(said), at(field, steps, test), "{said}");
+    }
+    assert_eq!(ask("data.a!=1"), ask("-data.a:1"));
+    assert_eq!(ask("data.amount"), word("data.amount"));
+    assert_eq!(ask("database.x"), word("database.x"));
 }
 
 #[test]
@@ -268,6 +386,53 @@ const CASES: &[Case] = &[
         "no tenant is named by both",
         None,
     ),
+    ("has:prof", 5, 4, "has this name", Some("proof")),
+    ("has:atachment", 5, 9, "has this name", Some("attachment")),
+    (
+        "has:http.stauts",
+        5,
+        11,
+        "has this name",
+        Some("http.status"),
+    ),
+    ("has:actor.ip", 5, 8, "not in the record", Some("personal")),
+    ("has:email", 5, 5, "not in the record", Some("personal")),
+    ("has:sequence_number", 5, 15, "has this name", None),
+    ("has:data..x", 5, 7, "has this name", None),
+    ("has:", 5, 0, "`has:` needs a value", None),
+    ("has>1", 1, 5, "`has` has no order: write `has:`", None),
+    ("x outcome>=failure", 3, 16, "`outcome` has no order", None),
+    ("since>1d", 1, 8, "`since` has no order", None),
+    ("since!=1d", 1, 9, "bounds the whole query", None),
+    (
+        "durations>5",
+        1,
+        9,
+        "no qualifier `durations`",
+        Some("duration"),
+    ),
+    ("dta.amount>5", 1, 10, "no qualifier `dta.amount`", None),
+    ("dat.x>5", 1, 5, "no qualifier `dat.x`", None),
+    ("key=value", 1, 3, "quote it", None),
+    ("duration:fast", 10, 4, "like 500ms", None),
+    ("duration:5x", 10, 2, "like 500ms", None),
+    ("duration:\"5\"", 10, 3, "like 500ms", None),
+    ("tokens:5ms", 8, 3, "write a number here", None),
+    ("cost:.5", 6, 2, "write a number here", None),
+    ("cost>1,2", 1, 8, "one number, not a list", None),
+    ("cost>1..2", 6, 4, "write a number here", None),
+    ("cost:2..1", 6, 4, "the smaller end first", None),
+    ("cost:..", 6, 2, "write a number here", None),
+    ("cost:>1", 6, 2, "in place of the colon", None),
+    ("data.a:>=1", 8, 3, "in place of the colon", None),
+    ("data.a>", 8, 0, "write a number here", None),
+    ("data.a>x", 8, 1, "write a number here", None),
+    ("data.a:", 8, 0, "a value is missing here", None),
+    ("data.:7", 1, 5, "a key is missing", None),
+    ("x data.a..b:7", 3, 9, "a key is missing", None),
+    ("data.a:3..2", 8, 4, "the smaller end first", None),
+    ("seq>1..2", 5, 4, "one sequence number", None),
+    ("seq<0", 1, 5, "no such sequence numbers", None),
     (
         "größe ünter:x actr:y",
         15,

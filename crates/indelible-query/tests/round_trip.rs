@@ -45,7 +45,50 @@ fn piece() -> impl Strategy<Value = String> {
         "\"(\"",
         "018f3c2e-7b1a-7def-8abc-0123456789ab",
     ];
+    let paths = vec![
+        "data.a",
+        "changes.after.role",
+        "data.0.Ü",
+        "data.a\\.b\\ c",
+        "duration",
+        "cost",
+        "tokens.prompt",
+        "seq",
+        "outcome",
+    ];
+    let signs = vec![":", "=", "!=", ">", ">=", "<", "<="];
+    let tests = vec![
+        "1",
+        "-0.50",
+        "1e400",
+        "1..2",
+        "5..",
+        "..3",
+        "1.5s",
+        "true",
+        "null",
+        "\"7\"",
+        "x",
+        "a,b",
+        "\"1..2\"",
+        "\">1\"",
+        "\"\"",
+        "1,2..3",
+        "failure",
+        "007",
+        "\"true\",true",
+    ];
+    let parts = vec![
+        "has:proof,error ",
+        "has:attachment,personal ",
+        "has:data.a ",
+        "-has:cost ",
+        "has:\"data.a\\\\ b\" ",
+    ];
     prop_oneof![
+        4 => (prop::sample::select(paths), prop::sample::select(signs), prop::sample::select(tests))
+            .prop_map(|(path, sign, test)| format!("{path}{sign}{test} ")),
+        1 => prop::sample::select(parts).prop_map(str::to_owned),
         4 => (prop::sample::select(names), prop::sample::select(values.clone()))
             .prop_map(|(name, value)| format!("{name}{value} ")),
         3 => prop::sample::select(values).prop_map(|value| format!("{value} ")),
@@ -108,7 +151,7 @@ proptest! {
     }
 
     #[test]
-    fn any_bytes_of_the_language(text in "[-a-c:,\"\\\\().* AND OR\u{e9}0-9]{0,40}") {
+    fn any_bytes_of_the_language(text in "[-a-c.:=<>!?,\"\\\\().* AND OR\u{e9}0-9]{0,40}") {
         read_write_read(&text);
     }
 }
@@ -155,6 +198,16 @@ fn written_as_people_write() {
         ("a OR (b c)", "a OR (b c)"),
         ("seq:..9 seq:4.. seq:5", "seq:0..9 seq:4.. seq:5"),
         ("tenant:b,a", "tenant:a,b"),
+        (
+            "duration>1.50s OR duration<2",
+            "duration>1500 OR duration<2",
+        ),
+        ("data.a>=1 data.a:..2", "data.a>=1 data.a<=2"),
+        ("data.a:1..2,7.0,\"7\",x", "data.a:1..2,7,\"7\",x"),
+        ("data.a!=TRUE", "-data.a:true"),
+        ("has:PROOF OR has:parent", "has:proof,context.parent_id"),
+        ("has:personal has:attachment", "has:personal has:attachment"),
+        ("seq>=4", "seq:4.."),
         ("actor.type:\"root\"", "actor.type:\"root\""),
         ("", ""),
     ] {
