@@ -5,7 +5,7 @@ use std::ops::Bound;
 
 use indelible_event::Field;
 use indelible_store::terms::normalise;
-use indelible_store::{Decimal, Path, Test};
+use indelible_store::{Decimal, Path, Pattern, Test};
 
 use crate::lex::{ROOTS, Sign, Value, quote, write_value};
 use crate::qualifier::{Meaning, QUALIFIERS, Qualifier};
@@ -191,7 +191,10 @@ pub(crate) fn read_value(value: &Value) -> Test {
         "true" => Test::Flag(true),
         "false" => Test::Flag(false),
         "null" => Test::Null,
-        _ => read_range(&text, Unit::One).unwrap_or_else(|| Test::Text(text.into_owned())),
+        _ => read_range(&text, Unit::One).unwrap_or_else(|| {
+            let pattern = Pattern::parse(&text);
+            pattern.literal().map_or(Test::Like(pattern), Test::Text)
+        }),
     }
 }
 
@@ -237,6 +240,7 @@ pub(crate) fn write_listed(path: &Path, test: &Test, out: &mut String) {
         Test::Flag(true) => out.push_str("true"),
         Test::Flag(false) => out.push_str("false"),
         Test::Text(text) => write_text(text, out),
+        Test::Like(pattern) => out.push_str(&pattern.to_string()),
         Test::Number(from, to) if from == to => out.push_str(&end(from)),
         Test::Number(from, to) => out.push_str(&format!("{}..{}", end(from), end(to))),
     }

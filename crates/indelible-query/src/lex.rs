@@ -276,7 +276,7 @@ pub(crate) fn ends_value(c: char) -> bool {
 pub(crate) fn write_word(text: &str, out: &mut String) {
     let mut lexer = Lexer::new(text);
     let alone = matches!(lexer.next(), Some((Token::Text(v), _)) if !v.quoted && v.text == text);
-    let says_itself = text != "-" && !text.contains('*');
+    let says_itself = text != "-" && !text.contains(['*', '\\']);
     if alone && says_itself && lexer.next().is_none() {
         out.push_str(text);
     } else {
@@ -286,7 +286,11 @@ pub(crate) fn write_word(text: &str, out: &mut String) {
 
 /// Writes `text` so that it is read back as one value of a qualifier.
 pub(crate) fn write_value(text: &str, out: &mut String) {
-    if text.is_empty() || text.chars().any(|c| ends_value(c) || c == '*') {
+    if text.is_empty()
+        || text
+            .chars()
+            .any(|c| ends_value(c) || matches!(c, '*' | '?' | '\\'))
+    {
         quote(text, out);
     } else {
         out.push_str(text);

@@ -110,7 +110,11 @@ pub const QUALIFIERS: &[Qualifier] = &[
     is("correlation", Key::Correlation, "the correlation id"),
     is("request", Key::Request, "the request id"),
     is("trace", Key::Trace, "the trace or span id"),
-    is("ip", Key::Ip, "the actor's IP address"),
+    is(
+        "ip",
+        Key::Ip,
+        "the actor's IP address, or a network: `ip:10.0.0.0/8`",
+    ),
     is("email", Key::Email, "an e-mail address"),
     is("session", Key::Session, "the actor's session id"),
     is("project", Key::Project, "the project id"),

@@ -4,8 +4,9 @@ use std::ops::Range;
 
 use indelible_event::Field;
 use indelible_event::ids::{Micros, TenantId};
+use indelible_store::pattern::{unescape, whole_pattern};
 use indelible_store::terms::{normalise, normalise_address};
-use indelible_store::{Key, Path, Test};
+use indelible_store::{Key, Network, Path, Pattern, Test};
 
 use crate::ask::Ask;
 use crate::error::{Place, QueryError};
@@ -18,6 +19,9 @@ use crate::parse::{Bound, Node, Parser, TERMS_MAX};
 use crate::qualifier::{Meaning, QUALIFIERS, Qualifier};
 use crate::suggest::nearest;
 use crate::when::{self, End};
+
+/// The longest value with wildcards, characters: matching takes its length times a text's.
+const PATTERN_CHARS_MAX: usize = 128;
 
 /// What stands before values.
 pub(crate) struct Named<'a> {
@@ -48,16 +52,42 @@ impl Parser<'_> {
                         it to search for it";
             return self.wrong(&value.place, said);
         }
-        if !value.quoted && value.text.contains('*') {
-            return self.wildcard(value);
+        if value.quoted || whole_pattern(&value.text).literal().is_some() {
+            return Node::Ask(Ask::Text(self.bare(value)));
         }
-        Node::Ask(Ask::Text(value.text.trim().to_owned()))
+        if !value.text.chars().any(char::is_alphanumeric) {
+            let said =
+                "write some of the word beside `*`, or quote it to search for it as it stands";
+            return self.wrong(&value.place, said);
+        }
+        if !self.is_short(&whole_pattern(&value.text), value) {
+            return Node::Wrong;
+        }
+        Node::Ask(Ask::TextLike(value.text.clone()))
     }
 
-    fn wildcard(&mut self, value: &Value) -> Node {
-        let said = "there are no wildcards: write the whole word, or quote it to search for it as \
-                    it stands";
-        self.wrong(&value.place, said)
+    /// A word without wildcards, as it is meant.
+    fn bare(&self, value: &Value) -> String {
+        let text = value.text.trim();
+        if value.quoted {
+            return text.to_owned();
+        }
+        unescape(text)
+    }
+
+    fn is_short(&mut self, pattern: &Pattern, value: &Value) -> bool {
+        let short = pattern.length() <= PATTERN_CHARS_MAX;
+        if !short {
+            let said = format!("a value with wildcards has at most {PATTERN_CHARS_MAX} characters");
+            self.error(&value.place, said);
+        }
+        short
+    }
+
+    /// The pattern that a value is, if it has wildcards.
+    fn pattern(value: &Value) -> Option<Pattern> {
+        let pattern = Pattern::parse(&value.text);
+        (!value.quoted && pattern.literal().is_none()).then_some(pattern)
     }
 
     pub(crate) fn qualified(&mut self, named: &Named<'_>, values: &[Value], whole: &Place) -> Node {
@@ -149,13 +179,27 @@ impl Parser<'_> {
             self.error(&value.place, said);
             return None;
         }
-        if !value.quoted && value.text.contains('*') {
-            self.wildcard(value);
-            return None;
+        match (qualifier.meaning, Self::pattern(value)) {
+            (Meaning::Is(Key::Ip), Some(_)) => {
+                let said = "`ip:` takes an address or a network like 10.0.0.0/8, no wildcards";
+                self.error(&value.place, said);
+                return None;
+            }
+            (Meaning::Is(key), Some(pattern)) => {
+                return self
+                    .is_short(&pattern, value)
+                    .then_some(Ask::Like(key, pattern));
+            }
+            (Meaning::Id, Some(pattern)) => {
+                return self
+                    .is_short(&pattern, value)
+                    .then_some(Ask::IdLike(pattern));
+            }
+            _ => {}
         }
         match qualifier.meaning {
             Meaning::Is(key) => self.is(qualifier, key, value),
-            Meaning::Id => Some(Ask::Id(normalise(&value.text).into_owned())),
+            Meaning::Id => Some(Ask::Id(normalise(&self.bare(value)).into_owned())),
             Meaning::Sequence => self.sequence(value),
             Meaning::Has => self.has(value),
             Meaning::Number(field, unit) => self.number(field, unit, value),
@@ -196,11 +240,13 @@ impl Parser<'_> {
             self.sign_instead(value);
             return None;
         }
-        if !value.quoted && value.text.contains('*') {
-            self.wildcard(value);
+        let test = read_value(value);
+        if let Test::Like(pattern) = &test
+            && !self.is_short(pattern, value)
+        {
             return None;
         }
-        self.in_order(read_value(value), value)
+        self.in_order(test, value)
             .map(|test| Ask::At(path.clone(), test))
     }
 
@@ -292,13 +338,16 @@ impl Parser<'_> {
         if key == Key::Ip {
             let address = normalise_address(&value.text);
             if !value.quoted && address.contains('/') {
-                let said = "`ip:` takes one address, not a network";
-                self.error(&value.place, said);
-                return None;
+                let network = Network::parse(&address).map(Ask::Within);
+                if network.is_none() {
+                    let said = "a network is an address, `/` and 0 to 32, or to 128 for IPv6";
+                    self.error(&value.place, said);
+                }
+                return network;
             }
             return Some(Ask::Is(key, address.into_owned()));
         }
-        let text = normalise(&value.text).into_owned();
+        let text = normalise(&self.bare(value)).into_owned();
         if !value.quoted && !qualifier.knows(&text) {
             let near = qualifier.nearest_value(&text);
             let said = format!(

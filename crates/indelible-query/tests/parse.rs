@@ -7,7 +7,7 @@ use std::ops::Bound;
 use indelible_event::Field;
 use indelible_event::ids::Micros;
 use indelible_query::{Ask, DEPTH_MAX, ParseContext, Parsed, QueryError, TERMS_MAX, parse};
-use indelible_store::{Decimal, Key, Path, Test};
+use indelible_store::{Decimal, Key, Network, Path, Pattern, Test};
 
 fn context() -> ParseContext {
     ParseContext::utc(Micros::parse("2026-11-20T10:30:00Z").unwrap())
@@ -273,6 +273,50 @@ fn paths_and_their_values() {
 }
 
 #[test]
+fn networks() {
+    let within = |text| Ask::Within(Network::parse(text).unwrap());
+    assert_eq!(ask("ip:10.1.2.3/8"), within("10.0.0.0/8"));
+    assert_eq!(ask("ip:2001:DB8::/32"), within("2001:db8::/32"));
+    let list = Ask::Or(vec![within("::/0"), is(Key::Ip, "10.0.0.1")]);
+    assert_eq!(ask("ip:::/0,10.0.0.1"), list);
+}
+
+#[test]
+fn wildcards() {
+    let like = |key, text: &str| Ask::Like(key, Pattern::parse(text));
+    assert_eq!(ask("actor:Bert*"), like(Key::Actor, "bert*"));
+    assert_eq!(
+        ask("target:*/invoices/?"),
+        like(Key::Target, "*/invoices/?")
+    );
+    assert_eq!(ask("outcome:fail*"), like(Key::Outcome, "fail*"));
+    assert_eq!(ask("id:ext-*"), Ask::IdLike(Pattern::parse("ext-*")));
+    let path = at(Field::Data, &["a"], Test::Like(Pattern::parse("p?id")));
+    assert_eq!(ask("data.a:P?id"), path);
+    assert_eq!(ask("log*"), Ask::TextLike("log*".to_owned()));
+    assert_eq!(ask("type:auth.*,x"), ask("type:auth.* OR type:x"));
+    // Escaped, in quotes, or where it is none: the sign itself.
+    assert_eq!(ask(r"actor:a\*b\?\\c\d"), is(Key::Actor, r"a*b?\c\d"));
+    assert_eq!(ask("actor:\"a*\""), is(Key::Actor, "a*"));
+    assert_eq!(ask(r"data.a:\*"), at(Field::Data, &["a"], text("*")));
+    assert_eq!(ask("data.a:\"p*\""), at(Field::Data, &["a"], text("p*")));
+    assert_eq!(ask(r"a\*b"), word("a*b"));
+    assert_eq!(ask("why?"), word("why?"));
+    let long = format!("actor:{}*", "a".repeat(128));
+    assert!(errors(&long)[0].message().contains("at most 128"));
+    assert!(
+        errors(&long.replace("actor:", ""))[0]
+            .message()
+            .contains("at most 128")
+    );
+    assert!(
+        errors(&long.replace("actor", "data.a"))[0]
+            .message()
+            .contains("at most 128")
+    );
+}
+
+#[test]
 fn bounds_leave_the_condition() {
     let text = "since:24h actor:a until:2026-11-20 tenant:b,a ingested-since:2026-01-01T00:00Z";
     let parsed = parsed(text);
@@ -359,9 +403,16 @@ const CASES: &[Case] = &[
     ("AND a", 1, 3, "is missing before this", None),
     ("a OR OR b", 6, 2, "is missing before this", None),
     ("NOT", 4, 0, "is missing here", None),
-    ("type:auth.*", 6, 6, "there are no wildcards", None),
-    ("log*", 1, 4, "there are no wildcards", None),
-    ("ip:10.0.0.0/8", 4, 10, "takes one address", None),
+    ("* x", 1, 1, "some of the word beside `*`", None),
+    ("x -*-*", 4, 3, "some of the word beside `*`", None),
+    ("ip:10.0.*", 4, 6, "no wildcards", None),
+    ("seq:1*", 5, 2, "write sequence numbers", None),
+    ("cost:1*", 6, 2, "write a number here", None),
+    ("tenant:ac*", 8, 3, "a tenant is 1 to 128", None),
+    ("has:pro*", 5, 4, "has this name", None),
+    ("ip:10.0.0.0/33", 4, 11, "0 to 32", None),
+    ("ip:10.0.0/8", 4, 8, "a network is an address", None),
+    ("ip:::1,::/129", 8, 6, "to 128 for IPv6", None),
     ("seq:20..10", 5, 6, "the smaller one first", None),
     ("seq:..", 5, 2, "write sequence numbers", None),
     ("seq:-1", 5, 2, "write sequence numbers", None),

@@ -32,6 +32,14 @@ fn piece() -> impl Strategy<Value = String> {
         "\"a,b\",c",
         "10.0.0.1",
         "::1",
+        "Log*",
+        "a\\*b*",
+        "a\\*",
+        "*:x?",
+        "10.0.0.0/8",
+        "10.1.2.3/31,::1/128",
+        "why?",
+        "\"why?\"",
         "\"a*b\"",
         "\"-x\"",
         "\"OR\"",
@@ -151,7 +159,7 @@ proptest! {
     }
 
     #[test]
-    fn any_bytes_of_the_language(text in "[-a-c.:=<>!?,\"\\\\().* AND OR\u{e9}0-9]{0,40}") {
+    fn any_bytes_of_the_language(text in "[-a-cK.:=<>!?,\"\\\\().* AND OR\u{e9}0-9]{0,40}") {
         read_write_read(&text);
     }
 }

@@ -14,6 +14,8 @@ pub mod error;
 pub mod index;
 pub mod ledger;
 pub mod memory;
+mod network;
+pub mod pattern;
 pub mod query;
 mod shared;
 pub mod state;
@@ -27,6 +29,8 @@ pub use ledger::{
     Append, Commit, Expected, Filed, FindHash, Handle, Head, Ledger, NewRecord, RowOpener,
     SealedValue, Stored, StoredRecord, Turn,
 };
+pub use network::Network;
+pub use pattern::Pattern;
 pub use query::{Direction, Expr, Finder, Order, Query, Subject};
 pub use shared::Shared;
 pub use state::{Change, Entry, State, Version};

@@ -9,9 +9,9 @@ use std::ops::Range;
 use indelible_event::EventView;
 use indelible_event::ids::{AuditId, Micros, TenantId};
 
-use crate::terms::{Key, TEXT_FIELDS, Terms, words};
+use crate::terms::{Key, TEXT_FIELDS, Terms, any_text, words};
 use crate::value::{Path, Test, names_attachment};
-use crate::{FindHash, Place, SealedValue};
+use crate::{FindHash, Network, Pattern, Place, SealedValue};
 
 /// A condition on one record.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,6 +28,12 @@ pub enum Expr {
     Id(AuditId),
     /// Its sequence number lies in the range.
     Sequence(Range<u64>),
+    /// What it is filed under matches; compared as a whole, however long it is.
+    Like(Key, Pattern),
+    /// The address of its actor, where that is in clear, is in the network.
+    Within(Network),
+    /// Words that match these stand side by side in one text field.
+    PhraseLike(Vec<Pattern>),
     /// A value that the path leads to passes the test.
     At(Path, Test),
     /// Names something that is stored beside the log.
@@ -141,7 +147,8 @@ impl Expr {
     /// Whether the condition looks at the event's text, rather than at its terms and place alone.
     pub fn looks_at_text(&self) -> bool {
         match self {
-            Self::Phrase(_) | Self::At(..) | Self::Attachment => true,
+            Self::Phrase(_) | Self::PhraseLike(_) => true,
+            Self::Like(..) | Self::Within(_) | Self::At(..) | Self::Attachment => true,
             Self::Not(inner) => inner.looks_at_text(),
             Self::And(parts) | Self::Or(parts) => parts.iter().any(Self::looks_at_text),
             _ => false,
@@ -157,7 +164,12 @@ impl Expr {
                 .sealed
                 .iter()
                 .any(|value| value.find.is_some_and(|f| finds.contains(&f))),
-            Self::Phrase(phrase) => has_phrase(record.event, phrase),
+            Self::Phrase(phrase) => has_phrase(record.event, phrase, |word, w| word == w),
+            Self::Like(key, pattern) => any_text(record.event, *key, &|text| pattern.matches(text)),
+            Self::Within(network) => {
+                any_text(record.event, Key::Ip, &|text| network.contains(text))
+            }
+            Self::PhraseLike(phrase) => has_phrase(record.event, phrase, Pattern::matches),
             Self::Id(id) => record.audit_id == *id,
             Self::Sequence(range) => range.contains(&record.sequence_number),
             Self::At(path, test) => path.leads_to(test, record.event),
@@ -169,14 +181,14 @@ impl Expr {
     }
 }
 
-fn has_phrase(event: &EventView<'_>, phrase: &[String]) -> bool {
+fn has_phrase<W>(event: &EventView<'_>, phrase: &[W], is: impl Fn(&W, &str) -> bool) -> bool {
     TEXT_FIELDS.iter().any(|&field| {
         event.text(field).is_some_and(|text| {
             let found: Vec<_> = words(&text).collect();
             phrase.is_empty()
                 || found
                     .windows(phrase.len())
-                    .any(|w| w.iter().eq(phrase.iter()))
+                    .any(|w| w.iter().zip(phrase).all(|(found, word)| is(word, found)))
         })
     })
 }

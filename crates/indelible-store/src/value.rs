@@ -10,6 +10,7 @@ use indelible_event::walk::{Walk, walk};
 use indelible_event::{EventView, Field, canonical::unescape};
 
 use crate::decimal::Decimal;
+use crate::pattern::Pattern;
 use crate::terms::{Column, normalise};
 
 /// Where values stand: in a field, or inside of one.
@@ -33,6 +34,8 @@ pub enum Test {
     Flag(bool),
     /// It is this text, normalised.
     Text(String),
+    /// It is a text that matches.
+    Like(Pattern),
     /// It is a number in the range, compared as it is written. In a field with a typed column it
     /// fits a double as well.
     Number(Bound<Decimal>, Bound<Decimal>),
@@ -108,6 +111,10 @@ impl Test {
             Self::Text(text) => {
                 let content = string_content(token).map(unescape);
                 content.is_some_and(|content| normalise(&content) == text.as_str())
+            }
+            Self::Like(pattern) => {
+                let content = string_content(token).map(unescape);
+                content.is_some_and(|content| pattern.matches(&normalise(&content)))
             }
             Self::Number(from, to) => {
                 let is_number = token.starts_with(|c: char| c == '-' || c.is_ascii_digit());

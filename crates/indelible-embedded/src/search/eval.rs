@@ -2,7 +2,7 @@
 
 use std::ops::Bound;
 
-use indelible_store::{Column, Decimal, Expr, Key, Result, Terms, Test};
+use indelible_store::{Column, Decimal, Expr, Key, Pattern, Result, Terms, Test};
 use roaring::RoaringBitmap;
 
 use crate::hashing::Hashing;
@@ -65,16 +65,13 @@ pub(crate) fn eval(part: &dyn Part, hashing: &Hashing, expr: &Expr) -> Result<(R
             }
             (Rows::Some(rows), sure)
         }
-        Expr::Phrase(words) => {
-            let mut rows = Rows::All;
-            for word in words {
-                if rows.is_empty() {
-                    break;
-                }
-                rows = rows.and(Rows::Some(term(part, hashing, Key::Word, word)?));
-            }
-            (rows, false)
+        Expr::Phrase(words) => (with_words(part, hashing, words)?, false),
+        Expr::PhraseLike(words) => {
+            let whole: Vec<_> = words.iter().filter_map(Pattern::literal).collect();
+            (with_words(part, hashing, &whole)?, false)
         }
+        // The words of an event's type are filed; of what else is like a pattern nothing is known.
+        Expr::Like(Key::Type, pattern) => (with_words(part, hashing, &pattern.words())?, false),
         Expr::Id(id) => {
             let mut rows = Vec::new();
             part.with_id(&IdKey::of(hashing, id), &mut rows)?;
@@ -97,8 +94,18 @@ pub(crate) fn eval(part: &dyn Part, hashing: &Hashing, expr: &Expr) -> Result<(R
             Some(column) => (numbers(part, column, (from, to))?, false),
             None => (Rows::All, false),
         },
+        Expr::Within(network) => match network.few() {
+            Some(addresses) => {
+                let mut rows = RoaringBitmap::new();
+                for address in addresses {
+                    rows |= term(part, hashing, Key::Ip, &address)?;
+                }
+                (Rows::Some(rows), sure)
+            }
+            None => (Rows::All, false),
+        },
         // Stands in the bodies alone.
-        Expr::At(..) | Expr::Attachment => (Rows::All, false),
+        Expr::Like(..) | Expr::At(..) | Expr::Attachment => (Rows::All, false),
         Expr::Not(inner) => match eval(part, hashing, inner)? {
             (rows, true) => (rows.not(part.directory()?.rows), true),
             // Some of these rows may not match, so none may be left out.
@@ -126,6 +133,18 @@ pub(crate) fn eval(part: &dyn Part, hashing: &Hashing, expr: &Expr) -> Result<(R
             (rows, exact)
         }
     })
+}
+
+/// The rows with all of the words.
+fn with_words(part: &dyn Part, hashing: &Hashing, words: &[String]) -> Result<Rows> {
+    let mut rows = Rows::All;
+    for word in words {
+        if rows.is_empty() {
+            break;
+        }
+        rows = rows.and(Rows::Some(term(part, hashing, Key::Word, word)?));
+    }
+    Ok(rows)
 }
 
 fn term(part: &dyn Part, hashing: &Hashing, key: Key, text: &str) -> Result<RoaringBitmap> {

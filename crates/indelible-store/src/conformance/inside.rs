@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 
 use crate::conformance::Random;
 use crate::terms::{Column, normalise};
-use crate::{Decimal, Expr, Path, Test};
+use crate::{Decimal, Expr, Network, Path, Pattern, Test};
 
 /// Numbers that a machine number rounds, or writes in another way. Marked, so that they come into
 /// the event as they stand here: see [`unmarked`].
@@ -81,13 +81,60 @@ pub(super) fn payload(random: &mut Random, members: &mut Map<String, Value>) {
     }
 }
 
+/// A pattern that a text matches, or nearly.
+pub(super) fn pattern(random: &mut Random, text: &str) -> Pattern {
+    let chars: Vec<char> = text.chars().collect();
+    let from = if random.chance(30) {
+        random.index(chars.len() + 1)
+    } else {
+        0
+    };
+    let end = chars.len()
+        - if random.chance(60) {
+            random.index(chars.len() - from + 1)
+        } else {
+            0
+        };
+    let mut pattern = String::new();
+    if from > 0 {
+        pattern.push('*');
+    }
+    for c in chars.get(from..end).unwrap_or_default() {
+        match random.below(40) {
+            0 => pattern.push('?'),
+            1 => pattern.push('*'),
+            _ => {
+                if matches!(c, '*' | '?' | '\\') {
+                    pattern.push('\\');
+                }
+                pattern.push(*c);
+            }
+        }
+    }
+    if end < chars.len() && random.chance(90) {
+        pattern.push('*');
+    }
+    Pattern::parse(&pattern)
+}
+
+/// A network that an address is in, or nearly.
+fn network(random: &mut Random, address: &str) -> Expr {
+    let prefix = random.between(6, 32);
+    let network = Network::parse(&format!("{address}/{prefix}"));
+    network.map_or(Expr::All, Expr::Within)
+}
+
 /// A condition on what stands in this event, or nearly.
 pub(super) fn condition(random: &mut Random, event: &str) -> Expr {
     let Ok(view) = EventView::parse(event.as_bytes()) else {
         return Expr::All;
     };
     match random.below(10) {
-        0 => Expr::Attachment,
+        0 if random.chance(30) => Expr::Attachment,
+        0 => {
+            let address = view.text(Field::ActorIp);
+            network(random, address.as_deref().unwrap_or("10.1.1.1"))
+        }
         1 | 2 => {
             let there: Vec<_> = view.fields().map(|(field, _)| field).collect();
             let all = if random.chance(60) {
@@ -154,6 +201,9 @@ fn test(random: &mut Random, token: &str) -> Test {
         let mut text = normalise(&unescape(content)).into_owned();
         if random.chance(15) {
             text.push('x');
+        }
+        if random.chance(20) {
+            return Test::Like(pattern(random, &text));
         }
         return match Decimal::parse(&text) {
             // Digits in a text are no number.

@@ -149,7 +149,8 @@ impl Queries {
             0..50 => {
                 let (key, text) = random.pick(&sample.terms).clone();
                 // A text of another key, or of none, must not be found under this one.
-                match random.below(20) {
+                match random.below(26) {
+                    20.. => Expr::Like(key, inside::pattern(random, &text)),
                     0 => Expr::Is(*random.pick(&Key::ALL), text),
                     1 => Expr::Is(key, format!("{text}x")),
                     _ => Expr::Is(key, text),
@@ -162,6 +163,10 @@ impl Queries {
                 let mut phrase = text.get(start..end).unwrap_or_default().to_vec();
                 if random.chance(10) {
                     phrase.reverse();
+                }
+                if random.chance(25) {
+                    let words = phrase.iter().map(|word| inside::pattern(random, word));
+                    return Expr::PhraseLike(words.collect());
                 }
                 if phrase.is_empty() {
                     Expr::All
