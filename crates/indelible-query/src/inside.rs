@@ -107,9 +107,13 @@ pub(crate) fn part_text(path: &Path) -> String {
     }
 }
 
+/// A path without one of its keys.
+#[derive(Debug)]
+pub(crate) struct KeyMissing;
+
 /// A path into `data` or `changes`, its keys with dots between them; `None` when the text is of
-/// another kind, `Some(None)` when a key is missing.
-pub(crate) fn read_path(text: &str) -> Option<Option<Path>> {
+/// another kind.
+pub(crate) fn read_path(text: &str) -> Option<Result<Path, KeyMissing>> {
     let (root, rest) = text.trim().split_once('.')?;
     let root = ROOTS.into_iter().find(|r| r.eq_ignore_ascii_case(root))?;
     let field = Field::ALL.iter().copied().find(|f| f.path() == root)?;
@@ -124,7 +128,11 @@ pub(crate) fn read_path(text: &str) -> Option<Option<Path>> {
         }
     }
     let is_whole = steps.iter().all(|step| !step.is_empty());
-    Some(is_whole.then_some(Path { field, steps }))
+    Some(if is_whole {
+        Ok(Path { field, steps })
+    } else {
+        Err(KeyMissing)
+    })
 }
 
 /// Writes a path so that it is read back; its signs with a backslash before them.
@@ -213,9 +221,11 @@ pub(crate) fn compared(sign: Sign, number: Decimal) -> Test {
 
 /// The name before the sign.
 fn name(path: &Path) -> String {
-    let counted = QUALIFIERS.iter().find(
-        |q| matches!(q.meaning, Meaning::Number(field, _) if path.steps.is_empty() && field == path.field),
-    );
+    let is_it = |q: &&Qualifier| match q.meaning {
+        Meaning::Number(field, _) => path.steps.is_empty() && field == path.field,
+        _ => false,
+    };
+    let counted = QUALIFIERS.iter().find(is_it);
     counted.map_or_else(|| path_text(path), |q| q.name.to_owned())
 }
 
@@ -242,7 +252,11 @@ pub(crate) fn write_listed(path: &Path, test: &Test, out: &mut String) {
         Test::Text(text) => write_text(text, out),
         Test::Like(pattern) => out.push_str(&pattern.to_string()),
         Test::Number(from, to) if from == to => out.push_str(&end(from)),
-        Test::Number(from, to) => out.push_str(&format!("{}..{}", end(from), end(to))),
+        Test::Number(from, to) => {
+            out.push_str(&end(from));
+            out.push_str("..");
+            out.push_str(&end(to));
+        }
     }
 }
 
@@ -279,7 +293,9 @@ pub(crate) fn write(path: &Path, test: &Test, out: &mut String) {
         _ => None,
     };
     if let Some((sign, number)) = signed {
-        out.push_str(&format!("{}{sign}{number}", name(path)));
+        out.push_str(&name(path));
+        out.push_str(sign);
+        out.push_str(&number.to_string());
         return;
     }
     out.push_str(&list_name(path, test).unwrap_or_default());

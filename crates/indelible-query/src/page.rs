@@ -440,9 +440,7 @@ fn asks_for_values(expr: &Expr) -> bool {
         Expr::Sealed(_) => true,
         Expr::Not(inner) => asks_for_values(inner),
         Expr::And(all) | Expr::Or(all) => all.iter().any(asks_for_values),
-        Expr::All | Expr::Is(..) | Expr::Phrase(_) | Expr::Id(_) | Expr::Sequence(_) => false,
-        Expr::Like(..) | Expr::PhraseLike(_) | Expr::Within(_) => false,
-        Expr::At(..) | Expr::Attachment => false,
+        _ => false,
     }
 }
 

@@ -1,8 +1,9 @@
 //! Tokens to a [`Parsed`] query or to errors that point at columns.
 //!
 //! Grammar, loosest first: `or = and {"OR" and}`, `and = not {["AND"] not}`,
-//! `not = ("NOT" | "-") not | one`, `one = "(" or ")" | text | name sign value {"," value}`, where a
-//! name is a qualifier's or a path into the event, and a sign `:`, `=`, `!=`, `>`, `>=`, `<`, `<=`.
+//! `not = ("NOT" | "-") not | one`, `one = "(" or ")" | text | name sign value {"," value}`, where
+//! a name is a qualifier's or a path into the event, and a sign one of `:`, `=`, `!=`, `>`, `>=`,
+//! `<`, `<=`.
 //! Bounds (`since:`, `until:`, `tenant:` …) are read like any other term and must then stand side
 //! by side at the top, since they say where to look rather than what to look for.
 

@@ -11,8 +11,8 @@ use indelible_store::{Key, Network, Path, Pattern, Test};
 use crate::ask::Ask;
 use crate::error::{Place, QueryError};
 use crate::inside::{
-    Part, Unit, begins_with_sign, compared, is_backwards, read_number, read_path, read_range,
-    read_value,
+    KeyMissing, Part, Unit, begins_with_sign, compared, is_backwards, read_number, read_path,
+    read_range, read_value,
 };
 use crate::lex::{ROOTS, Sign, Value};
 use crate::parse::{Bound, Node, Parser, TERMS_MAX};
@@ -53,7 +53,7 @@ impl Parser<'_> {
             return self.wrong(&value.place, said);
         }
         if value.quoted || whole_pattern(&value.text).literal().is_some() {
-            return Node::Ask(Ask::Text(self.bare(value)));
+            return Node::Ask(Ask::Text(meant(value)));
         }
         if !value.text.chars().any(char::is_alphanumeric) {
             let said =
@@ -64,15 +64,6 @@ impl Parser<'_> {
             return Node::Wrong;
         }
         Node::Ask(Ask::TextLike(value.text.clone()))
-    }
-
-    /// A word without wildcards, as it is meant.
-    fn bare(&self, value: &Value) -> String {
-        let text = value.text.trim();
-        if value.quoted {
-            return text.to_owned();
-        }
-        unescape(text)
     }
 
     fn is_short(&mut self, pattern: &Pattern, value: &Value) -> bool {
@@ -92,11 +83,11 @@ impl Parser<'_> {
 
     pub(crate) fn qualified(&mut self, named: &Named<'_>, values: &[Value], whole: &Place) -> Node {
         let node = match read_path(named.name) {
-            Some(None) => {
+            Some(Err(KeyMissing)) => {
                 let said = "a key is missing: write a path like `data.items.0.sku`";
                 return self.wrong(&named.at, said);
             }
-            Some(Some(path)) => {
+            Some(Ok(path)) => {
                 let read = |parser: &mut Self, value: &Value| parser.at(&path, value);
                 match named.sign {
                     Sign::Is | Sign::IsNot => self.each(values, read),
@@ -199,7 +190,7 @@ impl Parser<'_> {
         }
         match qualifier.meaning {
             Meaning::Is(key) => self.is(qualifier, key, value),
-            Meaning::Id => Some(Ask::Id(normalise(&self.bare(value)).into_owned())),
+            Meaning::Id => Some(Ask::Id(normalise(&meant(value)).into_owned())),
             Meaning::Sequence => self.sequence(value),
             Meaning::Has => self.has(value),
             Meaning::Number(field, unit) => self.number(field, unit, value),
@@ -304,13 +295,12 @@ impl Parser<'_> {
             return self.wrong(whole, "one number, not a list");
         };
         self.count(&value.place);
-        match read_number(value.text.trim(), unit).filter(|_| !value.quoted) {
-            Some(number) => Node::Ask(Ask::At(path.clone(), compared(named.sign, number))),
-            None => {
-                self.no_number(unit, &value.place);
-                Node::Wrong
-            }
-        }
+        let number = read_number(value.text.trim(), unit).filter(|_| !value.quoted);
+        let Some(number) = number else {
+            self.no_number(unit, &value.place);
+            return Node::Wrong;
+        };
+        Node::Ask(Ask::At(path.clone(), compared(named.sign, number)))
     }
 
     /// Sequence numbers above or below one.
@@ -347,7 +337,7 @@ impl Parser<'_> {
             }
             return Some(Ask::Is(key, address.into_owned()));
         }
-        let text = normalise(&self.bare(value)).into_owned();
+        let text = normalise(&meant(value)).into_owned();
         if !value.quoted && !qualifier.knows(&text) {
             let near = qualifier.nearest_value(&text);
             let said = format!(
@@ -404,6 +394,15 @@ impl Parser<'_> {
             Err(said) => self.wrong(&value.place, said),
         }
     }
+}
+
+/// A text without wildcards, as it is meant.
+fn meant(value: &Value) -> String {
+    let text = value.text.trim();
+    if value.quoted {
+        return text.to_owned();
+    }
+    unescape(text)
 }
 
 /// `7`, `10..20` (both included), `10..`, `..20`.

@@ -147,11 +147,10 @@ impl Expr {
     /// Whether the condition looks at the event's text, rather than at its terms and place alone.
     pub fn looks_at_text(&self) -> bool {
         match self {
-            Self::Phrase(_) | Self::PhraseLike(_) => true,
-            Self::Like(..) | Self::Within(_) | Self::At(..) | Self::Attachment => true,
             Self::Not(inner) => inner.looks_at_text(),
             Self::And(parts) | Self::Or(parts) => parts.iter().any(Self::looks_at_text),
-            _ => false,
+            Self::All | Self::Is(..) | Self::Sealed(_) | Self::Id(_) | Self::Sequence(_) => false,
+            _ => true,
         }
     }
 

@@ -1,9 +1,9 @@
 //! The rows of a part that a condition may hold for: a superset, and whether it is exact.
 
-use std::ops::Bound;
+use std::ops::{Bound, Range};
 
 use indelible_store::{Column, Decimal, Expr, Key, Pattern, Result, Terms, Test};
-use roaring::RoaringBitmap;
+use roaring::{MultiOps as _, RoaringBitmap};
 
 use crate::hashing::Hashing;
 use crate::part::Part;
@@ -80,27 +80,16 @@ pub(crate) fn eval(part: &dyn Part, hashing: &Hashing, expr: &Expr) -> Result<(R
                 sure,
             )
         }
-        Expr::Sequence(range) => {
-            let directory = part.directory()?;
-            let mut rows = RoaringBitmap::new();
-            for (number, _) in (0_u32..).zip(&directory.tenants) {
-                for (run, _) in directory.rows_between(number, range.clone()) {
-                    rows.insert_range(run);
-                }
-            }
-            (Rows::Some(rows), true)
-        }
+        Expr::Sequence(range) => (Rows::Some(numbered(part, range)?), true),
         Expr::At(path, Test::Number(from, to)) => match path.column() {
             Some(column) => (numbers(part, column, (from, to))?, false),
             None => (Rows::All, false),
         },
         Expr::Within(network) => match network.few() {
             Some(addresses) => {
-                let mut rows = RoaringBitmap::new();
-                for address in addresses {
-                    rows |= term(part, hashing, Key::Ip, &address)?;
-                }
-                (Rows::Some(rows), sure)
+                let rows = addresses.map(|address| term(part, hashing, Key::Ip, &address));
+                let rows = rows.collect::<Result<Vec<_>>>()?;
+                (Rows::Some(rows.union()), sure)
             }
             None => (Rows::All, false),
         },
@@ -133,6 +122,18 @@ pub(crate) fn eval(part: &dyn Part, hashing: &Hashing, expr: &Expr) -> Result<(R
             (rows, exact)
         }
     })
+}
+
+/// The rows with these sequence numbers, of any tenant.
+fn numbered(part: &dyn Part, range: &Range<u64>) -> Result<RoaringBitmap> {
+    let directory = part.directory()?;
+    let mut rows = RoaringBitmap::new();
+    for (number, _) in (0_u32..).zip(&directory.tenants) {
+        for (run, _) in directory.rows_between(number, range.clone()) {
+            rows.insert_range(run);
+        }
+    }
+    Ok(rows)
 }
 
 /// The rows with all of the words.
