@@ -22,6 +22,8 @@ async function page(cursor, show) {
   show(found.records, !found.next_cursor);
   // A live page leaves the older ones where they are.
   if (show !== list.arrive || list.count() <= PAGE) state.cursor = found.next_cursor;
+  // The server looked at many records for few: not every two seconds.
+  if (found.next_cursor && found.records.length < PAGE) setLive(false);
   after(found);
 }
 
@@ -31,8 +33,9 @@ function after(found) {
   byId('empty').hidden = !none;
   if (none) {
     fill(byId('empty'), state.q
-      ? [el('b', {}, 'Nothing was found'), el('p', {}, 'No record answers this query. ',
-        el('button', { type: 'button', class: 'link', onclick: () => ask('') }, 'Show all records'))]
+      ? [el('b', {}, state.cursor ? 'Nothing was found so far' : 'Nothing was found'),
+        el('p', {}, state.cursor ? 'There are more records to look at. ' : 'No record answers this query. ',
+          el('button', { type: 'button', class: 'link', onclick: () => ask('') }, 'Show all records'))]
       : [el('b', {}, 'No records yet'), el('p', {}, 'They appear here as they are committed. ',
         el('a', { href: '/docs' }, 'The API'), ' says how to send one.')]);
   }

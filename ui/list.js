@@ -28,7 +28,7 @@ export function start(records) {
  * not here yet, or there are too many, the list starts anew: otherwise records would be missing.
  */
 export function arrive(records, whole) {
-  const joins = whole || rows.has(name(records.at(-1)));
+  const joins = whole || records.length === 0 || rows.has(name(records.at(-1)));
   const fresh = records.filter((row) => !rows.has(name(row))).length;
   if (joins && rows.size + fresh <= ROWS_MAX) insert(records, body.firstElementChild, rows.size > 0);
   else start(records);

@@ -19,6 +19,9 @@ pub const PAGE_RECORDS_MAX: usize = 1_000;
 /// Leaves and personal values of one page of records, in bytes: it ends with the record that comes
 /// to so many.
 pub const PAGE_BYTES_MAX: usize = 4 << 20;
+/// The most records that are looked at for one page: so a query that must read every record holds
+/// a thread for a moment only, and goes on with the cursor.
+pub const PAGE_LOOKED_AT_MAX: usize = 100_000;
 /// Records, or tenants, of a page when nobody says.
 pub const PAGE_RECORDS_DEFAULT: usize = 100;
 /// A query text, in bytes.

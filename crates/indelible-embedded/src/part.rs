@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use indelible_proof::finding::Place as Damage;
-use indelible_store::{FindHash, Result};
+use indelible_store::{Column, FindHash, Result};
 use parking_lot::RwLock;
 use roaring::RoaringBitmap;
 
@@ -29,6 +29,8 @@ pub(crate) trait Part {
     fn term(&self, hash: u64) -> Result<RoaringBitmap>;
     /// Personal rows that hold the value.
     fn personal_with(&self, find: &FindHash) -> Result<Vec<u32>>;
+    /// Calls `visit` with (row, value) of a typed column.
+    fn numbers(&self, column: Column, visit: &mut dyn FnMut(u32, f64)) -> Result<()>;
     /// Rows with this audit id, of any tenant.
     fn with_id(&self, key: &IdKey, out: &mut Vec<u32>) -> Result<()>;
     /// Minimum and maximum of `occurred_at` in a chunk of rows.
@@ -60,6 +62,10 @@ impl Part for Segment {
         let mut rows = Vec::new();
         self.personal()?.rows(find, &mut rows)?;
         Ok(rows)
+    }
+
+    fn numbers(&self, column: Column, visit: &mut dyn FnMut(u32, f64)) -> Result<()> {
+        self.columns()?.numbers(column, visit)
     }
 
     fn with_id(&self, key: &IdKey, out: &mut Vec<u32>) -> Result<()> {
@@ -147,6 +153,13 @@ impl Part for TailPart<'_> {
 
     fn personal_with(&self, find: &FindHash) -> Result<Vec<u32>> {
         Ok(self.tail.personal_with(find).to_vec())
+    }
+
+    fn numbers(&self, column: Column, visit: &mut dyn FnMut(u32, f64)) -> Result<()> {
+        let all = self.tail.numbers.iter();
+        all.filter(|(of, ..)| *of == column)
+            .for_each(|(_, row, value)| visit(*row, *value));
+        Ok(())
     }
 
     fn with_id(&self, key: &IdKey, out: &mut Vec<u32>) -> Result<()> {

@@ -4,7 +4,9 @@
 //! exactly (phrases, what is not filed under a term) it leaves wide; the caller checks bodies.
 
 use indelible_event::ids::{Micros, TenantId};
-use indelible_store::{Direction, Expr, Hits, Key, Order, Place, Query, Result, TermKey, Terms};
+use indelible_store::{
+    Direction, Expr, Hits, Key, Order, Pattern, Place, Query, Result, TermKey, Terms,
+};
 use tokio_postgres::Client;
 use tokio_postgres::types::ToSql;
 
@@ -62,10 +64,14 @@ impl Sql {
                     .collect();
                 (self.has(hashes), true)
             }
-            Expr::Phrase(words) => {
-                let parts = words.iter().map(|word| self.term(Key::Word, word));
-                (joined(&parts.collect::<Vec<_>>(), " AND ", "true"), false)
+            Expr::Phrase(words) => self.with_words(words),
+            Expr::PhraseLike(words) => {
+                let whole: Vec<_> = words.iter().filter_map(Pattern::literal).collect();
+                self.with_words(&whole)
             }
+            // The words of an event's type are filed; of what else is like a pattern nothing is
+            // known.
+            Expr::Like(Key::Type, pattern) => self.with_words(&pattern.words()),
             Expr::Id(id) => (format!("audit_id = {}", self.value(Uuid(id.0))), true),
             Expr::Sequence(range) => {
                 let number = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
@@ -76,6 +82,16 @@ impl Sql {
                     true,
                 )
             }
+            Expr::Within(network) => match network.few() {
+                Some(addresses) => {
+                    let hashes = addresses.map(|text| self.key.term(Key::Ip, text.as_bytes()));
+                    let hashes = hashes.collect();
+                    (self.has(hashes), true)
+                }
+                None => ("true".into(), false),
+            },
+            // Stands in the leaf alone.
+            Expr::Like(..) | Expr::At(..) | Expr::Attachment => ("true".into(), false),
             Expr::Not(inner) => {
                 let before = self.values.len();
                 let (condition, exact) = self.condition(inner);
@@ -90,6 +106,11 @@ impl Sql {
             Expr::And(all) => self.conditions(all, " AND ", "true"),
             Expr::Or(any) => self.conditions(any, " OR ", "false"),
         }
+    }
+
+    fn with_words(&mut self, words: &[String]) -> (String, bool) {
+        let parts = words.iter().map(|word| self.term(Key::Word, word));
+        (joined(&parts.collect::<Vec<_>>(), " AND ", "true"), false)
     }
 
     fn conditions(&mut self, all: &[Expr], with: &str, none: &str) -> (String, bool) {

@@ -7,10 +7,12 @@ use std::fmt;
 use std::ops::Range;
 
 use indelible_event::ids::{Micros, TenantId};
-use indelible_store::Key;
+use indelible_store::{Key, Network, Path, Pattern, Test};
 
+use crate::inside;
 use crate::lex::{quote, write_value, write_word};
 use crate::qualifier::Qualifier;
+use crate::resolve::search_names;
 
 /// All of time: no bound on either side.
 pub(crate) const EVER: Range<Micros> = Micros(i64::MIN)..Micros(i64::MAX);
@@ -28,6 +30,18 @@ pub enum Ask {
     Id(String),
     /// Sequence numbers.
     Sequence(Range<u64>),
+    /// A word with wildcards, as it was written: words side by side, or the whole of an identifier.
+    TextLike(String),
+    /// A qualifier's value with wildcards.
+    Like(Key, Pattern),
+    /// A network of IP addresses.
+    Within(Network),
+    /// An audit id or a source's own id, with wildcards.
+    IdLike(Pattern),
+    /// What a path leads to passes the test.
+    At(Path, Test),
+    /// It names an attachment.
+    Attachment,
     /// Not this.
     Not(Box<Self>),
     /// All of these.
@@ -103,21 +117,42 @@ impl Ask {
         }
     }
 
+    /// Whether it may ask for a part of a sealed value, which is found by the whole of it only.
+    pub fn asks_for_parts(&self) -> bool {
+        match self {
+            Self::TextLike(_) | Self::Within(_) => true,
+            Self::Like(key, _) => !search_names(*key).is_empty(),
+            Self::Not(inner) => inner.asks_for_parts(),
+            Self::And(parts) | Self::Or(parts) => parts.iter().any(Self::asks_for_parts),
+            _ => false,
+        }
+    }
+
     fn write(&self, out: &mut String) {
         match self {
             // Only at the top, where nothing is written.
             Self::All => {}
             Self::Text(text) => write_word(text, out),
-            Self::Is(key, _) => {
+            Self::TextLike(text) => out.push_str(text),
+            Self::Is(key, _) | Self::Like(key, _) => {
                 write_name(qualifier_name(*key), out);
                 self.write_listed(out);
             }
-            Self::Id(_) => {
+            Self::Within(_) => {
+                write_name("ip", out);
+                self.write_listed(out);
+            }
+            Self::Id(_) | Self::IdLike(_) => {
                 write_name("id", out);
                 self.write_listed(out);
             }
             Self::Sequence(_) => {
                 write_name("seq", out);
+                self.write_listed(out);
+            }
+            Self::At(path, test) => inside::write(path, test, out),
+            Self::Attachment => {
+                write_name("has", out);
                 self.write_listed(out);
             }
             Self::Not(inner) => {
@@ -127,7 +162,7 @@ impl Ask {
             Self::And(parts) => write_joined(parts, " ", out),
             Self::Or(parts) => match list_name(parts) {
                 Some(name) => {
-                    write_name(name, out);
+                    write_name(&name, out);
                     for (index, part) in parts.iter().enumerate() {
                         if index > 0 {
                             out.push(',');
@@ -165,13 +200,17 @@ impl Ask {
                 _ => write_value(text, out),
             },
             Self::Id(text) => write_value(text, out),
+            Self::Within(network) => out.push_str(&network.to_string()),
+            Self::Like(_, pattern) | Self::IdLike(pattern) => out.push_str(&pattern.to_string()),
             Self::Sequence(range) => out.push_str(&sequence_text(range)),
+            Self::At(path, test) => inside::write_listed(path, test, out),
+            Self::Attachment => out.push_str(inside::ATTACHMENT),
             _ => {}
         }
     }
 }
 
-/// An address with a slash would be read as a network, which the language does not have.
+/// Text with a slash would be read as a network.
 fn quote_network(text: &str, out: &mut String) {
     if text.contains('/') {
         quote(text, out);
@@ -185,17 +224,20 @@ fn qualifier_name(key: Key) -> &'static str {
 }
 
 /// The qualifier that all of `parts` are values of.
-fn list_name(parts: &[Ask]) -> Option<&'static str> {
+fn list_name(parts: &[Ask]) -> Option<String> {
     let name = |part: &Ask| match part {
-        Ask::Is(key, _) => Some(qualifier_name(*key)),
-        Ask::Id(_) => Some("id"),
-        Ask::Sequence(_) => Some("seq"),
+        Ask::Is(key, _) | Ask::Like(key, _) => Some(qualifier_name(*key).to_owned()),
+        Ask::Within(_) => Some("ip".to_owned()),
+        Ask::Id(_) | Ask::IdLike(_) => Some("id".to_owned()),
+        Ask::Sequence(_) => Some("seq".to_owned()),
+        Ask::At(path, test) => inside::list_name(path, test),
+        Ask::Attachment => Some("has".to_owned()),
         _ => None,
     };
     let first = name(parts.first()?)?;
     parts
         .iter()
-        .all(|part| name(part) == Some(first))
+        .all(|part| name(part).as_ref() == Some(&first))
         .then_some(first)
 }
 

@@ -14,6 +14,39 @@ pub(crate) struct Value {
     pub place: Place,
 }
 
+/// What stands between a name and its values.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Sign {
+    /// `:` or `=`
+    Is,
+    /// `!=`
+    IsNot,
+    /// `>`
+    Above,
+    /// `>=`
+    From,
+    /// `<`
+    Below,
+    /// `<=`
+    UpTo,
+}
+
+impl Sign {
+    /// As they are written, longer ones before those they begin with.
+    const ALL: [(&str, Self); 7] = [
+        (":", Self::Is),
+        ("!=", Self::IsNot),
+        (">=", Self::From),
+        ("<=", Self::UpTo),
+        (">", Self::Above),
+        ("<", Self::Below),
+        ("=", Self::Is),
+    ];
+}
+
+/// The fields into which paths lead, in lower case.
+pub(crate) const ROOTS: [&str; 2] = ["data", "changes"];
+
 /// What a token is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Token {
@@ -30,7 +63,7 @@ pub(crate) enum Token {
     /// A word or quoted text.
     Text(Value),
     /// `name:value,value`; the place is that of the name.
-    Qualified(String, Place, Vec<Value>),
+    Qualified(String, Sign, Place, Vec<Value>),
     /// A quote that is not closed.
     Unclosed,
 }
@@ -73,11 +106,43 @@ impl Lexer {
         (token, self.since(self.at - 1))
     }
 
-    /// How many characters from here on a qualifier's name takes, if one stands here.
-    fn name_length(&self) -> Option<usize> {
+    /// The sign at a place, and how many characters it takes.
+    fn sign_at(&self, at: usize) -> Option<(Sign, usize)> {
+        let rest = self.chars.get(at..)?;
+        Sign::ALL.iter().find_map(|(text, sign)| {
+            let length = text.len();
+            let here = rest.iter().take(length).copied().eq(text.chars());
+            here.then_some((*sign, length))
+        })
+    }
+
+    /// How many characters from here on a qualifier's name or a path takes, if one stands here, and
+    /// the sign behind it.
+    fn name(&self) -> Option<(usize, Sign, usize)> {
         let rest = self.chars.get(self.at..)?;
-        let length = rest.iter().take_while(|c| is_name(**c)).count();
-        (rest.first()?.is_ascii_alphabetic() && rest.get(length) == Some(&':')).then_some(length)
+        let word = rest.iter().take_while(|c| is_name(**c)).count();
+        let mut length = word;
+        if self.begins_path() {
+            while let Some(c) = rest.get(length) {
+                if ends_value(*c) || self.sign_at(self.at + length).is_some() {
+                    break;
+                }
+                length += if *c == '\\' { 2 } else { 1 };
+            }
+        }
+        let (sign, signed) = self.sign_at(self.at + length)?;
+        rest.first()?
+            .is_ascii_alphabetic()
+            .then_some((length, sign, signed))
+    }
+
+    /// Whether a path stands here: a field that paths lead into, and a dot.
+    fn begins_path(&self) -> bool {
+        let rest = self.chars.get(self.at..).unwrap_or_default();
+        ROOTS.iter().any(|root| {
+            let word = rest.iter().map(char::to_ascii_lowercase).take(root.len());
+            word.eq(root.chars()) && rest.get(root.len()) == Some(&'.')
+        })
     }
 
     /// Text in quotes; `None` when they are not closed.
@@ -123,7 +188,7 @@ impl Lexer {
         }
     }
 
-    fn qualified(&mut self, name_length: usize) -> (Token, Place) {
+    fn qualified(&mut self, (name_length, sign, signed): (usize, Sign, usize)) -> (Token, Place) {
         let start = self.at;
         let name = self
             .chars
@@ -135,7 +200,7 @@ impl Lexer {
             column: start + 1,
             length: name_length,
         };
-        self.at += name_length + 1;
+        self.at += name_length + signed;
         let mut values = Vec::new();
         loop {
             let opened = self.at;
@@ -153,7 +218,7 @@ impl Lexer {
             self.at += 1;
         }
         (
-            Token::Qualified(name, name_place, values),
+            Token::Qualified(name, sign, name_place, values),
             self.since(start),
         )
     }
@@ -179,8 +244,8 @@ impl Iterator for Lexer {
                 Some((token, self.since(start)))
             }
             _ => {
-                if let Some(length) = self.name_length() {
-                    return Some(self.qualified(length));
+                if let Some(name) = self.name() {
+                    return Some(self.qualified(name));
                 }
                 let value = self.bare(ends_word);
                 let token = match value.text.as_str() {
@@ -203,7 +268,7 @@ fn ends_word(c: char) -> bool {
     c.is_whitespace() || matches!(c, '(' | ')' | '"')
 }
 
-fn ends_value(c: char) -> bool {
+pub(crate) fn ends_value(c: char) -> bool {
     ends_word(c) || c == ','
 }
 
@@ -211,7 +276,7 @@ fn ends_value(c: char) -> bool {
 pub(crate) fn write_word(text: &str, out: &mut String) {
     let mut lexer = Lexer::new(text);
     let alone = matches!(lexer.next(), Some((Token::Text(v), _)) if !v.quoted && v.text == text);
-    let says_itself = text != "-" && !text.contains('*');
+    let says_itself = text != "-" && !text.contains(['*', '\\']);
     if alone && says_itself && lexer.next().is_none() {
         out.push_str(text);
     } else {
@@ -221,7 +286,11 @@ pub(crate) fn write_word(text: &str, out: &mut String) {
 
 /// Writes `text` so that it is read back as one value of a qualifier.
 pub(crate) fn write_value(text: &str, out: &mut String) {
-    if text.is_empty() || text.chars().any(|c| ends_value(c) || c == '*') {
+    if text.is_empty()
+        || text
+            .chars()
+            .any(|c| ends_value(c) || matches!(c, '*' | '?' | '\\'))
+    {
         quote(text, out);
     } else {
         out.push_str(text);

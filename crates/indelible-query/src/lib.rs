@@ -12,6 +12,7 @@
 mod ask;
 mod cursor;
 mod error;
+mod inside;
 mod lex;
 mod page;
 mod parse;

@@ -76,12 +76,19 @@ pub struct PageLimit {
     pub records: usize,
     /// With the record that brings the leaves and values to so many bytes.
     pub bytes: usize,
+    /// With so many records read and looked at, or a few more: the page may then have fewer than it
+    /// could, even none.
+    pub looked_at: usize,
 }
 
 impl From<usize> for PageLimit {
     fn from(records: usize) -> Self {
-        let bytes = usize::MAX;
-        Self { records, bytes }
+        let (bytes, looked_at) = (usize::MAX, usize::MAX);
+        Self {
+            records,
+            bytes,
+            looked_at,
+        }
     }
 }
 
@@ -131,7 +138,7 @@ pub fn page(
                 Seen::Damaged(damage) => page.damaged.push(damage),
             }
         }
-        if is_full(&page.rows, bytes) {
+        if is_full(&page.rows, bytes) || reading.looked_at >= limit.looked_at {
             // The last hit read, matching or not, so that the next page does not read it again.
             let ended = reading.is_at_end();
             page.next = reading.after.filter(|_| !ended);
@@ -191,6 +198,8 @@ struct Reading<'a> {
     exhausted: bool,
     /// How many hits are asked for next.
     wanted: usize,
+    /// How many hits' bodies were read.
+    looked_at: usize,
     bodies_max: usize,
 }
 
@@ -219,6 +228,7 @@ impl<'a> Reading<'a> {
             hits: Vec::new().into_iter(),
             exhausted: false,
             wanted,
+            looked_at: 0,
             bodies_max,
         })
     }
@@ -253,6 +263,7 @@ impl<'a> Reading<'a> {
             self.wanted = self.wanted.saturating_mul(2);
         }
         let hits: Vec<_> = self.hits.by_ref().take(self.bodies_max).collect();
+        self.looked_at += hits.len();
         if let Some(last) = hits.last() {
             self.after = Some(last.clone());
         }
@@ -429,7 +440,7 @@ fn asks_for_values(expr: &Expr) -> bool {
         Expr::Sealed(_) => true,
         Expr::Not(inner) => asks_for_values(inner),
         Expr::And(all) | Expr::Or(all) => all.iter().any(asks_for_values),
-        Expr::All | Expr::Is(..) | Expr::Phrase(_) | Expr::Id(_) | Expr::Sequence(_) => false,
+        _ => false,
     }
 }
 

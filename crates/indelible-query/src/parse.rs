@@ -1,7 +1,9 @@
 //! Tokens to a [`Parsed`] query or to errors that point at columns.
 //!
 //! Grammar, loosest first: `or = and {"OR" and}`, `and = not {["AND"] not}`,
-//! `not = ("NOT" | "-") not | one`, `one = "(" or ")" | text | qualifier ":" value {"," value}`.
+//! `not = ("NOT" | "-") not | one`, `one = "(" or ")" | text | name sign value {"," value}`, where
+//! a name is a qualifier's or a path into the event, and a sign one of `:`, `=`, `!=`, `>`, `>=`,
+//! `<`, `<=`.
 //! Bounds (`since:`, `until:`, `tenant:` …) are read like any other term and must then stand side
 //! by side at the top, since they say where to look rather than what to look for.
 
@@ -14,6 +16,7 @@ use crate::ask::{Ask, EVER, Parsed};
 use crate::error::{Place, QueryError};
 use crate::lex::{Lexer, Token};
 use crate::qualifier::Clock;
+use crate::term::Named;
 use crate::when::ParseContext;
 
 /// The longest query text, bytes.
@@ -254,7 +257,14 @@ impl Parser<'_> {
                 None
             }
             Token::Text(value) => Some(self.text(&value)),
-            Token::Qualified(name, at, values) => Some(self.qualified(&name, &at, &values, &place)),
+            Token::Qualified(name, sign, at, values) => {
+                let named = Named {
+                    name: &name,
+                    sign,
+                    at,
+                };
+                Some(self.qualified(&named, &values, &place))
+            }
         }
     }
 

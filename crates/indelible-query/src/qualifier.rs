@@ -2,8 +2,10 @@
 //!
 //! One table; the parser, the suggestions, the printer and the test of `docs/query.md` read it.
 
-use indelible_event::{ActorType, Outcome};
+use indelible_event::{ActorType, Field, Outcome};
 use indelible_store::Key;
+
+use crate::inside::Unit;
 
 /// What a qualifier does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,6 +16,10 @@ pub(crate) enum Meaning {
     Id,
     /// A range of sequence numbers.
     Sequence,
+    /// Something is there.
+    Has,
+    /// Compares a number.
+    Number(Field, Unit),
     /// Whose logs.
     Tenant,
     /// From this time on.
@@ -104,7 +110,11 @@ pub const QUALIFIERS: &[Qualifier] = &[
     is("correlation", Key::Correlation, "the correlation id"),
     is("request", Key::Request, "the request id"),
     is("trace", Key::Trace, "the trace or span id"),
-    is("ip", Key::Ip, "the actor's IP address"),
+    is(
+        "ip",
+        Key::Ip,
+        "the actor's IP address, or a network: `ip:10.0.0.0/8`",
+    ),
     is("email", Key::Email, "an e-mail address"),
     is("session", Key::Session, "the actor's session id"),
     is("project", Key::Project, "the project id"),
@@ -123,6 +133,51 @@ pub const QUALIFIERS: &[Qualifier] = &[
         "seq",
         Meaning::Sequence,
         "sequence numbers: `7`, `10..20`, `10..`, `..20`",
+    ),
+    other(
+        "has",
+        Meaning::Has,
+        "a part or field that is there: `has:proof`",
+    ),
+    number(
+        "duration",
+        Field::DurationMs,
+        "how long it took: `duration>500ms`",
+    ),
+    number(
+        "tokens",
+        Field::AiTotalTokens,
+        "all tokens of an AI call: `tokens>1000`",
+    ),
+    number(
+        "tokens.prompt",
+        Field::AiPromptTokens,
+        "tokens of the prompt",
+    ),
+    number(
+        "tokens.completion",
+        Field::AiCompletionTokens,
+        "tokens of the completion",
+    ),
+    number(
+        "cost",
+        Field::AiCostUsd,
+        "what an AI call cost, in US dollars: `cost>0.5`",
+    ),
+    number(
+        "latency",
+        Field::AiLatencyMs,
+        "how long an AI call took: `latency>2s`",
+    ),
+    number(
+        "confidence",
+        Field::AiConfidence,
+        "how sure the AI was, 0 to 1: `confidence<0.5`",
+    ),
+    number(
+        "status",
+        Field::HttpStatus,
+        "the HTTP status: `status:500..599`",
     ),
     other(
         "since",
@@ -178,7 +233,24 @@ const fn other(name: &'static str, meaning: Meaning, help: &'static str) -> Qual
     }
 }
 
+const fn number(name: &'static str, field: Field, help: &'static str) -> Qualifier {
+    let unit = match field {
+        Field::DurationMs | Field::AiLatencyMs => Unit::Milliseconds,
+        _ => Unit::One,
+    };
+    other(name, Meaning::Number(field, unit), help)
+}
+
 impl Qualifier {
+    /// The field it looks at, the first of several.
+    pub(crate) fn field(&self) -> Option<Field> {
+        match self.meaning {
+            Meaning::Is(key) => key.fields().first().copied(),
+            Meaning::Number(field, _) => Some(field),
+            _ => None,
+        }
+    }
+
     /// The qualifier of this name, in any case.
     pub(crate) fn named(name: &str) -> Option<&'static Self> {
         QUALIFIERS

@@ -5,9 +5,11 @@
 
 use std::collections::BTreeSet;
 
+use indelible_event::Field;
 use indelible_event::ids::{AuditId, TenantId};
+use indelible_store::pattern::{whole_pattern, word_patterns};
 use indelible_store::terms::{normalise, normalise_address, words};
-use indelible_store::{Expr, FindHash, Finder, Key, Query};
+use indelible_store::{Expr, FindHash, Finder, Key, Network, Query, Test};
 
 use crate::ask::{Ask, Parsed};
 
@@ -23,13 +25,17 @@ const WORD_KEYS: [Key; 8] = [
     Key::Subject,
 ];
 
+/// So many hashes of sealed addresses are computed for one network.
+const FINDS_MAX: usize = 65_536;
+
 /// A query for an index, and what could not be asked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Resolved {
     /// The query, newest first by time, as of now: the caller sets what it wants otherwise.
     pub query: Query,
-    /// Tenants whose sealed values the query asks for but cannot find, since keys are missing: the
-    /// answer may lack records of theirs, and under a negation have too many.
+    /// Tenants whose sealed values the query asks for but cannot find, since keys are missing or
+    /// parts of values are asked for ([`Ask::asks_for_parts`]): the answer may lack records of
+    /// theirs, and under a negation have too many.
     pub unsearched: Vec<TenantId>,
 }
 
@@ -88,6 +94,26 @@ impl Resolver<'_> {
                     .collect())
             }
             Ask::Sequence(range) => Expr::Sequence(range.clone()),
+            Ask::TextLike(text) => {
+                self.seek_parts();
+                text_like(text)
+            }
+            Ask::Like(key, pattern) => {
+                if !search_names(*key).is_empty() {
+                    self.seek_parts();
+                }
+                Expr::Like(*key, pattern.clone())
+            }
+            Ask::Within(network) => {
+                let within = std::iter::once(Expr::Within(*network));
+                any(within.chain(self.within(network)).collect())
+            }
+            Ask::IdLike(pattern) => Expr::Or(vec![
+                Expr::At(Field::AuditId.into(), Test::Like(pattern.clone())),
+                Expr::Like(Key::SourceId, pattern.clone()),
+            ]),
+            Ask::At(path, test) => Expr::At(path.clone(), test.clone()),
+            Ask::Attachment => Expr::Attachment,
             Ask::Not(inner) => Expr::Not(Box::new(self.expr(inner))),
             Ask::And(parts) => Expr::And(parts.iter().map(|part| self.expr(part)).collect()),
             Ask::Or(parts) => Expr::Or(parts.iter().map(|part| self.expr(part)).collect()),
@@ -124,6 +150,29 @@ impl Resolver<'_> {
         any(alternatives)
     }
 
+    /// Notes that sealed values are asked for in a way that does not find them.
+    fn seek_parts(&mut self) {
+        self.unsearched.extend(self.tenants.iter().cloned());
+    }
+
+    /// What finds the sealed addresses of a network, where these are not too many.
+    fn within(&mut self, network: &Network) -> Option<Expr> {
+        let names = search_names(Key::Ip);
+        let asked = names.len().saturating_mul(self.tenants.len());
+        let Some(addresses) = network.few() else {
+            self.seek_parts();
+            return None;
+        };
+        let addresses: Vec<_> = addresses.collect();
+        if asked.saturating_mul(addresses.len()) > FINDS_MAX {
+            self.seek_parts();
+            return None;
+        }
+        let finds = addresses.iter().filter_map(|text| self.finds(names, text));
+        let finds: Vec<_> = finds.flatten().collect();
+        (!finds.is_empty()).then_some(Expr::Sealed(finds))
+    }
+
     fn is(&mut self, key: Key, text: &str) -> Vec<Expr> {
         let finds = self.finds(search_names(key), text);
         [Expr::Is(key, text.to_owned())]
@@ -154,8 +203,19 @@ impl Resolver<'_> {
     }
 }
 
+/// A word with wildcards: its words side by side, or the whole of an identifier that is in clear.
+fn text_like(text: &str) -> Expr {
+    let whole = whole_pattern(text);
+    let keys = WORD_KEYS
+        .into_iter()
+        .chain(text.contains('@').then_some(Key::Email));
+    let alternatives = keys.map(|key| Expr::Like(key, whole.clone()));
+    let phrase = Expr::PhraseLike(word_patterns(text));
+    Expr::Or(std::iter::once(phrase).chain(alternatives).collect())
+}
+
 /// Under which names sealed values of a key are filed.
-fn search_names(key: Key) -> &'static [&'static str] {
+pub(crate) fn search_names(key: Key) -> &'static [&'static str] {
     match key {
         Key::Actor => &["/actor/name", "/actor/id", "/actor/email"],
         Key::Target => &["/target/name", "/target/id", "/target/uid", "/target/email"],

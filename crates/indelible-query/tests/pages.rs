@@ -2,16 +2,19 @@
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
-use std::ops::{ControlFlow, Range};
+use std::ops::{Bound, ControlFlow, Range};
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
+use indelible_event::Field;
 use indelible_event::ids::{AuditId, Micros, TenantId};
 use indelible_merkle::{Hash, leaf_hash};
-use indelible_query::{Damage, Lost, Page, Seen, for_each, page};
+use indelible_query::{Damage, Lost, Page, PageLimit, Seen, for_each, page};
 use indelible_store::conformance::queries::Queries;
 use indelible_store::conformance::{Generator, Mix, Random, seed};
 use indelible_store::memory::MemoryLedger;
 use indelible_store::{
-    Commit, Expr, Head, Hits, Index, Ledger, Place, Query, Result, Stored, StoredRecord, Unread,
+    Commit, Decimal, Expr, Head, Hits, Index, Ledger, Path, Place, Query, Result, Stored,
+    StoredRecord, Test, Unread,
 };
 
 /// Says that every record in the tenants and times of a query may match: the widest superset.
@@ -113,6 +116,84 @@ fn pages_are_the_whole_answer_in_order() {
         rows > 500 && several > 10,
         "{rows} rows, {several} answers of several pages"
     );
+}
+
+/// Counts the records that are read.
+struct Counting<'a>(&'a MemoryLedger, AtomicUsize);
+
+impl Ledger for Counting<'_> {
+    fn tenants(&self) -> Result<Vec<TenantId>> {
+        self.0.tenants()
+    }
+
+    fn head(&self, tenant: &TenantId) -> Result<Option<Head>> {
+        self.0.head(tenant)
+    }
+
+    fn find(&self, tenant: &TenantId, ids: &[AuditId]) -> Result<Vec<Option<u64>>> {
+        self.0.find(tenant, ids)
+    }
+
+    fn append(&self, commit: &Commit) -> Result<()> {
+        self.0.append(commit)
+    }
+
+    fn read(
+        &self,
+        tenant: &TenantId,
+        range: Range<u64>,
+        visit: &mut dyn FnMut(Stored<'_>) -> ControlFlow<()>,
+    ) -> Result<()> {
+        self.0.read(tenant, range, &mut |stored| {
+            self.1.fetch_add(1, Relaxed);
+            visit(stored)
+        })
+    }
+
+    fn subtree(&self, tenant: &TenantId, level: u32, index: u64) -> Result<Hash> {
+        self.0.subtree(tenant, level, index)
+    }
+}
+
+#[test]
+fn a_page_that_looked_at_enough_ends_and_leads_on() {
+    let mut generator = Generator::new(seed("looking", 1), Mix::default());
+    let ledger = MemoryLedger::new();
+    for _ in 0..10 {
+        let appends = (0..3).map(|tenant| generator.append(tenant, 30)).collect();
+        ledger.append(&Commit { appends }).unwrap();
+    }
+    let path = Path {
+        field: Field::Data,
+        steps: vec!["amount".to_owned()],
+    };
+    let few = Decimal::parse("300").map(Bound::Excluded).unwrap();
+    let mut query = Query {
+        expr: Expr::At(path, Test::Number(Bound::Unbounded, few)),
+        ..Query::default()
+    };
+    let expected = ledger.matching(std::slice::from_ref(&query)).remove(0);
+    assert!(expected.len() > 5 && expected.len() < 100);
+    let counting = Counting(&ledger, AtomicUsize::new(0));
+    let limit = PageLimit {
+        looked_at: 50,
+        ..PageLimit::from(20)
+    };
+    let (mut found, mut after, mut empty, mut pages) = (Vec::new(), None, 0, 0);
+    loop {
+        let page = page(&Loose(&ledger), &counting, &query, after.as_ref(), limit).unwrap();
+        // Those between two hits are read over, never more than 64 hits at a time.
+        assert!(counting.1.swap(0, Relaxed) <= 64 * 9, "looked at too much");
+        empty += usize::from(page.rows.is_empty());
+        pages += 1;
+        found.extend(page.rows.into_iter().map(|row| row.place));
+        (after, query.as_of) = (page.next, Some(page.as_of));
+        if after.is_none() {
+            break;
+        }
+    }
+    assert_eq!(found, expected);
+    assert!(empty > 0 && pages > 10, "{pages} pages, {empty} empty");
 }
 
 #[test]

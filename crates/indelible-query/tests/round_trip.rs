@@ -11,6 +11,55 @@ fn context() -> ParseContext {
     ParseContext::utc(Micros::parse("2026-11-20T10:30:00Z").unwrap())
 }
 
+/// Values inside of an event.
+fn inside() -> impl Strategy<Value = String> {
+    let paths = vec![
+        "data.a",
+        "changes.after.role",
+        "data.0.Ü",
+        "data.a\\.b\\ c",
+        "duration",
+        "cost",
+        "tokens.prompt",
+        "seq",
+        "outcome",
+    ];
+    let signs = vec![":", "=", "!=", ">", ">=", "<", "<="];
+    let tests = vec![
+        "1",
+        "-0.50",
+        "1e400",
+        "1..2",
+        "5..",
+        "..3",
+        "1.5s",
+        "true",
+        "null",
+        "\"7\"",
+        "x",
+        "a,b",
+        "\"1..2\"",
+        "\">1\"",
+        "\"\"",
+        "1,2..3",
+        "failure",
+        "007",
+        "\"true\",true",
+    ];
+    let parts = vec![
+        "has:proof,error ",
+        "has:attachment,personal ",
+        "has:data.a ",
+        "-has:cost ",
+        "has:\"data.a\\\\ b\" ",
+    ];
+    prop_oneof![
+        4 => (prop::sample::select(paths), prop::sample::select(signs), prop::sample::select(tests))
+            .prop_map(|(path, sign, test)| format!("{path}{sign}{test} ")),
+        1 => prop::sample::select(parts).prop_map(str::to_owned),
+    ]
+}
+
 /// Pieces that make texts which are mostly right.
 fn piece() -> impl Strategy<Value = String> {
     let names: Vec<String> = QUALIFIERS.iter().map(|q| format!("{}:", q.name)).collect();
@@ -32,6 +81,14 @@ fn piece() -> impl Strategy<Value = String> {
         "\"a,b\",c",
         "10.0.0.1",
         "::1",
+        "Log*",
+        "a\\*b*",
+        "a\\*",
+        "*:x?",
+        "10.0.0.0/8",
+        "10.1.2.3/31,::1/128",
+        "why?",
+        "\"why?\"",
         "\"a*b\"",
         "\"-x\"",
         "\"OR\"",
@@ -46,6 +103,7 @@ fn piece() -> impl Strategy<Value = String> {
         "018f3c2e-7b1a-7def-8abc-0123456789ab",
     ];
     prop_oneof![
+        5 => inside(),
         4 => (prop::sample::select(names), prop::sample::select(values.clone()))
             .prop_map(|(name, value)| format!("{name}{value} ")),
         3 => prop::sample::select(values).prop_map(|value| format!("{value} ")),
@@ -108,7 +166,7 @@ proptest! {
     }
 
     #[test]
-    fn any_bytes_of_the_language(text in "[-a-c:,\"\\\\().* AND OR\u{e9}0-9]{0,40}") {
+    fn any_bytes_of_the_language(text in "[-a-cK.:=<>!?,\"\\\\().* AND OR\u{e9}0-9]{0,40}") {
         read_write_read(&text);
     }
 }
@@ -155,6 +213,16 @@ fn written_as_people_write() {
         ("a OR (b c)", "a OR (b c)"),
         ("seq:..9 seq:4.. seq:5", "seq:0..9 seq:4.. seq:5"),
         ("tenant:b,a", "tenant:a,b"),
+        (
+            "duration>1.50s OR duration<2",
+            "duration>1500 OR duration<2",
+        ),
+        ("data.a>=1 data.a:..2", "data.a>=1 data.a<=2"),
+        ("data.a:1..2,7.0,\"7\",x", "data.a:1..2,7,\"7\",x"),
+        ("data.a!=TRUE", "-data.a:true"),
+        ("has:PROOF OR has:parent", "has:proof,context.parent_id"),
+        ("has:personal has:attachment", "has:personal has:attachment"),
+        ("seq>=4", "seq:4.."),
         ("actor.type:\"root\"", "actor.type:\"root\""),
         ("", ""),
     ] {

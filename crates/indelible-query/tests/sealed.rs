@@ -110,6 +110,78 @@ fn tenants_without_keys_are_named() {
 }
 
 #[test]
+fn sealed_addresses_of_small_networks_are_found() {
+    let all = tenants();
+    let (sealed, clear) = (ledger(100), ledger(0));
+    for text in [
+        "ip:10.1.1.0/24",
+        "ip:10.1.1.0/30",
+        "ip:10.0.0.0/24,10.1.1.0/24",
+    ] {
+        let Resolved { query, unsearched } = resolved(text, Some(&Seals));
+        assert!(unsearched.is_empty(), "{text}");
+        for ledger in [&sealed, &clear] {
+            let found = count(ledger, &query);
+            assert!((10..100).contains(&found), "{text}: {found}");
+        }
+        let without = resolved(text, None);
+        assert_eq!(count(&sealed, &without.query), 0, "{text}");
+        assert_eq!(without.unsearched, all, "{text}");
+    }
+    // Of a large one the addresses in clear, and the answer says that it lacks the sealed ones.
+    let Resolved { query, unsearched } = resolved("ip:10.0.0.0/8", Some(&Seals));
+    assert_eq!(unsearched, all);
+    assert_eq!(count(&clear, &query), 400);
+    assert_eq!(count(&sealed, &query), 0);
+    let one = KeysOf(all[1].clone());
+    assert_eq!(resolved("ip:10.1.1.0/24", Some(&one)).unsearched, all[..1]);
+    // So many tenants that their hashes would be too many.
+    let many: Vec<_> = (0..200)
+        .map(|n| TenantId::parse(&format!("t{n}")).unwrap())
+        .collect();
+    let parsed = parse("ip:10.1.1.0/24", &ParseContext::utc(Micros(0))).unwrap();
+    assert_eq!(resolve(&parsed, &many, Some(&Seals)).unsearched.len(), 200);
+}
+
+#[test]
+fn parts_of_sealed_values_are_said_not_to_be_searched() {
+    let all = tenants();
+    let (sealed, clear) = (ledger(100), ledger(0));
+    for (text, least) in [
+        ("actor:\"actor number 0\" OR actor:\"actor num*\"", 10),
+        ("actor:actor?num*", 200),
+        ("agent-string:brow*.0", 200),
+        ("actor:*umber?4", 5),
+    ] {
+        let Resolved { query, unsearched } = resolved(text, Some(&Seals));
+        let parts = parse(text, &ParseContext::utc(Micros(0))).unwrap();
+        assert_eq!(parts.ask.asks_for_parts(), !unsearched.is_empty(), "{text}");
+        if text.contains(" OR ") {
+            continue;
+        }
+        assert_eq!(unsearched, all, "{text}");
+        // Found where they stand in clear, and never through the body where they are sealed.
+        assert!(count(&clear, &query) >= least, "{text}");
+        assert_eq!(count(&sealed, &query), 0, "{text}");
+    }
+    for text in ["email:*@x", "target:x*", "x*", "-actor:x*"] {
+        assert_eq!(resolved(text, Some(&Seals)).unsearched, all, "{text}");
+    }
+    for text in [
+        "type:x*",
+        "data.a:x*",
+        "id:x*",
+        "correlation:x?",
+        "has:error",
+        "cost>1",
+    ] {
+        let parts = parse(text, &ParseContext::utc(Micros(0))).unwrap();
+        assert!(!parts.ask.asks_for_parts(), "{text}");
+        assert!(resolved(text, None).unsearched.is_empty(), "{text}");
+    }
+}
+
+#[test]
 fn search_names_are_those_of_the_sealer() {
     let sealed = |text: &str| match resolved(text, Some(&Seals)).query.expr {
         Expr::Or(parts) => parts

@@ -11,7 +11,7 @@ use axum::extract::rejection::QueryRejection;
 use axum::extract::{Extension, Query, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 use indelible_api::limits::{
-    PAGE_BYTES_MAX, PAGE_RECORDS_DEFAULT, PAGE_RECORDS_MAX, QUERY_BYTES_MAX,
+    PAGE_BYTES_MAX, PAGE_LOOKED_AT_MAX, PAGE_RECORDS_DEFAULT, PAGE_RECORDS_MAX, QUERY_BYTES_MAX,
 };
 use indelible_api::{JSON, NDJSON, Problem, ProblemKind, RecordList, Unreadable};
 use indelible_event::ids::TenantId;
@@ -189,6 +189,7 @@ fn find(app: &App, principal: &Principal, wanted: &Wanted) -> Result<RecordList,
         PageLimit {
             records: limit,
             bytes: PAGE_BYTES_MAX,
+            looked_at: PAGE_LOOKED_AT_MAX,
         },
     )?;
     let records = page

@@ -25,6 +25,7 @@
 
 pub mod generate;
 pub mod index;
+mod inside;
 pub mod ledger;
 pub mod operations;
 pub mod queries;

@@ -9,22 +9,30 @@
 //! text (the query crate), removing anything (the retention crate).
 
 pub mod conformance;
+mod decimal;
 pub mod error;
 pub mod index;
 pub mod ledger;
 pub mod memory;
+mod network;
+pub mod pattern;
 pub mod query;
 mod shared;
 pub mod state;
 pub mod terms;
+pub mod value;
 
+pub use decimal::Decimal;
 pub use error::{Error, Kind, Result, Retry};
 pub use index::{Hit, Hits, Index, Place, Unread};
 pub use ledger::{
     Append, Commit, Expected, Filed, FindHash, Handle, Head, Ledger, NewRecord, RowOpener,
     SealedValue, Stored, StoredRecord, Turn,
 };
+pub use network::Network;
+pub use pattern::Pattern;
 pub use query::{Direction, Expr, Finder, Order, Query, Subject};
 pub use shared::Shared;
 pub use state::{Change, Entry, State, Version};
 pub use terms::{Column, Key, TermKey, Terms};
+pub use value::{Path, Test};

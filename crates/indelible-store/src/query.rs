@@ -9,8 +9,9 @@ use std::ops::Range;
 use indelible_event::EventView;
 use indelible_event::ids::{AuditId, Micros, TenantId};
 
-use crate::terms::{Key, TEXT_FIELDS, Terms, words};
-use crate::{FindHash, Place, SealedValue};
+use crate::terms::{Key, TEXT_FIELDS, Terms, any_text, words};
+use crate::value::{Path, Test, names_attachment};
+use crate::{FindHash, Network, Pattern, Place, SealedValue};
 
 /// A condition on one record.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,6 +28,16 @@ pub enum Expr {
     Id(AuditId),
     /// Its sequence number lies in the range.
     Sequence(Range<u64>),
+    /// What it is filed under matches; compared as a whole, however long it is.
+    Like(Key, Pattern),
+    /// The address of its actor, where that is in clear, is in the network.
+    Within(Network),
+    /// Words that match these stand side by side in one text field.
+    PhraseLike(Vec<Pattern>),
+    /// A value that the path leads to passes the test.
+    At(Path, Test),
+    /// Names something that is stored beside the log.
+    Attachment,
     /// Not this.
     Not(Box<Expr>),
     /// All of these.
@@ -136,10 +147,10 @@ impl Expr {
     /// Whether the condition looks at the event's text, rather than at its terms and place alone.
     pub fn looks_at_text(&self) -> bool {
         match self {
-            Self::Phrase(_) => true,
             Self::Not(inner) => inner.looks_at_text(),
             Self::And(parts) | Self::Or(parts) => parts.iter().any(Self::looks_at_text),
-            _ => false,
+            Self::All | Self::Is(..) | Self::Sealed(_) | Self::Id(_) | Self::Sequence(_) => false,
+            _ => true,
         }
     }
 
@@ -152,9 +163,16 @@ impl Expr {
                 .sealed
                 .iter()
                 .any(|value| value.find.is_some_and(|f| finds.contains(&f))),
-            Self::Phrase(phrase) => has_phrase(record.event, phrase),
+            Self::Phrase(phrase) => has_phrase(record.event, phrase, |word, w| word == w),
+            Self::Like(key, pattern) => any_text(record.event, *key, &|text| pattern.matches(text)),
+            Self::Within(network) => {
+                any_text(record.event, Key::Ip, &|text| network.contains(text))
+            }
+            Self::PhraseLike(phrase) => has_phrase(record.event, phrase, Pattern::matches),
             Self::Id(id) => record.audit_id == *id,
             Self::Sequence(range) => range.contains(&record.sequence_number),
+            Self::At(path, test) => path.leads_to(test, record.event),
+            Self::Attachment => names_attachment(record.event.as_str()),
             Self::Not(inner) => !inner.matches(record),
             Self::And(all) => all.iter().all(|e| e.matches(record)),
             Self::Or(any) => any.iter().any(|e| e.matches(record)),
@@ -162,14 +180,14 @@ impl Expr {
     }
 }
 
-fn has_phrase(event: &EventView<'_>, phrase: &[String]) -> bool {
+fn has_phrase<W>(event: &EventView<'_>, phrase: &[W], is: impl Fn(&W, &str) -> bool) -> bool {
     TEXT_FIELDS.iter().any(|&field| {
         event.text(field).is_some_and(|text| {
             let found: Vec<_> = words(&text).collect();
             phrase.is_empty()
                 || found
                     .windows(phrase.len())
-                    .any(|w| w.iter().eq(phrase.iter()))
+                    .any(|w| w.iter().zip(phrase).all(|(found, word)| is(word, found)))
         })
     })
 }

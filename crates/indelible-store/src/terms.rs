@@ -288,6 +288,35 @@ pub fn words(text: &str) -> impl Iterator<Item = Cow<'_, str>> {
         .map(normalise)
 }
 
+/// Whether one of the texts that an event is filed under passes, normalised and not cut: says in
+/// plain code what [`extract`] does.
+pub fn any_text(event: &EventView<'_>, key: Key, test: &dyn Fn(&str) -> bool) -> bool {
+    let of_field = |field: &Field| {
+        event.text(*field).is_some_and(|text| match key {
+            Key::Ip => test(&normalise_address(&text)),
+            Key::Actor | Key::Target => {
+                let last = last_segment(text.trim()).is_some_and(|last| test(&normalise(last)));
+                last || test(&normalise(&text))
+            }
+            _ => test(&normalise(&text)),
+        })
+    };
+    let of_type = || {
+        let text = event.text(Field::EventType).unwrap_or_default();
+        let first = text.trim().split('.').next().map(normalise);
+        first.is_some_and(|first| event.raw(Field::EventType).is_some() && test(&first))
+    };
+    match key {
+        Key::Category if event.raw(Field::Category).is_none() => of_type(),
+        Key::Subject => sealed_subjects(event).any(test),
+        Key::Word => TEXT_FIELDS.iter().any(|&field| {
+            let text = event.text(field);
+            text.is_some_and(|text| words(&text).any(|word| test(&word)))
+        }),
+        _ => key.fields().iter().any(of_field),
+    }
+}
+
 /// The handles in `/sealed/*/subject`: the ledger writes them, so nothing in them is escaped.
 pub fn sealed_subjects<'a>(event: &EventView<'a>) -> impl Iterator<Item = &'a str> {
     let mut rest = event.raw(Field::Sealed).unwrap_or_default();

@@ -2,12 +2,13 @@
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
-use indelible_event::EventView;
 use indelible_event::ids::{AuditId, Micros, TenantId};
-use indelible_store::terms::{extract, normalise, normalise_address, words};
+use indelible_event::{EventView, LeafView};
+use indelible_store::conformance::{Generator, Mix};
+use indelible_store::terms::{any_text, extract, normalise, normalise_address, words};
 use indelible_store::{
-    Column, Direction, Error, Expr, FindHash, Handle, Key, Kind, Order, Place, Query, Retry,
-    SealedValue, Subject, Terms,
+    Column, Direction, Error, Expr, FindHash, Handle, Key, Kind, Order, Pattern, Place, Query,
+    Retry, SealedValue, Subject, Terms,
 };
 
 const EVENT: &str = concat!(
@@ -238,4 +239,37 @@ fn errors_say_what_to_do() {
     assert!(std::error::Error::source(&error).is_some());
     assert_eq!(Error::new(Kind::NoSpace, "x").retry(), Retry::Later);
     assert_eq!(Error::new(Kind::Invalid, "x").retry(), Retry::No);
+}
+
+#[test]
+fn texts_in_plain_code_are_the_terms() {
+    let mut generator = Generator::new(3, Mix::default());
+    let mut count = 0;
+    for record in generator.append(0, 300).records {
+        let leaf = LeafView::parse(&record.leaf).unwrap();
+        let event = EventView::parse(leaf.event()).unwrap();
+        let mut terms = Terms::default();
+        extract(&event, &mut terms, &mut Vec::new());
+        for key in Key::ALL {
+            let filed: Vec<_> = terms.iter().filter(|(k, _)| *k == key).collect();
+            let every = |text: &str| {
+                assert!(filed.contains(&(key, text)), "{key:?} {text} is not filed");
+                false
+            };
+            assert!(!any_text(&event, key, &every));
+            for (_, filed) in &filed {
+                assert!(
+                    any_text(&event, key, &|text| text == *filed),
+                    "{key:?} {filed}"
+                );
+            }
+            count += filed.len();
+        }
+    }
+    assert!(count > 5_000, "{count}");
+    // A text that is cut when it is filed is compared as a whole.
+    let long = format!(r#"{{"target":{{"id":"a/{}z"}}}}"#, "x".repeat(400));
+    let event = EventView::parse(long.as_bytes()).unwrap();
+    let like = |text: &str| any_text(&event, Key::Target, &|t| Pattern::parse(text).matches(t));
+    assert!(like("a/*xz") && like("x*xz") && !like("a/*xy"));
 }

@@ -110,8 +110,10 @@ pub enum SortOrder {
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Words are looked up in the text and as names; qualifiers narrow: actor: target: type: category:
-outcome: severity: correlation: request: ip: email: id: seq: since: until: and more (docs/query.md).
-A comma means any of these, a leading - means not; a query that starts with one goes behind --.
+outcome: severity: correlation: request: ip: email: id: seq: since: until: has: duration> cost>
+and more (docs/query.md); paths lead into data and changes: data.amount>100. A value may have
+wildcards: type:auth.* log*. A comma means any of these, a leading - means not; a query that starts
+with one goes behind --.
 
 Records that cannot be read and that the answer may lack are named on standard error, with --json
 too, and the command then exits 1: what it printed is right, and may not be all.

@@ -16,6 +16,9 @@ use indelible_store::{Direction, Order, Place};
 use super::Remote;
 use crate::exit::{Failure, Result};
 
+/// So many pages without records in a row: a server looks at 100,000 for each.
+const EMPTY_PAGES_MAX: u32 = 10_000;
+
 /// Which records are asked for.
 pub struct Asked<'a> {
     /// The query text.
@@ -56,6 +59,8 @@ pub struct Pages<'a> {
     remote: &'a Remote,
     asked: Asked<'a>,
     read: u64,
+    /// Pages without records since the last that had one.
+    empty: u32,
     ended: bool,
 }
 
@@ -71,6 +76,11 @@ impl Pages<'_> {
         }
         let page = self.page(left).map_err(|failure| self.how_far(failure))?;
         self.read += page.records.len() as u64;
+        self.empty = if page.records.is_empty() {
+            self.empty + 1
+        } else {
+            0
+        };
         self.ended = page.next_cursor.is_none();
         self.asked.cursor.clone_from(&page.next_cursor);
         Ok(Some(page))
@@ -95,7 +105,10 @@ impl Pages<'_> {
             let what = format!("{} where {limit} were asked for", records(count));
             return Err(self.remote.strange(what));
         }
-        if page.next_cursor.is_some() && (count == 0 || page.next_cursor == asked.cursor) {
+        // The server may have looked at many records that do not match, but not without end.
+        let empty_is_wrong = asked.text.is_empty() || self.empty >= EMPTY_PAGES_MAX;
+        let is_stuck = page.next_cursor == asked.cursor || count == 0 && empty_is_wrong;
+        if page.next_cursor.is_some() && is_stuck {
             return Err(self.remote.strange("a page that does not lead on"));
         }
         Ok(page)
@@ -119,6 +132,7 @@ impl Remote {
             remote: self,
             asked,
             read: 0,
+            empty: 0,
             ended: false,
         }
     }

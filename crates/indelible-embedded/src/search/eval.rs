@@ -1,7 +1,9 @@
 //! The rows of a part that a condition may hold for: a superset, and whether it is exact.
 
-use indelible_store::{Expr, Key, Result, Terms};
-use roaring::RoaringBitmap;
+use std::ops::{Bound, Range};
+
+use indelible_store::{Column, Decimal, Expr, Key, Pattern, Result, Terms, Test};
+use roaring::{MultiOps as _, RoaringBitmap};
 
 use crate::hashing::Hashing;
 use crate::part::Part;
@@ -63,16 +65,13 @@ pub(crate) fn eval(part: &dyn Part, hashing: &Hashing, expr: &Expr) -> Result<(R
             }
             (Rows::Some(rows), sure)
         }
-        Expr::Phrase(words) => {
-            let mut rows = Rows::All;
-            for word in words {
-                if rows.is_empty() {
-                    break;
-                }
-                rows = rows.and(Rows::Some(term(part, hashing, Key::Word, word)?));
-            }
-            (rows, false)
+        Expr::Phrase(words) => (with_words(part, hashing, words)?, false),
+        Expr::PhraseLike(words) => {
+            let whole: Vec<_> = words.iter().filter_map(Pattern::literal).collect();
+            (with_words(part, hashing, &whole)?, false)
         }
+        // The words of an event's type are filed; of what else is like a pattern nothing is known.
+        Expr::Like(Key::Type, pattern) => (with_words(part, hashing, &pattern.words())?, false),
         Expr::Id(id) => {
             let mut rows = Vec::new();
             part.with_id(&IdKey::of(hashing, id), &mut rows)?;
@@ -81,16 +80,21 @@ pub(crate) fn eval(part: &dyn Part, hashing: &Hashing, expr: &Expr) -> Result<(R
                 sure,
             )
         }
-        Expr::Sequence(range) => {
-            let directory = part.directory()?;
-            let mut rows = RoaringBitmap::new();
-            for (number, _) in (0_u32..).zip(&directory.tenants) {
-                for (run, _) in directory.rows_between(number, range.clone()) {
-                    rows.insert_range(run);
-                }
+        Expr::Sequence(range) => (Rows::Some(numbered(part, range)?), true),
+        Expr::At(path, Test::Number(from, to)) => match path.column() {
+            Some(column) => (numbers(part, column, (from, to))?, false),
+            None => (Rows::All, false),
+        },
+        Expr::Within(network) => match network.few() {
+            Some(addresses) => {
+                let rows = addresses.map(|address| term(part, hashing, Key::Ip, &address));
+                let rows = rows.collect::<Result<Vec<_>>>()?;
+                (Rows::Some(rows.union()), sure)
             }
-            (Rows::Some(rows), true)
-        }
+            None => (Rows::All, false),
+        },
+        // Stands in the bodies alone.
+        Expr::Like(..) | Expr::At(..) | Expr::Attachment => (Rows::All, false),
         Expr::Not(inner) => match eval(part, hashing, inner)? {
             (rows, true) => (rows.not(part.directory()?.rows), true),
             // Some of these rows may not match, so none may be left out.
@@ -120,6 +124,30 @@ pub(crate) fn eval(part: &dyn Part, hashing: &Hashing, expr: &Expr) -> Result<(R
     })
 }
 
+/// The rows with these sequence numbers, of any tenant.
+fn numbered(part: &dyn Part, range: &Range<u64>) -> Result<RoaringBitmap> {
+    let directory = part.directory()?;
+    let mut rows = RoaringBitmap::new();
+    for (number, _) in (0_u32..).zip(&directory.tenants) {
+        for (run, _) in directory.rows_between(number, range.clone()) {
+            rows.insert_range(run);
+        }
+    }
+    Ok(rows)
+}
+
+/// The rows with all of the words.
+fn with_words(part: &dyn Part, hashing: &Hashing, words: &[String]) -> Result<Rows> {
+    let mut rows = Rows::All;
+    for word in words {
+        if rows.is_empty() {
+            break;
+        }
+        rows = rows.and(Rows::Some(term(part, hashing, Key::Word, word)?));
+    }
+    Ok(rows)
+}
+
 fn term(part: &dyn Part, hashing: &Hashing, key: Key, text: &str) -> Result<RoaringBitmap> {
     // Filed terms are cut to a length; cutting is done where they are made.
     let mut terms = Terms::default();
@@ -130,6 +158,27 @@ fn term(part: &dyn Part, hashing: &Hashing, key: Key, text: &str) -> Result<Roar
         .map(|(key, text)| hashing.term(key, text.as_bytes()));
     let rows = hash.map_or_else(|| Ok(RoaringBitmap::new()), |hash| part.term(hash))?;
     Ok(rows | unfiled(part))
+}
+
+/// The rows whose number may lie in the range: the nearest doubles of two numbers are in the order
+/// of the numbers, or the same.
+fn numbers(
+    part: &dyn Part,
+    column: Column,
+    (from, to): (&Bound<Decimal>, &Bound<Decimal>),
+) -> Result<Rows> {
+    let nearest = |bound: &Bound<Decimal>, open: f64| match bound {
+        Bound::Included(number) | Bound::Excluded(number) => number.nearest(),
+        Bound::Unbounded => open,
+    };
+    let range = nearest(from, f64::NEG_INFINITY)..=nearest(to, f64::INFINITY);
+    let mut rows = unfiled(part);
+    part.numbers(column, &mut |row, value| {
+        if range.contains(&value) {
+            rows.insert(row);
+        }
+    })?;
+    Ok(Rows::Some(rows))
 }
 
 fn unfiled(part: &dyn Part) -> RoaringBitmap {

@@ -136,7 +136,9 @@ fn seek(value: &serde_json::Value, digest: &str, path: &mut String) -> bool {
 mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
     use super::*;
+    use indelible_store::value::names_attachment;
 
+    /// Searching says in its own code what an attachment's name is.
     #[test]
     fn only_what_is_exactly_of_the_form_names_an_attachment() {
         let digest = format!("sha256:{}", "0f".repeat(32));
@@ -147,6 +149,9 @@ mod tests {
         assert_eq!(found[0].bytes, 7);
         assert_eq!(found[0].digest.to_string(), digest);
         assert_eq!(found[0].media_type, "a/b");
+        assert!(names_attachment(&event));
+        let odd = event.replace("a/b", r#"a\\\"}}b"#);
+        assert!(references(odd.as_bytes()).count() == 2 && names_attachment(&odd));
         let place = pointer(event.as_bytes(), &found[0].digest);
         assert_eq!(place, "/data/a~1~0/1/attachment");
         let text = serde_json::to_string(&whole).unwrap();
@@ -162,6 +167,7 @@ mod tests {
         ] {
             let event = format!(r#"{{"data":{other}}}"#);
             assert_eq!(references(event.as_bytes()).count(), 0, "{event}");
+            assert!(!names_attachment(&event), "{event}");
         }
     }
 }

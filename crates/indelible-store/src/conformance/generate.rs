@@ -9,6 +9,7 @@ use indelible_merkle::{Frontier, Hash, leaf_hash, sha256};
 use serde_json::{Map, Value, json};
 
 use crate::conformance::Random;
+use crate::conformance::inside::{payload, unmarked};
 use crate::conformance::seals::{Seals, written};
 use crate::{Append, Commit, Expected, Head, NewRecord, SealedValue};
 
@@ -237,6 +238,7 @@ impl Generator {
             unreachable!("made above")
         };
         extras(random, event_type, members);
+        payload(random, members);
         let mut sealed = Vec::new();
         if random.chance(self.mix.personal_percent) {
             let handle = Seals::handle(tenant, &actor_id);
@@ -256,11 +258,9 @@ impl Generator {
             actor.insert("name".into(), name.into());
             actor.insert("user_agent".into(), browser.into());
         }
-        let bytes = serde_json::to_vec(&event).unwrap();
-        (
-            canonical::canonicalize(&bytes).unwrap().into_owned(),
-            sealed,
-        )
+        let text = unmarked(&event.to_string());
+        let event = canonical::canonicalize(text.as_bytes()).unwrap();
+        (event.into_owned(), sealed)
     }
 }
 

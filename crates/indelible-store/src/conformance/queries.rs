@@ -10,7 +10,7 @@ use indelible_event::EventView;
 use indelible_event::ids::{AuditId, Micros, TenantId};
 use indelible_event::leaf::LeafView;
 
-use crate::conformance::Random;
+use crate::conformance::{Random, inside};
 use crate::terms::{TEXT_FIELDS, Terms, extract, words};
 use crate::{Append, Direction, Expr, FindHash, Key, Order, Query};
 
@@ -28,6 +28,7 @@ struct Sample {
     terms: Vec<(Key, String)>,
     texts: Vec<Vec<String>>,
     finds: Vec<FindHash>,
+    event: String,
 }
 
 /// Makes queries over the records it was shown.
@@ -72,6 +73,7 @@ impl Queries {
                     .iter()
                     .filter_map(|value| value.find)
                     .collect(),
+                event: event.as_str().to_owned(),
             });
         }
     }
@@ -142,11 +144,13 @@ impl Queries {
 
     fn leaf_of(&mut self, sample: &Sample) -> Expr {
         let random = &mut self.random;
-        match random.below(100) {
+        match random.below(130) {
+            100.. => inside::condition(random, &sample.event),
             0..50 => {
                 let (key, text) = random.pick(&sample.terms).clone();
                 // A text of another key, or of none, must not be found under this one.
-                match random.below(20) {
+                match random.below(26) {
+                    20.. => Expr::Like(key, inside::pattern(random, &text)),
                     0 => Expr::Is(*random.pick(&Key::ALL), text),
                     1 => Expr::Is(key, format!("{text}x")),
                     _ => Expr::Is(key, text),
@@ -159,6 +163,10 @@ impl Queries {
                 let mut phrase = text.get(start..end).unwrap_or_default().to_vec();
                 if random.chance(10) {
                     phrase.reverse();
+                }
+                if random.chance(25) {
+                    let words = phrase.iter().map(|word| inside::pattern(random, word));
+                    return Expr::PhraseLike(words.collect());
                 }
                 if phrase.is_empty() {
                     Expr::All

@@ -8,8 +8,8 @@ use indelible_log::export::joined;
 use indelible_query::{Cursor, Damage, Lost, Row, Seen, for_each, page, resolve};
 use indelible_store::{Error, Kind, Place};
 
-use super::Asking;
 use super::shown::{Found, Lines};
+use super::{Asking, PARTS};
 use crate::cancel;
 use crate::damage::Told;
 use crate::exit::{Failure, OrCould, Result};
@@ -43,10 +43,14 @@ impl Answer {
             Some(reading.keyring.as_ref()),
         );
         if !resolved.unsearched.is_empty() {
-            let why = ledger::no_master(reading);
-            output.warn(format_args!(
-                "sealed values were not searched: {why} (--keys)"
-            ));
+            if self.asking.parsed.ask.asks_for_parts() {
+                output.warn(PARTS);
+            } else {
+                let why = ledger::no_master(reading);
+                output.warn(format_args!(
+                    "sealed values were not searched: {why} (--keys)"
+                ));
+            }
         }
         let asked = self.asking.asked();
         let mut query = resolved.query;

@@ -18,6 +18,10 @@ use crate::output::Output;
 use crate::process::{environment, tenant_to_read};
 use crate::remote::Remote;
 
+/// Said where sealed values are asked for by a part of them.
+const PARTS: &str = "sealed values were not searched: they are found by the whole of one, and not \
+                     by wildcards or large networks";
+
 /// What is asked, wherever it is answered.
 struct Asking {
     parsed: Parsed,

@@ -11,8 +11,8 @@ use indelible_event::ids::{Micros, TenantId};
 use indelible_query::{Damage, Lost};
 use indelible_store::{Place, Query};
 
-use super::Asking;
 use super::shown::{Found, Lines};
+use super::{Asking, PARTS};
 use crate::cancel;
 use crate::damage::Told;
 use crate::exit::{Failure, Result};
@@ -121,10 +121,14 @@ impl<'a> Answer<'a> {
     fn page(&mut self, page: RecordList, output: &mut Output) -> Result {
         if !page.unsearched.is_empty() && !self.has_warned {
             self.has_warned = true;
-            output.warn(format_args!(
-                "sealed values of {} were not searched: the server has not got the keys",
-                page.unsearched.join(", ")
-            ));
+            if self.asking.parsed.ask.asks_for_parts() {
+                output.warn(PARTS);
+            } else {
+                output.warn(format_args!(
+                    "sealed values of {} were not searched: the server has not got the keys",
+                    page.unsearched.join(", ")
+                ));
+            }
         }
         for unreadable in page.unreadable {
             self.told.damage(self.damage(unreadable)?);
