@@ -62,6 +62,14 @@ impl Program {
     fn relay(&self, audit: &Audit) -> Relay {
         audit.relay(&self.database.url).unwrap()
     }
+
+    /// Ends the sessions of relays in this database, and not those of the tests beside this one.
+    fn end_sessions(&self) {
+        self.database.sql(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
+             WHERE datname = current_database() AND application_name = 'indelible'",
+        );
+    }
 }
 
 async fn connect(url: &str) -> Client {
@@ -362,10 +370,7 @@ fn an_outage_loses_nothing_and_says_why_it_waits() {
     assert!(metrics.trouble.unwrap().contains("an outage, on purpose"));
     assert_eq!(metrics.relayed, 0);
     // Its session is cut off as well, so that an epoch ends in between.
-    program.database.sql(
-        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
-         WHERE application_name = 'indelible'",
-    );
+    program.end_sessions();
     until(&relay, |it| it.database_failures >= 1);
     recorder.heal();
     until(&relay, |it| it.relayed == 5 && it.trouble.is_none());
@@ -425,10 +430,7 @@ fn a_relay_that_stood_still_sends_nothing_under_anothers_number() {
         assert!(Instant::now() < by);
         std::thread::sleep(Duration::from_millis(5));
     }
-    program.database.sql(
-        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
-         WHERE application_name = 'indelible'",
-    );
+    program.end_sessions();
     let next = program.relay(other.audit());
     program.order(&audit, ("acme", 1), true);
     until(&next, |it| it.relayed == 2);
