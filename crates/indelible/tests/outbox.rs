@@ -355,6 +355,43 @@ fn what_is_refused_is_put_aside_with_its_reason_and_holds_up_nobody() {
 }
 
 #[test]
+fn an_event_that_is_too_large_is_put_aside_or_fails_its_transaction() {
+    let test = "an_event_that_is_too_large_is_put_aside_or_fails_its_transaction";
+    let Some(mut program) = Program::start(test) else {
+        return;
+    };
+    let recorder = Recorder::start();
+    let audit = Arc::clone(recorder.audit());
+    // Such as a trigger of theirs writes, with an event of so many bytes.
+    let insert = |bytes: usize| {
+        format!(
+            "WITH event AS (SELECT jsonb_build_object('event_type', 'order.placed', \
+             'outcome', 'success', 'actor', jsonb_build_object('type', 'user', 'id', 'ada'), \
+             'target', jsonb_build_object('type', 'order', 'id', '1'), \
+             'data', jsonb_build_object('long', '')) AS event) \
+             INSERT INTO indelible_outbox (tenant_id, event) \
+             SELECT 'acme', convert_to(jsonb_set(event, '{{data,long}}', \
+             to_jsonb(repeat('x', {bytes} - octet_length(event::text))))::text, 'UTF8') FROM event"
+        )
+    };
+    program.database.sql(&insert(55_000));
+    program.database.sql(&insert(61_000));
+    program.database.sql(&insert(262_144));
+    let refused = program.database.refusal(&insert(262_145));
+    assert!(refused.contains("check constraint"), "{refused}");
+    program.order(&audit, ("acme", 1), true);
+    let relay = program.relay(&audit);
+    let metrics = until(&relay, |it| it.relayed == 2);
+    assert_eq!(metrics.refused, 2);
+    assert!(relay.stop(SOON));
+    let kept = "SELECT problem FROM indelible_outbox_refused ORDER BY place";
+    for row in program.database.rows(kept) {
+        let problem = row.get::<_, String>(0);
+        assert!(problem.contains("too-large"), "{problem}");
+    }
+}
+
+#[test]
 fn an_outage_loses_nothing_and_says_why_it_waits() {
     let Some(mut program) = Program::start("an_outage_loses_nothing_and_says_why_it_waits") else {
         return;
