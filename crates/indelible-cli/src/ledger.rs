@@ -152,6 +152,14 @@ pub fn read_with_state(config: &Config, doing: &str, output: &Output) -> Result<
     )))
 }
 
+/// Where the ledger of the data directory was moved to, if it was.
+///
+/// # Errors
+/// [`Failure::Usage`] when the settings name no place.
+pub fn moved(config: &Config) -> Result<Option<String>> {
+    Ok(indelible_directory::moved(&names(config)?))
+}
+
 /// What the signer keeps. A damaged file is a finding among those of the files.
 ///
 /// # Errors
@@ -159,7 +167,7 @@ pub fn read_with_state(config: &Config, doing: &str, output: &Output) -> Result<
 pub fn kept(config: &Config) -> Result<Kept> {
     let (_, folder) = locate(config)?;
     let names = names(config)?;
-    if indelible_directory::moved(&names).is_some() || indelible_directory::is_backup(&names) {
+    if moved(config)?.is_some() || indelible_directory::is_backup(&names) {
         // It goes on signing, for the ledger where that is now.
         return Ok(Kept::Elsewhere);
     }
@@ -211,7 +219,7 @@ fn opened(config: &Config, output: &Output) -> Result<Reading> {
     let progress = output.progress();
     let reading = read_quietly(config, &progress)?;
     progress.clear();
-    if let Some(place) = indelible_directory::moved(&names(config)?) {
+    if let Some(place) = moved(config)? {
         let data = config.data.shown();
         output.note(format_args!(
             "the ledger in {data} was moved to {place}: what came since is there"

@@ -233,10 +233,13 @@ fn a_database_that_goes_away_is_told_without_its_password_and_comes_back() {
     let (status, problem) = post();
     assert_eq!(status, 503, "{problem}");
     let mut said = problem.to_string();
-    until("it is not ready", || {
+    until("it is not ready, and says why", || {
         let (status, health) = server.get("/health/ready");
         said += &health.to_string();
+        let reasons = health["reasons"].to_string();
+        assert!(!reasons.contains("space"), "{reasons}");
         status == 503
+            && reasons == r#"["the database is not reachable: the telemetry has the cause"]"#
     });
     until("it was refused a connection", || {
         post();

@@ -99,7 +99,15 @@ fn everything_comes_over_and_the_old_directory_says_where_it_went() {
         refused.err
     );
     // What came and was signed since is not missing from it.
-    place.ok("verify");
+    let verified = place.ok("verify").out;
+    assert!(
+        verified.contains("what was signed since the ledger was moved to PostgreSQL at"),
+        "{verified}"
+    );
+    assert!(
+        !verified.contains("last checkpoint is not in"),
+        "{verified}"
+    );
     let read = place.ok("query --limit 1");
     assert!(
         read.err.contains("what came since is there"),

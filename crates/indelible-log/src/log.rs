@@ -17,7 +17,9 @@ use crate::pipeline::Pipeline;
 use crate::prepare::{Prepared, Preparer};
 use crate::publish::{Published, Publisher, Signer};
 use crate::recover::{self, Outstanding, OutstandingEvent};
-use crate::registry::{Identity, identity, put_identity, registry_head};
+use crate::registry::{
+    Identity, identity, publisher_shown, put_identity, put_publisher, registry_head,
+};
 use crate::streams::{Books, coverage};
 
 /// Events of a batch that are handed on together.
@@ -220,6 +222,23 @@ impl Log {
     pub fn signs(&self) -> bool {
         let publisher = self.publisher.lock();
         publisher.unwrap_or_else(PoisonError::into_inner).signs()
+    }
+
+    /// Shows to the other writers of the ledger that what they commit is published from here.
+    ///
+    /// # Errors
+    /// As the state store's.
+    pub fn show_publisher(&self) -> Result<()> {
+        let shown = put_publisher(self.shared.env.clock.now())?;
+        self.shared.stores.state.apply(&[shown])
+    }
+
+    /// A number that is another one whenever a publisher has shown itself.
+    ///
+    /// # Errors
+    /// As the state store's.
+    pub fn publisher_shown(&self) -> Result<u64> {
+        publisher_shown(self.shared.stores.state.as_ref())
     }
 
     /// When the newest snapshot was taken, whoever published it.

@@ -3,8 +3,9 @@
 //! The sequencer builds the next group while the committer waits for the disk. When a commit fails,
 //! everything built on it is taken apart and built again from what is durable; an unknown outcome
 //! is tried again with the same ids, and the ids answer (invariant 4). Where another writer of the
-//! same ledger was faster, the group that is built then takes its turn, so that it is next whatever
-//! the others do. Nothing is acknowledged before it is durable.
+//! same ledger was faster, with a head or with the key of a person, the group that is built then
+//! has its keys written first and takes its turn, so that it is next whatever the others do.
+//! Nothing is acknowledged before it is durable.
 
 use std::collections::VecDeque;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -15,7 +16,6 @@ use indelible_event::ids::TenantId;
 use indelible_store::{Error, Kind};
 
 use crate::group::{Group, Handed, Work};
-use crate::keyring::Keyring;
 use crate::log::Shared;
 use crate::outcome::{Outcome, Ticket, settle_all};
 use crate::sequence::Sequencer;
@@ -159,7 +159,7 @@ fn commit_groups(shared: &Shared, mailbox: &Mailbox, groups: &Receiver<Group>) {
         let committed = shared
             .keyring
             .flush_pending()
-            .and_then(|_| keys_stand(&shared.keyring, &group))
+            .and_then(|_| keys_stand(&group))
             .and_then(|()| match group.turn.take() {
                 Some(turn) => turn.append(&group.commit),
                 None => shared.stores.ledger.append(&group.commit),
@@ -177,19 +177,15 @@ fn commit_groups(shared: &Shared, mailbox: &Mailbox, groups: &Receiver<Group>) {
     }
 }
 
-/// Another writer may have been first with a subject's key: what was sealed under ours is submitted
+/// Another writer may have been first with a subject's key: what was sealed under ours is sealed
 /// again, whichever group it is in and however often that was built.
-fn keys_stand(keyring: &Keyring, group: &Group) -> Result<(), Error> {
-    let records = group
-        .commit
-        .appends
-        .iter()
-        .flat_map(|append| &append.records);
-    if keyring.stand(records.flat_map(|record| &record.sealed)) {
+fn keys_stand(group: &Group) -> Result<(), Error> {
+    let mut items = group.items.iter().flatten();
+    if items.all(|item| item.prepared.stands()) {
         return Ok(());
     }
-    let context = "another writer made the key of a data subject first; submit again";
-    Err(Error::new(Kind::Unavailable, context))
+    let context = "another writer made the key of a data subject first";
+    Err(Error::new(Kind::Conflict, context))
 }
 
 struct Run {
@@ -198,7 +194,7 @@ struct Run {
     groups: SyncSender<Group>,
     waiting: VecDeque<Work>,
     in_flight: usize,
-    /// Whether another writer was faster: the next group takes its turn.
+    /// Whether another writer was faster: the next group has its keys first, and takes its turn.
     outrun: bool,
 }
 

@@ -17,11 +17,12 @@ use indelible_store::{Column, Error, Filed, Kind, SealedValue, Shared as Many, T
 use crate::attachments::{Kept, pointer, references};
 use crate::env::Env;
 use crate::group::Handed;
+use crate::keyring::{Keyring, Opened, Subject};
 use crate::log::Shared;
 use crate::outcome::{Outcome, Submission};
 use crate::own::OwnEvent;
 use crate::policy::SealingPolicy;
-use crate::seal::seal_view;
+use crate::seal::{seal_event, seal_view, unseal};
 use crate::statement::{self, has_claim, shifted, take_leading, take_out, unplaced};
 
 /// How the events of one source are taken.
@@ -57,8 +58,10 @@ pub(crate) struct Prepared {
     /// What it is filed under; `None` if the ledger finds that itself.
     pub(crate) filed: Option<Filed>,
     pub(crate) sealed: Vec<SealedValue>,
-    /// By what it was sealed: needed to seal it again like its first record.
+    /// By what it was sealed: needed to seal it again.
     pub(crate) policy: Option<Arc<SealingPolicy>>,
+    /// Under which keys it was sealed that were not durable then.
+    pub(crate) new_keys: Vec<Arc<Subject>>,
 }
 
 impl Prepared {
@@ -67,6 +70,60 @@ impl Prepared {
         self.leaf
             .get(LEAF_BEGINS.len()..self.event_end)
             .unwrap_or_default()
+    }
+
+    /// Whether every key it was sealed under is in the key store; to be asked after
+    /// [`Keyring::flush_pending`](crate::Keyring::flush_pending). Else another writer was first
+    /// with one, and it must be sealed again.
+    pub(crate) fn stands(&self) -> bool {
+        self.new_keys.iter().all(|subject| subject.is_durable())
+    }
+
+    /// Seals it again, under the keys that are in force now.
+    ///
+    /// # Errors
+    /// [`Kind::Unavailable`] when a key that it was sealed under is gone; else as the key store.
+    pub(crate) fn seal_again(&mut self, keyring: &Keyring) -> Result<(), Error> {
+        let Some(policy) = &self.policy else {
+            return Ok(());
+        };
+        let admitted = match self.admitted(keyring)? {
+            (admitted, true) => admitted,
+            (_, false) => {
+                let said = "the key of a data subject was destroyed meanwhile; submit again";
+                return Err(Error::new(Kind::Unavailable, said));
+            }
+        };
+        let (id, tenant) = (self.audit_id, &self.tenant);
+        let anew = seal_event(&admitted, id, policy, keyring, tenant)?;
+        self.leaf = begin_leaf(
+            &mut BytesMut::new(),
+            &anew.bytes,
+            &self.ledger,
+            &self.tenant,
+        );
+        self.event_end = self.leaf.len();
+        // It is filed under its subjects, which are others now: the ledger finds that itself.
+        self.filed = None;
+        (self.sealed, self.new_keys) = (anew.sealed, anew.pending);
+        Ok(())
+    }
+
+    /// The event before it was sealed, and whether every value of it could be opened.
+    ///
+    /// # Errors
+    /// As the key store.
+    pub(crate) fn admitted(&self, keyring: &Keyring) -> Result<(Vec<u8>, bool), Error> {
+        let open = |value| keyring.open_new(&self.new_keys, &self.tenant, value);
+        let opened = self
+            .sealed
+            .iter()
+            .map(open)
+            .collect::<Result<Vec<_>, Error>>()?;
+        let whole = opened
+            .iter()
+            .all(|value| matches!(value, Opened::Value { .. }));
+        Ok((unseal(self.event(), &opened)?, whole))
     }
 
     /// Takes the leaf back that did not come to stand in a log.
@@ -196,6 +253,7 @@ impl<'a> Preparer<'a> {
             filed: None,
             sealed: sealed.sealed,
             policy,
+            new_keys: sealed.pending,
             tenant,
         })
     }
@@ -328,6 +386,7 @@ impl Prepared {
             filed: None,
             sealed: Vec::new(),
             policy: None,
+            new_keys: Vec::new(),
         }
     }
 }

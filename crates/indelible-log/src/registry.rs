@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use indelible_event::ids::TenantId;
+use indelible_event::ids::{Micros, TenantId};
 use indelible_merkle::Hash;
 use indelible_store::{Change, Error, Kind, Result, State, Version};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -23,6 +23,7 @@ pub(crate) const SNAPSHOTS: &str = "snapshots";
 const IDENTITY: &[u8] = b"identity";
 const HEAD: &[u8] = b"head";
 const STAGED: &[u8] = b"staged";
+const PUBLISHER: &[u8] = b"publisher";
 const ROWS_AT_ONCE: usize = 10_000;
 
 /// Who this ledger is: fixed when it is created; a recovery raises the incarnation.
@@ -205,6 +206,17 @@ pub(crate) fn remove_staged() -> Change {
         expected: None,
         value: None,
     }
+}
+
+/// The change by which a publisher shows at this time that it is at work.
+pub(crate) fn put_publisher(now: Micros) -> Result<Change> {
+    put(REGISTRY, PUBLISHER, None, &now.to_rfc3339())
+}
+
+/// How often a publisher has shown that it is at work.
+pub(crate) fn publisher_shown(state: &dyn State) -> Result<Version> {
+    let shown = state.get(REGISTRY, PUBLISHER)?;
+    Ok(shown.map_or(0, |(_, version)| version))
 }
 
 pub(crate) fn remove_registry_head() -> Change {

@@ -10,7 +10,7 @@ use indelible_store::terms::sealed_subjects;
 
 use crate::keyring::{Keyring, parse_handle};
 use crate::prepare::Prepared;
-use crate::seal::{seal_again, unseal, unsealed_part};
+use crate::seal::{seal_again, unsealed_part};
 
 /// Compares a prepared event with the event of the record that has its id.
 ///
@@ -24,12 +24,7 @@ pub(crate) fn same_content(keyring: &Keyring, new: &Prepared, kept: &[u8]) -> Re
         return Ok(false);
     };
     let handles: Vec<_> = sealed_subjects(&view).filter_map(parse_handle).collect();
-    let opened = new
-        .sealed
-        .iter()
-        .map(|value| keyring.open_value(&new.tenant, value))
-        .collect::<Result<Vec<_>>>()?;
-    let admitted = unseal(new.event(), &opened)?;
+    let (admitted, _) = new.admitted(keyring)?;
     let again = seal_again(
         &admitted,
         new.audit_id,

@@ -75,7 +75,8 @@ impl Sequencer {
     /// Builds a group from the front of `waiting`. An empty group means that the first of them has
     /// to wait until nothing is in flight, or that everything taken was settled without a commit.
     ///
-    /// In turn, no other writer moves the heads that it builds on; nothing may be in flight then.
+    /// In turn, its keys are in the key store before it is built, and no other writer moves the
+    /// heads that it builds on; nothing may be in flight then.
     pub(crate) fn build(&mut self, waiting: &mut VecDeque<Work>, in_turn: bool) -> Group {
         let mut building = Building {
             group: Group {
@@ -90,7 +91,8 @@ impl Sequencer {
             leaf_end: Vec::new(),
             settled: Vec::new(),
         };
-        let (creates, taken) = self.take(waiting, &mut building.ids);
+        let (creates, mut taken) = self.take(waiting, &mut building.ids);
+        self.seal_again(&mut building, &mut taken, in_turn);
         match self.look(&creates, &taken, in_turn) {
             Ok((turn, found)) => {
                 building.group.turn = turn;
@@ -148,6 +150,32 @@ impl Sequencer {
             }
         }
         (creates, taken)
+    }
+
+    /// Seals again what was sealed under a key that was not the first. In turn that is known of all:
+    /// what is taken then meets no rival's key any more when it is committed.
+    fn seal_again(&self, building: &mut Building, taken: &mut [OfTenant], in_turn: bool) {
+        let keyring = &self.shared.keyring;
+        if in_turn {
+            // What is not written now is tried again, and told, where the group is committed.
+            let _ = keyring.flush_pending();
+        }
+        let superseded = |item: &Handed| {
+            let keys = &item.prepared.new_keys;
+            keys.iter().any(|subject| subject.is_superseded())
+        };
+        for (_, items) in taken {
+            if !items.iter().any(superseded) {
+                continue;
+            }
+            for mut item in std::mem::take(items) {
+                let again = superseded(&item);
+                match again.then(|| item.prepared.seal_again(keyring)) {
+                    Some(Err(error)) => building.fail(vec![item], error),
+                    Some(Ok(())) | None => items.push(item),
+                }
+            }
+        }
     }
 
     /// Asks the ledger what it has of the ids, and for the heads that are not known yet.

@@ -41,6 +41,9 @@ pub(crate) async fn migrate(client: &mut Client, without: Option<String>) -> Res
         .await
         .map_err(oops)?;
     let found = applied(&transaction).await?;
+    if found.is_none() {
+        allowed(&transaction).await?;
+    }
     let applied = found.unwrap_or(0);
     let mut because = Some("the tables were made without TimescaleDB".to_owned());
     for (version, step) in (1_i32..).zip(STEPS).skip(applied) {
@@ -66,6 +69,48 @@ pub(crate) async fn migrate(client: &mut Client, without: Option<String>) -> Res
         inserted.map_err(oops)?;
     }
     transaction.commit().await.map_err(oops)
+}
+
+/// What an administrator has to run before whoever is connected can make the tables; nothing where
+/// they can already. The steps would say one of it at a time.
+const LACKING: &str = "
+    WITH me AS (
+        SELECT rolsuper, rolcreaterole, rolsuper OR rolcreaterole AS makes
+        FROM pg_roles WHERE rolname = current_user
+    ), wanted AS (
+        SELECT place, name, to_regrole(name) AS role
+        FROM unnest(ARRAY['indelible_writer', 'indelible_reader', 'indelible_pruner'])
+            WITH ORDINALITY AS wanted (name, place)
+    ), lacking (place, statement) AS (
+        SELECT 0, format('GRANT CREATE ON DATABASE %I TO %I', current_database(), current_user)
+        WHERE NOT has_database_privilege(current_database(), 'CREATE')
+        UNION ALL
+        SELECT place, format('CREATE ROLE %I NOLOGIN', name)
+        FROM wanted, me WHERE role IS NULL AND NOT makes
+        UNION ALL
+        -- Who makes the role may grant it, and before version 16 whoever may make roles.
+        SELECT 4, format('GRANT %I TO %I', name, current_user)
+        FROM wanted, me WHERE place = 1 AND NOT rolsuper AND CASE
+            WHEN role IS NULL THEN NOT makes
+            ELSE NOT pg_has_role(role, 'MEMBER') AND NOT (
+                rolcreaterole AND current_setting('server_version_num')::int < 160000)
+        END
+    )
+    SELECT statement FROM lacking ORDER BY place";
+
+/// Refuses whoever may not make the tables, with all that is lacking.
+async fn allowed(client: &impl GenericClient) -> Result<()> {
+    let oops = |error| failed("looking at the rights of the role", error);
+    let rows = client.query(LACKING, &[]).await.map_err(oops)?;
+    if rows.is_empty() {
+        return Ok(());
+    }
+    let lacking: Vec<String> = rows.iter().map(|row| row.get(0)).collect();
+    let said = format!(
+        "the role in the URL may not make the tables; run as an administrator: {};",
+        lacking.join("; ")
+    );
+    Err(Error::new(Kind::ReadOnly, said))
 }
 
 /// Refuses a PostgreSQL whose number, as `server_version_num` has it, is below what is needed.

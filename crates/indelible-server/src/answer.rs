@@ -99,6 +99,9 @@ impl IntoResponse for Refusal {
 #[derive(Clone, Debug)]
 pub(crate) struct Refused(pub(crate) Box<Problem>);
 
+/// What a caller is told when the store has no room.
+pub(crate) const NO_SPACE: &str = "there is no space left";
+
 /// The problem that a store's error is for the caller. What it says of places inside is for the
 /// server's own telemetry.
 pub(crate) fn of_store(error: &Error) -> Problem {
@@ -106,10 +109,7 @@ pub(crate) fn of_store(error: &Error) -> Problem {
         Kind::NotFound => (ProblemKind::NotFound, error.context().to_owned()),
         Kind::Invalid => (ProblemKind::BadRequest, error.context().to_owned()),
         Kind::ReadOnly => (ProblemKind::ReadOnly, "the store is read-only".to_owned()),
-        Kind::NoSpace => (
-            ProblemKind::Unavailable,
-            "there is no space left".to_owned(),
-        ),
+        Kind::NoSpace => (ProblemKind::Unavailable, NO_SPACE.to_owned()),
         Kind::UnknownOutcome => (
             ProblemKind::Unavailable,
             "it is not known whether the event was committed".to_owned(),

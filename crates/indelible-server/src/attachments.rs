@@ -21,7 +21,7 @@ use indelible_store::{Error, Kind};
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 
 use crate::access::Principal;
-use crate::answer::{Answer, Refusal, json, refuse};
+use crate::answer::{Answer, NO_SPACE, Refusal, json, refuse};
 use crate::app::App;
 use crate::body::{self, Pieces};
 use crate::budget::Granted;
@@ -62,7 +62,9 @@ pub(crate) async fn put((state, principal, digest, query): Asked, request: Reque
         Err(refusal) => {
             // Of the store: whoever sends is told in other words.
             if refusal.0.kind() == Some(ProblemKind::Unavailable) {
-                app.metrics.attachment_failed(app.env.clock.now());
+                let for_space = refusal.0.detail == NO_SPACE;
+                app.metrics
+                    .attachment_failed(app.env.clock.now(), for_space);
             }
             pieces.drain().await;
             return Err(refusal);

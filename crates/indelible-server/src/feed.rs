@@ -118,6 +118,16 @@ impl Feed {
         published.map(Some)
     }
 
+    /// Shows the servers that do not sign that this one does.
+    pub(crate) fn show_publisher(&self) -> Result<()> {
+        self.log()?.show_publisher()
+    }
+
+    /// A number that is another one whenever the server that signs has shown itself.
+    pub(crate) fn publisher_shown(&self) -> Result<u64> {
+        self.log()?.publisher_shown()
+    }
+
     /// Takes the news that another server has published.
     pub(crate) fn look_for_publication(&self) -> Result<()> {
         let Some(news) = self.metrics.news_since() else {

@@ -1,7 +1,7 @@
 //! `/health/live`, `/health/ready`, `/metrics`.
 //!
 //! Ready means proof of work (invariant 11): a recent commit or an empty queue, a checkpoint of
-//! what is durable, and a verifier that is at work.
+//! what is durable, somebody who publishes, and a verifier that is at work.
 //!
 //! Health takes any parameters, unlike all else: probes add some against caches, a refusal would
 //! take a server out of service that works, and no parameter could have changed the answer.
@@ -26,6 +26,8 @@ use crate::submit::{Nothing, nothing};
 
 /// How many intervals of the verifier may pass without a sign of it.
 const VERIFIER_INTERVALS: u32 = 5;
+/// How many intervals of the publisher may pass in which nothing is seen of others, at least.
+const PUBLISHER_INTERVALS: u32 = 3;
 
 /// The process answers.
 pub(crate) async fn live() -> Answer {
@@ -56,6 +58,14 @@ fn reasons(app: &App) -> Vec<String> {
     let now = app.env.clock.now();
     let within = app.settings.ready_within;
     let metrics = &app.metrics;
+    // Of others nothing can be seen more often than that.
+    let unseen_within = within.max(app.settings.publish_interval * PUBLISHER_INTERVALS);
+    let unseen = |seen: Option<Micros>| seen.is_some_and(|at| older(at, now, unseen_within));
+    if app.shared && (metrics.database_is_away() || unseen(metrics.database_seen())) {
+        // All else follows from it.
+        let said = "the database is not reachable: the telemetry has the cause";
+        return vec![said.to_owned()];
+    }
     let mut reasons = Vec::new();
     let waiting = metrics.waiting();
     if waiting > 0
@@ -78,15 +88,24 @@ fn reasons(app: &App) -> Vec<String> {
         reasons.push(format!(
             "no checkpoint covers what was committed {within:?} ago{whose}"
         ));
+    } else if app.shared && !app.feed.signs() && unseen(metrics.publisher_seen()) {
+        reasons.push(format!(
+            "nobody publishes: no server with the signing key was seen for {unseen_within:?}"
+        ));
     }
     // For as long as that only: whoever is sent nobody commits nothing, and would stay so.
     for (failed, what) in [
         (metrics.last_failure(), "commit"),
         (metrics.last_attachment_failure(), "upload of an attachment"),
     ] {
-        if failed.is_some_and(|at| !older(at, now, within)) {
+        if let Some(failed) = failed.filter(|failed| !older(failed.at, now, within)) {
+            let why = if failed.for_space {
+                " for want of space"
+            } else {
+                ""
+            };
             reasons.push(format!(
-                "the newest {what} failed, as for want of space: the telemetry has the cause"
+                "the newest {what} failed{why}: the telemetry has the cause"
             ));
         }
     }

@@ -62,6 +62,14 @@ impl Program {
     fn relay(&self, audit: &Audit) -> Relay {
         audit.relay(&self.database.url).unwrap()
     }
+
+    /// Ends the sessions of relays in this database, and not those of the tests beside this one.
+    fn end_sessions(&self) {
+        self.database.sql(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
+             WHERE datname = current_database() AND application_name = 'indelible'",
+        );
+    }
 }
 
 async fn connect(url: &str) -> Client {
@@ -347,6 +355,43 @@ fn what_is_refused_is_put_aside_with_its_reason_and_holds_up_nobody() {
 }
 
 #[test]
+fn an_event_that_is_too_large_is_put_aside_or_fails_its_transaction() {
+    let test = "an_event_that_is_too_large_is_put_aside_or_fails_its_transaction";
+    let Some(mut program) = Program::start(test) else {
+        return;
+    };
+    let recorder = Recorder::start();
+    let audit = Arc::clone(recorder.audit());
+    // Such as a trigger of theirs writes, with an event of so many bytes.
+    let insert = |bytes: usize| {
+        format!(
+            "WITH event AS (SELECT jsonb_build_object('event_type', 'order.placed', \
+             'outcome', 'success', 'actor', jsonb_build_object('type', 'user', 'id', 'ada'), \
+             'target', jsonb_build_object('type', 'order', 'id', '1'), \
+             'data', jsonb_build_object('long', '')) AS event) \
+             INSERT INTO indelible_outbox (tenant_id, event) \
+             SELECT 'acme', convert_to(jsonb_set(event, '{{data,long}}', \
+             to_jsonb(repeat('x', {bytes} - octet_length(event::text))))::text, 'UTF8') FROM event"
+        )
+    };
+    program.database.sql(&insert(55_000));
+    program.database.sql(&insert(61_000));
+    program.database.sql(&insert(262_144));
+    let refused = program.database.refusal(&insert(262_145));
+    assert!(refused.contains("check constraint"), "{refused}");
+    program.order(&audit, ("acme", 1), true);
+    let relay = program.relay(&audit);
+    let metrics = until(&relay, |it| it.relayed == 2);
+    assert_eq!(metrics.refused, 2);
+    assert!(relay.stop(SOON));
+    let kept = "SELECT problem FROM indelible_outbox_refused ORDER BY place";
+    for row in program.database.rows(kept) {
+        let problem = row.get::<_, String>(0);
+        assert!(problem.contains("too-large"), "{problem}");
+    }
+}
+
+#[test]
 fn an_outage_loses_nothing_and_says_why_it_waits() {
     let Some(mut program) = Program::start("an_outage_loses_nothing_and_says_why_it_waits") else {
         return;
@@ -362,10 +407,7 @@ fn an_outage_loses_nothing_and_says_why_it_waits() {
     assert!(metrics.trouble.unwrap().contains("an outage, on purpose"));
     assert_eq!(metrics.relayed, 0);
     // Its session is cut off as well, so that an epoch ends in between.
-    program.database.sql(
-        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
-         WHERE application_name = 'indelible'",
-    );
+    program.end_sessions();
     until(&relay, |it| it.database_failures >= 1);
     recorder.heal();
     until(&relay, |it| it.relayed == 5 && it.trouble.is_none());
@@ -425,10 +467,7 @@ fn a_relay_that_stood_still_sends_nothing_under_anothers_number() {
         assert!(Instant::now() < by);
         std::thread::sleep(Duration::from_millis(5));
     }
-    program.database.sql(
-        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
-         WHERE application_name = 'indelible'",
-    );
+    program.end_sessions();
     let next = program.relay(other.audit());
     program.order(&audit, ("acme", 1), true);
     until(&next, |it| it.relayed == 2);

@@ -78,7 +78,7 @@ pub fn data_against(
         }
         told.extend(report.verdict.integrity);
     }
-    let (mut registry, unchecked) = registry(&access, &anchors)?;
+    let (mut registry, unchecked) = registry(&access, &anchors, config)?;
     registry.extend(found);
     if let Some(signed) = strange {
         let message = format!(
@@ -120,7 +120,11 @@ fn is_about(
 }
 
 /// The findings of the registry, and what of it was not checked.
-fn registry(access: &Access, anchors: &Anchors) -> Result<(Vec<Finding>, Vec<String>)> {
+fn registry(
+    access: &Access,
+    anchors: &Anchors,
+    config: &Config,
+) -> Result<(Vec<Finding>, Vec<String>)> {
     if !access.has_state() {
         let unchecked = "what was published: the state store cannot be read";
         return Ok((Vec::new(), vec![unchecked.to_owned()]));
@@ -130,10 +134,16 @@ fn registry(access: &Access, anchors: &Anchors) -> Result<(Vec<Finding>, Vec<Str
         Kept::Elsewhere if access.is_backup() => {
             vec!["what was signed since the backup was made".to_owned()]
         }
-        Kept::Elsewhere => vec![format!(
-            "what was signed: the signer's last checkpoint is not in {}",
-            access.folder.path().shown()
-        )],
+        Kept::Elsewhere => vec![match ledger::moved(config)? {
+            Some(place) => format!(
+                "what was signed since the ledger was moved to {place}: verify it there, with \
+                 --ledger"
+            ),
+            None => format!(
+                "what was signed: the signer's last checkpoint is not in {}",
+                access.folder.path().shown()
+            ),
+        }],
         Kept::Nothing | Kept::Checkpoint(_) => Vec::new(),
     };
     Ok((findings, unchecked))

@@ -75,9 +75,6 @@ pub struct Keyring {
     by_handle: Cache<Handle, Arc<Subject>>,
     pub(crate) rows: RowCache,
     pending: Mutex<Pending>,
-    /// Keys of ours that were not the first: nothing that is sealed under one may be committed.
-    /// One entry for each race that was lost since the key store was opened.
-    lost: Mutex<hashbrown::HashSet<Handle, foldhash::fast::RandomState>>,
     /// Held while keys are written, so that two committers do not write the same ones.
     writing: Mutex<()>,
 }
@@ -105,7 +102,6 @@ impl Keyring {
             by_handle: Cache::new(SUBJECTS_CACHED_MAX),
             rows: RowCache::new(),
             pending: Mutex::default(),
-            lost: Mutex::default(),
             writing: Mutex::new(()),
         }))
     }

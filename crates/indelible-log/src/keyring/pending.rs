@@ -1,9 +1,11 @@
 //! New subjects on their way into the key store.
 //!
-//! All pending keys are written in one change set with compare-and-swap. Another writer may have
-//! been first with a person, a bucket or a tenant: its key is adopted, ours is marked superseded,
-//! and whoever sealed under ours seals again. Entries of buckets are rewritten unchanged, so that a
-//! key is never put into a bucket whose key was destroyed in between.
+//! Pending keys are written in one change set with compare-and-swap. Another writer may have been
+//! first with a person, a bucket or a tenant: its key is adopted, ours is marked superseded, and
+//! whoever sealed under ours seals again. Each time another writer was faster fewer keys are
+//! written at once, since a set that takes long to make loses to those that do not. Entries of
+//! buckets are rewritten unchanged, so that a key is never put into a bucket whose key was
+//! destroyed in between.
 //! If we die before the write, nothing refers to the keys; after it, keys that nothing refers to
 //! are harmless. `spec/sealing.md` §key store.
 
@@ -13,7 +15,7 @@ use std::sync::Arc;
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 use indelible_event::ids::TenantId;
-use indelible_store::{Change, Error, Handle, Kind, Result, SealedValue};
+use indelible_store::{Change, Handle, Kind, Result};
 
 use super::subject::{Asked, Known, Stage, Subject, TenantKeys};
 use super::wrap::{self, Name, Secret, bucket_of};
@@ -22,8 +24,8 @@ use super::{
     identity_key, subject_key,
 };
 
-/// How often a write that others keep overtaking is built again.
-const ATTEMPTS_MAX: usize = 16;
+/// How often in a row a write that others keep overtaking is built again.
+const ATTEMPTS_MAX: usize = 64;
 
 /// What a flush did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -96,7 +98,8 @@ impl Keyring {
     /// Makes all pending keys durable. Call it before the append that uses them.
     ///
     /// # Errors
-    /// As the store; everything stays pending, call it again.
+    /// [`Kind::Conflict`] when others write all the time; else as the store. What was not written
+    /// stays pending, call it again.
     ///
     /// # Durability
     /// Durable when it returns.
@@ -109,41 +112,32 @@ impl Keyring {
             }
         }
         let _writing = self.writing.lock();
+        // Those that are pending now: others may come as fast as these are written.
+        let mut rest: Vec<Known> = self.pending.lock().subjects.keys().cloned().collect();
         let mut done = Flushed::default();
-        for _ in 0..ATTEMPTS_MAX {
+        let (mut at_once, mut overtaken) = (rest.len(), 0);
+        while !rest.is_empty() {
             done.superseded += self.drop_orphans();
-            let attempt = self.plan()?;
+            let first = rest.len().saturating_sub(at_once);
+            let attempt = self.plan(rest.get(first..).unwrap_or_default())?;
             if attempt.subjects.is_empty() {
-                return Ok(done);
+                rest.truncate(first);
+                continue;
             }
             match self.store.apply(&attempt.changes) {
                 Ok(()) => {
                     done.written += self.settle(&attempt);
-                    return Ok(done);
+                    rest.truncate(first);
+                    (at_once, overtaken) = (at_once.saturating_mul(2), 0);
                 }
-                Err(error) if error.kind() == Kind::Conflict => {
+                Err(error) if error.kind() == Kind::Conflict && overtaken < ATTEMPTS_MAX => {
                     done.superseded += self.adopt(&attempt)?;
+                    (at_once, overtaken) = ((at_once / 2).max(1), overtaken + 1);
                 }
                 Err(error) => return Err(error),
             }
         }
-        Err(Error::new(
-            Kind::Unavailable,
-            "the key store is being written by others all the time: try again",
-        ))
-    }
-
-    /// Whether all values stand under keys that may be used; to be asked after
-    /// [`Keyring::flush_pending`]. Otherwise another writer was first, and they are sealed again.
-    pub(crate) fn stand<'a>(&self, mut values: impl Iterator<Item = &'a SealedValue>) -> bool {
-        let lost = self.lost.lock();
-        lost.is_empty() || !values.any(|value| lost.contains(&value.handle))
-    }
-
-    /// Another writer's key was first.
-    fn lose(&self, subject: &Subject) {
-        self.lost.lock().insert(subject.handle);
-        subject.stage.set(Stage::Superseded);
+        Ok(done)
     }
 
     /// How many subjects wait to be written.
@@ -151,13 +145,13 @@ impl Keyring {
         self.pending.lock().len()
     }
 
-    fn plan(&self) -> Result<Attempt> {
+    /// Of those of `wanted` that are pending still.
+    fn plan(&self, wanted: &[Known]) -> Result<Attempt> {
         let subjects: Vec<(Known, New)> = {
             let pending = self.pending.lock();
-            pending
-                .subjects
+            wanted
                 .iter()
-                .map(|(known, new)| (known.clone(), new.clone()))
+                .filter_map(|known| Some((known.clone(), pending.subjects.get(known)?.clone())))
                 .collect()
         };
         let mut buckets: BTreeMap<(TenantId, u8), Secret> = BTreeMap::new();
@@ -192,9 +186,7 @@ impl Keyring {
                 value: Some(handles),
             });
         }
-        if !changes.is_empty() {
-            changes.push(self.count_write()?);
-        }
+        changes.push(self.count_write()?);
         Ok(Attempt {
             subjects,
             changes,
@@ -209,7 +201,7 @@ impl Keyring {
         pending.subjects.retain(|_, new| {
             let orphan = new.subject.tenant.stage.get() == Stage::Superseded;
             if orphan {
-                self.lose(&new.subject);
+                new.subject.stage.set(Stage::Superseded);
             }
             !orphan
         });
@@ -307,7 +299,7 @@ impl Keyring {
             if !lost.contains(known) {
                 continue;
             }
-            self.lose(&new.subject);
+            new.subject.stage.set(Stage::Superseded);
             self.pending.lock().subjects.remove(known);
             self.by_identity.remove(&Asked {
                 tenant: known.tenant(),

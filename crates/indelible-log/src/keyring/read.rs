@@ -4,12 +4,14 @@
 //! `spec/sealing.md` §personal row, §disclosure.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use indelible_event::ids::{AuditId, TenantId};
 use indelible_store::{FindHash, Finder, Handle, Result, RowOpener, SealedValue};
 use serde_json::value::RawValue;
 
 use super::Keyring;
+use super::subject::Subject;
 use super::wrap::{open_row, unhex};
 
 /// A personal value, opened or not.
@@ -56,12 +58,25 @@ impl Keyring {
     /// # Errors
     /// As the key store; a value that cannot be opened is [`Opened::Sealed`].
     pub fn open_value(&self, tenant: &TenantId, value: &SealedValue) -> Result<Opened> {
-        Ok(match self.open_row(tenant, value.handle, &value.row)? {
-            Ok(row) => Opened::Value {
-                pointer: row.pointer,
-                value: row.value,
-            },
-            Err(why) => Opened::Sealed(why),
+        let row = self.open_row(tenant, value.handle, &value.row)?;
+        Ok(opened(row))
+    }
+
+    /// Opens one value of an event that was just sealed, maybe under one of `made`: a key that was
+    /// not the first is in no key store.
+    ///
+    /// # Errors
+    /// As [`Keyring::open_value`].
+    pub(crate) fn open_new(
+        &self,
+        made: &[Arc<Subject>],
+        tenant: &TenantId,
+        value: &SealedValue,
+    ) -> Result<Opened> {
+        let made = made.iter().find(|subject| subject.handle() == value.handle);
+        Ok(match made {
+            Some(subject) => opened(open_under(subject, &value.row)),
+            None => self.open_value(tenant, value)?,
         })
     }
 
@@ -108,10 +123,23 @@ impl Keyring {
         let Some(subject) = self.by_handle(tenant, handle)? else {
             return Ok(Err(Sealed::NoKey));
         };
-        let plain = open_row(subject.row_key(), handle, row);
-        Ok(plain
-            .and_then(|plain| parse_row(&plain))
-            .ok_or(Sealed::Damaged))
+        Ok(open_under(&subject, row))
+    }
+}
+
+fn open_under(subject: &Subject, row: &[u8]) -> std::result::Result<Plain, Sealed> {
+    let plain = open_row(subject.row_key(), subject.handle(), row);
+    let plain = plain.and_then(|plain| parse_row(&plain));
+    plain.ok_or(Sealed::Damaged)
+}
+
+fn opened(row: std::result::Result<Plain, Sealed>) -> Opened {
+    match row {
+        Ok(row) => Opened::Value {
+            pointer: row.pointer,
+            value: row.value,
+        },
+        Err(why) => Opened::Sealed(why),
     }
 }
 

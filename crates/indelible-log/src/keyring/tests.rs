@@ -275,6 +275,58 @@ fn a_write_of_which_nothing_was_heard_is_our_own() {
     );
 }
 
+/// A store in which another writer is faster than any set of more than so many changes.
+struct Overtaken(Arc<MemoryState>, AtomicU64);
+
+const OVERTAKEN_FROM: usize = 40;
+
+impl State for Overtaken {
+    fn get(&self, space: &'static str, key: &[u8]) -> Result<Option<(Vec<u8>, u64)>> {
+        self.0.get(space, key)
+    }
+
+    fn scan(
+        &self,
+        space: &'static str,
+        prefix: &[u8],
+        after: Option<&[u8]>,
+        limit: usize,
+    ) -> Result<Vec<(Vec<u8>, Vec<u8>, u64)>> {
+        self.0.scan(space, prefix, after, limit)
+    }
+
+    fn apply(&self, changes: &[Change]) -> Result<()> {
+        if changes.len() >= OVERTAKEN_FROM {
+            let number = self.1.fetch_add(1, Ordering::Relaxed);
+            let rival = open(&self.0, 1_000 + number);
+            let id = format!("\"rival-{number}\"");
+            let person = Identity::from_tokens("\"user\"", &id);
+            rival.subject(&tenant(), person)?;
+            assert_eq!(rival.flush_pending()?.written, 1);
+        }
+        self.0.apply(changes)
+    }
+}
+
+#[test]
+fn many_keys_are_written_beside_a_writer_that_is_always_faster() {
+    let store = Arc::new(Overtaken(Arc::new(MemoryState::new()), AtomicU64::new(0)));
+    let keyring = Keyring::open(store.clone(), Some(master()), Counting::new(1)).unwrap();
+    let of_tenant = keyring.subject(&tenant(), bob()).unwrap();
+    keyring.flush_pending().unwrap();
+    let ids = (0..1_000).map(|n| format!("\"user-{n}\""));
+    let made: Vec<_> = ids
+        .map(|id| {
+            let person = Identity::from_tokens("\"user\"", &id);
+            keyring.subject(&tenant(), person).unwrap()
+        })
+        .collect();
+    let flushed = keyring.flush_pending().unwrap();
+    assert_eq!((flushed.written, flushed.superseded), (1_000, 0));
+    assert!(made.iter().chain([&of_tenant]).all(|one| one.is_durable()));
+    assert!(store.1.load(Ordering::Relaxed) > 5, "it was overtaken");
+}
+
 #[test]
 fn generations_follow_each_other() {
     let store = Arc::new(MemoryState::new());

@@ -44,7 +44,7 @@ pub struct SealedEvent<'a> {
     /// commitment cannot be made again: compare [`unsealed_part`] only. Only after [`seal_again`].
     pub erased: bool,
     /// Subjects whose keys were not durable when it was sealed.
-    pending: Vec<Arc<Subject>>,
+    pub(crate) pending: Vec<Arc<Subject>>,
     /// What became of the fields, where that is known.
     moved: Option<Moved>,
 }

@@ -4,7 +4,7 @@ mod page;
 #[cfg(test)]
 mod reference;
 
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering::Relaxed};
 
 use indelible_event::ids::Micros;
 use indelible_log::Outcome;
@@ -31,6 +31,46 @@ struct Group {
     micros: AtomicU64,
 }
 
+/// When the store last failed something, if nothing of the kind went well since.
+#[derive(Debug)]
+struct LastFailure {
+    at: AtomicI64,
+    for_space: AtomicBool,
+}
+
+impl Default for LastFailure {
+    fn default() -> Self {
+        Self {
+            at: AtomicI64::new(NEVER),
+            for_space: AtomicBool::default(),
+        }
+    }
+}
+
+impl LastFailure {
+    fn note(&self, now: Micros, for_space: bool) {
+        self.for_space.store(for_space, Relaxed);
+        self.at.store(now.0, Relaxed);
+    }
+
+    fn forget(&self) {
+        self.at.store(NEVER, Relaxed);
+    }
+
+    fn known(&self) -> Option<Failed> {
+        let for_space = self.for_space.load(Relaxed);
+        time(&self.at).map(|at| Failed { at, for_space })
+    }
+}
+
+/// A failure of the store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Failed {
+    pub(crate) at: Micros,
+    /// Whether there was no room.
+    pub(crate) for_space: bool,
+}
+
 /// Everything that is counted.
 #[derive(Debug)]
 pub(crate) struct Metrics {
@@ -44,10 +84,16 @@ pub(crate) struct Metrics {
     connections_refused: AtomicU64,
     connections_gave_way: AtomicU64,
     last_commit: AtomicI64,
-    /// When the store last failed a commit, if none went well since.
-    last_failure: AtomicI64,
-    /// When the store last failed an upload, if none went well since.
-    last_attachment_failure: AtomicI64,
+    /// Of commits.
+    last_failure: LastFailure,
+    /// Of uploads.
+    last_attachment_failure: LastFailure,
+    /// When the database last answered, where one has the ledger.
+    database_seen: AtomicI64,
+    /// Whether it could not be reached when it was asked last.
+    database_away: AtomicBool,
+    /// When whoever publishes was last seen to be at work, where that is not this server.
+    publisher_seen: AtomicI64,
     news_since: AtomicI64,
     last_published: AtomicI64,
     publications: AtomicU64,
@@ -73,8 +119,11 @@ impl Default for Metrics {
             connections_refused: AtomicU64::default(),
             connections_gave_way: AtomicU64::default(),
             last_commit: AtomicI64::new(NEVER),
-            last_failure: AtomicI64::new(NEVER),
-            last_attachment_failure: AtomicI64::new(NEVER),
+            last_failure: LastFailure::default(),
+            last_attachment_failure: LastFailure::default(),
+            database_seen: AtomicI64::new(NEVER),
+            database_away: AtomicBool::default(),
+            publisher_seen: AtomicI64::new(NEVER),
             news_since: AtomicI64::new(NEVER),
             last_published: AtomicI64::new(NEVER),
             publications: AtomicU64::default(),
@@ -124,10 +173,11 @@ impl Metrics {
             let kinds = [Kind::NoSpace, Kind::Unavailable, Kind::UnknownOutcome];
             matches!(outcome, Outcome::Failed(error) if kinds.contains(&error.kind()))
         };
+        let no_space = |outcome: &Outcome| matches!(outcome, Outcome::Failed(error) if error.kind() == Kind::NoSpace);
         if outcomes.iter().any(of_store) {
-            self.last_failure.store(now.0, Relaxed);
+            self.last_failure.note(now, outcomes.iter().any(no_space));
         } else if new > 0 {
-            self.last_failure.store(NEVER, Relaxed);
+            self.last_failure.forget();
         }
         if counts.iter().take(4).any(|count| *count > 0) {
             self.last_commit.store(now.0, Relaxed);
@@ -165,23 +215,49 @@ impl Metrics {
     }
 
     /// When the store last failed a commit, if none went well since.
-    pub(crate) fn last_failure(&self) -> Option<Micros> {
-        time(&self.last_failure)
+    pub(crate) fn last_failure(&self) -> Option<Failed> {
+        self.last_failure.known()
     }
 
     /// Notes an upload that the store failed. Events have files of their own, so a commit that goes
     /// well says nothing of uploads.
-    pub(crate) fn attachment_failed(&self, now: Micros) {
-        self.last_attachment_failure.store(now.0, Relaxed);
+    pub(crate) fn attachment_failed(&self, now: Micros, for_space: bool) {
+        self.last_attachment_failure.note(now, for_space);
     }
 
     pub(crate) fn attachment_stored(&self) {
-        self.last_attachment_failure.store(NEVER, Relaxed);
+        self.last_attachment_failure.forget();
     }
 
     /// When the store last failed an upload, if none went well since.
-    pub(crate) fn last_attachment_failure(&self) -> Option<Micros> {
-        time(&self.last_attachment_failure)
+    pub(crate) fn last_attachment_failure(&self) -> Option<Failed> {
+        self.last_attachment_failure.known()
+    }
+
+    /// Notes whether the database answered.
+    pub(crate) fn database(&self, answered: bool, now: Micros) {
+        self.database_away.store(!answered, Relaxed);
+        if answered {
+            self.database_seen.store(now.0, Relaxed);
+        }
+    }
+
+    /// Whether the database could not be reached when it was asked last.
+    pub(crate) fn database_is_away(&self) -> bool {
+        self.database_away.load(Relaxed)
+    }
+
+    pub(crate) fn database_seen(&self) -> Option<Micros> {
+        time(&self.database_seen)
+    }
+
+    /// Whoever publishes is at work.
+    pub(crate) fn publisher_alive(&self, now: Micros) {
+        self.publisher_seen.store(now.0, Relaxed);
+    }
+
+    pub(crate) fn publisher_seen(&self) -> Option<Micros> {
+        time(&self.publisher_seen)
     }
 
     pub(crate) fn last_commit(&self) -> Option<Micros> {
@@ -297,10 +373,16 @@ mod tests {
         let failed = |kind| [Outcome::Failed(Error::new(kind, "told to fail").into())];
         metrics.settled(&failed(Kind::Corrupt), Micros(1));
         assert_eq!(metrics.last_failure(), None, "one log is damaged");
+        let known = |at, for_space| {
+            let at = Micros(at);
+            Some(Failed { at, for_space })
+        };
         metrics.settled(&failed(Kind::NoSpace), Micros(2));
-        assert_eq!(metrics.last_failure(), Some(Micros(2)));
+        assert_eq!(metrics.last_failure(), known(2, true));
         metrics.settled(&[Outcome::Refused(Vec::new())], Micros(3));
-        assert_eq!(metrics.last_failure(), Some(Micros(2)), "nothing was tried");
+        assert_eq!(metrics.last_failure(), known(2, true), "nothing was tried");
+        metrics.settled(&failed(Kind::Unavailable), Micros(3));
+        assert_eq!(metrics.last_failure(), known(3, false));
         metrics.settled(&[Outcome::New(receipt())], Micros(4));
         assert_eq!(metrics.last_failure(), None);
     }

@@ -67,7 +67,9 @@ fn without_the_master_key_personal_events_are_a_503_that_is_told() {
         let problem = served.post(path, &personal(1));
         let problem = problem.is_problem(503, "unavailable").to_string();
         assert!(!problem.contains("ada@"), "{problem}");
-        assert!(reasons(&served).contains("the newest commit failed"));
+        let said = reasons(&served);
+        assert!(said.contains("the newest commit failed: "), "{said}");
+        assert!(!said.contains("space"), "{said}");
         telemetry().iter().any(|line| {
             line["level"] == "ERROR"
                 && line["message"] == "the store failed"
@@ -100,6 +102,7 @@ fn ready_says_when_attachments_cannot_be_stored() {
     until("it is ready at first", || is_ready(&served));
     served.disk.set_room(Some(served.disk.used()));
     put().is_problem(503, "unavailable");
+    assert!(reasons(&served).contains("for want of space"));
     // An event that goes well says nothing of uploads.
     served.post("/v1/events?tenant=acme", &event(1)).is(201);
     let said = reasons(&served);

@@ -1,6 +1,6 @@
 //! Two servers on the same stores: one signs, the other only commits.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use indelible_api::Role;
 use indelible_server::Settings;
@@ -11,37 +11,53 @@ use crate::support::{Answer, Served, Stand, event, until};
 const ADMIN: usize = 0;
 const READER: usize = 1;
 
+const PATIENCE: Duration = Duration::from_secs(2);
+
 fn impatient(settings: &mut Settings) {
-    settings.ready_within = Duration::from_millis(500);
+    settings.ready_within = PATIENCE;
+    settings.publish_interval = Duration::from_millis(200);
 }
 
 fn is_ready(served: &Served) -> bool {
     served.get("/health/ready").status == 200
 }
 
-/// Whether it says that the other does not publish; it says nothing else.
-fn misses_the_signer(served: &Served) -> bool {
+/// What it says of the other, which does not publish; it says nothing else.
+fn misses_the_signer(served: &Served, said: &str) -> bool {
     let answer = served.get("/health/ready");
     if answer.status == 200 {
         return false;
     }
-    let reasons = answer.json()["reasons"].to_string();
-    let other = "the server with the signing key publishes, and does not";
-    assert!(reasons.contains(other), "{reasons}");
-    true
+    let reasons = answer.json()["reasons"].clone();
+    let [reason] = reasons.as_array().unwrap().as_slice() else {
+        panic!("{reasons}");
+    };
+    let reason = reason.as_str().unwrap();
+    assert!(
+        reason.contains(UNSEEN) || reason.contains(UNPUBLISHED),
+        "{reason}"
+    );
+    reason.contains(said)
 }
+
+const UNSEEN: &str = "nobody publishes: no server with the signing key was seen";
+const UNPUBLISHED: &str = "the server with the signing key publishes, and does not";
 
 #[test]
 fn a_server_that_does_not_sign_says_when_nobody_publishes() {
     let (signing, without) = Stand::for_two();
     let commits = Served::start_on(without, &[], impatient);
-    until("it is ready while there is no news", || is_ready(&commits));
+    // At first it may be that the other has not come up yet.
+    until("it is ready at first", || is_ready(&commits));
+    until("it says that nobody is there, before it commits", || {
+        misses_the_signer(&commits, UNSEEN)
+    });
     let path = "/v1/events?tenant=acme";
     commits.post(path, &event(1)).is(201);
     until("it says that nobody publishes", || {
-        misses_the_signer(&commits)
+        misses_the_signer(&commits, UNPUBLISHED)
     });
-    let signs = Served::start_on(signing, &[], |_| {});
+    let signs = Served::start_on(signing, &[], impatient);
     until("it is ready when another has published", || {
         is_ready(&commits)
     });
@@ -52,10 +68,16 @@ fn a_server_that_does_not_sign_says_when_nobody_publishes() {
     };
     until("what it commits is in a checkpoint", covered);
     until("the signer is ready", || is_ready(&signs));
+    // Idle, it stays so: the signer shows itself.
+    let since = Instant::now();
+    while since.elapsed() < 2 * PATIENCE {
+        assert!(is_ready(&commits));
+        std::thread::sleep(Duration::from_millis(50));
+    }
     signs.end().unwrap();
     commits.post(path, &event(3)).is(201);
     until("it says that nobody publishes any more", || {
-        misses_the_signer(&commits)
+        misses_the_signer(&commits, UNPUBLISHED)
     });
 }
 
