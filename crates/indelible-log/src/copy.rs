@@ -158,7 +158,7 @@ fn next(from: &dyn Ledger, tenant: &TenantId, head: &Head, end: u64) -> Result<A
     let (mut bytes, mut failed) = (0, None);
     let range = expected.size..end.min(expected.size + GROUP_RECORDS_MAX);
     from.read(tenant, range, &mut |stored| {
-        match record(tenant, &stored) {
+        match record(tenant, head.frontier.size(), &stored) {
             Ok(record) => {
                 head.frontier.append(record.record_hash);
                 head.last_hash = record.record_hash;
@@ -192,8 +192,8 @@ fn next(from: &dyn Ledger, tenant: &TenantId, head: &Head, end: u64) -> Result<A
     })
 }
 
-/// A stored record as one to append: the same leaf, and what is read in it.
-fn record(tenant: &TenantId, stored: &Stored<'_>) -> Result<NewRecord> {
+/// The stored record of this number as one to append: the same leaf, and what is read in it.
+fn record(tenant: &TenantId, awaited: u64, stored: &Stored<'_>) -> Result<NewRecord> {
     let corrupt = |number: u64, why: &str| {
         let said = format!("record {number} of {tenant} cannot be copied: {why}; see verify");
         Error::new(Kind::Corrupt, said)
@@ -205,6 +205,9 @@ fn record(tenant: &TenantId, stored: &Stored<'_>) -> Result<NewRecord> {
         }
     };
     let number = stored.sequence_number;
+    if number != awaited {
+        return Err(corrupt(number, "it stands twice"));
+    }
     if let Some(place) = stored.unread {
         return Err(corrupt(number, &place.to_string()));
     }

@@ -101,9 +101,13 @@ pub fn export(
         let flow = match stored {
             Stored::Damaged { range, place } => {
                 end = range.end;
-                summary.damaged += range.end - range.start;
+                summary.damaged += range.end.saturating_sub(range.start);
                 let place = Some(place);
                 give(Exported::Damaged { range, place })
+            }
+            Stored::Record(record) if record.sequence_number < end => {
+                failed = Some(stands_twice(tenant, record.sequence_number));
+                ControlFlow::Break(())
             }
             Stored::Record(record) => {
                 end = record.sequence_number + 1;
@@ -167,6 +171,12 @@ impl Summary {
         self.damaged_values += u64::from(damaged);
         self.attachments += references(record.leaf).count() as u64;
     }
+}
+
+/// Which of them is the record cannot be told here.
+fn stands_twice(tenant: &TenantId, number: u64) -> Error {
+    let said = format!("record {number} of {tenant} stands twice: see verify");
+    Error::new(Kind::Corrupt, said)
 }
 
 fn stored_size(stores: &Stores, tenant: &TenantId) -> Result<u64> {

@@ -9,6 +9,7 @@
 
 use std::collections::VecDeque;
 use std::ops::ControlFlow;
+use std::slice;
 use std::sync::Arc;
 
 use foldhash::{HashMap, HashMapExt as _, HashSet};
@@ -195,7 +196,7 @@ impl Sequencer {
         };
         if !unknown.is_empty() {
             // What is not there, or cannot be read, is asked again where it is needed.
-            let heads = unknown.iter().zip(ledger.heads(&unknown));
+            let heads = unknown.iter().zip(ledger.heads_to_extend(&unknown));
             let known = heads.filter_map(|(tenant, head)| Some((tenant.clone(), head.ok()??)));
             self.heads.extend(known);
         }
@@ -345,7 +346,12 @@ impl Sequencer {
         if self.heads.contains_key(tenant) {
             return Ok(());
         }
-        if let Some(head) = self.shared.stores.ledger.head(tenant)? {
+        let heads = &mut self
+            .shared
+            .stores
+            .ledger
+            .heads_to_extend(slice::from_ref(tenant));
+        if let Some(head) = heads.pop().unwrap_or(Ok(None))? {
             self.heads.insert(tenant.clone(), head);
             return Ok(());
         }

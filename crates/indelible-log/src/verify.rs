@@ -13,7 +13,7 @@ use indelible_proof::finding::{Finding, FindingKind, Span};
 use indelible_proof::note::VerifierKey;
 use indelible_proof::registry::Snapshot;
 use indelible_proof::verify::{Expected, LogIdentity, LogVerifier, Trust, Verdict};
-use indelible_store::{Error, Kind, Result, State, Stored, StoredRecord};
+use indelible_store::{Error, Head, Kind, Result, State, Stored, StoredRecord};
 
 use crate::disclose::disclose;
 use crate::keyring::Keyring;
@@ -66,7 +66,7 @@ pub fn verify_log(
     progress: &mut dyn FnMut(u64, &[u8]) -> ControlFlow<()>,
 ) -> Result<Verdict> {
     let mut verifier = LogVerifier::new(tenant.as_str());
-    let (size, headless) = tell_head(&mut verifier, stores, tenant)?;
+    let (size, stored) = tell_head(&mut verifier, stores, tenant)?;
     let published = readable(published(stores, tenant))?.flatten();
     let mut unread = None;
     if let Some(published) = &published {
@@ -98,7 +98,8 @@ pub fn verify_log(
                     record_hash: None,
                 };
                 verifier.push_expecting(record.leaf, expected);
-                end = number + 1;
+                // One that stands twice comes again behind a later one.
+                end = end.max(number.saturating_add(1));
                 if progress(end, record.leaf).is_break() {
                     let text = "the verification was broken off";
                     failed = Some(Error::new(Kind::Unavailable, text));
@@ -106,7 +107,7 @@ pub fn verify_log(
                 }
             }
             Stored::Damaged { range, place } => {
-                end = range.end;
+                end = end.max(range.end);
                 verifier.unreadable(span_of(&range), &place);
             }
         }
@@ -124,12 +125,37 @@ pub fn verify_log(
     }
     let mut verdict = verifier.finish();
     verdict.integrity.extend(unread);
-    if let (Some(why), []) = (headless, verdict.integrity.as_slice()) {
-        // All records are there, and the store cannot tell where they end.
-        let finding = Finding::new(FindingKind::Corrupt, why.context());
-        verdict.integrity.push(finding.tenant(tenant.as_str()));
+    if verdict.integrity.is_empty() {
+        // All records are there, and the store cannot tell where they end, or is wrong about it.
+        let wrong = match stored {
+            Ok(stored) => head_derived(stored.as_ref(), &verdict),
+            Err(why) => Some(Finding::new(FindingKind::Corrupt, why.context())),
+        };
+        verdict
+            .integrity
+            .extend(wrong.map(|finding| finding.tenant(tenant.as_str())));
     }
     Ok(verdict)
+}
+
+/// That the stored head is not that of the records, which are in order: what is committed next
+/// would build on it.
+fn head_derived(stored: Option<&Head>, verdict: &Verdict) -> Option<Finding> {
+    let (stored, found) = (stored?, &verdict.head);
+    let root_differs = found
+        .root
+        .is_some_and(|root| root != stored.frontier.root());
+    let what = if stored.frontier.size() != found.size {
+        "size"
+    } else if found.last_hash.is_some_and(|hash| hash != stored.last_hash) {
+        "last hash"
+    } else if root_differs {
+        "frontier"
+    } else {
+        return None;
+    };
+    let message = format!("the {what} of the stored head is not that of the records");
+    Some(Finding::new(FindingKind::DerivedDamaged, message))
 }
 
 /// Tells of the stored head, and up to which record is read: to the end where there is no head, of
@@ -138,16 +164,16 @@ fn tell_head(
     verifier: &mut LogVerifier,
     stores: &Stores,
     tenant: &TenantId,
-) -> Result<(u64, Option<Error>)> {
+) -> Result<(u64, Result<Option<Head>>)> {
     match stores.ledger.head(tenant) {
         Ok(Some(head)) => {
             let size = head.frontier.size();
             verifier.stored_head(size, head.frontier.root());
-            Ok((size, None))
+            Ok((size, Ok(Some(head))))
         }
-        Ok(None) => Ok((0, None)),
+        Ok(None) => Ok((0, Ok(None))),
         // Records that cannot be read hide the tree: all that can be is still checked.
-        Err(e) if e.kind() == Kind::Corrupt => Ok((u64::MAX, Some(e))),
+        Err(e) if e.kind() == Kind::Corrupt => Ok((u64::MAX, Err(e))),
         Err(e) => Err(e),
     }
 }

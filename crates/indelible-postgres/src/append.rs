@@ -284,8 +284,17 @@ async fn keep_roots(
 ) -> Result<()> {
     let (mut tenants, mut levels, mut places, mut roots) = (vec![], vec![], vec![], vec![]);
     for append in appends {
-        let before = frontiers.remove(append.tenant.as_str()).unwrap_or_default();
-        for completed in tree::completed(before, &append.records) {
+        let mut frontier = frontiers.remove(append.tenant.as_str()).unwrap_or_default();
+        let mut completed = Vec::new();
+        for record in &append.records {
+            tree::append(&mut frontier, record.record_hash, &mut completed);
+        }
+        if frontier != append.head.frontier {
+            // Of a head that is as expected, all is.
+            let said = format!("the head of {} is another: read it", append.tenant);
+            return Err(Error::new(Kind::Conflict, said));
+        }
+        for completed in completed {
             tenants.push(append.tenant.as_str());
             levels.push(completed.level);
             places.push(completed.place);

@@ -13,15 +13,19 @@
 
 mod about;
 mod append;
+mod check;
 mod columns;
+mod compare;
 mod database;
 pub mod failure;
 mod marks;
+mod mend;
 mod months;
 mod named;
 mod options;
 mod personal;
 mod postgres;
+mod ranges;
 mod read;
 mod schema;
 mod search;
@@ -30,7 +34,9 @@ mod state;
 mod times;
 mod timescale;
 mod tree;
+mod walk;
 
 pub use about::{About, Partitions};
+pub use check::{Beside, Tell};
 pub use options::Options;
 pub use postgres::{Fresh, Postgres};

@@ -35,6 +35,14 @@ pub(crate) fn names(entries: &[u8]) -> impl Iterator<Item = &[u8]> {
         .filter_map(|entry| entry.get(16..))
 }
 
+/// Whether the rows that were found are those that the entries name.
+pub(crate) fn are_as_named(entries: &[u8], rows: &Rows) -> bool {
+    let values = values(entries, rows);
+    let mut named = values.iter().zip(names(entries));
+    entries.len() % ENTRY == 0
+        && named.all(|(value, named)| value.row.is_empty() || name(value) == named)
+}
+
 /// A row as it is stored.
 #[derive(Clone)]
 pub(crate) struct Row {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use deadpool_postgres::Object;
 use indelible_event::ids::{AuditId, Micros, TenantId};
 use indelible_merkle::Hash;
+use indelible_proof::finding::Finding;
 use indelible_store::{
     Change, Commit, Entry, Error, FindHash, Handle, Head, Hits, Index, Kind, Ledger, Place, Query,
     Result, RowOpener, SealedValue, State, Stored, TermKey, Turn, Version,
@@ -13,10 +14,12 @@ use indelible_store::{
 
 use crate::about::{About, about};
 use crate::append::{self, Terms};
+use crate::check::{Beside, Tell};
 use crate::database::Database;
 use crate::months::Months;
+use crate::read::Cursor;
 use crate::state::{Scan, Table};
-use crate::{Options, marks, named, read, schema, search, state, timescale};
+use crate::{Options, check, marks, mend, named, read, schema, search, state, timescale};
 
 /// A ledger, the index over it and small state in one database.
 ///
@@ -120,6 +123,30 @@ impl Postgres {
         })
     }
 
+    /// Every finding in what is derived from leaves: the columns beside them, `ids`, `subtrees`,
+    /// `heads`; and what leaves say of themselves that keeps it from being mended. It may run beside
+    /// writers, and needs bounded memory.
+    ///
+    /// # Errors
+    /// When the database cannot be asked.
+    pub fn check(&self, beside: &Beside<'_>, tell: Tell<'_>) -> Result<Vec<Finding>> {
+        let terms = self.terms;
+        self.database
+            .run(async |client| check::check(client, terms, beside, tell).await)
+    }
+
+    /// Makes again what [`Postgres::check`] finds derived and damaged; no leaf is touched. Whoever
+    /// connects must own the tables.
+    ///
+    /// # Errors
+    /// [`Kind::ReadOnly`] for who may not; [`Kind::Unavailable`], also while somebody commits to a
+    /// log of which the head is to be mended.
+    pub fn mend(&self, beside: &Beside<'_>, tell: Tell<'_>) -> Result<()> {
+        let terms = self.terms;
+        self.database
+            .run_as_owner(async |client| mend::mend(&client, terms, beside, tell).await)
+    }
+
     /// What is worth saying of the server, and of the tables in it.
     pub fn about(&self) -> &About {
         &self.about
@@ -148,6 +175,13 @@ impl Ledger for Postgres {
         let heads = self
             .database
             .run(async |client| read::heads(client, tenants).await);
+        for_each(heads, tenants.len())
+    }
+
+    fn heads_to_extend(&self, tenants: &[TenantId]) -> Vec<Result<Option<Head>>> {
+        let heads = self
+            .database
+            .run(async |client| read::heads_to_extend(client, tenants).await);
         for_each(heads, tenants.len())
     }
 
@@ -194,18 +228,14 @@ impl Ledger for Postgres {
         range: Range<u64>,
         visit: &mut dyn FnMut(Stored<'_>) -> ControlFlow<()>,
     ) -> Result<()> {
-        let size = |head: Head| head.frontier.size();
-        let end = self.head(tenant)?.map_or(0, size).min(range.end);
-        let mut from = range.start;
-        while from < end {
-            let wanted = from..end;
-            let database = &self.database;
-            let chunk = database.run(async |client| read::chunk(client, tenant, wanted).await)?;
+        let database = &self.database;
+        let end = database.run(async |client| read::end(client, tenant, range.end).await)?;
+        let mut next = Some(Cursor::at(range.start)).filter(|_| range.start < end);
+        while let Some(from) = next {
+            let chunk =
+                database.run(async |client| read::chunk(client, tenant, from, end).await)?;
             // Outside of the call, so that who reads may ask for more, and holds no connection.
-            match chunk.visit(tenant, from..end, visit) {
-                ControlFlow::Continue(next) => from = next,
-                ControlFlow::Break(()) => break,
-            }
+            next = chunk.visit(tenant, from, end, visit)?;
         }
         Ok(())
     }

@@ -5,10 +5,11 @@ use std::ops::{ControlFlow, Range};
 
 use deadpool_postgres::Object;
 use indelible_event::ids::{AuditId, TenantId};
-use indelible_merkle::Hash;
+use indelible_merkle::{Hash, leaf_hash};
 use indelible_proof::finding::Place;
 use indelible_store::{Error, FindHash, Head, Kind, Result, SealedValue, Stored, StoredRecord};
-use tokio_postgres::Row;
+use tokio_postgres::types::FromSql;
+use tokio_postgres::{Client, Row};
 
 use crate::failure::failed;
 use crate::personal::{self, Row as PersonalRow, Rows};
@@ -18,7 +19,7 @@ use crate::tree;
 const DOING: &str = "reading";
 
 /// Records fetched at once: at most 32 MiB of leaves.
-const CHUNK: i64 = 512;
+pub(crate) const CHUNK: i64 = 512;
 
 /// Every tenant that has a log.
 pub(crate) async fn tenants(client: &Object) -> Result<Vec<TenantId>> {
@@ -58,12 +59,57 @@ pub(crate) async fn heads(
     Ok(names.into_iter().map(of).collect())
 }
 
+/// The heads of logs, in the order asked, each held against the last record that is there.
+pub(crate) async fn heads_to_extend(
+    client: &Object,
+    tenants: &[TenantId],
+) -> Result<Vec<Result<Option<Head>>>> {
+    let oops = |error| failed(DOING, error);
+    // One statement, and so one moment: a commit moves a head and adds its last record at once.
+    let select = "SELECT asked.tenant, head.size, head.last_hash, head.last_ingested_at, \
+         head.frontier, last.sequence_number, last.leaf \
+         FROM unnest($1::text[]) WITH ORDINALITY AS asked (tenant, at) \
+         LEFT JOIN indelible.heads AS head ON head.tenant_id = asked.tenant \
+         LEFT JOIN LATERAL (SELECT sequence_number, leaf FROM indelible.records \
+         WHERE tenant_id = asked.tenant ORDER BY sequence_number DESC, ingested_at DESC \
+         LIMIT 1) AS last ON true ORDER BY asked.at";
+    let names: Vec<&str> = tenants.iter().map(TenantId::as_str).collect();
+    let select = client.prepare_cached(select).await.map_err(oops)?;
+    let rows = client.query(&select, &[&names]).await.map_err(oops)?;
+    Ok(rows.iter().map(head_to_extend).collect())
+}
+
+fn head_to_extend(row: &Row) -> Result<Option<Head>> {
+    let size = column::<Option<i64>>(row, 1)?.unwrap_or(0);
+    let last: Option<i64> = column(row, 5)?;
+    if size == 0 && last.is_none() {
+        return Ok(None);
+    }
+    let not_its = || {
+        let tenant: &str = column(row, 0).unwrap_or_default();
+        let said = format!(
+            "the head of the log of {tenant} is not that of its last record, so nothing is added \
+             to it: see indelible fsck"
+        );
+        Error::new(Kind::Corrupt, said)
+    };
+    if last.and_then(|last| last.checked_add(1)) != Some(size) {
+        return Err(not_its());
+    }
+    let head = head_of(row)?;
+    let leaf: Option<&[u8]> = column(row, 6)?;
+    if leaf.map(leaf_hash) != Some(head.last_hash) {
+        return Err(not_its());
+    }
+    Ok(Some(head))
+}
+
 fn head_of(row: &Row) -> Result<Head> {
-    let size = u64::try_from(row.get::<_, i64>(1)).unwrap_or(0);
+    let size = u64::try_from(column::<i64>(row, 1)?).unwrap_or(0);
     Ok(Head {
-        frontier: tree::from_bytes(size, row.get(4))?,
-        last_hash: tree::hash(row.get(2))?,
-        last_ingested_at: row.get::<_, Time>(3).0,
+        frontier: tree::from_bytes(size, column(row, 4)?)?,
+        last_hash: tree::hash(column(row, 2)?)?,
+        last_ingested_at: column::<Time>(row, 3)?.0,
     })
 }
 
@@ -101,23 +147,85 @@ pub(crate) async fn find(
         .collect())
 }
 
+/// Where reading a log ends: with the range or with the log. Who asks for more than the head says
+/// is given what stands behind it too: no commit leaves anything there.
+pub(crate) async fn end(client: &Object, tenant: &TenantId, wanted: u64) -> Result<u64> {
+    let oops = |error| failed(DOING, error);
+    let select = "SELECT size FROM indelible.heads WHERE tenant_id = $1";
+    let select = client.prepare_cached(select).await.map_err(oops)?;
+    let name = tenant.as_str();
+    let row = client.query_opt(&select, &[&name]).await.map_err(oops)?;
+    let size = row.as_ref().map_or(Ok(0), |row| column::<i64>(row, 0))?;
+    let size = u64::try_from(size).unwrap_or(0);
+    if wanted <= size {
+        return Ok(wanted);
+    }
+    let last = "SELECT max(sequence_number) FROM indelible.records WHERE tenant_id = $1";
+    let last = client.prepare_cached(last).await.map_err(oops)?;
+    let row = client.query_one(&last, &[&name]).await.map_err(oops)?;
+    let last = column::<Option<i64>>(&row, 0)?.and_then(|last| u64::try_from(last).ok());
+    Ok(wanted.min(size.max(last.map_or(0, |last| last + 1))))
+}
+
+/// How far reading a log is.
+#[derive(Clone, Copy)]
+pub(crate) struct Cursor {
+    /// The number that is awaited.
+    pub(crate) next: u64,
+    /// The row that was read last: a number can stand in two months where rights were bypassed.
+    after: (i64, Time),
+}
+
+impl Cursor {
+    /// Before the records of this number.
+    pub(crate) fn at(next: u64) -> Self {
+        Self {
+            next,
+            after: (number(next), Time::LEAST),
+        }
+    }
+}
+
+/// A number as a database has it.
+pub(crate) fn number(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+/// What a row has there. That it is of another type, or not there, is damage: the tables are not
+/// trusted to be as they were made.
+pub(crate) fn column<'a, T: FromSql<'a>>(row: &'a Row, at: usize) -> Result<T> {
+    row.try_get(at).map_err(|error| {
+        let said = "a column of a table of the ledger is not as it was made";
+        Error::new(Kind::Corrupt, said).caused_by(error)
+    })
+}
+
 /// Some records of a log, in order, with their personal values.
 pub(crate) struct Chunk {
     rows: Vec<Row>,
     personal: Rows,
 }
 
-/// The first records of a range, as many as are fetched at once.
-pub(crate) async fn chunk(client: &Object, tenant: &TenantId, range: Range<u64>) -> Result<Chunk> {
+/// The next records before `end`, as many as are fetched at once.
+pub(crate) async fn chunk(
+    client: &Object,
+    tenant: &TenantId,
+    from: Cursor,
+    end: u64,
+) -> Result<Chunk> {
     let oops = |error| failed(DOING, error);
-    let number = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
-    let (from, to) = (number(range.start), number(range.end));
-    let select = "SELECT sequence_number, leaf, personal FROM indelible.records \
+    let select = "SELECT sequence_number, leaf, personal, ingested_at FROM indelible.records \
          WHERE tenant_id = $1 AND sequence_number >= $2 AND sequence_number < $3 \
-         ORDER BY sequence_number LIMIT $4";
+         AND (sequence_number, ingested_at) > ($2, $4) \
+         ORDER BY sequence_number, ingested_at LIMIT $5";
     let statement = client.prepare_cached(select).await.map_err(oops)?;
+    let (first, time) = from.after;
+    let tenant_id = tenant.as_str();
     let rows = client
-        .query(&statement, &[&tenant.as_str(), &from, &to, &CHUNK])
+        .query(
+            &statement,
+            &[&tenant_id, &first, &number(end), &time, &CHUNK],
+        )
         .await
         .map_err(oops)?;
     let personal = personal_rows(client, tenant, &rows).await?;
@@ -125,51 +233,70 @@ pub(crate) async fn chunk(client: &Object, tenant: &TenantId, range: Range<u64>)
 }
 
 impl Chunk {
-    /// Calls `visit` for what is there and for what should be; says where to go on.
+    /// Calls `visit` for what is there and for what should be; says where to go on, if there is
+    /// more. A record that stands twice is given twice.
     pub(crate) fn visit(
         &self,
         tenant: &TenantId,
-        range: Range<u64>,
+        mut from: Cursor,
+        end: u64,
         visit: &mut dyn FnMut(Stored<'_>) -> ControlFlow<()>,
-    ) -> ControlFlow<(), u64> {
-        let mut next = range.start;
+    ) -> Result<Option<Cursor>> {
         for row in &self.rows {
-            let sequence_number = row.get::<_, i64>(0).cast_unsigned();
-            if sequence_number != next {
-                visit(missing(tenant, next..sequence_number))?;
+            let stored: i64 = column(row, 0)?;
+            let sequence_number = stored.cast_unsigned();
+            from.after = (stored, column(row, 3)?);
+            if sequence_number > from.next
+                && visit(missing(tenant, from.next..sequence_number)).is_break()
+            {
+                return Ok(None);
             }
-            let values: Vec<SealedValue> = row
-                .get::<_, Option<&[u8]>>(2)
+            let values: Vec<SealedValue> = column::<Option<&[u8]>>(row, 2)?
                 .map(|entries| personal::values(entries, &self.personal))
                 .unwrap_or_default();
-            visit(Stored::Record(StoredRecord {
+            let record = Stored::Record(StoredRecord {
                 sequence_number,
-                leaf: row.get(1),
+                leaf: column(row, 1)?,
                 sealed: &values,
                 unread: None,
-            }))?;
-            next = sequence_number + 1;
+            });
+            if visit(record).is_break() {
+                return Ok(None);
+            }
+            from.next = from.next.max(sequence_number + 1);
+        }
+        if self.rows.len() as u64 == CHUNK.cast_unsigned() {
+            return Ok(Some(from));
         }
         // Fewer than were asked for: that was all, and the head says that there is more.
-        if (self.rows.len() as u64) < CHUNK.cast_unsigned() && next < range.end {
-            visit(missing(tenant, next..range.end))?;
-            next = range.end;
+        if from.next < end {
+            let _ = visit(missing(tenant, from.next..end));
         }
-        ControlFlow::Continue(next)
+        Ok(None)
     }
 }
 
 /// Records that should be there and are not.
 fn missing(tenant: &TenantId, range: Range<u64>) -> Stored<'static> {
-    let file = format!("table indelible.records, log {tenant}");
-    let place = Place { file, bytes: 0..0 };
+    let place = place(tenant);
     Stored::Damaged { range, place }
 }
 
-async fn personal_rows(client: &Object, tenant: &TenantId, rows: &[Row]) -> Result<Rows> {
+/// Where the records of a log are.
+pub(crate) fn place(tenant: &TenantId) -> Place {
+    let file = format!("table indelible.records, log {tenant}");
+    Place { file, bytes: 0..0 }
+}
+
+/// The personal rows that records name, in their third column.
+pub(crate) async fn personal_rows(
+    client: &Client,
+    tenant: &TenantId,
+    rows: &[Row],
+) -> Result<Rows> {
     let mut names: Vec<&[u8]> = rows
         .iter()
-        .filter_map(|row| row.get::<_, Option<&[u8]>>(2))
+        .filter_map(|row| row.try_get::<_, Option<&[u8]>>(2).ok().flatten())
         .flat_map(personal::names)
         .collect();
     if names.is_empty() {

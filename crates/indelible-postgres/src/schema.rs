@@ -10,11 +10,12 @@ use crate::failure::failed;
 use crate::timescale;
 
 /// The steps, in order; the number of the last is the version.
-const STEPS: [&str; 4] = [
+const STEPS: [&str; 5] = [
     include_str!("../schema/0001.sql"),
     include_str!("../schema/0002.sql"),
     include_str!("../schema/0003.sql"),
     include_str!("../schema/0004.sql"),
+    include_str!("../schema/0005.sql"),
 ];
 
 /// Held while steps are applied: `indelible` as a number, so that no two programs apply them.

@@ -5,7 +5,7 @@
 
 use indelible_event::ids::{Micros, TenantId};
 use indelible_store::{
-    Direction, Expr, Hits, Key, Order, Pattern, Place, Query, Result, TermKey, Terms,
+    Direction, Error, Expr, Hits, Key, Kind, Order, Pattern, Place, Query, Result, TermKey, Terms,
 };
 use tokio_postgres::Client;
 use tokio_postgres::types::ToSql;
@@ -14,7 +14,7 @@ use crate::append::Terms as Filing;
 use crate::columns::PERSONAL;
 use crate::failure::failed;
 use crate::marks::{self, Mark, Seen};
-use crate::read::tenant;
+use crate::read::{column, tenant};
 use crate::times::{Time, Uuid};
 
 const DOING: &str = "searching";
@@ -176,10 +176,18 @@ pub(crate) async fn search(
         .map_err(|error| failed(DOING, error))?;
     let exhausted = rows.len() <= limit;
     let hit = |row: &tokio_postgres::Row| {
+        let tenant = tenant(column(row, 1)?)?;
+        let number: i64 = column(row, 2)?;
+        let sequence_number = u64::try_from(number).map_err(|_| {
+            Error::new(
+                Kind::Corrupt,
+                format!("a record of {tenant} has the number {number}"),
+            )
+        })?;
         Ok(Place {
-            occurred_at: row.get::<_, Time>(0).0,
-            tenant: tenant(row.get(1))?,
-            sequence_number: row.get::<_, i64>(2).cast_unsigned(),
+            occurred_at: column::<Time>(row, 0)?.0,
+            tenant,
+            sequence_number,
         })
     };
     let hits = rows.iter().take(limit).map(hit).collect::<Result<_>>()?;

@@ -125,7 +125,7 @@ pub(crate) async fn apply(client: &mut Object, table: Table, changes: &[Change])
             return Err(Error::new(Kind::Conflict, said));
         }
         *value = match &change.value {
-            Some(bytes) => Value::New(bytes, version + 1),
+            Some(bytes) => Value::New(bytes, version.wrapping_add(1)),
             None => Value::Absent,
         };
     }

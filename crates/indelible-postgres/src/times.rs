@@ -18,6 +18,9 @@ const RANGE: [i64; 2] = [-211_813_488_000_000_000, 9_223_371_331_199_999_999];
 pub(crate) struct Time(pub(crate) Micros);
 
 impl Time {
+    /// Before every time that is stored.
+    pub(crate) const LEAST: Self = Self(Micros(i64::MIN));
+
     /// Whether it can be stored as it is.
     pub(crate) fn fits(self) -> bool {
         let since_2000 = self.0.0.checked_sub(EPOCH);

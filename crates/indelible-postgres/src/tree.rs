@@ -3,7 +3,8 @@
 //! Roots of 256, 65,536 … leaves are kept; what lies between is computed from at most 255 others.
 
 use indelible_merkle::{Frontier, Hash, root_of};
-use indelible_store::{Error, Kind, NewRecord, Result};
+use indelible_proof::finding::Span;
+use indelible_store::{Error, Kind, Result};
 
 /// Of every so many levels one is kept.
 pub(crate) const STEP: u32 = 8;
@@ -36,20 +37,25 @@ pub(crate) fn from_bytes(size: u64, bytes: &[u8]) -> Result<Frontier> {
     Frontier::from_parts(size, hashes).map_err(|error| corrupt().caused_by(error))
 }
 
-/// The roots to be kept that these records complete.
-pub(crate) fn completed(mut frontier: Frontier, records: &[NewRecord]) -> Vec<Completed> {
-    let mut completed = Vec::new();
-    for record in records {
-        frontier.append_with(record.record_hash, |level, place, root| {
-            if level > 0
-                && level % STEP == 0
-                && let (Ok(level), Ok(place)) = (i16::try_from(level), i64::try_from(place))
-            {
-                completed.push(Completed { level, place, root });
-            }
-        });
+impl Completed {
+    /// The numbers of the records that it is of.
+    pub(crate) fn leaves(&self) -> Span {
+        let leaves = 1_u64 << self.level.clamp(0, 62);
+        let first = self.place.cast_unsigned().saturating_mul(leaves);
+        Span::new(first, first.saturating_add(leaves - 1))
     }
-    completed
+}
+
+/// Appends a record; takes down the roots to be kept that it completes.
+pub(crate) fn append(frontier: &mut Frontier, record_hash: Hash, completed: &mut Vec<Completed>) {
+    frontier.append_with(record_hash, |level, place, root| {
+        if level > 0
+            && level % STEP == 0
+            && let (Ok(level), Ok(place)) = (i16::try_from(level), i64::try_from(place))
+        {
+            completed.push(Completed { level, place, root });
+        }
+    });
 }
 
 /// A hash as it is stored.

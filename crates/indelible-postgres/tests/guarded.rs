@@ -8,7 +8,7 @@ use std::ops::ControlFlow;
 
 use indelible_postgres::Postgres;
 use indelible_store::conformance::{Generator, Mix};
-use indelible_store::{Commit, Kind, Ledger, Stored};
+use indelible_store::{Change, Commit, Kind, Ledger, State, Stored};
 
 use support::{Place, available, fresh, options, sql};
 
@@ -68,6 +68,21 @@ fn a_writer_has_no_right_to_change_and_a_pruner_only_to_payloads() {
         ("writer", "TRUNCATE indelible.records"),
         ("writer", "DELETE FROM indelible.ids"),
         ("writer", "DELETE FROM indelible.personal"),
+        ("writer", "DELETE FROM indelible.keys"),
+        ("writer", "UPDATE indelible.keys SET key = ''"),
+        ("writer", "UPDATE indelible.state SET space = 'x'"),
+        ("writer", "UPDATE indelible.ledger SET id = term_key"),
+        ("writer", "UPDATE indelible.ledger SET term_key = id"),
+        ("writer", "DELETE FROM indelible.ledger"),
+        ("writer", "UPDATE indelible.heads SET tenant_id = 'x'"),
+        ("writer", "DELETE FROM indelible.heads"),
+        ("writer", "UPDATE indelible.subtrees SET root = ''"),
+        ("writer", "DELETE FROM indelible.subtrees"),
+        ("writer", "UPDATE indelible.personal SET find = ''"),
+        (
+            "writer",
+            "INSERT INTO indelible.records (tenant_id, committed) VALUES ('x', '3')",
+        ),
         ("writer", "CREATE TABLE indelible.other ()"),
         (
             "writer",
@@ -81,6 +96,14 @@ fn a_writer_has_no_right_to_change_and_a_pruner_only_to_payloads() {
         ("pruner", "UPDATE indelible.records SET record_hash = ''"),
         ("pruner", "DELETE FROM indelible.records"),
         ("pruner", "DELETE FROM indelible.ids"),
+        ("mender", "UPDATE indelible.records SET leaf = ''"),
+        ("mender", "UPDATE indelible.records SET personal = ''"),
+        ("mender", "DELETE FROM indelible.records"),
+        ("mender", "DELETE FROM indelible.heads"),
+        ("mender", "UPDATE indelible.personal SET value = ''"),
+        ("mender", "SELECT value FROM indelible.personal"),
+        ("mender", "SELECT FROM indelible.keys"),
+        ("mender", "UPDATE indelible.state SET value = ''"),
     ] {
         let refusal = place.refusal(&format!("SET ROLE indelible_{role}; {statement}"));
         let refused = refusal.contains("permission denied") || refusal.contains("must be owner");
@@ -90,6 +113,101 @@ fn a_writer_has_no_right_to_change_and_a_pruner_only_to_payloads() {
     let kept =
         place.rows("SELECT count(*) FROM indelible.records WHERE leaf = ''")[0].get::<_, i64>(0);
     assert_eq!(kept, 10);
+}
+
+/// What a writer has a right to and is refused all the same, by triggers that hold for everybody.
+#[test]
+fn a_writer_moves_heads_on_to_records_that_are_there_and_overwrites_no_key() {
+    if !available("a_writer_moves_heads_on_to_records_that_are_there") {
+        return;
+    }
+    let (place, postgres, mut generator) = with_records();
+    let keys = postgres.key_store();
+    let change = |space, key: &[u8], value: &[u8]| Change {
+        space,
+        key: key.to_vec(),
+        expected: None,
+        value: Some(value.to_vec()),
+    };
+    let subject = change("key_subjects", b"a", b"wrapped");
+    let counted = change("key_master", b"writes", &7_u64.to_be_bytes());
+    let written = [subject, counted, change("key_identities", b"a", b"one")];
+    keys.apply(&written).unwrap();
+    // The same again is what a restoration that is begun again does.
+    keys.apply(&written).unwrap();
+    keys.apply(&[change("key_identities", b"a", b"one, two")])
+        .unwrap();
+    keys.apply(&[change("key_master", b"writes", &8_u64.to_be_bytes())])
+        .unwrap();
+    let tenants = change("tenants", b"acme", b"row");
+    postgres
+        .apply(&[tenants, change("snapshots", b"1", b"line")])
+        .unwrap();
+    let head = "indelible.heads SET";
+    let far = "size = size + 1, last_ingested_at = now()";
+    for (statement, said) in [
+        (
+            format!("UPDATE {head} last_hash = '\\x00'"),
+            "does not go back",
+        ),
+        (
+            format!("UPDATE {head} frontier = '\\x00'"),
+            "does not go back",
+        ),
+        (format!("UPDATE {head} size = size - 1"), "does not go back"),
+        (format!("UPDATE {head} size = 0"), "does not go back"),
+        (
+            format!("UPDATE {head} {far}"),
+            "is not that of its last record",
+        ),
+        (
+            "INSERT INTO indelible.heads VALUES ('new', 3, '', now(), '')".to_owned(),
+            "begins with 3",
+        ),
+        (
+            "UPDATE indelible.keys SET value = '' WHERE space = 'key_subjects'".to_owned(),
+            "a key of key_subjects is not overwritten",
+        ),
+        (
+            "UPDATE indelible.keys SET value = decode(repeat('00', 8), 'hex') \
+             WHERE key = 'writes'"
+                .to_owned(),
+            "a key of key_master is not overwritten",
+        ),
+        (
+            "DELETE FROM indelible.state WHERE space = 'tenants'".to_owned(),
+            "append-only: DELETE",
+        ),
+        (
+            "DELETE FROM indelible.state WHERE space = 'snapshots'".to_owned(),
+            "append-only: DELETE",
+        ),
+        (
+            "UPDATE indelible.ledger SET era = era - 1".to_owned(),
+            "what names the ledger does not change",
+        ),
+    ] {
+        let refusal = place.refusal(&format!("SET ROLE indelible_writer; {statement}"));
+        assert!(refusal.contains(said), "{statement}: {refusal}");
+    }
+    for change in ["id = term_key || 'x'::bytea", "term_key = 'other'"] {
+        let refusal = place.refusal(&format!("UPDATE indelible.ledger SET {change}"));
+        assert!(refusal.contains("does not change"), "{change}: {refusal}");
+    }
+    // What a writer is for goes on.
+    let append = generator.append(0, 2);
+    postgres
+        .append(&Commit {
+            appends: vec![append],
+        })
+        .unwrap();
+    let staged = change("registry", b"staged", b"row");
+    postgres.apply(std::slice::from_ref(&staged)).unwrap();
+    let gone = Change {
+        value: None,
+        ..staged
+    };
+    postgres.apply(&[gone]).unwrap();
 }
 
 #[test]
@@ -135,10 +253,15 @@ fn who_may_do_nothing_is_told_what_to_do() {
     // The roles of the cluster are made by another database's owner.
     place.sql(include_str!("../schema/0001.sql"));
     place.sql(include_str!("../schema/0002.sql"));
+    place.sql(include_str!("../schema/0005.sql"));
     place.sql("DROP SCHEMA indelible CASCADE");
     let error = open().unwrap_err();
     assert_eq!(error.kind(), Kind::ReadOnly, "{error}");
     let grant = format!("GRANT indelible_writer TO {role}");
+    assert!(error.to_string().contains(&grant), "{error}");
+    place.sql(&grant);
+    let error = open().unwrap_err();
+    let grant = format!("GRANT indelible_mender TO {role}");
     assert!(error.to_string().contains(&grant), "{error}");
     place.sql(&grant);
     open().unwrap();

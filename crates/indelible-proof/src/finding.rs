@@ -166,7 +166,7 @@ impl Span {
 
     /// How many numbers, at least 1.
     pub const fn count(self) -> u64 {
-        (self.last - self.first).saturating_add(1)
+        self.last.saturating_sub(self.first).saturating_add(1)
     }
 
     /// Whether `number` is in it.

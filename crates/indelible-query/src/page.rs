@@ -345,7 +345,12 @@ impl<'a> Bodies<'a> {
         match stored {
             Stored::Record(record) => {
                 if let Some(slot) = self.slots.get(&(tenant, record.sequence_number)).copied() {
-                    let found = self.check(slot, &record);
+                    // Which of two that have one number is the record, its log tells.
+                    let found = if matches!(self.found.get(slot), Some(Found::Missing)) {
+                        self.check(slot, &record)
+                    } else {
+                        self.twice(slot)
+                    };
                     self.put(slot, found);
                 }
             }
@@ -365,6 +370,12 @@ impl<'a> Bodies<'a> {
             }
         }
         ControlFlow::Continue(())
+    }
+
+    fn twice(&self, slot: usize) -> Found {
+        let said = |hit| damaged(hit, Lost::Records, "the record stands twice");
+        let hit = self.hits.get(slot);
+        hit.map_or(Found::Missing, |hit| Found::Seen(said(hit)))
     }
 
     fn put(&mut self, slot: usize, found: Found) {

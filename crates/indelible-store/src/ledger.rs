@@ -198,6 +198,12 @@ pub trait Ledger: Send + Sync {
         tenants.iter().map(|tenant| self.head(tenant)).collect()
     }
 
+    /// As [`Ledger::heads`], for whoever builds on them: of a log that others could change, only
+    /// when its head is that of the last record which is there.
+    fn heads_to_extend(&self, tenants: &[TenantId]) -> Vec<Result<Option<Head>>> {
+        self.heads(tenants)
+    }
+
     /// Sequence numbers of the records with these ids, in the order asked. Never a scan.
     ///
     /// # Errors
@@ -238,7 +244,8 @@ pub trait Ledger: Send + Sync {
         Ok(None)
     }
 
-    /// Calls `visit` for the records of `range` in order, up to the head, until it breaks.
+    /// Calls `visit` for the records of `range` in order, up to the head, until it breaks. A record
+    /// that stands twice, as no commit leaves it, is given twice, one after the other.
     ///
     /// # Errors
     /// [`crate::Kind::Unavailable`]; damage is not an error but [`Stored::Damaged`].

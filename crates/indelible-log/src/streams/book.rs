@@ -103,6 +103,11 @@ impl Book {
         let full = self.next.saturating_add(turn.records);
         ledger.read(tenant, self.next..size, &mut |stored| {
             match stored {
+                // It stands twice, and was counted.
+                Stored::Record(record)
+                    if last
+                        .as_ref()
+                        .is_some_and(|last| record.sequence_number <= last.number) => {}
                 Stored::Record(record) => {
                     let leaf = record.leaf;
                     bytes += leaf.len();

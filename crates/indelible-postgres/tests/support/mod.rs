@@ -8,6 +8,8 @@
     reason = "tests use what they need of it"
 )]
 
+pub mod server;
+
 use std::ops::Deref;
 
 use indelible_postgres::{Fresh, Options, Postgres};

@@ -19,6 +19,9 @@ pub struct Expected {
     pub record_hash: Option<Hash>,
 }
 
+/// No ledger counts as far; what does is no record, and is not calculated with.
+const SEQUENCE_NUMBERS_END: u64 = 1 << 63;
+
 /// Something wrong with one record, to be reported unless the record as a whole is not the one that
 /// was committed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -99,7 +102,12 @@ impl Record {
             stored: expected.record_hash,
             ..Self::stub(number, hash)
         };
-        let tail = match Tail::scan(leaf) {
+        let possible = |tail: &Tail<'_>| tail.sequence_number < SEQUENCE_NUMBERS_END;
+        let tail = Tail::scan(leaf).map_err(|why| why.to_string());
+        let tail = match tail.and_then(|tail| {
+            let too_large = || "its number is larger than any can be".to_owned();
+            Some(tail).filter(possible).ok_or_else(too_large)
+        }) {
             Ok(tail) => tail,
             Err(why) => {
                 record.placed = expected.sequence_number.is_some();
