@@ -178,7 +178,12 @@ impl Policy {
 impl Rule {
     fn fits_nothing(&self) -> bool {
         let Pattern { text, prefix } = &self.pattern;
-        let listed = |it: &Catalogue| matches!(it.listing(text), Listing::Known(_) | Listing::Open);
+        let listed = |dialect: &Catalogue, event_type: &str| {
+            matches!(
+                dialect.listing(event_type),
+                Listing::Known(_) | Listing::Open
+            )
+        };
         // A type may be that long, and words joined by dots are none without a word between them;
         // a route may have any.
         let words = text.split('/').next().unwrap_or_default();
@@ -187,10 +192,21 @@ impl Rule {
             Field::EventType if no_type => true,
             Field::Severity => *prefix || !severities().contains(&&**text),
             Field::Category => text.contains('*') || (!prefix && text.is_empty()),
-            Field::EventType if *prefix => {
-                text.starts_with('.') || !text.bytes().all(|b| b.is_ascii_graphic() && b != b'*')
+            Field::EventType if text.contains('*') => true,
+            // Some type must go on so.
+            Field::EventType => {
+                let rests: &[&str] = if *prefix {
+                    &["", "a", ".a", "a.a"]
+                } else {
+                    &[""]
+                };
+                let mut types = rests.iter().map(|rest| format!("{text}{rest}"));
+                !types.any(|it| {
+                    [&NATIVE, &API, &CLOUDTRAIL]
+                        .iter()
+                        .any(|dialect| listed(dialect, &it))
+                })
             }
-            Field::EventType => ![&NATIVE, &API, &CLOUDTRAIL].into_iter().any(listed),
         }
     }
 }

@@ -19,7 +19,15 @@ use indelible_event::event;
 use crate::actor::Actor;
 
 thread_local! {
-    static CURRENT: RefCell<Option<Context>> = const { RefCell::new(None) };
+    static CURRENT: RefCell<Stack> = const { RefCell::new(Stack { entered: Vec::new(), next: 0 }) };
+}
+
+/// The contexts that are entered on a thread, the innermost last, each with the number by which it
+/// is left: in whichever order that happens, only those are there that are still held.
+#[derive(Debug)]
+struct Stack {
+    entered: Vec<(u64, Context)>,
+    next: u64,
 }
 
 /// What surrounds events: who acts, for which tenant, in which request and trace.
@@ -29,13 +37,13 @@ thread_local! {
 #[derive(Debug, Clone, Default)]
 pub struct Context(Arc<Known>);
 
-/// An entered context; when it is dropped, the one before is there again.
+/// An entered context; when it is dropped, the one before that is still held is there again.
 ///
 /// It belongs to its thread. To go with a future, see [`Context::scope`].
 #[derive(Debug)]
 #[must_use = "dropped at once, it leaves the context at once"]
 pub struct Entered {
-    before: Option<Context>,
+    number: Option<u64>,
     thread: PhantomData<*const ()>,
 }
 
@@ -205,9 +213,16 @@ impl Context {
     }
 
     fn replace(self) -> Entered {
-        let before = CURRENT.try_with(|current| current.replace(Some(self)));
+        // A thread that ends has no context.
+        let number = CURRENT.try_with(|current| {
+            let mut stack = current.try_borrow_mut().ok()?;
+            let number = stack.next;
+            stack.next += 1;
+            stack.entered.push((number, self));
+            Some(number)
+        });
         Entered {
-            before: before.ok().flatten(),
+            number: number.ok().flatten(),
             thread: PhantomData,
         }
     }
@@ -215,9 +230,14 @@ impl Context {
 
 impl Drop for Entered {
     fn drop(&mut self) {
-        let before = self.before.take();
-        // A thread that ends has no context.
-        let left = CURRENT.try_with(|current| current.replace(before));
+        let Some(number) = self.number else {
+            return;
+        };
+        let left = CURRENT.try_with(|current| {
+            let mut stack = current.try_borrow_mut().ok()?;
+            let place = stack.entered.iter().rposition(|it| it.0 == number)?;
+            Some(stack.entered.remove(place))
+        });
         drop(left);
     }
 }
@@ -234,7 +254,7 @@ impl<F: Future> Future for InContext<F> {
 
 fn current() -> Option<Context> {
     CURRENT
-        .try_with(|current| current.try_borrow().ok()?.clone())
+        .try_with(|current| Some(current.try_borrow().ok()?.entered.last()?.1.clone()))
         .ok()
         .flatten()
 }
@@ -430,6 +450,19 @@ mod tests {
         }
         assert_eq!(Context::current().request_id(), Some("r1"));
         drop(entered);
+        assert_eq!(Context::current().request_id(), None);
+    }
+
+    #[test]
+    fn contexts_that_are_left_in_any_order_leave_none_behind() {
+        let first = Context::new().request("r1").enter();
+        let second = Context::new().request("r2").enter();
+        drop(first);
+        assert_eq!(Context::current().request_id(), Some("r2"));
+        let third = Context::new().request("r3").enter();
+        drop(second);
+        assert_eq!(Context::current().request_id(), Some("r3"));
+        drop(third);
         assert_eq!(Context::current().request_id(), None);
     }
 

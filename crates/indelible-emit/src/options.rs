@@ -403,6 +403,8 @@ mod tests {
             "login",
             "auth..x",
             "auth..*",
+            "API.*",
+            "Auth.*",
             "stream.lost",
             "access.read",
             &format!("auth.{}", "x".repeat(252)),
@@ -424,6 +426,9 @@ mod tests {
             .event_type("auth.*", class)
             .event_type("auth.login", class)
             .event_type("api.get./users", class)
+            .event_type("api.get./users/*", class)
+            .event_type("s3.Get*", class)
+            .event_type("au*", class)
             .event_type("*", class);
         let policy = policy
             .severity("critical", class)

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use compact_str::CompactString;
 use indelible_buffer::{Buffer, Flush, Reason, Rejected, SpoolError};
-use indelible_event::{AuditId, Micros, Problem, ProblemCode, TenantId};
+use indelible_event::{AuditId, Micros, Problem, ProblemCode, TENANT_IS_OURS, TenantId};
 
 use crate::class::Class;
 use crate::close_report::CloseReport;
@@ -383,8 +383,9 @@ pub(crate) fn guarded<T>(work: impl FnOnce() -> T) -> Option<T> {
 
 /// The name of a tenant, or what is wrong with it.
 pub(crate) fn tenant(name: &str) -> Result<TenantId, Vec<Problem>> {
-    TenantId::parse(name).map_err(|error| {
-        let code = ProblemCode::BadId;
-        vec![Problem::at("/tenant_id", code, error.to_string())]
-    })
+    let refused = |why: &str| vec![Problem::at("/tenant_id", ProblemCode::BadId, why)];
+    match TenantId::parse(name) {
+        Ok(tenant) if tenant.is_ours() => Err(refused(TENANT_IS_OURS)),
+        tenant => tenant.map_err(|error| refused(&error.to_string())),
+    }
 }

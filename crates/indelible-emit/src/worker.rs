@@ -20,7 +20,7 @@ use crate::frame;
 use crate::losses::{Losses, NOT_DELIVERED, REFUSED, UNAVAILABLE, Why};
 use crate::metrics::set;
 use crate::outbox::{Item, Line};
-use crate::shared::{Shared, guarded};
+use crate::shared::{Shared, guarded, tenant};
 use crate::stream::{self, Stream};
 use crate::ticket::{EmitError, Entry};
 use crate::transport::Outgoing;
@@ -168,7 +168,7 @@ impl Worker {
             };
             let (event_type, status) = draft.said.kind();
             shared.counters.kinds.count(event_type, status);
-            let tenant = TenantId::parse(&draft.tenant).ok();
+            let tenant = tenant(&draft.tenant).ok();
             let (unsendable, error) = match guarded(|| self.encoder.encode(draft)) {
                 Some(Ok(mut outgoing)) => {
                     outgoing.stream = Some(self.stream.take(&outgoing.tenant, 1));
@@ -343,9 +343,9 @@ impl Worker {
     /// says what was lost. It comes behind the events, which are not to wait for it.
     fn declare(&mut self, when: When) {
         let shared = Arc::clone(&self.end.0);
-        for ((tenant, why), count) in shared.tally.take() {
+        for ((name, why), count) in shared.tally.take() {
             // A tenant that is none has no log in which to say it.
-            if let Ok(tenant) = TenantId::parse(&tenant) {
+            if let Ok(tenant) = tenant(&name) {
                 let claim = self.stream.take(&tenant, count);
                 self.losses.add(&tenant, &claim, count, why);
             }

@@ -55,6 +55,9 @@ impl TenantId {
     }
 }
 
+/// Why an event is refused that was sent to a log of the ledger's own.
+pub const TENANT_IS_OURS: &str = "a name with a leading _ is of a log that only the ledger writes";
+
 pub(crate) fn is_tenant(bytes: &[u8]) -> bool {
     let Some((first, rest)) = bytes.split_first() else {
         return false;

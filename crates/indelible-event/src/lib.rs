@@ -29,7 +29,7 @@ pub use catalogue::Catalogue;
 pub use edits::Edits;
 pub use event::Event;
 pub use field::{Field, Group, Kind};
-pub use ids::{AuditId, IdError, Micros, TenantId, TimeError, content_hash};
+pub use ids::{AuditId, IdError, Micros, TENANT_IS_OURS, TenantId, TimeError, content_hash};
 pub use leaf::{LeafHead, LeafView, TooLong, write_leaf};
 pub use ledger::{Ledger, LedgerFlag, StreamClaim};
 pub use problem::{Problem, ProblemCode};

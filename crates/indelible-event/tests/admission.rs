@@ -340,6 +340,20 @@ fn the_tenant_goes_if_it_is_the_right_one() {
 }
 
 #[test]
+fn no_producer_writes_to_a_log_of_the_ledgers_own() {
+    let system = TenantId::parse("_system").unwrap();
+    let to_system = |origin| Admission {
+        tenant: Some(&system),
+        origin,
+        ..admission(Mode::Strict)
+    };
+    let raw = with("");
+    let problems = admit(raw.as_bytes(), &to_system(Origin::Producer), &mut fixed).unwrap_err();
+    assert_eq!(places(&problems), [("/tenant_id", "bad-id")]);
+    assert!(admit(raw.as_bytes(), &to_system(Origin::Ledger), &mut fixed).is_ok());
+}
+
+#[test]
 fn secrets_go_and_are_named() {
     let raw = with(r#""description":"see https://u:p@h/","metadata":{"api_key":"k","n":1}"#);
     let admitted = strict(&raw).unwrap();

@@ -129,6 +129,23 @@ impl FindingKind {
         }
     }
 
+    /// Whether a record may have been committed whose word on streams nobody hears now.
+    pub(crate) const fn silences(self) -> bool {
+        matches!(
+            self,
+            Self::MissingRecord
+                | Self::ContentMismatch
+                | Self::LinkBroken
+                | Self::RootMismatch
+                | Self::TruncatedTail
+                | Self::Forked
+                | Self::RolledBack
+                | Self::Corrupt
+                | Self::WrongTenant
+                | Self::UnknownVersion
+        )
+    }
+
     /// Whether the truth itself is untouched, so that `fsck --repair` mends it without loss.
     pub const fn repairable(self) -> bool {
         matches!(self, Self::DerivedDamaged)

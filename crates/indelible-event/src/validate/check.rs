@@ -11,7 +11,7 @@ use crate::canonical::{string_token, unescape};
 use crate::catalogue::Listing;
 use crate::edits::Edits;
 use crate::field::{Field, Kind};
-use crate::ids::Micros;
+use crate::ids::{Micros, TENANT_IS_OURS, TenantId};
 use crate::ledger::LedgerFlag;
 use crate::limits::EVENT_TYPE_CHARS_MAX;
 use crate::problem::{Problem, ProblemCode};
@@ -153,6 +153,10 @@ impl<'v, 'a, 'c> Check<'v, 'a, 'c> {
 
     /// A tenant equal to the one the event was sent to goes, since the leaf says it.
     fn tenant(&mut self) {
+        let ours = self.admission.tenant.is_some_and(TenantId::is_ours);
+        if ours && self.admission.origin == Origin::Producer {
+            self.refuse(Field::TenantId, ProblemCode::BadId, TENANT_IS_OURS);
+        }
         let Some(member) = self.view.member(Field::TenantId) else {
             return;
         };

@@ -181,11 +181,14 @@ impl Epoch {
         received
     }
 
-    pub(super) fn verdict(&self, superseded: bool) -> StreamVerdict {
+    /// The verdict; in a log that is broken no loss is believed.
+    pub(super) fn verdict(&self, superseded: bool, broken: bool) -> StreamVerdict {
         let received = self.received();
         let end = self.ended.and_then(|next| next.checked_sub(1));
         let last = received.last().max(self.lost.last()).max(end);
-        let gaps = last.map_or(Vec::new(), |last| received.missing_to(&self.lost, last));
+        let nothing = Ranges::default();
+        let lost = if broken { &nothing } else { &self.lost };
+        let gaps = last.map_or(Vec::new(), |last| received.missing_to(lost, last));
         // An end is clean when nothing contradicts it: no number at or beyond it, no other end.
         let clean = self.ended.is_some() && !self.ended_twice && !self.limited && last == end;
         let tail = if clean {
@@ -203,7 +206,11 @@ impl Epoch {
             records: self.records,
             last,
             tail,
-            lost: self.losses(&received),
+            lost: if broken {
+                Vec::new()
+            } else {
+                self.losses(&received)
+            },
             gaps,
             limited: self.limited,
         }

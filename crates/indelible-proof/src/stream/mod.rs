@@ -40,6 +40,9 @@ pub struct Streams {
     unnumbered: u64,
     unnumbered_heard: String,
     unfollowed: u64,
+    /// Whether records of the log are not there: any of them may have had a number that was declared
+    /// lost before it came.
+    broken: bool,
     /// Bytes that may still be kept.
     room: usize,
 }
@@ -53,6 +56,7 @@ impl Default for Streams {
             unnumbered: 0,
             unnumbered_heard: String::new(),
             unfollowed: 0,
+            broken: false,
             room: STREAMS_BYTES_MAX,
         }
     }
@@ -138,6 +142,12 @@ impl Streams {
         }
     }
 
+    /// Takes that a record of the log is not there, or is not the one that was committed: no
+    /// declared loss explains a number from now on, since that record may have had it.
+    pub fn broken(&mut self) {
+        self.broken = true;
+    }
+
     /// What can be said of every stream, in order of name and epoch.
     pub fn verdicts(&self) -> Vec<StreamVerdict> {
         let mut verdicts = Vec::new();
@@ -151,7 +161,7 @@ impl Streams {
                 if epoch.spoke() {
                     let newer = epochs.values().rev().take(later);
                     let superseded = newer.into_iter().any(|at| self.epochs[*at].spoke());
-                    verdicts.push(epoch.verdict(superseded));
+                    verdicts.push(epoch.verdict(superseded, self.broken));
                 }
             }
         }

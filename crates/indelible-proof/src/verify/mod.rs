@@ -331,6 +331,9 @@ impl LogVerifier {
         }
         let tenant_id = report.tenant_id().to_owned();
         let (integrity, findings_left_out) = report.finish();
+        if findings_left_out > 0 || integrity.iter().any(|it| it.kind.silences()) {
+            streams.broken();
+        }
         let lineage = checkpoints.lineage;
         Verdict {
             tenant_id,

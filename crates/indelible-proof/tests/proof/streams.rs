@@ -8,7 +8,7 @@ use indelible_proof::tail::Claim;
 use proptest::prelude::*;
 use serde_json::json;
 
-use crate::forge::{Evidence, claim, clean, drafts, link, statement, verify};
+use crate::forge::{Draft, Evidence, claim, clean, draft, drafts, link, statement, verify};
 
 /// One thing that a log holds about streams.
 #[derive(Debug, Clone)]
@@ -417,4 +417,37 @@ proptest! {
         prop_assert_eq!(&verdict.tail, &expected);
         never_better(&truth, verdict, true)?;
     }
+}
+
+/// A number that was declared lost and came after all, such as a dead letter that was sent again:
+/// deleting its record must not look like the loss that was declared before.
+#[test]
+fn no_declared_loss_explains_a_record_that_was_taken_away() {
+    let with = |n: u64, ledger: String| Draft { ledger, ..draft(n) };
+    let lost = r#"{"count":1,"epoch":7,"first":1,"reason":"given up","stream":"web"}"#;
+    let ended = r#"{"epoch":7,"next_number":2,"stream":"web"}"#;
+    let whole = link(&[
+        draft(0),
+        with(1, claim("web", 7, 0)),
+        statement(2, "stream.lost", lost),
+        with(3, claim("web", 7, 1)),
+        statement(4, "stream.ended", ended),
+    ]);
+    let word = |leaves: &[Vec<u8>]| {
+        let verdict = verify(leaves, &Evidence::default());
+        verdict.completeness[0].to_string()
+    };
+    assert_eq!(word(&whole), "complete to 1 (clean end)");
+    let without = |number: usize| {
+        let mut leaves = whole.clone();
+        leaves.remove(number);
+        word(&leaves)
+    };
+    assert_eq!(without(3), "undeclared gap (1, 1)");
+    // Whatever is missing, it may have been that number.
+    let mut never_came = whole.clone();
+    never_came.truncate(3);
+    assert!(word(&never_came).starts_with("declared loss (1, given up)"));
+    never_came.remove(1);
+    assert!(word(&never_came).starts_with("undeclared gap (2, 0 to 1)"));
 }
