@@ -109,9 +109,9 @@ impl Parser<'_> {
         let name = named.name;
         let known = Qualifier::named(name);
         if known.is_none() {
-            let roots = ROOTS.into_iter().filter(|_| name.contains('.'));
-            let names = QUALIFIERS.iter().map(|q| q.name);
-            let near = nearest(&name.to_ascii_lowercase(), names.chain(roots));
+            let lower = name.to_ascii_lowercase();
+            let near = nearest(&lower, QUALIFIERS.iter().map(|q| q.name)).map(str::to_owned);
+            let near = near.or_else(|| nearest_path(name));
             let said = if near.is_some() {
                 format!("there is no qualifier `{name}`")
             } else {
@@ -394,6 +394,13 @@ impl Parser<'_> {
             Err(said) => self.wrong(&value.place, said),
         }
     }
+}
+
+/// The path that may have been meant where its first key is misspelt.
+fn nearest_path(name: &str) -> Option<String> {
+    let (first, rest) = name.split_once('.')?;
+    let root = nearest(&first.to_ascii_lowercase(), ROOTS)?;
+    Some(format!("{root}.{rest}"))
 }
 
 /// A text without wildcards, as it is meant.
