@@ -91,7 +91,18 @@ fn everything_comes_over_and_the_old_directory_says_where_it_went() {
         "import --format cloudtrail more.json --tenant acme",
     );
     there(&place, &database, "verify --require-anchor");
+    says_where_it_went(&place);
+    let again = migrate(&place, &database);
+    assert_eq!(again.code, 3);
+    assert!(
+        again.err.contains("moved to this database already"),
+        "{}",
+        again.err
+    );
+}
 
+/// The old directory, to who writes to it, verifies or reads it.
+fn says_where_it_went(place: &Place) {
     let refused = place.ends(3, "import --format cloudtrail more.json --tenant acme");
     assert!(
         refused.err.contains("was moved to PostgreSQL at"),
@@ -113,13 +124,6 @@ fn everything_comes_over_and_the_old_directory_says_where_it_went() {
         read.err.contains("what came since is there"),
         "{}",
         read.err
-    );
-    let again = migrate(&place, &database);
-    assert_eq!(again.code, 3);
-    assert!(
-        again.err.contains("moved to this database already"),
-        "{}",
-        again.err
     );
 }
 

@@ -14,7 +14,7 @@ use support::served::{Serving, send};
 use support::{Place, cloudtrail_file, event};
 
 /// How long anything may take that is waited for.
-const SOON: Duration = Duration::from_secs(60);
+const SOON: Duration = Duration::from_mins(1);
 
 /// Makes the moment long in which a snapshot is staged and not published yet.
 const SLOW_PUBLICATION: &str = "

@@ -8,8 +8,9 @@
 //! stays sealed for ever. Both are to be backed up apart from the data.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use indelible_disk::{Disk, DiskError, Open, RealDisk};
+use indelible_disk::{Disk, DiskError, DiskErrorKind, Lock, Open, RealDisk};
 use indelible_log::env::Random;
 use indelible_log::keyring::MasterKey;
 use indelible_log::verify::Kept;
@@ -27,6 +28,10 @@ pub const MASTER: &str = "master.key";
 /// What was signed last.
 pub const SIGNED: &str = "signer.checkpoint";
 const LOCK: &str = "signer.lock";
+/// How often the lock of the signer's memory is tried, some ten seconds in all: a disk may be slow,
+/// but whoever holds it may have been stopped.
+const LOCK_TRIES: u32 = 2_000;
+const LOCK_PAUSE: Duration = Duration::from_millis(5);
 
 /// The keys of one ledger.
 #[derive(Clone, Debug)]
@@ -210,6 +215,22 @@ pub struct FileState {
     disk: RealDisk,
 }
 
+impl FileState {
+    /// Others that have the key hold it for as long as a small file is written.
+    fn lock(&self) -> std::result::Result<Box<dyn Lock>, DiskError> {
+        let holder = format!("process {}", std::process::id());
+        for _ in 0..LOCK_TRIES {
+            match self.disk.try_lock(LOCK, &holder) {
+                Err(error) if error.kind() == DiskErrorKind::Locked => {
+                    std::thread::sleep(LOCK_PAUSE);
+                }
+                locked => return locked,
+            }
+        }
+        self.disk.try_lock(LOCK, &holder)
+    }
+}
+
 impl SignerState for FileState {
     type Error = DiskError;
 
@@ -225,9 +246,7 @@ impl SignerState for FileState {
         old: Option<&[u8]>,
         new: &[u8],
     ) -> std::result::Result<bool, DiskError> {
-        let _lock = self
-            .disk
-            .try_lock(LOCK, &format!("process {}", std::process::id()))?;
+        let _lock = self.lock()?;
         if self.load()?.as_deref() != old {
             return Ok(false);
         }
@@ -306,6 +325,20 @@ mod tests {
         assert!(!state.compare_and_swap(None, b"b").unwrap());
         assert!(state.compare_and_swap(Some(b"a"), b"b").unwrap());
         assert_eq!(state.load().unwrap().as_deref(), Some(&b"b"[..]));
+    }
+
+    #[test]
+    fn the_signers_memory_is_waited_for_while_another_moves_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let state = KeyFolder::at(dir.path().to_path_buf()).signer_state();
+        let held = state.lock().unwrap();
+        std::thread::scope(|scope| {
+            let waits = scope.spawn(|| state.compare_and_swap(None, b"one").unwrap());
+            std::thread::sleep(Duration::from_millis(100));
+            assert_eq!(state.load().unwrap(), None);
+            drop(held);
+            assert!(waits.join().unwrap());
+        });
     }
 
     #[test]

@@ -87,12 +87,9 @@ impl Prepared {
         let Some(policy) = &self.policy else {
             return Ok(());
         };
-        let admitted = match self.admitted(keyring)? {
-            (admitted, true) => admitted,
-            (_, false) => {
-                let said = "the key of a data subject was destroyed meanwhile; submit again";
-                return Err(Error::new(Kind::Unavailable, said));
-            }
+        let (admitted, true) = self.admitted(keyring)? else {
+            let said = "the key of a data subject was destroyed meanwhile; submit again";
+            return Err(Error::new(Kind::Unavailable, said));
         };
         let (id, tenant) = (self.audit_id, &self.tenant);
         let anew = seal_event(&admitted, id, policy, keyring, tenant)?;

@@ -153,8 +153,8 @@ impl Sequencer {
         (creates, taken)
     }
 
-    /// Seals again what was sealed under a key that was not the first. In turn that is known of all:
-    /// what is taken then meets no rival's key any more when it is committed.
+    /// Seals again what was sealed under a key that was not the first. In turn that is known of
+    /// all: what is taken then meets no rival's key any more when it is committed.
     fn seal_again(&self, building: &mut Building, taken: &mut [OfTenant], in_turn: bool) {
         let keyring = &self.shared.keyring;
         if in_turn {

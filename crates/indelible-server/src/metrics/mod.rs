@@ -173,7 +173,10 @@ impl Metrics {
             let kinds = [Kind::NoSpace, Kind::Unavailable, Kind::UnknownOutcome];
             matches!(outcome, Outcome::Failed(error) if kinds.contains(&error.kind()))
         };
-        let no_space = |outcome: &Outcome| matches!(outcome, Outcome::Failed(error) if error.kind() == Kind::NoSpace);
+        let no_space = |outcome: &Outcome| {
+            let failed = |error: &indelible_store::Error| error.kind() == Kind::NoSpace;
+            matches!(outcome, Outcome::Failed(error) if failed(error))
+        };
         if outcomes.iter().any(of_store) {
             self.last_failure.note(now, outcomes.iter().any(no_space));
         } else if new > 0 {
