@@ -33,7 +33,8 @@ pub(crate) async fn mend(
         .batch_execute(settle)
         .await
         .map_err(|error| failed(DOING, error))?;
-    let (tenants, _) = logs(client).await?;
+    let (tenants, _) = logs(client, beside).await?;
+    let mut unknown = Vec::new();
     for tenant in &tenants {
         let walk = Walk {
             client,
@@ -42,15 +43,24 @@ pub(crate) async fn mend(
             beside,
         };
         let walked = walk.walk(tell, async |_| Ok(())).await?;
+        if !walked.knows_tree {
+            unknown.push(tenant.as_str());
+        }
         if !walked.derived.is_empty() {
             mend_log(&walk, walked, tell).await?;
         }
     }
-    strange_ids(client, tell, async |found| remove_ids(client, &found).await).await?;
+    let remove = async |found: Vec<StoredId>| remove_ids(client, &found).await;
+    strange_ids(client, &unknown, tell, remove).await?;
     let delete = format!("DELETE FROM indelible.subtrees WHERE {STRANGE_SUBTREE}");
     within(client, async || {
-        let removed = client.execute(&delete, &[]).await;
-        removed.map(drop).map_err(|error| failed(DOING, error))
+        let oops = |error| failed(DOING, error);
+        client.execute(&delete, &[&unknown]).await.map_err(oops)?;
+        if let Some(id) = &beside.id {
+            let name = "UPDATE indelible.ledger SET id = $1 WHERE id <> $1";
+            client.execute(name, &[&&id[..]]).await.map_err(oops)?;
+        }
+        Ok(())
     })
     .await
 }

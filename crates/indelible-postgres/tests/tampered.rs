@@ -60,6 +60,7 @@ impl Tampered {
         Beside {
             published: published.collect(),
             opener: Some(self.server.keyring.as_ref()),
+            id: Some([7; 16]),
         }
     }
 
@@ -107,6 +108,7 @@ impl Tampered {
             ("heads", "SELECT * FROM indelible.heads"),
             ("subtrees", "SELECT * FROM indelible.subtrees"),
             ("personal", "SELECT * FROM indelible.personal"),
+            ("ledger", "SELECT * FROM indelible.ledger"),
         ];
         let hash = |rows: &str| {
             let select = format!(
@@ -298,6 +300,11 @@ fn what_is_derived_is_named_by_place_and_made_again() {
         assert_eq!(it.found(), [""; 0], "{statement}");
         assert_eq!(it.tables(), before, "{statement}");
     }
+    it.tamper("UPDATE indelible.ledger SET id = decode(repeat('01', 16), 'hex')");
+    let told = "derived-damaged - -: table indelible.ledger, column id";
+    assert_eq!(it.found(), [told]);
+    it.mend();
+    assert_eq!(it.tables(), before);
     for tenant in [0, 1, 2].map(tenant_of) {
         assert_eq!(it.verified(&tenant), []);
     }
@@ -328,6 +335,12 @@ fn a_log_whose_leaves_are_not_those_committed_keeps_its_tree() {
         (
             "DELETE FROM indelible.records WHERE sequence_number > 264".to_owned(),
             "corrupt tenant-1 265 to 267: table indelible.records, log tenant-1",
+        ),
+        (
+            "DELETE FROM indelible.heads WHERE tenant_id = 'tenant-1'; \
+             DELETE FROM indelible.records WHERE true"
+                .to_owned(),
+            "truncated-tail tenant-1 0 to 267: -",
         ),
     ];
     for (statement, told) in cases {
