@@ -5,6 +5,7 @@
 //! where they are known to be those that were committed, as far as anything here tells.
 
 use indelible_event::ids::TenantId;
+use indelible_proof::finding::Span;
 use indelible_store::{Error, Kind, Result};
 use tokio_postgres::Client;
 use tokio_postgres::types::ToSql;
@@ -70,6 +71,7 @@ async fn mend_log(walk: &Walk<'_>, walked: Walked, tell: Tell<'_>) -> Result<()>
     let mending = Mending {
         walk,
         knows_tree: walked.knows_tree,
+        doubted: walked.doubted,
     };
     let found = walk
         .walk(tell, async |found| mending.write(found).await)
@@ -112,11 +114,19 @@ async fn within(client: &Client, work: impl AsyncFnOnce() -> Result<()>) -> Resu
 struct Mending<'a> {
     walk: &'a Walk<'a>,
     knows_tree: bool,
+    /// Records beside whose leaves nothing is changed.
+    doubted: Vec<Span>,
 }
 
 impl Mending<'_> {
     async fn write(&self, found: Found) -> Result<()> {
-        let Found { rows, ids, roots } = found;
+        let Found {
+            mut rows,
+            mut ids,
+            roots,
+        } = found;
+        rows.retain(|row| self.is_known(row.key.0));
+        ids.retain(|(_, number)| self.is_known(*number));
         if rows.is_empty() && ids.is_empty() && roots.is_empty() {
             return Ok(());
         }
@@ -148,6 +158,11 @@ impl Mending<'_> {
             Ok(())
         })
         .await
+    }
+
+    fn is_known(&self, number: i64) -> bool {
+        let number = number.cast_unsigned();
+        !self.doubted.iter().any(|records| records.contains(number))
     }
 
     /// A statement whose first parameter is the tenant.

@@ -319,7 +319,14 @@ fn a_log_whose_leaves_are_not_those_committed_keeps_its_tree() {
         return;
     }
     let leaf = "leaf = overlay(leaf placing '\\x58'::bytea from 30)";
+    let other = "leaf = convert_to(replace(convert_from(leaf, 'UTF8'), 'success', 'failure'), \
+         'UTF8')";
     let cases = [
+        // Another outcome: what stands beside the leaf is of the one that was committed.
+        (
+            format!("UPDATE indelible.records SET {other} WHERE sequence_number = 12"),
+            "content-mismatch tenant-1 12: -",
+        ),
         (
             format!("UPDATE indelible.records SET {leaf} WHERE sequence_number = 12"),
             "content-mismatch tenant-1 12: -",
