@@ -259,10 +259,12 @@ fn of_the_log(statement: &str) -> String {
     if statement.starts_with("INSERT") || statement.contains("find = ") {
         return statement.to_owned();
     }
-    match statement.contains(" WHERE ") {
-        true => format!("{statement} AND tenant_id = '{LOG}'"),
-        false => format!("{statement} WHERE tenant_id = '{LOG}'"),
-    }
+    let which = if statement.contains(" WHERE ") {
+        "AND"
+    } else {
+        "WHERE"
+    };
+    format!("{statement} {which} tenant_id = '{LOG}'")
 }
 
 #[test]
@@ -414,16 +416,13 @@ fn nothing_is_built_on_a_head_that_is_not_that_of_the_last_record() {
         // Another server, which has not seen the head before.
         let other = Server::open(Arc::new(it.place.open()), 2, None, &signing_key());
         let outcomes = other.log.submit(vec![plain(5_002), plain(5_001)]).wait();
-        let Outcome::Failed(error) = &outcomes.iter().next().unwrap() else {
-            panic!("{change}: {:?}", outcomes.iter().next());
+        let Outcome::Failed(error) = &outcomes[0] else {
+            panic!("{change}: {:?}", outcomes.first());
         };
         assert_eq!(error.kind(), Kind::Corrupt, "{change}");
         assert!(error.context().contains("see indelible fsck"), "{error}");
         // A log beside it in the same commit is not concerned.
-        assert!(
-            outcomes.iter().nth(1).unwrap().receipt().is_some(),
-            "{change}"
-        );
+        assert!(outcomes.get(1).unwrap().receipt().is_some(), "{change}");
         other.log.close();
         assert_eq!(it.verified(&tenant_of(1)).len(), 1, "{change}");
         assert_ne!(damaged, heads);
@@ -439,7 +438,7 @@ fn nothing_is_built_on_a_head_that_is_not_that_of_the_last_record() {
     it.mend();
     let other = Server::open(Arc::new(it.place.open()), 3, None, &signing_key());
     let outcomes = other.log.submit(vec![plain(5_002)]).wait();
-    assert!(outcomes.iter().next().unwrap().receipt().is_some());
+    assert!(outcomes.first().unwrap().receipt().is_some());
 }
 
 #[test]
