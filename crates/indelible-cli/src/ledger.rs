@@ -350,8 +350,8 @@ fn not_writable(error: &Error, config: &Config) -> Failure {
     })
 }
 
-/// Every finding in the files of the data directory and of its keys; and the ledger's incarnation,
-/// where its small state can be read.
+/// Every finding in the files of the data directory and of its keys, or in what a database derives
+/// of its records; and the ledger's incarnation, where its small state can be read.
 ///
 /// # Errors
 /// [`Failure::Could`] when they cannot be read at all.
@@ -361,6 +361,13 @@ pub fn check(config: &Config, progress: &Progress) -> Result<(Vec<Finding>, Opti
     }
     let access = read_quietly(config, progress)?;
     let mut findings = files(&access, progress)?;
+    if access.is_shared() {
+        // Of a database the leaves tell, with what is derived of them, and what was published.
+        let derived = access.check_derived(&mut |done| show(progress, &done));
+        findings.extend(derived.or_could("check what is derived")?);
+        let who = identity(access.stores.state.as_ref()).ok().flatten();
+        return Ok((findings, who.map(|(who, _)| who.incarnation)));
+    }
     if access.has_state() {
         // Files that are gone leave no damaged bytes: the published heads tell.
         let heads = verify_heads(&access.stores).or_could("compare the published heads")?;
@@ -425,7 +432,7 @@ pub fn files(access: &Access, progress: &Progress) -> Result<Vec<Finding>> {
 pub fn repair(config: &Config, progress: &Progress) -> Result {
     let env = environment();
     indelible_directory::repair(&names(config)?, &env, &mut |done| show(progress, &done))
-        .or_could("mend the files")
+        .or_could("mend what is derived")
 }
 
 /// Moves a ledger from a data directory into a database.

@@ -11,6 +11,8 @@ use indelible_postgres::{About, Postgres};
 use indelible_proof::finding::Finding;
 use indelible_store::{Index, Result};
 
+#[cfg(feature = "postgres")]
+use crate::directory::Directory;
 use crate::directory::Tell;
 use crate::found;
 
@@ -79,6 +81,16 @@ impl Backend {
             Self::Embedded(embedded) => embedded.check(tell),
             #[cfg(feature = "postgres")]
             Self::Postgres(_) => Ok(Vec::new()),
+        }
+    }
+
+    /// Findings in what a database derives of its records.
+    #[cfg(feature = "postgres")]
+    pub(crate) fn check_derived(&self, of: &Directory, tell: Tell<'_>) -> Result<Vec<Finding>> {
+        match self {
+            // Among the files, where it is.
+            Self::Embedded(_) => Ok(Vec::new()),
+            Self::Postgres(postgres) => crate::database::check(postgres, of, tell),
         }
     }
 

@@ -12,15 +12,16 @@ use indelible_log::copy::{copy_logs, heads};
 use indelible_log::env::Env;
 use indelible_log::keyring::Keyring;
 use indelible_log::log::Stores;
+use indelible_log::registry::published_heads;
 use indelible_log::verify::{Kept, keys_finding};
 pub use indelible_postgres::Options;
-use indelible_postgres::{Fresh, Postgres};
-use indelible_proof::finding::Finding;
+use indelible_postgres::{Beside, Fresh, Postgres};
+use indelible_proof::finding::{Finding, FindingKind};
 use indelible_store::{Error, Kind, Result, RowOpener};
 
 use crate::backend::Backend;
 use crate::backup::{Amount, BackedUp, Order, Target, nothing, save_keys};
-use crate::directory::{Directory, Names, Tell, first_origin, hex};
+use crate::directory::{Directory, Names, OWN_NAMES, Tell, first_origin, hex};
 use crate::files;
 use crate::found::{Found, STATE, keyring, keys_apart, options, readable_keyring};
 use crate::keys::KeyFolder;
@@ -189,6 +190,65 @@ pub(crate) fn restore(
         return Err(Error::new(Kind::Invalid, said));
     };
     migrate::restore(backup, keys, (to, database), env, tell).map(drop)
+}
+
+/// Every finding in what is derived of the records, beside those of the records themselves.
+pub(crate) fn check(postgres: &Postgres, of: &Directory, tell: Tell<'_>) -> Result<Vec<Finding>> {
+    let mut unread = None;
+    let beside = match beside(postgres, of) {
+        Err(error) if error.kind() == Kind::Corrupt => {
+            let finding = Finding::new(FindingKind::Corrupt, error.to_string());
+            unread = Some(finding.place("table indelible.state", 0..0));
+            Beside::default()
+        }
+        beside => beside?,
+    };
+    let mut findings = postgres.check(&beside, &mut telling(tell))?;
+    findings.extend(unread);
+    Ok(findings)
+}
+
+/// Makes again what is derived of the records. What was published must be known, or a tree would be
+/// made of leaves that are not those which were.
+pub(crate) fn repair(names: &Names, database: &Options, env: &Env, tell: Tell<'_>) -> Result<()> {
+    let directory = read(names, database, env.clone())?;
+    let none = || Error::new(Kind::NotFound, "there is no ledger in the database");
+    let directory = directory.ok_or_else(none)?;
+    let Backend::Postgres(postgres) = &directory.backend else {
+        return Err(none());
+    };
+    postgres.mend(&beside(postgres, &directory)?, &mut telling(tell))
+}
+
+/// What is said of the logs beside what is derived: what was published, and what ciphertexts hold.
+fn beside<'a>(postgres: &Postgres, of: &'a Directory) -> Result<Beside<'a>> {
+    let published = published_heads(postgres)?.into_values();
+    let published = published.map(|head| (head.tenant, (head.size, head.root)));
+    Ok(Beside {
+        published: published.collect(),
+        opener: Some(of.keyring.as_ref()),
+        id: of.verifier_key()?.as_deref().and_then(id_named_by),
+    })
+}
+
+/// The id of a ledger that signs under the name that it was given when none was chosen.
+fn id_named_by(verifier_key: &str) -> Option<[u8; 16]> {
+    let named = verifier_key.strip_prefix(OWN_NAMES)?;
+    let digits = named.get(..32)?;
+    let is_all = named
+        .get(32..)
+        .is_some_and(|rest| rest.starts_with(['+', '/']));
+    migrate::id_of(digits).ok().filter(|_| is_all)
+}
+
+fn telling(tell: Tell<'_>) -> impl FnMut(&str, u64, Option<u64>) {
+    |what, done, total| {
+        tell(Progress {
+            what: what.to_owned(),
+            done,
+            total,
+        });
+    }
 }
 
 /// As few connections as one command needs.

@@ -290,6 +290,16 @@ impl Directory {
         }
         Ok(findings)
     }
+
+    /// Every finding in what a database derives of its records, beside what the records themselves
+    /// tell. In a data directory that stands in files, and is checked with them.
+    ///
+    /// # Errors
+    /// When the database cannot be asked.
+    #[cfg(feature = "postgres")]
+    pub fn check_derived(&self, tell: Tell<'_>) -> Result<Vec<Finding>> {
+        self.backend.check_derived(self, tell)
+    }
 }
 
 /// `verifier_key` of a `log.created`.
@@ -300,8 +310,11 @@ fn named_in(leaf: &[u8]) -> Option<String> {
     Some(key.to_owned())
 }
 
+/// Before the id of a ledger, in the name of one that was given none.
+pub(crate) const OWN_NAMES: &str = "indelible.dev/";
+
 pub(crate) fn first_origin(named: Option<&str>, ledger_id: &str) -> String {
-    named.map_or_else(|| format!("indelible.dev/{ledger_id}"), str::to_owned)
+    named.map_or_else(|| format!("{OWN_NAMES}{ledger_id}"), str::to_owned)
 }
 
 pub(crate) fn hex(bytes: &[u8; 16]) -> String {

@@ -74,12 +74,11 @@ pub fn check_format(names: &Names) -> Result<Option<Finding>> {
 ///
 /// # Errors
 /// [`Kind::NotFound`] when there is no ledger; [`Kind::Locked`]; [`Kind::Corrupt`] when keys are
-/// damaged: without them it could not be found what they seal; [`Kind::Invalid`] for a database,
-/// which mends its own indices.
+/// damaged: without them it could not be found what they seal; [`Kind::ReadOnly`] for a database
+/// whose tables are not those of whoever connects.
 pub fn repair(names: &Names, env: &Env, tell: Tell<'_>) -> Result<()> {
-    if names.database.is_some() {
-        let said = "nothing of a database is mended from here: `REINDEX` makes its indices again";
-        return Err(Error::new(Kind::Invalid, said));
+    if let Some(options) = &names.database {
+        return database::repair(names, options, env, tell);
     }
     no_backup(names)?;
     let found = Found::look(names)?;

@@ -29,6 +29,11 @@ pub(crate) fn write(_: &Names, database: &Options, _: Option<&str>, _: Env) -> R
 }
 
 /// Never called.
+pub(crate) fn repair(_: &Names, database: &Options, _: &Env, _: Tell<'_>) -> Result<()> {
+    match *database {}
+}
+
+/// Never called.
 pub(crate) fn back_up(_: &Order<'_>, database: &Options, _: &Env, _: Tell<'_>) -> Result<BackedUp> {
     match *database {}
 }

@@ -32,6 +32,8 @@ pub struct Beside<'a> {
     pub published: BTreeMap<TenantId, (u64, Hash)>,
     /// Opens personal values, for what finds them; without it their rows are believed.
     pub opener: Option<&'a dyn RowOpener>,
+    /// Which ledger it is, where its records say so.
+    pub id: Option<[u8; 16]>,
 }
 
 impl std::fmt::Debug for Beside<'_> {
@@ -59,8 +61,13 @@ pub(crate) async fn check(
     beside: &Beside<'_>,
     tell: Tell<'_>,
 ) -> Result<Vec<Finding>> {
-    let (tenants, mut findings) = logs(client).await?;
-    let mut misplaced = HashSet::new();
+    let (tenants, mut findings) = logs(client, beside).await?;
+    if is_renamed(client, beside).await? {
+        let message = "the ledger is not called as its first record says";
+        let finding = Finding::new(FindingKind::DerivedDamaged, message);
+        findings.push(finding.place("table indelible.ledger, column id", 0..0));
+    }
+    let (mut misplaced, mut unknown) = (HashSet::new(), Vec::new());
     for tenant in &tenants {
         let walk = Walk {
             client,
@@ -75,12 +82,15 @@ pub(crate) async fn check(
             Ok(())
         });
         let walked = walked.await?;
+        if !walked.knows_tree {
+            unknown.push(tenant.as_str());
+        }
         findings.extend(walked.truth);
         findings.extend(walked.derived);
     }
     let mut strangers: BTreeMap<String, (u64, StoredId)> = BTreeMap::new();
     let named = |found: &StoredId| misplaced.contains(&(found.id.0, found.tenant.clone()));
-    strange_ids(client, tell, async |found| {
+    strange_ids(client, &unknown, tell, async |found| {
         for found in found.into_iter().filter(|found| !named(found)) {
             let (count, _) = strangers.entry(found.tenant.clone()).or_insert((0, found));
             *count += 1;
@@ -98,7 +108,7 @@ pub(crate) async fn check(
         finding.tenant_id.as_deref() == Some(tenant)
             && place.is_some_and(|place| place.file.starts_with("table indelible.heads"))
     };
-    for (tenant, count) in strange_subtrees(client).await? {
+    for (tenant, count) in strange_subtrees(client, &unknown).await? {
         // Of a head that is wrong it follows.
         if !findings.iter().any(|finding| is_of_head(finding, &tenant)) {
             let message = format!("roots of subtrees that are not complete: {count}");
@@ -108,14 +118,29 @@ pub(crate) async fn check(
     Ok(findings)
 }
 
+/// Whether the database says that it is of another ledger than its records say.
+async fn is_renamed(client: &Client, beside: &Beside<'_>) -> Result<bool> {
+    let Some(id) = &beside.id else {
+        return Ok(false);
+    };
+    let select = "SELECT id FROM indelible.ledger";
+    let row = client.query_one(select, &[]).await;
+    let row = row.map_err(|error| failed(DOING, error))?;
+    Ok(column::<Option<&[u8]>>(&row, 0)? != Some(&id[..]))
+}
+
 fn of_table(tenant: &str, table: &'static str, message: String) -> Finding {
     let place = format!("table indelible.{table}");
     let found = Finding::new(FindingKind::DerivedDamaged, message);
     found.tenant(tenant).place(place, 0..0)
 }
 
-/// Logs of which there is a head or a record; and what is called as no tenant can be.
-pub(crate) async fn logs(client: &Client) -> Result<(Vec<TenantId>, Vec<Finding>)> {
+/// Logs of which there is a head or a record, or was published; and what is called as no tenant can
+/// be.
+pub(crate) async fn logs(
+    client: &Client,
+    beside: &Beside<'_>,
+) -> Result<(Vec<TenantId>, Vec<Finding>)> {
     let select = "WITH RECURSIVE named (tenant) AS ( \
          SELECT min(tenant_id) FROM indelible.records UNION ALL \
          SELECT (SELECT min(tenant_id) FROM indelible.records WHERE tenant_id > named.tenant) \
@@ -134,13 +159,17 @@ pub(crate) async fn logs(client: &Client) -> Result<(Vec<TenantId>, Vec<Finding>
             }
         }
     }
+    tenants.extend(beside.published.keys().cloned());
+    tenants.sort_unstable();
+    tenants.dedup();
     Ok((tenants, findings))
 }
 
 /// Ids that no record has at their place, some at a time. An id of a record that is lost is none of
-/// them: it keeps an event from being committed twice.
+/// them, since it keeps an event from being committed twice; nor is one of a log that is not known.
 pub(crate) async fn strange_ids(
     client: &Client,
+    unknown: &[&str],
     tell: Tell<'_>,
     mut met: impl AsyncFnMut(Vec<StoredId>) -> Result<()>,
 ) -> Result<()> {
@@ -169,7 +198,8 @@ pub(crate) async fn strange_ids(
                 tenant: tenant.clone(),
                 number,
             };
-            if !fits && is_strange(client, &stored, is_behind).await? {
+            let is_known = !unknown.contains(&stored.tenant.as_str());
+            if !fits && is_known && is_strange(client, &stored, is_behind).await? {
                 found.push(stored);
             }
         }
@@ -208,18 +238,18 @@ fn id_in(leaf: &[u8]) -> Option<AuditId> {
     AuditId::parse(&event.text(Field::AuditId)?).ok()
 }
 
-/// What says that a root is of no complete subtree of its log.
-pub(crate) const STRANGE_SUBTREE: &str = "level <= 0 OR level % 8 <> 0 OR level > 56 OR place < 0 \
-     OR (place::numeric + 1) * power(2::numeric, level) > coalesce((SELECT size FROM \
-     indelible.heads WHERE heads.tenant_id = subtrees.tenant_id), 0)";
+/// What says that a root is of no complete subtree of its log, which is none of those in `$1`.
+pub(crate) const STRANGE_SUBTREE: &str = "tenant_id <> ALL($1) AND (level <= 0 OR level % 8 <> 0 \
+     OR level > 56 OR place < 0 OR (place::numeric + 1) * power(2::numeric, level) > \
+     coalesce((SELECT size FROM indelible.heads WHERE heads.tenant_id = subtrees.tenant_id), 0))";
 
 /// How many such there are, by log.
-async fn strange_subtrees(client: &Client) -> Result<Vec<(String, i64)>> {
+async fn strange_subtrees(client: &Client, unknown: &[&str]) -> Result<Vec<(String, i64)>> {
     let select = format!(
         "SELECT tenant_id, count(*) FROM indelible.subtrees WHERE {STRANGE_SUBTREE} \
          GROUP BY tenant_id ORDER BY tenant_id"
     );
-    let rows = client.query(&select, &[]).await;
+    let rows = client.query(&select, &[&unknown]).await;
     let rows = rows.map_err(|error| failed(DOING, error))?;
     rows.iter()
         .map(|row| Ok((column(row, 0)?, column(row, 1)?)))

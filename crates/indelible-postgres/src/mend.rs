@@ -5,6 +5,7 @@
 //! where they are known to be those that were committed, as far as anything here tells.
 
 use indelible_event::ids::TenantId;
+use indelible_proof::finding::Span;
 use indelible_store::{Error, Kind, Result};
 use tokio_postgres::Client;
 use tokio_postgres::types::ToSql;
@@ -33,7 +34,8 @@ pub(crate) async fn mend(
         .batch_execute(settle)
         .await
         .map_err(|error| failed(DOING, error))?;
-    let (tenants, _) = logs(client).await?;
+    let (tenants, _) = logs(client, beside).await?;
+    let mut unknown = Vec::new();
     for tenant in &tenants {
         let walk = Walk {
             client,
@@ -42,15 +44,24 @@ pub(crate) async fn mend(
             beside,
         };
         let walked = walk.walk(tell, async |_| Ok(())).await?;
+        if !walked.knows_tree {
+            unknown.push(tenant.as_str());
+        }
         if !walked.derived.is_empty() {
             mend_log(&walk, walked, tell).await?;
         }
     }
-    strange_ids(client, tell, async |found| remove_ids(client, &found).await).await?;
+    let remove = async |found: Vec<StoredId>| remove_ids(client, &found).await;
+    strange_ids(client, &unknown, tell, remove).await?;
     let delete = format!("DELETE FROM indelible.subtrees WHERE {STRANGE_SUBTREE}");
     within(client, async || {
-        let removed = client.execute(&delete, &[]).await;
-        removed.map(drop).map_err(|error| failed(DOING, error))
+        let oops = |error| failed(DOING, error);
+        client.execute(&delete, &[&unknown]).await.map_err(oops)?;
+        if let Some(id) = &beside.id {
+            let name = "UPDATE indelible.ledger SET id = $1 WHERE id <> $1";
+            client.execute(name, &[&&id[..]]).await.map_err(oops)?;
+        }
+        Ok(())
     })
     .await
 }
@@ -60,6 +71,7 @@ async fn mend_log(walk: &Walk<'_>, walked: Walked, tell: Tell<'_>) -> Result<()>
     let mending = Mending {
         walk,
         knows_tree: walked.knows_tree,
+        doubted: walked.doubted,
     };
     let found = walk
         .walk(tell, async |found| mending.write(found).await)
@@ -102,11 +114,19 @@ async fn within(client: &Client, work: impl AsyncFnOnce() -> Result<()>) -> Resu
 struct Mending<'a> {
     walk: &'a Walk<'a>,
     knows_tree: bool,
+    /// Records beside whose leaves nothing is changed.
+    doubted: Vec<Span>,
 }
 
 impl Mending<'_> {
     async fn write(&self, found: Found) -> Result<()> {
-        let Found { rows, ids, roots } = found;
+        let Found {
+            mut rows,
+            mut ids,
+            roots,
+        } = found;
+        rows.retain(|row| self.is_known(row.key.0));
+        ids.retain(|(_, number)| self.is_known(*number));
         if rows.is_empty() && ids.is_empty() && roots.is_empty() {
             return Ok(());
         }
@@ -138,6 +158,11 @@ impl Mending<'_> {
             Ok(())
         })
         .await
+    }
+
+    fn is_known(&self, number: i64) -> bool {
+        let number = number.cast_unsigned();
+        !self.doubted.iter().any(|records| records.contains(number))
     }
 
     /// A statement whose first parameter is the tenant.

@@ -39,7 +39,7 @@ pub(crate) fn names(entries: &[u8]) -> impl Iterator<Item = &[u8]> {
 pub(crate) fn are_as_named(entries: &[u8], rows: &Rows) -> bool {
     let values = values(entries, rows);
     let mut named = values.iter().zip(names(entries));
-    entries.len() % ENTRY == 0
+    entries.len().is_multiple_of(ENTRY)
         && named.all(|(value, named)| value.row.is_empty() || name(value) == named)
 }
 

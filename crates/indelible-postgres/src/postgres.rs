@@ -124,8 +124,8 @@ impl Postgres {
     }
 
     /// Every finding in what is derived from leaves: the columns beside them, `ids`, `subtrees`,
-    /// `heads`; and what leaves say of themselves that keeps it from being mended. It may run beside
-    /// writers, and needs bounded memory.
+    /// `heads`; and what leaves say of themselves that keeps it from being mended. It may run
+    /// beside writers, and needs bounded memory.
     ///
     /// # Errors
     /// When the database cannot be asked.

@@ -44,13 +44,12 @@ impl Ranges {
         self.0.remove(&at);
     }
 
-    /// A finding for each range.
-    pub(crate) fn findings(self, tenant: &TenantId) -> Vec<Finding> {
+    /// A finding for each range, without the records of which the leaves are doubted.
+    pub(crate) fn findings(self, tenant: &TenantId, doubted: &[Span]) -> Vec<Finding> {
         let mut findings = Vec::new();
         for (at, Noted { spans, left_out }) in self.0 {
-            let of_it = spans
-                .into_iter()
-                .map(|span| finding(tenant, at).records(span));
+            let spans = spans.into_iter().flat_map(|span| without(span, doubted));
+            let of_it = spans.map(|span| finding(tenant, at).records(span));
             let before = findings.len();
             findings.extend(of_it);
             if left_out > 0
@@ -61,6 +60,22 @@ impl Ranges {
         }
         findings
     }
+}
+
+/// What is left of a range.
+fn without(span: Span, doubted: &[Span]) -> Vec<Span> {
+    let mut left = vec![span];
+    for of in doubted {
+        let cut = |span: Span| {
+            let end = span.last.min(of.first.saturating_sub(1));
+            let before = (span.first < of.first).then(|| Span::new(span.first, end));
+            let start = span.first.max(of.last.saturating_add(1));
+            let behind = (span.last > of.last).then(|| Span::new(start, span.last));
+            before.into_iter().chain(behind)
+        };
+        left = left.into_iter().flat_map(cut).collect();
+    }
+    left
 }
 
 /// That something of a log is not as it should be.

@@ -105,6 +105,8 @@ pub(crate) struct Walked {
     pub(crate) truth: Vec<Finding>,
     /// What is derived and is not as it should be.
     pub(crate) derived: Vec<Finding>,
+    /// Records whose leaves may not be the ones that were committed: nothing follows from them.
+    pub(crate) doubted: Vec<Span>,
     /// The head as it was read, and as it should be if that is another and can be told.
     pub(crate) head: (StoredHead, Option<StoredHead>),
     /// Whether the tree over the leaves is known, so that it can be mended.
@@ -273,7 +275,8 @@ impl Walk<'_> {
             state.ranges.forget(("subtrees", ""));
             differ.clear();
         }
-        let mut derived = state.ranges.findings(self.tenant);
+        let doubted = doubted(&truth);
+        let mut derived = state.ranges.findings(self.tenant, &doubted);
         derived.extend(
             differ
                 .iter()
@@ -283,6 +286,7 @@ impl Walk<'_> {
         Walked {
             truth,
             derived,
+            doubted,
             head: (head, should_be),
             knows_tree,
         }
@@ -368,6 +372,11 @@ impl State {
             last.stored_hash == Some(named) || head.frontier == Some(tree::to_bytes(&committed));
         (named != last.hash && agree).then_some(committed)
     }
+}
+
+fn doubted(truth: &[Finding]) -> Vec<Span> {
+    let of_leaves = truth.iter().filter(|finding| hides_tree(finding.kind));
+    of_leaves.filter_map(|finding| finding.records).collect()
 }
 
 /// Whether a log of which this is found may not be the one that was committed.

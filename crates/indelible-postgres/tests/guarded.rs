@@ -115,6 +115,51 @@ fn a_writer_has_no_right_to_change_and_a_pruner_only_to_payloads() {
     assert_eq!(kept, 10);
 }
 
+/// Statements of a writer, and what is said of them.
+const REFUSED: [(&str, &str); 11] = [
+    (
+        "UPDATE indelible.heads SET last_hash = '\\x00'",
+        "does not go back",
+    ),
+    (
+        "UPDATE indelible.heads SET frontier = '\\x00'",
+        "does not go back",
+    ),
+    (
+        "UPDATE indelible.heads SET size = size - 1",
+        "does not go back",
+    ),
+    ("UPDATE indelible.heads SET size = 0", "does not go back"),
+    (
+        "UPDATE indelible.heads SET size = size + 1, last_ingested_at = now()",
+        "is not that of its last record",
+    ),
+    (
+        "INSERT INTO indelible.heads VALUES ('new', 3, '', now(), '')",
+        "begins with 3",
+    ),
+    (
+        "UPDATE indelible.keys SET value = '' WHERE space = 'key_subjects'",
+        "a key of key_subjects is not overwritten",
+    ),
+    (
+        "UPDATE indelible.keys SET value = decode(repeat('00', 8), 'hex') WHERE key = 'writes'",
+        "a key of key_master is not overwritten",
+    ),
+    (
+        "DELETE FROM indelible.state WHERE space = 'tenants'",
+        "append-only: DELETE",
+    ),
+    (
+        "DELETE FROM indelible.state WHERE space = 'snapshots'",
+        "append-only: DELETE",
+    ),
+    (
+        "UPDATE indelible.ledger SET era = era - 1",
+        "what names the ledger does not change",
+    ),
+];
+
 /// What a writer has a right to and is refused all the same, by triggers that hold for everybody.
 #[test]
 fn a_writer_moves_heads_on_to_records_that_are_there_and_overwrites_no_key() {
@@ -143,50 +188,7 @@ fn a_writer_moves_heads_on_to_records_that_are_there_and_overwrites_no_key() {
     postgres
         .apply(&[tenants, change("snapshots", b"1", b"line")])
         .unwrap();
-    let head = "indelible.heads SET";
-    let far = "size = size + 1, last_ingested_at = now()";
-    for (statement, said) in [
-        (
-            format!("UPDATE {head} last_hash = '\\x00'"),
-            "does not go back",
-        ),
-        (
-            format!("UPDATE {head} frontier = '\\x00'"),
-            "does not go back",
-        ),
-        (format!("UPDATE {head} size = size - 1"), "does not go back"),
-        (format!("UPDATE {head} size = 0"), "does not go back"),
-        (
-            format!("UPDATE {head} {far}"),
-            "is not that of its last record",
-        ),
-        (
-            "INSERT INTO indelible.heads VALUES ('new', 3, '', now(), '')".to_owned(),
-            "begins with 3",
-        ),
-        (
-            "UPDATE indelible.keys SET value = '' WHERE space = 'key_subjects'".to_owned(),
-            "a key of key_subjects is not overwritten",
-        ),
-        (
-            "UPDATE indelible.keys SET value = decode(repeat('00', 8), 'hex') \
-             WHERE key = 'writes'"
-                .to_owned(),
-            "a key of key_master is not overwritten",
-        ),
-        (
-            "DELETE FROM indelible.state WHERE space = 'tenants'".to_owned(),
-            "append-only: DELETE",
-        ),
-        (
-            "DELETE FROM indelible.state WHERE space = 'snapshots'".to_owned(),
-            "append-only: DELETE",
-        ),
-        (
-            "UPDATE indelible.ledger SET era = era - 1".to_owned(),
-            "what names the ledger does not change",
-        ),
-    ] {
+    for (statement, said) in REFUSED {
         let refusal = place.refusal(&format!("SET ROLE indelible_writer; {statement}"));
         assert!(refusal.contains(said), "{statement}: {refusal}");
     }

@@ -60,6 +60,7 @@ impl Tampered {
         Beside {
             published: published.collect(),
             opener: Some(self.server.keyring.as_ref()),
+            id: Some([7; 16]),
         }
     }
 
@@ -107,6 +108,7 @@ impl Tampered {
             ("heads", "SELECT * FROM indelible.heads"),
             ("subtrees", "SELECT * FROM indelible.subtrees"),
             ("personal", "SELECT * FROM indelible.personal"),
+            ("ledger", "SELECT * FROM indelible.ledger"),
         ];
         let hash = |rows: &str| {
             let select = format!(
@@ -257,10 +259,12 @@ fn of_the_log(statement: &str) -> String {
     if statement.starts_with("INSERT") || statement.contains("find = ") {
         return statement.to_owned();
     }
-    match statement.contains(" WHERE ") {
-        true => format!("{statement} AND tenant_id = '{LOG}'"),
-        false => format!("{statement} WHERE tenant_id = '{LOG}'"),
-    }
+    let which = if statement.contains(" WHERE ") {
+        "AND"
+    } else {
+        "WHERE"
+    };
+    format!("{statement} {which} tenant_id = '{LOG}'")
 }
 
 #[test]
@@ -298,6 +302,11 @@ fn what_is_derived_is_named_by_place_and_made_again() {
         assert_eq!(it.found(), [""; 0], "{statement}");
         assert_eq!(it.tables(), before, "{statement}");
     }
+    it.tamper("UPDATE indelible.ledger SET id = decode(repeat('01', 16), 'hex')");
+    let told = "derived-damaged - -: table indelible.ledger, column id";
+    assert_eq!(it.found(), [told]);
+    it.mend();
+    assert_eq!(it.tables(), before);
     for tenant in [0, 1, 2].map(tenant_of) {
         assert_eq!(it.verified(&tenant), []);
     }
@@ -312,7 +321,14 @@ fn a_log_whose_leaves_are_not_those_committed_keeps_its_tree() {
         return;
     }
     let leaf = "leaf = overlay(leaf placing '\\x58'::bytea from 30)";
+    let other = "leaf = convert_to(replace(convert_from(leaf, 'UTF8'), 'success', 'failure'), \
+         'UTF8')";
     let cases = [
+        // Another outcome: what stands beside the leaf is of the one that was committed.
+        (
+            format!("UPDATE indelible.records SET {other} WHERE sequence_number = 12"),
+            "content-mismatch tenant-1 12: -",
+        ),
         (
             format!("UPDATE indelible.records SET {leaf} WHERE sequence_number = 12"),
             "content-mismatch tenant-1 12: -",
@@ -328,6 +344,12 @@ fn a_log_whose_leaves_are_not_those_committed_keeps_its_tree() {
         (
             "DELETE FROM indelible.records WHERE sequence_number > 264".to_owned(),
             "corrupt tenant-1 265 to 267: table indelible.records, log tenant-1",
+        ),
+        (
+            "DELETE FROM indelible.heads WHERE tenant_id = 'tenant-1'; \
+             DELETE FROM indelible.records WHERE true"
+                .to_owned(),
+            "truncated-tail tenant-1 0 to 267: -",
         ),
     ];
     for (statement, told) in cases {
@@ -394,16 +416,13 @@ fn nothing_is_built_on_a_head_that_is_not_that_of_the_last_record() {
         // Another server, which has not seen the head before.
         let other = Server::open(Arc::new(it.place.open()), 2, None, &signing_key());
         let outcomes = other.log.submit(vec![plain(5_002), plain(5_001)]).wait();
-        let Outcome::Failed(error) = &outcomes.iter().next().unwrap() else {
-            panic!("{change}: {:?}", outcomes.iter().next());
+        let Outcome::Failed(error) = &outcomes[0] else {
+            panic!("{change}: {:?}", outcomes.first());
         };
         assert_eq!(error.kind(), Kind::Corrupt, "{change}");
         assert!(error.context().contains("see indelible fsck"), "{error}");
         // A log beside it in the same commit is not concerned.
-        assert!(
-            outcomes.iter().nth(1).unwrap().receipt().is_some(),
-            "{change}"
-        );
+        assert!(outcomes.get(1).unwrap().receipt().is_some(), "{change}");
         other.log.close();
         assert_eq!(it.verified(&tenant_of(1)).len(), 1, "{change}");
         assert_ne!(damaged, heads);
@@ -419,7 +438,7 @@ fn nothing_is_built_on_a_head_that_is_not_that_of_the_last_record() {
     it.mend();
     let other = Server::open(Arc::new(it.place.open()), 3, None, &signing_key());
     let outcomes = other.log.submit(vec![plain(5_002)]).wait();
-    assert!(outcomes.iter().next().unwrap().receipt().is_some());
+    assert!(outcomes.first().unwrap().receipt().is_some());
 }
 
 #[test]

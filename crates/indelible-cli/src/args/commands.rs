@@ -424,9 +424,10 @@ Examples:
 #[command(after_help = "\
 Examples:
   indelible fsck --data ./d
-  indelible fsck --data ./d --repair")]
+  indelible fsck --data ./d --repair
+  indelible fsck --ledger postgres://audit@localhost/audit --repair")]
 pub struct Fsck {
-    /// Rebuild derived files that are damaged or missing
+    /// Rebuild what is derived from records and is damaged or missing; no record changes
     #[arg(long)]
     pub repair: bool,
 }

@@ -146,7 +146,7 @@ pub enum Command {
     /// Show or check the configuration
     #[command(subcommand)]
     Config(ConfigCommand),
-    /// Check every byte in use of the data directory, and mend what can be mended
+    /// Check every byte of the data directory, or what a database derives, and mend what can be
     Fsck(Fsck),
     /// Go on after the ledger was rolled back, saying in the log what is missing
     Recover(Recover),

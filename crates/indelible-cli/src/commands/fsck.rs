@@ -1,4 +1,5 @@
-//! `fsck`: every byte in use of the data directory, and mending what can be computed again.
+//! `fsck`: every byte in use of the data directory, or all that a database derives of its records;
+//! and mending what can be computed again.
 
 use indelible_proof::finding::Finding;
 use serde_json::json;
@@ -13,15 +14,8 @@ use crate::verify::print_finding;
 /// Checks, mends when asked, and checks again.
 ///
 /// # Errors
-/// [`Failure::Usage`] for a database: its bytes are its own.
+/// [`Failure::No`] when something is found; [`Failure::Could`] when it cannot be checked.
 pub fn run(args: &Fsck, config: &Config, output: &mut Output) -> Result {
-    if config.database.is_some() {
-        return Err(Failure::Usage(format!(
-            "fsck checks a data directory, and the ledger is in {}: verify checks what it holds, \
-             and pg_amcheck how",
-            config.place()
-        )));
-    }
     let (mut findings, mut incarnation) = check(config, output)?;
     let mut mended = 0;
     if args.repair && findings.iter().any(|finding| finding.kind.repairable()) {
@@ -32,7 +26,7 @@ pub fn run(args: &Fsck, config: &Config, output: &mut Output) -> Result {
         (findings, incarnation) = check(config, output)?;
         mended = before.saturating_sub(findings.len());
     }
-    print(&findings, mended, incarnation, output)?;
+    print(&findings, (mended, incarnation), config, output)?;
     if !output.json && !args.repair {
         hint(&findings, output);
     }
@@ -52,8 +46,8 @@ fn check(config: &Config, output: &Output) -> Result<(Vec<Finding>, Option<u64>)
 
 fn print(
     findings: &[Finding],
-    mended: usize,
-    incarnation: Option<u64>,
+    (mended, incarnation): (usize, Option<u64>),
+    config: &Config,
     output: &mut Output,
 ) -> Result {
     if output.json {
@@ -80,9 +74,15 @@ fn print(
     }
     if findings.is_empty() {
         let word = output.paint("sound", Tone::Good);
-        return output.line(format_args!(
-            "every byte in use of the data directory is {word}"
-        ));
+        return if config.database.is_some() {
+            output.line(format_args!(
+                "all that is derived of the records in the database is {word}"
+            ))
+        } else {
+            output.line(format_args!(
+                "every byte in use of the data directory is {word}"
+            ))
+        };
     }
     Ok(())
 }
