@@ -40,8 +40,8 @@ pub struct Streams {
     unnumbered: u64,
     unnumbered_heard: String,
     unfollowed: u64,
-    /// Whether records of the log are not there: any of them may have had a number that was declared
-    /// lost before it came.
+    /// Whether records of the log are not there: any of them may have had a number that was
+    /// declared lost before it came.
     broken: bool,
     /// Bytes that may still be kept.
     room: usize,

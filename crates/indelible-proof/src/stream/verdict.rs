@@ -130,7 +130,7 @@ impl StreamVerdict {
         let name = self.stream.as_deref().unwrap_or_default();
         let finding = |gap: &Span| {
             let message = format!(
-                "stream {} epoch {}: {} not there, and no loss that was declared explains it: {gap}",
+                "stream {} epoch {}: {} not there, and no declared loss explains it: {gap}",
                 Name(name),
                 self.epoch,
                 numbers(gap.count()),
