@@ -1,8 +1,7 @@
 //! Publishes at most once an interval, when there is news; looks at the clock as often.
 //!
 //! Where other servers write to the same ledger, one of them signs for all: it looks for news in
-//! the ledger, and the others look whether theirs was published. What another did with the keys of
-//! callers is learned here too.
+//! the ledger, and the others look whether theirs was published.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -17,11 +16,6 @@ pub(crate) fn run(app: &Arc<App>, stop: &Stop) {
     let mut watch = Watch::new(clock.now(), Instant::now());
     while !stop.wait(app.settings.publish_interval) {
         watch.look(clock.now(), Instant::now());
-        if app.shared
-            && let Err(error) = app.access.reload()
-        {
-            tracing::error!(%error, "the keys of callers cannot be read: those known stay");
-        }
         if !signs {
             if let Err(error) = app.feed.look_for_publication() {
                 tracing::error!(%error, "it cannot be told what was published");
