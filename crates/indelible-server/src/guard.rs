@@ -154,7 +154,7 @@ fn principal(request: &Request, app: &App) -> Result<Option<Principal>, Refusal>
         let (scheme, rest) = text.split_once(' ')?;
         scheme.eq_ignore_ascii_case("bearer").then(|| rest.trim())
     });
-    if app.shared && app.access.is_stale() {
+    if app.shared && app.access.is_older(app.settings.keys_believed) {
         let text = "the keys could not be read for a while, so it is not known which are in force";
         return Err(refuse(ProblemKind::Unavailable, text));
     }

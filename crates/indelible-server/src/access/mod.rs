@@ -31,8 +31,6 @@ use rows::{Row, keep_used, moment, rows};
 const PREFIX: &str = "ind_";
 const ID_BYTES: usize = 8;
 const SECRET_BYTES: usize = 32;
-/// How long the keys that were read last are believed where other servers change them too.
-const BELIEVED_FOR: Duration = Duration::from_secs(30);
 const HOUR_MICROS: i64 = 3_600_000_000;
 
 /// Why a bearer text gives nobody.
@@ -112,10 +110,10 @@ impl Access {
         Ok(())
     }
 
-    /// Whether the keys were read so long ago that one may be revoked by now without our knowing.
-    pub(crate) fn is_stale(&self) -> bool {
+    /// Whether the keys were last read longer ago: one may be revoked by now without our knowing.
+    pub(crate) fn is_older(&self, than: Duration) -> bool {
         let read_at = self.read_at.lock().unwrap_or_else(PoisonError::into_inner);
-        read_at.elapsed() > BELIEVED_FOR
+        read_at.elapsed() > than
     }
 
     /// Whether there is no key at all, so that nobody is asked for one.
