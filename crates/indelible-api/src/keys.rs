@@ -111,7 +111,7 @@ pub struct CreateKey {
     /// For people.
     #[serde(default)]
     pub name: Option<String>,
-    /// For a reader: a query text that is ANDed to all it asks.
+    /// For a reader: a query text that all it asks is narrowed by.
     #[serde(default)]
     pub query: Option<String>,
     /// When it ends by itself: a time, or from now on as `90d`; left out or null: never.

@@ -85,7 +85,7 @@ mod tests {
 
     #[test]
     fn a_moment_is_one_that_is_to_come() {
-        let at = |text| to_come(text, NOW).map(|at| at.to_rfc3339());
+        let at = |text| to_come(text, NOW).map(Micros::to_rfc3339);
         assert_eq!(at("1d").unwrap(), "2026-02-03T02:40:00.000000Z");
         assert_eq!(at("2027-01-31").unwrap(), "2027-01-31T00:00:00.000000Z");
         assert_eq!(

@@ -82,7 +82,7 @@ pub fn create(
         name: wanted.name.clone(),
         query: wanted.query.clone(),
         created_at: now.to_rfc3339(),
-        expires_at: ends.transpose()?.map(|at| at.to_rfc3339()),
+        expires_at: ends.transpose()?.map(Micros::to_rfc3339),
         rotated_at: None,
         old_secret_until: None,
         last_used_at: None,

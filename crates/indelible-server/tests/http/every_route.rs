@@ -47,11 +47,11 @@ fn asked(served: &Served, route: &Route) -> (String, Vec<u8>) {
 /// What a route that changes something leaves in `_system`; `None` where it needs none.
 fn leaves(route: &Route) -> Option<&'static str> {
     match (route.method, route.path) {
-        ("get", _) => None,
-        // What they bring is the record.
-        ("post", "/v1/events" | "/v1/events:batch") => None,
-        // The event that names it is its record, and what none names is removed.
-        ("put", "/v1/attachments/{digest}") => None,
+        // What events bring is the record; the event that names an attachment is its record, and
+        // what none names is removed.
+        ("get", _)
+        | ("post", "/v1/events" | "/v1/events:batch")
+        | ("put", "/v1/attachments/{digest}") => None,
         ("post", "/v1/tenants") => Some("tenant.created"),
         ("post", "/v1/keys") => Some("config.changed"),
         ("post", "/v1/keys/{id}/rotate") => Some("key.rotated"),
