@@ -95,7 +95,7 @@ mod tests {
     fn two_queries_give_what_both_ask_for() {
         let of = |text| parsed(text, NOW).unwrap();
         let found = both(
-            of("tenant:a,b since:2026-01-01 until:2026-01-31 ada OR bob"),
+            of("tenant:a,b since:2026-01-01 until:2026-01-31 (ada OR bob)"),
             of("tenant:b,c since:2026-01-10"),
         );
         let names: Vec<_> = found.tenants.as_ref().unwrap().iter().collect();
