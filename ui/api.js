@@ -1,7 +1,7 @@
 // Calls to the server this page came from, and to nothing else.
 
 const KEY = 'indelible-key';
-const NOT_IN_FORCE = 'This is no key that is in force here: it was revoked, or is not whole.';
+const NOT_IN_FORCE = 'This is no key that is in force here: it expired or was revoked, or is not whole.';
 
 export const key = () => sessionStorage.getItem(KEY);
 export const setKey = (text) => sessionStorage.setItem(KEY, text);

@@ -68,10 +68,15 @@ const CREATE_TENANT: &str = r#"{"tenant_id":"globex"}"#;
 const TENANT: &str = r#"{"tenant_id":"globex","log_id":"c2e0072706f2566f0b9521c9b72ed6eb",
     "records":1,"published":0,"last_ingested_at":"2026-11-27T04:48:44.736753Z","verdict":null}"#;
 
-const CREATE_KEY: &str = r#"{"role":"emitter","tenants":["acme"],"name":"shop"}"#;
+const CREATE_KEY: &str = r#"{"role":"emitter","tenants":["acme"],"name":"shop",
+    "expires":"90d"}"#;
+
+const ROTATE_KEY: &str = r#"{"grace":"24h"}"#;
 
 const KEY: &str = r#"{"id":"99680fe614ef1c6f","role":"emitter","tenants":["acme"],"name":"shop",
-    "created_at":"2026-11-27T04:48:44.937003Z","revoked_at":null}"#;
+    "query":null,"created_at":"2026-11-27T04:48:44.937003Z",
+    "expires_at":"2027-02-25T04:48:44.937003Z","rotated_at":null,"old_secret_until":null,
+    "last_used_at":null,"revoked_at":null}"#;
 
 const BEARER: &str = "ind_99680fe614ef1c6f_<64 hex digits>";
 
@@ -82,6 +87,7 @@ pub(crate) fn taken(method: &str, path: &str) -> Option<Value> {
         ("post", "/v1/events:batch") => EVENTS,
         ("post", "/v1/tenants") => CREATE_TENANT,
         ("post", "/v1/keys") => CREATE_KEY,
+        ("post", "/v1/keys/{id}/rotate") => ROTATE_KEY,
         _ => return None,
     }))
 }
@@ -100,7 +106,9 @@ pub(crate) fn given(method: &str, path: &str) -> Option<Value> {
         ("get", "/v1/streams") => read(STREAMS),
         ("post", "/v1/tenants") => read(TENANT),
         ("get", "/v1/keys") => serde_json::json!({"keys": list(key())}),
-        ("post", "/v1/keys") => serde_json::json!({"key": key(), "bearer": BEARER}),
+        ("post", "/v1/keys" | "/v1/keys/{id}/rotate") => {
+            serde_json::json!({"key": key(), "bearer": BEARER})
+        }
         _ => return None,
     })
 }

@@ -71,8 +71,23 @@ pub struct Key {
     pub tenants: Option<Vec<String>>,
     /// For people.
     pub name: Option<String>,
+    /// What a reader is bound to beside tenants: it sees records of this query and no others.
+    #[serde(default)]
+    pub query: Option<String>,
     /// When it was made.
     pub created_at: String,
+    /// When it ends by itself; null for never.
+    #[serde(default)]
+    pub expires_at: Option<String>,
+    /// When its secret was last replaced, if it was.
+    #[serde(default)]
+    pub rotated_at: Option<String>,
+    /// Until when the secret before that is taken too.
+    #[serde(default)]
+    pub old_secret_until: Option<String>,
+    /// The hour in which it was last used, if it was.
+    #[serde(default)]
+    pub last_used_at: Option<String>,
     /// When it was revoked, if it was.
     pub revoked_at: Option<String>,
 }
@@ -96,12 +111,31 @@ pub struct CreateKey {
     /// For people.
     #[serde(default)]
     pub name: Option<String>,
+    /// For a reader: a query text that all it asks is narrowed by.
+    #[serde(default)]
+    pub query: Option<String>,
+    /// When it ends by itself: a time, or from now on as `90d`; left out or null: never.
+    #[serde(default)]
+    pub expires: Option<String>,
 }
 
-/// Answer of `POST /v1/keys`: the only time that the secret is seen.
+/// Request of `POST /v1/keys/{id}/rotate`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RotateKey {
+    /// How long the secret in force until now is taken beside the new one, as `24h`, which is what
+    /// it is when left out; `0`: no longer.
+    #[serde(default)]
+    pub grace: Option<String>,
+    /// When the key ends by itself from now on, as when it is made; left out or null: as before.
+    #[serde(default)]
+    pub expires: Option<String>,
+}
+
+/// Answer of `POST /v1/keys` and of a rotation: the only time that the secret is seen.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CreatedKey {
-    /// What was made.
+    /// What was made, or has a new secret.
     pub key: Key,
     /// `ind_<id>_<secret>`, to be sent as `Authorization: Bearer`.
     pub bearer: String,

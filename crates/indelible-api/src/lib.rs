@@ -21,7 +21,7 @@ pub mod streams;
 
 pub use attachments::{AttachmentNamed, AttachmentStored};
 pub use events::{BatchItem, BatchResponse, BatchWriter, ItemResult, Submitted};
-pub use keys::{CreateKey, CreatedKey, Key, Keys, Role};
+pub use keys::{CreateKey, CreatedKey, Key, Keys, Role, RotateKey};
 pub use ledger::{
     Checkpoints, Completeness, CreateTenant, Health, Integrity, Logs, RegistryCheckpoint, Tenant,
     TenantCheckpoint, Tenants, Verdict,

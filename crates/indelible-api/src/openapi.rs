@@ -15,9 +15,11 @@ use crate::{JSON, NDJSON};
 pub use crate::routes::{Answer, Body, Parameter, ROUTES, Route};
 
 /// Problems of every route that asks who somebody is.
-const EVERYWHERE: [ProblemKind; 7] = [
+const EVERYWHERE: [ProblemKind; 9] = [
     ProblemKind::BadRequest,
     ProblemKind::Unauthorized,
+    ProblemKind::KeyExpired,
+    ProblemKind::KeyRevoked,
     ProblemKind::Forbidden,
     ProblemKind::Misdirected,
     ProblemKind::Internal,

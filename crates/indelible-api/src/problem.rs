@@ -186,6 +186,12 @@ kinds! {
     /// No key, or none that is known.
     Unauthorized = 401 "unauthorized", "A key is needed",
         "send Authorization: Bearer ind_<id>_<secret>; indelible keys create makes one";
+    /// The key, or this secret of it, has ended by itself.
+    KeyExpired = 401 "key-expired", "The key has expired",
+        "use the new secret of the key, or ask an administrator for another key";
+    /// The key was revoked.
+    KeyRevoked = 401 "key-revoked", "The key was revoked",
+        "ask an administrator for another key";
     /// The key's role does not allow it.
     Forbidden = 403 "forbidden", "The key does not allow this",
         "use a key whose role allows it";

@@ -276,6 +276,16 @@ pub const ROUTES: &[Route] = &[
         answers: &[Answer::Json(200, "Key")],
         problems: &[NotFound],
     },
+    Route {
+        method: "post",
+        path: "/v1/keys/{id}/rotate",
+        summary: "Give an API key a new secret; the old one stays good for a grace.",
+        who: "admin of all tenants",
+        query: &[],
+        body: Body::Json("RotateKey"),
+        answers: &[Answer::Json(200, "CreatedKey")],
+        problems: &[NotFound, Timeout, TooLarge, UnsupportedType],
+    },
     open(
         "/health/live",
         "Whether the process answers.",

@@ -3,7 +3,7 @@
 use indelible_event::{ActorType, Outcome};
 use serde_json::{Map, Value, json};
 
-use crate::limits::{KEY_NAME_CHARS_MAX, KEY_TENANTS_MAX};
+use crate::limits::{KEY_NAME_CHARS_MAX, KEY_TENANTS_MAX, QUERY_BYTES_MAX};
 
 /// Every schema by name.
 pub(crate) fn schemas() -> Value {
@@ -66,6 +66,9 @@ fn object(required: usize, members: &[(&str, Value)]) -> Value {
 /// A tenant's name that a producer may send.
 const TENANT: &str = "^[A-Za-z0-9][A-Za-z0-9._:@-]{0,127}$";
 const UUID_V7: &str = "^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$";
+
+/// How a moment that is to come may be said.
+const MOMENT: &str = "^([0-9]{1,6}[smhdw]|[0-9]{4}-[0-9]{2}-[0-9]{2}([Tt ].*)?)$";
 
 /// The forms of an event's type (spec/event.md §6).
 const EVENT_TYPE: &str = r"^(api\.[a-z]+\./[!-~]*|[a-z0-9_]+(\.[a-z0-9_]+)+)$";
@@ -315,12 +318,26 @@ fn keys() -> Value {
         "maxLength": KEY_NAME_CHARS_MAX,
         "pattern": r"^[^\x00-\x1f\x7f-\x9f]*$",
     });
+    let query = json!({
+        "type": ["string", "null"],
+        "minLength": 1,
+        "maxLength": QUERY_BYTES_MAX,
+        "description": "Only for the role reader.",
+    });
+    let moment = json!({
+        "type": ["string", "null"],
+        "pattern": MOMENT,
+        "description": "A time that is to come, or so long from now: 90d, 12h, 30m.",
+    });
+    let grace = json!({"type": ["string", "null"], "pattern": "^(0|[0-9]{1,6}[smhdw])$"});
     let mut create = closed(object(
         1,
         &[
             ("role", role.clone()),
             ("tenants", bound_to),
             ("name", name),
+            ("query", query),
+            ("expires", moment.clone()),
         ],
     ));
     // An admin is bound to no tenants.
@@ -340,9 +357,15 @@ fn keys() -> Value {
             ("name", or_null("string")),
             ("created_at", time()),
             ("revoked_at", or_null("string")),
+            ("query", or_null("string")),
+            ("expires_at", or_null("string")),
+            ("rotated_at", or_null("string")),
+            ("old_secret_until", or_null("string")),
+            ("last_used_at", or_null("string")),
         ]),
         "Keys": object(1, &[("keys", list("Key"))]),
         "CreateKey": create,
+        "RotateKey": closed(object(0, &[("grace", grace), ("expires", moment)])),
         "CreatedKey": object(2, &[("key", reference("Key")), ("bearer", text())]),
     })
 }
@@ -455,6 +478,7 @@ mod tests {
         agrees::<crate::Keys>("Keys");
         agrees::<crate::CreateKey>("CreateKey");
         agrees::<crate::CreatedKey>("CreatedKey");
+        agrees::<crate::RotateKey>("RotateKey");
         // A batch: its items are either of two, which the example cannot choose.
         let batch = crate::BatchResponse::default();
         let names = serde_json::to_value(batch).unwrap();

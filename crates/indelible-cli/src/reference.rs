@@ -53,9 +53,10 @@ An older copy of `keys/keys.redb` is told and stops writers too; restore the new
 
 ## Through a server
 
-`query`, `prove`, `verify`, `export`, `tenants` and `keys create|list|revoke` take `--url URL`, or
-`INDELIBLE_URL`, in the place of `--data`, with the server's key in `INDELIBLE_API_KEY`. They say
-the same as in the data directory, with the same exit codes; `docs/server.md` says what differs.
+`query`, `prove`, `verify`, `export`, `tenants` and `keys create|list|rotate|revoke` take
+`--url URL`, or `INDELIBLE_URL`, in the place of `--data`, with the server's key in
+`INDELIBLE_API_KEY`. They say the same as in the data directory, with the same exit codes;
+`docs/server.md` says what differs.
 `emit`, `import`, `fsck` and `recover` work on files here, whatever `INDELIBLE_URL` says. A server
 is believed no further than can be checked: an answer that cannot be right is exit code 3, and a
 record that is not what was committed is a finding of `verify`.

@@ -245,6 +245,52 @@ fn an_open_server_is_closed_by_the_command_that_it_names() {
 }
 
 #[test]
+fn a_key_expires_and_gets_new_secrets_on_the_command_line() {
+    let place = Place::new();
+    let admin = place.ok("keys create --role admin").out.trim().to_owned();
+    place.ends(2, "keys create --role reader --expires yesterday");
+    place.ends(2, "keys create --role reader --query actr:ada");
+    place.ends(2, "keys create --role emitter --query actor:ada");
+    let line = "keys create --role reader --query actor:ada --expires 90d --json";
+    let made = place.ok(line).json().remove(0);
+    let id = made["key"]["id"].as_str().unwrap();
+    let first = made["bearer"].as_str().unwrap();
+    place.ends(2, &format!("keys rotate {id} --grace long"));
+    place.ends(3, "keys rotate 0011223344556677");
+    let second = place.ok(&format!("keys rotate {id}"));
+    assert!(second.err.contains("is taken until"), "{}", second.err);
+    let second = second.out.trim().to_owned();
+    let table = place.ok("keys list").out;
+    assert!(table.contains("in force until"), "{table}");
+    assert!(table.contains("actor:ada"), "{table}");
+    let serving = Serving::start(&place, "");
+    let status = |key: &str| {
+        let header = format!("Authorization: Bearer {key}");
+        serving
+            .send("GET", "/v1/records", &[&header], "")
+            .unwrap()
+            .0
+    };
+    assert_eq!((status(first), status(&second)), (200, 200));
+    let through = |line: &str| {
+        let line = format!("{line} --url http://{}", serving.address);
+        let mut command = place.command(line.split_whitespace());
+        let ran = command.env("INDELIBLE_API_KEY", &admin).output().unwrap();
+        assert!(ran.status.success(), "{line}: {ran:?}");
+        String::from_utf8(ran.stdout).unwrap()
+    };
+    let third = through(&format!("keys rotate {id} --grace 0"));
+    let statuses = [first, &second, third.trim()].map(status);
+    assert_eq!(statuses, [401, 401, 200]);
+    let list = through("keys list --json");
+    assert!(list.contains("\"old_secret_until\":null"), "{list}");
+    let own = through("query --tenant _system --json type:config.changed,key.rotated");
+    let told = own.lines().filter(|line| line.contains(id)).count();
+    assert_eq!(told, 3, "{own}");
+    assert!(own.contains("\"id\":\"command\""), "{own}");
+}
+
+#[test]
 fn a_key_for_no_ledger_is_not_made_in_silence() {
     let place = Place::new();
     place.ends(3, "keys revoke 0011223344556677");

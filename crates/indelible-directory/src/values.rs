@@ -11,13 +11,15 @@ use indelible_store::{Change, Error, Kind, Result, State};
 
 /// Names of the spaces of small values: those of the state store, and those of the key store. One
 /// that is not among them is of a newer program, and nothing is left behind in silence.
-pub(crate) const SPACES: [&str; 11] = [
+pub(crate) const SPACES: [&str; 13] = [
     "api_keys",
+    "api_keys_used",
     "key_buckets",
     "key_identities",
     "key_master",
     "key_subjects",
     "key_tenants",
+    "operations",
     "published",
     "registry",
     "server",

@@ -149,6 +149,7 @@ impl Log {
         };
         log.finish_publication()?;
         log.write_outstanding()?;
+        log.write_operations()?;
         Ok(log)
     }
 
@@ -332,6 +333,10 @@ impl Log {
             }
         }
         recover::written(state, &left)
+    }
+
+    pub(crate) fn parts(&self) -> (&Shared, &Pipeline) {
+        (&self.shared, &self.pipeline)
     }
 
     fn finish_publication(&self) -> Result<()> {

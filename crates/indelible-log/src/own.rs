@@ -52,17 +52,36 @@ pub(crate) fn own_event(
     target: (&str, &str),
     data: &Value,
 ) -> OwnEvent {
+    event(
+        (env, occurred_at),
+        event_type,
+        (LEDGER, "success"),
+        target,
+        data,
+    )
+}
+
+/// The ledger itself, as the actor of what nobody asked for.
+pub(crate) const LEDGER: (&str, &str) = ("system", "indelible");
+
+/// As [`own_event`], done by an actor of this kind and id, and with an outcome.
+pub(crate) fn event(
+    (env, occurred_at): (&Env, Micros),
+    event_type: &str,
+    ((actor_type, actor_id), outcome): ((&str, &str), &str),
+    (target_type, target_id): (&str, &str),
+    data: &Value,
+) -> OwnEvent {
     let audit_id = mint(env, occurred_at);
-    let (target_type, target_id) = target;
     // serde_json's maps are ordered and its escapes are those of RFC 8785, so with ASCII keys this
     // is the canonical form.
     let bytes = json!({
-        "actor": {"id": "indelible", "type": "system"},
+        "actor": {"id": actor_id, "type": actor_type},
         "audit_id": audit_id.to_string(),
         "data": data,
         "event_type": event_type,
         "occurred_at": occurred_at.to_rfc3339(),
-        "outcome": "success",
+        "outcome": outcome,
         "target": {"id": target_id, "type": target_type},
     })
     .to_string()

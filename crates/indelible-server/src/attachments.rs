@@ -131,6 +131,14 @@ pub(crate) async fn get((state, principal, digest, query): Asked) -> Answer {
     let State(app) = state;
     let principal = allow(principal.as_deref(), Needs::Read)?;
     let (tenant, digest) = named(&app, principal, query, &digest)?;
+    let missing = || {
+        let text = "there is no attachment with this digest";
+        refuse(ProblemKind::NotFound, text)
+    };
+    // Whether a record that it may see names it, nothing tells without reading the log.
+    if principal.query().is_some() {
+        return Err(missing());
+    }
     let store = store(&app)?;
     let mut granted = app.memory.lists.empty();
     granted.grow(TRANSFER_BYTES)?;
@@ -143,8 +151,7 @@ pub(crate) async fn get((state, principal, digest, query): Asked) -> Answer {
         Ok(Some((whole, Bytes::copy_from_slice(&first))))
     });
     let Some((whole, first)) = found.await? else {
-        let text = "there is no attachment with this digest";
-        return Err(refuse(ProblemKind::NotFound, text));
+        return Err(missing());
     };
     let media_type = HeaderValue::from_str(whole.media_type());
     let (left, (sender, chunks)) = (whole.bytes(), channel(1));

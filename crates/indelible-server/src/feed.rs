@@ -96,6 +96,14 @@ impl Feed {
         Ok(stated)
     }
 
+    /// Writes the records of what was done to the ledger itself and has none yet.
+    pub(crate) fn write_operations(&self) -> Result<()> {
+        if self.log()?.write_operations()? > 0 {
+            self.metrics.news(self.env.clock.now());
+        }
+        Ok(())
+    }
+
     /// Whether what is committed is published from here.
     pub(crate) fn signs(&self) -> bool {
         self.log().is_ok_and(|log| log.signs())

@@ -15,7 +15,7 @@ use axum::response::IntoResponse;
 use indelible_api::limits::REQUEST_ID_CHARS_MAX;
 use indelible_api::{ProblemKind, REQUEST_ID};
 
-use crate::access::{Principal, hex};
+use crate::access::{NotInForce, Principal, hex};
 use crate::answer::{Refusal, Refused, refuse};
 use crate::app::App;
 use crate::clear::must_be_clear;
@@ -154,13 +154,35 @@ fn principal(request: &Request, app: &App) -> Result<Option<Principal>, Refusal>
         let (scheme, rest) = text.split_once(' ')?;
         scheme.eq_ignore_ascii_case("bearer").then(|| rest.trim())
     });
-    match bearer.and_then(|bearer| app.access.principal(bearer)) {
-        Some(principal) => Ok(Some(principal)),
-        None => Err(refuse(
-            ProblemKind::Unauthorized,
-            "the Authorization header holds no key that is in force",
-        )),
+    if app.shared && app.access.is_older(app.settings.keys_believed) {
+        let text = "the keys could not be read for a while, so it is not known which are in force";
+        return Err(refuse(ProblemKind::Unavailable, text));
     }
+    let now = app.env.clock.now();
+    let found = bearer.map_or(Err(NotInForce::Unknown), |bearer| {
+        app.access.principal(bearer, now)
+    });
+    found.map(Some).map_err(|why| not_in_force(&why))
+}
+
+/// The refusal of a key; more than that it is none is told only to who has its secret.
+fn not_in_force(why: &NotInForce) -> Refusal {
+    let (kind, text) = match why {
+        NotInForce::Unknown => (
+            ProblemKind::Unauthorized,
+            "the Authorization header holds no key that is in force".to_owned(),
+        ),
+        NotInForce::Revoked(at) => (
+            ProblemKind::KeyRevoked,
+            format!("the key was revoked at {at}"),
+        ),
+        NotInForce::Expired(at) => (ProblemKind::KeyExpired, format!("the key expired at {at}")),
+        NotInForce::Replaced(at) => (
+            ProblemKind::KeyExpired,
+            format!("the key has a new secret, and this one was taken until {at}"),
+        ),
+    };
+    refuse(kind, text)
 }
 
 fn is_loopback_name(host: &str) -> bool {
@@ -186,7 +208,7 @@ fn group(route: &str) -> &'static str {
     match route {
         "/v1/events" => "event",
         "/v1/events:batch" => "batch",
-        "/v1/keys" | "/v1/keys/{id}" => "manage",
+        "/v1/keys" | "/v1/keys/{id}" | "/v1/keys/{id}/rotate" => "manage",
         _ if route.starts_with("/v1/") => "read",
         _ => "page",
     }
@@ -199,6 +221,8 @@ pub(crate) enum Needs {
     Emit,
     /// To search and read.
     Read,
+    /// To read what counts or hashes whole logs, which no query narrows.
+    Whole,
     /// To see checkpoints.
     Audit,
     /// To manage keys and tenants, of all tenants.
@@ -210,9 +234,13 @@ pub(crate) fn allow(principal: Option<&Principal>, needs: Needs) -> Result<&Prin
     let principal = principal
         .ok_or_else(|| refuse(ProblemKind::Unauthorized, "there is no key in the request"))?;
     let role = principal.role();
+    if principal.query().is_some() && matches!(needs, Needs::Whole | Needs::Audit) {
+        let text = "a key with a query of its own sees records, and nothing of whole logs";
+        return Err(refuse(ProblemKind::Forbidden, text));
+    }
     let (allowed, what) = match needs {
         Needs::Emit => (role.may_emit(), "send events"),
-        Needs::Read => (role.may_read(), "read records"),
+        Needs::Read | Needs::Whole => (role.may_read(), "read records"),
         Needs::Audit => (role.may_audit(), "see checkpoints"),
         Needs::Administer => (
             role.may_administer() && principal.sees_all(),

@@ -7,8 +7,8 @@
 //! their own, a bounded number at a time.
 //!
 //! Invariants: what has a receipt is durable, never 202; bytes in flight are bounded and counted
-//! before they are kept; a tenant that a key may not see is not there for it; no personal value, no
-//! secret and no path as it was sent stands in telemetry. Source: `docs/server.md`.
+//! before they are kept; a tenant or record that a key may not see is not there for it; no personal
+//! value, no secret and no path as it was sent stands in telemetry. Source: `docs/server.md`.
 
 mod accept;
 pub mod access;
@@ -16,6 +16,7 @@ mod answer;
 mod app;
 mod attachments;
 mod batch;
+mod binding;
 mod body;
 mod books;
 mod budget;

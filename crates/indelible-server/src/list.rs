@@ -25,6 +25,7 @@ use crate::accept::prefers;
 use crate::access::Principal;
 use crate::answer::{Answer, Refusal, refuse, typed, written};
 use crate::app::App;
+use crate::binding::narrowed;
 use crate::guard::{Needs, allow};
 use crate::read::blocking;
 use crate::records::{After, record};
@@ -134,10 +135,10 @@ async fn wait_for(app: &Arc<App>, principal: &Principal, after: After) -> Result
     if !principal.may_see(&after.tenant) {
         return Err(no_tenant(&after.tenant).into());
     }
-    let after = Arc::new(after);
+    let (after, principal) = (Arc::new(after), Arc::new(principal.clone()));
     for _ in 0..AFTER_TRIES {
-        let wanted = Arc::clone(&after);
-        if blocking(app, move |app| wanted.is_there(app)).await? {
+        let (wanted, principal) = (Arc::clone(&after), Arc::clone(&principal));
+        if blocking(app, move |app| wanted.is_there(app, &principal)).await? {
             return Ok(());
         }
         tokio::time::sleep(AFTER_PAUSE).await;
@@ -171,7 +172,8 @@ fn find(app: &App, principal: &Principal, wanted: &Wanted) -> Result<RecordList,
         order,
         direction,
     };
-    let resolved = resolve(&parsed, &tenants, Some(app.keyring.as_ref()));
+    let narrowed = narrowed(app, principal, &parsed, &tenants)?;
+    let resolved = resolve(&narrowed, &tenants, Some(app.keyring.as_ref()));
     let mut query = resolved.query;
     (query.order, query.direction) = (order, direction);
     if let Some(cursor) = &cursor {
@@ -205,7 +207,11 @@ fn find(app: &App, principal: &Principal, wanted: &Wanted) -> Result<RecordList,
             .map(|cursor| app.cursor_key.seal(RECORDS, &cursor.encode()))
             .transpose()?,
         indexed_up_to: principal.sees_all().then_some(page.as_of),
-        unreadable: page.damaged.into_iter().map(unreadable).collect(),
+        unreadable: page
+            .damaged
+            .into_iter()
+            .map(|damage| unreadable(damage, principal))
+            .collect(),
         unsearched: resolved
             .unsearched
             .iter()
@@ -260,8 +266,17 @@ pub(crate) fn parsed(text: &str, now: indelible_event::Micros) -> Result<Parsed,
     })
 }
 
-fn unreadable(damage: Damage) -> Unreadable {
+fn unreadable(damage: Damage, principal: &Principal) -> Unreadable {
     let (tenant, range) = damage.log.unzip();
+    if principal.query().is_some() {
+        // Which records those are may be none of its business; that some are is.
+        return Unreadable {
+            tenant_id: tenant.map(|tenant| tenant.to_string()),
+            first: None,
+            last: None,
+            place: "records of this log cannot be read".to_owned(),
+        };
+    }
     Unreadable {
         tenant_id: tenant.map(|tenant| tenant.to_string()),
         first: range.as_ref().map(|range| range.start),

@@ -2,13 +2,12 @@
 //!
 //! Where other servers write to the same ledger, one of them signs for all: it looks for news in
 //! the ledger and shows that it is there, and the others look for it, and whether theirs was
-//! published. What another did with the keys of callers is learned here too, and whether the
-//! database answers.
+//! published.
 
 use std::sync::Arc;
 use std::time::Instant;
 
-use indelible_store::{Kind, Result};
+use indelible_store::Result;
 
 use crate::app::App;
 use crate::clock::Watch;
@@ -23,14 +22,10 @@ pub(crate) fn run(app: &Arc<App>, stop: &Stop) {
     let (clock, signs) = (&app.env.clock, app.feed.signs());
     let mut watch = Watch::new(clock.now(), Instant::now());
     let mut others = Others::default();
-    // A moment of grace for both, since nobody was asked yet.
-    app.metrics.database(true, clock.now());
+    // A moment of grace, since nobody was asked yet.
     app.metrics.publisher_alive(clock.now());
     while !stop.wait(app.settings.publish_interval) {
         watch.look(clock.now(), Instant::now());
-        if app.shared {
-            look_for_keys(app);
-        }
         if !signs {
             if let Err(error) = others.look(app) {
                 tracing::error!(%error, "it cannot be told what was published");
@@ -56,18 +51,6 @@ pub(crate) fn run(app: &Arc<App>, stop: &Stop) {
         {
             tracing::error!(%error, "the other servers cannot be told that this one publishes");
         }
-    }
-}
-
-/// Learns what other servers did with the keys of callers; whether the database answers is seen
-/// by it.
-fn look_for_keys(app: &App) {
-    let looked = app.access.reload();
-    let away = |error: &indelible_store::Error| error.kind() == Kind::Unavailable;
-    let answered = !looked.as_ref().is_err_and(away);
-    app.metrics.database(answered, app.env.clock.now());
-    if let Err(error) = looked {
-        tracing::error!(%error, "the keys of callers cannot be read: those known stay");
     }
 }
 

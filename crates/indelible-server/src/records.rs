@@ -23,6 +23,7 @@ use serde_json::value::RawValue;
 use crate::access::Principal;
 use crate::answer::{Answer, Refusal, json, refuse};
 use crate::app::App;
+use crate::binding::{narrowed, sees};
 use crate::guard::{Needs, allow};
 use crate::list::parsed;
 use crate::read::blocking;
@@ -124,14 +125,18 @@ fn find(
         for tenant in &tenants {
             let numbers = app.stores.ledger.find(tenant, &[audit_id])?;
             let number = numbers.first().copied().flatten();
-            found.extend(number.map(|number| (tenant.clone(), number)));
+            if let Some(number) = number
+                && sees(app, principal, tenant, number)?
+            {
+                found.push((tenant.clone(), number));
+            }
             if found.len() > NAMED_MAX {
                 break;
             }
         }
     }
     if found.is_empty() {
-        found = of_source(app, tenants, id)?;
+        found = of_source(app, principal, tenants, id)?;
     }
     match found.as_slice() {
         [] => Err(missing()),
@@ -143,6 +148,7 @@ fn find(
 /// The newest record with this id of its source, of each tenant that has one.
 fn of_source(
     app: &App,
+    principal: &Principal,
     mut tenants: Vec<TenantId>,
     id: &str,
 ) -> Result<Vec<(TenantId, u64)>, Refusal> {
@@ -152,7 +158,8 @@ fn of_source(
         return Ok(found);
     };
     while found.len() <= NAMED_MAX && !tenants.is_empty() {
-        let query = resolve(&asked, &tenants, None).query;
+        let asked = narrowed(app, principal, &asked, &tenants)?;
+        let query = resolve(&asked, &tenants, Some(app.keyring.as_ref())).query;
         let (index, ledger) = (app.index.as_ref(), app.stores.ledger.as_ref());
         let page = page(index, ledger, &query, None, 1)?;
         let Some(row) = page.rows.into_iter().next() else {
@@ -230,11 +237,14 @@ impl After {
         })
     }
 
-    /// Whether the record is durable and found here.
-    pub(crate) fn is_there(&self, app: &App) -> Result<bool, Refusal> {
+    /// Whether the record is durable and found here; one that the principal may not see never is.
+    pub(crate) fn is_there(&self, app: &App, principal: &Principal) -> Result<bool, Refusal> {
         let head = app.stores.ledger.head(&self.tenant)?;
         let head = head.ok_or_else(|| no_tenant(&self.tenant))?;
         if head.frontier.size() <= self.number {
+            return Ok(false);
+        }
+        if !sees(app, principal, &self.tenant, self.number)? {
             return Ok(false);
         }
         if let Some(known) = &self.receipt {

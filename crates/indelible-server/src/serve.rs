@@ -23,7 +23,7 @@ use crate::feed::Feed;
 use crate::router::router;
 use crate::settings::Settings;
 use crate::stream::{Head, Patient};
-use crate::{attachments, books, publisher, verifier};
+use crate::{attachments, books, keys, publisher, verifier};
 
 const WORKERS: usize = 2;
 /// Connections that may wait to be taken, as far as the system allows.
@@ -167,6 +167,7 @@ impl Server {
             scope.spawn(|| publisher::run(&app, &stop));
             scope.spawn(|| verifier::run(&app, anchors.as_ref(), &stop));
             scope.spawn(|| books::run(&app, &stop));
+            scope.spawn(|| keys::follow(&app, &stop));
             scope.spawn(|| attachments::collect(&app, &stop));
             let served = runtime.block_on(accept(&app, listener, &stop));
             stop.stop();

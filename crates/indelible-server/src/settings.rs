@@ -50,6 +50,9 @@ pub struct Settings {
     pub attachments_interval: Duration,
     /// How long an attachment waits for the event that names it.
     pub attachments_grace: Duration,
+    /// How long the keys of callers that were read last are believed, where other servers change
+    /// them too.
+    pub keys_believed: Duration,
     /// Whether personal data is sealed.
     pub sealing: bool,
 }
@@ -78,6 +81,7 @@ impl Default for Settings {
             ready_within: Duration::from_secs(10),
             attachments_interval: Duration::from_mins(10),
             attachments_grace: Duration::from_hours(24),
+            keys_believed: Duration::from_secs(30),
             sealing: true,
         }
     }

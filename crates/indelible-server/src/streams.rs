@@ -75,7 +75,7 @@ pub(crate) async fn list(
     principal: Option<Extension<Principal>>,
     query: Result<Query<WhichStreams>, QueryRejection>,
 ) -> Answer {
-    let principal = allow(principal.as_deref(), Needs::Read)?.clone();
+    let principal = allow(principal.as_deref(), Needs::Whole)?.clone();
     let Query(which) = query.map_err(|error| bad_query(&error))?;
     let body = blocking(&app, move |app| {
         let cursor = which.cursor.as_deref();

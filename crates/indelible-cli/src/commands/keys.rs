@@ -3,20 +3,22 @@
 
 use std::fs;
 
-use indelible_api::{CreateKey, CreatedKey, Key, Role};
+use indelible_api::{CreateKey, CreatedKey, Key, Role, RotateKey};
 use indelible_directory::{KeyFolder, SIGNING};
+use indelible_event::ids::Micros;
 use indelible_log::registry::identity;
 use indelible_log::verify::Kept;
 use indelible_server::access;
 use indelible_store::Kind;
 use serde_json::json;
 
-use crate::args::{KeyRole, Keys, KeysCreate, Through};
+use crate::args::{KeyRole, Keys, KeysCreate, KeysRotate, Through};
 use crate::config::Config;
 use crate::exit::{Failure, OrCould, Result};
 use crate::key_files;
-use crate::ledger::{self, Access};
+use crate::ledger::{self, Access, Writing};
 use crate::output::{Column, Output, Show, Table, Tone};
+use crate::process::environment;
 use crate::remote::Remote;
 
 /// The server's route to the keys of its callers.
@@ -32,6 +34,7 @@ pub fn run(args: &Keys, config: &Config, output: &mut Output) -> Result {
         Keys::Files => files(config, output),
         Keys::Create(wanted) => create(wanted, config, output),
         Keys::List(through) => list(through, config, output),
+        Keys::Rotate(wanted) => rotate(wanted, config, output),
         Keys::Revoke { id, through } => revoke(id, through, config, output),
         Keys::Init => {
             let writing = ledger::write(config, output)?;
@@ -140,6 +143,8 @@ fn create(args: &KeysCreate, config: &Config, output: &mut Output) -> Result {
         role,
         tenants: (!args.tenants.is_empty()).then(|| args.tenants.clone()),
         name: args.name.clone(),
+        query: args.query.clone(),
+        expires: args.expires.clone(),
     };
     let created = match Remote::meant(&args.through, config, output)? {
         Some(remote) => remote.post(KEYS, &wanted)?.1,
@@ -168,7 +173,8 @@ fn create_here(wanted: &CreateKey, config: &Config, output: &Output) -> Result<C
     }
     let writing = ledger::write(config, output)?;
     let access = &writing.access;
-    let created = access::create(access.stores.state.as_ref(), wanted, &access.env);
+    let state = access.stores.state.as_ref();
+    let created = access::create(state, wanted, &access.env, access::COMMAND);
     let folder = access.folder.path().to_path_buf();
     if is_new {
         let data = std::path::absolute(&config.data).unwrap_or_else(|_| config.data.clone());
@@ -182,12 +188,79 @@ fn create_here(wanted: &CreateKey, config: &Config, output: &Output) -> Result<C
             folder.shown()
         ));
     }
-    let created = created.map_err(|error| match error.kind() {
-        Kind::Invalid => Failure::Usage(error.context().to_owned()),
-        _ => Failure::Could(format!("cannot make the key: {error}")),
-    })?;
-    writing.publish_and_close(output)?;
+    let created = created.map_err(|error| refused("make the key", &error))?;
+    recorded(writing, output)?;
     Ok(created)
+}
+
+fn refused(what: &str, error: &indelible_store::Error) -> Failure {
+    match error.kind() {
+        Kind::Invalid => Failure::Usage(error.context().to_owned()),
+        _ => Failure::Could(format!("cannot {what}: {error}")),
+    }
+}
+
+/// Writes the record of what was done, publishes it and closes the ledger. What is done is done: a
+/// record that cannot be written now is written by the next who opens the ledger.
+fn recorded(writing: Writing, output: &Output) -> Result {
+    if let Err(error) = writing.log.write_operations() {
+        output.warn(format_args!(
+            "done, but its record is still to be written, by whoever writes next: {error}"
+        ));
+    }
+    writing.publish_and_close(output)
+}
+
+/// Gives a key a new secret and prints it, this once.
+fn rotate(args: &KeysRotate, config: &Config, output: &mut Output) -> Result {
+    let wanted = RotateKey {
+        grace: args.grace.clone(),
+        expires: args.expires.clone(),
+    };
+    let id = args.id.as_str();
+    let rotated = match Remote::meant(&args.through, config, output)? {
+        Some(remote) => {
+            must_be_id(id)?;
+            remote.post(&format!("{KEYS}/{id}/rotate"), &wanted)?.1
+        }
+        None => rotate_here(id, &wanted, config, output)?,
+    };
+    if output.json {
+        return output.json_line(&rotated);
+    }
+    let until = rotated.key.old_secret_until.as_deref();
+    let until = until.map_or("is taken no longer".to_owned(), |until| {
+        format!("is taken until {until}")
+    });
+    output.note(format_args!(
+        "key {id} has a new secret, shown this once; the old one {until}"
+    ));
+    output.line(rotated.bearer)
+}
+
+fn rotate_here(
+    id: &str,
+    wanted: &RotateKey,
+    config: &Config,
+    output: &Output,
+) -> Result<CreatedKey> {
+    ledger::locate(config)?;
+    let writing = ledger::write(config, output)?;
+    let access = &writing.access;
+    let state = access.stores.state.as_ref();
+    let rotated = access::rotate(state, (id, wanted), &access.env, access::COMMAND)
+        .map_err(|error| refused(&format!("rotate {}", id.shown()), &error))?;
+    recorded(writing, output)?;
+    Ok(rotated)
+}
+
+/// It becomes part of a path.
+fn must_be_id(id: &str) -> Result {
+    if id.is_empty() || !id.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        let text = format!("`{}` is no id of a key, see keys list", id.shown());
+        return Err(Failure::Usage(text));
+    }
+    Ok(())
 }
 
 /// Lists the keys of the server's callers.
@@ -203,19 +276,18 @@ fn list(through: &Through, config: &Config, output: &mut Output) -> Result {
         Column::whole("ROLE"),
         Column::text("TENANTS", 12),
         Column::text("NAME", 8),
+        Column::text("QUERY", 8),
         Column::whole("MADE"),
+        Column::whole("USED"),
         Column::whole("STATE"),
     ]);
+    let now = environment().clock.now();
     for key in keys {
         if output.json {
             output.json_line(&key)?;
             continue;
         }
-        let state = if key.revoked_at.is_some() {
-            ("revoked".to_owned(), Tone::Bad)
-        } else {
-            ("in force".to_owned(), Tone::Good)
-        };
+        let state = state_of(&key, now);
         let tenants = key
             .tenants
             .map_or("all".to_owned(), |tenants| tenants.join(", "));
@@ -224,7 +296,9 @@ fn list(through: &Through, config: &Config, output: &mut Output) -> Result {
             (key.role.word().to_owned(), Tone::Plain),
             (tenants, Tone::Plain),
             (key.name.unwrap_or_default(), Tone::Plain),
+            (key.query.unwrap_or_default(), Tone::Plain),
             (key.created_at, Tone::Dim),
+            (key.last_used_at.unwrap_or_default(), Tone::Dim),
             state,
         ]);
     }
@@ -234,15 +308,21 @@ fn list(through: &Through, config: &Config, output: &mut Output) -> Result {
     output.table(&table)
 }
 
+fn state_of(key: &Key, now: Micros) -> (String, Tone) {
+    let passed = |at: &str| Micros::parse(at).is_ok_and(|at| at <= now);
+    match &key.expires_at {
+        _ if key.revoked_at.is_some() => ("revoked".to_owned(), Tone::Bad),
+        Some(end) if passed(end) => ("expired".to_owned(), Tone::Bad),
+        Some(end) => (format!("in force until {end}"), Tone::Good),
+        None => ("in force".to_owned(), Tone::Good),
+    }
+}
+
 /// Revokes a key.
 fn revoke(id: &str, through: &Through, config: &Config, output: &mut Output) -> Result {
     let key = match Remote::meant(through, config, output)? {
         Some(remote) => {
-            // It becomes part of a path.
-            if id.is_empty() || !id.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-                let text = format!("`{}` is no id of a key, see keys list", id.shown());
-                return Err(Failure::Usage(text));
-            }
+            must_be_id(id)?;
             remote.delete(&format!("{KEYS}/{id}"))?
         }
         None => revoke_here(id, config, output)?,
@@ -257,9 +337,10 @@ fn revoke_here(id: &str, config: &Config, output: &Output) -> Result<Key> {
     ledger::locate(config)?;
     let writing = ledger::write(config, output)?;
     let access = &writing.access;
-    let key = access::revoke(access.stores.state.as_ref(), id, &access.env)
+    let state = access.stores.state.as_ref();
+    let key = access::revoke(state, id, &access.env, access::COMMAND)
         .or_could(format_args!("revoke {}", id.shown()))?;
-    writing.publish_and_close(output)?;
+    recorded(writing, output)?;
     Ok(key)
 }
 

@@ -210,7 +210,7 @@ fn keys_are_made_shown_once_and_revoked_at_once() {
     served.send("DELETE", &path, &[&admin], b"").is(200);
     served
         .send("GET", "/v1/records", &[&header], b"")
-        .is_problem(401, "unauthorized");
+        .is_problem(401, "key-revoked");
     served
         .send("DELETE", "/v1/keys/nobody", &[&admin], b"")
         .is_problem(404, "not-found");

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use indelible_api::Role;
 use indelible_server::Settings;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::support::{Answer, Served, Stand, event, until};
 
@@ -108,4 +108,23 @@ fn what_one_does_with_keys_the_other_knows_within_seconds() {
         answer.status == 401
     });
     assert_eq!(ask(here.key(READER)).status, 200, "another key stays");
+}
+
+#[test]
+fn keys_that_cannot_be_read_again_are_believed_for_a_while_only() {
+    let (signing, without) = Stand::for_two();
+    let keys = [(Role::Admin, None)];
+    let here = Served::start_on(signing, &keys, |_| {});
+    let there = Served::start_on(without, &[], |settings| {
+        settings.keys_believed = Duration::ZERO;
+    });
+    let ask =
+        |served: &Served| served.ask_with(here.key(ADMIN), "GET", "/v1/records", &Value::Null);
+    ask(&here).is(200);
+    ask(&there).is_problem(503, "unavailable");
+    there.get("/v1/records").is_problem(401, "unauthorized");
+    assert_eq!(there.get("/health/live").status, 200);
+    // Alone on its stores it knows of every change.
+    let alone = Served::start(&keys, |settings| settings.keys_believed = Duration::ZERO);
+    alone.get_as(ADMIN, "/v1/records").is(200);
 }

@@ -181,8 +181,10 @@ impl Served {
                 role,
                 tenants: tenants.map(|names| names.split(' ').map(str::to_owned).collect()),
                 name: None,
+                query: None,
+                expires: None,
             };
-            access::create(stand.state.as_ref(), &wanted, &env).unwrap()
+            access::create(stand.state.as_ref(), &wanted, &env, access::COMMAND).unwrap()
         };
         if keys.first().is_some_and(|(role, _)| *role != Role::Admin) {
             create(Role::Admin, None);
@@ -256,6 +258,26 @@ impl Served {
         let header = format!("Authorization: Bearer {}", self.key(n));
         let headers = ["Content-Type: application/json", header.as_str()];
         self.send("POST", path, &headers, body.to_string().as_bytes())
+    }
+
+    /// As `post`, with this bearer text; any method.
+    pub fn ask_with(&self, bearer: &str, method: &str, path: &str, body: &Value) -> Answer {
+        let header = format!("Authorization: Bearer {bearer}");
+        let body = if body.is_null() {
+            String::new()
+        } else {
+            body.to_string()
+        };
+        let headers = ["Content-Type: application/json", header.as_str()];
+        self.send(method, path, &headers, body.as_bytes())
+    }
+
+    /// The events of `_system` of this type, oldest first, as the n-th key sees them.
+    pub fn own_records(&self, n: usize, event_type: &str) -> Vec<Value> {
+        let path = format!("/v1/records?tenant=_system&order=seq&limit=1000&q=type:{event_type}");
+        let list = self.get_as(n, &path).is(200);
+        let records = list["records"].as_array().unwrap().iter();
+        records.map(|one| one["record"]["event"].clone()).collect()
     }
 
     /// Stops it and gives how it ended.

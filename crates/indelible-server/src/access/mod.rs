@@ -1,0 +1,310 @@
+//! API keys: kept as hashes, compared in constant time, expired, rotated, revoked; and who a
+//! request is by.
+//!
+//! A key is `ind_<id>_<secret>`: 16 hex digits that name it and 64 that prove it. The secret has
+//! 256 random bits, so its SHA-256 is enough to keep; it is shown once. Why a key is not in force
+//! is told to nobody but who has its secret.
+//!
+//! A server without any key row is open; revoking the last key does not open it again.
+
+mod moment;
+mod principal;
+mod rows;
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::{Duration, Instant};
+
+use indelible_api::{CreateKey, CreatedKey, Key, RotateKey};
+use indelible_event::ids::{Micros, TenantId};
+use indelible_log::Env;
+use indelible_store::{Error, Kind, Result, State};
+use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq;
+
+pub use principal::{Actor, Principal};
+pub use rows::{ADMIN_FIRST, COMMAND, create, list, revoke, rotate};
+
+use rows::{Row, keep_used, moment, rows};
+
+const PREFIX: &str = "ind_";
+const ID_BYTES: usize = 8;
+const SECRET_BYTES: usize = 32;
+const HOUR_MICROS: i64 = 3_600_000_000;
+
+/// Why a bearer text gives nobody.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NotInForce {
+    /// It is no key, or none that is known.
+    Unknown,
+    /// The key was revoked then.
+    Revoked(String),
+    /// The key ended by itself then.
+    Expired(String),
+    /// The secret was replaced, and was taken until then.
+    Replaced(String),
+}
+
+/// The keys of a running server.
+pub struct Access {
+    state: Arc<dyn State>,
+    /// Held over a change and the reading behind it, so that no older reading is what stays.
+    changing: Mutex<()>,
+    rows: RwLock<HashMap<String, Known>>,
+    /// When the rows were read.
+    read_at: Mutex<Instant>,
+    /// The hours in which keys were used, and whether that is kept.
+    used: Mutex<HashMap<Arc<str>, (i64, bool)>>,
+}
+
+struct Known {
+    hash: [u8; 32],
+    /// The hash of the secret before, and until when it is taken.
+    old: Option<([u8; 32], Micros)>,
+    principal: Principal,
+    expires: Option<Micros>,
+    key: Key,
+}
+
+impl fmt::Debug for Access {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Access")
+    }
+}
+
+impl Access {
+    /// Reads the keys.
+    ///
+    /// # Errors
+    /// As the state store's.
+    pub fn load(state: Arc<dyn State>) -> Result<Self> {
+        let access = Self {
+            state,
+            changing: Mutex::default(),
+            rows: RwLock::default(),
+            read_at: Mutex::new(Instant::now()),
+            used: Mutex::default(),
+        };
+        access.reload()?;
+        Ok(access)
+    }
+
+    /// Reads the keys again: others may make and revoke some.
+    ///
+    /// # Errors
+    /// As the store's; the keys that were known stay.
+    pub(crate) fn follow(&self) -> Result<()> {
+        let _changing = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        self.reload()
+    }
+
+    fn reload(&self) -> Result<()> {
+        let at = Instant::now();
+        let known = rows(self.state.as_ref())?
+            .into_iter()
+            .map(|(row, _)| Ok((row.key.id.clone(), known(row)?)))
+            .collect::<Result<HashMap<_, _>>>()?;
+        *self.rows.write().unwrap_or_else(PoisonError::into_inner) = known;
+        *self.read_at.lock().unwrap_or_else(PoisonError::into_inner) = at;
+        Ok(())
+    }
+
+    /// Whether the keys were last read longer ago: one may be revoked by now without our knowing.
+    pub(crate) fn is_older(&self, than: Duration) -> bool {
+        let read_at = self.read_at.lock().unwrap_or_else(PoisonError::into_inner);
+        read_at.elapsed() > than
+    }
+
+    /// Whether there is no key at all, so that nobody is asked for one.
+    pub fn is_open(&self) -> bool {
+        self.rows
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .is_empty()
+    }
+
+    /// Who the bearer of this text is.
+    ///
+    /// # Errors
+    /// Why it is nobody.
+    pub fn principal(
+        &self,
+        bearer: &str,
+        now: Micros,
+    ) -> std::result::Result<Principal, NotInForce> {
+        let parts = bearer
+            .strip_prefix(PREFIX)
+            .and_then(|rest| rest.split_once('_'))
+            .and_then(|(id, secret)| Some((id, unhex(secret)?)));
+        let (id, secret) = parts.ok_or(NotInForce::Unknown)?;
+        let hash: [u8; 32] = Sha256::digest(secret).into();
+        let rows = self.rows.read().unwrap_or_else(PoisonError::into_inner);
+        let known = rows.get(id).ok_or(NotInForce::Unknown)?;
+        let principal = known.check(&hash, now)?;
+        drop(rows);
+        self.note(&principal, now);
+        Ok(principal)
+    }
+
+    /// Notes the hour in which a key is used.
+    fn note(&self, principal: &Principal, now: Micros) {
+        let Principal::Key { id, .. } = principal else {
+            return;
+        };
+        let hour = now.0.div_euclid(HOUR_MICROS);
+        let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
+        match used.get(id) {
+            Some((noted, _)) if *noted >= hour => {}
+            _ => drop(used.insert(Arc::clone(id), (hour, false))),
+        }
+    }
+
+    /// Keeps the hours that are not kept yet: at most one write per key, hour and server.
+    ///
+    /// # Errors
+    /// As the state store's; they are kept next time.
+    pub(crate) fn keep_used(&self) -> Result<()> {
+        let lock = || self.used.lock().unwrap_or_else(PoisonError::into_inner);
+        let news: Vec<(Arc<str>, i64)> = lock()
+            .iter()
+            .filter(|(_, (_, kept))| !kept)
+            .map(|(id, (hour, _))| (Arc::clone(id), *hour))
+            .collect();
+        if news.is_empty() {
+            return Ok(());
+        }
+        let hours = news.iter();
+        let hours = hours.map(|(id, hour)| (id.to_string(), Micros(hour * HOUR_MICROS)));
+        keep_used(self.state.as_ref(), &hours.collect::<Vec<_>>())?;
+        let mut used = lock();
+        for (id, hour) in news {
+            if let Some(noted) = used.get_mut(&id)
+                && noted.0 == hour
+            {
+                noted.1 = true;
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes a key.
+    ///
+    /// # Errors
+    /// As [`create`].
+    pub fn create(&self, wanted: &CreateKey, env: &Env, by: Actor<'_>) -> Result<CreatedKey> {
+        self.changed(|state| create(state, wanted, env, by))
+    }
+
+    /// Gives a key a new secret.
+    ///
+    /// # Errors
+    /// As [`rotate`].
+    pub fn rotate(
+        &self,
+        which: (&str, &RotateKey),
+        env: &Env,
+        by: Actor<'_>,
+    ) -> Result<CreatedKey> {
+        self.changed(|state| rotate(state, which, env, by))
+    }
+
+    /// Revokes a key.
+    ///
+    /// # Errors
+    /// As [`revoke`].
+    pub fn revoke(&self, id: &str, env: &Env, by: Actor<'_>) -> Result<Key> {
+        self.changed(|state| revoke(state, id, env, by))
+    }
+
+    fn changed<T>(&self, change: impl FnOnce(&dyn State) -> Result<T>) -> Result<T> {
+        let _changing = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        let changed = change(self.state.as_ref())?;
+        self.reload()?;
+        Ok(changed)
+    }
+
+    /// All keys.
+    ///
+    /// # Errors
+    /// As [`list`].
+    pub fn list(&self) -> Result<Vec<Key>> {
+        list(self.state.as_ref())
+    }
+}
+
+impl Known {
+    /// Who the secret with this hash makes somebody. Both comparisons are always made.
+    fn check(&self, hash: &[u8; 32], now: Micros) -> std::result::Result<Principal, NotInForce> {
+        let (old, until) = self.old.unwrap_or(([0; 32], Micros(i64::MIN)));
+        let is_new = bool::from(self.hash.ct_eq(hash));
+        let is_old = bool::from(old.ct_eq(hash)) && self.old.is_some();
+        if !is_new && !is_old {
+            return Err(NotInForce::Unknown);
+        }
+        if let Some(at) = &self.key.revoked_at {
+            return Err(NotInForce::Revoked(at.clone()));
+        }
+        if let Some(end) = self.expires.filter(|end| *end <= now) {
+            return Err(NotInForce::Expired(end.to_rfc3339()));
+        }
+        if !is_new && until <= now {
+            return Err(NotInForce::Replaced(until.to_rfc3339()));
+        }
+        Ok(self.principal.clone())
+    }
+}
+
+fn known(row: Row) -> Result<Known> {
+    let corrupt = || Error::new(Kind::Corrupt, "the row of an API key");
+    let hash = |text: &str| {
+        let bytes = unhex(text).and_then(|bytes| bytes.try_into().ok());
+        bytes.ok_or_else(corrupt)
+    };
+    let tenants = row.key.tenants.as_ref();
+    let tenants = tenants
+        .map(|names| names.iter().map(|name| TenantId::parse(name)).collect())
+        .transpose()
+        .map_err(|e| corrupt().caused_by(e))?;
+    let old = row.old_hash.as_deref().map(hash).transpose()?;
+    Ok(Known {
+        hash: hash(&row.hash)?,
+        old: old.zip(moment(row.key.old_secret_until.as_deref())?),
+        principal: Principal::Key {
+            id: row.key.id.as_str().into(),
+            role: row.key.role,
+            tenants,
+            query: row.key.query.as_deref().map(Into::into),
+        },
+        expires: moment(row.key.expires_at.as_deref())?,
+        key: row.key,
+    })
+}
+
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    use fmt::Write as _;
+    bytes
+        .iter()
+        .fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+            let _ = write!(text, "{byte:02x}");
+            text
+        })
+}
+
+fn unhex(text: &str) -> Option<Vec<u8>> {
+    if !text.len().is_multiple_of(2) || text.len() > 2 * SECRET_BYTES {
+        return None;
+    }
+    let digit = |c: u8| {
+        char::from(c)
+            .to_digit(16)
+            .and_then(|d| u8::try_from(d).ok())
+    };
+    text.as_bytes()
+        .chunks(2)
+        .map(|pair| Some(digit(*pair.first()?)? << 4 | digit(*pair.get(1)?)?))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests;

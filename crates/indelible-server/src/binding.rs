@@ -1,0 +1,124 @@
+//! What a key with a query of its own may see: whatever it asks is narrowed by that query.
+//!
+//! Every route that reads goes through here, or asks for [`crate::guard::Needs::Whole`], which no
+//! such key has: what counts or hashes a whole log cannot be narrowed. Relative times in the query
+//! count from each request.
+
+use std::ops::Range;
+
+use indelible_api::ProblemKind;
+use indelible_event::ids::{Micros, TenantId};
+use indelible_query::{Ask, Parsed, page, resolve};
+
+use crate::access::Principal;
+use crate::answer::{Refusal, refuse};
+use crate::app::App;
+use crate::list::parsed;
+
+/// What is asked, and of that only what the principal may see, over these tenants.
+pub(crate) fn narrowed(
+    app: &App,
+    principal: &Principal,
+    asked: &Parsed,
+    tenants: &[TenantId],
+) -> Result<Parsed, Refusal> {
+    let Some(own) = principal.query() else {
+        return Ok(asked.clone());
+    };
+    let own = parsed(own, app.env.clock.now())?;
+    // Where sealed values cannot be found, a negation would let pass what it is to keep back.
+    let resolved = resolve(&own, tenants, Some(app.keyring.as_ref()));
+    if !resolved.unsearched.is_empty() {
+        let text = "the key's own query cannot be answered, since keys of the ledger are missing";
+        return Err(refuse(ProblemKind::Unavailable, text));
+    }
+    Ok(both(asked.clone(), own))
+}
+
+/// Whether the principal may see this record.
+pub(crate) fn sees(
+    app: &App,
+    principal: &Principal,
+    tenant: &TenantId,
+    number: u64,
+) -> Result<bool, Refusal> {
+    if principal.query().is_none() {
+        return Ok(true);
+    }
+    let tenants = [tenant.clone()];
+    let asked = Parsed {
+        ask: Ask::Sequence(number..number.saturating_add(1)),
+        ..Parsed::default()
+    };
+    let asked = narrowed(app, principal, &asked, &tenants)?;
+    let query = resolve(&asked, &tenants, Some(app.keyring.as_ref())).query;
+    let (index, ledger) = (app.index.as_ref(), app.stores.ledger.as_ref());
+    Ok(!page(index, ledger, &query, None, 1)?.rows.is_empty())
+}
+
+/// What both ask for.
+fn both(one: Parsed, other: Parsed) -> Parsed {
+    let Parsed {
+        ask,
+        tenants,
+        occurred,
+        ingested,
+    } = other;
+    Parsed {
+        ask: Ask::And(vec![one.ask, ask]),
+        tenants: match (one.tenants, tenants) {
+            (Some(one), Some(other)) => Some(
+                one.into_iter()
+                    .filter(|tenant| other.contains(tenant))
+                    .collect(),
+            ),
+            (one, other) => one.or(other),
+        },
+        occurred: overlap(&one.occurred, &occurred),
+        ingested: overlap(&one.ingested, &ingested),
+    }
+}
+
+fn overlap(one: &Range<Micros>, other: &Range<Micros>) -> Range<Micros> {
+    let start = one.start.max(other.start);
+    start..one.end.min(other.end).max(start)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+
+    const NOW: Micros = Micros(1_770_000_000_000_000);
+
+    #[test]
+    fn two_queries_give_what_both_ask_for() {
+        let of = |text| parsed(text, NOW).unwrap();
+        let found = both(
+            of("tenant:a,b since:2026-01-01 until:2026-01-31 (ada OR bob)"),
+            of("tenant:b,c since:2026-01-10"),
+        );
+        let names: Vec<_> = found.tenants.as_ref().unwrap().iter().collect();
+        assert_eq!(names, [&TenantId::parse("b").unwrap()]);
+        assert_eq!(
+            found.occurred,
+            of("since:2026-01-10 until:2026-01-31").occurred
+        );
+        let Ask::And(parts) = found.ask else {
+            panic!("not both");
+        };
+        assert_eq!(parts, [of("ada OR bob").ask, Ask::All]);
+        let apart = both(
+            of("tenant:a until:2026-01-01"),
+            of("tenant:b since:2026-02-01"),
+        );
+        assert_eq!(apart.tenants, Some(Vec::new()));
+        assert!(apart.occurred.is_empty());
+        let bound = both(of(""), of("tenant:b"));
+        assert_eq!(
+            bound.tenants.unwrap().len(),
+            1,
+            "no name asks for every tenant"
+        );
+    }
+}

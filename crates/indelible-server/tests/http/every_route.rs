@@ -1,0 +1,173 @@
+//! A walk over the described routes: each has its authorisation case, each that changes something
+//! leaves a record, and a reader bound by a query learns of other records nowhere.
+//!
+//! A route that is added and not said here fails the walk.
+
+use indelible_api::Role;
+use indelible_api::openapi::{ROUTES, Route};
+use serde_json::{Value, json};
+
+use crate::support::{Answer, Served, event};
+
+const ADMIN: usize = 0;
+/// Stands in records that a bound reader may not see.
+const MARK: &str = "eve-7f3a";
+const DIGEST: &str = "sha256:a948904f2f0f479b8f8197694b30184b0d2ed1c1cd2a1ec0fb85d299a192a447";
+
+/// What a route is asked with, so that an admin gets what it is for.
+fn asked(served: &Served, route: &Route) -> (String, Vec<u8>) {
+    let json = |value: Value| value.to_string().into_bytes();
+    let id = || {
+        let made = served.post_as(ADMIN, "/v1/keys", &json!({"role": "reader"}));
+        made.is(201)["key"]["id"].as_str().unwrap().to_owned()
+    };
+    let path = route.path.to_owned();
+    let record = path.replace("{audit_id}", event(1)["audit_id"].as_str().unwrap());
+    match (route.method, route.path) {
+        ("post", "/v1/events") => (path + "?tenant=acme", json(event(11))),
+        ("post", "/v1/events:batch") => (path + "?tenant=acme", json(json!([event(12)]))),
+        ("put" | "get", "/v1/attachments/{digest}") => {
+            let path = path.replace("{digest}", DIGEST) + "?tenant=acme";
+            (path, b"hello world\n".to_vec())
+        }
+        ("get", "/v1/records/{audit_id}" | "/v1/records/{audit_id}/proof") => (record, vec![]),
+        (
+            "get",
+            "/v1/records" | "/v1/checkpoints" | "/v1/tenants" | "/v1/streams" | "/v1/keys"
+            | "/metrics" | "/health/live" | "/health/ready" | "/openapi.json" | "/docs",
+        ) => (path, vec![]),
+        ("post", "/v1/tenants") => (path, json(json!({"tenant_id": "hooli"}))),
+        ("post", "/v1/keys") => (path, json(json!({"role": "reader"}))),
+        ("post", "/v1/keys/{id}/rotate") => (path.replace("{id}", &id()), json(json!({}))),
+        ("delete", "/v1/keys/{id}") => (path.replace("{id}", &id()), vec![]),
+        (method, path) => panic!("{method} {path}: say here how it is asked"),
+    }
+}
+
+/// What a route that changes something leaves in `_system`; `None` where it needs none.
+fn leaves(route: &Route) -> Option<&'static str> {
+    match (route.method, route.path) {
+        // What events bring is the record; the event that names an attachment is its record, and
+        // what none names is removed.
+        ("get", _)
+        | ("post", "/v1/events" | "/v1/events:batch")
+        | ("put", "/v1/attachments/{digest}") => None,
+        ("post", "/v1/tenants") => Some("tenant.created"),
+        ("post", "/v1/keys") => Some("config.changed"),
+        ("post", "/v1/keys/{id}/rotate") => Some("key.rotated"),
+        ("delete", "/v1/keys/{id}") => Some("key.revoked"),
+        (method, path) => panic!("{method} {path}: say here which record it leaves"),
+    }
+}
+
+/// One with a key of every role, of all tenants, in the order of [`Role::ALL`] behind the admin's.
+fn served() -> Served {
+    let mut keys = vec![(Role::Admin, None)];
+    keys.extend(Role::ALL.map(|role| (role, None)));
+    let served = Served::closed(&keys);
+    served
+        .post_as(ADMIN, "/v1/tenants", &json!({"tenant_id": "acme"}))
+        .is(201);
+    let mut first = event(1);
+    first["actor"]["id"] = json!(MARK);
+    served
+        .post_as(ADMIN, "/v1/events?tenant=acme", &first)
+        .is(201);
+    let path = format!("/v1/attachments/{DIGEST}?tenant=acme");
+    let admin = format!("Authorization: Bearer {}", served.key(ADMIN));
+    served
+        .send("PUT", &path, &[&admin], b"hello world\n")
+        .is(201);
+    served
+}
+
+fn send(served: &Served, bearer: Option<&str>, route: &Route) -> Answer {
+    let (path, body) = asked(served, route);
+    let header = format!("Authorization: Bearer {}", bearer.unwrap_or_default());
+    let mut headers = vec!["Content-Type: application/json"];
+    headers.extend(bearer.map(|_| header.as_str()));
+    let method = route.method.to_uppercase();
+    served.send(&method, &path, &headers, &body)
+}
+
+#[test]
+fn each_role_gets_what_the_description_says_and_no_more() {
+    let served = served();
+    for route in ROUTES {
+        let name = format!("{} {}", route.method, route.path);
+        let nobody = send(&served, None, route);
+        if route.who.is_empty() {
+            assert!(matches!(nobody.status, 200 | 503), "{name}: {nobody:?}");
+            continue;
+        }
+        nobody.is_problem(401, "unauthorized");
+        let wrong = format!("ind_0011223344556677_{}", "00".repeat(32));
+        send(&served, Some(&wrong), route).is_problem(401, "unauthorized");
+        let who = route.who.trim_end_matches(" of all tenants");
+        let may: Vec<_> = who.split(", ").collect();
+        for (n, role) in Role::ALL.into_iter().enumerate() {
+            let answer = send(&served, Some(served.key(n + 1)), route);
+            if may.contains(&role.word()) {
+                assert!(answer.status < 300, "{name} as {role:?}: {answer:?}");
+            } else {
+                answer.is_problem(403, "forbidden");
+            }
+        }
+        assert!(may.contains(&"admin"), "{name}: {may:?}");
+    }
+}
+
+#[test]
+fn what_changes_something_leaves_a_record_of_who_did_it() {
+    let served = served();
+    let by = format!("key:{}", served.key(ADMIN).split('_').nth(1).unwrap());
+    for route in ROUTES {
+        let Some(event_type) = leaves(route) else {
+            continue;
+        };
+        let before = served.own_records(ADMIN, event_type).len();
+        let answer = send(&served, Some(served.key(ADMIN)), route);
+        assert!(answer.status < 300, "{}: {answer:?}", route.path);
+        let after = served.own_records(ADMIN, event_type);
+        assert!(after.len() > before, "{} {}", route.method, route.path);
+        let last = after.last().unwrap();
+        // A log is the ledger's own doing, whoever asks for it.
+        if event_type != "tenant.created" {
+            assert_eq!(last["actor"]["id"], by.as_str(), "{last}");
+        }
+        // What was refused has changed nothing.
+        let refused = send(&served, Some(served.key(1)), route);
+        assert_eq!(refused.status, 403);
+    }
+}
+
+#[test]
+fn a_bound_reader_learns_of_other_records_nowhere() {
+    let served = served();
+    let wanted = json!({"role": "reader", "query": "type:nothing.ever"});
+    let made = served.post_as(ADMIN, "/v1/keys", &wanted).is(201);
+    let bearer = made["bearer"].as_str().unwrap();
+    let record = served
+        .get_as(ADMIN, "/v1/records?tenant=acme&q=seq:1")
+        .is(200);
+    let hash = record["records"][0]["record_hash"].as_str().unwrap();
+    let mut asked = 0;
+    for route in ROUTES {
+        if route.method != "get" || route.who.is_empty() {
+            continue;
+        }
+        let admins = send(&served, Some(served.key(ADMIN)), route);
+        assert_eq!(admins.status, 200, "{}", route.path);
+        let answer = send(&served, Some(bearer), route);
+        assert!(
+            matches!(answer.status, 200 | 403 | 404),
+            "{}: {answer:?}",
+            route.path
+        );
+        for told in [MARK, hash, "hello world"] {
+            assert!(!answer.text().contains(told), "{}: {told}", route.path);
+        }
+        asked += 1;
+    }
+    assert!(asked >= 8, "{asked}");
+}
