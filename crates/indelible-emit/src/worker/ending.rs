@@ -13,9 +13,11 @@ use crate::ticket::EmitError;
 
 /// How long the end waits at once; what it waits for wakes it.
 const WAIT_MAX: Duration = Duration::from_secs(1);
-/// How long a worker that was stopped waits for what the delivery has under way; less than a close
-/// that gave up waits for the worker.
-const GIVE_BACK_MAX: Duration = Duration::from_millis(200);
+/// How long a worker that was stopped has the delivery end what is under way, which may then go to
+/// the spool; less than a close that gave up waits for the worker.
+const GIVE_BACK_MAX: Duration = Duration::from_secs(2);
+/// And without a spool, where it is only counted.
+const COUNT_MAX: Duration = Duration::from_millis(200);
 
 impl Worker {
     /// Ends the stream.
@@ -93,6 +95,9 @@ impl Worker {
     /// not to go on without is lost, for its caller was told so.
     fn abandon_memory(&mut self) {
         let shared = Arc::clone(&self.end.0);
+        let spooled = self.spool.is_some();
+        let patience = if spooled { GIVE_BACK_MAX } else { COUNT_MAX };
+        let until = shared.elapsed() + patience;
         // It is tried once more, however it failed before.
         self.spool_again = None;
         let held = std::mem::take(&mut self.held);
@@ -107,7 +112,8 @@ impl Worker {
         if !shared.outbox.state().stopped {
             return;
         }
-        shared.outbox.wait(GIVE_BACK_MAX, |state| state.given_back);
+        let left = until.saturating_sub(shared.elapsed());
+        shared.outbox.wait(left, |state| state.given_back);
         let lines = shared.outbox.change(|state| {
             state.taken = true;
             [Line::Urgent, Line::Normal].map(|line| state.take(line, usize::MAX, usize::MAX))

@@ -127,6 +127,7 @@ impl Worker {
 
     /// Which lanes have somewhere to go.
     fn room(&self) -> [bool; Class::ALL.len()] {
+        let spools_all = self.spools_all();
         let shared = &self.end.0;
         let state = shared.outbox.state();
         let batching = shared.options.batching;
@@ -134,10 +135,18 @@ impl Worker {
         let urgent = state.has_room(Line::Urgent, batching);
         Class::ALL.map(|class| match class {
             Class::FailClosed => urgent || state.has_room_for_promised(batching),
-            Class::Confirmed => urgent,
+            Class::Confirmed => urgent || spools_all,
             Class::Spooled => self.held.is_empty() && (normal || self.spool_is_usable()),
-            Class::BestEffort => normal,
+            Class::BestEffort => normal || spools_all,
         })
+    }
+
+    /// Whether what is in memory alone goes to the spool as well: at a close, when the ledger is
+    /// out of reach, all of it will have to.
+    fn spools_all(&self) -> bool {
+        let shared = &self.end.0;
+        let closing = shared.buffer.is_closed() && self.held.is_empty();
+        closing && self.spool_is_usable() && shared.outbox.state().failing
     }
 
     fn spool_is_usable(&self) -> bool {
@@ -155,6 +164,7 @@ impl Worker {
         let made = self.make(class, entries);
         match class {
             Class::FailClosed => self.hand_fail_closed(made),
+            _ if self.spools_all() => self.keep(made),
             Class::Confirmed => self.hand(Line::Urgent, made),
             Class::Spooled => self.keep(made),
             Class::BestEffort => self.hand(Line::Normal, made),
