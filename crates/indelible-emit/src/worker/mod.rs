@@ -35,9 +35,9 @@ const DECLARE_INTERVAL: Duration = Duration::from_secs(1);
 const DECLARED_MAX: usize = 1_000;
 /// How long a spool that failed is left alone.
 const SPOOL_PAUSE: Duration = Duration::from_secs(1);
-/// What of the spool's room is kept for what is said of streams: it must not be without room when
-/// events have filled the spool.
-const STATEMENTS_BYTES: u64 = 64 << 10;
+/// What of the spool's room, and of a disk that is full, is kept for what is said of streams: it
+/// must not be without room when events have filled the spool.
+const STATEMENTS_BYTES: usize = 64 << 10;
 
 /// What runs on the worker's thread.
 pub(crate) struct Worker {
@@ -267,7 +267,6 @@ impl Worker {
 
     /// Appends to the spool as many as have room; gives the others back, with the reason.
     fn append(&mut self, mut made: Made) -> Result<(), (Made, Arc<str>)> {
-        let shared = Arc::clone(&self.end.0);
         let usable = self.spool_is_usable();
         let Some(spool) = &mut self.spool else {
             return Err((made, "there is no spool".into()));
@@ -275,8 +274,8 @@ impl Worker {
         if !usable {
             return Err((made, "the spool failed a moment ago".into()));
         }
-        let mut room = spool.room().saturating_sub(STATEMENTS_BYTES);
-        let (mut frames, mut fit) = (Vec::new(), 0);
+        let mut room = spool.room().saturating_sub(STATEMENTS_BYTES as u64);
+        let mut fit = 0;
         for (_, outgoing) in &made {
             let items = frame::write(outgoing);
             let bytes = SpoolWriter::bytes_of(items.iter().map(Vec::as_slice));
@@ -284,38 +283,25 @@ impl Worker {
                 break;
             };
             (room, fit) = (left, fit + 1);
-            frames.extend(items);
         }
-        let rest = made.split_off(fit);
-        // Before they can come out again. Who dropped the ticket is not waited for.
-        shared.outbox.change(|state| {
-            for (entry, outgoing) in made
-                .iter()
-                .filter(|(entry, _)| Arc::strong_count(entry) > 1)
-            {
-                state.waiting.insert(outgoing.audit_id, Arc::clone(entry));
-            }
-        });
-        if let Err(error) = spool.append(frames.iter().map(Vec::as_slice)) {
-            shared.outbox.change(|state| {
-                for (_, outgoing) in &made {
-                    state.waiting.remove(&outgoing.audit_id);
-                }
-            });
-            made.extend(rest);
-            return Err((made, self.spool_failed(&error)));
-        }
-        set(&shared.counters.spool_bytes, spool.bytes());
-        shared.outbox.spooled(made.len());
-        for (entry, _) in made {
-            entry.set_spooled(Ok(()));
-        }
-        self.spool_again = None;
-        if rest.is_empty() {
-            return Ok(());
-        }
+        let mut rest = made.split_off(fit);
         let full = spool.full();
-        Err((rest, self.spool_failed(&full)))
+        let error = match append(&self.end.0, spool, made) {
+            Ok(()) if rest.is_empty() => {
+                self.spool_again = None;
+                return Ok(());
+            }
+            Ok(()) => full,
+            Err((mut left, error)) => {
+                if error.is_full() {
+                    left = append_in_pieces(&self.end.0, spool, left);
+                }
+                left.extend(rest);
+                rest = left;
+                error
+            }
+        };
+        Err((rest, self.spool_failed(&error)))
     }
 
     /// Leaves the spool alone for a moment; why.
@@ -363,7 +349,7 @@ impl Worker {
             return;
         }
         let spool = self.spool.as_ref().filter(|_| self.spool_is_usable());
-        let fits = spool.is_some_and(|spool| spool.room() > STATEMENTS_BYTES);
+        let fits = spool.is_some_and(|spool| spool.room() > STATEMENTS_BYTES as u64);
         // While the ledger is out of reach they grow together; each round would only be given up.
         let unheard = when != When::Last && shared.outbox.state().failing;
         if !fits && (unheard || !self.line_has_room()) {
@@ -435,4 +421,57 @@ impl Worker {
             }
         }
     }
+}
+
+/// Appends events to the spool, or gives them back.
+fn append(shared: &Shared, spool: &mut SpoolWriter, made: Made) -> Result<(), (Made, SpoolError)> {
+    let frames: Vec<_> = made
+        .iter()
+        .flat_map(|(_, outgoing)| frame::write(outgoing))
+        .collect();
+    // Before they can come out again. Who dropped the ticket is not waited for.
+    shared.outbox.change(|state| {
+        for (entry, outgoing) in made
+            .iter()
+            .filter(|(entry, _)| Arc::strong_count(entry) > 1)
+        {
+            state.waiting.insert(outgoing.audit_id, Arc::clone(entry));
+        }
+    });
+    if let Err(error) = spool.append(frames.iter().map(Vec::as_slice)) {
+        shared.outbox.change(|state| {
+            for (_, outgoing) in &made {
+                state.waiting.remove(&outgoing.audit_id);
+            }
+        });
+        return Err((made, error));
+    }
+    set(&shared.counters.spool_bytes, spool.bytes());
+    shared.outbox.spooled(made.len());
+    for (entry, _) in made {
+        entry.set_spooled(Ok(()));
+    }
+    Ok(())
+}
+
+/// Appends of a batch that the disk has no room for as many as it has; gives the others back. Room
+/// is left for what is said of streams.
+fn append_in_pieces(shared: &Shared, spool: &mut SpoolWriter, mut made: Made) -> Made {
+    let mut count = made.len() / 2;
+    let Ok(_held) = spool.hold_back(STATEMENTS_BYTES) else {
+        return made;
+    };
+    while count > 0 && !made.is_empty() {
+        let rest = made.split_off(count.min(made.len()));
+        made = match append(shared, spool, made) {
+            Ok(()) => rest,
+            Err((mut left, error)) => {
+                // Smaller ones may fit, if it is only that.
+                count = if error.is_full() { count / 2 } else { 0 };
+                left.extend(rest);
+                left
+            }
+        };
+    }
+    made
 }
