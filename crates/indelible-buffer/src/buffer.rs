@@ -256,11 +256,13 @@ impl<T> Served<T> {
 
 impl Batches {
     /// Waits until a batch of a lane that is `open` is due and takes it; none of any lane when the
-    /// sleep ended before; nothing when the buffer was closed and is empty.
+    /// sleep ended before, which it does at the moment `until`; nothing when the buffer was closed
+    /// and is empty.
     pub fn next<T>(
         &mut self,
         buffer: &Buffer<T>,
         open: impl Fn(usize) -> bool,
+        until: Option<Duration>,
     ) -> Option<Batch<T>> {
         buffer.reader.get_or_init(std::thread::current);
         let mut due = self.due(buffer, &open);
@@ -269,7 +271,7 @@ impl Batches {
             // Asked again: who pushed before that store did not wake us.
             due = self.due(buffer, &open);
             if due.is_none() && self.is_idle(buffer) {
-                std::thread::park_timeout(self.sleep(buffer));
+                std::thread::park_timeout(self.sleep(buffer, until));
             }
             buffer.asleep.store(false, Ordering::SeqCst);
             due = due.or_else(|| self.due(buffer, &open));
@@ -357,8 +359,9 @@ impl Batches {
     }
 
     /// How long nothing can become due but by a push that wakes us.
-    fn sleep<T>(&self, buffer: &Buffer<T>) -> Duration {
+    fn sleep<T>(&self, buffer: &Buffer<T>, until: Option<Duration>) -> Duration {
         let now = buffer.now();
+        let most = until.map_or(SLEEP_MAX, |until| until.saturating_sub(now));
         let lanes = buffer.lanes.iter().zip(&self.lanes);
         let left = lanes.filter_map(|(served, place)| {
             let interval = served.lane.batching.interval;
@@ -369,6 +372,7 @@ impl Batches {
             .min()
             .unwrap_or(SLEEP_MAX)
             .min(SLEEP_MAX)
+            .min(most)
     }
 }
 

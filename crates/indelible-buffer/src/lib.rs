@@ -14,4 +14,6 @@ mod spool;
 pub use bounds::{Batching, BoundError, Bounds, Lane};
 pub use buffer::{Batch, Batches, Buffer, Clock, Flush, Tally};
 pub use queue::{Dropped, Queue, Reason, Rejected, Usage};
-pub use spool::{Letters, Random, Spool, SpoolBounds, SpoolError, SpoolReader, SpoolWriter};
+pub use spool::{
+    HeldBack, Letters, Random, Spool, SpoolBounds, SpoolError, SpoolReader, SpoolWriter,
+};

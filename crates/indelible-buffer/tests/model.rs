@@ -148,7 +148,7 @@ proptest! {
                 Step::Next(open) => {
                     // Nobody wakes a reader whose lanes are not open: it would sleep its second.
                     buffer.wake();
-                    let got = batches.next(&buffer, |lane| open[lane]);
+                    let got = batches.next(&buffer, |lane| open[lane], None);
                     prop_assert_eq!(got.map(|b| (b.items, b.flushed)), model.next(open));
                 }
                 Step::Take(lane) => {
@@ -183,7 +183,7 @@ fn a_full_batch_wakes_the_reader_and_a_partial_one_waits() {
         let reader = scope.spawn(|| {
             let mut batches = Batches::default();
             let mut sizes = Vec::new();
-            while let Some(batch) = batches.next(&buffer, |_| true) {
+            while let Some(batch) = batches.next(&buffer, |_| true, None) {
                 sizes.push((batch.items.len(), batch.flushed.is_some()));
             }
             sizes.retain(|size| *size != (0, false));
@@ -220,7 +220,7 @@ fn a_partial_batch_is_taken_after_the_interval() {
     std::thread::scope(|scope| {
         let reader = scope.spawn(|| {
             let mut batches = Batches::default();
-            while let Some(batch) = batches.next(&buffer, |_| true) {
+            while let Some(batch) = batches.next(&buffer, |_| true, None) {
                 if !batch.items.is_empty() {
                     return batch.items;
                 }
@@ -246,7 +246,7 @@ fn the_first_into_a_lane_without_interval_wakes_the_reader() {
         let reader = scope.spawn(|| {
             let mut batches = Batches::default();
             loop {
-                let batch = batches.next(&buffer, |_| true).unwrap();
+                let batch = batches.next(&buffer, |_| true, None).unwrap();
                 if !batch.items.is_empty() {
                     return (batch.lane, batch.items);
                 }

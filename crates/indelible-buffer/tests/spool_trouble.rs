@@ -94,6 +94,40 @@ fn on_a_full_disk_a_spool_opens_and_what_is_in_it_makes_room() {
 }
 
 #[test]
+fn a_write_that_finds_no_room_takes_none_and_smaller_ones_leave_what_is_held_back() {
+    let disk = FaultyDisk::new(1);
+    let mut spool = open(Arc::new(disk.clone()), SpoolBounds::default());
+    append(&mut spool, &["a"]);
+    let used = disk.used();
+    disk.set_room(Some(used + 10_000));
+    let large = vec![7; 20_000];
+    let error = spool.writer.append([&*large]).unwrap_err();
+    assert!(error.is_full(), "{error}");
+    // The second try begins a file, of which nothing is left.
+    let error = spool.writer.append([&*large]).unwrap_err();
+    assert!(error.is_full(), "{error}");
+    assert_eq!(disk.used(), used);
+    assert!(spool.writer.hold_back(20_000).unwrap_err().is_full());
+    assert_eq!(disk.used(), used);
+    let held = spool.writer.hold_back(4_000).unwrap();
+    while spool.writer.append([&[7; 400][..]]).is_ok() {}
+    assert!(used + 10_000 - disk.used() < 600, "{}", disk.used() - used);
+    drop(held);
+    for _ in 0..8 {
+        append(&mut spool, &[&"b".repeat(400)]);
+    }
+    let items = spool.reader.next(100, 1 << 20).unwrap();
+    assert!(items.len() > 8 + 10 && items[0] == b"a", "{}", items.len());
+    spool.reader.done().unwrap();
+    // Whoever is killed while he holds room back leaves it to the next.
+    std::mem::forget(spool.writer.hold_back(4_000).unwrap());
+    let used = disk.used();
+    drop(spool);
+    drop(open(Arc::new(disk.clone()), SpoolBounds::default()));
+    assert!(disk.used() + 4_000 <= used, "{} of {used}", disk.used());
+}
+
+#[test]
 fn a_slot_whose_epoch_is_damaged_is_passed_over_and_what_is_in_it_delivered() {
     let directory = tempfile::tempdir().unwrap();
     let mut before = real(directory.path());

@@ -30,7 +30,9 @@ use crate::transport::Transport;
 use crate::worker::Worker;
 
 /// How much longer a close that gave up waits for what is left to reach the spool.
-const CONCLUDE_MAX: Duration = Duration::from_millis(500);
+const CONCLUDE_MAX: Duration = Duration::from_secs(5);
+/// And without a spool, where all that is left to do is to count it.
+const COUNT_MAX: Duration = Duration::from_millis(500);
 
 /// Emits events. Share it by reference or in an `Arc`.
 #[derive(Debug)]
@@ -164,7 +166,8 @@ impl Emitter {
 
     /// Takes no more events, delivers what waits, ends the stream, and says what became of all, at
     /// the latest about when `deadline` has passed. What is in memory then goes to the spool, where
-    /// there is one, and is given up where there is none. Tickets of what is on disk say
+    /// there is one, for which it waits 5 s more at most, and is given up where there is none.
+    /// Tickets of what is on disk say
     /// [`EmitError::InSpool`](crate::EmitError::InSpool). Closing again reports again.
     pub fn close(&self, deadline: Duration) -> CloseReport {
         let shared = &self.shared;
@@ -176,7 +179,8 @@ impl Emitter {
         if !shared.await_end(deadline) {
             shared.outbox.change(|state| state.stopped = true);
             shared.buffer.wake();
-            shared.await_conclusion(CONCLUDE_MAX);
+            let spooled = shared.options.spool.is_some();
+            shared.await_conclusion(if spooled { CONCLUDE_MAX } else { COUNT_MAX });
             // What is under way from the spool may take longer than the close.
             shared.leave_in_spool();
         }

@@ -31,8 +31,6 @@ pub(crate) struct Item {
     /// Whoever waits for it; a statement has nobody.
     pub(crate) entry: Option<Arc<Entry>>,
     pub(crate) outgoing: Outgoing,
-    /// When it is too late.
-    pub(crate) expires: Option<Duration>,
 }
 
 impl Item {
@@ -41,8 +39,12 @@ impl Item {
         Self {
             entry: None,
             outgoing,
-            expires: None,
         }
+    }
+
+    /// When it is too late.
+    fn expires(&self) -> Option<Duration> {
+        self.entry.as_ref().and_then(|entry| entry.expires())
     }
 }
 
@@ -162,6 +164,28 @@ impl State {
     pub(crate) fn has_room(&self, line: Line, batching: Batching) -> bool {
         let (items, bytes) = self.room(line, batching);
         items > 0 && bytes > 0
+    }
+
+    /// Whether there is room for more events that expire; they have as much of their own, so that
+    /// none waits outside for longer than the one before it may take.
+    pub(crate) fn has_room_for_promised(&self, batching: Batching) -> bool {
+        let promised = self.urgent.iter().filter(|it| it.expires().is_some());
+        let (items, bytes) = promised.fold((0, 0), |(items, bytes), it| {
+            (items + 1, bytes + it.outgoing.bytes())
+        });
+        items < 2 * batching.items_max && bytes < 2 * batching.bytes_max
+    }
+
+    /// Takes out of the line what expired by now; it is not settled with that.
+    pub(crate) fn take_late(&mut self, now: Duration) -> Vec<Item> {
+        let is_late = |item: &Item| item.expires().is_some_and(|at| at <= now);
+        let (late, rest): (VecDeque<_>, _) = std::mem::take(&mut self.urgent)
+            .into_iter()
+            .partition(is_late);
+        self.urgent = rest;
+        let bytes: usize = late.iter().map(|it| it.outgoing.bytes()).sum();
+        self.bytes[Line::Urgent as usize] -= bytes;
+        late.into()
     }
 
     /// Takes the oldest of a line that is in memory, up to so many and so many bytes.

@@ -108,7 +108,9 @@ impl Shared {
         let class = class.unwrap_or_else(|| self.options.policy.class(&draft, spooled));
         let entry = match draft.weight() {
             Some(bytes) => {
-                let entry = Arc::new(Entry::queued(draft));
+                let promised = class == Class::FailClosed;
+                let expires = promised.then(|| self.elapsed() + self.options.fail_closed_within.0);
+                let entry = Arc::new(Entry::queued(draft, expires));
                 let pushed = self.buffer.push(class.lane(), Arc::clone(&entry), bytes);
                 if let Err(rejected) = pushed {
                     self.reject(&rejected);

@@ -42,7 +42,7 @@ pub enum EmitError {
     #[error("the emitter was closed; the event is in the spool, and is delivered from there")]
     InSpool,
     /// The ledger is out of reach, and its class says that its caller must not go on without
-    /// a receipt.
+    /// a receipt. It may have been committed only where the reason says so.
     #[error("the ledger is out of reach: {0}")]
     Unavailable(Arc<str>),
     /// It is in memory alone: its class is not `spooled`, or the spool did not take it.
@@ -51,6 +51,19 @@ pub enum EmitError {
     /// It is not settled yet; ask again.
     #[error("there is no receipt yet")]
     TimedOut,
+}
+
+impl EmitError {
+    /// That its caller waits no longer. Of what an attempt may have reached nobody knows the
+    /// outcome.
+    pub(crate) fn too_late(reached: bool) -> Self {
+        let reason = if reached {
+            "it took too long, and it may have been committed"
+        } else {
+            "it took too long"
+        };
+        Self::Unavailable(reason.into())
+    }
 }
 
 /// An event's place in line, for whoever wants its receipt. Dropping it costs nothing and changes
@@ -88,6 +101,8 @@ pub(crate) struct Entry {
     state: Mutex<State>,
     settled: Condvar,
     spooled: OnceLock<Result<(), Arc<str>>>,
+    /// When its caller, who must not go on without a receipt, waits no longer.
+    expires: Option<Duration>,
 }
 
 #[derive(Debug)]
@@ -247,9 +262,12 @@ impl Future for Spooled {
 }
 
 impl Entry {
-    /// An event in line.
-    pub(crate) fn queued(draft: Draft) -> Self {
-        Self::of(State::Queued(draft))
+    /// An event in line, and when it is too late for it.
+    pub(crate) fn queued(draft: Draft, expires: Option<Duration>) -> Self {
+        Self {
+            expires,
+            ..Self::of(State::Queued(draft))
+        }
     }
 
     /// An event that never was in line.
@@ -262,7 +280,17 @@ impl Entry {
             state: Mutex::new(state),
             settled: Condvar::new(),
             spooled: OnceLock::new(),
+            expires: None,
         }
+    }
+
+    /// When it is too late for it; only a caller who must not go on without a receipt says so.
+    pub(crate) fn expires(&self) -> Option<Duration> {
+        self.expires
+    }
+
+    pub(crate) fn is_settled(&self) -> bool {
+        matches!(*self.lock(), State::Settled(_))
     }
 
     /// Says whether it is in the spool, or why not; the first word stands.

@@ -31,7 +31,6 @@ pub(crate) struct Open {
 /// What is known of an event under way beside its bytes.
 pub(crate) struct Waiting {
     pub(crate) entry: Option<Arc<Entry>>,
-    pub(crate) expires: Option<Duration>,
     /// Whether an attempt may have reached the ledger.
     pub(crate) reached: bool,
     /// Whether this emitter took it in: not a statement, and not from another's spool.
@@ -47,6 +46,11 @@ pub(crate) struct Waiting {
 pub(crate) type KeptBack = (Waiting, Outgoing, Verdict);
 
 impl Waiting {
+    /// When it is too late.
+    pub(crate) fn expires(&self) -> Option<Duration> {
+        self.entry.as_ref().and_then(|entry| entry.expires())
+    }
+
     /// What becomes of an event of which the other side lacks what was stored there: it is stored
     /// again, but not for ever.
     pub(crate) fn unless_missing(&mut self, outgoing: &Outgoing, verdict: Verdict) -> Verdict {

@@ -234,3 +234,34 @@ fn what_has_no_room_at_the_close_is_declared_as_that_and_as_nothing_else() {
     );
     assert_eq!(verdict.tail, StreamTail::CleanEnd, "{verdict}");
 }
+
+#[test]
+fn what_a_full_disk_has_no_room_for_is_declared_and_all_else_is_kept() {
+    let disk = FaultyDisk::new(1);
+    let book = Book::default();
+    let way = Way::to(&book);
+    way.down.store(true, Ordering::SeqCst);
+    let mut options = with_spool(disk.clone());
+    options.retry.attempts_max = None;
+    let emitter = start(way, options.clone());
+    assert_eq!(publish(&emitter, "acme").spooled_blocking(SOON), Ok(()));
+    let room = disk.used() + 300_000;
+    disk.set_room(Some(room));
+    for _ in 0..2_000 {
+        let event = emitter.for_tenant("acme").action("content.publish");
+        let event = event.actor(Actor::agent("publisher")).target("post", "1");
+        let event = event.succeeded().class(Class::BestEffort);
+        drop(event.data("x".repeat(700)).emit());
+    }
+    let report = emitter.close(Duration::ZERO);
+    let left = room - disk.used();
+    assert!(report.spooled > 150, "{report}, {left} bytes are left");
+    assert!(report.pending > 1_000, "{report}");
+    drop(emitter);
+    // The disk stays full, and what is said of the stream has room all the same.
+    assert!(start(Way::to(&book), options).close(SOON).is_clean());
+    let verdict = one(book.verdicts("acme"));
+    assert_eq!(verdict.records, report.spooled, "{verdict}");
+    assert_eq!(verdict.records + lost(&verdict), 2_001, "{verdict}");
+    assert_eq!(verdict.tail, StreamTail::CleanEnd, "{verdict}");
+}

@@ -18,7 +18,7 @@ mod writer;
 
 pub use letters::Letters;
 pub use reader::SpoolReader;
-pub use writer::SpoolWriter;
+pub use writer::{HeldBack, SpoolWriter};
 
 use std::sync::Arc;
 

@@ -2,12 +2,15 @@
 
 use std::sync::Arc;
 
-use indelible_disk::{Disk, DiskFile};
+use indelible_disk::{Disk, DiskFile, Open};
 
 use super::file::{Key, MAGIC, Place};
 use super::shelf::Shelf;
 use super::slot::Slot;
 use super::{FRAME_BYTES, Random, SpoolError};
+
+/// The name of the file that takes room for a while.
+const ROOM: &str = "room";
 
 /// Appends to a spool; holds the slot.
 pub struct SpoolWriter {
@@ -27,6 +30,25 @@ struct Current {
     length: u64,
 }
 
+/// Room of the disk that nothing else gets, until it is dropped.
+pub struct HeldBack {
+    disk: Arc<dyn Disk>,
+    path: String,
+}
+
+impl std::fmt::Debug for HeldBack {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("HeldBack").field(&self.path).finish()
+    }
+}
+
+impl Drop for HeldBack {
+    fn drop(&mut self) {
+        // What stays of it goes when the slot is taken the next time.
+        let _ = self.disk.remove(&self.path);
+    }
+}
+
 impl std::fmt::Debug for SpoolWriter {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("SpoolWriter")
@@ -42,14 +64,17 @@ impl SpoolWriter {
         slot: Slot,
         (next, random): (u64, Random),
     ) -> Self {
-        Self {
+        let writer = Self {
             disk,
             shelf,
             slot,
             random,
             next,
             current: None,
-        }
+        };
+        // Who held it back was killed.
+        let _ = writer.disk.remove(&writer.room_path());
+        writer
     }
 
     /// Appends items, all of them or none as far as a reader can tell.
@@ -126,6 +151,28 @@ impl SpoolWriter {
         items.into_iter().map(bytes).sum()
     }
 
+    /// Holds back so many bytes of the disk from what is appended, in a file of their own.
+    ///
+    /// # Errors
+    /// [`SpoolError::is_full`] when there is not so much.
+    pub fn hold_back(&self, bytes: usize) -> Result<HeldBack, SpoolError> {
+        let path = self.room_path();
+        let file = self.disk.open(&path, Open::New)?;
+        let held = HeldBack {
+            disk: Arc::clone(&self.disk),
+            path,
+        };
+        // Zeros may take no room.
+        let mut noise = vec![0; bytes];
+        (self.random)(&mut noise);
+        file.write_at(&noise, 0)?;
+        Ok(held)
+    }
+
+    fn room_path(&self) -> String {
+        format!("{}/{ROOM}", self.slot.directory())
+    }
+
     /// How many bytes more it may hold.
     pub fn room(&self) -> u64 {
         self.shelf.room()
@@ -178,9 +225,14 @@ impl SpoolWriter {
     }
 
     /// Leaves a file that failed: it is read up to where it was durable, and cut there if it can
-    /// be.
+    /// be. One that has nothing would only take room.
     fn abandon(&mut self) {
-        if let Some(current) = self.current.take() {
+        let Some(current) = self.current.take() else {
+            return;
+        };
+        if current.frames == 0 {
+            let _ = current.place.remove(self.disk.as_ref());
+        } else {
             let _ = current.file.set_len(current.length);
         }
     }

@@ -20,7 +20,7 @@ use crate::retry::Delays;
 use crate::shared::{Shared, guarded};
 use crate::ticket::EmitError;
 use crate::transport::{Transport, Verdict};
-use crate::under_way::{Open, store};
+use crate::under_way::{Open, Waiting, store};
 
 mod refill;
 mod settle;
@@ -282,7 +282,7 @@ impl<T: Transport> Delivery<T> {
         let attempts_max = retry.attempts_max.filter(|_| line != Line::Spool);
         if attempts_max.is_some_and(|max| rest.attempts >= max.get()) {
             add(&shared.counters.batches_failed, 1);
-            self.give_up(line, &rest, &GIVEN_UP, || {
+            self.give_up(line, &rest, &GIVEN_UP, |_| {
                 EmitError::Failed(Arc::clone(&reason))
             });
             return;
@@ -322,7 +322,7 @@ impl<T: Transport> Delivery<T> {
         let mut until = now + SLEEP_MAX;
         for line in [Line::Urgent, Line::Spool, Line::Normal] {
             let entries = &self.lines[line as usize].entries;
-            let expire = entries.iter().filter_map(|waiting| waiting.expires);
+            let expire = entries.iter().filter_map(Waiting::expires);
             until = expire.chain(self.from(line)).fold(until, Duration::min);
         }
         let spool_waits = self.lines[Line::Spool as usize].outgoing.is_empty();

@@ -32,16 +32,10 @@ impl<T: Transport> Delivery<T> {
         shared.buffer.wake();
         let open = &mut self.lines[line as usize];
         *open = Open::default();
-        for Item {
-            entry,
-            outgoing,
-            expires,
-        } in taken
-        {
+        for Item { entry, outgoing } in taken {
             open.entries.push(Waiting {
                 own: entry.is_some(),
                 entry,
-                expires,
                 reached: false,
                 handed: true,
                 stored: 0,
@@ -105,7 +99,6 @@ impl<T: Transport> Delivery<T> {
             open.entries.push(Waiting {
                 // It stays there until it is settled: a close may come before.
                 entry: state.waiting.get(&outgoing.audit_id).cloned(),
-                expires: None,
                 // Who left it here may have delivered it.
                 reached: !handed,
                 own,

@@ -92,17 +92,20 @@ impl<T: Transport> Delivery<T> {
             return;
         }
         let letters: Vec<_> = errors
-            .filter(|(waiting, outgoing, _)| waiting.expires.is_none() && outgoing.stream.is_some())
+            .filter(|(waiting, outgoing, _)| {
+                waiting.expires().is_none() && outgoing.stream.is_some()
+            })
             .map(|(_, outgoing, error)| DeadLetter::of(outgoing, error, shared.surroundings.now()))
             .collect();
         shared.put_aside(&letters);
     }
 
-    /// Gives up what is too late; only what is urgent can be.
+    /// Gives up what of the urgent batch is too late between two attempts; what waits behind it
+    /// the worker does.
     pub(super) fn expire(&mut self) {
         let now = self.end.0.elapsed();
         let open = &mut self.lines[Line::Urgent as usize];
-        let late = |waiting: &Waiting| waiting.expires.is_some_and(|at| at <= now);
+        let late = |waiting: &Waiting| waiting.expires().is_some_and(|at| at <= now);
         if !open.entries.iter().any(late) {
             return;
         }
@@ -117,9 +120,8 @@ impl<T: Transport> Delivery<T> {
             into.entries.push(waiting);
             into.outgoing.push(outgoing);
         }
-        let reason: Arc<str> = "it took too long".into();
-        self.give_up(Line::Urgent, &expired, &UNAVAILABLE, || {
-            EmitError::Unavailable(Arc::clone(&reason))
+        self.give_up(Line::Urgent, &expired, &UNAVAILABLE, |waiting| {
+            EmitError::too_late(waiting.reached)
         });
     }
 
@@ -130,17 +132,14 @@ impl<T: Transport> Delivery<T> {
         line: Line,
         open: &Open,
         why: &Why,
-        error: impl Fn() -> EmitError,
+        error: impl Fn(&Waiting) -> EmitError,
     ) {
-        let events = open.entries.iter().zip(&open.outgoing);
-        let said = error();
-        self.put_aside(
-            events
-                .clone()
-                .map(|(waiting, event)| (waiting, event, &said)),
-        );
+        let errors: Vec<_> = open.entries.iter().map(error).collect();
+        let events = open.entries.iter().zip(&open.outgoing).zip(&errors);
+        let events = events.map(|((waiting, event), error)| (waiting, event, error));
+        self.put_aside(events.clone());
         let outbox = &self.end.0.outbox;
-        for (waiting, outgoing) in events {
+        for (waiting, outgoing, error) in events {
             if outgoing.stream.is_none() {
                 outbox.state().unsaid.keep_given_up(outgoing.clone());
                 continue;
@@ -148,7 +147,7 @@ impl<T: Transport> Delivery<T> {
             if !waiting.reached {
                 self.lose(outgoing, why.clone());
             }
-            self.tell(waiting, Err(error()));
+            self.tell(waiting, Err(error.clone()));
         }
         outbox.change(|state| {
             let handed = open.entries.iter().filter(|waiting| waiting.handed);
@@ -174,7 +173,6 @@ impl<T: Transport> Delivery<T> {
                     back.push(Item {
                         entry: waiting.entry,
                         outgoing,
-                        expires: waiting.expires,
                     });
                 }
                 state.give_back(line, back);

@@ -5,6 +5,10 @@
 //! delivery. Its end is the stream's end: when all that was in memory is settled, or goes no
 //! further, it says how far the numbers go.
 
+mod ending;
+mod promised;
+
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,7 +21,7 @@ use crate::dead_letters::DeadLetter;
 use crate::draft::{Draft, Said};
 use crate::encode::Encoder;
 use crate::frame;
-use crate::losses::{Losses, NOT_DELIVERED, REFUSED, UNAVAILABLE, Why};
+use crate::losses::{Losses, REFUSED, Why};
 use crate::metrics::set;
 use crate::outbox::{Item, Line};
 use crate::shared::{Shared, guarded, tenant};
@@ -31,14 +35,9 @@ const DECLARE_INTERVAL: Duration = Duration::from_secs(1);
 const DECLARED_MAX: usize = 1_000;
 /// How long a spool that failed is left alone.
 const SPOOL_PAUSE: Duration = Duration::from_secs(1);
-/// What of the spool's room is kept for what is said of streams: it must not be without room when
-/// events have filled the spool.
-const STATEMENTS_BYTES: u64 = 64 << 10;
-/// How long the end waits at once; what it waits for wakes it.
-const WAIT_MAX: Duration = Duration::from_secs(1);
-/// How long a worker that was stopped waits for what the delivery has under way; less than a close
-/// that gave up waits for the worker.
-const GIVE_BACK_MAX: Duration = Duration::from_millis(200);
+/// What of the spool's room, and of a disk that is full, is kept for what is said of streams: it
+/// must not be without room when events have filled the spool.
+const STATEMENTS_BYTES: usize = 64 << 10;
 
 /// What runs on the worker's thread.
 pub(crate) struct Worker {
@@ -52,6 +51,9 @@ pub(crate) struct Worker {
     /// Events that neither the spool nor its line in memory has room for; no more of their class
     /// are taken meanwhile, so that the queue's own room is used.
     held: Made,
+    /// Those in line whose callers must not go on without a receipt, in the order in which they
+    /// wait no longer.
+    promised: VecDeque<Arc<Entry>>,
     /// A flush of which some are held.
     flush: Option<Flush>,
     end: End,
@@ -95,6 +97,7 @@ impl Worker {
             spool,
             spool_again: None,
             held: Vec::new(),
+            promised: VecDeque::new(),
             flush: None,
             end: End(shared),
         }
@@ -106,8 +109,8 @@ impl Worker {
         let mut batches = Batches::default();
         while !shared.outbox.state().stopped {
             self.retry_held();
-            let room = self.room();
-            let Some(batch) = batches.next(&shared.buffer, |lane| room[lane]) else {
+            let (room, until) = (self.room(), self.expire());
+            let Some(batch) = batches.next(&shared.buffer, |lane| room[lane], until) else {
                 break;
             };
             self.take_in(Class::of_lane(batch.lane), batch.items);
@@ -124,16 +127,26 @@ impl Worker {
 
     /// Which lanes have somewhere to go.
     fn room(&self) -> [bool; Class::ALL.len()] {
+        let spools_all = self.spools_all();
         let shared = &self.end.0;
         let state = shared.outbox.state();
         let batching = shared.options.batching;
         let normal = state.has_room(Line::Normal, batching);
         let urgent = state.has_room(Line::Urgent, batching);
         Class::ALL.map(|class| match class {
-            Class::FailClosed | Class::Confirmed => urgent,
+            Class::FailClosed => urgent || state.has_room_for_promised(batching),
+            Class::Confirmed => urgent || spools_all,
             Class::Spooled => self.held.is_empty() && (normal || self.spool_is_usable()),
-            Class::BestEffort => normal,
+            Class::BestEffort => normal || spools_all,
         })
+    }
+
+    /// Whether what is in memory alone goes to the spool as well: at a close, when the ledger is
+    /// out of reach, all of it will have to.
+    fn spools_all(&self) -> bool {
+        let shared = &self.end.0;
+        let closing = shared.buffer.is_closed() && self.held.is_empty();
+        closing && self.spool_is_usable() && shared.outbox.state().failing
     }
 
     fn spool_is_usable(&self) -> bool {
@@ -151,9 +164,10 @@ impl Worker {
         let made = self.make(class, entries);
         match class {
             Class::FailClosed => self.hand_fail_closed(made),
-            Class::Confirmed => self.hand(Line::Urgent, made, None),
+            _ if self.spools_all() => self.keep(made),
+            Class::Confirmed => self.hand(Line::Urgent, made),
             Class::Spooled => self.keep(made),
-            Class::BestEffort => self.hand(Line::Normal, made, None),
+            Class::BestEffort => self.hand(Line::Normal, made),
         }
     }
 
@@ -202,11 +216,10 @@ impl Worker {
         made
     }
 
-    fn hand(&mut self, line: Line, made: Made, expires: Option<Duration>) {
+    fn hand(&mut self, line: Line, made: Made) {
         let item = |(entry, outgoing)| Item {
             entry: Some(entry),
             outgoing,
-            expires,
         };
         let mut items: Vec<_> = made.into_iter().map(item).collect();
         if self.spool.is_none() && line == Line::Normal {
@@ -215,23 +228,6 @@ impl Worker {
             items.extend(self.statements(opens).into_iter().map(Item::statement));
         }
         self.end.0.outbox.hand(line, items);
-    }
-
-    /// While the way to the ledger is known to be closed, they fail at once.
-    fn hand_fail_closed(&mut self, made: Made) {
-        let now = self.end.0.elapsed();
-        let shut = {
-            let state = self.end.0.outbox.state();
-            let shut = state.shut.as_ref().filter(|(until, _)| *until > now);
-            shut.map(|(_, why)| Arc::clone(why))
-        };
-        if let Some(why) = shut {
-            let error = || EmitError::Unavailable(Arc::clone(&why));
-            self.lose(made, &UNAVAILABLE, error);
-        } else {
-            let expires = now + self.end.0.options.fail_closed_within.0;
-            self.hand(Line::Urgent, made, Some(expires));
-        }
     }
 
     /// Puts events in the spool; where that fails, in line in memory; where that is full, they
@@ -244,7 +240,7 @@ impl Worker {
             entry.set_spooled(Err(Arc::clone(&why)));
         }
         if self.line_has_room() {
-            self.hand(Line::Normal, made, None);
+            self.hand(Line::Normal, made);
         } else {
             self.held = made;
             self.end.0.set_unspooled(Some(why));
@@ -271,7 +267,6 @@ impl Worker {
 
     /// Appends to the spool as many as have room; gives the others back, with the reason.
     fn append(&mut self, mut made: Made) -> Result<(), (Made, Arc<str>)> {
-        let shared = Arc::clone(&self.end.0);
         let usable = self.spool_is_usable();
         let Some(spool) = &mut self.spool else {
             return Err((made, "there is no spool".into()));
@@ -279,8 +274,8 @@ impl Worker {
         if !usable {
             return Err((made, "the spool failed a moment ago".into()));
         }
-        let mut room = spool.room().saturating_sub(STATEMENTS_BYTES);
-        let (mut frames, mut fit) = (Vec::new(), 0);
+        let mut room = spool.room().saturating_sub(STATEMENTS_BYTES as u64);
+        let mut fit = 0;
         for (_, outgoing) in &made {
             let items = frame::write(outgoing);
             let bytes = SpoolWriter::bytes_of(items.iter().map(Vec::as_slice));
@@ -288,38 +283,25 @@ impl Worker {
                 break;
             };
             (room, fit) = (left, fit + 1);
-            frames.extend(items);
         }
-        let rest = made.split_off(fit);
-        // Before they can come out again. Who dropped the ticket is not waited for.
-        shared.outbox.change(|state| {
-            for (entry, outgoing) in made
-                .iter()
-                .filter(|(entry, _)| Arc::strong_count(entry) > 1)
-            {
-                state.waiting.insert(outgoing.audit_id, Arc::clone(entry));
-            }
-        });
-        if let Err(error) = spool.append(frames.iter().map(Vec::as_slice)) {
-            shared.outbox.change(|state| {
-                for (_, outgoing) in &made {
-                    state.waiting.remove(&outgoing.audit_id);
-                }
-            });
-            made.extend(rest);
-            return Err((made, self.spool_failed(&error)));
-        }
-        set(&shared.counters.spool_bytes, spool.bytes());
-        shared.outbox.spooled(made.len());
-        for (entry, _) in made {
-            entry.set_spooled(Ok(()));
-        }
-        self.spool_again = None;
-        if rest.is_empty() {
-            return Ok(());
-        }
+        let mut rest = made.split_off(fit);
         let full = spool.full();
-        Err((rest, self.spool_failed(&full)))
+        let error = match append(&self.end.0, spool, made) {
+            Ok(()) if rest.is_empty() => {
+                self.spool_again = None;
+                return Ok(());
+            }
+            Ok(()) => full,
+            Err((mut left, error)) => {
+                if error.is_full() {
+                    left = append_in_pieces(&self.end.0, spool, left);
+                }
+                left.extend(rest);
+                rest = left;
+                error
+            }
+        };
+        Err((rest, self.spool_failed(&error)))
     }
 
     /// Leaves the spool alone for a moment; why.
@@ -367,7 +349,7 @@ impl Worker {
             return;
         }
         let spool = self.spool.as_ref().filter(|_| self.spool_is_usable());
-        let fits = spool.is_some_and(|spool| spool.room() > STATEMENTS_BYTES);
+        let fits = spool.is_some_and(|spool| spool.room() > STATEMENTS_BYTES as u64);
         // While the ledger is out of reach they grow together; each round would only be given up.
         let unheard = when != When::Last && shared.outbox.state().failing;
         if !fits && (unheard || !self.line_has_room()) {
@@ -439,121 +421,57 @@ impl Worker {
             }
         }
     }
+}
 
-    /// Ends the stream.
-    fn conclude(mut self) {
-        let shared = Arc::clone(&self.end.0);
-        // Numbers below the end may still be lost, so the end comes last.
-        self.settle_memory();
-        self.abandon_memory();
-        self.declare_end();
-        let mut settled = false;
-        while !settled && !shared.outbox.state().stopped {
-            self.declare_end();
-            // No more comes that a batch of the spool could wait for.
-            let mark = shared.outbox.change(|state| {
-                state.due = true;
-                state.mark()
-            });
-            settled = shared.outbox.wait(WAIT_MAX, |state| {
-                let settled = state.is_settled(&mark) && !state.draining;
-                state.stopped || state.is_to_be_said() || settled
-            });
-            let state = shared.outbox.state();
-            settled &= !state.is_to_be_said() && !state.unsaid.any_given_up();
-            settled &= self.losses.is_empty();
+/// Appends events to the spool, or gives them back.
+fn append(shared: &Shared, spool: &mut SpoolWriter, made: Made) -> Result<(), (Made, SpoolError)> {
+    let frames: Vec<_> = made
+        .iter()
+        .flat_map(|(_, outgoing)| frame::write(outgoing))
+        .collect();
+    // Before they can come out again. Who dropped the ticket is not waited for.
+    shared.outbox.change(|state| {
+        for (entry, outgoing) in made
+            .iter()
+            .filter(|(entry, _)| Arc::strong_count(entry) > 1)
+        {
+            state.waiting.insert(outgoing.audit_id, Arc::clone(entry));
         }
-        self.declare_end();
-        self.leave();
-    }
-
-    /// Declares what is to be, and how far the numbers go of tenants of which it was not said yet.
-    fn declare_end(&mut self) {
-        let again = self.end.0.outbox.state().unsaid.take_given_up();
-        self.send(again);
-        self.declare(When::Last);
-        if !self.end.0.tally.overflowed() {
-            let ends = self.stream.ends();
-            self.say(ends);
-        }
-    }
-
-    /// Leaves what tenants that are not there have not heard to whoever has the spool next.
-    fn leave(&mut self) {
-        let shared = Arc::clone(&self.end.0);
-        let unsaid = shared.outbox.change(|state| state.unsaid.take());
-        let items: Vec<_> = unsaid.iter().flat_map(frame::write).collect();
-        if let Some(Err(error)) = self.spool.as_mut().map(|spool| spool.leave(&items)) {
-            shared.spool_trouble(&error);
-        }
-    }
-
-    /// Waits until all in memory is settled, or goes no further.
-    fn settle_memory(&mut self) {
-        let shared = Arc::clone(&self.end.0);
-        loop {
-            self.retry_held();
-            self.declare(When::Now);
-            let (holds, batching) = (!self.held.is_empty(), shared.options.batching);
-            let state = shared.outbox.state();
-            let done = !holds && !state.is_to_be_said() && state.memory_is_settled();
-            if state.stopped || done {
-                return;
+    });
+    if let Err(error) = spool.append(frames.iter().map(Vec::as_slice)) {
+        shared.outbox.change(|state| {
+            for (_, outgoing) in &made {
+                state.waiting.remove(&outgoing.audit_id);
             }
-            drop(state);
-            shared.outbox.wait(WAIT_MAX, |state| {
-                let fits = holds && state.has_room(Line::Normal, batching);
-                state.stopped || state.is_to_be_said() || fits || state.memory_is_settled()
-            });
-        }
-    }
-
-    /// When the close gave up, what is in memory goes to the spool, or is lost; what its caller was
-    /// not to go on without is lost, for its caller was told so.
-    fn abandon_memory(&mut self) {
-        let shared = Arc::clone(&self.end.0);
-        // It is tried once more, however it failed before.
-        self.spool_again = None;
-        let held = std::mem::take(&mut self.held);
-        self.keep_or_lose(held, false);
-        for class in Class::ALL {
-            let batches = std::iter::repeat_with(|| shared.buffer.take(class.lane()));
-            for batch in batches.take_while(|batch| !batch.is_empty()) {
-                let made = self.make(class, batch);
-                self.keep_or_lose(made, class == Class::FailClosed);
-            }
-        }
-        if !shared.outbox.state().stopped {
-            return;
-        }
-        shared.outbox.wait(GIVE_BACK_MAX, |state| state.given_back);
-        let lines = shared.outbox.change(|state| {
-            state.taken = true;
-            [Line::Urgent, Line::Normal].map(|line| state.take(line, usize::MAX, usize::MAX))
         });
-        for items in lines {
-            let (mut kept, mut lost, mut said) = (Vec::new(), Vec::new(), Vec::new());
-            for item in items {
-                match item.entry {
-                    Some(entry) if item.expires.is_some() => lost.push((entry, item.outgoing)),
-                    Some(entry) => kept.push((entry, item.outgoing)),
-                    None => said.push(item.outgoing),
-                }
-            }
-            self.keep_or_lose(kept, false);
-            self.keep_or_lose(lost, true);
-            self.say_on_disk(&said);
-        }
+        return Err((made, error));
     }
+    set(&shared.counters.spool_bytes, spool.bytes());
+    shared.outbox.spooled(made.len());
+    for (entry, _) in made {
+        entry.set_spooled(Ok(()));
+    }
+    Ok(())
+}
 
-    fn keep_or_lose(&mut self, made: Made, lose: bool) {
-        let lost = if lose {
-            made
-        } else {
-            self.append(made)
-                .err()
-                .map_or_else(Vec::new, |(made, _)| made)
+/// Appends of a batch that the disk has no room for as many as it has; gives the others back. Room
+/// is left for what is said of streams.
+fn append_in_pieces(shared: &Shared, spool: &mut SpoolWriter, mut made: Made) -> Made {
+    let mut count = made.len() / 2;
+    let Ok(_held) = spool.hold_back(STATEMENTS_BYTES) else {
+        return made;
+    };
+    while count > 0 && !made.is_empty() {
+        let rest = made.split_off(count.min(made.len()));
+        made = match append(shared, spool, made) {
+            Ok(()) => rest,
+            Err((mut left, error)) => {
+                // Smaller ones may fit, if it is only that.
+                count = if error.is_full() { count / 2 } else { 0 };
+                left.extend(rest);
+                left
+            }
         };
-        self.lose(lost, &NOT_DELIVERED, || EmitError::Closed);
     }
+    made
 }
