@@ -121,7 +121,7 @@ pub(crate) fn follow(app: &Arc<App>, stop: &Stop) {
             let answered = !followed.as_ref().is_err_and(away);
             app.metrics.database(answered, app.env.clock.now());
             if let Err(error) = followed {
-                tracing::error!(%error, "the keys of callers cannot be read: those known stay a while");
+                tracing::error!(%error, "callers' keys cannot be read: those known stay a while");
             }
         }
         if let Err(error) = app.access.keep_used() {
