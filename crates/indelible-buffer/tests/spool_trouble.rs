@@ -135,8 +135,8 @@ fn a_slot_whose_epoch_is_damaged_is_passed_over_and_what_is_in_it_delivered() {
     let name = before.name.clone();
     drop(before);
     let epoch = directory.path().join("0/epoch");
-    fs::write(&epoch, [0, 0xFF, b'7']).unwrap();
-    for _ in 0..2 {
+    for damaged in [&[0, 0xFF, b'7'][..], b"18446744073709551615\n"] {
+        fs::write(&epoch, damaged).unwrap();
         let spool = real(directory.path());
         assert_ne!(spool.name, name, "its numbers may have been given");
         assert_eq!(spool.damaged, [epoch.display().to_string()]);

@@ -131,10 +131,12 @@ fn last_epoch(disk: &dyn Disk, directory: &str) -> Result<Option<u64>, SpoolErro
         Err(error) if error.kind() == DiskErrorKind::NotFound => return Ok(None),
         read => String::from_utf8(read?).ok(),
     };
-    let last = text.and_then(|text| text.trim().parse::<u64>().ok());
+    let last = text.and_then(|text| text.trim().parse().ok());
+    // No epoch comes after the last of all.
+    let last = last.filter(|last| *last < u64::MAX);
     let damaged = || SpoolError::Damaged {
         path: disk.locate(&path),
-        what: "it is no number",
+        what: "it is no number that another follows",
     };
     last.map(Some).ok_or_else(damaged)
 }
