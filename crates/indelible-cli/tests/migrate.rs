@@ -51,7 +51,7 @@ fn everything_comes_over_and_the_old_directory_says_where_it_went() {
     assert_eq!(ran.code, 0, "{}", ran.err);
     assert!(
         ran.out
-            .contains("306 records of 3 logs are in the database"),
+            .contains("307 records of 3 logs are in the database"),
         "{}",
         ran.out
     );

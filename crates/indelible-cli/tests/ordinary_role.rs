@@ -29,6 +29,7 @@ fn all_that_an_ordinary_role_lacks_is_said_at_once() {
         statements.trim_end(),
         "GRANT CREATE ON DATABASE trail TO \"audit-it\"; CREATE ROLE indelible_writer NOLOGIN; \
          CREATE ROLE indelible_reader NOLOGIN; CREATE ROLE indelible_pruner NOLOGIN; \
+         CREATE ROLE indelible_mender NOLOGIN; GRANT indelible_mender TO \"audit-it\"; \
          GRANT indelible_writer TO \"audit-it\";"
     );
     // As it is said.

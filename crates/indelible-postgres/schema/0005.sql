@@ -65,7 +65,7 @@ BEGIN
         USING ERRCODE = 'insufficient_privilege';
 END $$;
 
-CREATE FUNCTION indelible.refuse_but_mending() RETURNS trigger LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION indelible.refuse_but_mending() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     IF current_user = 'indelible_mender' THEN
         RETURN CASE TG_OP WHEN 'DELETE' THEN OLD ELSE NEW END;
@@ -99,7 +99,7 @@ BEGIN
     RETURN NEW;
 END $$;
 
-CREATE FUNCTION indelible.refuse_begun() RETURNS trigger LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION indelible.refuse_begun() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     IF NEW.size <> 0 AND current_user <> 'indelible_mender' THEN
         RAISE EXCEPTION 'the log of % begins with %', NEW.tenant_id, NEW.size
@@ -107,14 +107,14 @@ BEGIN
     END IF;
     RETURN NEW;
 END $$;
-CREATE TRIGGER begins_empty BEFORE INSERT ON indelible.heads
+CREATE OR REPLACE TRIGGER begins_empty BEFORE INSERT ON indelible.heads
     FOR EACH ROW EXECUTE FUNCTION indelible.refuse_begun();
 
 -- Which logs there are, what was published, and who the ledger is are never forgotten.
-CREATE TRIGGER never_removed BEFORE DELETE ON indelible.state
+CREATE OR REPLACE TRIGGER never_removed BEFORE DELETE ON indelible.state
     FOR EACH ROW WHEN (OLD.space IN ('tenants', 'snapshots'))
     EXECUTE FUNCTION indelible.refuse();
-CREATE FUNCTION indelible.refuse_renaming() RETURNS trigger LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION indelible.refuse_renaming() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     IF current_user = 'indelible_mender' THEN
         RETURN NEW;
@@ -122,18 +122,18 @@ BEGIN
     RAISE EXCEPTION 'what names the ledger does not change'
         USING ERRCODE = 'insufficient_privilege';
 END $$;
-CREATE TRIGGER never_renamed BEFORE UPDATE ON indelible.ledger
+CREATE OR REPLACE TRIGGER never_renamed BEFORE UPDATE ON indelible.ledger
     FOR EACH ROW WHEN (OLD.id <> NEW.id OR OLD.term_key <> NEW.term_key OR OLD.era > NEW.era)
     EXECUTE FUNCTION indelible.refuse_renaming();
 
 -- A key that was made stays what it is: overwriting one destroys it as removing it does. What of
 -- the key store changes are the generations of a person and the count of writes, which only grows.
-CREATE FUNCTION indelible.refuse_destroying() RETURNS trigger LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION indelible.refuse_destroying() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     RAISE EXCEPTION 'a key of % is not overwritten', OLD.space
         USING ERRCODE = 'insufficient_privilege';
 END $$;
-CREATE TRIGGER never_overwritten BEFORE UPDATE ON indelible.keys
+CREATE OR REPLACE TRIGGER never_overwritten BEFORE UPDATE ON indelible.keys
     FOR EACH ROW WHEN (OLD.value <> NEW.value AND (
         OLD.space IN ('key_buckets', 'key_subjects', 'key_tenants')
         OR OLD.space = 'key_master' AND (OLD.key <> 'writes' OR OLD.value > NEW.value)))

@@ -80,7 +80,8 @@ const LACKING: &str = "
         FROM pg_roles WHERE rolname = current_user
     ), wanted AS (
         SELECT place, name, to_regrole(name) AS role
-        FROM unnest(ARRAY['indelible_writer', 'indelible_reader', 'indelible_pruner'])
+        FROM unnest(ARRAY['indelible_writer', 'indelible_reader', 'indelible_pruner',
+                'indelible_mender'])
             WITH ORDINALITY AS wanted (name, place)
     ), lacking (place, statement) AS (
         SELECT 0, format('GRANT CREATE ON DATABASE %I TO %I', current_database(), current_user)
@@ -90,14 +91,14 @@ const LACKING: &str = "
         FROM wanted, me WHERE role IS NULL AND NOT makes
         UNION ALL
         -- Who makes the role may grant it, and before version 16 whoever may make roles.
-        SELECT 4, format('GRANT %I TO %I', name, current_user)
-        FROM wanted, me WHERE place = 1 AND NOT rolsuper AND CASE
+        SELECT 5, format('GRANT %I TO %I', name, current_user)
+        FROM wanted, me WHERE place IN (1, 4) AND NOT rolsuper AND CASE
             WHEN role IS NULL THEN NOT makes
             ELSE NOT pg_has_role(role, 'MEMBER') AND NOT (
                 rolcreaterole AND current_setting('server_version_num')::int < 160000)
         END
     )
-    SELECT statement FROM lacking ORDER BY place";
+    SELECT statement FROM lacking ORDER BY place, statement";
 
 /// Refuses whoever may not make the tables, with all that is lacking.
 async fn allowed(client: &impl GenericClient) -> Result<()> {
