@@ -1,6 +1,5 @@
--- Who may do what, narrower: a writer only adds, moves heads on to records that are there, and keeps
--- the small values that change. What is derived from leaves is mended by a role of its own, which may
--- touch no leaf.
+-- Who may do what, narrower: a writer only adds, moves heads on, and keeps the small values that
+-- change. What is derived from leaves is mended by a role of its own, which may touch no leaf.
 
 DO $$
 BEGIN
@@ -78,22 +77,16 @@ CREATE OR REPLACE TRIGGER only_added BEFORE UPDATE OR DELETE ON indelible.ids
 CREATE OR REPLACE TRIGGER only_added BEFORE UPDATE OR DELETE ON indelible.subtrees
     FOR EACH ROW EXECUTE FUNCTION indelible.refuse_but_mending();
 
--- A head begins empty, and moves on to a record that is there with the hash that it names.
-CREATE OR REPLACE FUNCTION indelible.refuse_going_back() RETURNS trigger
-LANGUAGE plpgsql SET search_path = pg_catalog AS $$
+-- A head begins empty and only moves on. That it is the head of its last record is not looked at
+-- here, which would cost a commit of many logs a third more: whoever builds on a head next does, and
+-- `verify`.
+CREATE OR REPLACE FUNCTION indelible.refuse_going_back() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     IF current_user = 'indelible_mender' THEN
         RETURN NEW;
     END IF;
     IF NEW.tenant_id <> OLD.tenant_id OR NEW.size <= OLD.size THEN
         RAISE EXCEPTION 'the log of % does not go back from % to %', OLD.tenant_id, OLD.size, NEW.size
-            USING ERRCODE = 'insufficient_privilege';
-    END IF;
-    PERFORM FROM indelible.records WHERE tenant_id = NEW.tenant_id
-        AND sequence_number = NEW.size - 1 AND ingested_at = NEW.last_ingested_at
-        AND record_hash = NEW.last_hash;
-    IF NOT FOUND THEN
-        RAISE EXCEPTION 'the head of % is not that of its last record', NEW.tenant_id
             USING ERRCODE = 'insufficient_privilege';
     END IF;
     RETURN NEW;
