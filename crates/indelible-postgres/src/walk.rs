@@ -213,7 +213,8 @@ impl Walk<'_> {
              WHERE kept.sequence_number IS DISTINCT FROM said.number AND NOT EXISTS ( \
              SELECT FROM indelible.records AS first WHERE first.tenant_id = $1 \
              AND first.sequence_number = kept.sequence_number \
-             AND first.sequence_number < said.number AND first.audit_id = said.audit_id)";
+             AND first.sequence_number < said.number AND first.audit_id = said.audit_id) \
+             ORDER BY said.number";
         let tenant = self.tenant.as_str();
         let rows = self.client.query(select, &[&tenant, &all, &numbers]).await;
         let rows = rows.map_err(oops)?;

@@ -213,6 +213,11 @@ pub(crate) async fn small<T: serde::de::DeserializeOwned>(
         let text = "this body is not taken compressed";
         return Err(refuse(ProblemKind::UnsupportedType, text));
     }
+    // An array would pass for an object whose members may all be missing.
+    if read.bytes.trim_ascii_start().first() != Some(&b'{') {
+        let text = "the body is a json object";
+        return Err(refuse(ProblemKind::BadRequest, text));
+    }
     serde_json::from_slice(&read.bytes)
         .map_err(|error| refuse(ProblemKind::BadRequest, words::of_json(&error)))
 }
