@@ -214,8 +214,8 @@ pub(crate) async fn small<T: serde::de::DeserializeOwned>(
         return Err(refuse(ProblemKind::UnsupportedType, text));
     }
     // An array would pass for an object whose members may all be missing.
-    if read.bytes.trim_ascii_start().first() != Some(&b'{') {
-        let text = "the body is a json object";
+    if read.bytes.trim_ascii_start().first() == Some(&b'[') {
+        let text = "the body is an array and not the object that /openapi.json describes";
         return Err(refuse(ProblemKind::BadRequest, text));
     }
     serde_json::from_slice(&read.bytes)

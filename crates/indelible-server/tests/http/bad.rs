@@ -468,6 +468,7 @@ fn problems_are_told_in_our_words() {
     for (body, expected) in [
         ("nonsense", "the body is not JSON: line 1, column 2"),
         ("{\"role\":\"king\"}", "describes: line 1, column 14"),
+        ("[null]", "not the object that /openapi.json describes"),
     ] {
         let answer = served.send("POST", "/v1/keys", &json, body.as_bytes());
         let problem = answer.is_problem(400, "bad-request");
