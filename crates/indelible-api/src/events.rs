@@ -40,6 +40,10 @@ pub struct BatchItem {
     /// Receipt or problem.
     #[serde(flatten)]
     pub result: ItemResult,
+    /// The event was committed before, with another place in a stream than the `_stream` it was sent
+    /// with now, which stays without a record.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub other_claim: bool,
 }
 
 /// A receipt or a problem.
@@ -52,20 +56,25 @@ pub enum ItemResult {
     Problem(Box<Problem>),
 }
 
-impl BatchResponse {
-    /// Adds the next result and counts it.
-    pub fn push(&mut self, status: u16, result: ItemResult) {
-        match (&result, status) {
-            (ItemResult::Receipt(_), 200) => self.repeated += 1,
-            (ItemResult::Receipt(_), _) => self.accepted += 1,
-            (ItemResult::Problem(_), _) => self.rejected += 1,
+/// How a receipt came about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Came {
+    /// The event was committed now.
+    New,
+    /// It was committed before.
+    Again {
+        /// As in [`BatchItem`].
+        other_claim: bool,
+    },
+}
+
+impl Came {
+    /// The status that says so: 201 or 200.
+    pub fn status(self) -> u16 {
+        match self {
+            Self::New => 201,
+            Self::Again { .. } => 200,
         }
-        let index = self.accepted + self.repeated + self.rejected - 1;
-        self.results.push(BatchItem {
-            index,
-            status,
-            result,
-        });
     }
 }
 
@@ -98,16 +107,20 @@ impl BatchWriter {
     }
 
     /// Writes the next result, a receipt, and counts it.
-    pub fn receipt(&mut self, status: u16, receipt: &Receipt) {
-        self.begin(status);
+    pub fn receipt(&mut self, receipt: &Receipt, came: Came) {
+        self.begin(came.status());
         self.out.extend_from_slice(b",\"receipt\":");
         write_receipt(&mut self.out, receipt);
-        self.out.push(b'}');
-        if status == 200 {
-            self.repeated += 1;
-        } else {
-            self.accepted += 1;
+        match came {
+            Came::New => self.accepted += 1,
+            Came::Again { other_claim } => {
+                self.repeated += 1;
+                if other_claim {
+                    self.out.extend_from_slice(b",\"other_claim\":true");
+                }
+            }
         }
+        self.out.push(b'}');
     }
 
     /// Writes the next result, a problem that is JSON already, and counts it.
@@ -179,26 +192,41 @@ mod tests {
     fn a_batch_has_the_shape_that_is_documented() {
         let text = r#"{"tenant_id":"acme","audit_id":"019a9b00-0000-7000-8000-000000000001","sequence_number":7,"record_hash":"0000000000000000000000000000000000000000000000000000000000000000","ingested_at":"2026-11-20T09:00:00.000000Z"}"#;
         let receipt: Receipt = serde_json::from_str(text).unwrap();
-        let mut batch = BatchResponse::default();
-        batch.push(201, ItemResult::Receipt(receipt.clone()));
-        batch.push(200, ItemResult::Receipt(receipt));
         let problem = Problem::new(ProblemKind::Conflict, "why");
-        batch.push(409, ItemResult::Problem(Box::new(problem)));
-        assert_eq!((batch.accepted, batch.repeated, batch.rejected), (1, 1, 1));
-        let json = serde_json::to_string(&batch).unwrap();
-        let expected = format!(r#"{{"results":[{{"index":0,"status":201,"receipt":{text}}}"#);
-        assert!(json.starts_with(&expected), "{json}");
-        assert!(json.contains(r#"{"index":2,"status":409,"problem":{"type":"#));
-        let mut writer = BatchWriter::new(batch.results.len());
-        for item in &batch.results {
-            match &item.result {
-                ItemResult::Receipt(receipt) => writer.receipt(item.status, receipt),
-                ItemResult::Problem(problem) => {
-                    writer.problem(item.status, &serde_json::to_vec(problem).unwrap());
-                }
-            }
+        let mut writer = BatchWriter::new(4);
+        for came in [
+            Came::New,
+            Came::Again { other_claim: false },
+            Came::Again { other_claim: true },
+        ] {
+            writer.receipt(&receipt, came);
         }
-        assert_eq!(String::from_utf8(writer.finish()).unwrap(), json);
+        writer.problem(409, &serde_json::to_vec(&problem).unwrap());
+        let json = String::from_utf8(writer.finish()).unwrap();
+        let expected = format!(r#"{{"results":[{{"index":0,"status":201,"receipt":{text}}},"#);
+        assert!(json.starts_with(&expected), "{json}");
+        assert!(
+            json.contains(r#"},"other_claim":true},{"index":3,"status":409,"problem":{"type":"#)
+        );
+        let item = |index, status, result, other_claim| BatchItem {
+            index,
+            status,
+            result,
+            other_claim,
+        };
+        let is_receipt = || ItemResult::Receipt(receipt.clone());
+        let batch = BatchResponse {
+            results: vec![
+                item(0, 201, is_receipt(), false),
+                item(1, 200, is_receipt(), false),
+                item(2, 200, is_receipt(), true),
+                item(3, 409, ItemResult::Problem(Box::new(problem)), false),
+            ],
+            accepted: 1,
+            repeated: 2,
+            rejected: 1,
+        };
+        assert_eq!(serde_json::to_string(&batch).unwrap(), json);
         let empty = serde_json::to_vec(&BatchResponse::default()).unwrap();
         assert_eq!(BatchWriter::new(0).finish(), empty);
         let read: BatchResponse = serde_json::from_str(&json).unwrap();

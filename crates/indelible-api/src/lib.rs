@@ -20,7 +20,7 @@ mod schemas;
 pub mod streams;
 
 pub use attachments::{AttachmentNamed, AttachmentStored};
-pub use events::{BatchItem, BatchResponse, BatchWriter, ItemResult, Submitted};
+pub use events::{BatchItem, BatchResponse, BatchWriter, Came, ItemResult, Submitted};
 pub use keys::{CreateKey, CreatedKey, Key, Keys, Role, RotateKey};
 pub use ledger::{
     Checkpoints, Completeness, CreateTenant, Health, Integrity, Logs, RegistryCheckpoint, Tenant,

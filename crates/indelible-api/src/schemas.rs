@@ -143,6 +143,7 @@ fn events() -> Value {
             ("status", json!({"type": "integer"})),
             ("receipt", reference("Receipt")),
             ("problem", reference("Problem")),
+            ("other_claim", json!({"type": "boolean"})),
         ]),
         "BatchResponse": object(4, &[
             ("results", list("BatchItem")),

@@ -6,6 +6,8 @@
 mod support;
 
 use std::collections::HashSet;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
 use std::time::Duration;
 
 use indelible::{
@@ -328,4 +330,75 @@ fn a_close_that_gives_up_leaves_a_ledger_that_is_whole() {
     assert!(next.close(SOON).is_clean());
     let events = arrived(&place, "acme", &receipts(&tickets));
     assert_eq!(targets(&events), (0..=committed).collect::<Vec<_>>());
+}
+
+/// Something between that sends every request twice, and passes the second answer on.
+fn doubling(server: String) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let Ok(mut stream) = stream else { return };
+            // A test ends in the middle of one.
+            let _ = double(&mut stream, &server);
+        }
+    });
+    address
+}
+
+fn double(stream: &mut TcpStream, server: &str) -> std::io::Result<()> {
+    let mut reader = BufReader::new(stream.try_clone()?);
+    let (mut head, mut length) = (String::new(), 0);
+    loop {
+        let mut line = String::new();
+        reader.read_line(&mut line)?;
+        let line = line.trim_end().to_ascii_lowercase();
+        if let Some(bytes) = line.strip_prefix("content-length: ") {
+            length = bytes.parse().unwrap();
+        }
+        if line.is_empty() {
+            break;
+        }
+        if !line.starts_with("connection:") {
+            head.push_str(
+                &line
+                    .replacen("post /v1", "POST /v1", 1)
+                    .replace("http/1.1", "HTTP/1.1"),
+            );
+            head.push_str("\r\n");
+        }
+    }
+    head.push_str("connection: close\r\n\r\n");
+    let mut body = vec![0; length];
+    reader.read_exact(&mut body)?;
+    let mut answer = Vec::new();
+    for _ in 0..2 {
+        let mut server = TcpStream::connect(server)?;
+        server.write_all(head.as_bytes())?;
+        server.write_all(&body)?;
+        answer.clear();
+        server.read_to_end(&mut answer)?;
+    }
+    stream.write_all(&answer)
+}
+
+#[test]
+fn what_something_between_sends_twice_is_there_once_and_not_declared_lost() {
+    let place = Place::new();
+    let mut serving = Serving::start(&place, "");
+    let address = format!("http://{}", doubling(serving.address.clone()));
+    let audit = Audit::connect(&address).unwrap().service("shop");
+    let audit = audit.retry(patient()).build().unwrap();
+    let tickets: Vec<_> = (0..500).map(|n| publish(&audit, "acme", n)).collect();
+    for _ in 0..5 {
+        audit.left_out("acme", "sampled: one in 4");
+    }
+    let report = audit.close(SOON);
+    assert_eq!((report.committed, report.pending), (500, 0), "{report}");
+    assert_eq!(audit.metrics().others_failed, 0);
+    assert_eq!(serving.signal("TERM"), Some(0));
+    assert_eq!(arrived(&place, "acme", &receipts(&tickets)).len(), 500);
+    let told = place.ok("verify --tenant acme").out;
+    let loss = "declared loss (5, sampled: one in 4)";
+    assert!(told.contains(loss) && !told.contains("gap"), "{told}");
 }

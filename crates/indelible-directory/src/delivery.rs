@@ -61,7 +61,13 @@ fn store(log: &Log, tenant: &TenantId, attached: &Attached) -> Result<(), Verdic
 fn verdict(outcome: Outcome) -> Verdict {
     match outcome {
         Outcome::New(receipt) => Verdict::Committed(receipt),
-        Outcome::Repeat(receipt) => Verdict::Repeated(receipt),
+        Outcome::Repeat {
+            receipt,
+            other_claim,
+        } => Verdict::Repeated {
+            receipt,
+            other_claim,
+        },
         Outcome::Conflict(receipt) => Verdict::Conflict(Some(Box::new(receipt))),
         Outcome::Refused(problems) => Verdict::Refused(problems),
         Outcome::Failed(error) => failure(&error, true),

@@ -39,7 +39,13 @@ pub enum Verdict {
     /// It is in the log now.
     Committed(Receipt),
     /// It was in the log already: since an earlier attempt, or because it was emitted before.
-    Repeated(Receipt),
+    Repeated {
+        /// The first one.
+        receipt: Receipt,
+        /// Whether its record has another place in a stream than this one was sent with, which then
+        /// certainly has no record.
+        other_claim: bool,
+    },
     /// Its id is taken by other content.
     Conflict(Option<Box<Receipt>>),
     /// It cannot be taken as it is.
@@ -68,7 +74,7 @@ impl Verdict {
     /// What its ticket says, if there is no further attempt.
     pub(crate) fn settled(self) -> Settled {
         match self {
-            Self::Committed(receipt) | Self::Repeated(receipt) => Ok(receipt),
+            Self::Committed(receipt) | Self::Repeated { receipt, .. } => Ok(receipt),
             Self::Conflict(receipt) => Err(EmitError::Conflict(receipt)),
             Self::Refused(problems) => Err(EmitError::Refused(problems)),
             Self::Failed(reason)

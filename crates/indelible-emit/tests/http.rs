@@ -287,6 +287,8 @@ fn an_address_or_a_key_that_is_none_is_said_at_once() {
         "ftp://x",
         "http://",
         "http://x?y=1",
+        "http://x#f",
+        "http://x/#",
         "http://a b",
         "http://x:99999",
     ] {

@@ -440,3 +440,45 @@ fn what_is_said_of_a_stream_is_no_event_in_the_spool() {
     held.store(false, Ordering::SeqCst);
     assert!(emitter.close(SOON).is_clean());
 }
+
+#[test]
+fn an_event_that_something_between_sends_twice_is_not_declared_lost() {
+    let book = Book::default();
+    let way = Way::to(&book);
+    way.twice.store(true, Ordering::SeqCst);
+    let emitter = start(way, quick());
+    for _ in 0..50 {
+        drop(publish(&emitter, "acme"));
+    }
+    emitter.left_out("acme", "sampled: one in 4");
+    assert!(emitter.close(SOON).is_clean());
+    let verdict = one(book.verdicts("acme"));
+    assert_eq!((lost(&verdict), verdict.records), (1, 50), "{verdict}");
+    assert!(verdict.gaps.is_empty(), "{verdict}");
+}
+
+#[test]
+fn an_event_that_is_emitted_twice_leaves_its_second_number_declared() {
+    for mute in [false, true] {
+        let book = Book::default();
+        let way = Way::to(&book);
+        let is_mute = Arc::clone(&way.mute);
+        let emitter = start(way, quick());
+        let event = || {
+            let mut event = Event::new("content.publish");
+            event.audit_id = Some("019a9b00-0000-7000-8000-000000000001".to_owned());
+            emitter.emit("acme", event)
+        };
+        let first = event().committed_blocking(SOON).unwrap();
+        // Whether or not the answer to the first attempt is lost.
+        is_mute.store(mute, Ordering::SeqCst);
+        let second = event();
+        until(|| !mute || emitter.metrics().retried > 0);
+        is_mute.store(false, Ordering::SeqCst);
+        assert_eq!(second.committed_blocking(SOON).unwrap(), first);
+        assert!(emitter.close(SOON).is_clean());
+        let verdict = one(book.verdicts("acme"));
+        let said = "declared loss (1, the event was committed before)";
+        assert_eq!(verdict.to_string(), said, "mute: {mute}");
+    }
+}

@@ -19,10 +19,18 @@ use support::{quick, start};
 
 const SOON: Duration = Duration::from_secs(20);
 
+/// What stands between the program and its ledger.
+#[derive(Clone, Copy, Debug, Default)]
+struct Reach {
+    down: bool,
+    mute: bool,
+    twice: bool,
+}
+
 #[derive(Clone, Debug)]
 enum Step {
     Emit(u8),
-    Reach(bool, bool),
+    Reach(Reach),
     Wait,
     Kill,
     Close,
@@ -31,8 +39,9 @@ enum Step {
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         6 => (1_u8..60).prop_map(Step::Emit),
-        3 => (prop::bool::weighted(0.4), prop::bool::weighted(0.2))
-            .prop_map(|(down, mute)| Step::Reach(down, mute)),
+        3 => [0.4, 0.2, 0.4]
+            .map(prop::bool::weighted)
+            .prop_map(|[down, mute, twice]| Step::Reach(Reach { down, mute, twice })),
         2 => Just(Step::Wait),
         1 => Just(Step::Kill),
         1 => Just(Step::Close),
@@ -52,7 +61,7 @@ struct Run {
 struct Program {
     book: Book,
     disk: Option<FaultyDisk>,
-    emitter: Option<(Emitter, Arc<AtomicBool>, Arc<AtomicBool>)>,
+    emitter: Option<(Emitter, [Arc<AtomicBool>; 3])>,
     runs: BTreeMap<(String, u64), Run>,
     tickets: Vec<Ticket>,
 }
@@ -78,12 +87,18 @@ impl Program {
         let book = &self.book;
         let (emitter, ..) = self.emitter.get_or_insert_with(|| {
             let way = Way::to(book);
-            let (down, mute) = (Arc::clone(&way.down), Arc::clone(&way.mute));
+            let flags = [&way.down, &way.mute, &way.twice].map(Arc::clone);
             // Two starts within a millisecond would have one epoch.
             std::thread::sleep(Duration::from_millis(2));
-            (start(way, options), down, mute)
+            (start(way, options), flags)
         });
         emitter
+    }
+
+    /// What stands between, as in [`Reach`]; none while no program runs.
+    fn flags(&self) -> impl Iterator<Item = &AtomicBool> {
+        let flags = self.emitter.iter().flat_map(|(_, flags)| flags);
+        flags.map(|flag| &**flag)
     }
 
     fn run(&mut self) -> &mut Run {
@@ -123,7 +138,7 @@ impl Program {
             return;
         }
         self.note();
-        if let Some((emitter, down, _)) = self.emitter.take() {
+        if let Some((emitter, [down, ..])) = self.emitter.take() {
             down.store(true, Ordering::SeqCst);
             if let Some(disk) = &self.disk {
                 disk.crash();
@@ -141,7 +156,7 @@ impl Program {
             return;
         }
         self.emitter();
-        if let Some((_, down, mute)) = &self.emitter {
+        if let Some((_, [down, mute, _])) = &self.emitter {
             down.store(false, Ordering::SeqCst);
             mute.store(false, Ordering::SeqCst);
         }
@@ -228,10 +243,9 @@ proptest! {
         for step in steps {
             match step {
                 Step::Emit(count) => program.emit(count),
-                Step::Reach(down, mute) => {
-                    if let Some((_, is_down, is_mute)) = &program.emitter {
-                        is_down.store(down, Ordering::SeqCst);
-                        is_mute.store(mute, Ordering::SeqCst);
+                Step::Reach(Reach { down, mute, twice }) => {
+                    for (flag, to) in program.flags().zip([down, mute, twice]) {
+                        flag.store(to, Ordering::SeqCst);
                     }
                 }
                 Step::Wait => std::thread::sleep(Duration::from_millis(3)),

@@ -106,7 +106,7 @@ fn write(
     let mut done = Vec::with_capacity(keys.len());
     for (key, outcome) in keys.into_iter().zip(outcomes) {
         match outcome {
-            Outcome::New(_) | Outcome::Repeat(_) => done.push(key),
+            Outcome::New(_) | Outcome::Repeat { .. } => done.push(key),
             _ => {}
         }
     }

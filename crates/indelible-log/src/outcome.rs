@@ -26,8 +26,14 @@ pub struct Submission {
 pub enum Outcome {
     /// Committed now; durable.
     New(Receipt),
-    /// Committed before with the same content; the receipt is the first one.
-    Repeat(Receipt),
+    /// Committed before with the same content.
+    Repeat {
+        /// The first one.
+        receipt: Receipt,
+        /// Whether the record has another place in a stream than this submission claims: then the
+        /// place that is claimed here stays without a record.
+        other_claim: bool,
+    },
     /// Its id is taken by other content; the receipt is of the record that has it.
     Conflict(Receipt),
     /// It cannot be taken as it is; nothing of it was kept.
@@ -40,7 +46,7 @@ impl Outcome {
     /// The receipt, if a record with this content is in the log.
     pub fn receipt(&self) -> Option<&Receipt> {
         match self {
-            Self::New(receipt) | Self::Repeat(receipt) => Some(receipt),
+            Self::New(receipt) | Self::Repeat { receipt, .. } => Some(receipt),
             Self::Conflict(_) | Self::Refused(_) | Self::Failed(_) => None,
         }
     }

@@ -16,7 +16,8 @@ use foldhash::{HashMap, HashMapExt as _, HashSet};
 use indelible_event::leaf::write_leaf_end;
 use indelible_event::limits::LEAF_BYTES_MAX;
 use indelible_event::{
-    AuditId, LeafHead, LeafView, Micros, Problem, ProblemCode, TenantId, TooLong,
+    AuditId, LeafHead, LeafView, Ledger as LedgerObject, Micros, Problem, ProblemCode, StreamClaim,
+    TenantId, TooLong,
 };
 use indelible_merkle::{Frontier, Hash, leaf_hash};
 use indelible_proof::receipt::Receipt;
@@ -266,8 +267,9 @@ impl Sequencer {
                             record_hash: leaf_hash(record.leaf),
                             ingested_at: leaf.ingested_at,
                         };
+                        let other_claim = claim(leaf.ledger()) != claim(&new.ledger);
                         same_content(&self.shared.keyring, new, leaf.event())
-                            .map(|same| (same, receipt))
+                            .map(|same| (same, receipt, other_claim))
                             .map_err(|e| e.to_string())
                     }
                 },
@@ -286,8 +288,11 @@ impl Sequencer {
             (Err(e), _) => Outcome::Failed(Arc::new(e)),
             (Ok(()), None) => damaged("it is not there".to_owned()),
             (Ok(()), Some(Err(why))) => damaged(why),
-            (Ok(()), Some(Ok((true, receipt)))) => Outcome::Repeat(receipt),
-            (Ok(()), Some(Ok((false, receipt)))) => {
+            (Ok(()), Some(Ok((true, receipt, other_claim)))) => Outcome::Repeat {
+                receipt,
+                other_claim,
+            },
+            (Ok(()), Some(Ok((false, receipt, _)))) => {
                 if let Some(count) = self.conflicts.note(&new.tenant, new.audit_id, building.now) {
                     let kept = receipt.record_hash.to_string();
                     let own = event_conflicted(
@@ -375,6 +380,11 @@ impl Sequencer {
         }
         Ok(())
     }
+}
+
+/// The place in a stream that a record's `ledger` object says.
+fn claim(ledger: &[u8]) -> Option<StreamClaim> {
+    LedgerObject::parse(ledger).ok()?.stream
 }
 
 /// Gives the item its place in the group: number, leaf, hash.

@@ -94,7 +94,7 @@ fn work(opened: &Opened, from: u64, to: u64, acknowledged: &mut Acknowledged) ->
         .collect();
     for ((name, n), outcome) in batch.iter().zip(opened.log.submit(submissions).wait()) {
         match outcome {
-            Outcome::New(r) | Outcome::Repeat(r) => {
+            Outcome::New(r) | Outcome::Repeat { receipt: r, .. } => {
                 let place = (r.sequence_number, r.record_hash);
                 let before = acknowledged.insert(((*name).to_owned(), *n), place);
                 assert!(

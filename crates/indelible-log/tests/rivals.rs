@@ -125,7 +125,7 @@ fn groups_in_flight_under_a_key_that_lost_are_sealed_under_the_one_that_was_firs
     // What was sealed twice is the event that was sent: found, and a repeat when it comes again.
     let again = submit(&log, 15).wait();
     assert!(
-        matches!(again.as_slice(), [Outcome::Repeat(_)]),
+        matches!(again.as_slice(), [Outcome::Repeat { .. }]),
         "{again:?}"
     );
 }
@@ -149,7 +149,7 @@ fn an_event_that_two_writers_took_is_a_repeat_at_the_second() {
     go.send(()).unwrap();
     let second = slow.wait();
     assert!(
-        matches!(second.as_slice(), [Outcome::Repeat(same)] if same == receipt),
+        matches!(second.as_slice(), [Outcome::Repeat { receipt: same, .. }] if same == receipt),
         "{second:?}"
     );
 }

@@ -128,7 +128,7 @@ fn a_claim_goes_beside_the_event_and_a_repeat_gets_the_first_receipt() {
         apart,
     ] {
         match one(&log, again) {
-            Outcome::Repeat(receipt) => assert_eq!(receipt, first),
+            Outcome::Repeat { receipt, .. } => assert_eq!(receipt, first),
             other => panic!("{other:?}"),
         }
     }
@@ -232,7 +232,7 @@ fn statements_are_taken_and_held_against_what_is_there() {
     // Number 2 comes after all. The statement sent again is the one that was taken.
     new(one(&log, claimed(12, 7, 2)));
     match one(&log, lost(20, 2, 3)) {
-        Outcome::Repeat(receipt) => assert_eq!(receipt, declared),
+        Outcome::Repeat { receipt, .. } => assert_eq!(receipt, declared),
         other => panic!("{other:?}"),
     }
     let verdicts = words(&looked(&log));

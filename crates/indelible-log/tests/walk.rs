@@ -72,7 +72,7 @@ fn events_become_records_and_the_same_events_add_nothing() {
     );
     let again = submit(&log, "acme", 0..200);
     for (a, b) in first.iter().zip(&again) {
-        let (Outcome::New(a), Outcome::Repeat(b)) = (a, b) else {
+        let (Outcome::New(a), Outcome::Repeat { receipt: b, .. }) = (a, b) else {
             panic!("{a:?} {b:?}")
         };
         assert_eq!(a, b);
@@ -100,7 +100,7 @@ fn copies_within_one_batch_are_one_record() {
     assert_eq!(numbers, vec![1, 2, 1, 1, 3, 2]);
     let repeats = outcomes
         .iter()
-        .filter(|o| matches!(o, Outcome::Repeat(_)))
+        .filter(|o| matches!(o, Outcome::Repeat { .. }))
         .count();
     assert_eq!(repeats, 3);
     assert_clean(&world, "acme", 4);
@@ -315,7 +315,7 @@ fn failed_appends_lose_nothing_acknowledged_and_double_nothing() {
                     .enumerate()
                 {
                     match outcome {
-                        Outcome::New(r) | Outcome::Repeat(r) => {
+                        Outcome::New(r) | Outcome::Repeat { receipt: r, .. } => {
                             assert!(receipts.insert(r.sequence_number, number).is_none());
                         }
                         Outcome::Failed(e) => assert_eq!(e.kind(), Kind::NoSpace),

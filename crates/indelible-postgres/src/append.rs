@@ -5,9 +5,7 @@
 //! COMMITTED is enough, since what the commit builds on is what it has locked.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::pin::pin;
 
-use bytes::Bytes;
 use deadpool_postgres::{ClientWrapper as Client, Object};
 use indelible_event::ids::TenantId;
 use indelible_merkle::{Frontier, Hash};
@@ -15,10 +13,10 @@ use indelible_store::{
     Append, Commit, Error, Expected, Kind, NewRecord, Result, SealedValue, TermKey,
 };
 use tokio_postgres::Row;
-use tokio_postgres::binary_copy::BinaryCopyInWriter;
 use tokio_postgres::types::{ToSql, Type};
 
 use crate::columns::{COLUMNS, derived};
+use crate::copy::Copy;
 use crate::failure::{commit_failed, failed};
 use crate::times::{Time, Uuid};
 use crate::{personal, tree};
@@ -189,15 +187,12 @@ const FIRST_COLUMNS: [(&str, Type); 10] = [
 ];
 
 async fn copy_records(transaction: &Client, appends: &[&Append], terms: Terms) -> Result<()> {
-    let oops = |error| failed(DOING, error);
     let first = FIRST_COLUMNS.into_iter();
     let derived_columns = COLUMNS.iter().map(|(name, _)| (*name, Type::TEXT));
     let (names, types): (Vec<&str>, Vec<Type>) = first.chain(derived_columns).unzip();
     let names = names.join(", ");
     let copy = format!("COPY indelible.records ({names}) FROM STDIN BINARY");
-    let copy = transaction.prepare_cached(&copy).await.map_err(oops)?;
-    let sink = transaction.copy_in::<_, Bytes>(&copy).await.map_err(oops)?;
-    let mut rows = pin!(BinaryCopyInWriter::new(sink, &types));
+    let mut rows = Copy::begin(transaction, &copy, &types, DOING).await?;
     for (append, number, record) in numbered(appends) {
         let derived = derived(record, terms.key);
         let first: [&(dyn ToSql + Sync); FIRST_COLUMNS.len()] = [
@@ -214,32 +209,25 @@ async fn copy_records(transaction: &Client, appends: &[&Append], terms: Terms) -
         ];
         let columns = derived.columns.iter().map(|column| column as _);
         let row: Vec<&(dyn ToSql + Sync)> = first.into_iter().chain(columns).collect();
-        rows.as_mut().write(&row).await.map_err(oops)?;
+        rows.row(&row).await?;
     }
-    rows.finish().await.map_err(oops).map(drop)
+    rows.finish().await
 }
 
 async fn copy_ids(transaction: &Client, appends: &[&Append]) -> Result<()> {
-    let oops = |error: tokio_postgres::Error| {
-        let said = failed(DOING, error);
-        match said.kind() {
-            Kind::Conflict => {
-                Error::new(Kind::Conflict, "an id is in its log already").caused_by(said)
-            }
-            _ => said,
-        }
+    let oops = |said: Error| match said.kind() {
+        Kind::Conflict => Error::new(Kind::Conflict, "an id is in its log already").caused_by(said),
+        _ => said,
     };
     let copy = "COPY indelible.ids (audit_id, tenant_id, sequence_number) FROM STDIN BINARY";
-    let copy = transaction.prepare_cached(copy).await.map_err(oops)?;
-    let sink = transaction.copy_in::<_, Bytes>(&copy).await.map_err(oops)?;
     let types = [Type::UUID, Type::TEXT, Type::INT8];
-    let mut rows = pin!(BinaryCopyInWriter::new(sink, &types));
+    let mut rows = Copy::begin(transaction, copy, &types, DOING).await?;
     for (append, number, record) in numbered(appends) {
         let id = Uuid(record.audit_id.0);
         let row: [&(dyn ToSql + Sync); 3] = [&id, &append.tenant.as_str(), &number];
-        rows.as_mut().write(&row).await.map_err(oops)?;
+        rows.row(&row).await.map_err(oops)?;
     }
-    rows.finish().await.map_err(oops).map(drop)
+    rows.finish().await.map_err(oops)
 }
 
 /// Keeps the rows that are not there yet.

@@ -16,6 +16,7 @@ mod append;
 mod check;
 mod columns;
 mod compare;
+mod copy;
 mod database;
 pub mod failure;
 mod marks;

@@ -7,8 +7,9 @@ use std::time::SystemTime;
 use axum::body::Body;
 use axum::http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use axum::response::IntoResponse;
-use indelible_api::{JSON, PROBLEM_CONTENT_TYPE, Problem, ProblemKind};
+use indelible_api::{Came, JSON, PROBLEM_CONTENT_TYPE, Problem, ProblemKind};
 use indelible_log::Outcome;
+use indelible_proof::receipt::Receipt;
 use indelible_store::{Error, Kind};
 use serde::Serialize;
 
@@ -143,13 +144,14 @@ fn tell_failure(error: &Error) {
     tracing::error!(error = %error, untold, "the store failed");
 }
 
-/// Status and problem or receipt of an outcome.
-pub(crate) fn of_outcome(outcome: Outcome) -> (u16, indelible_api::ItemResult) {
-    use indelible_api::ItemResult;
-    let refused = |problem: Problem| (problem.status, ItemResult::Problem(Box::new(problem)));
-    match outcome {
-        Outcome::New(receipt) => (201, ItemResult::Receipt(receipt)),
-        Outcome::Repeat(receipt) => (200, ItemResult::Receipt(receipt)),
+/// Receipt or problem of an outcome.
+pub(crate) fn of_outcome(outcome: Outcome) -> Result<(Receipt, Came), Box<Problem>> {
+    let problem = match outcome {
+        Outcome::New(receipt) => return Ok((receipt, Came::New)),
+        Outcome::Repeat {
+            receipt,
+            other_claim,
+        } => return Ok((receipt, Came::Again { other_claim })),
         Outcome::Conflict(receipt) => {
             let detail = format!(
                 "record {} of {} has this audit_id and other content",
@@ -157,11 +159,12 @@ pub(crate) fn of_outcome(outcome: Outcome) -> (u16, indelible_api::ItemResult) {
             );
             let mut problem = Problem::new(ProblemKind::Conflict, detail).at("/audit_id");
             problem.receipt = Some(Box::new(receipt));
-            refused(problem)
+            problem
         }
-        Outcome::Refused(problems) => refused(Problem::refused(&problems)),
-        Outcome::Failed(error) => refused(of_store(&error)),
-    }
+        Outcome::Refused(problems) => Problem::refused(&problems),
+        Outcome::Failed(error) => of_store(&error),
+    };
+    Err(Box::new(problem))
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::body::Bytes;
 use axum::http::StatusCode;
-use indelible_api::{BatchWriter, ItemResult, Problem, ProblemKind};
+use indelible_api::{BatchWriter, Came, Problem, ProblemKind};
 use indelible_log::Outcome;
 use indelible_proof::receipt::Receipt;
 use tokio::sync::mpsc::UnboundedReceiver;
@@ -18,7 +18,7 @@ use crate::answer::{Refusal, of_outcome, refuse};
 use crate::budget::{Budget, Granted};
 
 /// A result at most, when it is a receipt or a problem in few words.
-const RESULT_BYTES_MAX: usize = 448;
+const RESULT_BYTES_MAX: usize = 480;
 /// A problem in few words, its place and status left out.
 const FEW_BYTES_MAX: usize = 384;
 /// What the other problems of one answer may take.
@@ -28,7 +28,7 @@ const STEP_BYTES: usize = 64 << 10;
 
 /// What is told of one event.
 pub(crate) enum Told {
-    Receipt(u16, Receipt),
+    Receipt(Receipt, Came),
     /// A problem document, written.
     Problem(u16, Box<[u8]>),
 }
@@ -66,8 +66,8 @@ impl Room {
     /// What is told of an event that was submitted.
     pub(crate) fn outcome(&self, outcome: Outcome) -> Told {
         match of_outcome(outcome) {
-            (status, ItemResult::Receipt(receipt)) => Told::Receipt(status, receipt),
-            (_, ItemResult::Problem(problem)) => self.problem(&problem),
+            Ok((receipt, came)) => Told::Receipt(receipt, came),
+            Err(problem) => self.problem(&problem),
         }
     }
 
@@ -128,7 +128,7 @@ pub(crate) async fn results(
                 refuse(ProblemKind::Unavailable, text)
             };
             match place.or_else(|| told.next()).ok_or_else(lost)? {
-                Told::Receipt(status, receipt) => response.receipt(status, &receipt),
+                Told::Receipt(receipt, came) => response.receipt(&receipt, came),
                 Told::Problem(status, problem) => {
                     is_unavailable |= status == StatusCode::SERVICE_UNAVAILABLE;
                     response.problem(status, &problem);

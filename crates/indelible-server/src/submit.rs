@@ -9,7 +9,7 @@ use axum::extract::rejection::QueryRejection;
 use axum::extract::{Extension, Query, Request, State};
 use axum::http::StatusCode;
 use indelible_api::limits::EVENT_BODY_BYTES_MAX;
-use indelible_api::{ItemResult, Problem, ProblemKind, Submitted};
+use indelible_api::{Problem, ProblemKind, Submitted};
 use indelible_event::ids::TenantId;
 use indelible_log::Submission;
 use serde::Deserialize;
@@ -74,11 +74,11 @@ pub(crate) async fn one(
         .map_err(|_| refuse(ProblemKind::Unavailable, "the server is stopping"))?;
     drop(read.granted);
     match of_outcome(outcome) {
-        (status, ItemResult::Receipt(receipt)) => {
-            let status = StatusCode::from_u16(status).unwrap_or(StatusCode::OK);
+        Ok((receipt, came)) => {
+            let status = StatusCode::from_u16(came.status()).unwrap_or(StatusCode::OK);
             json(status, &Submitted { receipt })
         }
-        (_, ItemResult::Problem(problem)) => Err(Refusal(problem)),
+        Err(problem) => Err(Refusal(problem)),
     }
 }
 

@@ -164,9 +164,9 @@ fn set(options: &mut Options, name: &str, value: &str) -> std::result::Result<()
 }
 
 fn number<T: FromStr>(value: &str) -> std::result::Result<T, String> {
-    value
-        .parse()
-        .map_err(|_| format!("`{value}` is no whole number from 0"))
+    let digits = value.bytes().all(|byte| byte.is_ascii_digit());
+    let number = value.parse().ok().filter(|_| digits);
+    number.ok_or_else(|| format!("`{value}` is no whole number from 0"))
 }
 
 fn positive(value: &str) -> std::result::Result<usize, String> {

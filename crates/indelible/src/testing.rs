@@ -75,7 +75,7 @@ struct Kept {
     committed: Vec<Emitted>,
     statements: Vec<Emitted>,
     refused: Vec<(String, Vec<Problem>)>,
-    receipts: HashMap<AuditId, Receipt>,
+    receipts: HashMap<AuditId, (Receipt, Option<StreamClaim>)>,
     numbers: HashMap<TenantId, u64>,
     /// By tenant and digest.
     attachments: HashMap<(String, String), Vec<u8>>,
@@ -425,10 +425,13 @@ impl Kept {
 
     fn commit(&mut self, outgoing: &Outgoing, bytes: &[u8]) -> Verdict {
         let record_hash = indelible_merkle::leaf_hash(bytes);
-        if let Some(receipt) = self.receipts.get(&outgoing.audit_id) {
+        if let Some((receipt, claim)) = self.receipts.get(&outgoing.audit_id) {
             let same = receipt.record_hash == record_hash;
             return match receipt.clone() {
-                receipt if same => Verdict::Repeated(receipt),
+                receipt if same => Verdict::Repeated {
+                    receipt,
+                    other_claim: *claim != outgoing.stream,
+                },
                 receipt => Verdict::Conflict(Some(Box::new(receipt))),
             };
         }
@@ -441,7 +444,8 @@ impl Kept {
             record_hash,
             ingested_at: indelible_emit::Surroundings::now(&Process),
         };
-        self.receipts.insert(outgoing.audit_id, receipt.clone());
+        let known = (receipt.clone(), outgoing.stream.clone());
+        self.receipts.insert(outgoing.audit_id, known);
         let kept = match outgoing.stream {
             Some(_) => &mut self.committed,
             None => &mut self.statements,

@@ -237,6 +237,11 @@ async fn paths_and_methods_can_be_left_out() {
     send(&app, request("GET", "/healthy")).await;
     recorder.expect("api.get./healthy").once();
     assert_eq!(recorder.events().len(), 1);
+    // Whoever resolves it is not at `/health`.
+    for path in ["/health/../x", "/health/%2E%2e/x", "/health/.%2e%2fx"] {
+        send(&app, request("GET", path)).await;
+    }
+    assert_eq!(recorder.events().len(), 4);
 }
 
 #[tokio::test]

@@ -53,7 +53,7 @@ pub fn run(args: &Emit, config: &Config, output: &mut Output) -> Result {
     };
     let outcome = ledger.log.submit(vec![submission]).wait().pop();
     let receipt = match outcome {
-        Some(Outcome::New(receipt) | Outcome::Repeat(receipt)) => receipt,
+        Some(Outcome::New(receipt) | Outcome::Repeat { receipt, .. }) => receipt,
         Some(Outcome::Refused(problems)) => {
             return Err(refused(&problems));
         }

@@ -328,7 +328,7 @@ impl Sent {
             for (letter, outgoing) in batch {
                 match verdicts.next() {
                     Some(Verdict::Committed(_)) => self.committed += 1,
-                    Some(Verdict::Repeated(_)) => self.repeated += 1,
+                    Some(Verdict::Repeated { .. }) => self.repeated += 1,
                     Some(Verdict::Denied(reason)) => {
                         let text = format!("nothing was sent and all is kept: {reason}");
                         return Err(Failure::Could(text));

@@ -357,7 +357,7 @@ impl<'a> Run<'a> {
                 self.counts.new += 1;
                 self.is_in(sent, &receipt)
             }
-            Outcome::Repeat(receipt) => {
+            Outcome::Repeat { receipt, .. } => {
                 self.counts.repeated += 1;
                 self.is_in(sent, &receipt)
             }

@@ -17,11 +17,17 @@ impl<T: Transport> Delivery<T> {
     /// forgets it.
     pub(super) fn settle(&self, line: Line, settled: Vec<(Waiting, Outgoing, Verdict)>) {
         let settled = settled.into_iter().map(|(waiting, outgoing, verdict)| {
-            // The record of a repeat has the number under which it came first.
-            let again = matches!(verdict, Verdict::Repeated(_)) && !waiting.reached;
+            // It was emitted before, and its record has the number of that time.
+            let other = matches!(
+                verdict,
+                Verdict::Repeated {
+                    other_claim: true,
+                    ..
+                }
+            );
             let settled = verdict.settled();
             let lost = match &settled {
-                Ok(_) if again => Some(REPEAT),
+                Ok(_) if other => Some(REPEAT),
                 Err(EmitError::Refused(_)) => Some(REFUSED),
                 Err(EmitError::Conflict(_)) => Some(CONFLICT),
                 Err(_) if !waiting.reached => Some(REFUSED),

@@ -42,7 +42,10 @@ pub(super) fn verdicts(
                     reached: true,
                     reason: "the server's receipt is of another event".into(),
                 },
-                ItemResult::Receipt(receipt) if item.status == 200 => Verdict::Repeated(receipt),
+                ItemResult::Receipt(receipt) if item.status == 200 => Verdict::Repeated {
+                    receipt,
+                    other_claim: item.other_claim,
+                },
                 ItemResult::Receipt(receipt) if item.status == 201 => Verdict::Committed(receipt),
                 ItemResult::Receipt(_) => continue,
                 ItemResult::Problem(document) => match verdict(item.status, after, Some(*document))

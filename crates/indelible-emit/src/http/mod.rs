@@ -125,7 +125,9 @@ impl Http {
         }
         let port = authority.rsplit_once(':').map(|(_, port)| port);
         let has_port = port.is_some_and(|port| !port.ends_with(']'));
-        if uri.query().is_some() || (has_port && uri.port_u16().is_none()) {
+        // What stands behind a `#` is passed over where an address is read.
+        let more = uri.query().is_some() || address.contains('#');
+        if more || (has_port && uri.port_u16().is_none()) {
             return Err(wrong());
         }
         if options.timeout.is_zero() || options.connect_timeout.is_zero() {

@@ -8,7 +8,7 @@ use indelible_disk::Disk;
 use indelible_emit::{
     Actor, Emitter, Options, Outgoing, SpoolBounds, SpoolOptions, Ticket, Transport, Verdict,
 };
-use indelible_event::AuditId;
+use indelible_event::{AuditId, StreamClaim};
 use indelible_proof::receipt::Receipt;
 use indelible_proof::stream::{Statement, StreamVerdict, Streams};
 use indelible_proof::tail::Claim;
@@ -62,7 +62,7 @@ pub struct Book(Arc<Mutex<Records>>);
 struct Records {
     /// By tenant, in order.
     logs: BTreeMap<String, Vec<Outgoing>>,
-    receipts: BTreeMap<AuditId, Receipt>,
+    receipts: BTreeMap<AuditId, (Receipt, Option<StreamClaim>)>,
 }
 
 /// One emitter's way to the book.
@@ -72,6 +72,8 @@ pub struct Way {
     pub down: Arc<AtomicBool>,
     /// What reaches it is committed, and the answer is lost.
     pub mute: Arc<AtomicBool>,
+    /// Something between sends everything twice, and passes the second answer on.
+    pub twice: Arc<AtomicBool>,
     /// No tenant is there, so every event is refused for good.
     pub unknown: Arc<AtomicBool>,
 }
@@ -79,14 +81,18 @@ pub struct Way {
 impl Book {
     fn commit(&self, outgoing: &Outgoing) -> Verdict {
         let mut records = self.0.lock().unwrap();
-        if let Some(receipt) = records.receipts.get(&outgoing.audit_id) {
-            return Verdict::Repeated(receipt.clone());
+        if let Some((receipt, claim)) = records.receipts.get(&outgoing.audit_id) {
+            return Verdict::Repeated {
+                receipt: receipt.clone(),
+                other_claim: *claim != outgoing.stream,
+            };
         }
         let tenant = outgoing.tenant.as_str().to_owned();
         let log = records.logs.entry(tenant).or_default();
         log.push(outgoing.clone());
         let receipt = super::receipt(outgoing, log.len() as u64);
-        records.receipts.insert(outgoing.audit_id, receipt.clone());
+        let kept = (receipt.clone(), outgoing.stream.clone());
+        records.receipts.insert(outgoing.audit_id, kept);
         Verdict::Committed(receipt)
     }
 
@@ -157,6 +163,7 @@ impl Way {
             book: book.clone(),
             down: Arc::default(),
             mute: Arc::default(),
+            twice: Arc::default(),
             unknown: Arc::default(),
         }
     }
@@ -175,10 +182,14 @@ impl Transport for Way {
         if self.unknown.load(Ordering::SeqCst) {
             return vec![Verdict::Failed("there is no such tenant".into()); batch.len()];
         }
-        let verdicts = batch
-            .iter()
-            .map(|outgoing| self.book.commit(outgoing))
-            .collect();
+        let commit = || {
+            let verdicts = batch.iter().map(|outgoing| self.book.commit(outgoing));
+            verdicts.collect::<Vec<_>>()
+        };
+        let mut verdicts = commit();
+        if self.twice.load(Ordering::SeqCst) {
+            verdicts = commit();
+        }
         if self.mute.load(Ordering::SeqCst) {
             return vec![again(true); batch.len()];
         }

@@ -105,11 +105,8 @@ impl<T: Transport> Worker<T> {
         };
         let why = match &verdict {
             Verdict::Committed(_) => None,
-            // The record of a repeat has the number under which it came first, unless that is
-            // this one.
-            Verdict::Repeated(_) => {
-                Some(statement::REPEAT).filter(|_| self.unsent.contains(&row.place))
-            }
+            // Its record has the number under which it came first.
+            Verdict::Repeated { other_claim, .. } => other_claim.then_some(statement::REPEAT),
             Verdict::Refused(_) => Some(statement::REFUSED),
             Verdict::Conflict(_) => Some(statement::CONFLICT),
             Verdict::Failed(_) => {
@@ -138,7 +135,7 @@ impl<T: Transport> Worker<T> {
         };
         settled.answered = true;
         settled.moved.insert(row.tenant.as_str().to_owned());
-        let taken = matches!(verdict, Verdict::Committed(_) | Verdict::Repeated(_));
+        let taken = matches!(verdict, Verdict::Committed(_) | Verdict::Repeated { .. });
         let Some(claim) = &row.claim else {
             // A statement that is refused is known to be wrong, and says nothing.
             settled.statements += u64::from(taken);

@@ -154,7 +154,7 @@ impl Metrics {
             let [new, repeat, conflict, refused, failed] = &mut counts;
             *match outcome {
                 Outcome::New(_) => new,
-                Outcome::Repeat(_) => repeat,
+                Outcome::Repeat { .. } => repeat,
                 Outcome::Conflict(_) => conflict,
                 Outcome::Refused(_) => refused,
                 Outcome::Failed(_) => failed,

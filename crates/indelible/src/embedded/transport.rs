@@ -74,7 +74,7 @@ impl Transport for Embedded {
         let verdicts = delivery::deliver(&self.log, &self.admission, batch);
         self.unpublished |= verdicts
             .iter()
-            .any(|verdict| matches!(verdict, Verdict::Committed(_) | Verdict::Repeated(_)));
+            .any(|verdict| matches!(verdict, Verdict::Committed(_) | Verdict::Repeated { .. }));
         verdicts
     }
 

@@ -81,7 +81,7 @@ impl AuditLayer {
     }
 
     /// Leaves out requests to this path and what is below it: `/health` and `/health/live`, not
-    /// `/healthy`.
+    /// `/healthy` nor `/health/../admin`.
     #[must_use]
     pub fn skip_path(self, prefix: impl Into<String>) -> Self {
         let prefix = prefix.into();
@@ -157,8 +157,15 @@ impl Rules {
             let rest = path.strip_prefix(prefix.trim_end_matches('/'));
             rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
         };
-        self.skipped_methods.contains(&parts.method) || self.skipped_paths.iter().any(below)
+        let skipped = || !climbs(path) && self.skipped_paths.iter().any(below);
+        self.skipped_methods.contains(&parts.method) || skipped()
     }
+}
+
+/// Whether a path may lead out of what it begins with, for whoever resolves `..` in it.
+fn climbs(path: &str) -> bool {
+    let encoded = |part: &[u8]| part.eq_ignore_ascii_case(b"%2e");
+    path.contains("..") || path.as_bytes().windows(3).any(encoded)
 }
 
 impl std::fmt::Debug for AuditLayer {
