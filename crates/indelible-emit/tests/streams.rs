@@ -13,7 +13,7 @@ use indelible_disk::RealDisk;
 use indelible_emit::{
     Actor, Class, EmitError, Emitter, Outgoing, Policy, Surroundings, Ticket, Transport,
 };
-use indelible_event::{Event, Micros};
+use indelible_event::{ActorType, Event, Micros, Outcome};
 use indelible_proof::stream::{Completeness, StreamTail};
 use support::book::{Book, Way, lost, one, publish, with_spool};
 use support::{Memory, Process, SOON, Stuck, With, quick, start, surroundings, until};
@@ -465,7 +465,13 @@ fn an_event_that_is_emitted_twice_leaves_its_second_number_declared() {
         let is_mute = Arc::clone(&way.mute);
         let emitter = start(way, quick());
         let event = || {
-            let mut event = Event::new("content.publish");
+            let mut event = Event::new(
+                "content.publish",
+                ActorType::Agent,
+                "publisher",
+                Outcome::Success,
+            )
+            .on("post", "1");
             event.audit_id = Some("019a9b00-0000-7000-8000-000000000001".to_owned());
             emitter.emit("acme", event)
         };

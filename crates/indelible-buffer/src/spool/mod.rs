@@ -44,7 +44,7 @@ pub struct SpoolBounds {
 #[derive(Debug, thiserror::Error)]
 pub enum SpoolError {
     /// The bound is reached.
-    #[error("{bytes} bytes are held in {path}, and no more may be")]
+    #[error("{bytes} bytes are held in {path}, and there is no room for what is to be added")]
     Full {
         /// The directory.
         path: String,
