@@ -15,6 +15,9 @@ use crate::problem::Problem;
 pub struct Submitted {
     /// Where it stands.
     pub receipt: Receipt,
+    /// As in [`BatchItem`].
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub other_claim: bool,
 }
 
 /// Answer of `POST /v1/events:batch`.

@@ -137,7 +137,10 @@ fn events() -> Value {
             ("digest", json!({"type": "string", "pattern": "^sha256:[0-9a-f]{64}$"})),
             ("type", text()),
         ]),
-        "Submitted": object(1, &[("receipt", reference("Receipt"))]),
+        "Submitted": object(1, &[
+            ("receipt", reference("Receipt")),
+            ("other_claim", json!({"type": "boolean"})),
+        ]),
         "BatchItem": object(2, &[
             ("index", count()),
             ("status", json!({"type": "integer"})),

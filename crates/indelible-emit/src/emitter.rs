@@ -21,7 +21,8 @@ use crate::delivery::Delivery;
 use crate::draft::Said;
 use crate::encode::Encoder;
 use crate::metrics::Metrics;
-use crate::options::{Options, OptionsError, STREAM_NAME_BYTES_MAX};
+use crate::name::{next_epoch, stream_name};
+use crate::options::{Options, OptionsError};
 use crate::shared::Shared;
 use crate::stream::Stream;
 use crate::surroundings::Surroundings;
@@ -250,14 +251,11 @@ fn stream_of(
 ) -> (String, u64) {
     let said = options.stream.as_deref();
     let service = options.service.as_deref().unwrap_or("indelible");
-    let mut name = said.unwrap_or(service).to_owned();
-    while name.len() > STREAM_NAME_BYTES_MAX {
-        name.pop();
-    }
+    let mut name = said.map_or_else(|| stream_name(service), str::to_owned);
     if let Some(spool) = spool {
         return (format!("{name}-{}", spool.name), spool.epoch);
     }
-    let epoch = u64::try_from(surroundings.now().0 / 1_000).unwrap_or(0);
+    let epoch = next_epoch(u64::try_from(surroundings.now().0 / 1_000).unwrap_or(0));
     if said.is_none() {
         let mut bytes = [0; 8];
         surroundings.fill(&mut bytes);

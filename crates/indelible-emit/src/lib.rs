@@ -36,6 +36,7 @@ mod line;
 mod llm;
 mod losses;
 mod metrics;
+mod name;
 mod options;
 mod outbox;
 mod payload;

@@ -9,9 +9,8 @@ use indelible_disk::Disk;
 use indelible_event::limits::EVENT_RAW_BYTES_MAX;
 
 use crate::class::{Class, Policy};
+use crate::name::{STREAM_NAME_BYTES_MAX, is_stream_name};
 
-/// The longest name of a stream that can be asked for, in bytes; a slot's number comes behind it.
-pub const STREAM_NAME_BYTES_MAX: usize = 100;
 /// The fewest bytes that a spool may have: the longest event there is, and what stands around it.
 pub const SPOOL_BYTES_MIN: u64 = 512 << 10;
 const _: () = assert!(EVENT_RAW_BYTES_MAX as u64 <= SPOOL_BYTES_MIN / 2);
@@ -29,7 +28,8 @@ const SERVICE_NAME_BYTES_MAX: usize = 256;
 pub struct Options {
     /// The emitting system's name, for `source.service` of events that say none.
     pub service: Option<String>,
-    /// The name of the stream, which no other emitter may have at the same time. If nothing is said
+    /// The name of the stream, which no other emitter may have at the same time: letters, digits and
+    /// `.`, `_`, `-`, `:`, `/`, since it stands in every record, in clear. If nothing is said
     /// it is that of the service and of the spool's slot, or a random one.
     pub stream: Option<String>,
     /// Which events are of which class.
@@ -170,7 +170,10 @@ pub enum OptionsError {
     #[error("the spool may hold {0} bytes, and must have at least {SPOOL_BYTES_MIN}")]
     SpoolBytes(u64),
     /// The name cannot stand in a claim.
-    #[error("the name of the stream must have 1 to {STREAM_NAME_BYTES_MAX} bytes")]
+    #[error(
+        "the name of the stream must have 1 to {STREAM_NAME_BYTES_MAX} letters, digits and \
+         `.`, `_`, `-`, `:`, `/`, and must not look like a secret: it stands in every record"
+    )]
     StreamName,
 }
 
@@ -283,8 +286,11 @@ impl Options {
         if let Some((pattern, instead)) = self.policy.fits_nothing() {
             return Err(OptionsError::Pattern(pattern, instead));
         }
-        let length = self.stream.as_ref().map_or(1, String::len);
-        if length == 0 || length > STREAM_NAME_BYTES_MAX {
+        if self
+            .stream
+            .as_ref()
+            .is_some_and(|name| !is_stream_name(name))
+        {
             return Err(OptionsError::StreamName);
         }
         let bounds = self.spool.as_ref().map(|spool| spool.bounds);
@@ -362,7 +368,18 @@ mod tests {
         assert!(said(|it| it.retry.delay_max = Duration::from_millis(1)).contains("longest delay"));
         assert!(said(|it| it.service = Some(String::new())).starts_with("the name of the service"));
         assert!(said(|it| it.service = Some("x".repeat(257))).contains("service"));
-        assert!(said(|it| it.stream = Some(String::new())).contains("stream"));
+        for name in [
+            "",
+            "ops@example.com",
+            "a b",
+            "\"",
+            "ghp_0123456789abcdefghijklmnopqrstuvwxyz",
+        ] {
+            assert!(
+                said(|it| it.stream = Some(name.to_owned())).contains("stream"),
+                "{name}"
+            );
+        }
         let little = said(|it| (it.room.best_effort.bytes_max, it.batching.bytes_max) = (1, 1));
         assert_eq!(
             little,

@@ -30,8 +30,9 @@ pub enum EmitError {
     #[error("the id is taken by other content")]
     Conflict(Option<Box<Receipt>>),
     /// It was tried as often as the emitter may, or what failed does not pass by trying. It may
-    /// have been committed; it can be submitted again under the same id.
-    #[error("the event was not committed: {0}")]
+    /// have been committed only where the reason says so; it can be submitted again under the same
+    /// id.
+    #[error("the event was given up without a receipt: {0}")]
     Failed(Arc<str>),
     /// The emitter was closed before the event was delivered. One that was under way may have been
     /// committed.
@@ -54,6 +55,15 @@ pub enum EmitError {
 }
 
 impl EmitError {
+    /// That it is tried no more.
+    pub(crate) fn given_up(reason: &Arc<str>, reached: bool) -> Self {
+        Self::Failed(if reached {
+            format!("{reason}; it may have been committed").into()
+        } else {
+            Arc::clone(reason)
+        })
+    }
+
     /// That its caller waits no longer. Of what an attempt may have reached nobody knows the
     /// outcome.
     pub(crate) fn too_late(reached: bool) -> Self {

@@ -96,6 +96,8 @@ pub(crate) struct Shared {
     pub(crate) incarnation: u64,
     pub(crate) books: Arc<Books>,
     pub(crate) attachments: OnceLock<Arc<Attachments>>,
+    /// Why nothing more is taken: what is stored does not extend what was signed.
+    refused: OnceLock<Arc<Error>>,
 }
 
 /// The writer of a ledger. There is one for an embedded ledger; on a shared database there may be
@@ -138,6 +140,7 @@ impl Log {
             system,
             incarnation,
             attachments: OnceLock::new(),
+            refused: OnceLock::new(),
         });
         let pipeline = Pipeline::start(&shared).map_err(|e| {
             Error::new(Kind::Unavailable, "a thread could not be started").caused_by(e)
@@ -157,6 +160,11 @@ impl Log {
     /// order, from [`Pending::wait`].
     pub fn submit(&self, batch: Vec<Submission>) -> Pending {
         let job = Job::new(batch.len());
+        if let Some(refused) = self.shared.refused.get() {
+            let failed = |index| (index, Outcome::Failed(Arc::clone(refused)));
+            job.settle((0..batch.len()).map(failed));
+            return Pending(job);
+        }
         let mut preparer = Preparer::new(&self.shared);
         let mut rest = batch.into_iter();
         let mut index = 0;
@@ -208,14 +216,23 @@ impl Log {
     /// Puts every durable head into a snapshot and signs it. Without news it gives the newest one.
     ///
     /// # Errors
-    /// [`Kind::ReadOnly`] when there is no signing key or the signer has seen a later state.
+    /// [`Kind::ReadOnly`] when there is no signing key, or what is stored does not extend what was
+    /// signed: then nothing more is taken either.
     pub fn publish(&self) -> Result<Published> {
         let mut publisher = self
             .publisher
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         let shared = &self.shared;
-        publisher.publish(&shared.stores, &shared.keyring, &shared.env)
+        let published = publisher.publish(&shared.stores, &shared.keyring, &shared.env);
+        if let Err(error) = &published
+            && error.kind() == Kind::ReadOnly
+            && publisher.signs()
+        {
+            let refused = Error::new(Kind::ReadOnly, error.context());
+            let _ = shared.refused.set(Arc::new(refused));
+        }
+        published
     }
 
     /// Whether this writer publishes: it has the signing key. Where several write to one ledger,

@@ -302,6 +302,9 @@ impl<'a> Preparer<'a> {
         if claims {
             return Err(Outcome::Refused(statement::claims_itself()));
         }
+        if let Some(problem) = statement::unnameable(&view, &admitted.redactions) {
+            return Err(Outcome::Refused(vec![problem]));
+        }
         match statement::contradicted(self.shared, tenant, admitted) {
             Ok(None) => Ok(()),
             Ok(Some(problem)) => Err(Outcome::Refused(vec![problem])),

@@ -8,7 +8,7 @@ use indelible_event::ids::{AuditId, TenantId};
 use indelible_event::leaf::LeafView;
 use indelible_event::{EventView, Field};
 use indelible_merkle::{Frontier, Hash, inclusion_proof, leaf_hash, root_of};
-use indelible_proof::finding::{Finding, Span};
+use indelible_proof::finding::{Finding, FindingKind, Span};
 use indelible_proof::note::VerifierKey;
 use indelible_proof::receipt::Receipt;
 use indelible_proof::registry::{
@@ -17,7 +17,7 @@ use indelible_proof::registry::{
 use indelible_store::{Error, Kind, Ledger, Result, State, Stored};
 
 use crate::log::Stores;
-use crate::publish::slot_leaves;
+use crate::publish::{frontier_of, slot_leaves};
 use crate::registry::{
     LogRow, PublishedHead, RegistryHead, TENANTS, all_rows, log_row, published_heads, registry_head,
 };
@@ -28,7 +28,7 @@ use crate::verify::named_key;
 pub(crate) struct Newest {
     pub(crate) registry: RegistryHead,
     logs: BTreeMap<u64, LogRow>,
-    heads: BTreeMap<u64, PublishedHead>,
+    pub(crate) heads: BTreeMap<u64, PublishedHead>,
 }
 
 impl Newest {
@@ -62,9 +62,34 @@ impl Newest {
         slots
     }
 
-    /// The root over them.
-    pub(crate) fn slots_root(&self) -> Hash {
-        root_of(self.slots())
+    /// Whether the rows of logs and their published heads are those that the newest snapshot, and
+    /// with it the signer, vouches for.
+    pub(crate) fn slots_finding(&self) -> Option<Finding> {
+        if self.registry.size == 0 {
+            return None;
+        }
+        let line = &self.registry.line;
+        let snapshot = serde_json::from_str::<Snapshot>(line).ok();
+        let root = root_of(self.slots());
+        let vouched = snapshot.is_some_and(|s| s.line() == *line && s.root == root);
+        (!vouched).then(|| {
+            let message = "the published heads do not lead to the root of the newest snapshot";
+            Finding::new(FindingKind::RootMismatch, message)
+        })
+    }
+
+    /// Whether all of it is what the registry's root, which the signer keeps, vouches for.
+    pub(crate) fn finding(&self) -> Result<Option<Finding>> {
+        if self.registry.size == 0 {
+            return Ok(None);
+        }
+        let mut lines = self.before()?;
+        lines.append(leaf_hash(self.registry.line.as_bytes()));
+        if lines != frontier_of(&self.registry)? {
+            let message = "the newest snapshot is not the last of the registry";
+            return Ok(Some(Finding::new(FindingKind::RootMismatch, message)));
+        }
+        Ok(self.slots_finding())
     }
 
     /// The registry log's frontier before the newest snapshot.

@@ -18,7 +18,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use indelible_event::ids::{Micros, TenantId};
+use indelible_event::ids::Micros;
 use indelible_merkle::{Frontier, Hash, empty_root, leaf_hash, root_of};
 use indelible_proof::checkpoint::Checkpoint;
 use indelible_proof::finding::Finding;
@@ -29,13 +29,18 @@ use crate::env::Env;
 use crate::extend::extension;
 use crate::keyring::Keyring;
 use crate::log::Stores;
+use crate::prove::Newest;
 use crate::recover::pending;
 use crate::registry::{
     Identity, LogRow, PUBLISHED, PublishedHead, RegistryHead, SNAPSHOTS, Staged, TENANTS, all_rows,
-    identity, published_heads, put, put_registry_head, put_staged, remove_staged,
-    same_registry_head, snapshot_key, staged, versioned_head,
+    identity, put, put_registry_head, put_staged, remove_staged, same_registry_head, snapshot_key,
+    staged, versioned_head,
 };
-use crate::rollback::{head_finding, keys_finding, registry_finding};
+use crate::rollback::{extension_finding, head_finding, keys_finding, registry_finding};
+
+use self::vouched::{first_finding, not_vouched};
+
+mod vouched;
 
 /// How often a publication that others keep overtaking is built again.
 const RACES_MAX: usize = 64;
@@ -83,6 +88,10 @@ pub(crate) struct Publisher {
     /// Of the row of the head: another one when somebody else has published.
     version: Version,
     staged: Option<Staged>,
+    /// Whether what is staged was built here, and not found.
+    own: bool,
+    /// Why what is stored is not what the signer vouched for.
+    unsound: Option<Finding>,
 }
 
 impl Publisher {
@@ -98,6 +107,8 @@ impl Publisher {
             registry: RegistryHead::default(),
             version: 0,
             staged: None,
+            own: false,
+            unsound: None,
         };
         publisher.read(stores.state.as_ref())?;
         Ok(publisher)
@@ -108,10 +119,17 @@ impl Publisher {
     fn read(&mut self, state: &dyn State) -> Result<()> {
         let (identity, _) = identity(state)?
             .ok_or_else(|| Error::new(Kind::NotFound, "the ledger has no identity"))?;
-        let (registry, version) = versioned_head(state)?;
-        self.heads = published_heads(state)?;
-        self.staged = staged(state)?;
-        (self.identity, self.registry, self.version) = (identity, registry, version);
+        let (newest, version) = loop {
+            let (registry, version) = versioned_head(state)?;
+            let newest = Newest::read(state)?;
+            if newest.registry == registry {
+                break (newest, version);
+            }
+        };
+        self.unsound = newest.finding()?;
+        (self.heads, self.registry) = (newest.heads, newest.registry);
+        (self.staged, self.own) = (staged(state)?, false);
+        (self.identity, self.version) = (identity, version);
         Ok(())
     }
 
@@ -120,7 +138,7 @@ impl Publisher {
         if versioned_head(state)?.1 != self.version {
             return self.read(state);
         }
-        self.staged = staged(state)?;
+        (self.staged, self.own) = (staged(state)?, false);
         Ok(())
     }
 
@@ -144,7 +162,7 @@ impl Publisher {
     }
 
     fn findings(&self, stores: &Stores, keyring: &Keyring) -> Result<Vec<Finding>> {
-        let mut findings = Vec::new();
+        let mut findings = Vec::from_iter(self.unsound.clone());
         if let Some(signer) = &self.signer {
             match signer.kept()? {
                 Ok(kept) => {
@@ -182,7 +200,13 @@ impl Publisher {
                 return Ok(());
             };
             let before = (self.version, staged.head.line.clone());
-            let Err(error) = self.release(stores, signer.as_ref(), staged) else {
+            let checked = if self.own {
+                Ok(())
+            } else {
+                self.check_staged(stores, &staged)
+            };
+            let released = checked.and_then(|()| self.release(stores, signer.as_ref(), staged));
+            let Err(error) = released else {
                 return Ok(());
             };
             self.refresh(stores.state.as_ref())?;
@@ -208,6 +232,9 @@ impl Publisher {
         }
         for _ in 0..RACES_MAX {
             self.refresh(stores.state.as_ref())?;
+            if let Some(finding) = &self.unsound {
+                return Err(not_vouched(finding));
+            }
             self.finish(stores)?;
             let moved = self.moved(stores)?;
             let count = moved.len();
@@ -238,22 +265,17 @@ impl Publisher {
         }
     }
 
-    /// Durable heads that are not published yet, by slot.
+    /// Durable heads that are not published yet, by slot: each extends the one that is, for nothing
+    /// else is signed.
     fn moved(&self, stores: &Stores) -> Result<BTreeMap<u64, PublishedHead>> {
         let mut moved = BTreeMap::new();
         // A log that has still to say that it was recovered is not vouched for before.
         let outstanding = pending(stores.state.as_ref())?.unwrap_or_default().events;
-        let (mut tenants, mut rows) = (Vec::new(), Vec::new());
-        for (key, row) in all_rows::<LogRow>(stores.state.as_ref(), TENANTS)? {
-            let name = String::from_utf8_lossy(&key);
-            let tenant = TenantId::parse(&name).map_err(|e| {
-                Error::new(Kind::Corrupt, format!("tenant {name:?} in the registry")).caused_by(e)
-            })?;
-            if !outstanding.iter().any(|event| event.tenant == tenant) {
-                tenants.push(tenant);
-                rows.push(row);
-            }
-        }
+        let logs = self.logs(stores)?;
+        let due = logs
+            .into_iter()
+            .filter(|(tenant, _)| !outstanding.iter().any(|event| event.tenant == *tenant));
+        let (tenants, rows): (Vec<_>, Vec<_>) = due.unzip();
         let heads = stores.ledger.heads(&tenants);
         for ((tenant, row), head) in tenants.into_iter().zip(rows).zip(heads) {
             let head = match head {
@@ -263,15 +285,24 @@ impl Publisher {
                 Ok(None) => continue,
                 Err(e) => return Err(e),
             };
-            let size = head.frontier.size();
-            if self
-                .heads
-                .get(&row.slot)
-                .is_some_and(|published| published.size == size)
-            {
+            let (size, root) = (head.frontier.size(), head.frontier.root());
+            let published = self.heads.get(&row.slot);
+            if published.is_some_and(|it| it.size == size && it.root == root) {
                 continue;
             }
-            let root = head.frontier.root();
+            let found = match published {
+                Some(published) => {
+                    extension_finding(stores.ledger.as_ref(), Some(&head), published)
+                }
+                None => first_finding(stores, &tenant, &row),
+            };
+            match found {
+                Ok(None) => {}
+                Ok(Some(finding)) => return Err(not_vouched(&finding)),
+                // As above.
+                Err(e) if e.kind() == Kind::Corrupt => continue,
+                Err(e) => return Err(e),
+            }
             let log_id = row.log_id;
             let checkpoint = String::new();
             moved.insert(
@@ -326,7 +357,7 @@ impl Publisher {
         let unmoved = same_registry_head(&self.registry, self.version)?;
         stores.state.apply(&[put_staged(&staged)?, unmoved])?;
         self.version += u64::from(self.version > 0);
-        self.staged = Some(staged);
+        (self.staged, self.own) = (Some(staged), true);
         Ok(())
     }
 

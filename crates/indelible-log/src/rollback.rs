@@ -7,7 +7,7 @@ use indelible_event::TenantId;
 use indelible_merkle::root_at;
 use indelible_proof::checkpoint::Checkpoint;
 use indelible_proof::finding::{Finding, FindingKind, Place, Span};
-use indelible_store::{Kind, Ledger, Result, State};
+use indelible_store::{Head, Kind, Ledger, Result, State};
 
 use crate::extend::registry_root;
 use crate::keyring::Keyring;
@@ -98,14 +98,28 @@ pub(crate) fn head_finding(
     ledger: &dyn Ledger,
     published: &PublishedHead,
 ) -> Result<Option<Finding>> {
-    let tenant = &published.tenant;
-    let head = match ledger.head(tenant) {
-        Ok(head) => head,
-        // Damaged records are `verify`'s to name; other tenants' logs go on.
+    // Damaged records are `verify`'s to name; other tenants' logs go on.
+    let head = match ledger.head(&published.tenant) {
         Err(e) if e.kind() == Kind::Corrupt => return Ok(None),
-        Err(e) => return Err(e),
+        head => head?,
     };
-    let size = head.as_ref().map_or(0, |head| head.frontier.size());
+    match extension_finding(ledger, head.as_ref(), published) {
+        Err(e) if e.kind() == Kind::Corrupt => Ok(None),
+        found => found,
+    }
+}
+
+/// Compares a tenant's head with its published one.
+///
+/// # Errors
+/// [`Kind::Corrupt`] when the tree below the published head cannot be read.
+pub(crate) fn extension_finding(
+    ledger: &dyn Ledger,
+    head: Option<&Head>,
+    published: &PublishedHead,
+) -> Result<Option<Finding>> {
+    let tenant = &published.tenant;
+    let size = head.map_or(0, |head| head.frontier.size());
     if let Some(Lost { records, place, .. }) = lost_tail(ledger, size, published)? {
         let finding = if let Some(Place { file, bytes }) = place {
             let message = "the stored bytes are not those that were written";
@@ -117,17 +131,11 @@ pub(crate) fn head_finding(
         };
         return Ok(Some(finding.tenant(tenant.as_str()).records(records)));
     }
-    let root = match &head {
+    let root = match head {
         Some(head) if size == published.size => head.frontier.root(),
-        _ => {
-            let subtree = |level, index| ledger.subtree(tenant, level, index);
-            match root_at(published.size, subtree) {
-                Ok(root) => root,
-                // As above.
-                Err(e) if e.kind() == Kind::Corrupt => return Ok(None),
-                Err(e) => return Err(e),
-            }
-        }
+        _ => root_at(published.size, |level, index| {
+            ledger.subtree(tenant, level, index)
+        })?,
     };
     Ok((root != published.root).then(|| {
         let message = format!(

@@ -5,12 +5,15 @@
 //! place. Source: `spec/stream.md` §1, §3.
 
 use indelible_event::catalogue::{Listing, NATIVE};
-use indelible_event::{Admitted, Field, Problem, ProblemCode, StreamClaim, TenantId};
+use indelible_event::{Admitted, EventView, Field, Problem, ProblemCode, StreamClaim, TenantId};
 use indelible_proof::finding::Span;
 use indelible_proof::stream::Statement;
 
 use crate::log::Shared;
+use crate::seal::detect::is_email;
 
+/// Where a statement names its stream.
+const STREAM_NAME: &str = "/data/stream";
 /// Ranges of numbers that a problem names.
 const NAMED_MAX: usize = 8;
 
@@ -78,6 +81,20 @@ pub(crate) fn unplaced(mut problems: Vec<Problem>) -> Vec<Problem> {
 
 fn claim_problem(code: ProblemCode, message: &str) -> Vec<Problem> {
     vec![Problem::at(Field::Stream.pointer(), code, message)]
+}
+
+/// What is wrong with a statement whose stream would be called otherwise once it is committed, so
+/// that it would speak of another: its name holds what is redacted or sealed.
+pub(crate) fn unnameable(event: &EventView<'_>, redactions: &[String]) -> Option<Problem> {
+    let data = event.raw(Field::Data).unwrap_or_default();
+    let data = serde_json::from_str::<serde_json::Value>(data).ok()?;
+    let stream = data.get("stream")?.as_str()?;
+    let redacted = redactions.iter().any(|pointer| pointer == STREAM_NAME);
+    (redacted || is_email(stream)).then(|| {
+        let message = "a stream's name stands in every record: it must hold no address of mail and \
+                       nothing secret";
+        Problem::at(STREAM_NAME, ProblemCode::Contradiction, message)
+    })
 }
 
 /// An event with a claim was given an id here.

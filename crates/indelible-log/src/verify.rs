@@ -11,7 +11,6 @@ use indelible_merkle::{Frontier, leaf_hash};
 use indelible_proof::checkpoint::{Checkpoint, SignedCheckpoint};
 use indelible_proof::finding::{Finding, FindingKind, Span};
 use indelible_proof::note::VerifierKey;
-use indelible_proof::registry::Snapshot;
 use indelible_proof::verify::{Expected, LogIdentity, LogVerifier, Trust, Verdict};
 use indelible_store::{Error, Head, Kind, Result, State, Stored, StoredRecord};
 
@@ -340,12 +339,7 @@ pub fn verify_registry(stores: &Stores, anchors: &Anchors) -> Result<Vec<Finding
     if newest.registry.size == 0 {
         return Ok(findings);
     }
-    let snapshot: std::result::Result<Snapshot, _> = serde_json::from_str(&newest.registry.line);
-    let root = newest.slots_root();
-    if !snapshot.is_ok_and(|s| s.line() == newest.registry.line && s.root == root) {
-        let message = "the published heads do not lead to the root of the newest snapshot";
-        findings.push(Finding::new(FindingKind::RootMismatch, message));
-    }
+    findings.extend(newest.slots_finding());
     let signed = SignedCheckpoint::parse(newest.registry.checkpoint.as_bytes());
     let frontier = crate::publish::frontier_of(&newest.registry)?;
     match signed {

@@ -7,7 +7,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use indelible_event::{LeafView, Ledger as LedgerObject, StreamClaim};
+use indelible_event::{LeafView, Ledger as LedgerObject, LedgerFlag, StreamClaim};
 use indelible_log::recover::recover;
 use indelible_log::streams::Progress;
 use indelible_log::verify::{Anchors, verify_log};
@@ -120,17 +120,21 @@ fn a_claim_goes_beside_the_event_and_a_repeat_gets_the_first_receipt() {
         }),
         ..submission("acme", event(0, "x"))
     };
-    for again in [
-        claimed(0, 7, 0),
-        claimed(0, 9, 9),
-        submission("acme", event(0, "x")),
-        elsewhere,
-        apart,
+    for (again, other) in [
+        (claimed(0, 7, 0), false),
+        (claimed(0, 9, 9), true),
+        (submission("acme", event(0, "x")), true),
+        (elsewhere, true),
+        (apart, true),
     ] {
-        match one(&log, again) {
-            Outcome::Repeat { receipt, .. } => assert_eq!(receipt, first),
-            other => panic!("{other:?}"),
-        }
+        let Outcome::Repeat {
+            receipt,
+            other_claim,
+        } = one(&log, again)
+        else {
+            panic!("no repeat");
+        };
+        assert_eq!((receipt, other_claim), (first.clone(), other));
     }
     drop(log);
     let records = records(&world);
@@ -498,4 +502,35 @@ proptest! {
         }
         prop_assert_eq!(looked(&log), verified(&world));
     }
+}
+
+#[test]
+fn what_is_said_of_a_stream_is_taken_by_a_wrong_clock_and_never_of_another_stream() {
+    let world = World::new(3);
+    let log = world.open();
+    let ahead = |mut sent: Submission| {
+        let mut event: Value = serde_json::from_slice(&sent.event).unwrap();
+        event["occurred_at"] = json!("2099-01-02T03:04:05Z");
+        sent.event = event.to_string().into_bytes();
+        sent
+    };
+    let places = refused(one(&log, ahead(submission("acme", event(1, "x")))));
+    assert_eq!(places[0].1, "future-time");
+    new(one(&log, ahead(lost(2, 0, 0))));
+    let said = words(&looked(&log)).remove(0);
+    assert!(
+        said.starts_with("declared loss (1, queue full) · open to 0"),
+        "{said}"
+    );
+    for name in ["ops@example.com", "Bearer abcdef0123456789abcdef0123456789"] {
+        let data = json!({"epoch": 7, "stream": name});
+        let places = refused(one(&log, statement(3, "stream.opened", &data)));
+        assert_eq!(
+            places,
+            [("/data/stream".to_owned(), "contradiction".to_owned())]
+        );
+    }
+    drop(log);
+    let records = records(&world);
+    assert!(records[1].1.flags.contains(&LedgerFlag::Future));
 }

@@ -9,7 +9,7 @@ use axum::extract::rejection::QueryRejection;
 use axum::extract::{Extension, Query, Request, State};
 use axum::http::StatusCode;
 use indelible_api::limits::EVENT_BODY_BYTES_MAX;
-use indelible_api::{Problem, ProblemKind, Submitted};
+use indelible_api::{Came, Problem, ProblemKind, Submitted};
 use indelible_event::ids::TenantId;
 use indelible_log::Submission;
 use serde::Deserialize;
@@ -76,7 +76,12 @@ pub(crate) async fn one(
     match of_outcome(outcome) {
         Ok((receipt, came)) => {
             let status = StatusCode::from_u16(came.status()).unwrap_or(StatusCode::OK);
-            json(status, &Submitted { receipt })
+            let other_claim = came == Came::Again { other_claim: true };
+            let submitted = Submitted {
+                receipt,
+                other_claim,
+            };
+            json(status, &submitted)
         }
         Err(problem) => Err(Refusal(problem)),
     }

@@ -243,7 +243,7 @@ impl<To> AuditBuilder<To> {
     }
 
     /// The name of the stream under which the ledger counts these events; no other emitter may have
-    /// it at the same time.
+    /// it at the same time. Letters, digits and `.`, `_`, `-`, `:`, `/`: it stands in every record.
     pub fn stream(mut self, name: impl Into<String>) -> Self {
         self.options.stream = Some(name.into());
         self

@@ -13,7 +13,8 @@ use std::time::Duration;
 use indelible_emit::{Attached, Emitter, Options, Outgoing, Retry, Transport, Verdict};
 use indelible_event::catalogue::NATIVE;
 use indelible_event::{
-    Admission, AuditId, Event, Mode, Origin, Outcome, Problem, ProblemCode, TenantId, admit,
+    Admission, AuditId, Event, Mode, Origin, Outcome, Problem, ProblemCode, StreamClaim, TenantId,
+    admit,
 };
 use indelible_proof::receipt::Receipt;
 

@@ -282,8 +282,8 @@ impl<T: Transport> Delivery<T> {
         let attempts_max = retry.attempts_max.filter(|_| line != Line::Spool);
         if attempts_max.is_some_and(|max| rest.attempts >= max.get()) {
             add(&shared.counters.batches_failed, 1);
-            self.give_up(line, &rest, &GIVEN_UP, |_| {
-                EmitError::Failed(Arc::clone(&reason))
+            self.give_up(line, &rest, &GIVEN_UP, |waiting| {
+                EmitError::given_up(&reason, waiting.reached)
             });
             return;
         }

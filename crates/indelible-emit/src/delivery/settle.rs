@@ -25,7 +25,10 @@ impl<T: Transport> Delivery<T> {
                     ..
                 }
             );
-            let settled = verdict.settled();
+            let settled = verdict.settled().map_err(|error| match error {
+                EmitError::Failed(reason) => EmitError::given_up(&reason, waiting.reached),
+                error => error,
+            });
             let lost = match &settled {
                 Ok(_) if other => Some(REPEAT),
                 Err(EmitError::Refused(_)) => Some(REFUSED),

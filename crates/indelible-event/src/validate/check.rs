@@ -211,6 +211,13 @@ impl<'v, 'a, 'c> Check<'v, 'a, 'c> {
         }
     }
 
+    /// Whether the event says something of its producer's stream.
+    pub(super) fn is_statement(&self) -> bool {
+        let event_type = self.view.text(Field::EventType).unwrap_or_default();
+        let listing = self.admission.catalogue.listing(&event_type);
+        matches!(listing, Listing::Statement(_))
+    }
+
     fn outcome(&mut self) {
         let lenient = self.admission.mode == Mode::Lenient;
         if lenient && self.view.raw(Field::Outcome) == Some("\"\"") {
