@@ -19,8 +19,9 @@ pub fn run(args: &Recover, config: &Config, output: &mut Output) -> Result {
     let findings;
     let access = match ledger::try_write(config, output)? {
         Opening::Opened(writing) => {
+            let signs = writing.log.signs();
             drop(writing);
-            return nothing_lost(config, output);
+            return nothing_lost(signs, config, output);
         }
         Opening::NotExtending(access, found) => {
             findings = found;
@@ -69,9 +70,9 @@ pub fn run(args: &Recover, config: &Config, output: &mut Output) -> Result {
     Ok(())
 }
 
-/// There is nothing to recover from; but what cannot be read is said, so that nobody takes it for
-/// all being well.
-fn nothing_lost(config: &Config, output: &mut Output) -> Result {
+/// There is nothing to recover from, as far as that can be told; but what cannot be read is said, so
+/// that nobody takes it for all being well.
+fn nothing_lost(signs: bool, config: &Config, output: &mut Output) -> Result {
     let progress = output.progress();
     let (findings, _) = ledger::check(config, &progress)?;
     progress.clear();
@@ -81,6 +82,12 @@ fn nothing_lost(config: &Config, output: &mut Output) -> Result {
         for finding in &findings {
             print_finding(finding, output)?;
         }
+    }
+    if !signs {
+        return Err(Failure::Could(format!(
+            "what was signed is not known here: recover where {SIGNING} and what the signer keeps \
+             are, or put them back into the folder of keys"
+        )));
     }
     output.note("the ledger extends what was signed: there is nothing to recover from");
     if findings.is_empty() {

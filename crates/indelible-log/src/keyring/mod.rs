@@ -39,6 +39,11 @@ pub(crate) use mac::sha256_padding;
 use pending::Pending;
 pub(crate) use rows::{RowCache, Value};
 use subject::{Asked, Known, Stage, TenantKeys};
+fn damaged_count() -> Error {
+    let said = "the count of writes in the key store is damaged: restore the key store";
+    Error::new(Kind::Corrupt, said)
+}
+
 #[cfg(test)]
 pub(crate) use wrap::hex_into;
 pub(crate) use wrap::hex64;
@@ -324,11 +329,12 @@ impl Keyring {
     /// The change that goes with every write of keys.
     fn count_write(&self) -> Result<Change> {
         let (writes, version) = self.counted()?;
+        let writes = writes.checked_add(1).ok_or_else(damaged_count)?;
         Ok(Change {
             space: SPACE_MASTER,
             key: WRITES.into(),
             expected: Some(version),
-            value: Some((writes + 1).to_be_bytes().into()),
+            value: Some(writes.to_be_bytes().into()),
         })
     }
 
@@ -336,12 +342,7 @@ impl Keyring {
         let Some((value, version)) = self.store.get(SPACE_MASTER, WRITES)? else {
             return Ok((0, 0));
         };
-        let bytes = value.try_into().map_err(|_| {
-            Error::new(
-                Kind::Corrupt,
-                "the count of writes in the key store is damaged: restore the key store",
-            )
-        })?;
+        let bytes = value.try_into().map_err(|_| damaged_count())?;
         Ok((u64::from_be_bytes(bytes), version))
     }
 

@@ -27,13 +27,22 @@ pub struct Recovery {
     /// Records of the incarnation before that are missing, at least; `None` when how many is not
     /// known. Their numbers are given anew.
     pub missing: Option<Span>,
+    /// How many records of the incarnation before are known to have been signed; what came behind
+    /// them may be another.
+    pub signed: Option<u64>,
 }
 
 impl Recovery {
-    /// The first number at which the log may be another than it was before.
-    fn first_lost(&self) -> u64 {
+    /// Where the log left the incarnation before: what vouches for more vouches for what was lost.
+    fn left_at(&self) -> u64 {
         self.missing
             .map_or(self.record, |span| span.first.min(self.record))
+    }
+
+    /// The first number at which the log may be another than it was before: what nobody is known to
+    /// have signed may have come in the place of something else.
+    fn first_lost(&self) -> u64 {
+        self.left_at().min(self.signed.unwrap_or(self.record))
     }
 }
 
@@ -53,7 +62,7 @@ impl fmt::Display for Recovery {
             None => write!(
                 f,
                 "records from {} on of before may be missing, how many is not known here",
-                self.record
+                self.first_lost()
             ),
         }
     }
@@ -76,6 +85,11 @@ pub(crate) fn recovery(event: &[u8], record: u64, at: &str) -> Option<Box<Recove
     struct Data {
         incarnation: u64,
         missing: Option<[u64; 2]>,
+        last_signed: Option<LastSigned>,
+    }
+    #[derive(serde::Deserialize)]
+    struct LastSigned {
+        size: u64,
     }
     #[derive(serde::Deserialize)]
     struct Event {
@@ -90,6 +104,7 @@ pub(crate) fn recovery(event: &[u8], record: u64, at: &str) -> Option<Box<Recove
             at: at.to_owned(),
             incarnation: event.data.incarnation,
             missing: missing.map(|[first, last]| Span::new(first, last)),
+            signed: event.data.last_signed.map(|signed| signed.size),
         })
     })
 }
@@ -186,6 +201,33 @@ impl Lineage {
             // The whole log was lost, and begun anew.
             return Some((0, declared));
         }
-        declared.map(|recovery| (recovery.first_lost(), Some(recovery)))
+        declared.map(|recovery| (recovery.left_at(), Some(recovery)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+
+    #[test]
+    fn what_nobody_is_known_to_have_signed_may_be_missing() {
+        let told = |signed: &str| {
+            let data = format!(r#"{{"incarnation":2,"missing":null,"last_signed":{signed}}}"#);
+            let event = format!(r#"{{"event_type":"log.recovered","data":{data}}}"#);
+            let said = recovery(event.as_bytes(), 9, "t").unwrap();
+            (said.to_string(), said.left_at())
+        };
+        let (said, left) = told(r#"{"root":"00","size":5}"#);
+        assert!(
+            said.contains("records from 5 on of before may be missing"),
+            "{said}"
+        );
+        assert_eq!(left, 9);
+        let (said, _) = told("null");
+        assert!(
+            said.contains("records from 9 on of before may be missing"),
+            "{said}"
+        );
     }
 }

@@ -5,7 +5,8 @@
 //! 256 random bits, so its SHA-256 is enough to keep; it is shown once. Why a key is not in force
 //! is told to nobody but who has its secret.
 //!
-//! A server without any key row is open; revoking the last key does not open it again.
+//! A server without any key row is open when it starts; revoking the last key does not open it again,
+//! and no more does taking its row away below a server.
 
 mod moment;
 mod principal;
@@ -13,6 +14,7 @@ mod rows;
 
 use std::collections::HashMap;
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
@@ -52,6 +54,8 @@ pub struct Access {
     /// Held over a change and the reading behind it, so that no older reading is what stays.
     changing: Mutex<()>,
     rows: RwLock<HashMap<String, Known>>,
+    /// There was a key: a server that asked for one goes on asking.
+    closed: AtomicBool,
     /// When the rows were read.
     read_at: Mutex<Instant>,
     /// The hours in which keys were used, and whether that is kept.
@@ -83,6 +87,7 @@ impl Access {
             state,
             changing: Mutex::default(),
             rows: RwLock::default(),
+            closed: AtomicBool::new(false),
             read_at: Mutex::new(Instant::now()),
             used: Mutex::default(),
         };
@@ -105,6 +110,11 @@ impl Access {
             .into_iter()
             .map(|(row, _)| Ok((row.key.id.clone(), known(row)?)))
             .collect::<Result<HashMap<_, _>>>()?;
+        let had_some = self.closed.load(Relaxed);
+        if known.is_empty() && had_some {
+            tracing::error!("every key is gone from the store: nobody is let in");
+        }
+        self.closed.store(had_some || !known.is_empty(), Relaxed);
         *self.rows.write().unwrap_or_else(PoisonError::into_inner) = known;
         *self.read_at.lock().unwrap_or_else(PoisonError::into_inner) = at;
         Ok(())
@@ -116,12 +126,9 @@ impl Access {
         read_at.elapsed() > than
     }
 
-    /// Whether there is no key at all, so that nobody is asked for one.
+    /// Whether there was no key at all since it was loaded, so that nobody is asked for one.
     pub fn is_open(&self) -> bool {
-        self.rows
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .is_empty()
+        !self.closed.load(Relaxed)
     }
 
     /// Who the bearer of this text is.

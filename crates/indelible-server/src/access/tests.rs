@@ -8,6 +8,8 @@ use indelible_event::ids::Micros;
 use indelible_log::{Clock, Random};
 use indelible_store::memory::MemoryState;
 
+use indelible_store::Change;
+
 use super::rows::SPACE;
 use super::*;
 
@@ -331,4 +333,26 @@ fn a_query_is_of_a_reader_and_can_be_read() {
     let error = with(Role::Reader, "actr:ada").unwrap_err();
     assert!(error.context().contains("actor"), "suggests: {error}");
     with(Role::Reader, "type:a.b -actor:ada").unwrap();
+}
+
+#[test]
+fn a_server_whose_keys_are_taken_away_below_it_stays_closed() {
+    let state: Arc<dyn State> = Arc::new(MemoryState::new());
+    let access = Access::load(Arc::clone(&state)).unwrap();
+    assert!(access.is_open());
+    let made = access
+        .create(&wanted(Role::Admin, None), &env(), BY)
+        .unwrap();
+    for (key, ..) in state.scan(SPACE, b"", None, 10).unwrap() {
+        let change = Change {
+            space: SPACE,
+            key,
+            expected: None,
+            value: None,
+        };
+        state.apply(&[change]).unwrap();
+    }
+    access.follow().unwrap();
+    assert!(!access.is_open());
+    assert!(access.principal(&made.bearer, NOW).is_err());
 }
