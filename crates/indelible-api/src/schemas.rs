@@ -367,6 +367,25 @@ fn keys() -> Value {
         "Keys": object(1, &[("keys", list("Key"))]),
         "CreateKey": create,
         "RotateKey": closed(object(0, &[("grace", grace), ("expires", moment)])),
+        "CreateViewerToken": closed(object(1, &[
+            ("tenant", json!({"type": "string", "pattern": TENANT})),
+            ("query", json!({
+                "type": ["string", "null"],
+                "minLength": 1,
+                "maxLength": QUERY_BYTES_MAX,
+            })),
+            ("for", json!({
+                "type": ["string", "null"],
+                "pattern": "^[0-9]{1,6}[smhd]$",
+                "description": "How long it is good: 15m when left out, at most 24h.",
+            })),
+        ])),
+        "ViewerToken": object(2, &[
+            ("bearer", text()),
+            ("tenant", text()),
+            ("query", or_null("string")),
+            ("expires_at", time()),
+        ]),
         "CreatedKey": object(2, &[("key", reference("Key")), ("bearer", text())]),
     })
 }
@@ -480,6 +499,8 @@ mod tests {
         agrees::<crate::CreateKey>("CreateKey");
         agrees::<crate::CreatedKey>("CreatedKey");
         agrees::<crate::RotateKey>("RotateKey");
+        agrees::<crate::CreateViewerToken>("CreateViewerToken");
+        agrees::<crate::ViewerToken>("ViewerToken");
         // A batch: its items are either of two, which the example cannot choose.
         let batch = crate::BatchResponse::default();
         let names = serde_json::to_value(batch).unwrap();

@@ -15,6 +15,7 @@ mod export_names;
 mod hex;
 mod import;
 mod key_files;
+mod key_set;
 mod ledger;
 mod listen;
 mod output;

@@ -17,7 +17,7 @@ use indelible_proof::note::VerifierKey;
 use indelible_store::{Index, Result};
 use tokio::sync::Semaphore;
 
-use crate::access::{Access, Principal};
+use crate::access::{Access, Principal, Trusted};
 use crate::budget::Memory;
 use crate::cursor_key::CursorKey;
 use crate::feed::Feed;
@@ -43,6 +43,8 @@ pub struct Parts {
     pub shared: bool,
     /// What the ledger stands on, where that is worth saying.
     pub stands_on: Option<String>,
+    /// Who else than keys says who somebody is.
+    pub trusted: Trusted,
     /// What the verifier trusts; asked before each pass.
     pub anchors: Arc<dyn Fn() -> Anchors + Send + Sync>,
 }
@@ -92,8 +94,9 @@ impl App {
         settings: Settings,
     ) -> Result<(Self, Arc<dyn Fn() -> Anchors + Send + Sync>)> {
         let metrics = Arc::new(Metrics::default());
-        let access = Access::load(Arc::clone(&parts.stores.state))?;
         let cursor_key = CursorKey::load(parts.stores.state.as_ref(), &parts.env)?;
+        let access = Access::load(Arc::clone(&parts.stores.state))?;
+        let access = access.trusting(parts.trusted, &cursor_key);
         let key = (parts.anchors)().key;
         let books = parts.log.books();
         let attachments = parts.log.attachments();

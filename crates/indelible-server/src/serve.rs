@@ -20,6 +20,7 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
 use crate::app::{App, Parts};
 use crate::feed::Feed;
+use crate::guard::Peer;
 use crate::router::router;
 use crate::settings::Settings;
 use crate::stream::{Head, Patient};
@@ -169,6 +170,7 @@ impl Server {
             scope.spawn(|| books::run(&app, &stop));
             scope.spawn(|| keys::follow(&app, &stop));
             scope.spawn(|| attachments::collect(&app, &stop));
+            scope.spawn(|| app.access.follow_issuer(&stop));
             let served = runtime.block_on(accept(&app, listener, &stop));
             stop.stop();
             served
@@ -192,10 +194,10 @@ async fn accept(app: &Arc<App>, listener: TcpListener, stop: &Stop) -> Result<()
     let places = Arc::new(Semaphore::new(app.settings.connections_max));
     let routes = TowerToHyperService::new(router(app));
     loop {
-        let stream = tokio::select! {
+        let (stream, address) = tokio::select! {
             () = stop.stopped() => break,
             accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => stream,
+                Ok(accepted) => accepted,
                 Err(error) => {
                     tracing::warn!(%error, "a connection could not be taken");
                     tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -216,11 +218,13 @@ async fn accept(app: &Arc<App>, listener: TcpListener, stop: &Stop) -> Result<()
         let io = Patient::new(stream, &app.settings, told, app.memory.clone());
         let routes = routes.clone();
         let waits = Arc::clone(&waiter);
+        let peer = Peer(address.ip());
         let service = service_fn(move |mut request: hyper::Request<_>| {
             let head = head.clone();
             head.ended();
             waits.asked();
             request.extensions_mut().insert(Arc::clone(&waits));
+            request.extensions_mut().insert(peer);
             let answer = routes.call(request);
             async move {
                 let answer = answer.await;

@@ -12,16 +12,18 @@ use indelible_directory::{Directory, KeyFolder};
 use indelible_log::registry::identity;
 use indelible_log::verify::{Anchors, Kept};
 use indelible_proof::note::VerifierKey;
+use indelible_server::access::Trusted;
 use indelible_server::{Parts, Server, Settings, Stop};
 use indelible_store::Kind;
 use serde_json::json;
 
 use crate::args::{Serve, Switch};
 use crate::cancel;
-use crate::config::{Config, Source};
+use crate::config::{AuthConfig, Config, Source};
 use crate::demo::{self, Scratch};
 use crate::exit::{Failure, OrCould, Result};
 use crate::key_files;
+use crate::key_set;
 use crate::ledger::{self, Writing};
 use crate::output::{Output, Show};
 use crate::telemetry;
@@ -60,6 +62,11 @@ pub fn run(args: &Serve, config: &Config, output: &mut Output) -> Result {
         ledger: database.map(|about| format!("{}: {about}", config.place())),
         temporary_data: scratch.as_ref().map(Scratch::data),
     };
+    let auth = &config.auth;
+    let issuer = auth
+        .jwt
+        .as_ref()
+        .map(|jwt| key_set::trusted(jwt, auth.names));
     let parts = Parts {
         log,
         stores: access.stores.clone(),
@@ -68,6 +75,10 @@ pub fn run(args: &Serve, config: &Config, output: &mut Output) -> Result {
         env: access.env.clone(),
         shared: access.is_shared(),
         stands_on,
+        trusted: Trusted {
+            issuer,
+            proxy: auth.proxy.clone(),
+        },
         anchors: Arc::new(move || anchors(&folder, named.as_ref(), state.as_ref())),
     };
     let server =
@@ -117,7 +128,7 @@ fn is_default_data(config: &Config) -> bool {
 /// A new ledger has no keys, and without keys only this machine is served.
 fn may_be_new(listener: &TcpListener, config: &Config) -> Result {
     let address = listener.local_addr().or_could("read the address")?;
-    if address.ip().is_loopback() || ledger::is_there(config)? {
+    if address.ip().is_loopback() || vouches(&config.auth) || ledger::is_there(config)? {
         return Ok(());
     }
     Err(Failure::Usage(format!(
@@ -126,6 +137,11 @@ fn may_be_new(listener: &TcpListener, config: &Config) -> Result {
          listen on 127.0.0.1",
         config.place()
     )))
+}
+
+/// Whether somebody else than keys says who somebody is.
+fn vouches(auth: &AuthConfig) -> bool {
+    auth.jwt.is_some() || auth.proxy.is_some()
 }
 
 /// A server that cannot seal could take no personal data and no attachment.

@@ -5,6 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::auth::auth;
 use super::settings::{DIRECTORY, SETTINGS, Setting};
 use super::{Config, PostgresConfig, Resolved, ServerConfig, Source};
 use crate::args::{Color, Global, Switch};
@@ -165,6 +166,7 @@ pub fn load(global: &Global, environment: &Environment) -> Result<Config> {
         },
         import_batch_records: value("import.batch_records").parse().unwrap_or(1000),
         server: server(&value),
+        auth: auth(&value)?,
         postgres: postgres(&resolved)?,
         utc: value("output.utc") == "true",
         color: match value("output.color").as_str() {
@@ -363,6 +365,12 @@ fn check_file(
     };
     let text = match value {
         toml::Value::String(text) => text.clone(),
+        toml::Value::Array(all) => {
+            let words = all
+                .iter()
+                .map(|one| one.as_str().map_or(one.to_string(), str::to_owned));
+            words.collect::<Vec<_>>().join(",")
+        }
         other => other.to_string(),
     };
     if let Some(problem) = setting.problem(&text) {

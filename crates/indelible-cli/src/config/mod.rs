@@ -4,6 +4,7 @@
 //! configuration file, which beats the default (`docs/cli.md`). A key that nobody knows is an error
 //! with a suggestion, wherever it stands. Nothing here opens the data directory.
 
+mod auth;
 mod load;
 mod settings;
 
@@ -15,6 +16,7 @@ use crate::args::{Color, Switch};
 use crate::listen::Listen;
 use crate::output::Show;
 
+pub use auth::{AuthConfig, JwtConfig, KeySetAt};
 pub use load::{Environment, load};
 pub use settings::SETTINGS;
 
@@ -132,6 +134,8 @@ pub struct Config {
     pub import_batch_records: usize,
     /// The server's settings.
     pub server: ServerConfig,
+    /// Who else than a key says who somebody is.
+    pub auth: AuthConfig,
     /// How a database is reached.
     pub postgres: PostgresConfig,
     /// Times in UTC.

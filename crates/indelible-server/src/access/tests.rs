@@ -134,11 +134,11 @@ fn bindings_must_be_names_of_tenants() {
 #[test]
 fn the_ledgers_own_logs_are_for_auditors_of_all_tenants() {
     let system = TenantId::parse("_system").unwrap();
-    let of = |role, tenants| Principal::Key {
-        id: "x".into(),
+    let of = |role, tenants| Principal::Known {
+        who: Who::Key("x".into()),
         role,
         tenants,
-        query: None,
+        queries: Arc::default(),
     };
     assert!(of(Role::Auditor, None).may_see(&system));
     assert!(!of(Role::Reader, None).may_see(&system));
