@@ -8,7 +8,9 @@ use crate::limits::{KEY_NAME_CHARS_MAX, KEY_TENANTS_MAX, QUERY_BYTES_MAX};
 /// Every schema by name.
 pub(crate) fn schemas() -> Value {
     let mut all = Map::new();
-    for group in [events(), problems(), records(), ledger(), streams(), keys()] {
+    let access = [keys(), viewers()];
+    let groups = [events(), problems(), records(), ledger(), streams()];
+    for group in groups.into_iter().chain(access) {
         if let Value::Object(group) = group {
             all.extend(group);
         }
@@ -367,6 +369,12 @@ fn keys() -> Value {
         "Keys": object(1, &[("keys", list("Key"))]),
         "CreateKey": create,
         "RotateKey": closed(object(0, &[("grace", grace), ("expires", moment)])),
+        "CreatedKey": object(2, &[("key", reference("Key")), ("bearer", text())]),
+    })
+}
+
+fn viewers() -> Value {
+    json!({
         "CreateViewerToken": closed(object(1, &[
             ("tenant", json!({"type": "string", "pattern": TENANT})),
             ("query", json!({
@@ -386,7 +394,6 @@ fn keys() -> Value {
             ("query", or_null("string")),
             ("expires_at", time()),
         ]),
-        "CreatedKey": object(2, &[("key", reference("Key")), ("bearer", text())]),
     })
 }
 

@@ -1,7 +1,6 @@
 //! Where the keys of a trusted issuer come from: a file, or an address that is asked over HTTP.
 //!
-//! Redirects are not followed, what is read has an end, and so has the time for it. TLS is rustls
-//! with ring, and trusts what the operating system trusts.
+//! Redirects are not followed, what is read has an end, and so has the time for it.
 
 use std::fs::File;
 use std::io::Read;
@@ -10,9 +9,9 @@ use std::time::Duration;
 
 use indelible_server::access::{KEY_SET_BYTES_MAX, Names, TrustedIssuer};
 use ureq::Agent;
-use ureq::tls::{Certificate, RootCerts, TlsConfig};
 
 use crate::config::{JwtConfig, KeySetAt};
+use crate::tls;
 
 /// How long an issuer may take for its keys.
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -34,7 +33,7 @@ pub fn trusted(config: &JwtConfig, names: Names) -> TrustedIssuer {
         names,
         fetch: Arc::new(move || match &at {
             KeySetAt::File(path) => File::open(path)
-                .and_then(|file| bounded(file))
+                .and_then(bounded)
                 .map_err(|error| format!("the file of auth.jwt.jwks: {error}")),
             KeySetAt::Url(url) => fetched(&agent, url),
         }),
@@ -64,18 +63,8 @@ fn fetched(agent: &Agent, url: &str) -> Result<Vec<u8>, String> {
 }
 
 fn agent() -> Agent {
-    let found = rustls_native_certs::load_native_certs().certs;
-    let roots: Vec<_> = found
-        .iter()
-        .map(|der| Certificate::from_der(der).to_owned())
-        .collect();
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let tls = TlsConfig::builder()
-        .root_certs(RootCerts::new_with_certs(&roots))
-        .unversioned_rustls_crypto_provider(provider)
-        .build();
     let config = Agent::config_builder()
-        .tls_config(tls)
+        .tls_config(tls::client())
         .http_status_as_error(false)
         .max_redirects(0)
         .max_redirects_will_error(false)

@@ -24,6 +24,7 @@ mod process;
 mod reference;
 mod remote;
 mod telemetry;
+mod tls;
 mod verify;
 mod ways;
 

@@ -116,7 +116,7 @@ fn an_issuer_closes_the_server_and_its_new_keys_are_taken_while_it_runs() {
     assert_eq!(serving.get("/v1/records").0, 401);
     let header = format!("Authorization: Bearer {}", token("old", &old, "sends"));
     let sent = serving
-        .send("POST", "/v1/events", &[&header], &event(1))
+        .send("POST", "/v1/events", &[&header], &event(1).to_string())
         .unwrap();
     assert_eq!(sent.0, 201, "{}", sent.1);
     let reads = token("new", &new, "reads");
@@ -127,10 +127,7 @@ fn an_issuer_closes_the_server_and_its_new_keys_are_taken_while_it_runs() {
     });
     let (_, list) = with(&serving, &reads, "/v1/records");
     let text = list.to_string();
-    assert!(
-        text.contains("\"submitted_by\\\":\\\"jwt:") || text.contains("jwt:"),
-        "{text}"
-    );
+    assert!(text.contains("jwt:"), "{text}");
     assert!(!text.contains("geheim"), "{text}");
     drop(serving);
     let told = String::from_utf8(place.read("telemetry")).unwrap();
@@ -172,7 +169,7 @@ fn keys_of_an_issuer_are_in_a_file_and_a_proxy_speaks_from_its_address() {
 #[test]
 fn a_viewer_token_is_made_on_the_command_line_and_told_by_nobody() {
     let place = Place::new();
-    place.file("acme.ndjson", event(1));
+    place.file("acme.ndjson", event(1).to_string() + "\n");
     place.ok("import --format ndjson acme.ndjson --tenant acme");
     let admin = place.ok("keys create --role admin").out.trim().to_owned();
     let serving = Serving::with_variables(&place, &[], "telemetry");
@@ -196,7 +193,8 @@ fn a_viewer_token_is_made_on_the_command_line_and_told_by_nobody() {
     );
     let (status, list) = with(&serving, token, "/v1/records");
     assert_eq!(status, 200);
-    assert_eq!(list["records"].as_array().unwrap().len(), 1, "{list}");
+    // The log's own first record is one.
+    assert_eq!(list["records"].as_array().unwrap().len(), 2, "{list}");
     assert_eq!(with(&serving, token, "/v1/tenants").0, 403);
     assert_eq!(run("keys viewer --tenant acme --for 25h").0, 2);
     assert_eq!(run("keys viewer --tenant nobody").0, 3);

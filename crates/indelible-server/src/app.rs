@@ -24,6 +24,7 @@ use crate::feed::Feed;
 use crate::intake::Intake;
 use crate::metrics::Metrics;
 use crate::settings::Settings;
+use crate::tls::{PemSource, Tls};
 use crate::verifier::Verdicts;
 use crate::waiting::Waiting;
 
@@ -45,6 +46,8 @@ pub struct Parts {
     pub stands_on: Option<String>,
     /// Who else than keys says who somebody is.
     pub trusted: Trusted,
+    /// The certificate to speak TLS with; without, HTTP is plain.
+    pub tls: Option<PemSource>,
     /// What the verifier trusts; asked before each pass.
     pub anchors: Arc<dyn Fn() -> Anchors + Send + Sync>,
 }
@@ -66,6 +69,7 @@ pub(crate) struct App {
     pub(crate) shared: bool,
     /// What the ledger stands on, where that is worth saying.
     pub(crate) stands_on: Option<String>,
+    pub(crate) tls: Option<Tls>,
     pub(crate) access: Access,
     pub(crate) feed: Feed,
     pub(crate) books: Arc<Books>,
@@ -103,6 +107,7 @@ impl App {
         let feed = Feed::new(parts.log, Arc::clone(&metrics), parts.env.clone());
         let intake = Intake::start(feed.clone())?;
         let app = Self {
+            tls: parts.tls.map(Tls::load).transpose()?,
             access,
             cursor_key,
             intake,

@@ -20,6 +20,7 @@ use crate::access::{Access, NotInForce, Principal, Who, hex};
 use crate::answer::{Refusal, Refused, refuse};
 use crate::app::App;
 use crate::clear::must_be_clear;
+use crate::cors;
 
 /// Where the connection of a request comes from.
 #[derive(Clone, Copy, Debug)]
@@ -29,6 +30,11 @@ pub(crate) struct Peer(pub(crate) IpAddr);
 const CONTENT_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
     connect-src 'self'; img-src 'self' data:; base-uri 'none'; form-action 'none'; \
     frame-ancestors 'none'";
+
+const OPENER_POLICY: HeaderName = HeaderName::from_static("cross-origin-opener-policy");
+const RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
+/// For a year a browser is to speak TLS with this name.
+const TLS_ONLY: &str = "max-age=31536000";
 
 /// The middleware of every route.
 pub(crate) async fn around(
@@ -45,8 +51,12 @@ pub(crate) async fn around(
         .map_or_else(|| "none".to_owned(), |path| path.as_str().to_owned());
     let clear = must_be_clear(&request);
     let is_clear = clear.is_ok();
+    let origins = &app.settings.cors_origins;
+    let readers = cors::readers(origins, request.headers());
+    let preflight = cors::preflight(origins, request.method(), request.headers());
     let principal = match clear {
         Err(refusal) => Err(refusal),
+        Ok(()) if preflight.is_some() => Ok(None),
         Ok(()) => match principal(Asking::of(&request), &app).await {
             // What everybody may have is not refused for what is wrong with a key.
             Err(_) if is_for_all(&route) => Ok(None),
@@ -57,15 +67,17 @@ pub(crate) async fn around(
         Ok(Some(principal)) => principal.submitter(),
         _ => None,
     };
-    let mut response = match principal {
-        Ok(principal) => {
+    let mut response = match (principal, preflight) {
+        (Err(refusal), _) => refusal.into_response(),
+        (Ok(_), Some(preflight)) => preflight,
+        (Ok(principal), None) => {
             if let Some(principal) = principal {
                 request.extensions_mut().insert(principal);
             }
             next.run(request).await
         }
-        Err(refusal) => refusal.into_response(),
     };
+    response.headers_mut().extend(readers);
     if !is_clear {
         let close = HeaderValue::from_static("close");
         response.headers_mut().insert(header::CONNECTION, close);
@@ -76,7 +88,7 @@ pub(crate) async fn around(
         response.headers_mut().remove(header::CONTENT_LENGTH);
         *response.body_mut() = Body::from(body);
     }
-    headers(response.headers_mut(), &id);
+    headers(response.headers_mut(), &id, app.tls.is_some());
     let status = response.status().as_u16();
     let took = began.elapsed();
     app.metrics.answered(group(&route), status, took);
@@ -106,13 +118,20 @@ fn millis(took: Duration) -> f64 {
     (took.as_secs_f64() * 1e6).round() / 1e3
 }
 
-fn headers(headers: &mut HeaderMap, id: &str) {
+fn headers(headers: &mut HeaderMap, id: &str, is_tls: bool) {
     let fixed = [
         (header::CONTENT_SECURITY_POLICY, CONTENT_POLICY),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (header::REFERRER_POLICY, "no-referrer"),
         (header::CACHE_CONTROL, "no-store"),
+        (header::X_FRAME_OPTIONS, "DENY"),
+        (OPENER_POLICY, "same-origin"),
+        (RESOURCE_POLICY, "same-origin"),
     ];
+    if is_tls {
+        let value = HeaderValue::from_static(TLS_ONLY);
+        headers.insert(header::STRICT_TRANSPORT_SECURITY, value);
+    }
     for (name, value) in fixed {
         headers.insert(name, HeaderValue::from_static(value));
     }

@@ -27,6 +27,7 @@ use crate::key_set;
 use crate::ledger::{self, Writing};
 use crate::output::{Output, Show};
 use crate::telemetry;
+use crate::tls;
 
 /// How often a signal is looked for.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
@@ -61,12 +62,8 @@ pub fn run(args: &Serve, config: &Config, output: &mut Output) -> Result {
     let started = Started {
         ledger: database.map(|about| format!("{}: {about}", config.place())),
         temporary_data: scratch.as_ref().map(Scratch::data),
+        scheme: config.server.scheme(),
     };
-    let auth = &config.auth;
-    let issuer = auth
-        .jwt
-        .as_ref()
-        .map(|jwt| key_set::trusted(jwt, auth.names));
     let parts = Parts {
         log,
         stores: access.stores.clone(),
@@ -75,10 +72,8 @@ pub fn run(args: &Serve, config: &Config, output: &mut Output) -> Result {
         env: access.env.clone(),
         shared: access.is_shared(),
         stands_on,
-        trusted: Trusted {
-            issuer,
-            proxy: auth.proxy.clone(),
-        },
+        trusted: trusted(&config.auth),
+        tls: config.server.tls.clone().map(tls::source),
         anchors: Arc::new(move || anchors(&folder, named.as_ref(), state.as_ref())),
     };
     let server =
@@ -111,6 +106,7 @@ fn settings(config: &Config) -> Settings {
         header_timeout: server.header_timeout,
         body_timeout: server.body_timeout,
         stop_timeout: server.stop_timeout,
+        cors_origins: server.cors_origins.clone(),
         sealing: config.sealing == Switch::On,
         ..Settings::default()
     }
@@ -139,6 +135,15 @@ fn may_be_new(listener: &TcpListener, config: &Config) -> Result {
     )))
 }
 
+/// Who else than keys says who somebody is.
+fn trusted(auth: &AuthConfig) -> Trusted {
+    let issuer = auth.jwt.as_ref();
+    Trusted {
+        issuer: issuer.map(|jwt| key_set::trusted(jwt, auth.names)),
+        proxy: auth.proxy.clone(),
+    }
+}
+
 /// Whether somebody else than keys says who somebody is.
 fn vouches(auth: &AuthConfig) -> bool {
     auth.jwt.is_some() || auth.proxy.is_some()
@@ -162,10 +167,13 @@ struct Started {
     ledger: Option<String>,
     /// The data that is removed in the end.
     temporary_data: Option<PathBuf>,
+    /// How it is spoken to.
+    scheme: &'static str,
 }
 
 fn announce(server: &Server, started: &Started, output: &mut Output) -> Result {
-    let url = format!("http://{}", server.address().or_could("read the address")?);
+    let address = server.address().or_could("read the address")?;
+    let url = format!("{}://{address}", started.scheme);
     if output.json {
         let temporary = started
             .temporary_data

@@ -169,6 +169,23 @@ pub fn header(value: &str) -> std::result::Result<(), String> {
     Ok(())
 }
 
+/// Origins of pages, each as a browser says it.
+///
+/// # Errors
+/// What is wrong with them.
+pub fn origins(value: &str) -> std::result::Result<Vec<String>, String> {
+    let parse = |text: &str| {
+        let rest = text
+            .strip_prefix("https://")
+            .or_else(|| text.strip_prefix("http://"));
+        let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "-.:[]".contains(c);
+        let is_one = rest.is_some_and(|host| !host.is_empty() && host.chars().all(plain));
+        let wrong = || format!("has `{text}`, which is no origin like https://audit.example.com");
+        is_one.then(|| text.to_owned()).ok_or_else(wrong)
+    };
+    list(value).map(parse).collect()
+}
+
 /// The words of a list, which commas part.
 pub fn list(value: &str) -> impl Iterator<Item = &str> {
     value
@@ -191,7 +208,7 @@ pub fn key_set(value: &str) -> std::result::Result<KeySetAt, String> {
             Ok(KeySetAt::File(path))
         };
     };
-    let uri: ureq::http::Uri = value
+    let uri: http::Uri = value
         .parse()
         .map_err(|_| "is no address, like https://id.example.com/jwks".to_owned())?;
     if rest.contains('@') {
@@ -334,6 +351,22 @@ mod tests {
             }
         };
         assert!(auth(&same).is_err(), "one header cannot say two things");
+    }
+
+    #[test]
+    fn an_origin_is_as_a_browser_says_it() {
+        let found = origins("https://a.example.com, http://localhost:3000").unwrap();
+        assert_eq!(found, ["https://a.example.com", "http://localhost:3000"]);
+        for wrong in [
+            "*",
+            "null",
+            "https://",
+            "a.example.com",
+            "https://a.example.com/",
+            "https://A",
+        ] {
+            assert!(origins(wrong).is_err(), "{wrong}");
+        }
     }
 
     #[test]

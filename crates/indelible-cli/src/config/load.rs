@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::auth::auth;
+use super::auth::{auth, origins as origins_of};
 use super::settings::{DIRECTORY, SETTINGS, Setting};
 use super::{Config, PostgresConfig, Resolved, ServerConfig, Source};
 use crate::args::{Color, Global, Switch};
@@ -149,6 +149,8 @@ pub fn load(global: &Global, environment: &Environment) -> Result<Config> {
         let path = flag.as_ref().or(not_text).cloned();
         path.or_else(|| set(key).map(PathBuf::from))
     };
+    let certificate = path("server.tls.certificate", &None);
+    let tls = (certificate, path("server.tls.key", &None));
     Ok(Config {
         data: path("data", &global.data).unwrap_or_default(),
         database: set("ledger").filter(|ledger| ledger != DIRECTORY),
@@ -165,7 +167,7 @@ pub fn load(global: &Global, environment: &Environment) -> Result<Config> {
             Switch::On
         },
         import_batch_records: value("import.batch_records").parse().unwrap_or(1000),
-        server: server(&value),
+        server: server(&value, tls)?,
         auth: auth(&value)?,
         postgres: postgres(&resolved)?,
         utc: value("output.utc") == "true",
@@ -180,12 +182,26 @@ pub fn load(global: &Global, environment: &Environment) -> Result<Config> {
 }
 
 /// The server's settings; every value was checked, or is its default.
-fn server(value: &dyn Fn(&str) -> String) -> ServerConfig {
+fn server(
+    value: &dyn Fn(&str) -> String,
+    tls: (Option<PathBuf>, Option<PathBuf>),
+) -> Result<ServerConfig> {
     let number = |key: &str| value(key).parse::<u64>().unwrap_or_default();
     let size = |key: &str| usize::try_from(number(key)).unwrap_or(usize::MAX);
     let time = |key: &str| Duration::from_millis(number(key));
     let listen = value("server.listen").parse();
-    ServerConfig {
+    let tls = match tls {
+        (None, None) => None,
+        (Some(certificate), Some(key)) => Some((certificate, key)),
+        _ => {
+            let text = "server.tls.certificate and server.tls.key belong together: one is not set";
+            return Err(Failure::Usage(text.to_owned()));
+        }
+    };
+    let origins = value("server.cors_origins");
+    Ok(ServerConfig {
+        tls,
+        cors_origins: origins_of(&origins).map_err(Failure::Usage)?,
         listen: listen.unwrap_or_else(|_| Listen::Address(([127, 0, 0, 1], 8080).into())),
         connections_max: size("server.connections_max"),
         in_flight_bytes_max: size("server.in_flight_bytes_max"),
@@ -193,7 +209,7 @@ fn server(value: &dyn Fn(&str) -> String) -> ServerConfig {
         body_timeout: time("server.body_timeout_ms"),
         stop_timeout: time("server.stop_timeout_ms"),
         telemetry: value("server.telemetry").parse().ok(),
-    }
+    })
 }
 
 /// The connections to a database. Where only their maximum was said, the minimum that nobody said

@@ -70,6 +70,10 @@ pub struct ServerConfig {
     pub body_timeout: Duration,
     /// How long stopping may take.
     pub stop_timeout: Duration,
+    /// The files of the certificate and its key, if TLS is spoken.
+    pub tls: Option<(PathBuf, PathBuf)>,
+    /// Origins whose pages may read answers.
+    pub cors_origins: Vec<String>,
     /// What is told on standard error; `None` for nothing.
     pub telemetry: Option<tracing::Level>,
 }
@@ -87,6 +91,16 @@ pub struct PostgresConfig {
     pub statement_timeout: Duration,
     /// How long a statement may wait for another's lock.
     pub lock_timeout: Duration,
+}
+
+impl ServerConfig {
+    /// How the server is spoken to.
+    pub fn scheme(&self) -> &'static str {
+        match self.tls {
+            Some(_) => "https",
+            None => "http",
+        }
+    }
 }
 
 impl Config {

@@ -55,6 +55,8 @@ pub enum Takes {
     Networks,
     /// The name of a header.
     Header,
+    /// Origins of pages.
+    Origins,
     /// One of these words.
     OneOf(&'static [&'static str]),
 }
@@ -79,6 +81,7 @@ impl Setting {
             Takes::Roles => auth::roles(value).err(),
             Takes::Networks => auth::networks(value).err(),
             Takes::Header => auth::header(value).err(),
+            Takes::Origins => auth::origins(value).err(),
             Takes::Tenant => TenantId::parse(value)
                 .err()
                 .map(|error| format!("is `{value}`, but {error}")),
@@ -117,6 +120,7 @@ impl Setting {
             Takes::Roles => "THEIRS=OURS, parted by commas".to_owned(),
             Takes::Networks => "10.0.0.7, 10.0.0.0/24".to_owned(),
             Takes::Header => "name of a header".to_owned(),
+            Takes::Origins => "https://audit.example.com".to_owned(),
             Takes::Tenant => "name of a tenant".to_owned(),
             Takes::KeyName => "text without blanks and plus signs".to_owned(),
             Takes::Bool => "true or false".to_owned(),
@@ -143,7 +147,7 @@ const TIMEOUT: Takes = Takes::Number {
 };
 
 /// Every setting.
-pub const SETTINGS: [Setting; 37] = [
+pub const SETTINGS: [Setting; 40] = [
     Setting {
         key: "data",
         default: Some("./indelible-data"),
@@ -250,6 +254,26 @@ pub const SETTINGS: [Setting; 37] = [
         default: Some("info"),
         takes: Takes::OneOf(&["off", "error", "warn", "info", "debug"]),
         doc: "What the server tells of itself on standard error, as JSON lines.",
+    },
+    Setting {
+        key: "server.tls.certificate",
+        default: None,
+        takes: Takes::Path,
+        doc: "File with the server's certificate and those that vouch for it, PEM; with it goes \
+              `server.tls.key`. Not set: no TLS.",
+    },
+    Setting {
+        key: "server.tls.key",
+        default: None,
+        takes: Takes::Path,
+        doc: "File with the certificate's private key, PEM. Both are looked at every second, and new ones \
+              are taken.",
+    },
+    Setting {
+        key: "server.cors_origins",
+        default: None,
+        takes: Takes::Origins,
+        doc: "Origins whose pages may read answers, parted by commas; not set: none but the server's own.",
     },
     Setting {
         key: "auth.jwt.issuer",

@@ -82,8 +82,8 @@ impl Serving {
         out.read_line(&mut said).unwrap();
         let address = said
             .trim()
-            .strip_prefix("listening on http://")
-            .map(str::to_owned);
+            .strip_prefix("listening on ")
+            .map(|url| url.trim_start_matches("http://").to_owned());
         let Some(address) = address else {
             let mut errors = String::new();
             if let Some(mut stderr) = child.stderr.take() {

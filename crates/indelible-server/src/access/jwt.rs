@@ -111,12 +111,12 @@ impl TrustedIssuer {
         let subject = subject
             .filter(|text| (1..=SUBJECT_BYTES_MAX).contains(&text.len()))
             .ok_or_else(|| unfit("has no subject (`sub`) of 1 to 256 bytes"))?;
-        let role = self.names_of(claims, &self.role_claim, words)?;
+        let role = names_of(claims, &self.role_claim, words)?;
         let role = self.roles.of(&role).map_err(|why| {
             let claim = &self.role_claim;
             unfit(&format!("has in the claim `{claim}` {why}"))
         })?;
-        let tenants = self.names_of(claims, &self.tenants_claim, words_whole)?;
+        let tenants = names_of(claims, &self.tenants_claim, words_whole)?;
         let claimed = Claimed {
             who: Who::Token(name(subject).ok_or(NotInForce::Unknown)?.into()),
             wanted: CreateKey {
@@ -154,18 +154,6 @@ impl TrustedIssuer {
         Ok(())
     }
 
-    fn names_of(
-        &self,
-        claims: &Map<String, Value>,
-        claim: &str,
-        read: fn(&Value) -> Option<Vec<String>>,
-    ) -> Result<Vec<String>, NotInForce> {
-        let names = found(claims, claim).and_then(read);
-        names
-            .filter(|names| !names.is_empty())
-            .ok_or_else(|| unfit(&format!("has no text, and no list of texts, in `{claim}`")))
-    }
-
     fn query(&self, claims: &Map<String, Value>) -> Result<Option<String>, NotInForce> {
         let Some(claim) = &self.query_claim else {
             return Ok(None);
@@ -176,6 +164,18 @@ impl TrustedIssuer {
             Some(_) => Err(unfit(&format!("has a query that is no text in `{claim}`"))),
         }
     }
+}
+
+/// The names in a claim, read in this way.
+fn names_of(
+    claims: &Map<String, Value>,
+    claim: &str,
+    read: fn(&Value) -> Option<Vec<String>>,
+) -> Result<Vec<String>, NotInForce> {
+    let names = found(claims, claim).and_then(read);
+    names
+        .filter(|names| !names.is_empty())
+        .ok_or_else(|| unfit(&format!("has no text, and no list of texts, in `{claim}`")))
 }
 
 fn unfit(what: &str) -> NotInForce {
@@ -241,8 +241,8 @@ mod tests {
             role_claim: "realm_access.roles".to_owned(),
             roles: RoleNames::default(),
             query_claim: Some("https://example.com/query".to_owned()),
-            leeway: Duration::from_secs(60),
-            refresh: Duration::from_secs(300),
+            leeway: Duration::from_mins(1),
+            refresh: Duration::from_mins(5),
             names: Names::Hidden,
             fetch: Arc::new(|| Err("never".to_owned())),
         }

@@ -6,6 +6,7 @@ mod attachments;
 mod bad;
 mod batches;
 mod bound;
+mod cors;
 mod every_route;
 mod health;
 mod issuer;

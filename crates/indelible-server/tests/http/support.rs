@@ -356,6 +356,7 @@ pub fn parts(stand: &Stand, disk: &Arc<FaultyDisk>, master: Option<MasterKey>, e
         shared: stand.place != Place::Alone,
         stands_on: None,
         trusted: stand.trusted.clone(),
+        tls: None,
         log,
         stores,
         index: stand.ledger.clone(),
