@@ -8,7 +8,8 @@
 //!
 //! Invariants: what has a receipt is durable, never 202; bytes in flight are bounded and counted
 //! before they are kept; a tenant or record that a key may not see is not there for it; no personal
-//! value, no secret, no token and no path as it was sent stands in telemetry. Source: `docs/server.md`.
+//! value, no secret, no token and no path as it was sent stands in telemetry. Source:
+//! `docs/server.md`.
 
 mod accept;
 pub mod access;

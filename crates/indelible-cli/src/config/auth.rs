@@ -382,7 +382,7 @@ mod tests {
         };
         assert!(of(&[]).unwrap().jwt.is_none());
         let whole = of(&[(ISSUER, "i"), (AUDIENCE, "a"), (KEY_SET, "k.json")]);
-        assert_eq!(whole.unwrap().jwt.unwrap().leeway, Duration::from_secs(60));
+        assert_eq!(whole.unwrap().jwt.unwrap().leeway, Duration::from_mins(1));
         match of(&[(ISSUER, "i"), (KEY_SET, "k.json")]) {
             Err(Failure::Usage(text)) => assert!(text.ends_with("auth.jwt.audience is not set")),
             other => panic!("{other:?}"),

@@ -5,12 +5,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::auth::{auth, origins as origins_of};
+use super::auth::auth;
+use super::server::server;
 use super::settings::{DIRECTORY, SETTINGS, Setting};
-use super::{Config, PostgresConfig, Resolved, ServerConfig, Source};
+use super::{Config, PostgresConfig, Resolved, Source};
 use crate::args::{Color, Global, Switch};
 use crate::exit::{Failure, OrCould, Result};
-use crate::listen::Listen;
 use crate::output::Show;
 
 /// Variables that start with `INDELIBLE_` and are no settings: tests and builds read them.
@@ -178,37 +178,6 @@ pub fn load(global: &Global, environment: &Environment) -> Result<Config> {
         },
         file: layers.path,
         resolved,
-    })
-}
-
-/// The server's settings; every value was checked, or is its default.
-fn server(
-    value: &dyn Fn(&str) -> String,
-    tls: (Option<PathBuf>, Option<PathBuf>),
-) -> Result<ServerConfig> {
-    let number = |key: &str| value(key).parse::<u64>().unwrap_or_default();
-    let size = |key: &str| usize::try_from(number(key)).unwrap_or(usize::MAX);
-    let time = |key: &str| Duration::from_millis(number(key));
-    let listen = value("server.listen").parse();
-    let tls = match tls {
-        (None, None) => None,
-        (Some(certificate), Some(key)) => Some((certificate, key)),
-        _ => {
-            let text = "server.tls.certificate and server.tls.key belong together: one is not set";
-            return Err(Failure::Usage(text.to_owned()));
-        }
-    };
-    let origins = value("server.cors_origins");
-    Ok(ServerConfig {
-        tls,
-        cors_origins: origins_of(&origins).map_err(Failure::Usage)?,
-        listen: listen.unwrap_or_else(|_| Listen::Address(([127, 0, 0, 1], 8080).into())),
-        connections_max: size("server.connections_max"),
-        in_flight_bytes_max: size("server.in_flight_bytes_max"),
-        header_timeout: time("server.header_timeout_ms"),
-        body_timeout: time("server.body_timeout_ms"),
-        stop_timeout: time("server.stop_timeout_ms"),
-        telemetry: value("server.telemetry").parse().ok(),
     })
 }
 

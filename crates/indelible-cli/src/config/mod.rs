@@ -6,6 +6,7 @@
 
 mod auth;
 mod load;
+mod server;
 mod settings;
 
 use std::fmt;

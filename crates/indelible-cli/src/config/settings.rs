@@ -266,21 +266,22 @@ pub const SETTINGS: [Setting; 40] = [
         key: "server.tls.key",
         default: None,
         takes: Takes::Path,
-        doc: "File with the certificate's private key, PEM. Both are looked at every second, and new ones \
-              are taken.",
+        doc: "File with the certificate's private key, PEM. Both are looked at every second, and \
+              new ones are taken.",
     },
     Setting {
         key: "server.cors_origins",
         default: None,
         takes: Takes::Origins,
-        doc: "Origins whose pages may read answers, parted by commas; not set: none but the server's own.",
+        doc: "Origins whose pages may read answers, parted by commas; not set: none but the \
+              server's own.",
     },
     Setting {
         key: "auth.jwt.issuer",
         default: None,
         takes: Takes::Text,
-        doc: "Whose tokens are taken beside keys: what `iss` is in them (`docs/identity.md`). With it go \
-              `auth.jwt.audience` and `auth.jwt.jwks`.",
+        doc: "Whose tokens are taken beside keys: what `iss` is in them (`docs/identity.md`). \
+              With it go `auth.jwt.audience` and `auth.jwt.jwks`.",
     },
     Setting {
         key: "auth.jwt.audience",
@@ -292,7 +293,8 @@ pub const SETTINGS: [Setting; 40] = [
         key: "auth.jwt.jwks",
         default: None,
         takes: Takes::KeySet,
-        doc: "Where the issuer's public keys are: an address, https unless on this machine, or a file.",
+        doc: "Where the issuer's public keys are: an address, https unless on this machine, or a \
+              file.",
     },
     Setting {
         key: "auth.jwt.algorithms",
@@ -304,8 +306,8 @@ pub const SETTINGS: [Setting; 40] = [
         key: "auth.jwt.tenants_claim",
         default: Some("tenants"),
         takes: Takes::Text,
-        doc: "Claim that names the tenants, a text or a list, `*` for all; of objects in objects, a path \
-              with dots.",
+        doc: "Claim that names the tenants, a text or a list, `*` for all; of objects in objects, \
+              a path with dots.",
     },
     Setting {
         key: "auth.jwt.role_claim",
@@ -317,7 +319,8 @@ pub const SETTINGS: [Setting; 40] = [
         key: "auth.jwt.roles",
         default: None,
         takes: Takes::Roles,
-        doc: "What roles are called there: `audit-readers=reader, audit-admins=admin`; not set: as here.",
+        doc: "What roles are called there: `audit-readers=reader, audit-admins=admin`; not set: \
+              as here.",
     },
     Setting {
         key: "auth.jwt.query_claim",
@@ -375,8 +378,9 @@ pub const SETTINGS: [Setting; 40] = [
         key: "auth.names",
         default: Some("hidden"),
         takes: Takes::OneOf(&["hidden", "clear"]),
-        doc: "What others than keys are called in records: a keyed hash of their name, or the name itself \
-              where it is a short word without `@`; say `clear` only where names are no personal data.",
+        doc: "What others than keys are called in records: a keyed hash of their name, or the \
+              name itself where it is a short word without `@`; say `clear` only where names are \
+              no personal data.",
     },
     Setting {
         key: "postgres.connections_min",

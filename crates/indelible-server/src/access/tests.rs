@@ -332,3 +332,45 @@ fn a_query_is_of_a_reader_and_can_be_read() {
     assert!(error.context().contains("actor"), "suggests: {error}");
     with(Role::Reader, "type:a.b -actor:ada").unwrap();
 }
+
+#[test]
+fn what_others_call_somebody_is_hashed_unless_it_is_a_word_that_may_be_told() {
+    let env = env();
+    let key = CursorKey::load(&MemoryState::new(), &env).unwrap();
+    let other = CursorKey::load(&MemoryState::new(), &env).unwrap();
+    let of = |names: Names, key: &CursorKey, issuer: &str, subject: &str| {
+        names.of(key, issuer, subject).unwrap()
+    };
+    let mail = "dana.geheim@example.com";
+    let hidden = of(Names::Hidden, &key, "a", mail);
+    assert_eq!(hidden.len(), 32);
+    assert!(hidden.bytes().all(|byte| byte.is_ascii_hexdigit()));
+    assert_eq!(
+        hidden,
+        of(Names::Hidden, &key, "a", mail),
+        "one name for ever"
+    );
+    assert_eq!(
+        hidden,
+        of(Names::Clear, &key, "a", mail),
+        "an address is never told"
+    );
+    assert_ne!(
+        hidden,
+        of(Names::Hidden, &key, "b", mail),
+        "another issuer's is another"
+    );
+    assert_ne!(
+        hidden,
+        of(Names::Hidden, &other, "a", mail),
+        "nobody guesses without the key"
+    );
+    assert_ne!(hidden, of(Names::Hidden, &key, "a", "dana"));
+    assert_eq!(
+        of(Names::Clear, &key, "a", "auth0|5f7c8ec7"),
+        "auth0|5f7c8ec7"
+    );
+    for hashed in ["dana geheim", "dána", "a\nb", &"x".repeat(65)] {
+        assert_eq!(of(Names::Clear, &key, "a", hashed).len(), 32, "{hashed}");
+    }
+}

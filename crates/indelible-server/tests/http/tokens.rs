@@ -119,19 +119,19 @@ fn forged(token: &str, (rsa, ec, other): (&Pair, &Pair, &Pair)) -> Vec<String> {
         with(ec, json!({"alg": "ES256"})),
         with(ec, json!({"alg": "ES256", "kid": 7})),
         with(
-            &ec,
+            ec,
             json!({"alg": "ES256", "kid": "ec", "crit": ["b64"], "b64": false}),
         ),
         with(
-            &ec,
+            ec,
             json!({"alg": "ES256", "kid": "ec", "typ": "logout+jwt"}),
         ),
         with(
-            &other,
+            other,
             json!({"alg": "ES256", "kid": "ec", "jwk": other.jwk("ec")}),
         ),
         with(
-            &other,
+            other,
             json!({"alg": "ES256", "kid": "gone", "jku": "http://127.0.0.1:1/"}),
         ),
         ec.sign(&json!({"alg": "ES256", "kid": "ec"}), &json!([1])),
