@@ -80,6 +80,11 @@ const KEY: &str = r#"{"id":"99680fe614ef1c6f","role":"emitter","tenants":["acme"
 
 const BEARER: &str = "ind_99680fe614ef1c6f_<64 hex digits>";
 
+const CREATE_VIEWER: &str = r#"{"tenant":"acme","query":"target.id:invoice-7","for":"15m"}"#;
+
+const VIEWER: &str = r#"{"bearer":"indv_<sealed text>","tenant":"acme",
+    "query":"target.id:invoice-7","expires_at":"2026-11-27T05:03:44.937003Z"}"#;
+
 /// What a route takes, for example.
 pub(crate) fn taken(method: &str, path: &str) -> Option<Value> {
     Some(read(match (method, path) {
@@ -88,6 +93,7 @@ pub(crate) fn taken(method: &str, path: &str) -> Option<Value> {
         ("post", "/v1/tenants") => CREATE_TENANT,
         ("post", "/v1/keys") => CREATE_KEY,
         ("post", "/v1/keys/{id}/rotate") => ROTATE_KEY,
+        ("post", "/v1/viewer-tokens") => CREATE_VIEWER,
         _ => return None,
     }))
 }
@@ -109,6 +115,7 @@ pub(crate) fn given(method: &str, path: &str) -> Option<Value> {
         ("post", "/v1/keys" | "/v1/keys/{id}/rotate") => {
             serde_json::json!({"key": key(), "bearer": BEARER})
         }
+        ("post", "/v1/viewer-tokens") => read(VIEWER),
         _ => return None,
     })
 }

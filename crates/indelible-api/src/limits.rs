@@ -30,6 +30,12 @@ pub const QUERY_BYTES_MAX: usize = 4_096;
 pub const CURSOR_BYTES_MAX: usize = 1_024;
 /// A request id that is taken over, in characters.
 pub const REQUEST_ID_CHARS_MAX: usize = 64;
+/// A token of an issuer or of a viewer, in bytes.
+pub const TOKEN_BYTES_MAX: usize = 8 << 10;
+/// How long a viewer token is good when nobody says.
+pub const VIEWER_DEFAULT: &str = "15m";
+/// How long it is good at most, in seconds.
+pub const VIEWER_SECONDS_MAX: i64 = 86_400;
 /// Tenants that one key is bound to.
 pub const KEY_TENANTS_MAX: usize = 1_000;
 /// The name of a key, in characters.

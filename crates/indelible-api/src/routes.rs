@@ -286,6 +286,16 @@ pub const ROUTES: &[Route] = &[
         answers: &[Answer::Json(200, "CreatedKey")],
         problems: &[NotFound, Timeout, TooLarge, UnsupportedType],
     },
+    Route {
+        method: "post",
+        path: "/v1/viewer-tokens",
+        summary: "Make a token that shows records of one tenant for a short while.",
+        who: "reader, auditor, privacy_officer, admin",
+        query: &[],
+        body: Body::Json("CreateViewerToken"),
+        answers: &[Answer::Json(201, "ViewerToken")],
+        problems: &[NotFound, Timeout, TooLarge, UnsupportedType],
+    },
     open(
         "/health/live",
         "Whether the process answers.",

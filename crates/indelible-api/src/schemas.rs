@@ -8,7 +8,9 @@ use crate::limits::{KEY_NAME_CHARS_MAX, KEY_TENANTS_MAX, QUERY_BYTES_MAX};
 /// Every schema by name.
 pub(crate) fn schemas() -> Value {
     let mut all = Map::new();
-    for group in [events(), problems(), records(), ledger(), streams(), keys()] {
+    let access = [keys(), viewers()];
+    let groups = [events(), problems(), records(), ledger(), streams()];
+    for group in groups.into_iter().chain(access) {
         if let Value::Object(group) = group {
             all.extend(group);
         }
@@ -374,6 +376,30 @@ fn keys() -> Value {
     })
 }
 
+fn viewers() -> Value {
+    json!({
+        "CreateViewerToken": closed(object(1, &[
+            ("tenant", json!({"type": "string", "pattern": TENANT})),
+            ("query", json!({
+                "type": ["string", "null"],
+                "minLength": 1,
+                "maxLength": QUERY_BYTES_MAX,
+            })),
+            ("for", json!({
+                "type": ["string", "null"],
+                "pattern": "^[0-9]{1,6}[smhd]$",
+                "description": "How long it is good: 15m when left out, at most 24h.",
+            })),
+        ])),
+        "ViewerToken": object(2, &[
+            ("bearer", text()),
+            ("tenant", text()),
+            ("query", or_null("string")),
+            ("expires_at", time()),
+        ]),
+    })
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
@@ -483,6 +509,8 @@ mod tests {
         agrees::<crate::CreateKey>("CreateKey");
         agrees::<crate::CreatedKey>("CreatedKey");
         agrees::<crate::RotateKey>("RotateKey");
+        agrees::<crate::CreateViewerToken>("CreateViewerToken");
+        agrees::<crate::ViewerToken>("ViewerToken");
         // A batch: its items are either of two, which the example cannot choose.
         let batch = crate::BatchResponse::default();
         let names = serde_json::to_value(batch).unwrap();

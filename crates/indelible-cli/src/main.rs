@@ -15,6 +15,7 @@ mod export_names;
 mod hex;
 mod import;
 mod key_files;
+mod key_set;
 mod ledger;
 mod listen;
 mod output;
@@ -23,6 +24,7 @@ mod process;
 mod reference;
 mod remote;
 mod telemetry;
+mod tls;
 mod verify;
 mod ways;
 

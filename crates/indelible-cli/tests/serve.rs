@@ -240,7 +240,7 @@ fn an_open_server_is_closed_by_the_command_that_it_names() {
     let here = with_key(3, "keys list --data ./elsewhere");
     assert!(here.contains("there is no ledger"), "{here}");
     place.ends(2, &format!("keys list --data ./elsewhere {url}"));
-    place.ends(2, "keys list --url https://localhost:8080");
+    place.ends(2, "keys list --url ftp://localhost:8080");
     place.ends(2, "keys list --url localhost:8080");
 }
 

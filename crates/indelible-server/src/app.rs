@@ -17,13 +17,14 @@ use indelible_proof::note::VerifierKey;
 use indelible_store::{Index, Result};
 use tokio::sync::Semaphore;
 
-use crate::access::{Access, Principal};
+use crate::access::{Access, Principal, Trusted};
 use crate::budget::Memory;
 use crate::cursor_key::CursorKey;
 use crate::feed::Feed;
 use crate::intake::Intake;
 use crate::metrics::Metrics;
 use crate::settings::Settings;
+use crate::tls::{PemSource, Tls};
 use crate::verifier::Verdicts;
 use crate::waiting::Waiting;
 
@@ -43,6 +44,10 @@ pub struct Parts {
     pub shared: bool,
     /// What the ledger stands on, where that is worth saying.
     pub stands_on: Option<String>,
+    /// Who else than keys says who somebody is.
+    pub trusted: Trusted,
+    /// The certificate to speak TLS with; without, HTTP is plain.
+    pub tls: Option<PemSource>,
     /// What the verifier trusts; asked before each pass.
     pub anchors: Arc<dyn Fn() -> Anchors + Send + Sync>,
 }
@@ -64,6 +69,7 @@ pub(crate) struct App {
     pub(crate) shared: bool,
     /// What the ledger stands on, where that is worth saying.
     pub(crate) stands_on: Option<String>,
+    pub(crate) tls: Option<Tls>,
     pub(crate) access: Access,
     pub(crate) feed: Feed,
     pub(crate) books: Arc<Books>,
@@ -92,14 +98,16 @@ impl App {
         settings: Settings,
     ) -> Result<(Self, Arc<dyn Fn() -> Anchors + Send + Sync>)> {
         let metrics = Arc::new(Metrics::default());
-        let access = Access::load(Arc::clone(&parts.stores.state))?;
         let cursor_key = CursorKey::load(parts.stores.state.as_ref(), &parts.env)?;
+        let access = Access::load(Arc::clone(&parts.stores.state))?;
+        let access = access.trusting(parts.trusted, &cursor_key);
         let key = (parts.anchors)().key;
         let books = parts.log.books();
         let attachments = parts.log.attachments();
         let feed = Feed::new(parts.log, Arc::clone(&metrics), parts.env.clone());
         let intake = Intake::start(feed.clone())?;
         let app = Self {
+            tls: parts.tls.map(Tls::load).transpose()?,
             access,
             cursor_key,
             intake,

@@ -136,7 +136,7 @@ pub(crate) async fn get((state, principal, digest, query): Asked) -> Answer {
         refuse(ProblemKind::NotFound, text)
     };
     // Whether a record that it may see names it, nothing tells without reading the log.
-    if principal.query().is_some() {
+    if principal.is_narrowed() {
         return Err(missing());
     }
     let store = store(&app)?;

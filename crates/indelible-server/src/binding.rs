@@ -22,17 +22,19 @@ pub(crate) fn narrowed(
     asked: &Parsed,
     tenants: &[TenantId],
 ) -> Result<Parsed, Refusal> {
-    let Some(own) = principal.query() else {
-        return Ok(asked.clone());
-    };
-    let own = parsed(own, app.env.clock.now())?;
-    // Where sealed values cannot be found, a negation would let pass what it is to keep back.
-    let resolved = resolve(&own, tenants, Some(app.keyring.as_ref()));
-    if !resolved.unsearched.is_empty() {
-        let text = "the key's own query cannot be answered, since keys of the ledger are missing";
-        return Err(refuse(ProblemKind::Unavailable, text));
+    let mut narrowed = asked.clone();
+    for own in principal.queries() {
+        let own = parsed(own, app.env.clock.now())?;
+        // Where sealed values cannot be found, a negation would let pass what it is to keep back.
+        let resolved = resolve(&own, tenants, Some(app.keyring.as_ref()));
+        if !resolved.unsearched.is_empty() {
+            let text =
+                "the key's own query cannot be answered, since keys of the ledger are missing";
+            return Err(refuse(ProblemKind::Unavailable, text));
+        }
+        narrowed = both(narrowed, own);
     }
-    Ok(both(asked.clone(), own))
+    Ok(narrowed)
 }
 
 /// Whether the principal may see this record.
@@ -42,7 +44,7 @@ pub(crate) fn sees(
     tenant: &TenantId,
     number: u64,
 ) -> Result<bool, Refusal> {
-    if principal.query().is_none() {
+    if !principal.is_narrowed() {
         return Ok(true);
     }
     let tenants = [tenant.clone()];

@@ -1,4 +1,5 @@
-//! Cursors on their way out and in: sealed under a key of ours (AES-256-SIV, RFC 5297).
+//! Cursors on their way out and in: sealed under a key of ours (AES-256-SIV, RFC 5297), as other
+//! things are that only this server is to read.
 //!
 //! So nobody makes one up, and nobody reads what it says. It grants nothing: what may be seen is
 //! asked on every page. Not here: what a cursor says, which its list knows.
@@ -18,10 +19,12 @@ use crate::answer::{Refusal, refuse};
 
 const SPACE: &str = "server";
 const KEY: &[u8] = b"cursor_seal_key";
-/// What is sealed under the key.
-const SEALED: &[u8] = b"indelible/cursor/v1";
+/// What cursors are sealed for.
+const SEALED: &str = "indelible/cursor/v1";
 
-/// The key that cursors are sealed under; lives in the state store, so that they outlive a restart.
+/// The key that cursors, and what else this server alone is to read, are sealed under; lives in the
+/// state store, so that they outlive a restart.
+#[derive(Clone)]
 pub(crate) struct CursorKey([u8; 64]);
 
 impl fmt::Debug for CursorKey {
@@ -51,12 +54,24 @@ impl CursorKey {
         }
     }
 
+    /// `bytes` sealed for one purpose and what they are about. The same come out the same, and the
+    /// first 16 bytes of that are a keyed hash of them (RFC 5297 §2.4).
+    pub(crate) fn sealed(&self, purpose: &str, about: &str, bytes: &[u8]) -> Option<Vec<u8>> {
+        let about = [purpose.as_bytes(), about.as_bytes()];
+        Aes256Siv::new(&self.0.into()).encrypt(about, bytes).ok()
+    }
+
+    /// What was sealed for that purpose about that; `None` for what was not.
+    pub(crate) fn opened(&self, purpose: &str, about: &str, sealed: &[u8]) -> Option<Vec<u8>> {
+        let about = [purpose.as_bytes(), about.as_bytes()];
+        Aes256Siv::new(&self.0.into()).decrypt(about, sealed).ok()
+    }
+
     /// A cursor of `list` that says `text`.
     pub(crate) fn seal(&self, list: &str, text: &str) -> Result<String, Refusal> {
-        let about = [SEALED, list.as_bytes()];
-        let sealed = Aes256Siv::new(&self.0.into()).encrypt(about, text.as_bytes());
-        let failed = |_| refuse(ProblemKind::Internal, "the cursor cannot be written");
-        Ok(URL_SAFE_NO_PAD.encode(sealed.map_err(failed)?))
+        let sealed = self.sealed(SEALED, list, text.as_bytes());
+        let failed = || refuse(ProblemKind::Internal, "the cursor cannot be written");
+        Ok(URL_SAFE_NO_PAD.encode(sealed.ok_or_else(failed)?))
     }
 
     /// What a cursor of `list` says; refuses what is none.
@@ -69,9 +84,8 @@ impl CursorKey {
             return Err(wrong());
         }
         let sealed = URL_SAFE_NO_PAD.decode(cursor).map_err(|_| wrong())?;
-        let about = [SEALED, list.as_bytes()];
-        let text = Aes256Siv::new(&self.0.into()).decrypt(about, &sealed);
-        let text = text.ok().and_then(|text| String::from_utf8(text).ok());
+        let text = self.opened(SEALED, list, &sealed);
+        let text = text.and_then(|text| String::from_utf8(text).ok());
         text.ok_or_else(wrong)
     }
 }

@@ -4,26 +4,37 @@
 //! The line has the route as we write it, never the path or query as sent: those may hold what
 //! somebody searched for.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::body::Body;
 use axum::extract::{MatchedPath, Request, State};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Response, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Response, Uri, header};
 use axum::middleware::Next;
 use axum::response::IntoResponse;
 use indelible_api::limits::REQUEST_ID_CHARS_MAX;
 use indelible_api::{ProblemKind, REQUEST_ID};
 
-use crate::access::{NotInForce, Principal, hex};
+use crate::access::{Access, NotInForce, Principal, Who, hex};
 use crate::answer::{Refusal, Refused, refuse};
 use crate::app::App;
 use crate::clear::must_be_clear;
+use crate::cors;
+
+/// Where the connection of a request comes from.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Peer(pub(crate) IpAddr);
 
 /// What the pages may do: load and call what is served here, and nothing else.
 const CONTENT_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
     connect-src 'self'; img-src 'self' data:; base-uri 'none'; form-action 'none'; \
     frame-ancestors 'none'";
+
+const OPENER_POLICY: HeaderName = HeaderName::from_static("cross-origin-opener-policy");
+const RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
+/// For a year a browser is to speak TLS with this name.
+const TLS_ONLY: &str = "max-age=31536000";
 
 /// The middleware of every route.
 pub(crate) async fn around(
@@ -40,24 +51,33 @@ pub(crate) async fn around(
         .map_or_else(|| "none".to_owned(), |path| path.as_str().to_owned());
     let clear = must_be_clear(&request);
     let is_clear = clear.is_ok();
-    let principal = clear.and_then(|()| match principal(&request, &app) {
-        // What everybody may have is not refused for what is wrong with a key.
-        Err(_) if is_for_all(&route) => Ok(None),
-        principal => principal,
-    });
+    let origins = &app.settings.cors_origins;
+    let readers = cors::readers(origins, request.headers());
+    let preflight = cors::preflight(origins, request.method(), request.headers());
+    let principal = match clear {
+        Err(refusal) => Err(refusal),
+        Ok(()) if preflight.is_some() => Ok(None),
+        Ok(()) => match principal(Asking::of(&request), &app).await {
+            // What everybody may have is not refused for what is wrong with a key.
+            Err(_) if is_for_all(&route) => Ok(None),
+            principal => principal.and_then(|found| within(found, &route)),
+        },
+    };
     let by = match &principal {
         Ok(Some(principal)) => principal.submitter(),
         _ => None,
     };
-    let mut response = match principal {
-        Ok(principal) => {
+    let mut response = match (principal, preflight) {
+        (Err(refusal), _) => refusal.into_response(),
+        (Ok(_), Some(preflight)) => preflight,
+        (Ok(principal), None) => {
             if let Some(principal) = principal {
                 request.extensions_mut().insert(principal);
             }
             next.run(request).await
         }
-        Err(refusal) => refusal.into_response(),
     };
+    response.headers_mut().extend(readers);
     if !is_clear {
         let close = HeaderValue::from_static("close");
         response.headers_mut().insert(header::CONNECTION, close);
@@ -68,7 +88,7 @@ pub(crate) async fn around(
         response.headers_mut().remove(header::CONTENT_LENGTH);
         *response.body_mut() = Body::from(body);
     }
-    headers(response.headers_mut(), &id);
+    headers(response.headers_mut(), &id, app.tls.is_some());
     let status = response.status().as_u16();
     let took = began.elapsed();
     app.metrics.answered(group(&route), status, took);
@@ -98,13 +118,20 @@ fn millis(took: Duration) -> f64 {
     (took.as_secs_f64() * 1e6).round() / 1e3
 }
 
-fn headers(headers: &mut HeaderMap, id: &str) {
+fn headers(headers: &mut HeaderMap, id: &str, is_tls: bool) {
     let fixed = [
         (header::CONTENT_SECURITY_POLICY, CONTENT_POLICY),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (header::REFERRER_POLICY, "no-referrer"),
         (header::CACHE_CONTROL, "no-store"),
+        (header::X_FRAME_OPTIONS, "DENY"),
+        (OPENER_POLICY, "same-origin"),
+        (RESOURCE_POLICY, "same-origin"),
     ];
+    if is_tls {
+        let value = HeaderValue::from_static(TLS_ONLY);
+        headers.insert(header::STRICT_TRANSPORT_SECURITY, value);
+    }
     for (name, value) in fixed {
         headers.insert(name, HeaderValue::from_static(value));
     }
@@ -128,20 +155,45 @@ fn request_id(headers: &HeaderMap, app: &App) -> String {
     }
 }
 
+/// What of a request says who it is by.
+struct Asking<'a> {
+    method: &'a Method,
+    uri: &'a Uri,
+    headers: &'a HeaderMap,
+    /// The address of the connection.
+    peer: Option<IpAddr>,
+}
+
+impl<'a> Asking<'a> {
+    fn of(request: &'a Request) -> Self {
+        Self {
+            method: request.method(),
+            uri: request.uri(),
+            headers: request.headers(),
+            peer: request.extensions().get().map(|Peer(address)| *address),
+        }
+    }
+}
+
 /// Who the request is by; `None` without a key on a server that has keys.
-fn principal(request: &Request, app: &App) -> Result<Option<Principal>, Refusal> {
-    let headers = request.headers();
+async fn principal(asking: Asking<'_>, app: &App) -> Result<Option<Principal>, Refusal> {
+    let (headers, now) = (asking.headers, app.env.clock.now());
+    let from = (headers, asking.peer);
+    let proxied = app.access.proxied(from, now, &app.cursor_key);
+    if let Some(principal) = proxied.map_err(|why| not_in_force(&why))? {
+        return Ok(Some(principal));
+    }
     if app.access.is_open() {
         // A page elsewhere may make a browser call us under a name of its own. The URL's own name
         // goes before the header's (RFC 9112 §3.2.2).
         let host = headers.get(header::HOST);
-        let host = match request.uri().authority() {
+        let host = match asking.uri.authority() {
             Some(authority) => Some(authority.as_str()),
             None => host.and_then(|value| value.to_str().ok()),
         };
         // What CONNECT names is whom it wants to reach, and it reaches nobody.
         let is_for_us = host.is_some_and(is_loopback_name);
-        if !is_for_us && request.method() != Method::CONNECT {
+        if !is_for_us && *asking.method != Method::CONNECT {
             let text = "a server without keys answers only to the names of this machine itself";
             return Err(refuse(ProblemKind::Misdirected, text));
         }
@@ -154,29 +206,35 @@ fn principal(request: &Request, app: &App) -> Result<Option<Principal>, Refusal>
         let (scheme, rest) = text.split_once(' ')?;
         scheme.eq_ignore_ascii_case("bearer").then(|| rest.trim())
     });
-    if app.shared && app.access.is_older(app.settings.keys_believed) {
+    let is_of_keys = bearer.is_some_and(Access::is_of_keys);
+    if is_of_keys && app.shared && app.access.is_older(app.settings.keys_believed) {
         let text = "the keys could not be read for a while, so it is not known which are in force";
         return Err(refuse(ProblemKind::Unavailable, text));
     }
-    let now = app.env.clock.now();
-    let found = bearer.map_or(Err(NotInForce::Unknown), |bearer| {
-        app.access.principal(bearer, now)
-    });
+    let found = match bearer {
+        Some(bearer) => app.access.bearer(bearer, now, &app.cursor_key).await,
+        None => Err(NotInForce::Unknown),
+    };
     found.map(Some).map_err(|why| not_in_force(&why))
 }
 
 /// The refusal of a key; more than that it is none is told only to who has its secret.
 fn not_in_force(why: &NotInForce) -> Refusal {
     let (kind, text) = match why {
-        NotInForce::Unknown => (
+        NotInForce::Unknown | NotInForce::KeyNotThere => (
             ProblemKind::Unauthorized,
             "the Authorization header holds no key that is in force".to_owned(),
+        ),
+        NotInForce::Unfit(why) => (ProblemKind::Unauthorized, why.clone()),
+        NotInForce::NoKeysYet => (
+            ProblemKind::Unavailable,
+            "the issuer's keys could not be fetched yet, so no token can be checked".to_owned(),
         ),
         NotInForce::Revoked(at) => (
             ProblemKind::KeyRevoked,
             format!("the key was revoked at {at}"),
         ),
-        NotInForce::Expired(at) => (ProblemKind::KeyExpired, format!("the key expired at {at}")),
+        NotInForce::Expired(at) => (ProblemKind::KeyExpired, format!("it expired at {at}")),
         NotInForce::Replaced(at) => (
             ProblemKind::KeyExpired,
             format!("the key has a new secret, and this one was taken until {at}"),
@@ -203,12 +261,35 @@ fn is_for_all(route: &str) -> bool {
     exact.contains(&route) || route.starts_with("/health/")
 }
 
+/// Nobody else than before, but for a viewer, who is refused where nothing is for viewers: what a
+/// route is added for, they do not get by itself.
+fn within(principal: Option<Principal>, route: &str) -> Result<Option<Principal>, Refusal> {
+    let for_viewers = [
+        "/v1/records",
+        "/v1/records/{audit_id}",
+        "/v1/records/{audit_id}/proof",
+        "none",
+    ];
+    let is_viewer = matches!(
+        &principal,
+        Some(Principal::Known {
+            who: Who::Viewer(_),
+            ..
+        })
+    );
+    if is_viewer && !is_for_all(route) && !for_viewers.contains(&route) {
+        let text = "a viewer token gets records and their proofs, and nothing else";
+        return Err(refuse(ProblemKind::Forbidden, text));
+    }
+    Ok(principal)
+}
+
 /// The kind of request for the figures.
 fn group(route: &str) -> &'static str {
     match route {
         "/v1/events" => "event",
         "/v1/events:batch" => "batch",
-        "/v1/keys" | "/v1/keys/{id}" | "/v1/keys/{id}/rotate" => "manage",
+        "/v1/keys" | "/v1/keys/{id}" | "/v1/keys/{id}/rotate" | "/v1/viewer-tokens" => "manage",
         _ if route.starts_with("/v1/") => "read",
         _ => "page",
     }
@@ -234,7 +315,7 @@ pub(crate) fn allow(principal: Option<&Principal>, needs: Needs) -> Result<&Prin
     let principal = principal
         .ok_or_else(|| refuse(ProblemKind::Unauthorized, "there is no key in the request"))?;
     let role = principal.role();
-    if principal.query().is_some() && matches!(needs, Needs::Whole | Needs::Audit) {
+    if principal.is_narrowed() && matches!(needs, Needs::Whole | Needs::Audit) {
         let text = "a key with a query of its own sees records, and nothing of whole logs";
         return Err(refuse(ProblemKind::Forbidden, text));
     }

@@ -131,10 +131,8 @@ pub(crate) async fn tenants(
             app.verdicts.retain(&mut tenants, wanted);
         }
         let (tenants, next_cursor) = paged((app, TENANTS), tenants, which.limit, which.cursor)?;
-        let of: fn(&App, &TenantId) -> Result<Tenant, Refusal> = match principal.query() {
-            Some(_) => named,
-            None => one,
-        };
+        let of: fn(&App, &TenantId) -> Result<Tenant, Refusal> =
+            if principal.is_narrowed() { named } else { one };
         let tenants = tenants.iter().map(|tenant| of(app, tenant));
         app.memory.lists.keep(written(&Tenants {
             tenants: tenants.collect::<Result<_, _>>()?,

@@ -8,7 +8,8 @@
 //!
 //! Invariants: what has a receipt is durable, never 202; bytes in flight are bounded and counted
 //! before they are kept; a tenant or record that a key may not see is not there for it; no personal
-//! value, no secret and no path as it was sent stands in telemetry. Source: `docs/server.md`.
+//! value, no secret, no token and no path as it was sent stands in telemetry. Source:
+//! `docs/server.md`.
 
 mod accept;
 pub mod access;
@@ -22,6 +23,7 @@ mod books;
 mod budget;
 mod clear;
 mod clock;
+mod cors;
 mod cursor_key;
 mod decode;
 mod feed;
@@ -41,11 +43,14 @@ mod results;
 mod router;
 mod serve;
 mod settings;
+mod socket;
 mod split;
 mod stream;
 mod streams;
 mod submit;
+mod tls;
 mod verifier;
+mod viewers;
 mod waiting;
 mod words;
 
@@ -53,3 +58,4 @@ pub use app::Parts;
 pub use feed::Feed;
 pub use serve::{Server, Stop};
 pub use settings::Settings;
+pub use tls::{Pem, PemSource};

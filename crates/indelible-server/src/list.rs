@@ -268,7 +268,7 @@ pub(crate) fn parsed(text: &str, now: indelible_event::Micros) -> Result<Parsed,
 
 fn unreadable(damage: Damage, principal: &Principal) -> Unreadable {
     let (tenant, range) = damage.log.unzip();
-    if principal.query().is_some() {
+    if principal.is_narrowed() {
         // Which records those are may be none of its business; that some are is.
         return Unreadable {
             tenant_id: tenant.map(|tenant| tenant.to_string()),

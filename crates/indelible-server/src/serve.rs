@@ -11,7 +11,7 @@ use std::time::Duration;
 use hyper::server::conn::http1;
 use hyper::service::{Service as _, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use hyper_util::service::TowerToHyperService;
 use indelible_store::{Error, Kind, Result};
 use tokio::io::AsyncWriteExt;
@@ -20,9 +20,12 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
 use crate::app::{App, Parts};
 use crate::feed::Feed;
+use crate::guard::Peer;
 use crate::router::router;
 use crate::settings::Settings;
+use crate::socket::Socket;
 use crate::stream::{Head, Patient};
+use crate::waiting::Waiter;
 use crate::{attachments, books, keys, publisher, verifier};
 
 const WORKERS: usize = 2;
@@ -103,7 +106,7 @@ impl Server {
     ///
     /// # Errors
     /// [`Kind::Invalid`] when there are no keys and the listener's address is not of this machine
-    /// alone; else as the stores'.
+    /// alone, or the certificate cannot be taken; else as the stores'.
     pub fn new(parts: Parts, settings: Settings, listener: TcpListener) -> Result<Self> {
         let address = listener.local_addr().map_err(io)?;
         let (app, anchors) = App::new(parts, settings)?;
@@ -169,6 +172,8 @@ impl Server {
             scope.spawn(|| books::run(&app, &stop));
             scope.spawn(|| keys::follow(&app, &stop));
             scope.spawn(|| attachments::collect(&app, &stop));
+            scope.spawn(|| app.access.follow_issuer(&stop));
+            scope.spawn(|| app.tls.as_ref().map(|tls| tls.follow(&stop)));
             let served = runtime.block_on(accept(&app, listener, &stop));
             stop.stop();
             served
@@ -192,10 +197,10 @@ async fn accept(app: &Arc<App>, listener: TcpListener, stop: &Stop) -> Result<()
     let places = Arc::new(Semaphore::new(app.settings.connections_max));
     let routes = TowerToHyperService::new(router(app));
     loop {
-        let stream = tokio::select! {
+        let (stream, address) = tokio::select! {
             () = stop.stopped() => break,
             accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => stream,
+                Ok(accepted) => accepted,
                 Err(error) => {
                     tracing::warn!(%error, "a connection could not be taken");
                     tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -205,38 +210,27 @@ async fn accept(app: &Arc<App>, listener: TcpListener, stop: &Stop) -> Result<()
         };
         let Some(place) = place(app, &places).await else {
             app.metrics.connection_refused();
-            tokio::spawn(refuse(stream));
+            // Under TLS there is nothing yet that could be told.
+            if app.tls.is_none() {
+                tokio::spawn(refuse(stream));
+            }
             continue;
         };
         // Answers are small and waited for.
         let _ = stream.set_nodelay(true);
-        let head = Head::default();
         let waiter = Arc::new(app.waiting.join());
-        let told = (head.clone(), Arc::clone(&waiter));
-        let io = Patient::new(stream, &app.settings, told, app.memory.clone());
-        let routes = routes.clone();
-        let waits = Arc::clone(&waiter);
-        let service = service_fn(move |mut request: hyper::Request<_>| {
-            let head = head.clone();
-            head.ended();
-            waits.asked();
-            request.extensions_mut().insert(Arc::clone(&waits));
-            let answer = routes.call(request);
-            async move {
-                let answer = answer.await;
-                head.begins();
-                answer
-            }
-        });
-        let connection = builder(&app.settings).serve_connection(TokioIo::new(io), service);
-        let connection = graceful.watch(connection);
+        let connected = Connected {
+            app: Arc::clone(app),
+            routes: routes.clone(),
+            watcher: graceful.watcher(),
+            stop: stop.clone(),
+            waiter: Arc::clone(&waiter),
+        };
         let app = Arc::clone(app);
         tokio::spawn(async move {
             app.metrics.connection(true);
             tokio::select! {
-                ended = connection => if let Err(error) = ended {
-                    tracing::debug!(%error, "a connection ended");
-                },
+                () = connected.serve(stream, Peer(address.ip())) => {}
                 () = waiter.told() => tracing::debug!("a connection gave way"),
             }
             app.metrics.connection(false);
@@ -249,6 +243,64 @@ async fn accept(app: &Arc<App>, listener: TcpListener, stop: &Stop) -> Result<()
         tracing::warn!("requests under way were cut off at the deadline");
     }
     Ok(())
+}
+
+/// What a connection is served with.
+struct Connected {
+    app: Arc<App>,
+    routes: TowerToHyperService<axum::Router>,
+    watcher: Watcher,
+    stop: Stop,
+    waiter: Arc<Waiter>,
+}
+
+impl Connected {
+    /// Serves a connection to its end.
+    async fn serve(self, stream: TcpStream, peer: Peer) {
+        let Some(socket) = self.socket(stream).await else {
+            return;
+        };
+        let (head, settings) = (Head::default(), &self.app.settings);
+        let told = (head.clone(), Arc::clone(&self.waiter));
+        let io = Patient::new(socket, settings, told, self.app.memory.clone());
+        let (routes, waits) = (self.routes, Arc::clone(&self.waiter));
+        let service = service_fn(move |mut request: hyper::Request<_>| {
+            let head = head.clone();
+            head.ended();
+            waits.asked();
+            request.extensions_mut().insert(Arc::clone(&waits));
+            request.extensions_mut().insert(peer);
+            let answer = routes.call(request);
+            async move {
+                let answer = answer.await;
+                head.begins();
+                answer
+            }
+        });
+        let connection = builder(settings).serve_connection(TokioIo::new(io), service);
+        if let Err(error) = self.watcher.watch(connection).await {
+            tracing::debug!(%error, "a connection ended");
+        }
+    }
+
+    /// The connection as it is spoken on; `None` when TLS came to nothing.
+    async fn socket(&self, stream: TcpStream) -> Option<Socket> {
+        let Some(tls) = &self.app.tls else {
+            return Some(Socket::Plain(stream));
+        };
+        let agreed = tls.acceptor().accept(stream);
+        let agreed = tokio::time::timeout(self.app.settings.header_timeout, agreed);
+        tokio::select! {
+            () = self.stop.stopped() => None,
+            agreed = agreed => match agreed.ok()? {
+                Ok(stream) => Some(Socket::Tls(Box::new(stream))),
+                Err(error) => {
+                    tracing::debug!(%error, "a connection did not come to TLS");
+                    None
+                }
+            },
+        }
+    }
 }
 
 /// A place for one more connection: a free one, or that of one which gives way.

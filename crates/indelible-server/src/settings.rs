@@ -53,6 +53,8 @@ pub struct Settings {
     /// How long the keys of callers that were read last are believed, where other servers change
     /// them too.
     pub keys_believed: Duration,
+    /// Origins whose pages may read answers, as `https://audit.example.com`.
+    pub cors_origins: Vec<String>,
     /// Whether personal data is sealed.
     pub sealing: bool,
 }
@@ -82,6 +84,7 @@ impl Default for Settings {
             attachments_interval: Duration::from_mins(10),
             attachments_grace: Duration::from_hours(24),
             keys_believed: Duration::from_secs(30),
+            cors_origins: Vec::new(),
             sealing: true,
         }
     }

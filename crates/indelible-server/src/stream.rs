@@ -10,11 +10,11 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::budget::{Granted, Memory};
 use crate::settings::Settings;
+use crate::socket::Socket;
 use crate::waiting::Waiter;
 
 /// What every connection may keep of a head; what one with more keeps is granted first.
@@ -57,7 +57,7 @@ impl Head {
 /// A socket whose answers must be taken: without a pause that is too long, and in time as a whole.
 /// Otherwise its writes fail, which ends the connection.
 pub(crate) struct Patient {
-    stream: TcpStream,
+    stream: Socket,
     pause: Duration,
     whole: Duration,
     /// Since when there is an answer that is not taken as a whole.
@@ -73,7 +73,7 @@ pub(crate) struct Patient {
 
 impl Patient {
     pub(crate) fn new(
-        stream: TcpStream,
+        stream: Socket,
         settings: &Settings,
         (head, waiter): (Head, Arc<Waiter>),
         memory: Memory,
@@ -185,7 +185,7 @@ impl AsyncWrite for Patient {
 mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-    use tokio::net::TcpListener;
+    use tokio::net::{TcpListener, TcpStream};
 
     use super::*;
     use crate::metrics::Metrics;
@@ -208,6 +208,7 @@ mod tests {
             let (stream, _) = listener.accept().await.unwrap();
             let memory = Memory::new(&settings, &Arc::new(Metrics::default()));
             let waiter = Arc::new(Arc::new(Waiting::default()).join());
+            let stream = Socket::Plain(stream);
             let mut patient = Patient::new(stream, &settings, (Head::default(), waiter), memory);
             let reads = tokio::spawn(async move {
                 let mut bytes = [0; 1_024];

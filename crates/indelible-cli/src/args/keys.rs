@@ -44,6 +44,8 @@ Examples:
         #[command(flatten)]
         through: Through,
     },
+    /// Make a token that shows records of one tenant for a short while; it is printed once
+    Viewer(KeysViewer),
     /// Print the verifier key, to be given to those who verify
     #[command(after_help = "\
 Examples:
@@ -108,6 +110,31 @@ pub struct KeysRotate {
     /// When the key ends by itself from now on, as in `keys create` [default: as before]
     #[arg(long, value_name = "WHEN")]
     pub expires: Option<String>,
+    /// Where.
+    #[command(flatten)]
+    pub through: Through,
+}
+
+/// `keys viewer`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+For a page of yours that shows a customer his own trail. The token reads records of that tenant and
+their proofs, and nothing else. A server makes it, in the name of the key in INDELIBLE_API_KEY: it
+sees no more than that key does, and falls with it.
+
+Examples:
+  indelible keys viewer --tenant acme --url http://127.0.0.1:8080
+  indelible keys viewer --tenant acme --query 'target.id:invoice-7' --for 2h")]
+pub struct KeysViewer {
+    /// Whose records it shows
+    #[arg(long, value_name = "TENANT")]
+    pub tenant: String,
+    /// A query that everything it asks is narrowed by, beside that of the key
+    #[arg(long, value_name = "QUERY")]
+    pub query: Option<String>,
+    /// How long it is good, as 15m or 2h; at most 24h [default: 15m]
+    #[arg(long = "for", value_name = "SPAN")]
+    pub lasts: Option<String>,
     /// Where.
     #[command(flatten)]
     pub through: Through,

@@ -13,7 +13,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub use backup::{Backup, Restore};
 pub use commands::*;
-pub use keys::{KeyRole, Keys, KeysCreate, KeysRotate};
+pub use keys::{KeyRole, Keys, KeysCreate, KeysRotate, KeysViewer};
 
 /// A tamper-evident audit trail: import or emit events, find them again, and let anyone check that
 /// nothing was changed, removed, reordered or lost.

@@ -12,6 +12,7 @@ use indelible_server::access;
 use indelible_store::Kind;
 use serde_json::json;
 
+use super::viewer;
 use crate::args::{KeyRole, Keys, KeysCreate, KeysRotate, Through};
 use crate::config::Config;
 use crate::exit::{Failure, OrCould, Result};
@@ -36,6 +37,7 @@ pub fn run(args: &Keys, config: &Config, output: &mut Output) -> Result {
         Keys::List(through) => list(through, config, output),
         Keys::Rotate(wanted) => rotate(wanted, config, output),
         Keys::Revoke { id, through } => revoke(id, through, config, output),
+        Keys::Viewer(wanted) => viewer::create(wanted, config, output),
         Keys::Init => {
             let writing = ledger::write(config, output)?;
             output.note(format_args!(

@@ -20,6 +20,7 @@ mod restore;
 mod serve;
 mod tenants;
 mod verify;
+mod viewer;
 
 use crate::args::Command;
 use crate::config::Config;

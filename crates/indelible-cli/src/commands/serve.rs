@@ -12,19 +12,22 @@ use indelible_directory::{Directory, KeyFolder};
 use indelible_log::registry::identity;
 use indelible_log::verify::{Anchors, Kept};
 use indelible_proof::note::VerifierKey;
+use indelible_server::access::Trusted;
 use indelible_server::{Parts, Server, Settings, Stop};
 use indelible_store::Kind;
 use serde_json::json;
 
 use crate::args::{Serve, Switch};
 use crate::cancel;
-use crate::config::{Config, Source};
+use crate::config::{AuthConfig, Config, Source};
 use crate::demo::{self, Scratch};
 use crate::exit::{Failure, OrCould, Result};
 use crate::key_files;
+use crate::key_set;
 use crate::ledger::{self, Writing};
 use crate::output::{Output, Show};
 use crate::telemetry;
+use crate::tls;
 
 /// How often a signal is looked for.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
@@ -59,6 +62,7 @@ pub fn run(args: &Serve, config: &Config, output: &mut Output) -> Result {
     let started = Started {
         ledger: database.map(|about| format!("{}: {about}", config.place())),
         temporary_data: scratch.as_ref().map(Scratch::data),
+        scheme: config.server.scheme(),
     };
     let parts = Parts {
         log,
@@ -68,6 +72,8 @@ pub fn run(args: &Serve, config: &Config, output: &mut Output) -> Result {
         env: access.env.clone(),
         shared: access.is_shared(),
         stands_on,
+        trusted: trusted(&config.auth),
+        tls: config.server.tls.clone().map(tls::source),
         anchors: Arc::new(move || anchors(&folder, named.as_ref(), state.as_ref())),
     };
     let server =
@@ -100,6 +106,7 @@ fn settings(config: &Config) -> Settings {
         header_timeout: server.header_timeout,
         body_timeout: server.body_timeout,
         stop_timeout: server.stop_timeout,
+        cors_origins: server.cors_origins.clone(),
         sealing: config.sealing == Switch::On,
         ..Settings::default()
     }
@@ -117,7 +124,7 @@ fn is_default_data(config: &Config) -> bool {
 /// A new ledger has no keys, and without keys only this machine is served.
 fn may_be_new(listener: &TcpListener, config: &Config) -> Result {
     let address = listener.local_addr().or_could("read the address")?;
-    if address.ip().is_loopback() || ledger::is_there(config)? {
+    if address.ip().is_loopback() || vouches(&config.auth) || ledger::is_there(config)? {
         return Ok(());
     }
     Err(Failure::Usage(format!(
@@ -126,6 +133,20 @@ fn may_be_new(listener: &TcpListener, config: &Config) -> Result {
          listen on 127.0.0.1",
         config.place()
     )))
+}
+
+/// Who else than keys says who somebody is.
+fn trusted(auth: &AuthConfig) -> Trusted {
+    let issuer = auth.jwt.as_ref();
+    Trusted {
+        issuer: issuer.map(|jwt| key_set::trusted(jwt, auth.names)),
+        proxy: auth.proxy.clone(),
+    }
+}
+
+/// Whether somebody else than keys says who somebody is.
+fn vouches(auth: &AuthConfig) -> bool {
+    auth.jwt.is_some() || auth.proxy.is_some()
 }
 
 /// A server that cannot seal could take no personal data and no attachment.
@@ -146,10 +167,13 @@ struct Started {
     ledger: Option<String>,
     /// The data that is removed in the end.
     temporary_data: Option<PathBuf>,
+    /// How it is spoken to.
+    scheme: &'static str,
 }
 
 fn announce(server: &Server, started: &Started, output: &mut Output) -> Result {
-    let url = format!("http://{}", server.address().or_could("read the address")?);
+    let address = server.address().or_could("read the address")?;
+    let url = format!("{}://{address}", started.scheme);
     if output.json {
         let temporary = started
             .temporary_data

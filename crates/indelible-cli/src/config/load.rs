@@ -5,11 +5,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::auth::auth;
+use super::server::server;
 use super::settings::{DIRECTORY, SETTINGS, Setting};
-use super::{Config, PostgresConfig, Resolved, ServerConfig, Source};
+use super::{Config, PostgresConfig, Resolved, Source};
 use crate::args::{Color, Global, Switch};
 use crate::exit::{Failure, OrCould, Result};
-use crate::listen::Listen;
 use crate::output::Show;
 
 /// Variables that start with `INDELIBLE_` and are no settings: tests and builds read them.
@@ -148,6 +149,8 @@ pub fn load(global: &Global, environment: &Environment) -> Result<Config> {
         let path = flag.as_ref().or(not_text).cloned();
         path.or_else(|| set(key).map(PathBuf::from))
     };
+    let certificate = path("server.tls.certificate", &None);
+    let tls = (certificate, path("server.tls.key", &None));
     Ok(Config {
         data: path("data", &global.data).unwrap_or_default(),
         database: set("ledger").filter(|ledger| ledger != DIRECTORY),
@@ -164,7 +167,8 @@ pub fn load(global: &Global, environment: &Environment) -> Result<Config> {
             Switch::On
         },
         import_batch_records: value("import.batch_records").parse().unwrap_or(1000),
-        server: server(&value),
+        server: server(&value, tls)?,
+        auth: auth(&value)?,
         postgres: postgres(&resolved)?,
         utc: value("output.utc") == "true",
         color: match value("output.color").as_str() {
@@ -175,23 +179,6 @@ pub fn load(global: &Global, environment: &Environment) -> Result<Config> {
         file: layers.path,
         resolved,
     })
-}
-
-/// The server's settings; every value was checked, or is its default.
-fn server(value: &dyn Fn(&str) -> String) -> ServerConfig {
-    let number = |key: &str| value(key).parse::<u64>().unwrap_or_default();
-    let size = |key: &str| usize::try_from(number(key)).unwrap_or(usize::MAX);
-    let time = |key: &str| Duration::from_millis(number(key));
-    let listen = value("server.listen").parse();
-    ServerConfig {
-        listen: listen.unwrap_or_else(|_| Listen::Address(([127, 0, 0, 1], 8080).into())),
-        connections_max: size("server.connections_max"),
-        in_flight_bytes_max: size("server.in_flight_bytes_max"),
-        header_timeout: time("server.header_timeout_ms"),
-        body_timeout: time("server.body_timeout_ms"),
-        stop_timeout: time("server.stop_timeout_ms"),
-        telemetry: value("server.telemetry").parse().ok(),
-    }
 }
 
 /// The connections to a database. Where only their maximum was said, the minimum that nobody said
@@ -363,6 +350,12 @@ fn check_file(
     };
     let text = match value {
         toml::Value::String(text) => text.clone(),
+        toml::Value::Array(all) => {
+            let words = all
+                .iter()
+                .map(|one| one.as_str().map_or(one.to_string(), str::to_owned));
+            words.collect::<Vec<_>>().join(",")
+        }
         other => other.to_string(),
     };
     if let Some(problem) = setting.problem(&text) {

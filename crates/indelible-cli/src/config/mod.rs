@@ -4,7 +4,9 @@
 //! configuration file, which beats the default (`docs/cli.md`). A key that nobody knows is an error
 //! with a suggestion, wherever it stands. Nothing here opens the data directory.
 
+mod auth;
 mod load;
+mod server;
 mod settings;
 
 use std::fmt;
@@ -15,6 +17,7 @@ use crate::args::{Color, Switch};
 use crate::listen::Listen;
 use crate::output::Show;
 
+pub use auth::{AuthConfig, JwtConfig, KeySetAt};
 pub use load::{Environment, load};
 pub use settings::SETTINGS;
 
@@ -68,6 +71,10 @@ pub struct ServerConfig {
     pub body_timeout: Duration,
     /// How long stopping may take.
     pub stop_timeout: Duration,
+    /// The files of the certificate and its key, if TLS is spoken.
+    pub tls: Option<(PathBuf, PathBuf)>,
+    /// Origins whose pages may read answers.
+    pub cors_origins: Vec<String>,
     /// What is told on standard error; `None` for nothing.
     pub telemetry: Option<tracing::Level>,
 }
@@ -85,6 +92,16 @@ pub struct PostgresConfig {
     pub statement_timeout: Duration,
     /// How long a statement may wait for another's lock.
     pub lock_timeout: Duration,
+}
+
+impl ServerConfig {
+    /// How the server is spoken to.
+    pub fn scheme(&self) -> &'static str {
+        match self.tls {
+            Some(_) => "https",
+            None => "http",
+        }
+    }
 }
 
 impl Config {
@@ -132,6 +149,8 @@ pub struct Config {
     pub import_batch_records: usize,
     /// The server's settings.
     pub server: ServerConfig,
+    /// Who else than a key says who somebody is.
+    pub auth: AuthConfig,
     /// How a database is reached.
     pub postgres: PostgresConfig,
     /// Times in UTC.

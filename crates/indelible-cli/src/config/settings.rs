@@ -5,6 +5,7 @@
 use indelible_event::ids::TenantId;
 use indelible_proof::note::SigningKey;
 
+use super::auth;
 use crate::listen::Listen;
 
 /// One setting.
@@ -42,6 +43,20 @@ pub enum Takes {
     Ledger,
     /// An address and a port.
     Address,
+    /// Any text.
+    Text,
+    /// A file or an address of public keys.
+    KeySet,
+    /// Names of algorithms.
+    Algorithms,
+    /// Names of roles.
+    Roles,
+    /// Addresses and networks.
+    Networks,
+    /// The name of a header.
+    Header,
+    /// Origins of pages.
+    Origins,
     /// One of these words.
     OneOf(&'static [&'static str]),
 }
@@ -60,7 +75,13 @@ impl Setting {
     /// What is wrong with `value`, if anything.
     pub fn problem(&self, value: &str) -> Option<String> {
         match self.takes {
-            Takes::Path => value.is_empty().then(|| "is empty".to_owned()),
+            Takes::Path | Takes::Text => value.is_empty().then(|| "is empty".to_owned()),
+            Takes::KeySet => auth::key_set(value).err(),
+            Takes::Algorithms => auth::algorithms(value).err(),
+            Takes::Roles => auth::roles(value).err(),
+            Takes::Networks => auth::networks(value).err(),
+            Takes::Header => auth::header(value).err(),
+            Takes::Origins => auth::origins(value).err(),
             Takes::Tenant => TenantId::parse(value)
                 .err()
                 .map(|error| format!("is `{value}`, but {error}")),
@@ -93,6 +114,13 @@ impl Setting {
     pub fn takes_words(&self) -> String {
         match self.takes {
             Takes::Path => "path".to_owned(),
+            Takes::Text => "text".to_owned(),
+            Takes::KeySet => "https://…, or path".to_owned(),
+            Takes::Algorithms => "names of RFC 7518".to_owned(),
+            Takes::Roles => "THEIRS=OURS, parted by commas".to_owned(),
+            Takes::Networks => "10.0.0.7, 10.0.0.0/24".to_owned(),
+            Takes::Header => "name of a header".to_owned(),
+            Takes::Origins => "https://audit.example.com".to_owned(),
             Takes::Tenant => "name of a tenant".to_owned(),
             Takes::KeyName => "text without blanks and plus signs".to_owned(),
             Takes::Bool => "true or false".to_owned(),
@@ -119,7 +147,7 @@ const TIMEOUT: Takes = Takes::Number {
 };
 
 /// Every setting.
-pub const SETTINGS: [Setting; 21] = [
+pub const SETTINGS: [Setting; 40] = [
     Setting {
         key: "data",
         default: Some("./indelible-data"),
@@ -226,6 +254,133 @@ pub const SETTINGS: [Setting; 21] = [
         default: Some("info"),
         takes: Takes::OneOf(&["off", "error", "warn", "info", "debug"]),
         doc: "What the server tells of itself on standard error, as JSON lines.",
+    },
+    Setting {
+        key: "server.tls.certificate",
+        default: None,
+        takes: Takes::Path,
+        doc: "File with the server's certificate and those that vouch for it, PEM; with it goes \
+              `server.tls.key`. Not set: no TLS.",
+    },
+    Setting {
+        key: "server.tls.key",
+        default: None,
+        takes: Takes::Path,
+        doc: "File with the certificate's private key, PEM. Both are looked at every second, and \
+              new ones are taken.",
+    },
+    Setting {
+        key: "server.cors_origins",
+        default: None,
+        takes: Takes::Origins,
+        doc: "Origins whose pages may read answers, parted by commas; not set: none but the \
+              server's own.",
+    },
+    Setting {
+        key: "auth.jwt.issuer",
+        default: None,
+        takes: Takes::Text,
+        doc: "Whose tokens are taken beside keys: what `iss` is in them (`docs/identity.md`). \
+              With it go `auth.jwt.audience` and `auth.jwt.jwks`.",
+    },
+    Setting {
+        key: "auth.jwt.audience",
+        default: None,
+        takes: Takes::Text,
+        doc: "What `aud` has in them.",
+    },
+    Setting {
+        key: "auth.jwt.jwks",
+        default: None,
+        takes: Takes::KeySet,
+        doc: "Where the issuer's public keys are: an address, https unless on this machine, or a \
+              file.",
+    },
+    Setting {
+        key: "auth.jwt.algorithms",
+        default: Some("RS256,PS256,ES256,EdDSA"),
+        takes: Takes::Algorithms,
+        doc: "Algorithms that are taken, parted by commas.",
+    },
+    Setting {
+        key: "auth.jwt.tenants_claim",
+        default: Some("tenants"),
+        takes: Takes::Text,
+        doc: "Claim that names the tenants, a text or a list, `*` for all; of objects in objects, \
+              a path with dots.",
+    },
+    Setting {
+        key: "auth.jwt.role_claim",
+        default: Some("roles"),
+        takes: Takes::Text,
+        doc: "Claim that names the role, as `auth.jwt.tenants_claim`, or words parted by blanks.",
+    },
+    Setting {
+        key: "auth.jwt.roles",
+        default: None,
+        takes: Takes::Roles,
+        doc: "What roles are called there: `audit-readers=reader, audit-admins=admin`; not set: \
+              as here.",
+    },
+    Setting {
+        key: "auth.jwt.query_claim",
+        default: None,
+        takes: Takes::Text,
+        doc: "Claim that has a query which a reader is bound by; not set: none.",
+    },
+    Setting {
+        key: "auth.jwt.leeway_s",
+        default: Some("60"),
+        takes: Takes::Number { min: 0, max: 300 },
+        doc: "Seconds that the issuer's clock and this one may be apart.",
+    },
+    Setting {
+        key: "auth.jwt.refresh_s",
+        default: Some("300"),
+        takes: Takes::Number {
+            min: 5,
+            max: 86_400,
+        },
+        doc: "Seconds after which the issuer's keys are fetched again when none is missing.",
+    },
+    Setting {
+        key: "auth.proxy.networks",
+        default: None,
+        takes: Takes::Networks,
+        doc: "Addresses and networks of proxies that say who a request is by, parted by commas \
+              (`docs/identity.md`); not set: none does.",
+    },
+    Setting {
+        key: "auth.proxy.user_header",
+        default: Some("x-forwarded-user"),
+        takes: Takes::Header,
+        doc: "Header in which they name the user.",
+    },
+    Setting {
+        key: "auth.proxy.tenants_header",
+        default: Some("x-indelible-tenants"),
+        takes: Takes::Header,
+        doc: "Header in which they name the tenants, parted by commas, `*` for all.",
+    },
+    Setting {
+        key: "auth.proxy.roles_header",
+        default: Some("x-indelible-roles"),
+        takes: Takes::Header,
+        doc: "Header in which they name the roles, parted by commas.",
+    },
+    Setting {
+        key: "auth.proxy.roles",
+        default: None,
+        takes: Takes::Roles,
+        doc: "What roles are called there, as `auth.jwt.roles`.",
+    },
+    Setting {
+        key: "auth.names",
+        default: Some("hidden"),
+        takes: Takes::OneOf(&["hidden", "clear"]),
+        doc: "What others than keys are called in records: a keyed hash of their name, or the \
+              name itself where it is a short word without `@`; say `clear` only where names are \
+              no personal data.",
     },
     Setting {
         key: "postgres.connections_min",

@@ -4,7 +4,7 @@
 //! What it answers is believed no further than it can be checked here: an answer of another form is
 //! an error, and `lists` reads what comes in pages.
 //!
-//! Plain HTTP, since that is all the server speaks. Redirects are not followed and no proxy is
+//! Redirects are not followed and no proxy is
 //! asked: the key is for the server that was named. Nothing is tried again: what was done and not
 //! answered is for a person to look at.
 
@@ -20,11 +20,13 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use ureq::Agent;
 use ureq::http::{Response, Uri};
+use ureq::tls::TlsConfig;
 
 use crate::args::Through;
 use crate::config::{Config, Source};
 use crate::exit::{Failure, Result};
 use crate::output::{Output, Show};
+use crate::tls;
 
 pub use lists::{Asked, Checked, Pages};
 pub use unreadable::Unreadable;
@@ -62,7 +64,7 @@ impl Remote {
             },
         };
         let remote = Self::new(&url, variable(API_KEY)?)?;
-        if remote.key.is_some() && !is_here(&url) {
+        if remote.key.is_some() && remote.url.starts_with("http://") && !is_here(&url) {
             let url = &remote.url;
             output.warn(format_args!("the key travels to {url} unencrypted"));
         }
@@ -82,12 +84,7 @@ impl Remote {
         }
         let uri: Uri = url.parse().map_err(|_| wrong(example))?;
         match uri.scheme_str() {
-            Some("http") => {}
-            Some("https") => {
-                let why = "needs TLS, which this command does not speak yet: run it on the \
-                           server's machine, or call the API with another client";
-                return Err(wrong(why));
-            }
+            Some("http" | "https") => {}
             _ => return Err(wrong(example)),
         }
         if uri.host().is_none_or(str::is_empty) || uri.query().is_some() {
@@ -97,7 +94,13 @@ impl Remote {
             let text = format!("{API_KEY} has characters that no key has");
             return Err(Failure::Usage(text));
         }
+        let tls = if uri.scheme_str() == Some("https") {
+            tls::client()
+        } else {
+            TlsConfig::default()
+        };
         let config = Agent::config_builder()
+            .tls_config(tls)
             .http_status_as_error(false)
             .max_redirects(0)
             .max_redirects_will_error(false)

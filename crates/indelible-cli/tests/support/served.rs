@@ -60,6 +60,21 @@ impl Serving {
         Self::run(command)
     }
 
+    /// Starts it with these variables; what it tells, all of it, goes to the end of a file.
+    pub fn with_variables(place: &Place, variables: &[(&str, String)], file: &str) -> Self {
+        let mut command = place.command(["serve", "--listen", "127.0.0.1:0"]);
+        let file = File::options()
+            .create(true)
+            .append(true)
+            .open(place.at(file));
+        command.stderr(file.unwrap());
+        command.env("INDELIBLE_SERVER__TELEMETRY", "debug");
+        for (name, value) in variables {
+            command.env(name, value);
+        }
+        Self::run(command)
+    }
+
     fn run(mut command: Command) -> Self {
         let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
         let mut out = BufReader::new(child.stdout.take().unwrap());
@@ -67,8 +82,8 @@ impl Serving {
         out.read_line(&mut said).unwrap();
         let address = said
             .trim()
-            .strip_prefix("listening on http://")
-            .map(str::to_owned);
+            .strip_prefix("listening on ")
+            .map(|url| url.trim_start_matches("http://").to_owned());
         let Some(address) = address else {
             let mut errors = String::new();
             if let Some(mut stderr) = child.stderr.take() {

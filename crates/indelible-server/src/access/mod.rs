@@ -1,34 +1,51 @@
-//! API keys: kept as hashes, compared in constant time, expired, rotated, revoked; and who a
-//! request is by.
+//! Who a request is by: an API key, kept as a hash, compared in constant time, expired, rotated,
+//! revoked; a token of a trusted issuer; a viewer token; or what a trusted proxy says.
 //!
 //! A key is `ind_<id>_<secret>`: 16 hex digits that name it and 64 that prove it. The secret has
 //! 256 random bits, so its SHA-256 is enough to keep; it is shown once. Why a key is not in force
 //! is told to nobody but who has its secret.
 //!
-//! A server without any key row is open when it starts; revoking the last key does not open it again,
-//! and no more does taking its row away below a server.
+//! A server without any key row is open when it starts, unless it trusts an issuer or a proxy;
+//! revoking the last key does not open it again, and no more does taking its row away below it.
 
+mod issuer;
+mod jws;
+mod jwt;
 mod moment;
+mod named;
 mod principal;
+mod proxy;
 mod rows;
+mod viewer;
 
 use std::collections::HashMap;
 use std::fmt;
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
-use indelible_api::{CreateKey, CreatedKey, Key, RotateKey};
+use axum::http::HeaderMap;
+use indelible_api::{CreateKey, CreateViewerToken, CreatedKey, Key, RotateKey, ViewerToken};
 use indelible_event::ids::{Micros, TenantId};
 use indelible_log::Env;
 use indelible_store::{Error, Kind, Result, State};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
-pub use principal::{Actor, Principal};
+use crate::cursor_key::CursorKey;
+use crate::serve::Stop;
+
+pub use jws::{Algorithm, KEY_SET_BYTES_MAX};
+pub use jwt::{RoleNames, TrustedIssuer};
+pub use named::Names;
+pub use principal::{Actor, Principal, Who};
+pub use proxy::{Network, NoNetwork, TrustedProxy};
 pub use rows::{ADMIN_FIRST, COMMAND, create, list, revoke, rotate};
 
+use issuer::Issuer;
 use rows::{Row, keep_used, moment, rows};
+use viewer::{Said, VIEWER_PREFIX};
 
 const PREFIX: &str = "ind_";
 const ID_BYTES: usize = 8;
@@ -46,6 +63,21 @@ pub enum NotInForce {
     Expired(String),
     /// The secret was replaced, and was taken until then.
     Replaced(String),
+    /// It is a token of the trusted issuer that is not taken, for this reason.
+    Unfit(String),
+    /// It is a token by a key that the issuer does not have, as far as is known.
+    KeyNotThere,
+    /// It is a token, and the issuer's keys could not be fetched yet.
+    NoKeysYet,
+}
+
+/// Who else says who somebody is.
+#[derive(Clone, Debug, Default)]
+pub struct Trusted {
+    /// An issuer, by tokens.
+    pub issuer: Option<TrustedIssuer>,
+    /// A proxy, by headers.
+    pub proxy: Option<TrustedProxy>,
 }
 
 /// The keys of a running server.
@@ -60,6 +92,8 @@ pub struct Access {
     read_at: Mutex<Instant>,
     /// The hours in which keys were used, and whether that is kept.
     used: Mutex<HashMap<Arc<str>, (i64, bool)>>,
+    issuer: Option<Issuer>,
+    proxy: Option<TrustedProxy>,
 }
 
 struct Known {
@@ -90,9 +124,26 @@ impl Access {
             closed: AtomicBool::new(false),
             read_at: Mutex::new(Instant::now()),
             used: Mutex::default(),
+            issuer: None,
+            proxy: None,
         };
         access.reload()?;
         Ok(access)
+    }
+
+    /// The same, and these are trusted too.
+    pub(crate) fn trusting(mut self, trusted: Trusted, key: &CursorKey) -> Self {
+        let Trusted { issuer, proxy } = trusted;
+        self.issuer = issuer.map(|trusted| Issuer::new(trusted, key.clone()));
+        self.proxy = proxy;
+        self
+    }
+
+    /// Keeps the trusted issuer's keys fresh until the server stops.
+    pub(crate) fn follow_issuer(&self, stop: &Stop) {
+        if let Some(issuer) = &self.issuer {
+            issuer.follow(stop);
+        }
     }
 
     /// Reads the keys again: others may make and revoke some.
@@ -126,12 +177,72 @@ impl Access {
         read_at.elapsed() > than
     }
 
-    /// Whether there was no key at all since it was loaded, so that nobody is asked for one.
+    /// Whether there was no key at all since it was loaded, and there is nobody else to trust, so
+    /// that nobody is asked who he is.
     pub fn is_open(&self) -> bool {
-        !self.closed.load(Relaxed)
+        let is_alone = self.issuer.is_none() && self.proxy.is_none();
+        is_alone && !self.closed.load(Relaxed)
     }
 
-    /// Who the bearer of this text is.
+    /// Whether this is a key or stands on one, and is no token of an issuer.
+    pub(crate) fn is_of_keys(bearer: &str) -> bool {
+        bearer.starts_with(PREFIX) || bearer.starts_with(VIEWER_PREFIX)
+    }
+
+    /// Who a proxy says that a request with these headers from this address is by, if it is said.
+    ///
+    /// # Errors
+    /// Why nobody.
+    pub(crate) fn proxied(
+        &self,
+        from: (&HeaderMap, Option<IpAddr>),
+        now: Micros,
+        key: &CursorKey,
+    ) -> std::result::Result<Option<Principal>, NotInForce> {
+        let proxy = self.proxy.as_ref();
+        proxy.map_or(Ok(None), |proxy| proxy.principal(from, now, key))
+    }
+
+    fn viewer(&self, bearer: &str, now: Micros, key: &CursorKey) -> Option<Principal> {
+        let said = Said::opened(bearer, key)?;
+        let rows = self.rows.read().unwrap_or_else(PoisonError::into_inner);
+        let maker = rows.get(&said.key)?;
+        said.principal(maker, now)
+    }
+
+    /// Makes a viewer token in the name of a key.
+    ///
+    /// # Errors
+    /// [`Kind::Invalid`] when the tenant, the query or the time is none that a token may have.
+    pub(crate) fn create_viewer(
+        &self,
+        (wanted, sealing): (&CreateViewerToken, &CursorKey),
+        env: &Env,
+        by: (&str, Actor<'_>),
+    ) -> Result<ViewerToken> {
+        viewer::create((self.state.as_ref(), sealing), wanted, env, by)
+    }
+
+    /// Who the bearer of this text is; a token of an issuer may wait for a key of his.
+    ///
+    /// # Errors
+    /// Why it is nobody.
+    pub(crate) async fn bearer(
+        &self,
+        bearer: &str,
+        now: Micros,
+        key: &CursorKey,
+    ) -> std::result::Result<Principal, NotInForce> {
+        if bearer.starts_with(VIEWER_PREFIX) {
+            return self.viewer(bearer, now, key).ok_or(NotInForce::Unknown);
+        }
+        match &self.issuer {
+            Some(issuer) if !Self::is_of_keys(bearer) => issuer.bearer(bearer, now).await,
+            _ => self.principal(bearer, now),
+        }
+    }
+
+    /// Who the bearer of this key is.
     ///
     /// # Errors
     /// Why it is nobody.
@@ -156,7 +267,10 @@ impl Access {
 
     /// Notes the hour in which a key is used.
     fn note(&self, principal: &Principal, now: Micros) {
-        let Principal::Key { id, .. } = principal else {
+        let Principal::Known {
+            who: Who::Key(id), ..
+        } = principal
+        else {
             return;
         };
         let hour = now.0.div_euclid(HOUR_MICROS);
@@ -277,11 +391,16 @@ fn known(row: Row) -> Result<Known> {
     Ok(Known {
         hash: hash(&row.hash)?,
         old: old.zip(moment(row.key.old_secret_until.as_deref())?),
-        principal: Principal::Key {
-            id: row.key.id.as_str().into(),
+        principal: Principal::Known {
+            who: Who::Key(row.key.id.as_str().into()),
             role: row.key.role,
             tenants,
-            query: row.key.query.as_deref().map(Into::into),
+            queries: row
+                .key
+                .query
+                .iter()
+                .map(|query| query.as_str().into())
+                .collect(),
         },
         expires: moment(row.key.expires_at.as_deref())?,
         key: row.key,

@@ -1,6 +1,6 @@
 //! Who a request is by, and what of the ledger is there for it.
 //!
-//! Not how that is found out: keys are `super::Access`'s.
+//! Not how that is found out: `super::Access` knows.
 
 use std::sync::Arc;
 
@@ -15,17 +15,30 @@ pub type Actor<'a> = (&'a str, &'a str);
 pub enum Principal {
     /// Anybody, on an open server.
     Open,
-    /// The holder of a key.
-    Key {
-        /// The key's id.
-        id: Arc<str>,
+    /// Somebody who is known.
+    Known {
+        /// By what, and as whom.
+        who: Who,
         /// What it may do.
         role: Role,
         /// The tenants it is bound to; `None` for all.
         tenants: Option<Arc<[TenantId]>>,
-        /// The query text that everything it asks is narrowed by.
-        query: Option<Arc<str>>,
+        /// The query texts that everything it asks is narrowed by, each of them.
+        queries: Arc<[Arc<str>]>,
     },
+}
+
+/// By what somebody is known, and as whom; no personal value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Who {
+    /// By a key, and its id.
+    Key(Arc<str>),
+    /// By a token of the trusted issuer, and what its subject is called here.
+    Token(Arc<str>),
+    /// By the word of a trusted proxy, and what its user is called here.
+    Proxy(Arc<str>),
+    /// By a viewer token, and the id of the key that made it.
+    Viewer(Arc<str>),
 }
 
 impl Principal {
@@ -33,23 +46,29 @@ impl Principal {
     pub fn role(&self) -> Role {
         match self {
             Self::Open => Role::Admin,
-            Self::Key { role, .. } => *role,
+            Self::Known { role, .. } => *role,
         }
     }
 
     fn tenants(&self) -> Option<&[TenantId]> {
         match self {
             Self::Open => None,
-            Self::Key { tenants, .. } => tenants.as_deref(),
+            Self::Known { tenants, .. } => tenants.as_deref(),
         }
     }
 
-    /// The query text that everything it asks is narrowed by.
-    pub fn query(&self) -> Option<&str> {
-        match self {
-            Self::Open => None,
-            Self::Key { query, .. } => query.as_deref(),
-        }
+    /// The query texts that everything it asks is narrowed by, each of them.
+    pub fn queries(&self) -> impl Iterator<Item = &str> {
+        let queries: &[Arc<str>] = match self {
+            Self::Open => &[],
+            Self::Known { queries, .. } => queries,
+        };
+        queries.iter().map(|query| &**query)
+    }
+
+    /// Whether it is bound by a query.
+    pub fn is_narrowed(&self) -> bool {
+        self.queries().next().is_some()
     }
 
     /// Whether the tenant's log exists for it. The ledger's own logs are for auditors of all
@@ -63,7 +82,7 @@ impl Principal {
 
     /// Whether it is bound to no tenant and no query.
     pub fn sees_all(&self) -> bool {
-        self.tenants().is_none() && self.query().is_none()
+        self.tenants().is_none() && !self.is_narrowed()
     }
 
     /// The only tenant it is bound to.
@@ -84,7 +103,7 @@ impl Principal {
     pub fn submitter(&self) -> Option<String> {
         match self {
             Self::Open => None,
-            Self::Key { id, .. } => Some(format!("key:{id}")),
+            Self::Known { who, .. } => Some(who.name()),
         }
     }
 
@@ -92,7 +111,19 @@ impl Principal {
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Open => "anonymous",
-            Self::Key { .. } => "service",
+            Self::Known { .. } => "service",
+        }
+    }
+}
+
+impl Who {
+    /// What telemetry and leaves call it.
+    fn name(&self) -> String {
+        match self {
+            Self::Key(id) => format!("key:{id}"),
+            Self::Token(name) => format!("jwt:{name}"),
+            Self::Proxy(name) => format!("proxy:{name}"),
+            Self::Viewer(key) => format!("viewer:{key}"),
         }
     }
 }

@@ -227,7 +227,8 @@ fn shown(key: Key, secret: &[u8]) -> CreatedKey {
     CreatedKey { key, bearer }
 }
 
-fn check(wanted: &CreateKey, now: Micros) -> Result<()> {
+/// Refuses a key that none may be.
+pub(super) fn check(wanted: &CreateKey, now: Micros) -> Result<()> {
     let invalid = |what: String| Err(Error::new(Kind::Invalid, what));
     if let Some(name) = &wanted.name
         && (name.chars().count() > KEY_NAME_CHARS_MAX || name.chars().any(char::is_control))

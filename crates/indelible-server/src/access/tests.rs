@@ -136,11 +136,11 @@ fn bindings_must_be_names_of_tenants() {
 #[test]
 fn the_ledgers_own_logs_are_for_auditors_of_all_tenants() {
     let system = TenantId::parse("_system").unwrap();
-    let of = |role, tenants| Principal::Key {
-        id: "x".into(),
+    let of = |role, tenants| Principal::Known {
+        who: Who::Key("x".into()),
         role,
         tenants,
-        query: None,
+        queries: Arc::default(),
     };
     assert!(of(Role::Auditor, None).may_see(&system));
     assert!(!of(Role::Reader, None).may_see(&system));
@@ -355,4 +355,46 @@ fn a_server_whose_keys_are_taken_away_below_it_stays_closed() {
     access.follow().unwrap();
     assert!(!access.is_open());
     assert!(access.principal(&made.bearer, NOW).is_err());
+}
+
+#[test]
+fn what_others_call_somebody_is_hashed_unless_it_is_a_word_that_may_be_told() {
+    let env = env();
+    let key = CursorKey::load(&MemoryState::new(), &env).unwrap();
+    let other = CursorKey::load(&MemoryState::new(), &env).unwrap();
+    let of = |names: Names, key: &CursorKey, issuer: &str, subject: &str| {
+        names.of(key, issuer, subject).unwrap()
+    };
+    let mail = "dana.geheim@example.com";
+    let hidden = of(Names::Hidden, &key, "a", mail);
+    assert_eq!(hidden.len(), 32);
+    assert!(hidden.bytes().all(|byte| byte.is_ascii_hexdigit()));
+    assert_eq!(
+        hidden,
+        of(Names::Hidden, &key, "a", mail),
+        "one name for ever"
+    );
+    assert_eq!(
+        hidden,
+        of(Names::Clear, &key, "a", mail),
+        "an address is never told"
+    );
+    assert_ne!(
+        hidden,
+        of(Names::Hidden, &key, "b", mail),
+        "another issuer's is another"
+    );
+    assert_ne!(
+        hidden,
+        of(Names::Hidden, &other, "a", mail),
+        "nobody guesses without the key"
+    );
+    assert_ne!(hidden, of(Names::Hidden, &key, "a", "dana"));
+    assert_eq!(
+        of(Names::Clear, &key, "a", "auth0|5f7c8ec7"),
+        "auth0|5f7c8ec7"
+    );
+    for hashed in ["dana geheim", "dána", "a\nb", &"x".repeat(65)] {
+        assert_eq!(of(Names::Clear, &key, "a", hashed).len(), 32, "{hashed}");
+    }
 }

@@ -7,7 +7,9 @@ use indelible_api::Role;
 use indelible_api::openapi::{ROUTES, Route};
 use serde_json::{Value, json};
 
-use crate::support::{Answer, Served, event};
+use crate::issuer::{Issuer, Pair, claims};
+use crate::proxies::trusted;
+use crate::support::{Answer, Served, Stand, event};
 
 const ADMIN: usize = 0;
 /// Stands in records that a bound reader may not see.
@@ -38,6 +40,7 @@ fn asked(served: &Served, route: &Route) -> (String, Vec<u8>) {
         ) => (path, vec![]),
         ("post", "/v1/tenants") => (path, json(json!({"tenant_id": "hooli"}))),
         ("post", "/v1/keys") => (path, json(json!({"role": "reader"}))),
+        ("post", "/v1/viewer-tokens") => (path, json(json!({"tenant": "acme"}))),
         ("post", "/v1/keys/{id}/rotate") => (path.replace("{id}", &id()), json(json!({}))),
         ("delete", "/v1/keys/{id}") => (path.replace("{id}", &id()), vec![]),
         (method, path) => panic!("{method} {path}: say here how it is asked"),
@@ -53,7 +56,7 @@ fn leaves(route: &Route) -> Option<&'static str> {
         | ("post", "/v1/events" | "/v1/events:batch")
         | ("put", "/v1/attachments/{digest}") => None,
         ("post", "/v1/tenants") => Some("tenant.created"),
-        ("post", "/v1/keys") => Some("config.changed"),
+        ("post", "/v1/keys" | "/v1/viewer-tokens") => Some("config.changed"),
         ("post", "/v1/keys/{id}/rotate") => Some("key.rotated"),
         ("delete", "/v1/keys/{id}") => Some("key.revoked"),
         (method, path) => panic!("{method} {path}: say here which record it leaves"),
@@ -62,9 +65,13 @@ fn leaves(route: &Route) -> Option<&'static str> {
 
 /// One with a key of every role, of all tenants, in the order of [`Role::ALL`] behind the admin's.
 fn served() -> Served {
+    served_on(Stand::default())
+}
+
+fn served_on(stand: Stand) -> Served {
     let mut keys = vec![(Role::Admin, None)];
     keys.extend(Role::ALL.map(|role| (role, None)));
-    let served = Served::closed(&keys);
+    let served = Served::start_on(stand, &keys, |_| {});
     served
         .post_as(ADMIN, "/v1/tenants", &json!({"tenant_id": "acme"}))
         .is(201);
@@ -82,12 +89,82 @@ fn served() -> Served {
 }
 
 fn send(served: &Served, bearer: Option<&str>, route: &Route) -> Answer {
+    let header = bearer.map(|bearer| format!("Authorization: Bearer {bearer}"));
+    let headers: Vec<_> = header.iter().map(String::as_str).collect();
+    send_with(served, &headers, route)
+}
+
+fn send_with(served: &Served, who: &[&str], route: &Route) -> Answer {
     let (path, body) = asked(served, route);
-    let header = format!("Authorization: Bearer {}", bearer.unwrap_or_default());
-    let mut headers = vec!["Content-Type: application/json"];
-    headers.extend(bearer.map(|_| header.as_str()));
+    let headers = [&["Content-Type: application/json"], who].concat();
     let method = route.method.to_uppercase();
     served.send(&method, &path, &headers, &body)
+}
+
+/// The words of the roles that a route is for.
+fn may(route: &Route) -> Vec<&str> {
+    let who = route.who.trim_end_matches(" of all tenants");
+    who.split(", ").collect()
+}
+
+/// Asks every route as this role, shown with these header lines, and holds the answers against the
+/// description; what only keys may is refused.
+fn walk(served: &Served, role: Role, headers: &[&str]) {
+    let for_keys = ["/v1/viewer-tokens"];
+    for route in ROUTES.iter().filter(|route| !route.who.is_empty()) {
+        let answer = send_with(served, headers, route);
+        let name = format!("{} {} as {role:?}: {answer:?}", route.method, route.path);
+        if may(route).contains(&role.word()) && !for_keys.contains(&route.path) {
+            assert!(answer.status < 300, "{name}");
+        } else {
+            assert_eq!(answer.status, 403, "{name}");
+        }
+    }
+}
+
+#[test]
+fn a_token_of_an_issuer_gets_what_a_key_of_its_role_gets() {
+    let pair = Pair::ed();
+    let issuer = Issuer::of(&[pair.jwk("one")]);
+    let served = served_on(Stand::trusting(issuer.trusted()));
+    for role in Role::ALL {
+        let change = json!({"tenants": "*", "roles": role.word()});
+        let token = pair.token("one", &claims(&change));
+        walk(&served, role, &[&format!("Authorization: Bearer {token}")]);
+    }
+}
+
+#[test]
+fn the_word_of_a_proxy_gets_what_a_key_of_that_role_gets() {
+    let served = served_on(Stand::behind(trusted("127.0.0.1")));
+    for role in Role::ALL {
+        let roles = format!("X-Indelible-Roles: {}", role.word());
+        let user = "X-Forwarded-User: dana";
+        walk(&served, role, &[user, "X-Indelible-Tenants: *", &roles]);
+    }
+}
+
+#[test]
+fn a_viewer_gets_records_and_proofs_and_of_every_other_route_nothing() {
+    let served = served();
+    let wanted = json!({"tenant": "acme"});
+    let made = served.post_as(ADMIN, "/v1/viewer-tokens", &wanted).is(201);
+    let bearer = made["bearer"].as_str().unwrap();
+    let mut got = Vec::new();
+    for route in ROUTES.iter().filter(|route| !route.who.is_empty()) {
+        let answer = send(&served, Some(bearer), route);
+        if answer.status == 200 {
+            got.push((route.method, route.path));
+        } else {
+            answer.is_problem(403, "forbidden");
+        }
+    }
+    let records = [
+        "/v1/records",
+        "/v1/records/{audit_id}",
+        "/v1/records/{audit_id}/proof",
+    ];
+    assert_eq!(got, records.map(|path| ("get", path)));
 }
 
 #[test]
@@ -103,8 +180,7 @@ fn each_role_gets_what_the_description_says_and_no_more() {
         nobody.is_problem(401, "unauthorized");
         let wrong = format!("ind_0011223344556677_{}", "00".repeat(32));
         send(&served, Some(&wrong), route).is_problem(401, "unauthorized");
-        let who = route.who.trim_end_matches(" of all tenants");
-        let may: Vec<_> = who.split(", ").collect();
+        let may = may(route);
         for (n, role) in Role::ALL.into_iter().enumerate() {
             let answer = send(&served, Some(served.key(n + 1)), route);
             if may.contains(&role.word()) {

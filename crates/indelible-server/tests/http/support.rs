@@ -16,6 +16,7 @@ use indelible_log::{
 };
 use indelible_proof::note::SigningKey;
 use indelible_proof::signer::SignerState;
+use indelible_server::access::{Trusted, TrustedIssuer, TrustedProxy};
 use indelible_server::{Parts, Server, Settings, Stop, access};
 use indelible_store::memory::{MemoryLedger, MemoryState};
 use indelible_store::{Result, State};
@@ -82,6 +83,8 @@ pub struct Stand {
     rows: Arc<MemoryState>,
     kept: Kept,
     place: Place,
+    /// Who else than keys says who somebody is.
+    pub trusted: Trusted,
 }
 
 /// What a server is among those on the same stores.
@@ -94,6 +97,28 @@ enum Place {
 }
 
 impl Stand {
+    /// That of a server which takes tokens of this issuer.
+    pub fn trusting(issuer: TrustedIssuer) -> Self {
+        Self {
+            trusted: Trusted {
+                issuer: Some(issuer),
+                proxy: None,
+            },
+            ..Self::default()
+        }
+    }
+
+    /// That of a server which takes this proxy's word.
+    pub fn behind(proxy: TrustedProxy) -> Self {
+        Self {
+            trusted: Trusted {
+                issuer: None,
+                proxy: Some(proxy),
+            },
+            ..Self::default()
+        }
+    }
+
     /// That of the server that signs, and that of one which only commits.
     pub fn for_two() -> (Self, Self) {
         let signing = Self {
@@ -330,6 +355,8 @@ pub fn parts(stand: &Stand, disk: &Arc<FaultyDisk>, master: Option<MasterKey>, e
     Parts {
         shared: stand.place != Place::Alone,
         stands_on: None,
+        trusted: stand.trusted.clone(),
+        tls: None,
         log,
         stores,
         index: stand.ledger.clone(),
@@ -382,6 +409,13 @@ pub fn until(what: &str, mut holds: impl FnMut() -> bool) {
         assert!(Instant::now() < deadline, "{what}");
         std::thread::sleep(Duration::from_millis(20));
     }
+}
+
+/// An answer without what is of its request alone.
+pub fn bare(answer: &Answer) -> Value {
+    let mut problem = answer.json();
+    problem["request_id"] = Value::Null;
+    json!({"status": answer.status, "problem": problem})
 }
 
 /// Event `n`, with an id of its own.

@@ -1,0 +1,43 @@
+//! The settings `server.*`, read and held against each other.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::ServerConfig;
+use super::auth::origins;
+use crate::exit::{Failure, Result};
+use crate::listen::Listen;
+
+/// The server's settings; every value was checked, or is its default. `tls` is the certificate and
+/// its key.
+///
+/// # Errors
+/// [`Failure::Usage`] when of a certificate and its key one is missing.
+pub fn server(
+    value: &dyn Fn(&str) -> String,
+    tls: (Option<PathBuf>, Option<PathBuf>),
+) -> Result<ServerConfig> {
+    let number = |key: &str| value(key).parse::<u64>().unwrap_or_default();
+    let size = |key: &str| usize::try_from(number(key)).unwrap_or(usize::MAX);
+    let time = |key: &str| Duration::from_millis(number(key));
+    let listen = value("server.listen").parse();
+    let tls = match tls {
+        (None, None) => None,
+        (Some(certificate), Some(key)) => Some((certificate, key)),
+        _ => {
+            let text = "server.tls.certificate and server.tls.key belong together: one is not set";
+            return Err(Failure::Usage(text.to_owned()));
+        }
+    };
+    Ok(ServerConfig {
+        tls,
+        cors_origins: origins(&value("server.cors_origins")).map_err(Failure::Usage)?,
+        listen: listen.unwrap_or_else(|_| Listen::Address(([127, 0, 0, 1], 8080).into())),
+        connections_max: size("server.connections_max"),
+        in_flight_bytes_max: size("server.in_flight_bytes_max"),
+        header_timeout: time("server.header_timeout_ms"),
+        body_timeout: time("server.body_timeout_ms"),
+        stop_timeout: time("server.stop_timeout_ms"),
+        telemetry: value("server.telemetry").parse().ok(),
+    })
+}

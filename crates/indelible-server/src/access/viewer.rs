@@ -1,0 +1,151 @@
+//! Viewer tokens: a tenant's records for whoever holds one, for a short while, in the place of a
+//! key that is not for him to see.
+//!
+//! Nothing is kept of one: it is sealed under the server's own key and says who made it, and the
+//! key that made it is looked up each time. So it can do no more than that key can, and falls with
+//! it. One that is not in force is told from one that never was to nobody.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use indelible_api::limits::{TOKEN_BYTES_MAX, VIEWER_DEFAULT, VIEWER_SECONDS_MAX};
+use indelible_api::{CreateKey, CreateViewerToken, Role, ViewerToken};
+use indelible_event::ids::{Micros, TenantId};
+use indelible_log::{Env, Operation};
+use indelible_store::{Error, Kind, Result, State};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use super::moment::span;
+use super::principal::{Actor, Principal, Who};
+use super::rows::check;
+use super::{Known, PREFIX};
+use crate::cursor_key::CursorKey;
+
+/// How a viewer token begins.
+pub(super) const VIEWER_PREFIX: &str = "indv_";
+const PURPOSE: &str = "indelible/viewer/v1";
+
+const _: () = assert!(!is_start(VIEWER_PREFIX, PREFIX));
+
+/// What a token says, sealed.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Said {
+    /// The id of the key that made it.
+    pub(super) key: String,
+    tenant: String,
+    query: Option<String>,
+    /// Its end, in microseconds.
+    end: i64,
+}
+
+/// Makes a token in the name of a key.
+///
+/// # Errors
+/// [`Kind::Invalid`] when the tenant, the query or the time is none that a token may have.
+///
+/// # Durability
+/// The record of it is kept when it returns, for [`indelible_log::Log::write_operations`].
+pub(super) fn create(
+    (state, sealing): (&dyn State, &CursorKey),
+    wanted: &CreateViewerToken,
+    env: &Env,
+    (key, by): (&str, Actor<'_>),
+) -> Result<ViewerToken> {
+    let now = env.clock.now();
+    check(&reader(wanted), now)?;
+    let lasts = wanted.lasts.as_deref().unwrap_or(VIEWER_DEFAULT);
+    let most = VIEWER_SECONDS_MAX * 1_000_000;
+    let micros = span(lasts).filter(|span| (1..=most).contains(span));
+    let micros = micros.ok_or_else(|| {
+        let what = format!("`{lasts}` is no time for a viewer: up to 24h, as 15m or 2h");
+        Error::new(Kind::Invalid, what)
+    })?;
+    let end = Micros(now.0 + micros);
+    let said = Said {
+        key: key.to_owned(),
+        tenant: wanted.tenant.clone(),
+        query: wanted.query.clone(),
+        end: end.0,
+    };
+    let data = json!({
+        "change": "viewer_token.created",
+        "expires_at": end.to_rfc3339(),
+        "has_query": said.query.is_some(),
+        "tenant": said.tenant,
+    });
+    let told = Operation {
+        event_type: "config.changed",
+        actor: by,
+        target: ("key", key),
+        outcome: "success",
+        data: &data,
+    };
+    let bearer = said.sealed(sealing)?;
+    state.apply(&[told.kept(env)])?;
+    Ok(ViewerToken {
+        bearer,
+        tenant: said.tenant,
+        query: said.query,
+        expires_at: end.to_rfc3339(),
+    })
+}
+
+/// The key that could do what the token can.
+fn reader(wanted: &CreateViewerToken) -> CreateKey {
+    CreateKey {
+        role: Role::Reader,
+        tenants: Some(vec![wanted.tenant.clone()]),
+        name: None,
+        query: wanted.query.clone(),
+        expires: None,
+    }
+}
+
+impl Said {
+    fn sealed(&self, sealing: &CursorKey) -> Result<String> {
+        let bytes = serde_json::to_vec(self).ok();
+        let sealed = bytes.and_then(|bytes| sealing.sealed(PURPOSE, "", &bytes));
+        let sealed = sealed.ok_or_else(|| Error::new(Kind::Invalid, "the viewer token"))?;
+        Ok(format!("{VIEWER_PREFIX}{}", URL_SAFE_NO_PAD.encode(sealed)))
+    }
+
+    /// What a token of this server says; `None` for anything else.
+    pub(super) fn opened(bearer: &str, sealing: &CursorKey) -> Option<Self> {
+        let text = bearer.strip_prefix(VIEWER_PREFIX)?;
+        if text.len() > TOKEN_BYTES_MAX {
+            return None;
+        }
+        let sealed = URL_SAFE_NO_PAD.decode(text).ok()?;
+        serde_json::from_slice(&sealing.opened(PURPOSE, "", &sealed)?).ok()
+    }
+
+    /// Who it makes its bearer, if it and the key that made it are in force.
+    pub(super) fn principal(self, maker: &Known, now: Micros) -> Option<Principal> {
+        let tenant = TenantId::parse(&self.tenant).ok()?;
+        let is_in_force = self.end > now.0
+            && maker.key.revoked_at.is_none()
+            && maker.expires.is_none_or(|end| end > now)
+            && maker.principal.role().may_read()
+            && maker.principal.may_see(&tenant);
+        let queries = maker.principal.queries().map(str::to_owned);
+        is_in_force.then(|| Principal::Known {
+            who: Who::Viewer(self.key.into()),
+            role: Role::Reader,
+            tenants: Some([tenant].into()),
+            queries: queries.chain(self.query).map(Into::into).collect(),
+        })
+    }
+}
+
+/// Whether a text starts with another.
+const fn is_start(text: &str, start: &str) -> bool {
+    let (text, start) = (text.as_bytes(), start.as_bytes());
+    let mut n = 0;
+    while n < start.len() {
+        if n >= text.len() || text[n] != start[n] {
+            return false;
+        }
+        n += 1;
+    }
+    true
+}

@@ -1,0 +1,107 @@
+//! Pages of other origins read nothing, unless their origin is named; and what every answer says to
+//! a browser.
+
+use indelible_api::Role;
+
+use crate::support::{Answer, Served};
+
+const NAMED: &str = "https://audit.example.com";
+
+fn served(origins: &[&str]) -> Served {
+    let origins: Vec<String> = origins.iter().map(|origin| (*origin).to_owned()).collect();
+    Served::start(&[(Role::Admin, None)], |settings| {
+        settings.cors_origins = origins;
+    })
+}
+
+fn ask(served: &Served, method: &str, origin: &str) -> Answer {
+    let origin = format!("Origin: {origin}");
+    let key = format!("Authorization: Bearer {}", served.key(0));
+    served.send(method, "/v1/records", &[&origin, &key], b"")
+}
+
+fn preflight(served: &Served, origin: &str) -> Answer {
+    let origin = format!("Origin: {origin}");
+    let wanted = "Access-Control-Request-Method: POST";
+    let headers = "Access-Control-Request-Headers: authorization";
+    served.send("OPTIONS", "/v1/events", &[&origin, wanted, headers], b"")
+}
+
+fn says_nothing(answer: &Answer) -> bool {
+    let of_cors = |(name, _): &&(String, String)| name.starts_with("access-control-");
+    answer.headers.iter().find(of_cors).is_none()
+}
+
+#[test]
+fn without_a_name_no_page_elsewhere_reads_an_answer() {
+    let served = served(&[]);
+    for origin in [NAMED, "null", "http://localhost:3000"] {
+        let answer = ask(&served, "GET", origin);
+        assert!(answer.status == 200 && says_nothing(&answer), "{answer:?}");
+        let answer = preflight(&served, origin);
+        assert!(answer.status == 405 && says_nothing(&answer), "{answer:?}");
+    }
+}
+
+#[test]
+fn a_page_of_a_named_origin_asks_and_reads_and_one_of_another_does_not() {
+    let served = served(&[NAMED]);
+    let answer = ask(&served, "GET", NAMED);
+    assert_eq!(answer.status, 200);
+    assert_eq!(answer.header("access-control-allow-origin"), Some(NAMED));
+    assert_eq!(answer.header("vary"), Some("origin"));
+    assert_eq!(answer.header("access-control-allow-credentials"), None);
+    let answer = preflight(&served, NAMED);
+    assert_eq!(answer.status, 204, "{answer:?}");
+    assert_eq!(answer.header("access-control-allow-origin"), Some(NAMED));
+    let allowed = answer.header("access-control-allow-headers").unwrap();
+    assert!(allowed.contains("authorization"), "{allowed}");
+    // Refusals are read too, so that a page can tell why.
+    let origin = format!("Origin: {NAMED}");
+    let refused = served.send("GET", "/v1/records", &[&origin], b"");
+    refused.is_problem(401, "unauthorized");
+    assert_eq!(refused.header("access-control-allow-origin"), Some(NAMED));
+    for other in [
+        "https://audit.example.com.evil.example",
+        "https://audit.example.co",
+        "http://audit.example.com",
+        "https://audit.example.com:8443",
+        "null",
+        "*",
+    ] {
+        let answer = ask(&served, "GET", other);
+        assert!(answer.status == 200 && says_nothing(&answer), "{answer:?}");
+        assert_eq!(answer.header("vary"), Some("origin"));
+        let answer = preflight(&served, other);
+        assert!(answer.status == 405 && says_nothing(&answer), "{answer:?}");
+    }
+}
+
+#[test]
+fn every_answer_says_what_a_browser_may_do_with_it() {
+    let served = served(&[]);
+    for (method, path) in [
+        ("GET", "/"),
+        ("GET", "/docs"),
+        ("GET", "/v1/records"),
+        ("GET", "/nowhere"),
+        ("PATCH", "/v1/records"),
+        ("GET", "/health/live"),
+        ("POST", "/v1/events"),
+    ] {
+        let answer = served.send(method, path, &[], b"");
+        for (name, value) in [
+            ("x-content-type-options", "nosniff"),
+            ("x-frame-options", "DENY"),
+            ("referrer-policy", "no-referrer"),
+            ("cache-control", "no-store"),
+            ("cross-origin-opener-policy", "same-origin"),
+            ("cross-origin-resource-policy", "same-origin"),
+        ] {
+            assert_eq!(answer.header(name), Some(value), "{method} {path}: {name}");
+        }
+        let policy = answer.header("content-security-policy").unwrap();
+        assert!(policy.contains("frame-ancestors 'none'"), "{policy}");
+        assert_eq!(answer.header("strict-transport-security"), None);
+    }
+}
