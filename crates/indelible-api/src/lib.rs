@@ -6,6 +6,7 @@
 //! every client of it share these types, so that a field has one name. Source: `docs/server.md`.
 
 pub mod attachments;
+pub mod counts;
 pub mod events;
 mod examples;
 pub mod keys;
@@ -15,11 +16,13 @@ pub mod metrics;
 pub mod openapi;
 pub mod problem;
 pub mod records;
+pub mod related;
 mod routes;
 mod schemas;
 pub mod streams;
 
 pub use attachments::{AttachmentNamed, AttachmentStored};
+pub use counts::Counts;
 pub use events::{BatchItem, BatchResponse, BatchWriter, Came, ItemResult, Submitted};
 pub use keys::{CreateKey, CreatedKey, Key, Keys, Role, RotateKey};
 pub use ledger::{
@@ -28,6 +31,7 @@ pub use ledger::{
 };
 pub use problem::{CONTENT_TYPE as PROBLEM_CONTENT_TYPE, Defect, Problem, ProblemKind};
 pub use records::{Record, RecordList, Unreadable};
+pub use related::Related;
 pub use streams::{Numbers, Stream, Streams};
 
 /// Content type of one event, a JSON array of events, and every answer that is not a problem.

@@ -5,6 +5,7 @@
 
 mod backup;
 mod commands;
+mod count;
 mod keys;
 
 use std::path::PathBuf;
@@ -13,6 +14,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub use backup::{Backup, Restore};
 pub use commands::*;
+pub use count::Count;
 pub use keys::{KeyRole, Keys, KeysCreate, KeysRotate};
 
 /// A tamper-evident audit trail: import or emit events, find them again, and let anyone check that
@@ -133,6 +135,8 @@ pub enum Command {
     Serve(Serve),
     /// Find records
     Query(Query),
+    /// Count records: how many, of which values, when, and what their numbers come to
+    Count(Count),
     /// Check a data directory, an export or a proof
     Verify(Verify),
     /// Write a tenant's log to a file that anyone can verify
