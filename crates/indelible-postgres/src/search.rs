@@ -71,7 +71,10 @@ impl Sql {
                     .collect();
                 (self.has(hashes), true)
             }
-            Expr::Phrase(words) => self.with_words(words),
+            Expr::Phrase(words) => {
+                let (condition, _) = self.with_words(words);
+                (condition, Expr::is_word(words))
+            }
             Expr::PhraseLike(words) => {
                 let whole: Vec<_> = words.iter().filter_map(Pattern::literal).collect();
                 self.with_words(&whole)

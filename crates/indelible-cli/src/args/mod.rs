@@ -7,6 +7,7 @@ mod backup;
 mod commands;
 mod count;
 mod keys;
+mod related;
 
 use std::path::PathBuf;
 
@@ -16,6 +17,7 @@ pub use backup::{Backup, Restore};
 pub use commands::*;
 pub use count::Count;
 pub use keys::{KeyRole, Keys, KeysCreate, KeysRotate};
+pub use related::Related;
 
 /// A tamper-evident audit trail: import or emit events, find them again, and let anyone check that
 /// nothing was changed, removed, reordered or lost.
@@ -137,6 +139,8 @@ pub enum Command {
     Query(Query),
     /// Count records: how many, of which values, when, and what their numbers come to
     Count(Count),
+    /// Show what belongs to a record: its tree, its correlation, its agent's execution
+    Related(Related),
     /// Check a data directory, an export or a proof
     Verify(Verify),
     /// Write a tenant's log to a file that anyone can verify

@@ -6,10 +6,11 @@ use indelible_api::Counts;
 use indelible_api::counts::Counted;
 use indelible_event::ids::{Micros, TenantId};
 use indelible_query::count::{Counting, Source, Written, count};
-use indelible_query::{Damage, Lost, Parsed, resolve};
+use indelible_query::{Parsed, resolve};
 use indelible_server::counted::{opened, shown};
 
 use super::query::{PARTS, parsed};
+use super::related::damage;
 use crate::args::Count;
 use crate::config::Config;
 use crate::damage::Told;
@@ -81,19 +82,8 @@ impl Asking<'_> {
         }
         let mut told = Told::default();
         for unreadable in &counts.unreadable {
-            let tenant = unreadable
-                .tenant_id
-                .as_deref()
-                .map(TenantId::parse)
-                .transpose();
-            let tenant = tenant.map_err(|error| remote.strange(error))?;
-            let records = unreadable.first.zip(unreadable.last);
-            let records = records.map(|(first, last)| first..last.saturating_add(1));
-            told.damage(Damage {
-                lost: Lost::Records,
-                log: tenant.zip(records),
-                place: unreadable.place.clone(),
-            });
+            let damage = damage(unreadable.clone()).map_err(|error| remote.strange(error))?;
+            told.damage(damage);
         }
         print(&counts, output)?;
         told.tell("the counts may lack records", output)

@@ -157,27 +157,26 @@ impl<'a> Walk<'a> {
 
     fn read(&mut self, hits: &[Place]) -> Result<()> {
         let source = self.source;
+        // Hits whose records were not met yet.
+        let mut missing: HashMap<(&TenantId, u64), Micros> = hits
+            .iter()
+            .map(|hit| ((&hit.tenant, hit.sequence_number), hit.occurred_at))
+            .collect();
         for (tenant, range) in runs(hits) {
-            let times: HashMap<u64, Micros> = hits
-                .iter()
-                .filter(|hit| hit.tenant == *tenant && range.contains(&hit.sequence_number))
-                .map(|hit| (hit.sequence_number, hit.occurred_at))
-                .collect();
-            let (mut met, mut result) = (HashSet::new(), Ok(()));
-            source.ledger.read(tenant, range.clone(), &mut |stored| {
+            let mut result = Ok(());
+            source.ledger.read(tenant, range, &mut |stored| {
                 match stored {
                     Stored::Record(record) => {
-                        let number = record.sequence_number;
-                        if let Some(at) = times.get(&number)
-                            && met.insert(number)
-                        {
-                            result = self.meet(tenant, &record, *at);
+                        if let Some(at) = missing.remove(&(tenant, record.sequence_number)) {
+                            result = self.meet(tenant, &record, at);
                         }
                     }
                     Stored::Damaged { range, place } => {
-                        let is_hit = |number: &&u64| range.contains(number);
-                        met.extend(times.keys().filter(is_hit));
-                        self.damage(tenant, range, place.to_string());
+                        let before = missing.len();
+                        missing.retain(|(of, number), _| *of != tenant || !range.contains(number));
+                        if missing.len() < before {
+                            self.damage(tenant, range, place.to_string());
+                        }
                     }
                 }
                 match result {
@@ -186,10 +185,10 @@ impl<'a> Walk<'a> {
                 }
             })?;
             result?;
-            for number in times.keys().filter(|number| !met.contains(number)) {
-                let said = "the index names a record that the log lacks".to_owned();
-                self.damage(tenant, *number..number + 1, said);
-            }
+        }
+        for (tenant, number) in missing.into_keys() {
+            let said = "the index names a record that the log lacks".to_owned();
+            self.damage(tenant, number..number + 1, said);
         }
         Ok(())
     }
