@@ -17,7 +17,7 @@ use crate::config::Config;
 use crate::damage::Told;
 use crate::exit::{Failure, OrCould, Result};
 use crate::ledger;
-use crate::output::{Column, Output, Table, Tone};
+use crate::output::{Column, Output, Show, Table, Tone};
 use crate::process::tenant_to_read;
 use crate::remote::{Checked, Remote};
 
@@ -154,10 +154,7 @@ fn print(found: &Related, output: &mut Output) -> Result {
         output.note("records below name each other as parents: a circle");
     }
     if let Some(timeline) = &found.correlation {
-        output.line(format_args!(
-            "\ncorrelation {}",
-            crate::output::Show::shown(&timeline.id)
-        ))?;
+        output.line(format_args!("\ncorrelation {}", timeline.id.shown()))?;
         let lines: Vec<_> = timeline
             .records
             .iter()
@@ -224,7 +221,7 @@ fn table(lines: &[(usize, &Brief, Tone)], output: &mut Output) -> Result {
 }
 
 fn nodes(execution: &Execution, output: &mut Output) -> Result {
-    let id = crate::output::Show::shown(&execution.id);
+    let id = execution.id.shown();
     let records = execution.records.len();
     output.line(format_args!(
         "\nexecution {id}: {records} records in {} ms, {} tokens, {} US dollars",

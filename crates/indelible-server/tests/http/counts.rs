@@ -99,7 +99,10 @@ fn a_query_is_counted_by_value_by_day_and_by_number() {
 fn what_bodies_decide_is_counted_from_them() {
     let served = served();
     let counts = served
-        .get_as(READER, "/v1/counts?q=data.n%3E3&facet=outcome&stats=duration")
+        .get_as(
+            READER,
+            "/v1/counts?q=data.n%3E3&facet=outcome&stats=duration",
+        )
         .is(200);
     assert_eq!(counts["total"], 3);
     assert_eq!(counts["counted"], json!({"by": "records", "exact": true}));
