@@ -22,7 +22,7 @@ fn counts_of_a_server_are_those_of_the_directory() {
     let serving = Serving::start(&place, "");
     let url = format!("http://{}", serving.address);
     for asked in [
-        &["count"][..],
+        &["count", "tenant:acme,globex"][..],
         &[
             "count",
             "tenant:acme",
@@ -48,7 +48,7 @@ fn counts_of_a_server_are_those_of_the_directory() {
             "--stats",
             "duration,tokens",
         ],
-        &["count", "--facet", "outcome", "--json"],
+        &["count", "tenant:globex", "--facet", "outcome", "--json"],
         &["count", "--facet", "acter"],
         &["count", "--every", "1m", "tenant:globex"],
     ] {

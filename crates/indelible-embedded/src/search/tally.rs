@@ -148,9 +148,7 @@ impl Counting<'_> {
                 tallied.reach(Micros(min), Micros(max));
                 spans = true;
             }
-            let bar = self.wanted.bar(Micros(min));
-            let one_bar = tallied.bars.is_empty() || bar == self.wanted.bar(Micros(max));
-            if one_bar && spans {
+            if spans && let Some(bar) = self.one_bar(Micros(min), Micros(max)) {
                 if let Some(bar) = bar.and_then(|bar| tallied.bars.get_mut(bar)) {
                     *bar += count;
                 }
@@ -169,6 +167,16 @@ impl Counting<'_> {
             }
         }
         Ok(())
+    }
+
+    /// The bar that all times of a span are in, or that none of them is in any; `None` where they
+    /// are in several.
+    fn one_bar(&self, min: Micros, max: Micros) -> Option<Option<usize>> {
+        let borders = &self.wanted.borders;
+        let (bar, at) = (self.wanted.bar(min), self.wanted.bar(max));
+        let beside = borders.first().is_none_or(|first| max < *first)
+            || borders.last().is_none_or(|last| min >= *last);
+        (bar == at && (bar.is_some() || beside)).then_some(bar)
     }
 
     fn is_in(&self, bar: usize, at: Micros) -> bool {

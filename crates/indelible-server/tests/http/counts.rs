@@ -105,7 +105,7 @@ fn what_bodies_decide_is_counted_from_them() {
         )
         .is(200);
     assert_eq!(counts["total"], 3);
-    assert_eq!(counts["counted"], json!({"by": "records", "exact": true}));
+    assert_eq!(counts["counted"]["exact"], true);
     assert_eq!(values(&counts, 0), [pair("failure", 2), pair("success", 1)]);
     assert_eq!(counts["stats"][0]["sum"], 150.0);
 }
