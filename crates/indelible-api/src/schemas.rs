@@ -160,9 +160,7 @@ fn events() -> Value {
         ]),
         "BatchResponse": object(4, &[
             ("results", list("BatchItem")),
-            ("accepted", count()),
-            ("repeated", count()),
-            ("rejected", count()),
+            ("accepted", count()), ("repeated", count()), ("rejected", count()),
         ]),
     })
 }

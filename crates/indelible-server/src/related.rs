@@ -54,9 +54,12 @@ fn of(app: &App, principal: &Principal, tenant: TenantId, number: u64) -> Result
     };
     let found = page(index, ledger, &this, None, 1)?;
     let row = found.rows.into_iter().next();
-    let row = row.ok_or_else(|| match found.damaged.is_empty() {
-        true => refuse(ProblemKind::NotFound, "there is no record with this id"),
-        false => refuse(ProblemKind::Internal, "the stored record is damaged"),
+    let missing = found.damaged.is_empty();
+    let row = row.ok_or_else(|| {
+        if missing {
+            return refuse(ProblemKind::NotFound, "there is no record with this id");
+        }
+        refuse(ProblemKind::Internal, "the stored record is damaged")
     })?;
     let scope = Scope {
         index,

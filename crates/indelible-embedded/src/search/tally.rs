@@ -148,7 +148,9 @@ impl Counting<'_> {
                 tallied.reach(Micros(min), Micros(max));
                 spans = true;
             }
-            if spans && let Some(bar) = self.one_bar(Micros(min), Micros(max)) {
+            let (first, last) = (Micros(min), Micros(max));
+            if spans && self.is_one_bar(first, last) {
+                let bar = self.wanted.bar(first);
                 if let Some(bar) = bar.and_then(|bar| tallied.bars.get_mut(bar)) {
                     *bar += count;
                 }
@@ -169,14 +171,13 @@ impl Counting<'_> {
         Ok(())
     }
 
-    /// The bar that all times of a span are in, or that none of them is in any; `None` where they
-    /// are in several.
-    fn one_bar(&self, min: Micros, max: Micros) -> Option<Option<usize>> {
+    /// Whether all times of a span are in one bar, or none of them is in any.
+    fn is_one_bar(&self, min: Micros, max: Micros) -> bool {
         let borders = &self.wanted.borders;
         let (bar, at) = (self.wanted.bar(min), self.wanted.bar(max));
         let beside = borders.first().is_none_or(|first| max < *first)
             || borders.last().is_none_or(|last| min >= *last);
-        (bar == at && (bar.is_some() || beside)).then_some(bar)
+        bar == at && (bar.is_some() || beside)
     }
 
     fn is_in(&self, bar: usize, at: Micros) -> bool {

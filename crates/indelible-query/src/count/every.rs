@@ -195,7 +195,7 @@ mod tests {
             every: Every::Minute,
             zone: TimeZone::UTC,
         };
-        let minutes = |n: usize| Micros(n as i64 * 60_000_000);
+        let minutes = |n: usize| Micros(i64::try_from(n).unwrap() * 60_000_000);
         assert_eq!(
             bars.borders(Micros(0), minutes(BARS_MAX - 1))
                 .unwrap()

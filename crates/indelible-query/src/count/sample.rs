@@ -12,7 +12,7 @@ use indelible_event::{EventView, LeafView};
 use indelible_store::{Direction, Expr, Group, Order, Query, Result, Tally};
 
 use super::facet::{Facet, Ways};
-use super::{Counting, FacetCounts, OpenedValue, Source, ValueCount};
+use super::{Counting, FacetCounts, Source, ValueCount};
 use crate::page::{PageLimit, Row, page};
 
 /// Bodies that are read at a time.
@@ -126,12 +126,14 @@ fn read(
 }
 
 fn learn(source: Source<'_>, row: &Row, known: &mut [Known]) -> Result<()> {
-    let Some((event, opened, closed)) = opened(source, row)? else {
+    let leaf = LeafView::locate(&row.leaf).ok();
+    let event = leaf
+        .as_ref()
+        .and_then(|leaf| EventView::parse(leaf.event()).ok());
+    let Some(event) = event else {
         return Ok(());
     };
-    let Ok(event) = EventView::parse(event) else {
-        return Ok(());
-    };
+    let (opened, closed) = source.opened(&row.place.tenant, &row.sealed)?;
     for known in known {
         let values = known.facet.values(&event, &opened);
         known.closed |= closed && values.is_empty() && known.facet.may_be_sealed();
@@ -142,18 +144,6 @@ fn learn(source: Source<'_>, row: &Row, known: &mut [Known]) -> Result<()> {
         }
     }
     Ok(())
-}
-
-/// The event of a row, its personal values as far as they open, and whether some do not.
-fn opened<'r>(
-    source: Source<'_>,
-    row: &'r Row,
-) -> Result<Option<(&'r [u8], Vec<OpenedValue>, bool)>> {
-    let Ok(leaf) = LeafView::locate(&row.leaf) else {
-        return Ok(None);
-    };
-    let (opened, closed) = source.opened(&row.place.tenant, &row.sealed)?;
-    Ok(Some((leaf.event(), opened, closed)))
 }
 
 impl Known {

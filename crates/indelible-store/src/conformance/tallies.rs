@@ -35,13 +35,8 @@ pub(super) fn draw(bodies: &Bodies<'_>, places: &[Place], random: &mut Random) -
             .iter()
             .map(|(key, text)| (key, text.to_owned()))
             .collect();
-        match terms.is_empty() {
-            true => Expr::Is(Key::Outcome, "success".to_owned()),
-            false => {
-                let (key, text) = random.pick(&terms).clone();
-                Expr::Is(key, text)
-            }
-        }
+        let (key, text) = random.pick(&terms).clone();
+        Expr::Is(key, text)
     };
     let groups = vec![(0..4).map(|_| condition()).collect(), Vec::new()];
     let columns = Column::ALL.iter().map(|(column, _)| *column).collect();
