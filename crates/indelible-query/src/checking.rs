@@ -55,3 +55,31 @@ impl<'a> Checking<'a> {
         }))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use indelible_store::conformance::{Generator, Mix};
+    use indelible_store::{Key, Path, Test};
+
+    use super::*;
+
+    #[test]
+    fn terms_are_taken_out_only_for_conditions_that_look_at_them() {
+        let append = Generator::new(1, Mix::default()).append(0, 1);
+        let leaf = &append.records[0].leaf;
+        let record = StoredRecord {
+            sequence_number: 0,
+            leaf,
+            sealed: &[],
+            unread: None,
+        };
+        let is = Expr::Is(Key::Outcome, "success".to_owned());
+        let path = Expr::At(Path::from(Field::Data), Test::There);
+        for (expr, taken) in [(path.clone(), false), (Expr::And(vec![path, is]), true)] {
+            let mut checking = Checking::new(&expr);
+            assert!(checking.matches(&record).is_some());
+            assert_eq!(checking.terms.iter().count() > 0, taken, "{expr:?}");
+        }
+    }
+}
