@@ -212,12 +212,13 @@ fn facets(counts: &Counts, output: &mut Output) -> Result {
     output.table(&table)
 }
 
+/// Bars that have records; programs get the others too.
 fn histogram(counts: &Counts, output: &mut Output) -> Result {
     let Some(histogram) = &counts.histogram else {
         return Ok(());
     };
     let mut table = Table::new(vec![Column::whole("FROM"), Column::number("RECORDS")]);
-    for bar in &histogram.bars {
+    for bar in histogram.bars.iter().filter(|bar| bar.count > 0) {
         let from = Micros::parse(&bar.from).or_could("show a time")?;
         table.row(vec![
             (output.zone.seconds(from), Tone::Dim),
