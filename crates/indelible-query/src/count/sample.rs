@@ -28,6 +28,8 @@ struct Known {
     values: BTreeMap<String, Ways>,
     /// What the index counts of the values, in their order.
     counted: Group,
+    /// How much was known when that was counted.
+    counted_at: usize,
     /// Whether the records with none of the values are known to have none at all.
     no_more: bool,
     closed: bool,
@@ -53,44 +55,49 @@ pub(super) fn count(
             }
         }
     }
-    let tally = |known: &[Known], borders: &[Micros]| {
-        let wanted = Tally {
-            borders: borders.to_vec(),
-            groups: known.iter().map(Known::group).collect(),
-            columns: Vec::new(),
-        };
-        source.index.tally(query, &wanted)
-    };
     if borders.is_empty() && known.is_empty() {
         return Ok((Vec::new(), Vec::new()));
     }
-    let first = tally(&known, borders)?;
-    keep(&mut known, first.groups);
+    let bars = recount(source, query, known.iter_mut().collect(), borders)?;
     for _ in 0..ROUNDS {
-        let mut learned = false;
         for at in 0..known.len() {
-            learned |= look_further(source, query, &mut known, at)?;
+            look_further(source, query, &mut known, at)?;
         }
-        if !learned {
+        // What is read for one facet may tell of another.
+        let stale: Vec<_> = known.iter_mut().filter(|known| known.is_stale()).collect();
+        if stale.is_empty() {
             break;
         }
-        let groups = tally(&known, &[])?.groups;
-        keep(&mut known, groups);
+        recount(source, query, stale, &[])?;
     }
     let facets = known.into_iter().map(|known| known.finish(wanted.top));
-    Ok((facets.collect(), first.bars))
+    Ok((facets.collect(), bars))
 }
 
-fn keep(known: &mut [Known], groups: Vec<Group>) {
-    for (known, group) in known.iter_mut().zip(groups) {
+/// Counts the values of these facets, and the bars.
+fn recount(
+    source: Source<'_>,
+    query: &Query,
+    known: Vec<&mut Known>,
+    borders: &[Micros],
+) -> Result<Vec<u64>> {
+    let wanted = Tally {
+        borders: borders.to_vec(),
+        groups: known.iter().map(|known| known.group()).collect(),
+        columns: Vec::new(),
+    };
+    let tallied = source.index.tally(query, &wanted)?;
+    for (known, group) in known.into_iter().zip(tallied.groups) {
+        known.counted_at = known.size();
         known.counted = group;
     }
+    Ok(tallied.bars)
 }
 
-/// Reads records that have none of the known values of a facet; whether something was learned.
-fn look_further(source: Source<'_>, query: &Query, known: &mut [Known], at: usize) -> Result<bool> {
+/// Reads records that have none of the known values of a facet.
+fn look_further(source: Source<'_>, query: &Query, known: &mut [Known], at: usize) -> Result<()> {
     let Some(this) = known.get(at).filter(|this| this.wants_more()) else {
-        return Ok(false);
+        return Ok(());
     };
     let others = Expr::Not(Box::new(Expr::Or(this.group())));
     let others = Expr::And(vec![query.expr.clone(), others]);
@@ -99,12 +106,10 @@ fn look_further(source: Source<'_>, query: &Query, known: &mut [Known], at: usiz
     for row in &rows {
         learn(source, row, known)?;
     }
-    let this = known.get_mut(at);
-    Ok(this.is_some_and(|this| {
-        let learned = this.size() > before;
-        this.no_more = whole && !learned;
-        learned
-    }))
+    if let Some(this) = known.get_mut(at) {
+        this.no_more = whole && this.size() == before;
+    }
+    Ok(())
 }
 
 /// Some records, and whether these are all.
@@ -152,6 +157,7 @@ impl Known {
             facet,
             values: BTreeMap::new(),
             counted: Group::default(),
+            counted_at: 0,
             no_more: false,
             closed: false,
         }
@@ -169,6 +175,11 @@ impl Known {
         let ways = self.values.values();
         ways.map(|ways| usize::from(ways.is_clear) + ways.finds.len())
             .sum()
+    }
+
+    /// Whether more is known than was counted.
+    fn is_stale(&self) -> bool {
+        self.size() != self.counted_at
     }
 
     fn wants_more(&self) -> bool {
