@@ -24,10 +24,20 @@ const BODIES_MAX: u64 = 1_000_000;
 /// What is asked: what it is called, the query, its facets, its bars, its numbers, and the bound.
 const ASKED: [(&str, &str, Written<'static>, Option<f64>); 5] = [
     ("facets of all", "", FACETS, Some(200.0)),
-    ("hours of all", "", HOURS, Some(200.0)),
-    ("facets and hours of a type", "type:auth.login", BOTH, Some(200.0)),
+    ("minutes of all", "", MINUTES, Some(200.0)),
+    (
+        "facets and minutes of an outcome",
+        "outcome:success",
+        BOTH,
+        Some(200.0),
+    ),
     ("sums of all", "", SUMS, None),
-    ("a path that all bodies are read for", "data.amount<0", NOTHING, Some(3_000.0)),
+    (
+        "a path that all bodies are read for",
+        "data.amount<0",
+        NOTHING,
+        Some(3_000.0),
+    ),
 ];
 const NOTHING: Written<'static> = Written {
     facets: "",
@@ -40,13 +50,13 @@ const FACETS: Written<'static> = Written {
     facets: "outcome,type,actor.type,severity",
     ..NOTHING
 };
-const HOURS: Written<'static> = Written {
-    every: Some("1h"),
+const MINUTES: Written<'static> = Written {
+    every: Some("1m"),
     ..NOTHING
 };
 const BOTH: Written<'static> = Written {
     facets: "outcome,actor",
-    ..HOURS
+    ..MINUTES
 };
 const SUMS: Written<'static> = Written {
     stats: "duration",
@@ -85,7 +95,10 @@ pub fn run(dir: &Path, filled: &Filled, report: &mut Report) -> Result<(), Fault
             target: bound.map(Target::AtMost),
             ratio: None,
         });
-        report.note(part, format!("{name}: {found}; the first time {first:.0} ms"));
+        report.note(
+            part,
+            format!("{name}: {found}; the first time {first:.0} ms"),
+        );
     }
     Ok(())
 }
@@ -107,9 +120,14 @@ fn ask(stood: &Stood, text: &str, wanted: &Counting) -> Result<String, Fault> {
         CountedBy::Index => "by the index".to_owned(),
         CountedBy::Bodies => "by all bodies".to_owned(),
         CountedBy::Some { looked_at, of } => {
-            format!("by {:.0} % of the bodies", as_f64(looked_at) * 1e2 / as_f64(of))
+            format!(
+                "by {:.0} % of the bodies",
+                as_f64(looked_at) * 1e2 / as_f64(of)
+            )
         }
     };
     let (total, bars) = (counts.total, counts.bars.len());
-    Ok(format!("{total} records {by}, {values} values, {bars} bars"))
+    Ok(format!(
+        "{total} records {by}, {values} values, {bars} bars"
+    ))
 }
