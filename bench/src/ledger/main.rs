@@ -6,6 +6,7 @@
 
 mod append;
 mod child;
+mod counts;
 mod floor;
 mod query;
 mod reopen;
@@ -65,6 +66,7 @@ enum Part {
     Sqlite,
     Verify,
     Query,
+    Counts,
     Open,
     Memory,
 }
@@ -113,9 +115,9 @@ fn run(settings: &Settings) -> Outcome {
 }
 
 fn parts(settings: &Settings, scratch: &Scratch, report: &mut Report) -> Result<(), Fault> {
-    use Part::{Append, Memory, Open, Personal, Query, Sqlite, Verify};
+    use Part::{Append, Counts, Memory, Open, Personal, Query, Sqlite, Verify};
     let plain = scratch.place("plain");
-    let needed = [Append, Sqlite, Verify, Query];
+    let needed = [Append, Sqlite, Verify, Query, Counts];
     if needed.into_iter().any(|part| settings.wants(part)) {
         let filled = plain_parts(settings, scratch, &plain, report)?;
         if settings.wants(Sqlite) {
@@ -154,6 +156,10 @@ fn plain_parts(
     if settings.wants(Part::Query) {
         progress("query");
         query::run(settings, plain, &filled, report)?;
+    }
+    if settings.wants(Part::Counts) {
+        progress("counts");
+        counts::run(plain, &filled, report)?;
     }
     Ok(filled)
 }

@@ -50,6 +50,15 @@ const LEAF: &str = concat!(
     r#""record_version":1,"sequence_number":1,"tenant_id":"acme"}"#,
 );
 
+const COUNTS: &str = r#"{"total":3,"counted":{"by":"index","exact":true},"facets":[{
+    "name":"outcome","values":[{"value":"success","count":2,"sealed":false},
+    {"value":"failure","count":1,"sealed":false}],"distinct":2,"other":0,"complete":true,
+    "closed":false}],"histogram":{"every":"day","zone":"UTC","bars":[{
+    "from":"2026-01-15T00:00:00.000000Z","until":"2026-01-16T00:00:00.000000Z","count":3}]},
+    "stats":[{"name":"duration","records":2,"sum":1500.0,"least":250.0,"greatest":1250.0,
+    "p50":250.0,"p90":1250.0,"p95":1250.0,"p99":1250.0,"near":false,
+    "counted":{"by":"index","exact":true}}],"indexed_up_to":5}"#;
+
 const TENANTS: &str = r#"{"tenants":[{"tenant_id":"acme",
     "log_id":"b3ff71f29e9386015f73e2252962d67b","records":3,"published":3,
     "last_ingested_at":"2026-11-27T04:48:38.468819Z","verdict":{
@@ -107,6 +116,7 @@ pub(crate) fn given(method: &str, path: &str) -> Option<Value> {
         ("get", "/v1/records") => serde_json::json!({
             "records": list(record()), "next_cursor": null, "indexed_up_to": 5,
         }),
+        ("get", "/v1/counts") => read(COUNTS),
         ("get", "/v1/records/{audit_id}") => record(),
         ("get", "/v1/tenants") => read(TENANTS),
         ("get", "/v1/streams") => read(STREAMS),
@@ -153,6 +163,7 @@ mod tests {
         is::<crate::Submitted>("post", "/v1/events");
         is::<crate::BatchResponse>("post", "/v1/events:batch");
         is::<crate::RecordList>("get", "/v1/records");
+        is::<crate::Counts>("get", "/v1/counts");
         is::<crate::Record>("get", "/v1/records/{audit_id}");
         is::<crate::Tenants>("get", "/v1/tenants");
         is::<crate::Streams>("get", "/v1/streams");

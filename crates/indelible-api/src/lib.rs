@@ -6,6 +6,7 @@
 //! every client of it share these types, so that a field has one name. Source: `docs/server.md`.
 
 pub mod attachments;
+pub mod counts;
 pub mod events;
 mod examples;
 pub mod keys;
@@ -15,12 +16,14 @@ pub mod metrics;
 pub mod openapi;
 pub mod problem;
 pub mod records;
+pub mod related;
 mod routes;
 mod schemas;
 pub mod streams;
 pub mod viewers;
 
 pub use attachments::{AttachmentNamed, AttachmentStored};
+pub use counts::Counts;
 pub use events::{BatchItem, BatchResponse, BatchWriter, Came, ItemResult, Submitted};
 pub use keys::{CreateKey, CreatedKey, Key, Keys, Role, RotateKey};
 pub use ledger::{
@@ -29,6 +32,7 @@ pub use ledger::{
 };
 pub use problem::{CONTENT_TYPE as PROBLEM_CONTENT_TYPE, Defect, Problem, ProblemKind};
 pub use records::{Record, RecordList, Unreadable};
+pub use related::Related;
 pub use streams::{Numbers, Stream, Streams};
 pub use viewers::{CreateViewerToken, ViewerToken};
 

@@ -22,6 +22,8 @@ pub const PAGE_BYTES_MAX: usize = 4 << 20;
 /// The most records that are looked at for one page: so a query that must read every record holds
 /// a thread for a moment only, and goes on with the cursor.
 pub const PAGE_LOOKED_AT_MAX: usize = 100_000;
+/// The most records that are looked at to count those whose bodies decide; of more the newest.
+pub const COUNT_LOOKED_AT_MAX: u64 = 200_000;
 /// Records, or tenants, of a page when nobody says.
 pub const PAGE_RECORDS_DEFAULT: usize = 100;
 /// A query text, in bytes.

@@ -87,12 +87,42 @@ const INTEGRITY: Parameter = Parameter {
     schema: r#"{"enum":["anchored","consistent_not_anchored","broken"]}"#,
     description: "Only the logs with this verdict.",
 };
-const LIST: [Parameter; 6] = [
+const QUERY: Parameter = Parameter {
+    name: "q",
+    schema: r#"{"type":"string","maxLength":4096}"#,
+    description: "A query text (docs/query.md); empty asks for every record.",
+};
+const COUNTS: [Parameter; 7] = [
+    QUERY,
+    TENANT,
     Parameter {
-        name: "q",
-        schema: r#"{"type":"string","maxLength":4096}"#,
-        description: "A query text (docs/query.md); empty asks for every record.",
+        name: "facet",
+        schema: r#"{"type":"string","maxLength":1024,"pattern":"^[a-zA-Z.,-]*$"}"#,
+        description: "Qualifiers whose values are counted, with commas between them.",
     },
+    Parameter {
+        name: "top",
+        schema: r#"{"type":"integer","minimum":1,"maximum":1000,"default":10}"#,
+        description: "How many values of each facet are named.",
+    },
+    Parameter {
+        name: "every",
+        schema: r#"{"enum":["1m","1h","1d","1w","1mo","minute","hour","day","week","month"]}"#,
+        description: "How long a bar of the histogram is.",
+    },
+    Parameter {
+        name: "zone",
+        schema: r#"{"type":"string","maxLength":64,"default":"UTC"}"#,
+        description: "The time zone whose days and hours these are.",
+    },
+    Parameter {
+        name: "stats",
+        schema: r#"{"type":"string","maxLength":1024,"pattern":"^[a-zA-Z.,-]*$"}"#,
+        description: "Qualifiers whose numbers are put together, with commas between them.",
+    },
+];
+const LIST: [Parameter; 6] = [
+    QUERY,
     TENANT,
     LIMIT,
     Parameter {
@@ -188,6 +218,16 @@ pub const ROUTES: &[Route] = &[
     },
     Route {
         method: "get",
+        path: "/v1/counts",
+        summary: "Count what a query finds, by value, by time, and its numbers.",
+        who: "reader, auditor, privacy_officer, admin",
+        query: &COUNTS,
+        body: Body::None,
+        answers: &[Answer::Json(200, "Counts")],
+        problems: &[BadQuery, NotFound],
+    },
+    Route {
+        method: "get",
         path: "/v1/records/{audit_id}",
         summary: "Read one record.",
         who: "reader, auditor, privacy_officer, admin",
@@ -204,6 +244,16 @@ pub const ROUTES: &[Route] = &[
         query: &[TENANT],
         body: Body::None,
         answers: &[Answer::Json(200, "RecordProof")],
+        problems: &[NotFound, Ambiguous],
+    },
+    Route {
+        method: "get",
+        path: "/v1/records/{audit_id}/related",
+        summary: "The tree that a record is part of, its correlation, and its agent's execution.",
+        who: "reader, auditor, privacy_officer, admin",
+        query: &[TENANT],
+        body: Body::None,
+        answers: &[Answer::Json(200, "Related")],
         problems: &[NotFound, Ambiguous],
     },
     Route {

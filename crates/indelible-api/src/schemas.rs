@@ -3,14 +3,18 @@
 use indelible_event::{ActorType, Outcome};
 use serde_json::{Map, Value, json};
 
+mod reading;
+
+use self::reading::{counts, related};
 use crate::limits::{KEY_NAME_CHARS_MAX, KEY_TENANTS_MAX, QUERY_BYTES_MAX};
 
 /// Every schema by name.
 pub(crate) fn schemas() -> Value {
     let mut all = Map::new();
+    let asked = [counts(), related()];
     let access = [keys(), viewers()];
     let groups = [events(), problems(), records(), ledger(), streams()];
-    for group in groups.into_iter().chain(access) {
+    for group in groups.into_iter().chain(asked).chain(access) {
         if let Value::Object(group) = group {
             all.extend(group);
         }
@@ -152,9 +156,7 @@ fn events() -> Value {
         ]),
         "BatchResponse": object(4, &[
             ("results", list("BatchItem")),
-            ("accepted", count()),
-            ("repeated", count()),
-            ("rejected", count()),
+            ("accepted", count()), ("repeated", count()), ("rejected", count()),
         ]),
     })
 }
@@ -442,6 +444,7 @@ mod tests {
             },
             "integer" => json!(schema["minimum"].as_u64().unwrap_or(0)),
             "boolean" => json!(true),
+            "number" => json!(1.5),
             _ if schema["format"] == "uuid" => json!("019a9b00-0000-7000-8000-000000000001"),
             _ if schema["format"] == "date-time" => json!("2026-11-20T09:00:00.000000Z"),
             _ if schema["pattern"].is_string() => json!("0".repeat(64)),
@@ -491,6 +494,19 @@ mod tests {
         agrees::<crate::Problem>("Problem");
         agrees::<crate::Defect>("Defect");
         agrees::<crate::Unreadable>("Unreadable");
+        agrees::<crate::Counts>("Counts");
+        agrees::<crate::counts::Counted>("Counted");
+        agrees::<crate::counts::Facet>("Facet");
+        agrees::<crate::counts::FacetValue>("FacetValue");
+        agrees::<crate::counts::Histogram>("Histogram");
+        agrees::<crate::counts::Bar>("Bar");
+        agrees::<crate::counts::Stat>("Stat");
+        agrees::<crate::Related>("Related");
+        agrees::<crate::related::Above>("Above");
+        agrees::<crate::related::Brief>("Brief");
+        agrees::<crate::related::Timeline>("Timeline");
+        agrees::<crate::related::Execution>("Execution");
+        agrees::<crate::related::Node>("Node");
         agrees::<crate::Checkpoints>("Checkpoints");
         agrees::<crate::RegistryCheckpoint>("RegistryCheckpoint");
         agrees::<crate::TenantCheckpoint>("TenantCheckpoint");

@@ -173,7 +173,7 @@ fn without_the_right_key_the_ticket_says_what_to_do() {
 #[test]
 fn an_address_that_leads_nowhere_says_why() {
     // What nobody answers on is tried again, so that closing has to tell.
-    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let free = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = free.local_addr().unwrap();
     drop(free);
     let audit = Audit::connect(&format!("http://{address}")).unwrap();

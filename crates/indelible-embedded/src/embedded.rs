@@ -10,7 +10,7 @@ use indelible_merkle::Hash;
 use indelible_proof::finding::{Finding, Place as Damage};
 use indelible_store::{
     Commit, Error, Head, Hits, Index, Kind, Ledger, Place, Query, Result, RowOpener, Stored,
-    TermKey, Unread,
+    Tallied, Tally, TermKey, Unread,
 };
 use parking_lot::Mutex;
 
@@ -22,6 +22,7 @@ use crate::options::{Options, Progress, Stats};
 use crate::part::PartRef;
 use crate::seal::vanished;
 use crate::search::Search;
+use crate::search::tally::Counting;
 use crate::store::Store;
 use crate::workers::Workers;
 
@@ -355,6 +356,18 @@ impl Index for Embedded {
                 limit,
             }
             .run(&tenants)
+        })
+    }
+
+    fn tally(&self, query: &Query, wanted: &Tally) -> Result<Tallied> {
+        self.store.mending(|| {
+            Counting {
+                view: &self.store.view(),
+                hashing: &self.store.hashing,
+                query,
+                wanted,
+            }
+            .run()
         })
     }
 

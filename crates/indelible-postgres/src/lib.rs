@@ -32,6 +32,7 @@ mod schema;
 mod search;
 pub mod secure;
 mod state;
+mod tally;
 mod times;
 mod timescale;
 mod tree;

@@ -9,7 +9,7 @@ use indelible_merkle::Hash;
 use indelible_proof::finding::Finding;
 use indelible_store::{
     Change, Commit, Entry, Error, FindHash, Handle, Head, Hits, Index, Kind, Ledger, Place, Query,
-    Result, RowOpener, SealedValue, State, Stored, TermKey, Turn, Version,
+    Result, RowOpener, SealedValue, State, Stored, Tallied, Tally, TermKey, Turn, Version,
 };
 
 use crate::about::{About, about};
@@ -19,7 +19,7 @@ use crate::database::Database;
 use crate::months::Months;
 use crate::read::Cursor;
 use crate::state::{Scan, Table};
-use crate::{Options, check, marks, mend, named, read, schema, search, state, timescale};
+use crate::{Options, check, marks, mend, named, read, schema, search, state, tally, timescale};
 
 /// A ledger, the index over it and small state in one database.
 ///
@@ -325,6 +325,12 @@ impl Index for Postgres {
         let terms = self.terms;
         self.database
             .run(async |client| search::search(client, query, after, limit, terms).await)
+    }
+
+    fn tally(&self, query: &Query, wanted: &Tally) -> Result<Tallied> {
+        let terms = self.terms;
+        self.database
+            .run(async |client| tally::tally(client, query, wanted, terms).await)
     }
 }
 

@@ -19,16 +19,23 @@ use crate::times::{Time, Uuid};
 
 const DOING: &str = "searching";
 
-type Value = Box<dyn ToSql + Sync + Send>;
+pub(crate) type Value = Box<dyn ToSql + Sync + Send>;
 
 /// A statement under construction: what it says, and the values of its parameters.
-struct Sql {
-    values: Vec<Value>,
+pub(crate) struct Sql {
+    pub(crate) values: Vec<Value>,
     key: TermKey,
 }
 
 impl Sql {
-    fn value(&mut self, value: impl ToSql + Sync + Send + 'static) -> String {
+    /// Nothing said yet.
+    pub(crate) fn new(key: TermKey) -> Self {
+        let values = Vec::new();
+        Self { values, key }
+    }
+
+    /// The parameter of a value.
+    pub(crate) fn value(&mut self, value: impl ToSql + Sync + Send + 'static) -> String {
         self.values.push(Box::new(value));
         format!("${}", self.values.len())
     }
@@ -52,7 +59,7 @@ impl Sql {
 
     /// A condition that holds wherever the expression does; the flag says that it holds nowhere
     /// else.
-    fn condition(&mut self, expr: &Expr) -> (String, bool) {
+    pub(crate) fn condition(&mut self, expr: &Expr) -> (String, bool) {
         match expr {
             Expr::All => ("true".into(), true),
             Expr::Is(key, text) => (self.term(*key, text), true),
@@ -64,7 +71,10 @@ impl Sql {
                     .collect();
                 (self.has(hashes), true)
             }
-            Expr::Phrase(words) => self.with_words(words),
+            Expr::Phrase(words) => {
+                let (condition, _) = self.with_words(words);
+                (condition, Expr::is_word(words))
+            }
             Expr::PhraseLike(words) => {
                 let whole: Vec<_> = words.iter().filter_map(Pattern::literal).collect();
                 self.with_words(&whole)
@@ -131,6 +141,28 @@ impl Sql {
         parts
     }
 
+    /// What all must hold of a record that the query wants; the flag says that it is not less.
+    pub(crate) fn wanted(&mut self, query: &Query, mark: Option<&Mark>) -> (Vec<String>, bool) {
+        let (condition, exact) = self.condition(&query.expr);
+        let mut parts = vec![condition];
+        if let Some(tenants) = &query.tenants {
+            let tenants: Vec<String> = tenants
+                .iter()
+                .map(|t: &TenantId| t.as_str().into())
+                .collect();
+            parts.push(match tenants.as_slice() {
+                [one] => format!("tenant_id = {}", self.value(one.clone())),
+                _ => format!("tenant_id = ANY({})", self.value(tenants)),
+            });
+        }
+        parts.extend(self.between("occurred_at", &query.occurred));
+        parts.extend(self.between("ingested_at", &query.ingested));
+        if let Some(mark) = mark {
+            parts.push(self.seen(mark));
+        }
+        (parts, exact)
+    }
+
     /// What a mark lets in.
     fn seen(&mut self, mark: &Mark) -> String {
         let era = self.value(mark.era);
@@ -148,7 +180,8 @@ impl Sql {
     }
 }
 
-fn joined(parts: &[String], with: &str, none: &str) -> String {
+/// The parts as one condition.
+pub(crate) fn joined(parts: &[String], with: &str, none: &str) -> String {
     if parts.is_empty() {
         return none.into();
     }
@@ -200,26 +233,8 @@ fn statement(
     limit: usize,
     (key, mark): (TermKey, Option<&Mark>),
 ) -> (String, Vec<Value>) {
-    let mut sql = Sql {
-        values: Vec::new(),
-        key,
-    };
-    let mut parts = vec![sql.condition(&query.expr).0];
-    if let Some(tenants) = &query.tenants {
-        let tenants: Vec<String> = tenants
-            .iter()
-            .map(|t: &TenantId| t.as_str().into())
-            .collect();
-        parts.push(match tenants.as_slice() {
-            [one] => format!("tenant_id = {}", sql.value(one.clone())),
-            _ => format!("tenant_id = ANY({})", sql.value(tenants)),
-        });
-    }
-    parts.extend(sql.between("occurred_at", &query.occurred));
-    parts.extend(sql.between("ingested_at", &query.ingested));
-    if let Some(mark) = mark {
-        parts.push(sql.seen(mark));
-    }
+    let mut sql = Sql::new(key);
+    let (mut parts, _) = sql.wanted(query, mark);
     let (than, direction) = match query.direction {
         Direction::NewestFirst => ("<", "DESC"),
         Direction::OldestFirst => (">", "ASC"),

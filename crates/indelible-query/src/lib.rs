@@ -3,13 +3,15 @@
 //! Three steps, each usable alone: [`parse`] turns text into a [`Parsed`] condition or into errors
 //! that point at columns; [`resolve`] turns that into the [`indelible_store::Query`] that indexes
 //! understand, looking sealed values up where keys allow; [`page`] and [`for_each`] read the
-//! answer, checking every hit on the record's body in the ledger.
+//! answer, checking every hit on the record's body in the ledger, and [`count::count`] counts it.
 //!
 //! What is deliberately absent: clocks and time zones of its own (they come in [`ParseContext`]),
 //! keys (a [`indelible_store::Finder`] is asked), deciding who may read what (the caller names the
 //! tenants). The language is described in `docs/query.md`, whose examples are tests.
 
 mod ask;
+mod checking;
+pub mod count;
 mod cursor;
 mod error;
 mod inside;
@@ -17,6 +19,7 @@ mod lex;
 mod page;
 mod parse;
 mod qualifier;
+pub mod related;
 mod resolve;
 mod suggest;
 mod term;

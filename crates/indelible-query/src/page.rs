@@ -8,13 +8,13 @@
 use std::collections::HashMap;
 use std::ops::{ControlFlow, Range};
 
-use indelible_event::ids::{AuditId, TenantId};
-use indelible_event::{EventView, Field, LeafView};
+use indelible_event::ids::TenantId;
 use indelible_merkle::{Hash, leaf_hash};
 use indelible_store::{
-    Expr, Index, Ledger, Place, Query, Result, SealedValue, Stored, StoredRecord, Subject, Terms,
-    terms,
+    Expr, Index, Ledger, Place, Query, Result, SealedValue, Stored, StoredRecord, Unread,
 };
+
+use crate::checking::Checking;
 
 /// The most hits asked for at a time.
 const HITS_MAX: usize = 512;
@@ -54,6 +54,17 @@ pub struct Damage {
     pub log: Option<(TenantId, Range<u64>)>,
     /// Where the damage is, or what is wrong, for people.
     pub place: String,
+}
+
+impl Damage {
+    /// What an index could not read.
+    pub(crate) fn of(unread: Unread) -> Self {
+        Self {
+            lost: Lost::Records,
+            log: unread.log,
+            place: unread.place.to_string(),
+        }
+    }
 }
 
 /// One page of an answer.
@@ -236,12 +247,7 @@ impl<'a> Reading<'a> {
     /// What the index could not read.
     fn unread(&self) -> Result<Vec<Damage>> {
         let unread = self.index.unread(&self.query)?.into_iter();
-        let damage = unread.map(|unread| Damage {
-            lost: Lost::Records,
-            log: unread.log,
-            place: unread.place.to_string(),
-        });
-        Ok(damage.collect())
+        Ok(unread.map(Damage::of).collect())
     }
 
     /// Whether there are no more hits to read.
@@ -285,7 +291,7 @@ impl Row {
 }
 
 /// The hits as ranges to read, each tenant's in order, near ones together.
-fn runs(hits: &[Place]) -> Vec<(&TenantId, Range<u64>)> {
+pub(crate) fn runs(hits: &[Place]) -> Vec<(&TenantId, Range<u64>)> {
     let mut places: Vec<_> = hits
         .iter()
         .map(|hit| (&hit.tenant, hit.sequence_number))
@@ -311,8 +317,7 @@ struct Bodies<'a> {
     hits: &'a [Place],
     slots: HashMap<(&'a TenantId, u64), usize>,
     found: Vec<Found>,
-    terms: Terms,
-    numbers: Vec<(indelible_store::Column, f64)>,
+    checking: Checking<'a>,
 }
 
 enum Found {
@@ -336,8 +341,7 @@ impl<'a> Bodies<'a> {
             hits,
             slots: slots.collect(),
             found: hits.iter().map(|_| Found::Missing).collect(),
-            terms: Terms::default(),
-            numbers: Vec::new(),
+            checking: Checking::new(expr),
         }
     }
 
@@ -396,7 +400,7 @@ impl<'a> Bodies<'a> {
             record_hash: leaf_hash(record.leaf),
             sealed: record.sealed.to_vec(),
         };
-        match (self.matches(record), unread) {
+        match (self.checking.matches(record), unread) {
             (Some(true), None) => Found::Seen(Seen::Row(row())),
             (Some(true), Some(unread)) => Found::Partly(row(), unread),
             // The value that was asked for may be the one that cannot be read.
@@ -407,26 +411,6 @@ impl<'a> Bodies<'a> {
                 Found::Seen(damaged(hit, Lost::Records, said))
             }
         }
-    }
-
-    /// Whether the body is what was asked for; `None` if it is no record.
-    fn matches(&mut self, record: &StoredRecord<'_>) -> Option<bool> {
-        if *self.expr == Expr::All {
-            return Some(true);
-        }
-        let leaf = LeafView::locate(record.leaf).ok()?;
-        let event = EventView::parse(leaf.event()).ok()?;
-        let audit_id = AuditId::parse(&event.text(Field::AuditId)?).ok()?;
-        self.terms.clear();
-        self.numbers.clear();
-        terms::extract(&event, &mut self.terms, &mut self.numbers);
-        Some(self.expr.matches(&Subject {
-            sequence_number: record.sequence_number,
-            audit_id,
-            event: &event,
-            terms: &self.terms,
-            sealed: record.sealed,
-        }))
     }
 
     fn finish(self) -> Vec<Seen> {

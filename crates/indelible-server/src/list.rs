@@ -236,7 +236,7 @@ pub(crate) fn page_limit(asked: Option<usize>) -> Result<usize, Refusal> {
 }
 
 /// The logs to look in: without a name, those of the tenants and not the ledger's own.
-fn tenants(
+pub(crate) fn tenants(
     app: &App,
     principal: &Principal,
     named: Option<&str>,
@@ -266,7 +266,8 @@ pub(crate) fn parsed(text: &str, now: indelible_event::Micros) -> Result<Parsed,
     })
 }
 
-fn unreadable(damage: Damage, principal: &Principal) -> Unreadable {
+/// What of damage is told to whom.
+pub(crate) fn unreadable(damage: Damage, principal: &Principal) -> Unreadable {
     let (tenant, range) = damage.log.unzip();
     if principal.is_narrowed() {
         // Which records those are may be none of its business; that some are is.

@@ -108,7 +108,7 @@ pub(crate) async fn proof(
 
 /// Where the record with this id is: an audit id, or else the id its source gave it. Ids are of a
 /// tenant, so several may have it: then somebody must say whose is meant.
-fn find(
+pub(crate) fn find(
     app: &App,
     principal: &Principal,
     named: Option<TenantId>,

@@ -15,7 +15,8 @@ use indelible_api::ProblemKind;
 use crate::answer::{Refusal, refuse};
 use crate::app::App;
 use crate::{
-    attachments, batch, guard, health, keys, ledger, list, pages, records, streams, submit, viewers,
+    attachments, batch, counts, guard, health, keys, ledger, list, pages, records, related,
+    streams, submit, viewers,
 };
 
 /// Every route.
@@ -28,8 +29,10 @@ pub(crate) fn router(app: &Arc<App>) -> Router {
             get(attachments::get).put(attachments::put),
         )
         .route("/v1/records", get(list::list))
+        .route("/v1/counts", get(counts::get))
         .route("/v1/records/{audit_id}", get(records::one))
         .route("/v1/records/{audit_id}/proof", get(records::proof))
+        .route("/v1/records/{audit_id}/related", get(related::get))
         .route("/v1/checkpoints", get(ledger::checkpoints))
         .route("/v1/tenants", get(ledger::tenants).post(ledger::create))
         .route("/v1/streams", get(streams::list))

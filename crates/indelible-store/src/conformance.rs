@@ -32,6 +32,7 @@ pub mod queries;
 pub mod random;
 pub mod seals;
 pub mod state;
+mod tallies;
 
 use crate::{Index, Ledger, State};
 

@@ -8,7 +8,10 @@ use std::ops::Range;
 use indelible_event::ids::{Micros, TenantId};
 use indelible_proof::finding::Place as Damage;
 
-use crate::{Query, Result};
+use crate::{Query, Result, Tallied, Tally};
+
+/// Hits that are walked at a time to be counted.
+const WALKED_AT_A_TIME: usize = 1_000;
 
 /// Where a record stands in either order.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -64,6 +67,27 @@ pub trait Index: Send + Sync {
     /// # Errors
     /// [`crate::Kind::Unavailable`] or [`crate::Kind::Corrupt`].
     fn search(&self, query: &Query, after: Option<&Place>, limit: usize) -> Result<Hits>;
+
+    /// Counts the records that the query finds. An index that has no better way walks its hits and
+    /// says that this is not exact.
+    ///
+    /// # Errors
+    /// As [`Index::search`].
+    fn tally(&self, query: &Query, wanted: &Tally) -> Result<Tallied> {
+        let _ = wanted;
+        let (mut tallied, mut after) = (Tallied::default(), None);
+        loop {
+            let page = self.search(query, after.as_ref(), WALKED_AT_A_TIME)?;
+            for hit in &page.hits {
+                tallied.total += 1;
+                tallied.reach(hit.occurred_at, hit.occurred_at);
+            }
+            after = page.hits.into_iter().next_back();
+            if page.exhausted || after.is_none() {
+                return Ok(tallied);
+            }
+        }
+    }
 
     /// Records of the logs asked for that no search finds, because what held them could not be
     /// read: an answer may lack them. Records that are found and then cannot be read are not here;

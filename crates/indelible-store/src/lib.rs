@@ -19,6 +19,7 @@ pub mod pattern;
 pub mod query;
 mod shared;
 pub mod state;
+pub mod tally;
 pub mod terms;
 pub mod value;
 
@@ -34,5 +35,6 @@ pub use pattern::Pattern;
 pub use query::{Direction, Expr, Finder, Order, Query, Subject};
 pub use shared::Shared;
 pub use state::{Change, Entry, State, Version};
+pub use tally::{Group, Spread, Tallied, Tally};
 pub use terms::{Column, Key, TermKey, Terms};
 pub use value::{Path, Test};

@@ -154,6 +154,21 @@ impl Expr {
         }
     }
 
+    /// Whether a term alone decides: one word of a text, which is filed as a whole.
+    pub fn is_word(words: &[String]) -> bool {
+        matches!(words, [word] if word.len() < Terms::TERM_BYTES_MAX)
+    }
+
+    /// Whether the condition looks at the terms that the event is filed under.
+    pub fn looks_at_terms(&self) -> bool {
+        match self {
+            Self::Is(..) => true,
+            Self::Not(inner) => inner.looks_at_terms(),
+            Self::And(parts) | Self::Or(parts) => parts.iter().any(Self::looks_at_terms),
+            _ => false,
+        }
+    }
+
     /// Whether the condition holds for the record.
     pub fn matches(&self, record: &Subject<'_>) -> bool {
         match self {

@@ -56,6 +56,28 @@ impl Path {
         column.filter(|_| self.steps.is_empty())
     }
 
+    /// The text that it leads to, by keys of objects alone; `None` where there is none.
+    pub fn text(&self, event: &EventView<'_>) -> Option<String> {
+        let mut token = event.raw(self.field)?;
+        for step in &self.steps {
+            let mut found = None;
+            if !token.starts_with('{') {
+                return None;
+            }
+            walk(token, &mut |place| {
+                let is_it = place
+                    .key()
+                    .is_some_and(|key| unescape(key) == step.as_str());
+                if is_it {
+                    found = Some(place.span());
+                }
+                if is_it { Walk::Stop } else { Walk::Over }
+            });
+            token = token.get(found?)?;
+        }
+        string_content(token).map(|text| unescape(text).into_owned())
+    }
+
     /// Whether a value there passes the test.
     pub(crate) fn leads_to(&self, test: &Test, event: &EventView<'_>) -> bool {
         let Some(token) = event.raw(self.field) else {

@@ -14,7 +14,7 @@ use indelible_store::conformance::{
 use indelible_store::memory::{MemoryLedger, MemoryState};
 use indelible_store::{
     Change, Commit, Entry, Head, Hits, Index, Kind, Ledger, Place, Query, Result, State, Stored,
-    StoredRecord, Version,
+    StoredRecord, Tallied, Tally, Version,
 };
 
 /// What is wrong with a store.
@@ -39,6 +39,8 @@ enum Defect {
     OldestFirstOnly,
     TenantIgnored,
     ExhaustedTooEarly,
+    CountedTwice,
+    NoneForgotten,
     // States.
     VersionIgnored,
     PartOfASetApplied,
@@ -168,6 +170,19 @@ impl Index for Broken {
             _ => {}
         }
         Ok(page)
+    }
+
+    fn tally(&self, query: &Query, wanted: &Tally) -> Result<Tallied> {
+        let mut tallied = self.inner.tally(query, wanted)?;
+        for group in &mut tallied.groups {
+            let first = group.counts.first_mut();
+            match (self.defect, first) {
+                (D::CountedTwice, Some(count)) => *count *= 2,
+                (D::NoneForgotten, _) => group.none = 0,
+                _ => {}
+            }
+        }
+        Ok(tallied)
     }
 }
 
@@ -328,6 +343,8 @@ const LEDGER_RULES: &[(Defect, LedgerRule)] = &[
     (D::TenantIgnored, few_queries),
     (D::ExhaustedTooEarly, index::equal_times_are_told_apart),
     (D::ExhaustedTooEarly, few_queries),
+    (D::CountedTwice, few_queries),
+    (D::NoneForgotten, few_queries),
 ];
 /// Which rules notice which defect of a state.
 const STATE_RULES: &[(Defect, StateRule)] = &[

@@ -5,7 +5,9 @@
 
 mod backup;
 mod commands;
+mod count;
 mod keys;
+mod related;
 
 use std::path::PathBuf;
 
@@ -13,7 +15,9 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub use backup::{Backup, Restore};
 pub use commands::*;
+pub use count::Count;
 pub use keys::{KeyRole, Keys, KeysCreate, KeysRotate, KeysViewer};
+pub use related::Related;
 
 /// A tamper-evident audit trail: import or emit events, find them again, and let anyone check that
 /// nothing was changed, removed, reordered or lost.
@@ -133,6 +137,10 @@ pub enum Command {
     Serve(Serve),
     /// Find records
     Query(Query),
+    /// Count records: how many, of which values, when, and what their numbers come to
+    Count(Count),
+    /// Show what belongs to a record: its tree, its correlation, its agent's execution
+    Related(Related),
     /// Check a data directory, an export or a proof
     Verify(Verify),
     /// Write a tenant's log to a file that anyone can verify

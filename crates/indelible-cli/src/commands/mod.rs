@@ -3,6 +3,7 @@
 mod backup;
 mod completions;
 mod config;
+mod count;
 mod dead_letters;
 mod emit;
 mod emitted_letters;
@@ -15,6 +16,7 @@ mod outbox_letters;
 mod prove;
 mod query;
 mod recover;
+mod related;
 mod relay;
 mod restore;
 mod serve;
@@ -37,6 +39,8 @@ pub fn run(command: &Command, config: &Config, output: &mut Output) -> Result {
         Command::Emit(args) => emit::run(args, config, output),
         Command::Serve(args) => serve::run(args, config, output),
         Command::Query(args) => query::run(args, config, output),
+        Command::Count(args) => count::run(args, config, output),
+        Command::Related(args) => related::run(args, config, output),
         Command::Verify(args) => verify::run(args, config, output),
         Command::Export(args) => export::run(args, config, output),
         Command::Prove(args) => prove::run(args, config, output),

@@ -136,13 +136,17 @@ fn there(
 }
 
 /// How a record is named on the command line.
-enum Named {
+pub(super) enum Named {
     Number(u64),
     Id(AuditId),
 }
 
 impl Named {
-    fn parse(text: &str) -> Result<Self> {
+    /// Reads it.
+    ///
+    /// # Errors
+    /// [`Failure::Usage`] when it is neither.
+    pub(super) fn parse(text: &str) -> Result<Self> {
         if let Ok(number) = text.parse() {
             return Ok(Self::Number(number));
         }
@@ -152,7 +156,7 @@ impl Named {
 }
 
 /// The tenant whose record a number alone names.
-fn only(tenants: Vec<TenantId>) -> Result<TenantId> {
+pub(super) fn only(tenants: Vec<TenantId>) -> Result<TenantId> {
     let mut tenants: Vec<_> = tenants.into_iter().filter(|name| !name.is_ours()).collect();
     match (tenants.pop(), tenants.is_empty()) {
         (Some(tenant), true) => Ok(tenant),
@@ -164,7 +168,15 @@ fn only(tenants: Vec<TenantId>) -> Result<TenantId> {
     }
 }
 
-fn find(named: &Named, tenant: Option<TenantId>, reading: &Reading) -> Result<(TenantId, u64)> {
+/// Where the record is that is named.
+///
+/// # Errors
+/// When it is not there.
+pub(super) fn find(
+    named: &Named,
+    tenant: Option<TenantId>,
+    reading: &Reading,
+) -> Result<(TenantId, u64)> {
     let ledger = reading.stores.ledger.as_ref();
     let all = || ledger::tenants(reading);
     let id = match *named {

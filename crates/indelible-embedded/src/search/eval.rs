@@ -65,7 +65,10 @@ pub(crate) fn eval(part: &dyn Part, hashing: &Hashing, expr: &Expr) -> Result<(R
             }
             (Rows::Some(rows), sure)
         }
-        Expr::Phrase(words) => (with_words(part, hashing, words)?, false),
+        Expr::Phrase(words) => {
+            let exact = sure && Expr::is_word(words);
+            (with_words(part, hashing, words)?, exact)
+        }
         Expr::PhraseLike(words) => {
             let whole: Vec<_> = words.iter().filter_map(Pattern::literal).collect();
             (with_words(part, hashing, &whole)?, false)

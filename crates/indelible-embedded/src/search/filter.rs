@@ -89,6 +89,31 @@ impl<'a> Filter<'a> {
             .value(row, |chunk, out| part.occurred(chunk, out))
     }
 
+    /// Whether [`Filter::is_seen`] need not be asked.
+    pub(super) fn sees_all(&self) -> bool {
+        self.ingested.is_none() && self.mark.is_none()
+    }
+
+    /// Whether a row was committed when the query asks for, and before its mark.
+    pub(super) fn is_seen(&mut self, row: u32) -> Result<bool> {
+        if let Some(cached) = &mut self.ingested {
+            let part = self.part;
+            let ingested = cached.value(row, |chunk, out| part.ingested(chunk, out))?;
+            if !self.query.ingested.contains(&Micros(ingested)) {
+                return Ok(false);
+            }
+        }
+        Ok(match self.mark {
+            Some(mark) => self.part.position(row)? < mark,
+            None => true,
+        })
+    }
+
+    /// Which of the part's tenants are asked for, by number.
+    pub(super) fn tenants(&self) -> &[bool] {
+        &self.tenants
+    }
+
     /// The place of a row, if the query wants it.
     pub(super) fn place(&mut self, row: u32, occurred: i64) -> Result<Option<Place>> {
         if !self.query.occurred.contains(&Micros(occurred)) {
@@ -97,19 +122,7 @@ impl<'a> Filter<'a> {
         let Some((number, sequence_number)) = self.directory.place(row) else {
             return Ok(None);
         };
-        if !self.tenants.get(number as usize).copied().unwrap_or(false) {
-            return Ok(None);
-        }
-        if let Some(cached) = &mut self.ingested {
-            let part = self.part;
-            let ingested = cached.value(row, |chunk, out| part.ingested(chunk, out))?;
-            if !self.query.ingested.contains(&Micros(ingested)) {
-                return Ok(None);
-            }
-        }
-        if let Some(mark) = self.mark
-            && self.part.position(row)? >= mark
-        {
+        if !self.tenants.get(number as usize).copied().unwrap_or(false) || !self.is_seen(row)? {
             return Ok(None);
         }
         let tenant = self

@@ -6,6 +6,7 @@
 
 mod eval;
 mod filter;
+pub(crate) mod tally;
 mod top;
 
 use std::ops::Range;

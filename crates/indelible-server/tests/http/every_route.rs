@@ -32,7 +32,13 @@ fn asked(served: &Served, route: &Route) -> (String, Vec<u8>) {
             let path = path.replace("{digest}", DIGEST) + "?tenant=acme";
             (path, b"hello world\n".to_vec())
         }
-        ("get", "/v1/records/{audit_id}" | "/v1/records/{audit_id}/proof") => (record, vec![]),
+        (
+            "get",
+            "/v1/records/{audit_id}"
+            | "/v1/records/{audit_id}/proof"
+            | "/v1/records/{audit_id}/related",
+        ) => (record, vec![]),
+        ("get", "/v1/counts") => (path + "?facet=actor,type&every=day&stats=duration", vec![]),
         (
             "get",
             "/v1/records" | "/v1/checkpoints" | "/v1/tenants" | "/v1/streams" | "/v1/keys"

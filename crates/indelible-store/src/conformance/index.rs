@@ -1,13 +1,12 @@
 //! The rules of the role [`Index`]: never less than what matches, in order, page by page.
 
-use std::collections::HashMap;
-
 use indelible_event::EventView;
 use indelible_event::ids::{AuditId, Micros, TenantId};
 use indelible_event::leaf::LeafView;
 
 use crate::conformance::ledger::{Read, read_all};
 use crate::conformance::queries::Queries;
+use crate::conformance::tallies;
 use crate::conformance::{Generator, LedgerFixture, MakeLedger, Mix, Random, seed};
 use crate::memory::MemoryLedger;
 use crate::{
@@ -20,6 +19,8 @@ const WORLDS: usize = 5;
 const RECORDS: usize = 400;
 /// Of 100 queries, how many must find something for the comparison to count.
 const NON_EMPTY_PERCENT: usize = 30;
+/// Of 100 counts, how many must be exact: those of queries that an index answers by terms.
+const EXACT_PERCENT: usize = 25;
 
 /// Hits of a whole answer, page by page, with what the contract says of pages checked.
 fn pages(index: &dyn Index, query: &Query, limit: usize) -> Vec<Place> {
@@ -56,11 +57,11 @@ fn pages(index: &dyn Index, query: &Query, limit: usize) -> Vec<Place> {
 }
 
 /// A body as the query layer sees it.
-struct Body<'a> {
-    event: EventView<'a>,
+pub(super) struct Body<'a> {
+    pub(super) event: EventView<'a>,
     audit_id: AuditId,
-    terms: Terms,
-    sealed: &'a [SealedValue],
+    pub(super) terms: Terms,
+    pub(super) sealed: &'a [SealedValue],
     sequence_number: u64,
 }
 
@@ -80,7 +81,7 @@ impl<'a> Body<'a> {
         body
     }
 
-    fn matches(&self, expr: &Expr) -> bool {
+    pub(super) fn matches(&self, expr: &Expr) -> bool {
         expr.matches(&Subject {
             sequence_number: self.sequence_number,
             audit_id: self.audit_id,
@@ -285,7 +286,7 @@ impl World {
             .iter()
             .map(|tenant| (tenant, read_all(self.fixture.ledger(), tenant, 0..u64::MAX)))
             .collect();
-        let bodies: HashMap<(&TenantId, u64), Body<'_>> = reads
+        let bodies: tallies::Bodies<'_> = reads
             .iter()
             .flat_map(|(tenant, reads)| {
                 reads
@@ -293,7 +294,7 @@ impl World {
                     .map(|read| ((*tenant, read.sequence_number), Body::new(read)))
             })
             .collect();
-        let mut non_empty = 0;
+        let (mut non_empty, mut exact) = (0, 0);
         for (asked, expected) in asked.iter().zip(expected) {
             let query = with_mark(asked, |m| m.0);
             // Now and then a page of one; never hundreds of pages for one answer.
@@ -317,7 +318,13 @@ impl World {
                     .filter(|place| !expected.contains(place))
                     .collect::<Vec<_>>(),
             );
+            let index = self.fixture.index();
+            exact += usize::from(tallies::compare(index, &query, &expected, &bodies, random));
         }
+        assert!(
+            exact * 100 >= count * EXACT_PERCENT,
+            "{exact} of {count} counts are exact"
+        );
         non_empty
     }
 }

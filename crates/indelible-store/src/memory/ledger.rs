@@ -13,8 +13,8 @@ use parking_lot::RwLock;
 
 use crate::terms::extract;
 use crate::{
-    Append, Commit, Error, Head, Hits, Index, Kind, Ledger, NewRecord, Place, Query, Result,
-    Stored, StoredRecord, Subject, Terms,
+    Append, Column, Commit, Error, Head, Hits, Index, Kind, Ledger, NewRecord, Place, Query,
+    Result, Stored, StoredRecord, Subject, Tallied, Tally, Terms,
 };
 
 /// A ledger and its index in memory.
@@ -117,6 +117,50 @@ impl Kept {
                 terms: &self.terms,
                 sealed: &self.record.sealed,
             })
+    }
+}
+
+impl Kept {
+    fn count(&self, place: &Place, wanted: &Tally, tallied: &mut Tallied) {
+        tallied.total += 1;
+        tallied.reach(place.occurred_at, place.occurred_at);
+        let bar = wanted.bar(place.occurred_at);
+        if let Some(bar) = bar.and_then(|bar| tallied.bars.get_mut(bar)) {
+            *bar += 1;
+        }
+        let leaf = LeafView::locate(&self.record.leaf);
+        let event = leaf.map_or(b"{}".as_slice(), |leaf| leaf.event());
+        let Ok(event) = EventView::parse(event).or_else(|_| EventView::parse(b"{}")) else {
+            return;
+        };
+        let subject = Subject {
+            sequence_number: place.sequence_number,
+            audit_id: self.record.audit_id,
+            event: &event,
+            terms: &self.terms,
+            sealed: &self.record.sealed,
+        };
+        for (group, counted) in wanted.groups.iter().zip(&mut tallied.groups) {
+            let mut none = 1;
+            for (expr, count) in group.iter().zip(&mut counted.counts) {
+                if expr.matches(&subject) {
+                    *count += 1;
+                    none = 0;
+                }
+            }
+            counted.none += none;
+        }
+        let fields = Column::ALL.iter();
+        for (column, spread) in wanted
+            .columns
+            .iter()
+            .zip(tallied.numbers.iter_mut().flatten())
+        {
+            let field = fields.clone().find(|(of, _)| of == column);
+            if let Some(number) = field.and_then(|(_, field)| event.number(*field)) {
+                spread.add(number);
+            }
+        }
     }
 }
 
@@ -257,6 +301,20 @@ impl Ledger for MemoryLedger {
 impl Index for MemoryLedger {
     fn mark(&self) -> Result<u64> {
         Ok(self.inner.read().count)
+    }
+
+    fn tally(&self, query: &Query, wanted: &Tally) -> Result<Tallied> {
+        let found = self.matching(std::slice::from_ref(query)).pop();
+        let inner = self.inner.read();
+        let mut tallied = wanted.begin();
+        for place in found.unwrap_or_default() {
+            let log = inner.logs.get(&place.tenant);
+            let number = usize::try_from(place.sequence_number).unwrap_or(usize::MAX);
+            if let Some(kept) = log.and_then(|log| log.records.get(number)) {
+                kept.count(&place, wanted, &mut tallied);
+            }
+        }
+        Ok(tallied)
     }
 
     fn search(&self, query: &Query, after: Option<&Place>, limit: usize) -> Result<Hits> {

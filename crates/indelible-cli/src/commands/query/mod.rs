@@ -19,7 +19,7 @@ use crate::process::{environment, tenant_to_read};
 use crate::remote::Remote;
 
 /// Said where sealed values are asked for by a part of them.
-const PARTS: &str = "sealed values were not searched: they are found by the whole of one, and not \
+pub(super) const PARTS: &str = "sealed values were not searched: they are found by the whole of one, and not \
                      by wildcards or large networks";
 
 /// What is asked, wherever it is answered.
@@ -80,7 +80,11 @@ pub fn run(args: &Query, config: &Config, output: &mut Output) -> Result {
     answer.print(after, output)
 }
 
-fn parsed(text: &str, now: Micros, output: &Output) -> Result<Parsed> {
+/// What a text asks, in the zone of whoever asks.
+///
+/// # Errors
+/// [`Failure::Usage`] with what is wrong in it.
+pub(super) fn parsed(text: &str, now: Micros, output: &Output) -> Result<Parsed> {
     let context = ParseContext {
         now,
         zone: output.zone.zone().clone(),

@@ -1,0 +1,218 @@
+//! Bars of a histogram: minutes, hours, days, weeks and months, as a calendar has them in a zone.
+//!
+//! A day there may have 23 or 25 hours. Weeks begin on Monday.
+
+use indelible_event::ids::Micros;
+use indelible_store::{Error, Kind, Result};
+use jiff::tz::TimeZone;
+use jiff::{RoundMode, Timestamp, ToSpan as _, Unit, Zoned, ZonedRound};
+
+/// Bars of one histogram.
+pub const BARS_MAX: usize = 2_000;
+
+/// How long a bar is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Every {
+    /// A minute.
+    Minute,
+    /// An hour.
+    Hour,
+    /// A day.
+    Day,
+    /// A week, from Monday on.
+    Week,
+    /// A month.
+    Month,
+}
+
+impl Every {
+    /// All there are, with the word for each and the short way to write it.
+    pub const ALL: [(Self, &'static str, &'static str); 5] = [
+        (Self::Minute, "minute", "1m"),
+        (Self::Hour, "hour", "1h"),
+        (Self::Day, "day", "1d"),
+        (Self::Week, "week", "1w"),
+        (Self::Month, "month", "1mo"),
+    ];
+
+    /// The one that is written so.
+    pub fn parse(text: &str) -> Option<Self> {
+        let written = |(_, word, short): &&(Self, &str, &str)| *word == text || *short == text;
+        Self::ALL.iter().find(written).map(|(every, ..)| *every)
+    }
+
+    /// The word for it.
+    pub fn word(self) -> &'static str {
+        let this = Self::ALL.iter().find(|(every, ..)| *every == self);
+        this.map_or("", |(_, word, _)| word)
+    }
+}
+
+/// Bars in a zone.
+#[derive(Clone, Debug)]
+pub struct Bars {
+    /// How long each is.
+    pub every: Every,
+    /// The zone whose days and hours they are.
+    pub zone: TimeZone,
+}
+
+impl Bars {
+    /// The borders of all bars from the one that `first` is in to the one that `last` is in.
+    ///
+    /// # Errors
+    /// [`Kind::Invalid`] when these are too many.
+    pub(crate) fn borders(&self, first: Micros, last: Micros) -> Result<Vec<Micros>> {
+        let mut border = self.start_of(first)?;
+        let mut borders = vec![micros(&border)];
+        while micros(&border) <= last {
+            if borders.len() > BARS_MAX {
+                return Err(self.too_many());
+            }
+            border = self.next(&border)?;
+            borders.push(micros(&border));
+        }
+        Ok(borders)
+    }
+
+    pub(crate) fn too_many(&self) -> Error {
+        let word = self.every.word();
+        let text = format!(
+            "there would be more than {BARS_MAX} bars of a {word}: ask for longer ones, or for \
+             less time with since: and until:"
+        );
+        Error::new(Kind::Invalid, text)
+    }
+
+    /// The bar that a time is in: its first moment, and that of the next one.
+    pub(crate) fn bar(&self, at: Micros) -> Result<(Micros, Micros)> {
+        let start = self.start_of(at)?;
+        let next = self.next(&start)?;
+        Ok((micros(&start), micros(&next)))
+    }
+
+    fn start_of(&self, at: Micros) -> Result<Zoned> {
+        let at = Timestamp::from_microsecond(at.0).map_err(off)?;
+        let at = at.to_zoned(self.zone.clone());
+        let start = match self.every {
+            Every::Minute => truncated(&at, Unit::Minute),
+            Every::Hour => truncated(&at, Unit::Hour),
+            Every::Day => at.start_of_day(),
+            Every::Week => {
+                let days = i64::from(at.weekday().to_monday_zero_offset());
+                let monday = at.date().checked_sub(days.days());
+                monday.and_then(|monday| monday.to_zoned(self.zone.clone()))
+            }
+            Every::Month => at.date().first_of_month().to_zoned(self.zone.clone()),
+        };
+        start.map_err(off)
+    }
+
+    fn next(&self, start: &Zoned) -> Result<Zoned> {
+        let date = start.date();
+        let next = match self.every {
+            Every::Minute => return start.checked_add(1.minute()).map_err(off),
+            Every::Hour => return start.checked_add(1.hour()).map_err(off),
+            Every::Day => date.tomorrow(),
+            Every::Week => date.checked_add(1.week()),
+            Every::Month => date.checked_add(1.month()),
+        };
+        next.and_then(|next| next.to_zoned(self.zone.clone()))
+            .map_err(off)
+    }
+}
+
+fn truncated(at: &Zoned, unit: Unit) -> std::result::Result<Zoned, jiff::Error> {
+    at.round(ZonedRound::new().smallest(unit).mode(RoundMode::Trunc))
+}
+
+fn micros(at: &Zoned) -> Micros {
+    Micros(at.timestamp().as_microsecond())
+}
+
+fn off(error: jiff::Error) -> Error {
+    let said = "a record is of a time that no calendar has";
+    Error::new(Kind::Invalid, said).caused_by(error)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+
+    fn borders(every: Every, zone: &str, first: &str, last: &str) -> Vec<String> {
+        let zone = TimeZone::get(zone).unwrap();
+        let bars = Bars { every, zone };
+        let at = |text| Micros::parse(text).unwrap();
+        let borders = bars.borders(at(first), at(last)).unwrap();
+        for pair in borders.windows(2) {
+            assert_eq!(bars.bar(pair[0]).unwrap(), (pair[0], pair[1]));
+            let last = Micros(pair[1].0 - 1);
+            assert_eq!(bars.bar(last).unwrap(), (pair[0], pair[1]));
+        }
+        borders.iter().map(|border| border.to_rfc3339()).collect()
+    }
+
+    #[test]
+    fn days_weeks_and_months_are_those_of_the_zone() {
+        let (from, to) = ("2026-03-28T23:30:00Z", "2026-03-29T22:00:00Z");
+        let days = borders(Every::Day, "Europe/Berlin", from, to);
+        // The night in which the clocks went forward has 23 hours.
+        assert_eq!(days.len(), 3);
+        assert!(days[0].starts_with("2026-03-28T23:00") && days[1].starts_with("2026-03-29T22:00"));
+        let weeks = borders(Every::Week, "Europe/Berlin", from, to);
+        assert!(
+            weeks[0].starts_with("2026-03-22T23:00") && weeks[1].starts_with("2026-03-29T22:00")
+        );
+        let months = borders(Every::Month, "America/New_York", "2026-01-31T23:00:00Z", to);
+        assert_eq!(months.len(), 4);
+        assert!(
+            months[0].starts_with("2026-01-01T05:00") && months[3].starts_with("2026-04-01T04:00")
+        );
+    }
+
+    #[test]
+    fn the_hour_that_comes_twice_is_two_bars() {
+        let hours = borders(
+            Every::Hour,
+            "Europe/Berlin",
+            "2026-10-25T00:10:00Z",
+            "2026-10-25T01:50:00Z",
+        );
+        assert_eq!(hours.len(), 3);
+        let minutes = borders(
+            Every::Minute,
+            "UTC",
+            "2026-01-01T00:00:59Z",
+            "2026-01-01T00:01:00Z",
+        );
+        assert_eq!(minutes.len(), 3);
+    }
+
+    #[test]
+    fn too_many_bars_are_refused() {
+        let bars = Bars {
+            every: Every::Minute,
+            zone: TimeZone::UTC,
+        };
+        let minutes = |n: usize| Micros(i64::try_from(n).unwrap() * 60_000_000);
+        assert_eq!(
+            bars.borders(Micros(0), minutes(BARS_MAX - 1))
+                .unwrap()
+                .len(),
+            BARS_MAX + 1
+        );
+        let error = bars.borders(Micros(0), minutes(BARS_MAX)).unwrap_err();
+        assert_eq!(error.kind(), Kind::Invalid);
+        assert!(error.to_string().contains("minute"), "{error}");
+    }
+
+    #[test]
+    fn each_can_be_written_in_two_ways() {
+        for (every, word, short) in Every::ALL {
+            assert_eq!(Every::parse(word), Some(every));
+            assert_eq!(Every::parse(short), Some(every));
+        }
+        assert_eq!(Every::parse("2h"), None);
+    }
+}
