@@ -43,8 +43,8 @@ pub struct BatchItem {
     /// Receipt or problem.
     #[serde(flatten)]
     pub result: ItemResult,
-    /// The event was committed before, with another place in a stream than the `_stream` it was sent
-    /// with now, which stays without a record.
+    /// The event was committed before, with another place in a stream than the `_stream` it was
+    /// sent with now, which stays without a record.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub other_claim: bool,
 }

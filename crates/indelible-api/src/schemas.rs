@@ -86,6 +86,7 @@ fn closed(mut object: Value) -> Value {
 }
 
 fn events() -> Value {
+    let other_claim = ("other_claim", json!({"type": "boolean"}));
     let name = json!({"type": ["string", "null"], "maxLength": 4096});
     json!({
         "Event": {
@@ -143,16 +144,13 @@ fn events() -> Value {
             ("digest", json!({"type": "string", "pattern": "^sha256:[0-9a-f]{64}$"})),
             ("type", text()),
         ]),
-        "Submitted": object(1, &[
-            ("receipt", reference("Receipt")),
-            ("other_claim", json!({"type": "boolean"})),
-        ]),
+        "Submitted": object(1, &[("receipt", reference("Receipt")), other_claim.clone()]),
         "BatchItem": object(2, &[
             ("index", count()),
             ("status", json!({"type": "integer"})),
             ("receipt", reference("Receipt")),
             ("problem", reference("Problem")),
-            ("other_claim", json!({"type": "boolean"})),
+            other_claim,
         ]),
         "BatchResponse": object(4, &[
             ("results", list("BatchItem")),
