@@ -28,8 +28,8 @@ const SERVICE_NAME_BYTES_MAX: usize = 256;
 pub struct Options {
     /// The emitting system's name, for `source.service` of events that say none.
     pub service: Option<String>,
-    /// The name of the stream, which no other emitter may have at the same time: letters, digits and
-    /// `.`, `_`, `-`, `:`, `/`, since it stands in every record, in clear. If nothing is said
+    /// The name of the stream, which no other emitter may have at the same time: letters, digits
+    /// and `.`, `_`, `-`, `:`, `/`, since it stands in every record, in clear. If nothing is said
     /// it is that of the service and of the spool's slot, or a random one.
     pub stream: Option<String>,
     /// Which events are of which class.

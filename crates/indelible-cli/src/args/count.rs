@@ -1,4 +1,4 @@
-//! `count`.
+//! The command line of `count`: what is asked, of which records, and what of them.
 
 use clap::Args;
 

@@ -1,4 +1,4 @@
-//! `related`.
+//! The command line of `related`: which record, and how much of what belongs to it.
 
 use clap::Args;
 

@@ -70,8 +70,8 @@ pub fn run(args: &Recover, config: &Config, output: &mut Output) -> Result {
     Ok(())
 }
 
-/// There is nothing to recover from, as far as that can be told; but what cannot be read is said, so
-/// that nobody takes it for all being well.
+/// There is nothing to recover from, as far as that can be told; but what cannot be read is said,
+/// so that nobody takes it for all being well.
 fn nothing_lost(signs: bool, config: &Config, output: &mut Output) -> Result {
     let progress = output.progress();
     let (findings, _) = ledger::check(config, &progress)?;

@@ -47,7 +47,8 @@ impl Publisher {
     }
 
     /// Whether a snapshot that was found staged is what could have been staged here: the next one,
-    /// of heads that extend those published. Whoever may write to the store could have put it there.
+    /// of heads that extend those published. Whoever may write to the store could have put it
+    /// there.
     pub(super) fn check_staged(&self, stores: &Stores, staged: &Staged) -> Result<()> {
         let Staged { head, heads } = staged;
         let wrong = |why: &str| {

@@ -19,8 +19,8 @@ use crate::process::{environment, tenant_to_read};
 use crate::remote::Remote;
 
 /// Said where sealed values are asked for by a part of them.
-pub(super) const PARTS: &str = "sealed values were not searched: they are found by the whole of one, and not \
-                     by wildcards or large networks";
+pub(super) const PARTS: &str = "sealed values were not searched: they are found by the whole of \
+                                one, and not by wildcards or large networks";
 
 /// What is asked, wherever it is answered.
 struct Asking {
