@@ -18,6 +18,7 @@ pub mod records;
 mod routes;
 mod schemas;
 pub mod streams;
+pub mod tail;
 
 pub use attachments::{AttachmentNamed, AttachmentStored};
 pub use events::{BatchItem, BatchResponse, BatchWriter, Came, ItemResult, Submitted};
@@ -29,6 +30,7 @@ pub use ledger::{
 pub use problem::{CONTENT_TYPE as PROBLEM_CONTENT_TYPE, Defect, Problem, ProblemKind};
 pub use records::{Record, RecordList, Unreadable};
 pub use streams::{Numbers, Stream, Streams};
+pub use tail::{Said, TailEnd, TailOpen, TailReason};
 
 /// Content type of one event, a JSON array of events, and every answer that is not a problem.
 pub const JSON: &str = "application/json";

@@ -6,8 +6,9 @@
 use crate::JSON;
 use crate::problem::ProblemKind::{
     self, Ambiguous, BadCursor, BadQuery, Conflict, ForeignReceipt, InvalidEvent, NotFound,
-    ReadOnly, TenantNeeded, Timeout, TooLarge, UnsupportedType, WrongDigest,
+    ReadOnly, TenantNeeded, Timeout, TooLarge, TooManyTails, UnsupportedType, WrongDigest,
 };
+use crate::tail::EVENT_STREAM;
 
 /// One route.
 #[derive(Clone, Copy, Debug)]
@@ -112,6 +113,20 @@ const LIST: [Parameter; 6] = [
     },
 ];
 
+const TAIL: [Parameter; 3] = [
+    Parameter {
+        name: "q",
+        schema: r#"{"type":"string","maxLength":4096}"#,
+        description: "A query text (docs/query.md); empty asks for every record.",
+    },
+    TENANT,
+    Parameter {
+        name: "after",
+        schema: r#"{"type":"string","maxLength":16384}"#,
+        description: "The cursor of the last event; without it, or Last-Event-ID, from now on.",
+    },
+];
+
 /// Every route.
 pub const ROUTES: &[Route] = &[
     Route {
@@ -205,6 +220,16 @@ pub const ROUTES: &[Route] = &[
         body: Body::None,
         answers: &[Answer::Json(200, "RecordProof")],
         problems: &[NotFound, Ambiguous],
+    },
+    Route {
+        method: "get",
+        path: "/v1/tail",
+        summary: "Follow records as they are committed, as events or over WebSocket.",
+        who: "reader, auditor, privacy_officer, admin",
+        query: &TAIL,
+        body: Body::None,
+        answers: &[Answer::Text(200, EVENT_STREAM)],
+        problems: &[BadQuery, BadCursor, NotFound, TooManyTails],
     },
     Route {
         method: "get",

@@ -150,6 +150,22 @@ fn principal(request: &Request, app: &App) -> Result<Option<Principal>, Refusal>
     let Some(value) = headers.get(header::AUTHORIZATION) else {
         return Ok(None);
     };
+    bearer(value, app).map(Some)
+}
+
+/// Who it is now that a request is by which goes on for long.
+pub(crate) fn still(authorization: Option<&HeaderValue>, app: &App) -> Result<Principal, Refusal> {
+    match authorization {
+        _ if app.access.is_open() => Ok(Principal::Open),
+        Some(value) => bearer(value, app),
+        None => Err(refuse(
+            ProblemKind::Unauthorized,
+            "the server has got keys meanwhile, and there is none in the request",
+        )),
+    }
+}
+
+fn bearer(value: &HeaderValue, app: &App) -> Result<Principal, Refusal> {
     let bearer = value.to_str().ok().and_then(|text| {
         let (scheme, rest) = text.split_once(' ')?;
         scheme.eq_ignore_ascii_case("bearer").then(|| rest.trim())
@@ -162,7 +178,7 @@ fn principal(request: &Request, app: &App) -> Result<Option<Principal>, Refusal>
     let found = bearer.map_or(Err(NotInForce::Unknown), |bearer| {
         app.access.principal(bearer, now)
     });
-    found.map(Some).map_err(|why| not_in_force(&why))
+    found.map_err(|why| not_in_force(&why))
 }
 
 /// The refusal of a key; more than that it is none is told only to who has its secret.

@@ -45,6 +45,7 @@ mod split;
 mod stream;
 mod streams;
 mod submit;
+mod tail;
 mod verifier;
 mod waiting;
 mod words;

@@ -210,7 +210,7 @@ fn find(app: &App, principal: &Principal, wanted: &Wanted) -> Result<RecordList,
         unreadable: page
             .damaged
             .into_iter()
-            .map(|damage| unreadable(damage, principal))
+            .map(|damage| unreadable(damage, principal.query().is_some()))
             .collect(),
         unsearched: resolved
             .unsearched
@@ -236,7 +236,7 @@ pub(crate) fn page_limit(asked: Option<usize>) -> Result<usize, Refusal> {
 }
 
 /// The logs to look in: without a name, those of the tenants and not the ledger's own.
-fn tenants(
+pub(crate) fn tenants(
     app: &App,
     principal: &Principal,
     named: Option<&str>,
@@ -266,9 +266,9 @@ pub(crate) fn parsed(text: &str, now: indelible_event::Micros) -> Result<Parsed,
     })
 }
 
-fn unreadable(damage: Damage, principal: &Principal) -> Unreadable {
+pub(crate) fn unreadable(damage: Damage, is_bound: bool) -> Unreadable {
     let (tenant, range) = damage.log.unzip();
-    if principal.query().is_some() {
+    if is_bound {
         // Which records those are may be none of its business; that some are is.
         return Unreadable {
             tenant_id: tenant.map(|tenant| tenant.to_string()),

@@ -15,7 +15,7 @@ use indelible_api::ProblemKind;
 use crate::answer::{Refusal, refuse};
 use crate::app::App;
 use crate::{
-    attachments, batch, guard, health, keys, ledger, list, pages, records, streams, submit,
+    attachments, batch, guard, health, keys, ledger, list, pages, records, streams, submit, tail,
 };
 
 /// Every route.
@@ -30,6 +30,7 @@ pub(crate) fn router(app: &Arc<App>) -> Router {
         .route("/v1/records", get(list::list))
         .route("/v1/records/{audit_id}", get(records::one))
         .route("/v1/records/{audit_id}/proof", get(records::proof))
+        .route("/v1/tail", get(tail::tail))
         .route("/v1/checkpoints", get(ledger::checkpoints))
         .route("/v1/tenants", get(ledger::tenants).post(ledger::create))
         .route("/v1/streams", get(streams::list))

@@ -3,15 +3,19 @@
 //! Stopping: no new connections; requests under way are finished, as long as the deadline allows;
 //! then what is durable is published and the log is closed.
 
+use std::convert::Infallible;
 use std::net::{SocketAddr, TcpListener};
+use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
-use hyper::server::conn::http1;
+use axum::body::Body;
+use hyper::body::Incoming;
+use hyper::server::conn::http1::{self, UpgradeableConnection};
+use hyper::service::HttpService;
 use hyper::service::{Service as _, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
 use indelible_store::{Error, Kind, Result};
 use tokio::io::AsyncWriteExt;
@@ -23,6 +27,8 @@ use crate::feed::Feed;
 use crate::router::router;
 use crate::settings::Settings;
 use crate::stream::{Head, Patient};
+use crate::tail::{self, GoesOn};
+use crate::waiting::Waiter;
 use crate::{attachments, books, keys, publisher, verifier};
 
 const WORKERS: usize = 2;
@@ -73,7 +79,7 @@ impl Stop {
         self.is_stopped()
     }
 
-    async fn stopped(&self) {
+    pub(crate) async fn stopped(&self) {
         loop {
             let notified = self.0.tasks.notified();
             if self.is_stopped() {
@@ -169,6 +175,7 @@ impl Server {
             scope.spawn(|| books::run(&app, &stop));
             scope.spawn(|| keys::follow(&app, &stop));
             scope.spawn(|| attachments::collect(&app, &stop));
+            scope.spawn(|| tail::run(&app, &stop));
             let served = runtime.block_on(accept(&app, listener, &stop));
             stop.stop();
             served
@@ -188,7 +195,6 @@ async fn accept(app: &Arc<App>, listener: TcpListener, stop: &Stop) -> Result<()
     // The standard library asks for 128: a client beyond them waits a second until it asks again.
     rustix::net::listen(&listener, BACKLOG).map_err(|errno| io(errno.into()))?;
     let listener = tokio::net::TcpListener::from_std(listener).map_err(io)?;
-    let graceful = GracefulShutdown::new();
     let places = Arc::new(Semaphore::new(app.settings.connections_max));
     let routes = TowerToHyperService::new(router(app));
     loop {
@@ -216,39 +222,96 @@ async fn accept(app: &Arc<App>, listener: TcpListener, stop: &Stop) -> Result<()
         let io = Patient::new(stream, &app.settings, told, app.memory.clone());
         let routes = routes.clone();
         let waits = Arc::clone(&waiter);
+        let place = Arc::new(Place::new(app, place));
+        let held = Arc::clone(&place);
         let service = service_fn(move |mut request: hyper::Request<_>| {
             let head = head.clone();
             head.ended();
             waits.asked();
             request.extensions_mut().insert(Arc::clone(&waits));
+            request.extensions_mut().insert(Arc::clone(&held));
             let answer = routes.call(request);
             async move {
                 let answer = answer.await;
-                head.begins();
+                let goes_on =
+                    |answer: &hyper::Response<_>| answer.extensions().get::<GoesOn>().is_some();
+                if !answer.as_ref().is_ok_and(goes_on) {
+                    head.begins();
+                }
                 answer
             }
         });
-        let connection = builder(&app.settings).serve_connection(TokioIo::new(io), service);
-        let connection = graceful.watch(connection);
-        let app = Arc::clone(app);
-        tokio::spawn(async move {
-            app.metrics.connection(true);
-            tokio::select! {
-                ended = connection => if let Err(error) = ended {
-                    tracing::debug!(%error, "a connection ended");
-                },
-                () = waiter.told() => tracing::debug!("a connection gave way"),
-            }
-            app.metrics.connection(false);
-            drop(place);
-        });
+        let connection = builder(&app.settings)
+            .serve_connection(TokioIo::new(io), service)
+            .with_upgrades();
+        tokio::spawn(ends(connection, waiter, stop.clone(), place));
     }
     drop(listener);
-    let finished = tokio::time::timeout(app.settings.stop_timeout, graceful.shutdown());
+    // Whoever has all places is the last: also tails over WebSocket hold theirs.
+    let all = u32::try_from(app.settings.connections_max).unwrap_or(u32::MAX);
+    let finished = tokio::time::timeout(app.settings.stop_timeout, places.acquire_many(all));
     if finished.await.is_err() {
         tracing::warn!("requests under way were cut off at the deadline");
     }
     Ok(())
+}
+
+/// A connection until it ends: by itself, to give way, or because the server stops, behind the
+/// request that is under way.
+async fn ends(connection: impl Ends, waiter: Arc<Waiter>, stop: Stop, place: Arc<Place>) {
+    let mut connection = std::pin::pin!(connection);
+    let ended = async {
+        tokio::select! {
+            ended = connection.as_mut() => return ended,
+            () = stop.stopped() => {}
+        }
+        connection.as_mut().finish();
+        connection.await
+    };
+    tokio::select! {
+        ended = ended => if let Err(error) = ended {
+            tracing::debug!(%error, "a connection ended");
+        },
+        () = waiter.told() => tracing::debug!("a connection gave way"),
+    }
+    drop(place);
+}
+
+/// A connection that can be told to take no more requests.
+trait Ends: Future<Output = hyper::Result<()>> + Send + 'static {
+    fn finish(self: Pin<&mut Self>);
+}
+
+impl<S> Ends for UpgradeableConnection<TokioIo<Patient>, S>
+where
+    S: HttpService<Incoming, ResBody = Body, Error = Infallible> + Send + 'static,
+    S::Future: Send,
+{
+    fn finish(self: Pin<&mut Self>) {
+        self.graceful_shutdown();
+    }
+}
+
+/// What a connection holds for as long as it is there, whatever it has become.
+pub(crate) struct Place {
+    app: Arc<App>,
+    _place: OwnedSemaphorePermit,
+}
+
+impl Place {
+    fn new(app: &Arc<App>, place: OwnedSemaphorePermit) -> Self {
+        app.metrics.connection(true);
+        Self {
+            app: Arc::clone(app),
+            _place: place,
+        }
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.app.metrics.connection(false);
+    }
 }
 
 /// A place for one more connection: a free one, or that of one which gives way.
