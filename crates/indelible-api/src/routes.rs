@@ -113,7 +113,7 @@ const LIST: [Parameter; 6] = [
     },
 ];
 
-const TAIL: [Parameter; 3] = [
+const TAIL: [Parameter; 4] = [
     Parameter {
         name: "q",
         schema: r#"{"type":"string","maxLength":4096}"#,
@@ -123,7 +123,12 @@ const TAIL: [Parameter; 3] = [
     Parameter {
         name: "after",
         schema: r#"{"type":"string","maxLength":16384}"#,
-        description: "The cursor of the last event; without it, or Last-Event-ID, from now on.",
+        description: "The cursor of the last event; Last-Event-ID, where it is sent, goes before.",
+    },
+    Parameter {
+        name: "from",
+        schema: r#"{"enum":["now","start"],"default":"now"}"#,
+        description: "Where a tail without a cursor begins: now, or with the first record.",
     },
 ];
 

@@ -16,10 +16,12 @@ pub struct Settings {
     pub tails_max: usize,
     /// Tails of one key; one more is answered 429.
     pub tails_per_key_max: usize,
-    /// Records that wait for the reader of a tail; it ends with one more.
+    /// Records that wait for the reader of a tail; with one more it reads them by itself.
     pub tail_queue_records: usize,
     /// Bytes of records on their way to tails.
     pub tails_bytes_max: usize,
+    /// How long the reader of a tail may take nothing.
+    pub tail_patience: Duration,
     /// How often it is looked what is new for tails.
     pub tail_interval: Duration,
     /// How long a tail says nothing.
@@ -77,7 +79,8 @@ impl Default for Settings {
             lists_bytes_max: 64 << 20,
             tails_max: 2_000,
             tails_per_key_max: 1_000,
-            tail_queue_records: 256,
+            tail_queue_records: 1_024,
+            tail_patience: Duration::from_secs(10),
             tails_bytes_max: 32 << 20,
             tail_interval: Duration::from_millis(100),
             tail_heartbeat: Duration::from_secs(15),

@@ -133,6 +133,8 @@ pub enum Command {
     Serve(Serve),
     /// Find records
     Query(Query),
+    /// Follow records as they are committed
+    Tail(Tail),
     /// Check a data directory, an export or a proof
     Verify(Verify),
     /// Write a tenant's log to a file that anyone can verify

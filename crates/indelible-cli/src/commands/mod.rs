@@ -18,6 +18,7 @@ mod recover;
 mod relay;
 mod restore;
 mod serve;
+mod tail;
 mod tenants;
 mod verify;
 
@@ -36,6 +37,7 @@ pub fn run(command: &Command, config: &Config, output: &mut Output) -> Result {
         Command::Emit(args) => emit::run(args, config, output),
         Command::Serve(args) => serve::run(args, config, output),
         Command::Query(args) => query::run(args, config, output),
+        Command::Tail(args) => tail::run(args, config, output),
         Command::Verify(args) => verify::run(args, config, output),
         Command::Export(args) => export::run(args, config, output),
         Command::Prove(args) => prove::run(args, config, output),

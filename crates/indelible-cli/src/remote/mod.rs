@@ -8,6 +8,7 @@
 //! asked: the key is for the server that was named. Nothing is tried again: what was done and not
 //! answered is for a person to look at.
 
+mod listen;
 mod lists;
 mod unreadable;
 
@@ -26,6 +27,7 @@ use crate::config::{Config, Source};
 use crate::exit::{Failure, Result};
 use crate::output::{Output, Show};
 
+pub use listen::{Asking, Heard};
 pub use lists::{Asked, Checked, Pages};
 pub use unreadable::Unreadable;
 

@@ -319,9 +319,9 @@ impl Metrics {
         self.connections_gave_way.fetch_add(1, Relaxed);
     }
 
-    /// Tails ended since their readers did not take what came.
-    pub(crate) fn tails_too_slow(&self, count: usize) {
-        self.tails_too_slow.fetch_add(count as u64, Relaxed);
+    /// A tail ended since its reader did not take what was said.
+    pub(crate) fn tail_too_slow(&self) {
+        self.tails_too_slow.fetch_add(1, Relaxed);
     }
 
     /// Notes a request that was answered.

@@ -47,7 +47,7 @@ const GAVE_WAY: Metric = Metric::counter(
 const TOO_SLOW: Metric = Metric::counter(
     "indelible_tails_too_slow_total",
     &[],
-    "Tails ended because they were read more slowly than records came.",
+    "Tails ended because their readers took nothing.",
 );
 const PUBLICATIONS: Metric = Metric::counter(
     "indelible_publications_total",

@@ -24,7 +24,7 @@ use crate::read::blocking;
 use crate::tail::Seat;
 use crate::tail::hub::{Follower, Joined, Left, Told};
 use crate::tail::place::{Name, Places};
-use crate::tail::wire::{Gone, Wire};
+use crate::tail::wire::{Kept, Unsaid, Wire};
 use crate::tail::wish::{Wanted, Wish};
 
 /// How often it is asked who it is by.
@@ -33,7 +33,7 @@ const ASKED_EVERY: Duration = Duration::from_secs(1);
 const NO_ROOM_PAUSE: Duration = Duration::from_millis(500);
 /// What is read at a time of what came before: records, and bytes.
 const PAGE_RECORDS: usize = 256;
-const PAGE_BYTES: usize = 1 << 20;
+const PAGE_BYTES: usize = 128 << 10;
 
 /// One that follows.
 pub(crate) struct Following {
@@ -54,12 +54,6 @@ pub(crate) struct Following {
 enum Over {
     Gone,
     Ends(TailReason, String),
-}
-
-impl From<Gone> for Over {
-    fn from(_: Gone) -> Self {
-        Self::Gone
-    }
 }
 
 impl From<Refusal> for Over {
@@ -122,20 +116,41 @@ impl Following {
             self.follow(told, wire).await?;
             match left.get() {
                 Some(Left::OtherLogs) => self.look_again().await?,
-                Some(Left::TooSlow) => {
-                    let text = "records come faster than they are taken: go on from next_cursor";
-                    return Err(Over::Ends(TailReason::TooSlow, text.to_owned()));
-                }
+                Some(Left::Behind) => {}
                 Some(Left::Stopping) | None => return Err(stopping()),
             }
         }
     }
 
-    async fn begin(&self, wire: &mut Wire) -> Result<(), Over> {
+    async fn begin(&mut self, wire: &mut Wire) -> Result<(), Over> {
         let unsearched = self.wish.as_ref().map(|wish| wish.unsearched.clone());
         let unsearched = unsearched.unwrap_or_default();
         let open = written(&TailOpen { unsearched })?;
-        Ok(wire.say(OPEN, &self.cursor()?, &open).await?)
+        self.say_at(self.places.clone(), (OPEN, &open), wire).await
+    }
+
+    /// Says an event that leads to these places, and stands there once it is taken.
+    async fn say_at(
+        &mut self,
+        places: Option<Places>,
+        (event, data): (&str, &[u8]),
+        wire: &mut Wire,
+    ) -> Result<(), Over> {
+        let before = std::mem::replace(&mut self.places, places);
+        let cursor = self.cursor()?;
+        let patience = self.app.memory.pause(self.app.settings.tail_patience);
+        match wire.say_within(patience, (event, &cursor), data).await {
+            Ok(()) => Ok(()),
+            Err(Unsaid::Gone) => Err(Over::Gone),
+            Err(Unsaid::Stalled(kept)) => {
+                if kept == Kept::Dropped {
+                    self.places = before;
+                }
+                self.app.metrics.tail_too_slow();
+                let text = "what was said is not taken: go on from next_cursor";
+                Err(Over::Ends(TailReason::TooSlow, text.to_owned()))
+            }
+        }
     }
 
     fn cursor(&self) -> Result<String, Refusal> {
@@ -233,7 +248,8 @@ impl Following {
                     }
                     if said.elapsed() >= self.app.settings.tail_heartbeat {
                         said = Instant::now();
-                        wire.say(HEARTBEAT, &self.cursor()?, b"{}").await?;
+                        let places = self.places.clone();
+                        self.say_at(places, (HEARTBEAT, b"{}"), wire).await?;
                     }
                     continue;
                 }
@@ -251,13 +267,15 @@ impl Following {
 
     /// Says what was told; whether there was something to say.
     async fn say(&mut self, told: Told, wire: &mut Wire) -> Result<bool, Over> {
-        let places = self.places.get_or_insert_default();
+        let mut places = self.places.clone().unwrap_or_default();
         match told {
             Told::Record(tenant, number, record) => {
                 places.reach(&tenant, number + 1);
-                wire.say(RECORD, &self.cursor()?, &record).await?;
+                self.say_at(Some(places), (RECORD, &record), wire).await?;
             }
-            Told::Unreadable(said) => wire.say(UNREADABLE, &self.cursor()?, &said).await?,
+            Told::Unreadable(said) => {
+                self.say_at(Some(places), (UNREADABLE, &said), wire).await?;
+            }
             Told::Read(all) => {
                 let own = self.wish.iter().flat_map(|wish| wish.tenants());
                 for tenant in own {
@@ -265,6 +283,7 @@ impl Following {
                         places.reach(tenant, *next);
                     }
                 }
+                self.places = Some(places);
                 return Ok(false);
             }
         }

@@ -2,7 +2,7 @@
 //! what came once per distinct query, and hands it to all that asked for that.
 //!
 //! Invariants: a follower gets each record of its logs that matches once, in the order of numbers,
-//! or is told that it ends; nobody is waited for. One whose queue is full ends alone. A round rests
+//! or leaves; nobody is waited for. One whose queue is full leaves alone. A round rests
 //! many times as long as it worked, within bounds, so that writers hardly notice.
 
 use std::collections::{BTreeSet, HashMap};
@@ -45,8 +45,8 @@ pub(crate) enum Told {
 /// Why a follower is told no more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Left {
-    /// It did not take what was told.
-    TooSlow,
+    /// It has more to take than there is room for: it is to read that by itself, and come again.
+    Behind,
     /// There are other logs than before: it is to look which it follows, and come again.
     OtherLogs,
     /// The server stops.
@@ -81,7 +81,7 @@ impl Follower {
             self.places.reach(tenant, number + 1);
         }
         match self.told.try_send(told.clone()) {
-            Err(TrySendError::Full(_)) => Err(Left::TooSlow),
+            Err(TrySendError::Full(_)) => Err(Left::Behind),
             // One that is gone is taken away with the next round.
             Ok(()) | Err(TrySendError::Closed(_)) => Ok(()),
         }
@@ -245,6 +245,7 @@ impl<'a> Reading<'a> {
             }
             self.next.insert(tenant, range.end);
         }
+        self.followers.retain(|one| one.left.get().is_none());
         Ok(())
     }
 
@@ -283,7 +284,7 @@ impl<'a> Reading<'a> {
         let query = wish.within(tenant, range.clone(), as_of);
         let (index, ledger) = (app.index.as_ref(), app.stores.ledger.as_ref());
         let mut telling: Vec<usize> = members.to_vec();
-        let mut too_slow: Vec<usize> = Vec::new();
+        let mut behind: Vec<usize> = Vec::new();
         for_each(index, ledger, &query, None, &mut |seen| {
             match wish.told(app, seen, tenant, &range) {
                 Ok(None) => {}
@@ -291,12 +292,12 @@ impl<'a> Reading<'a> {
                     let follower = self.followers.get_mut(*index);
                     let is_told = follower.is_none_or(|one| one.tell(&told).is_ok());
                     if !is_told {
-                        too_slow.push(*index);
+                        behind.push(*index);
                     }
                     is_told
                 }),
-                // No memory for it: nobody may miss it, so all of them come again for it.
-                Err(_) => too_slow.append(&mut telling),
+                // No memory for it now: nobody may miss it, so each comes for it by itself.
+                Err(_) => behind.append(&mut telling),
             }
             if telling.is_empty() {
                 ControlFlow::Break(())
@@ -304,12 +305,9 @@ impl<'a> Reading<'a> {
                 ControlFlow::Continue(())
             }
         })?;
-        if !too_slow.is_empty() {
-            app.metrics.tails_too_slow(too_slow.len());
-            for index in too_slow {
-                if let Some(follower) = self.followers.get_mut(index) {
-                    follower.leave(Left::TooSlow);
-                }
+        for index in behind {
+            if let Some(follower) = self.followers.get_mut(index) {
+                follower.leave(Left::Behind);
             }
         }
         Ok(())

@@ -36,7 +36,7 @@ use follow::Following;
 use hub::Hub;
 use place::{Name, Places};
 use wire::Wire;
-use wish::{Wanted, Wish};
+use wish::{From, Wanted, Wish};
 
 pub(crate) use hub::run;
 
@@ -168,7 +168,8 @@ pub(crate) async fn tail(
     let name = Name::of(&wanted.q, wanted.tenant.as_deref());
     let after = wanted.after.as_deref();
     let places = after.map(|after| Places::of(after, &app.cursor_key, &name));
-    let places = places.transpose()?;
+    let start = || (wanted.from == From::Start).then(Places::default);
+    let places = places.transpose()?.or_else(start);
     let mut following = Following {
         app: Arc::clone(&app),
         authorization: headers.get(header::AUTHORIZATION).cloned(),

@@ -3,6 +3,7 @@
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use axum::body::{Bytes, HttpBody};
 use axum::extract::ws::{CloseFrame, Message, WebSocket, close_code};
@@ -10,9 +11,23 @@ use hyper::body::Frame;
 use indelible_api::TailReason;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 
-/// Whoever read it has gone.
+/// Why something was not said.
 #[derive(Debug)]
-pub(crate) struct Gone;
+pub(crate) enum Unsaid {
+    /// Whoever read it has gone.
+    Gone,
+    /// The reader takes nothing for too long.
+    Stalled(Kept),
+}
+
+/// What became of what a reader did not take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kept {
+    /// It goes out as soon as the reader takes anything.
+    OnItsWay,
+    /// It never goes out.
+    Dropped,
+}
 
 /// The way to a reader.
 pub(crate) enum Wire {
@@ -47,8 +62,28 @@ impl Wire {
         Self::Socket(Box::new(socket))
     }
 
+    /// As [`Wire::say`], for so long at most.
+    pub(crate) async fn say_within(
+        &mut self,
+        patience: Duration,
+        (event, cursor): (&str, &str),
+        data: &[u8],
+    ) -> Result<(), Unsaid> {
+        let kept = match self {
+            Self::Events(_) => Kept::Dropped,
+            Self::Socket(_) => Kept::OnItsWay,
+        };
+        let said = tokio::time::timeout(patience, self.say(event, cursor, data));
+        said.await.unwrap_or(Err(Unsaid::Stalled(kept)))
+    }
+
     /// Says an event; `data` is JSON in one line.
-    pub(crate) async fn say(&mut self, event: &str, cursor: &str, data: &[u8]) -> Result<(), Gone> {
+    pub(crate) async fn say(
+        &mut self,
+        event: &str,
+        cursor: &str,
+        data: &[u8],
+    ) -> Result<(), Unsaid> {
         let said = |parts: [&[u8]; 7]| Bytes::from(parts.concat());
         match self {
             Self::Events(sender) => {
@@ -62,7 +97,7 @@ impl Wire {
                     data,
                     b"\n\n",
                 ];
-                sender.send(said(parts)).await.map_err(|_| Gone)
+                sender.send(said(parts)).await.map_err(|_| Unsaid::Gone)
             }
             Self::Socket(socket) => {
                 let (event, cursor) = (event.as_bytes(), cursor.as_bytes());
@@ -75,9 +110,9 @@ impl Wire {
                     data,
                     b"}",
                 ];
-                let text = said(parts).try_into().map_err(|_| Gone)?;
+                let text = said(parts).try_into().map_err(|_| Unsaid::Gone)?;
                 let sent = socket.send(Message::Text(text)).await;
-                sent.map_err(|_| Gone)
+                sent.map_err(|_| Unsaid::Gone)
             }
         }
     }

@@ -26,6 +26,19 @@ pub(crate) struct Wanted {
     pub(crate) q: String,
     pub(crate) tenant: Option<String>,
     pub(crate) after: Option<String>,
+    #[serde(default)]
+    pub(crate) from: From,
+}
+
+/// Where a tail without a cursor begins.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum From {
+    /// With what comes from now on.
+    #[default]
+    Now,
+    /// With the first record that is there.
+    Start,
 }
 
 /// What is sought, by whoever may see the same of it.

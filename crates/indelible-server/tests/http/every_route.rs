@@ -33,8 +33,9 @@ fn asked(served: &Served, route: &Route) -> (String, Vec<u8>) {
         ("get", "/v1/records/{audit_id}" | "/v1/records/{audit_id}/proof") => (record, vec![]),
         (
             "get",
-            "/v1/records" | "/v1/checkpoints" | "/v1/tenants" | "/v1/streams" | "/v1/keys"
-            | "/metrics" | "/health/live" | "/health/ready" | "/openapi.json" | "/docs",
+            "/v1/records" | "/v1/tail" | "/v1/checkpoints" | "/v1/tenants" | "/v1/streams"
+            | "/v1/keys" | "/metrics" | "/health/live" | "/health/ready" | "/openapi.json"
+            | "/docs",
         ) => (path, vec![]),
         ("post", "/v1/tenants") => (path, json(json!({"tenant_id": "hooli"}))),
         ("post", "/v1/keys") => (path, json(json!({"role": "reader"}))),

@@ -14,3 +14,4 @@ mod reading;
 mod routes;
 mod streams;
 mod support;
+mod tail;

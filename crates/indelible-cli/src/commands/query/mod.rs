@@ -3,7 +3,7 @@
 //! They come from a data directory (`here`) or a server (`there`) and are shown alike.
 
 mod here;
-mod shown;
+pub(super) mod shown;
 mod there;
 
 use indelible_event::ids::{Micros, TenantId};
@@ -19,7 +19,7 @@ use crate::process::{environment, tenant_to_read};
 use crate::remote::Remote;
 
 /// Said where sealed values are asked for by a part of them.
-const PARTS: &str = "sealed values were not searched: they are found by the whole of one, and not \
+pub(super) const PARTS: &str = "sealed values were not searched: they are found by the whole of one, and not \
                      by wildcards or large networks";
 
 /// What is asked, wherever it is answered.
@@ -80,7 +80,7 @@ pub fn run(args: &Query, config: &Config, output: &mut Output) -> Result {
     answer.print(after, output)
 }
 
-fn parsed(text: &str, now: Micros, output: &Output) -> Result<Parsed> {
+pub(super) fn parsed(text: &str, now: Micros, output: &Output) -> Result<Parsed> {
     let context = ParseContext {
         now,
         zone: output.zone.zone().clone(),
