@@ -125,7 +125,7 @@ fn a_server_that_is_killed_is_followed_on_without_a_gap() {
     let cursor = tail.cancelled();
     assert!(tail.lines.try_recv().is_err(), "nothing twice");
     post(&serving, 16..18);
-    let after = [&args[..], &["--after", &cursor]].concat();
+    let after = [&since[..], &["--after", &cursor]].concat();
     let again = Tail::start(&place, &after);
     assert_eq!(again.numbers(2), [11, 12]);
     // From now on, and only what is asked for, for people.
@@ -159,7 +159,7 @@ fn a_data_directory_is_followed_beside_its_writer() {
     let (place, serving) = served();
     let mut tail = Tail::start(
         &place,
-        &["--json", "-actor:user-1", "--since", "2023-01-01"],
+        &["--json", "--since", "2023-01-01", "--", "-actor:user-1"],
     );
     assert_eq!(tail.numbers(4), [0, 1, 3, 4]);
     post(&serving, 10..13);

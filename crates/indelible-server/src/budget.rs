@@ -1,8 +1,8 @@
 //! The memory that requests and answers in flight share; what is kept is counted before it is kept.
 //!
 //! It has four parts, so that readers who do not read keep nobody from writing, tails nobody from
-//! reading, and headers that do not end keep nobody from anything. Whoever pauses while a part is nearly all taken is cut off
-//! soon.
+//! reading, and headers that do not end keep nobody from anything. Whoever pauses while a part is
+//! nearly all taken is cut off soon.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -157,7 +157,8 @@ Records are shown as they are committed, in the order of their numbers, until Ct
 code 130) and says where to go on. What is looked for is written as for `query`. A connection that
 is lost is opened again, and nothing is left out or shown twice.
 
-Without --url the data directory or database is looked at once a second, beside whoever writes.
+Without --url the data directory or database is looked at once a second, beside whoever writes. The
+ledger's own logs are left out unless they are named (tenant:_system).
 
 Examples:
   indelible tail 'outcome:failure,denied' --tenant acme --url http://127.0.0.1:8080
@@ -171,9 +172,9 @@ pub struct Tail {
     #[arg(long)]
     pub tenant: Option<String>,
     /// Begin with what happened since then, as in `since:`
-    #[arg(long, value_name = "TIME", conflicts_with = "after")]
+    #[arg(long, value_name = "TIME")]
     pub since: Option<String>,
-    /// Go on where a tail ended that printed this cursor
+    /// Go on where a tail of the same query ended that printed this cursor
     #[arg(long, value_name = "CURSOR", allow_hyphen_values = true)]
     pub after: Option<String>,
     /// Where.

@@ -179,7 +179,7 @@ impl Following {
                 left: Arc::clone(&left),
             });
             let joined = tokio::select! {
-                joined = joined => joined.map_err(|_| stopping())?,
+                joined = joined => joined.map_err(|_| self.left_out())?,
                 () = wire.gone() => return Err(Over::Gone),
             };
             match joined {
@@ -308,6 +308,15 @@ impl Following {
         self.principal = now;
         self.look_again().await?;
         Ok(true)
+    }
+
+    /// Why nobody has answered.
+    fn left_out(&self) -> Over {
+        if self.app.tails.hub.has_stopped() {
+            return stopping();
+        }
+        let text = "the ledger cannot be read now: go on from next_cursor";
+        Over::Ends(TailReason::Failed, text.to_owned())
     }
 
     async fn look_again(&mut self) -> Result<(), Over> {

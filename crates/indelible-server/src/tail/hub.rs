@@ -114,7 +114,7 @@ struct Joins {
 }
 
 impl Hub {
-    /// Joins; the answer comes with the next round, or never where the server stops.
+    /// Joins; the answer comes with the next round, or never where that fails or the server stops.
     pub(crate) fn join(&self, follower: Follower) -> oneshot::Receiver<Joined> {
         let (answer, receiver) = oneshot::channel();
         let mut joins = self.joins();
@@ -122,6 +122,11 @@ impl Hub {
             joins.waiting.push(Joining { follower, answer });
         }
         receiver
+    }
+
+    /// Whether nobody joins any more.
+    pub(crate) fn has_stopped(&self) -> bool {
+        self.joins().has_stopped
     }
 
     fn joins(&self) -> std::sync::MutexGuard<'_, Joins> {

@@ -192,10 +192,12 @@ pub(crate) async fn tail(
         return Ok(response);
     };
     let upgrade = upgrade.max_message_size(SAID_BYTES_MAX);
-    Ok(upgrade.on_upgrade(async move |socket| {
+    let mut response = upgrade.on_upgrade(async move |socket| {
         following.run(Wire::socket(socket)).await;
         drop(place);
-    }))
+    });
+    response.extensions_mut().insert(GoesOn);
+    Ok(response)
 }
 
 /// Whether events are taken; who says nothing takes anything.

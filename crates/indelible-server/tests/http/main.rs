@@ -7,6 +7,7 @@ mod bad;
 mod batches;
 mod bound;
 mod every_route;
+mod following;
 mod health;
 mod keys;
 mod many;

@@ -6,6 +6,8 @@ mod here;
 pub(super) mod shown;
 mod there;
 
+pub(super) use there::cursor;
+
 use indelible_event::ids::{Micros, TenantId};
 use indelible_query::{Asked, Cursor, ParseContext, Parsed, parse};
 use indelible_store::{Direction, Order};

@@ -77,6 +77,11 @@ fn look(
         }
         tenants.retain(|one| one == tenant);
     }
+    let named = following.parsed.tenants.as_ref();
+    let is_named = |tenant: &TenantId| {
+        following.tenant.as_ref() == Some(tenant) || named.is_some_and(|all| all.contains(tenant))
+    };
+    tenants.retain(|tenant| !tenant.is_ours() || is_named(tenant));
     let resolved = resolve(&following.parsed, &tenants, Some(reading.keyring.as_ref()));
     if is_first && !resolved.unsearched.is_empty() {
         if following.parsed.ask.asks_for_parts() {

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use indelible_api::tail::{END, RECORD, UNREADABLE};
 use indelible_api::{Record, TailEnd, TailReason, Unreadable};
+use indelible_event::ids::Micros;
 
 use super::{Following, cancelled};
 use crate::cancel;
@@ -32,6 +33,7 @@ pub fn follow(following: &Following, remote: &Remote, output: &mut Output) -> Re
     let mut showing = Showing {
         remote,
         cursor: following.after.clone(),
+        now: following.now,
         has_begun: false,
     };
     let mut pause = PAUSE;
@@ -60,6 +62,7 @@ pub fn follow(following: &Following, remote: &Remote, output: &mut Output) -> Re
 struct Showing<'a> {
     remote: &'a Remote,
     cursor: Option<String>,
+    now: Micros,
     /// Whether the server has answered once, so that it may be lost.
     has_begun: bool,
 }
@@ -137,7 +140,10 @@ impl Showing<'_> {
     /// Whether a signal ends it.
     fn look(&self) -> Result {
         if cancel::wanted() {
-            return Err(cancelled(self.cursor.as_deref()));
+            let now = self.now.0;
+            let cursor = self.cursor.as_ref();
+            let cursor = cursor.map(|cursor| format!("{cursor}.{now}"));
+            return Err(cancelled(cursor.as_deref()));
         }
         Ok(())
     }
