@@ -131,9 +131,9 @@ fn event(lines: &mut impl BufRead) -> std::io::Result<Option<Heard>> {
             }));
         }
         match line.split_once(": ") {
-            Some(("event", text)) => event = text.to_owned(),
-            Some(("id", text)) => cursor = text.to_owned(),
-            Some(("data", text)) => data = text.to_owned(),
+            Some(("event", text)) => text.clone_into(&mut event),
+            Some(("id", text)) => text.clone_into(&mut cursor),
+            Some(("data", text)) => text.clone_into(&mut data),
             _ => {}
         }
     }

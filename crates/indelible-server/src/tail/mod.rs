@@ -138,9 +138,8 @@ pub(crate) struct GoesOn;
 pub(crate) async fn tail(
     State(app): State<Arc<App>>,
     principal: Option<Extension<Principal>>,
-    Extension(place): Extension<Arc<Place>>,
     query: Result<Query<Wanted>, QueryRejection>,
-    (uri, headers): (Uri, HeaderMap),
+    (Extension(place), uri, headers): (Extension<Arc<Place>>, Uri, HeaderMap),
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Answer {
     let principal = allow(principal.as_deref(), Needs::Read)?.clone();

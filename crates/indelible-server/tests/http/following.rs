@@ -49,7 +49,8 @@ impl Tail {
             if header.is_empty() {
                 break;
             }
-            all += &format!("{}\n", header.to_ascii_lowercase());
+            all += &header.to_ascii_lowercase();
+            all.push('\n');
         }
         if status != 200 {
             let again = all.contains("retry-after: 1\n");

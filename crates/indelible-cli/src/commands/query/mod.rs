@@ -68,7 +68,7 @@ impl Asking {
 /// Finds and prints.
 pub fn run(args: &Query, config: &Config, output: &mut Output) -> Result {
     if let Some(remote) = Remote::meant(&args.through, config, output)? {
-        let (after, now) = there::cursor(args.after.as_deref())?;
+        let (after, now) = cursor(args.after.as_deref())?;
         let asking = Asking::of(args, now, config, output)?;
         return there::print(&asking, after, &remote, output);
     }
