@@ -20,6 +20,7 @@ pub mod related;
 mod routes;
 mod schemas;
 pub mod streams;
+pub mod tail;
 pub mod viewers;
 
 pub use attachments::{AttachmentNamed, AttachmentStored};
@@ -34,6 +35,7 @@ pub use problem::{CONTENT_TYPE as PROBLEM_CONTENT_TYPE, Defect, Problem, Problem
 pub use records::{Record, RecordList, Unreadable};
 pub use related::Related;
 pub use streams::{Numbers, Stream, Streams};
+pub use tail::{Said, TailEnd, TailOpen, TailReason};
 pub use viewers::{CreateViewerToken, ViewerToken};
 
 /// Content type of one event, a JSON array of events, and every answer that is not a problem.

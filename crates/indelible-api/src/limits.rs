@@ -28,8 +28,10 @@ pub const COUNT_LOOKED_AT_MAX: u64 = 200_000;
 pub const PAGE_RECORDS_DEFAULT: usize = 100;
 /// A query text, in bytes.
 pub const QUERY_BYTES_MAX: usize = 4_096;
-/// A cursor, in bytes.
-pub const CURSOR_BYTES_MAX: usize = 1_024;
+/// A cursor, in bytes: that of a tail has a place in each of its logs.
+pub const CURSOR_BYTES_MAX: usize = 16 << 10;
+/// Logs that one tail follows: its cursor has a place in each.
+pub const TAIL_TENANTS_MAX: usize = 64;
 /// A request id that is taken over, in characters.
 pub const REQUEST_ID_CHARS_MAX: usize = 64;
 /// A token of an issuer or of a viewer, in bytes.

@@ -206,7 +206,7 @@ fn responses(route: &Route) -> Value {
             "description": told.join(" "),
             "content": {CONTENT_TYPE: {"schema": reference("Problem")}},
         });
-        if status == 503 {
+        if matches!(status, 429 | 503) {
             response["headers"] = retry_after("When to send it again.", true);
         }
         // Not ready is no problem document: it says what is not done.

@@ -231,6 +231,9 @@ kinds! {
     /// It is not known whose event it is.
     TenantNeeded = 422 "tenant-needed", "It is not known whose event this is",
         "name the tenant: ?tenant=NAME, or tenant_id in the event";
+    /// The key has as many tails as one may have.
+    TooManyTails = 429 "too-many-tails", "The key has too many tails",
+        "end one of the tails, or ask again after Retry-After seconds";
     /// The server or its store failed.
     Internal = 500 "internal", "The server failed",
         "send it again with the same ids; if it stays, report the request id";

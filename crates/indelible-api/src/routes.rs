@@ -6,8 +6,9 @@
 use crate::JSON;
 use crate::problem::ProblemKind::{
     self, Ambiguous, BadCursor, BadQuery, Conflict, ForeignReceipt, InvalidEvent, NotFound,
-    ReadOnly, TenantNeeded, Timeout, TooLarge, UnsupportedType, WrongDigest,
+    ReadOnly, TenantNeeded, Timeout, TooLarge, TooManyTails, UnsupportedType, WrongDigest,
 };
+use crate::tail::EVENT_STREAM;
 
 /// One route.
 #[derive(Clone, Copy, Debug)]
@@ -142,6 +143,25 @@ const LIST: [Parameter; 6] = [
     },
 ];
 
+const TAIL: [Parameter; 4] = [
+    Parameter {
+        name: "q",
+        schema: r#"{"type":"string","maxLength":4096}"#,
+        description: "A query text (docs/query.md); empty asks for every record.",
+    },
+    TENANT,
+    Parameter {
+        name: "after",
+        schema: r#"{"type":"string","maxLength":16384}"#,
+        description: "The cursor of the last event; Last-Event-ID, where it is sent, goes before.",
+    },
+    Parameter {
+        name: "from",
+        schema: r#"{"enum":["now","start"],"default":"now"}"#,
+        description: "Where a tail without a cursor begins: now, or with the first record.",
+    },
+];
+
 /// Every route.
 pub const ROUTES: &[Route] = &[
     Route {
@@ -255,6 +275,16 @@ pub const ROUTES: &[Route] = &[
         body: Body::None,
         answers: &[Answer::Json(200, "Related")],
         problems: &[NotFound, Ambiguous],
+    },
+    Route {
+        method: "get",
+        path: "/v1/tail",
+        summary: "Follow records as they are committed, as events or over WebSocket.",
+        who: "reader, auditor, privacy_officer, admin",
+        query: &TAIL,
+        body: Body::None,
+        answers: &[Answer::Text(200, EVENT_STREAM)],
+        problems: &[BadQuery, BadCursor, NotFound, TooManyTails],
     },
     Route {
         method: "get",

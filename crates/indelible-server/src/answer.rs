@@ -84,7 +84,12 @@ impl IntoResponse for Refusal {
         let body = serde_json::to_vec(&problem).unwrap_or_default();
         let mut response = typed(status, PROBLEM_CONTENT_TYPE, body);
         let headers = response.headers_mut();
-        if status == StatusCode::SERVICE_UNAVAILABLE {
+        if [
+            StatusCode::SERVICE_UNAVAILABLE,
+            StatusCode::TOO_MANY_REQUESTS,
+        ]
+        .contains(&status)
+        {
             say_when(headers);
         }
         if status == StatusCode::UNAUTHORIZED {

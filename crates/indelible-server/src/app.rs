@@ -24,6 +24,7 @@ use crate::feed::Feed;
 use crate::intake::Intake;
 use crate::metrics::Metrics;
 use crate::settings::Settings;
+use crate::tail::Tails;
 use crate::tls::{PemSource, Tls};
 use crate::verifier::Verdicts;
 use crate::waiting::Waiting;
@@ -84,6 +85,7 @@ pub(crate) struct App {
     pub(crate) batches: Arc<Semaphore>,
     pub(crate) reads: Arc<Semaphore>,
     pub(crate) reads_waiting: AtomicUsize,
+    pub(crate) tails: Tails,
     pub(crate) cursor_key: CursorKey,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) verdicts: Arc<Verdicts>,
@@ -116,6 +118,7 @@ impl App {
             attachments,
             key,
             memory: Memory::new(&settings, &metrics),
+            tails: Tails::new(&settings),
             waiting: Arc::default(),
             batches: Arc::new(Semaphore::new(settings.batches_max)),
             reads: Arc::new(Semaphore::new(settings.reads_max)),

@@ -1,8 +1,8 @@
 //! The memory that requests and answers in flight share; what is kept is counted before it is kept.
 //!
-//! It has three parts, so that readers who do not read keep nobody from writing, and headers that
-//! do not end keep nobody from anything. Whoever pauses while a part is nearly all taken is cut off
-//! soon.
+//! It has four parts, so that readers who do not read keep nobody from writing, tails nobody from
+//! reading, and headers that do not end keep nobody from anything. Whoever pauses while a part is
+//! nearly all taken is cut off soon.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,6 +30,8 @@ pub(crate) struct Memory {
     pub(crate) requests: Budget,
     /// For lists on their way to who asked for them.
     pub(crate) lists: Budget,
+    /// For records on their way to tails.
+    pub(crate) tails: Budget,
     /// For request heads that are longer than usual.
     pub(crate) heads: Budget,
 }
@@ -55,13 +57,14 @@ impl Memory {
         Self {
             requests: part(settings.in_flight_bytes_max),
             lists: part(settings.lists_bytes_max),
+            tails: part(settings.tails_bytes_max),
             heads: part(settings.heads_bytes_max),
         }
     }
 
     /// How long a client may pause that may otherwise pause for so long.
     pub(crate) fn pause(&self, usual: Duration) -> Duration {
-        if self.requests.is_short() || self.lists.is_short() {
+        if self.requests.is_short() || self.lists.is_short() || self.tails.is_short() {
             usual.min(SHORT_PAUSE)
         } else {
             usual

@@ -79,7 +79,7 @@ fn counts(app: &App, principal: &Principal, asked: &Asked) -> Result<Counts, Ref
         _ => error.into(),
     })?;
     let damaged = found.damaged.iter().cloned();
-    let damaged = damaged.map(|damage| unreadable(damage, principal));
+    let damaged = damaged.map(|damage| unreadable(damage, principal.is_narrowed()));
     let mut counts = shown(&found, &wanted);
     counts.unreadable = damaged.collect();
     counts.unsearched = resolved

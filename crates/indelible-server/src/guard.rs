@@ -202,6 +202,36 @@ async fn principal(asking: Asking<'_>, app: &App) -> Result<Option<Principal>, R
     let Some(value) = headers.get(header::AUTHORIZATION) else {
         return Ok(None);
     };
+    bearer(value, app).await.map(Some)
+}
+
+/// What a request said of who it is by, for one that goes on for long.
+#[derive(Clone, Debug)]
+pub(crate) struct Asker {
+    pub(crate) headers: HeaderMap,
+    pub(crate) peer: Option<IpAddr>,
+}
+
+/// Who it is now that a request is by which goes on for long.
+pub(crate) async fn still(asker: &Asker, app: &App) -> Result<Principal, Refusal> {
+    let (headers, now) = (&asker.headers, app.env.clock.now());
+    let proxied = app
+        .access
+        .proxied((headers, asker.peer), now, &app.cursor_key);
+    if let Some(principal) = proxied.map_err(|why| not_in_force(&why))? {
+        return Ok(principal);
+    }
+    match headers.get(header::AUTHORIZATION) {
+        _ if app.access.is_open() => Ok(Principal::Open),
+        Some(value) => bearer(value, app).await,
+        None => Err(refuse(
+            ProblemKind::Unauthorized,
+            "the server has got keys meanwhile, and there is none in the request",
+        )),
+    }
+}
+
+async fn bearer(value: &HeaderValue, app: &App) -> Result<Principal, Refusal> {
     let bearer = value.to_str().ok().and_then(|text| {
         let (scheme, rest) = text.split_once(' ')?;
         scheme.eq_ignore_ascii_case("bearer").then(|| rest.trim())
@@ -211,11 +241,12 @@ async fn principal(asking: Asking<'_>, app: &App) -> Result<Option<Principal>, R
         let text = "the keys could not be read for a while, so it is not known which are in force";
         return Err(refuse(ProblemKind::Unavailable, text));
     }
+    let now = app.env.clock.now();
     let found = match bearer {
         Some(bearer) => app.access.bearer(bearer, now, &app.cursor_key).await,
         None => Err(NotInForce::Unknown),
     };
-    found.map(Some).map_err(|why| not_in_force(&why))
+    found.map_err(|why| not_in_force(&why))
 }
 
 /// The refusal of a key; more than that it is none is told only to who has its secret.

@@ -135,6 +135,7 @@ pub(crate) async fn metrics(
     let tenants = blocking(&app, |app| Ok(app.stores.ledger.tenants()?.len())).await?;
     let now = Now {
         at: app.env.clock.now(),
+        tails: app.tails.open(),
         tenants,
         ready: reasons(&app).is_empty(),
     };

@@ -52,6 +52,7 @@ mod split;
 mod stream;
 mod streams;
 mod submit;
+mod tail;
 mod tls;
 mod verifier;
 mod viewers;

@@ -210,7 +210,7 @@ fn find(app: &App, principal: &Principal, wanted: &Wanted) -> Result<RecordList,
         unreadable: page
             .damaged
             .into_iter()
-            .map(|damage| unreadable(damage, principal))
+            .map(|damage| unreadable(damage, principal.is_narrowed()))
             .collect(),
         unsearched: resolved
             .unsearched
@@ -267,9 +267,9 @@ pub(crate) fn parsed(text: &str, now: indelible_event::Micros) -> Result<Parsed,
 }
 
 /// What of damage is told to whom.
-pub(crate) fn unreadable(damage: Damage, principal: &Principal) -> Unreadable {
+pub(crate) fn unreadable(damage: Damage, is_bound: bool) -> Unreadable {
     let (tenant, range) = damage.log.unzip();
-    if principal.is_narrowed() {
+    if is_bound {
         // Which records those are may be none of its business; that some are is.
         return Unreadable {
             tenant_id: tenant.map(|tenant| tenant.to_string()),

@@ -70,7 +70,7 @@ fn of(app: &App, principal: &Principal, tenant: TenantId, number: u64) -> Result
     let damaged = std::mem::take(&mut found.damaged).into_iter();
     let mut related = shown(&app.keyring, &row, &found)?;
     related.unreadable = damaged
-        .map(|damage| unreadable(damage, principal))
+        .map(|damage| unreadable(damage, principal.is_narrowed()))
         .collect();
     Ok(related)
 }

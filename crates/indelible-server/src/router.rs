@@ -16,7 +16,7 @@ use crate::answer::{Refusal, refuse};
 use crate::app::App;
 use crate::{
     attachments, batch, counts, guard, health, keys, ledger, list, pages, records, related,
-    streams, submit, viewers,
+    streams, submit, tail, viewers,
 };
 
 /// Every route.
@@ -33,6 +33,7 @@ pub(crate) fn router(app: &Arc<App>) -> Router {
         .route("/v1/records/{audit_id}", get(records::one))
         .route("/v1/records/{audit_id}/proof", get(records::proof))
         .route("/v1/records/{audit_id}/related", get(related::get))
+        .route("/v1/tail", get(tail::tail))
         .route("/v1/checkpoints", get(ledger::checkpoints))
         .route("/v1/tenants", get(ledger::tenants).post(ledger::create))
         .route("/v1/streams", get(streams::list))

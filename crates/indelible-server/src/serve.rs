@@ -3,15 +3,19 @@
 //! Stopping: no new connections; requests under way are finished, as long as the deadline allows;
 //! then what is durable is published and the log is closed.
 
+use std::convert::Infallible;
 use std::net::{SocketAddr, TcpListener};
+use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
-use hyper::server::conn::http1;
+use axum::body::Body;
+use hyper::body::Incoming;
+use hyper::server::conn::http1::{self, UpgradeableConnection};
+use hyper::service::HttpService;
 use hyper::service::{Service as _, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use hyper_util::service::TowerToHyperService;
 use indelible_store::{Error, Kind, Result};
 use tokio::io::AsyncWriteExt;
@@ -25,6 +29,7 @@ use crate::router::router;
 use crate::settings::Settings;
 use crate::socket::Socket;
 use crate::stream::{Head, Patient};
+use crate::tail::{self, GoesOn};
 use crate::waiting::Waiter;
 use crate::{attachments, books, keys, publisher, verifier};
 
@@ -76,7 +81,7 @@ impl Stop {
         self.is_stopped()
     }
 
-    async fn stopped(&self) {
+    pub(crate) async fn stopped(&self) {
         loop {
             let notified = self.0.tasks.notified();
             if self.is_stopped() {
@@ -174,6 +179,7 @@ impl Server {
             scope.spawn(|| attachments::collect(&app, &stop));
             scope.spawn(|| app.access.follow_issuer(&stop));
             scope.spawn(|| app.tls.as_ref().map(|tls| tls.follow(&stop)));
+            scope.spawn(|| tail::run(&app, &stop));
             let served = runtime.block_on(accept(&app, listener, &stop));
             stop.stop();
             served
@@ -193,7 +199,6 @@ async fn accept(app: &Arc<App>, listener: TcpListener, stop: &Stop) -> Result<()
     // The standard library asks for 128: a client beyond them waits a second until it asks again.
     rustix::net::listen(&listener, BACKLOG).map_err(|errno| io(errno.into()))?;
     let listener = tokio::net::TcpListener::from_std(listener).map_err(io)?;
-    let graceful = GracefulShutdown::new();
     let places = Arc::new(Semaphore::new(app.settings.connections_max));
     let routes = TowerToHyperService::new(router(app));
     loop {
@@ -222,23 +227,16 @@ async fn accept(app: &Arc<App>, listener: TcpListener, stop: &Stop) -> Result<()
         let connected = Connected {
             app: Arc::clone(app),
             routes: routes.clone(),
-            watcher: graceful.watcher(),
             stop: stop.clone(),
             waiter: Arc::clone(&waiter),
+            place: Arc::new(Place::new(app, place)),
         };
-        let app = Arc::clone(app);
-        tokio::spawn(async move {
-            app.metrics.connection(true);
-            tokio::select! {
-                () = connected.serve(stream, Peer(address.ip())) => {}
-                () = waiter.told() => tracing::debug!("a connection gave way"),
-            }
-            app.metrics.connection(false);
-            drop(place);
-        });
+        tokio::spawn(connected.serve(stream, Peer(address.ip())));
     }
     drop(listener);
-    let finished = tokio::time::timeout(app.settings.stop_timeout, graceful.shutdown());
+    // Whoever has all places is the last: also tails over WebSocket hold theirs.
+    let all = u32::try_from(app.settings.connections_max).unwrap_or(u32::MAX);
+    let finished = tokio::time::timeout(app.settings.stop_timeout, places.acquire_many(all));
     if finished.await.is_err() {
         tracing::warn!("requests under way were cut off at the deadline");
     }
@@ -249,38 +247,48 @@ async fn accept(app: &Arc<App>, listener: TcpListener, stop: &Stop) -> Result<()
 struct Connected {
     app: Arc<App>,
     routes: TowerToHyperService<axum::Router>,
-    watcher: Watcher,
     stop: Stop,
     waiter: Arc<Waiter>,
+    place: Arc<Place>,
 }
 
 impl Connected {
     /// Serves a connection to its end.
     async fn serve(self, stream: TcpStream, peer: Peer) {
-        let Some(socket) = self.socket(stream).await else {
+        let socket = tokio::select! {
+            socket = self.socket(stream) => socket,
+            () = self.waiter.told() => None,
+        };
+        let Some(socket) = socket else {
             return;
         };
         let (head, settings) = (Head::default(), &self.app.settings);
         let told = (head.clone(), Arc::clone(&self.waiter));
         let io = Patient::new(socket, settings, told, self.app.memory.clone());
         let (routes, waits) = (self.routes, Arc::clone(&self.waiter));
+        let held = Arc::clone(&self.place);
         let service = service_fn(move |mut request: hyper::Request<_>| {
             let head = head.clone();
             head.ended();
             waits.asked();
             request.extensions_mut().insert(Arc::clone(&waits));
             request.extensions_mut().insert(peer);
+            request.extensions_mut().insert(Arc::clone(&held));
             let answer = routes.call(request);
             async move {
                 let answer = answer.await;
-                head.begins();
+                let goes_on =
+                    |answer: &hyper::Response<_>| answer.extensions().get::<GoesOn>().is_some();
+                if !answer.as_ref().is_ok_and(goes_on) {
+                    head.begins();
+                }
                 answer
             }
         });
-        let connection = builder(settings).serve_connection(TokioIo::new(io), service);
-        if let Err(error) = self.watcher.watch(connection).await {
-            tracing::debug!(%error, "a connection ended");
-        }
+        let connection = builder(settings)
+            .serve_connection(TokioIo::new(io), service)
+            .with_upgrades();
+        ends(connection, self.waiter, self.stop, self.place).await;
     }
 
     /// The connection as it is spoken on; `None` when TLS came to nothing.
@@ -300,6 +308,64 @@ impl Connected {
                 }
             },
         }
+    }
+}
+
+/// A connection until it ends: by itself, to give way, or because the server stops, behind the
+/// request that is under way.
+async fn ends(connection: impl Ends, waiter: Arc<Waiter>, stop: Stop, place: Arc<Place>) {
+    let mut connection = std::pin::pin!(connection);
+    let ended = async {
+        tokio::select! {
+            ended = connection.as_mut() => return ended,
+            () = stop.stopped() => {}
+        }
+        connection.as_mut().finish();
+        connection.await
+    };
+    tokio::select! {
+        ended = ended => if let Err(error) = ended {
+            tracing::debug!(%error, "a connection ended");
+        },
+        () = waiter.told() => tracing::debug!("a connection gave way"),
+    }
+    drop(place);
+}
+
+/// A connection that can be told to take no more requests.
+trait Ends: Future<Output = hyper::Result<()>> + Send + 'static {
+    fn finish(self: Pin<&mut Self>);
+}
+
+impl<S> Ends for UpgradeableConnection<TokioIo<Patient>, S>
+where
+    S: HttpService<Incoming, ResBody = Body, Error = Infallible> + Send + 'static,
+    S::Future: Send,
+{
+    fn finish(self: Pin<&mut Self>) {
+        self.graceful_shutdown();
+    }
+}
+
+/// What a connection holds for as long as it is there, whatever it has become.
+pub(crate) struct Place {
+    app: Arc<App>,
+    _place: OwnedSemaphorePermit,
+}
+
+impl Place {
+    fn new(app: &Arc<App>, place: OwnedSemaphorePermit) -> Self {
+        app.metrics.connection(true);
+        Self {
+            app: Arc::clone(app),
+            _place: place,
+        }
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.app.metrics.connection(false);
     }
 }
 

@@ -12,6 +12,20 @@ pub struct Settings {
     pub in_flight_bytes_max: usize,
     /// Bytes of lists on their way to who asked for them; beyond it a list is answered 503.
     pub lists_bytes_max: usize,
+    /// Tails at a time; one more is answered 503.
+    pub tails_max: usize,
+    /// Tails of one key; one more is answered 429.
+    pub tails_per_key_max: usize,
+    /// Records that wait for the reader of a tail; with one more it reads them by itself.
+    pub tail_queue_records: usize,
+    /// Bytes of records on their way to tails.
+    pub tails_bytes_max: usize,
+    /// How long the reader of a tail may take nothing.
+    pub tail_patience: Duration,
+    /// How often it is looked what is new for tails.
+    pub tail_interval: Duration,
+    /// How long a tail says nothing.
+    pub tail_heartbeat: Duration,
     /// Bytes of request heads that are longer than usual; beyond it a connection with one is cut
     /// off.
     pub heads_bytes_max: usize,
@@ -65,6 +79,13 @@ impl Default for Settings {
             connections_max: 10_000,
             in_flight_bytes_max: 128 << 20,
             lists_bytes_max: 64 << 20,
+            tails_max: 2_000,
+            tails_per_key_max: 1_000,
+            tail_queue_records: 1_024,
+            tail_patience: Duration::from_secs(10),
+            tails_bytes_max: 32 << 20,
+            tail_interval: Duration::from_millis(100),
+            tail_heartbeat: Duration::from_secs(15),
             heads_bytes_max: 16 << 20,
             batches_max: 4,
             reads_max: 4,

@@ -150,6 +150,38 @@ pub struct Query {
     pub through: Through,
 }
 
+/// `tail`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Records are shown as they are committed, in the order of their numbers, until Ctrl-C ends it (exit
+code 130) and says where to go on. What is looked for is written as for `query`. A connection that
+is lost is opened again, and nothing is left out or shown twice.
+
+Without --url the data directory or database is looked at once a second, beside whoever writes. The
+ledger's own logs are left out unless they are named (tenant:_system).
+
+Examples:
+  indelible tail 'outcome:failure,denied' --tenant acme --url http://127.0.0.1:8080
+  indelible tail --since 1h --json
+  indelible tail 'type:auth.*' --after acme/1042")]
+pub struct Tail {
+    /// What to look for; nothing finds everything
+    #[arg(value_name = "QUERY")]
+    pub text: Vec<String>,
+    /// Only this tenant's log
+    #[arg(long)]
+    pub tenant: Option<String>,
+    /// Begin with what happened since then, as in `since:`
+    #[arg(long, value_name = "TIME")]
+    pub since: Option<String>,
+    /// Go on where a tail of the same query ended that printed this cursor
+    #[arg(long, value_name = "CURSOR", allow_hyphen_values = true)]
+    pub after: Option<String>,
+    /// Where.
+    #[command(flatten)]
+    pub through: Through,
+}
+
 /// `verify`.
 #[derive(Debug, Args)]
 #[command(after_help = "\

@@ -141,6 +141,8 @@ pub enum Command {
     Count(Count),
     /// Show what belongs to a record: its tree, its correlation, its agent's execution
     Related(Related),
+    /// Follow records as they are committed
+    Tail(Tail),
     /// Check a data directory, an export or a proof
     Verify(Verify),
     /// Write a tenant's log to a file that anyone can verify

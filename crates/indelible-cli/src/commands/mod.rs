@@ -20,6 +20,7 @@ mod related;
 mod relay;
 mod restore;
 mod serve;
+mod tail;
 mod tenants;
 mod verify;
 mod viewer;
@@ -41,6 +42,7 @@ pub fn run(command: &Command, config: &Config, output: &mut Output) -> Result {
         Command::Query(args) => query::run(args, config, output),
         Command::Count(args) => count::run(args, config, output),
         Command::Related(args) => related::run(args, config, output),
+        Command::Tail(args) => tail::run(args, config, output),
         Command::Verify(args) => verify::run(args, config, output),
         Command::Export(args) => export::run(args, config, output),
         Command::Prove(args) => prove::run(args, config, output),

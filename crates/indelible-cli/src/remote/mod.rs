@@ -8,6 +8,7 @@
 //! asked: the key is for the server that was named. Nothing is tried again: what was done and not
 //! answered is for a person to look at.
 
+mod listen;
 mod lists;
 mod unreadable;
 
@@ -28,6 +29,7 @@ use crate::exit::{Failure, Result};
 use crate::output::{Output, Show};
 use crate::tls;
 
+pub use listen::{Asking, Heard};
 pub use lists::{Asked, Checked, Pages};
 pub use unreadable::Unreadable;
 

@@ -83,6 +83,7 @@ pub(crate) struct Metrics {
     connections: AtomicU64,
     connections_refused: AtomicU64,
     connections_gave_way: AtomicU64,
+    tails_too_slow: AtomicU64,
     last_commit: AtomicI64,
     /// Of commits.
     last_failure: LastFailure,
@@ -118,6 +119,7 @@ impl Default for Metrics {
             connections: AtomicU64::default(),
             connections_refused: AtomicU64::default(),
             connections_gave_way: AtomicU64::default(),
+            tails_too_slow: AtomicU64::default(),
             last_commit: AtomicI64::new(NEVER),
             last_failure: LastFailure::default(),
             last_attachment_failure: LastFailure::default(),
@@ -315,6 +317,11 @@ impl Metrics {
 
     pub(crate) fn connection_gave_way(&self) {
         self.connections_gave_way.fetch_add(1, Relaxed);
+    }
+
+    /// A tail ended since its reader did not take what was said.
+    pub(crate) fn tail_too_slow(&self) {
+        self.tails_too_slow.fetch_add(1, Relaxed);
     }
 
     /// Notes a request that was answered.

@@ -44,6 +44,11 @@ const GAVE_WAY: Metric = Metric::counter(
     &[],
     "Connections closed while they waited, to make room for others.",
 );
+const TOO_SLOW: Metric = Metric::counter(
+    "indelible_tails_too_slow_total",
+    &[],
+    "Tails ended because their readers took nothing.",
+);
 const PUBLICATIONS: Metric = Metric::counter(
     "indelible_publications_total",
     &[],
@@ -70,6 +75,7 @@ const IN_FLIGHT: Metric = Metric::gauge(
     "Bytes of requests in flight.",
 );
 const CONNECTIONS: Metric = Metric::gauge("indelible_connections", &[], "Open connections.");
+const TAILS: Metric = Metric::gauge("indelible_tails", &[], "Open tails.");
 const TENANTS: Metric = Metric::gauge("indelible_tenants", &[], "Tenants with a log.");
 const BROKEN: Metric = Metric::gauge(
     "indelible_logs_broken",
@@ -114,7 +120,7 @@ const UNCLEAN: Metric = Metric::gauge(
 
 /// Every metric, in the order of the page.
 #[cfg(test)]
-pub(super) const METRICS: [Metric; 22] = [
+pub(super) const METRICS: [Metric; 24] = [
     REQUESTS,
     REQUEST_SECONDS,
     EVENTS,
@@ -122,12 +128,14 @@ pub(super) const METRICS: [Metric; 22] = [
     OVERLOADED,
     REFUSED,
     GAVE_WAY,
+    TOO_SLOW,
     PUBLICATIONS,
     PASSES,
     READY,
     WAITING,
     IN_FLIGHT,
     CONNECTIONS,
+    TAILS,
     TENANTS,
     BROKEN,
     COMMITTED_AT,
@@ -142,6 +150,7 @@ pub(super) const METRICS: [Metric; 22] = [
 /// What is known elsewhere, at this moment.
 pub(crate) struct Now {
     pub(crate) at: Micros,
+    pub(crate) tails: usize,
     pub(crate) tenants: usize,
     pub(crate) ready: bool,
 }
@@ -163,12 +172,14 @@ impl Metrics {
         tell(OVERLOADED, &self.overloaded);
         tell(REFUSED, &self.connections_refused);
         tell(GAVE_WAY, &self.connections_gave_way);
+        tell(TOO_SLOW, &self.tails_too_slow);
         tell(PUBLICATIONS, &self.publications);
         tell(PASSES, &self.verifier_passes);
         page.single(&READY, u8::from(now.ready));
         page.single(&WAITING, self.waiting());
         page.single(&IN_FLIGHT, self.in_flight_bytes.load(Relaxed));
         page.single(&CONNECTIONS, self.connections.load(Relaxed));
+        page.single(&TAILS, now.tails);
         page.single(&TENANTS, now.tenants);
         page.single(&BROKEN, self.logs_broken.load(Relaxed));
         let seconds = |at: Option<Micros>| at.map_or(0, |at| at.0 / 1_000_000);
@@ -215,6 +226,7 @@ mod tests {
 
     const NOW: Now = Now {
         at: Micros(90_000_000),
+        tails: 2,
         tenants: 3,
         ready: true,
     };

@@ -41,8 +41,9 @@ fn asked(served: &Served, route: &Route) -> (String, Vec<u8>) {
         ("get", "/v1/counts") => (path + "?facet=actor,type&every=day&stats=duration", vec![]),
         (
             "get",
-            "/v1/records" | "/v1/checkpoints" | "/v1/tenants" | "/v1/streams" | "/v1/keys"
-            | "/metrics" | "/health/live" | "/health/ready" | "/openapi.json" | "/docs",
+            "/v1/records" | "/v1/tail" | "/v1/checkpoints" | "/v1/tenants" | "/v1/streams"
+            | "/v1/keys" | "/metrics" | "/health/live" | "/health/ready" | "/openapi.json"
+            | "/docs",
         ) => (path, vec![]),
         ("post", "/v1/tenants") => (path, json(json!({"tenant_id": "hooli"}))),
         ("post", "/v1/keys") => (path, json(json!({"role": "reader"}))),

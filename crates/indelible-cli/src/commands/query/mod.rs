@@ -3,8 +3,10 @@
 //! They come from a data directory (`here`) or a server (`there`) and are shown alike.
 
 mod here;
-mod shown;
+pub(super) mod shown;
 mod there;
+
+pub(super) use there::cursor;
 
 use indelible_event::ids::{Micros, TenantId};
 use indelible_query::{Asked, Cursor, ParseContext, Parsed, parse};
@@ -66,7 +68,7 @@ impl Asking {
 /// Finds and prints.
 pub fn run(args: &Query, config: &Config, output: &mut Output) -> Result {
     if let Some(remote) = Remote::meant(&args.through, config, output)? {
-        let (after, now) = there::cursor(args.after.as_deref())?;
+        let (after, now) = cursor(args.after.as_deref())?;
         let asking = Asking::of(args, now, config, output)?;
         return there::print(&asking, after, &remote, output);
     }

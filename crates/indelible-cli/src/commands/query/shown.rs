@@ -9,7 +9,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use crate::exit::{OrCould, Result};
-use crate::output::{Column, Output, Table, Tone};
+use crate::output::{Column, Output, Show, Table, Tone};
 
 /// Rows of one table; a longer answer is shown in several.
 const TABLE_ROWS_MAX: usize = 1_000;
@@ -49,6 +49,15 @@ struct Line {
 pub struct Lines(Vec<Line>);
 
 impl Line {
+    fn tone(&self) -> Tone {
+        match self.outcome.as_str() {
+            "success" => Tone::Good,
+            "failure" | "denied" | "blocked" | "timed_out" => Tone::Bad,
+            "partial" | "rolled_back" => Tone::Warn,
+            _ => Tone::Plain,
+        }
+    }
+
     fn of(event: &EventView<'_>, place: Place) -> Self {
         let text = |field| event.text(field).map(std::borrow::Cow::into_owned);
         let short = |field| text(field).map(|id| last_segment(&id).unwrap_or(&id).to_owned());
@@ -66,6 +75,36 @@ impl Line {
             detail: detail.into_iter().find_map(text).unwrap_or_default(),
         }
     }
+}
+
+/// Shows a record in a line of its own, whatever comes before and behind.
+pub fn alone(found: &Found<'_>, output: &mut Output) -> Result {
+    if output.json {
+        return Lines::default().take(found, output);
+    }
+    let view = EventView::parse(found.event).or_could("show a record")?;
+    let line = Line::of(&view, found.place.clone());
+    let Place {
+        occurred_at,
+        tenant,
+        sequence_number,
+    } = &line.place;
+    let time = output.zone.seconds(*occurred_at);
+    let place = format!("{tenant}/{sequence_number}");
+    let parts = [
+        (time, Tone::Dim),
+        (place, Tone::Dim),
+        (line.actor.clone(), Tone::Plain),
+        (line.event.clone(), Tone::Plain),
+        (line.target.clone(), Tone::Plain),
+        (line.outcome.clone(), line.tone()),
+        (line.detail.clone(), Tone::Dim),
+    ];
+    let parts = parts.iter().filter(|(text, _)| !text.is_empty());
+    let parts: Vec<_> = parts
+        .map(|(text, tone)| output.paint(&text.shown(), *tone))
+        .collect();
+    output.line(parts.join("  "))
 }
 
 impl Lines {
@@ -116,12 +155,7 @@ impl Lines {
         ]);
         let mut table = Table::new(columns);
         for line in lines {
-            let tone = match line.outcome.as_str() {
-                "success" => Tone::Good,
-                "failure" | "denied" | "blocked" | "timed_out" => Tone::Bad,
-                "partial" | "rolled_back" => Tone::Warn,
-                _ => Tone::Plain,
-            };
+            let tone = line.tone();
             let Line {
                 place,
                 actor,

@@ -1,0 +1,237 @@
+//! `GET /v1/tail`: records as they are committed, as server-sent events or over WebSocket.
+//!
+//! A request is checked as a list is, and then answered for as long as its reader takes it
+//! (`follow`). All tails share one reading of the ledger (`hub`). They are bounded by key and in
+//! all, keep their connection, and end alone.
+
+mod follow;
+mod hub;
+mod place;
+mod wire;
+mod wish;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+
+use axum::body::Body;
+use axum::extract::rejection::QueryRejection;
+use axum::extract::ws::WebSocketUpgrade;
+use axum::extract::ws::rejection::WebSocketUpgradeRejection;
+use axum::extract::{Extension, Query, State};
+use axum::http::{HeaderMap, HeaderValue, Response, StatusCode, Uri, header};
+use indelible_api::tail::EVENT_STREAM;
+use indelible_api::{JSON, ProblemKind};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::accept::prefers;
+use crate::access::Principal;
+use crate::answer::{Answer, Refusal, refuse, typed};
+use crate::app::App;
+use crate::guard::{Asker, Needs, Peer, allow};
+use crate::serve::Place;
+use crate::settings::Settings;
+use crate::submit::bad_query;
+
+use follow::Following;
+use hub::Hub;
+use place::{Name, Places};
+use wire::Wire;
+use wish::{From, Wanted, Wish};
+
+pub(crate) use hub::run;
+
+/// The most that a client says over WebSocket, bytes.
+const SAID_BYTES_MAX: usize = 4 << 10;
+/// Where a reader that lost its connection says what came last.
+const LAST_EVENT_ID: &str = "last-event-id";
+
+/// All tails.
+pub(crate) struct Tails {
+    hub: Hub,
+    all: Arc<Semaphore>,
+    all_max: usize,
+    by_key: Arc<Mutex<HashMap<String, usize>>>,
+    by_key_max: usize,
+    wishes: Mutex<Vec<Weak<Wish>>>,
+}
+
+/// A place among the tails; given back when it is dropped.
+pub(crate) struct Seat {
+    key: String,
+    by_key: Arc<Mutex<HashMap<String, usize>>>,
+    _one: OwnedSemaphorePermit,
+}
+
+impl Tails {
+    pub(crate) fn new(settings: &Settings) -> Self {
+        Self {
+            hub: Hub::default(),
+            all: Arc::new(Semaphore::new(settings.tails_max)),
+            all_max: settings.tails_max,
+            by_key: Arc::default(),
+            by_key_max: settings.tails_per_key_max,
+            wishes: Mutex::default(),
+        }
+    }
+
+    /// How many there are.
+    pub(crate) fn open(&self) -> usize {
+        self.all_max.saturating_sub(self.all.available_permits())
+    }
+
+    fn seat(&self, principal: &Principal) -> Result<Seat, Refusal> {
+        let key = principal.submitter().unwrap_or_default();
+        let mut by_key = lock(&self.by_key);
+        let held = by_key.get(&key).copied().unwrap_or_default();
+        if held >= self.by_key_max {
+            let text = format!("the key has {held} tails open, as many as one may have");
+            return Err(refuse(ProblemKind::TooManyTails, text));
+        }
+        let one = Arc::clone(&self.all).try_acquire_owned();
+        let one = one.map_err(|_| {
+            let text = "as many tails are open as the server has room for";
+            refuse(ProblemKind::Overloaded, text)
+        })?;
+        by_key.insert(key.clone(), held + 1);
+        Ok(Seat {
+            key,
+            by_key: Arc::clone(&self.by_key),
+            _one: one,
+        })
+    }
+
+    /// The same wish for all that ask alike.
+    fn shared(&self, wish: Wish) -> Arc<Wish> {
+        let mut wishes = lock(&self.wishes);
+        wishes.retain(|wish| wish.strong_count() > 0);
+        let known = wishes.iter().filter_map(Weak::upgrade);
+        if let Some(known) = { known }.find(|known| **known == wish) {
+            return known;
+        }
+        let wish = Arc::new(wish);
+        wishes.push(Arc::downgrade(&wish));
+        wish
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        let mut by_key = lock(&self.by_key);
+        if let Some(held) = by_key.get_mut(&self.key) {
+            *held -= 1;
+            if *held == 0 {
+                by_key.remove(&self.key);
+            }
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// That an answer goes on for long: its connection waits for no other request meanwhile.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct GoesOn;
+
+/// What of a request a tail keeps.
+type Asked = (Extension<Arc<Place>>, Extension<Peer>, Uri, HeaderMap);
+
+/// Follows what is committed.
+pub(crate) async fn tail(
+    State(app): State<Arc<App>>,
+    principal: Option<Extension<Principal>>,
+    query: Result<Query<Wanted>, QueryRejection>,
+    (Extension(place), Extension(Peer(peer)), uri, headers): Asked,
+    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
+) -> Answer {
+    let principal = allow(principal.as_deref(), Needs::Read)?.clone();
+    let Query(mut wanted) = query.map_err(|error| bad_query(&error))?;
+    let upgrade = match upgrade {
+        Ok(upgrade) => Some(upgrade),
+        Err(error) if headers.contains_key(header::UPGRADE) => {
+            return Err(refuse(ProblemKind::BadRequest, error.body_text()));
+        }
+        Err(_) => None,
+    };
+    if upgrade.is_some() {
+        must_be_ours(&uri, &headers)?;
+    } else if !wants_events(&headers) {
+        let text = "a tail comes as text/event-stream, or over WebSocket";
+        return Err(refuse(ProblemKind::BadRequest, text));
+    }
+    let last = headers.get(LAST_EVENT_ID);
+    if let Some(last) = last.and_then(|last| last.to_str().ok())
+        && !last.is_empty()
+    {
+        wanted.after = Some(last.to_owned());
+    }
+    let seat = app.tails.seat(&principal)?;
+    let name = Name::of(&wanted.q, wanted.tenant.as_deref());
+    let after = wanted.after.as_deref();
+    let places = after.map(|after| Places::of(after, &app.cursor_key, &name));
+    let start = || (wanted.from == From::Start).then(Places::default);
+    let places = places.transpose()?.or_else(start);
+    let asker = Asker {
+        headers,
+        peer: Some(peer),
+    };
+    let mut following = Following {
+        app: Arc::clone(&app),
+        asker,
+        principal,
+        wanted,
+        name,
+        places,
+        wish: None,
+        logs: None,
+        _seat: seat,
+    };
+    following.look().await?;
+    let Some(upgrade) = upgrade else {
+        let (wire, body) = Wire::events();
+        tokio::spawn(following.run(wire));
+        let mut response: Response<Body> = typed(StatusCode::OK, EVENT_STREAM, Body::new(body));
+        let close = HeaderValue::from_static("close");
+        response.headers_mut().insert(header::CONNECTION, close);
+        response.extensions_mut().insert(GoesOn);
+        return Ok(response);
+    };
+    let upgrade = upgrade.max_message_size(SAID_BYTES_MAX);
+    let mut response = upgrade.on_upgrade(async move |socket| {
+        following.run(Wire::socket(socket)).await;
+        drop(place);
+    });
+    response.extensions_mut().insert(GoesOn);
+    Ok(response)
+}
+
+/// Whether events are taken; who says nothing takes anything.
+fn wants_events(headers: &HeaderMap) -> bool {
+    !headers.contains_key(header::ACCEPT)
+        || prefers(headers, |kind| match kind {
+            EVENT_STREAM | "text/*" | "*/*" => Some(true),
+            JSON => Some(false),
+            _ => None,
+        })
+}
+
+/// Refuses a WebSocket that a page of another site opens: browsers let it, and send its name.
+fn must_be_ours(uri: &Uri, headers: &HeaderMap) -> Result<(), Refusal> {
+    let Some(origin) = headers.get(header::ORIGIN) else {
+        return Ok(());
+    };
+    let host = match uri.authority() {
+        Some(authority) => Some(authority.as_str()),
+        None => headers
+            .get(header::HOST)
+            .and_then(|host| host.to_str().ok()),
+    };
+    let origin = origin.to_str().ok();
+    let origin = origin.and_then(|origin| origin.split_once("://"));
+    if origin.is_some_and(|(_, site)| Some(site) == host) {
+        return Ok(());
+    }
+    let text = "a page of another site may not open a tail";
+    Err(refuse(ProblemKind::Forbidden, text))
+}
