@@ -211,3 +211,16 @@ fn an_older_state_store_beside_a_newer_signer_is_told() {
     // Where the signer's memory is not, there is nothing to compare with.
     unwarned(&place.ok("tenants list --keys elsewhere").err);
 }
+
+#[test]
+fn without_what_the_signer_has_nobody_is_told_that_nothing_is_lost() {
+    let place = rolled_back();
+    let files = support::files_below(&place.at("home"));
+    for name in ["signing.key", "signer.checkpoint"] {
+        let file = files.iter().find(|path| path.ends_with(name)).unwrap();
+        std::fs::remove_file(file).unwrap();
+    }
+    let told = place.run("recover");
+    assert_eq!(told.code, 3, "{}{}", told.out, told.err);
+    assert!(!told.err.contains("nothing to recover"), "{}", told.err);
+}

@@ -242,6 +242,7 @@ mod tests {
             ("BATCH_EVENTS_MAX", "many", "no whole number"),
             ("BATCH_EVENTS_MAX", "0", "more than 0"),
             ("QUEUE_EVENTS_MAX", "-1", "no whole number"),
+            ("QUEUE_EVENTS_MAX", "+5", "no whole number"),
             ("PRESET", "x", "no preset"),
             (
                 "CLASS",
@@ -251,7 +252,8 @@ mod tests {
             ("CLASS", "in_transaction", "says `emit_in`"),
             ("QUEUE_EVENTS_MAX", "8388608", "the items of the queue"),
             ("SPOOL_BYTES_MAX", "1", "no directory"),
-            ("STREAM", &"x".repeat(101), "1 to 100 bytes"),
+            ("STREAM", &"x".repeat(101), "1 to 100 letters"),
+            ("STREAM", "ops@example.com", "1 to 100 letters"),
             ("SERVICE", &"x".repeat(257), "1 to 256 bytes"),
             ("BATCH_INTERVAL_MS", "3600001", "at most 3600 s"),
             ("DEAD_LETTERS_BYTES_MAX", "0", "more than 0"),
