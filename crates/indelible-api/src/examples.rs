@@ -89,10 +89,10 @@ const KEY: &str = r#"{"id":"99680fe614ef1c6f","role":"emitter","tenants":["acme"
 
 const BEARER: &str = "ind_99680fe614ef1c6f_<64 hex digits>";
 
-const CREATE_VIEWER: &str = r#"{"tenant":"acme","query":"target.id:invoice-7","for":"15m"}"#;
+const CREATE_VIEWER: &str = r#"{"tenant":"acme","query":"target:invoice-7","for":"15m"}"#;
 
 const VIEWER: &str = r#"{"bearer":"indv_<sealed text>","tenant":"acme",
-    "query":"target.id:invoice-7","expires_at":"2026-11-27T05:03:44.937003Z"}"#;
+    "query":"target:invoice-7","expires_at":"2026-11-27T05:03:44.937003Z"}"#;
 
 /// What a route takes, for example.
 pub(crate) fn taken(method: &str, path: &str) -> Option<Value> {

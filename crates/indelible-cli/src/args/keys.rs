@@ -124,7 +124,7 @@ sees no more than that key does, and falls with it.
 
 Examples:
   indelible keys viewer --tenant acme --url http://127.0.0.1:8080
-  indelible keys viewer --tenant acme --query 'target.id:invoice-7' --for 2h")]
+  indelible keys viewer --tenant acme --query 'target:invoice-7' --for 2h")]
 pub struct KeysViewer {
     /// Whose records it shows
     #[arg(long, value_name = "TENANT")]
