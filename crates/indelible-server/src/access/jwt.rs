@@ -62,7 +62,7 @@ pub struct TrustedIssuer {
     pub audience: String,
     /// The algorithms that are taken.
     pub algorithms: Vec<Algorithm>,
-    /// The claim that names the tenants; [`ALL_TENANTS`] for all.
+    /// The claim that names the tenants; `"*"` for all.
     pub tenants_claim: String,
     /// The claim that names the role.
     pub role_claim: String,

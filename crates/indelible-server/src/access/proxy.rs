@@ -84,7 +84,7 @@ pub struct TrustedProxy {
     pub networks: Vec<Network>,
     /// The header with the user's name.
     pub user_header: String,
-    /// The header with the tenants, parted by commas; [`ALL_TENANTS`] for all.
+    /// The header with the tenants, parted by commas; `*` for all.
     pub tenants_header: String,
     /// The header with the roles, parted by commas.
     pub roles_header: String,
