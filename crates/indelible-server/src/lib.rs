@@ -24,6 +24,7 @@ mod books;
 mod budget;
 mod clear;
 mod clock;
+mod configuration;
 mod cors;
 pub mod counted;
 mod counts;
@@ -61,6 +62,7 @@ mod waiting;
 mod words;
 
 pub use app::Parts;
+pub use configuration::Configuration;
 pub use feed::Feed;
 pub use serve::{Server, Stop};
 pub use settings::Settings;

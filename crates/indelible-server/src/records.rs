@@ -21,7 +21,7 @@ use indelible_store::{Error, Kind, SealedValue, Stored};
 use serde_json::value::RawValue;
 
 use crate::access::Principal;
-use crate::accesses::{Denied, Seen, What, hidden};
+use crate::accesses::{Denied, Shown, What, hidden};
 use crate::answer::{Answer, Refusal, json, refuse};
 use crate::app::App;
 use crate::binding::{narrowed, sees};
@@ -76,7 +76,7 @@ pub(crate) async fn one(
         let record = stored(app, &tenant, number)?;
         let asked = format!("id:{id}");
         let done = (What::Read, "/v1/records/{audit_id}", asked.as_str());
-        let (seen, now) = (Seen::records(&tenant, 1), app.env.clock.now());
+        let (seen, now) = (Shown::records(&tenant, 1), app.env.clock.now());
         app.accesses.note(&principal, done, &seen, now);
         Ok(record)
     });
@@ -96,7 +96,7 @@ pub(crate) async fn proof(
         let found = find(app, &principal, named, &id)?;
         let asked = format!("id:{id}");
         let done = (What::Read, "/v1/records/{audit_id}/proof", asked.as_str());
-        let (seen, now) = (Seen::records(&found.0, 1), app.env.clock.now());
+        let (seen, now) = (Shown::records(&found.0, 1), app.env.clock.now());
         app.accesses.note(&principal, done, &seen, now);
         Ok(found)
     })
@@ -132,7 +132,7 @@ pub(crate) fn find(
 ) -> Result<(TenantId, u64), Refusal> {
     let tenants = match named {
         None => app.visible(principal)?,
-        Some(tenant) if principal.may_see(&tenant) && app.has_tenant(&tenant)? => vec![tenant],
+        Some(tenant) if app.is_there(principal, &tenant)? => vec![tenant],
         Some(tenant) => return Err(hidden(app, principal, ROUTE, &tenant)),
     };
     let missing = || refuse(ProblemKind::NotFound, "there is no record with this id");
@@ -208,7 +208,8 @@ fn ambiguous(found: &[(TenantId, u64)]) -> Refusal {
     refuse(ProblemKind::Ambiguous, text)
 }
 
-fn stored(app: &App, tenant: &TenantId, number: u64) -> Result<Record, Refusal> {
+/// The record that stands there.
+pub(crate) fn stored(app: &App, tenant: &TenantId, number: u64) -> Result<Record, Refusal> {
     let mut found = Err(refuse(ProblemKind::NotFound, "there is no such record"));
     app.stores
         .ledger

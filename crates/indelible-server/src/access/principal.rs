@@ -80,6 +80,24 @@ impl Principal {
         }
     }
 
+    /// Whether of the tenant's log only a part is there for it: of the ledger's own, for who reads
+    /// a tenant, what is about that tenant. A viewer is nobody who is to see who reads what.
+    pub fn sees_part_of(&self, tenant: &TenantId) -> bool {
+        let is_viewer = matches!(
+            self,
+            Self::Known {
+                who: Who::Viewer(_),
+                ..
+            }
+        );
+        tenant.is_ours() && self.role().may_read() && !is_viewer && !self.may_see(tenant)
+    }
+
+    /// The tenants it is bound to; `None` for all.
+    pub fn bound_to(&self) -> Option<&[TenantId]> {
+        self.tenants()
+    }
+
     /// Whether it is bound to no tenant and no query.
     pub fn sees_all(&self) -> bool {
         self.tenants().is_none() && !self.is_narrowed()

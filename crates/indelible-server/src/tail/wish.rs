@@ -13,7 +13,7 @@ use serde::Deserialize;
 use crate::access::Principal;
 use crate::answer::{Refusal, refuse, written};
 use crate::app::App;
-use crate::binding::narrowed;
+use crate::binding::{is_bound, narrowed};
 use crate::list::{parsed, tenants, unreadable};
 use crate::records::record;
 use crate::tail::hub::Told;
@@ -75,7 +75,7 @@ impl Wish {
         Ok(Self {
             unsearched: unsearched.map(ToString::to_string).collect(),
             query: resolved.query,
-            is_bound: principal.is_narrowed(),
+            is_bound: is_bound(principal, &tenants),
         })
     }
 

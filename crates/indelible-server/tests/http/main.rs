@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 mod access;
+mod accesses;
 mod attachments;
 mod bad;
 mod batches;
