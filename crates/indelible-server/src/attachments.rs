@@ -272,7 +272,7 @@ fn is_named(
         Err(refusal) if refusal.0.kind() == Some(ProblemKind::NotFound) => return Ok(false),
         found => found?,
     };
-    let leaf = stored(app, &tenant, number)?.leaf;
+    let leaf = stored(app, &tenant, number, principal.sight())?.leaf;
     Ok(references(leaf.as_bytes()).any(|named| named.digest == *digest))
 }
 

@@ -72,7 +72,7 @@ fn counts(app: &App, principal: &Principal, asked: &Asked) -> Result<Counts, Ref
     let source = Source {
         index: app.index.as_ref(),
         ledger: app.stores.ledger.as_ref(),
-        open: &|tenant, value| opened(&app.keyring, tenant, value),
+        open: &|tenant, value| opened((&app.keyring, principal.sight()), tenant, value),
         bodies_max: COUNT_LOOKED_AT_MAX,
     };
     let found = count(source, &resolved.query, &wanted).map_err(|error| match error.kind() {

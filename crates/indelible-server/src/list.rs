@@ -201,13 +201,14 @@ fn find(app: &App, principal: &Principal, wanted: &Wanted) -> Result<RecordList,
     for row in &page.rows {
         seen.add(&row.place.tenant, 1);
     }
+    let with = (app.keyring.as_ref(), principal.sight());
     let done = (What::Read, ROUTE, wanted.q.as_str());
     let now_read = app.env.clock.now();
     app.accesses.note(principal, done, &seen, now_read);
     let records = page
         .rows
         .into_iter()
-        .map(|row| record(&app.keyring, &row.place.tenant, &row.leaf, &row.sealed));
+        .map(|row| record(with, &row.place.tenant, &row.leaf, &row.sealed));
     let next = page
         .next
         .map(|place| Cursor::new(&asked, place, page.as_of, now));

@@ -11,7 +11,8 @@ use indelible_api::{ProblemKind, Record, Submitted};
 use indelible_event::ids::{AuditId, TenantId};
 use indelible_event::leaf::LeafView;
 use indelible_log::Keyring;
-use indelible_log::export::joined;
+use indelible_log::export::{Personal, joined_as};
+use indelible_log::mask::Sight;
 use indelible_log::prove::{prove, receipt};
 use indelible_merkle::leaf_hash;
 use indelible_proof::receipt::Receipt;
@@ -38,16 +39,17 @@ const NAMED_MAX: usize = 8;
 const PROOF_TRIES: u32 = 30;
 const PROOF_PAUSE: Duration = Duration::from_millis(100);
 
-/// A record as it goes out: the leaf, and the same with personal values back in place.
+/// A record as it goes out: the leaf, and the same with personal values back in place, as whoever
+/// asks sees them.
 pub(crate) fn record(
-    keyring: &Keyring,
+    (keyring, sight): (&Keyring, Sight),
     tenant: &TenantId,
     leaf: &[u8],
     sealed: &[SealedValue],
 ) -> Result<Record, Refusal> {
     let unreadable = || refuse(ProblemKind::Internal, "a stored record cannot be read");
     let view = LeafView::locate(leaf).map_err(|_| unreadable())?;
-    let event = joined(keyring, tenant, view.event(), sealed)?;
+    let (event, personal) = joined_as(sight, keyring, tenant, view.event(), sealed)?;
     let span = view.event_span();
     let head = leaf.get(..span.start).unwrap_or_default();
     let tail = leaf.get(span.end..).unwrap_or_default();
@@ -59,6 +61,11 @@ pub(crate) fn record(
         leaf: std::str::from_utf8(leaf)
             .map_err(|_| unreadable())?
             .to_owned(),
+        personal: match personal {
+            Personal::Shown => None,
+            Personal::Masked => Some(indelible_api::Personal::Masked),
+            Personal::Closed => Some(indelible_api::Personal::Sealed),
+        },
     })
 }
 
@@ -73,7 +80,7 @@ pub(crate) async fn one(
     let named = whose(query)?;
     let record = blocking(&app, move |app| {
         let (tenant, number) = find(app, &principal, named, &id)?;
-        let record = stored(app, &tenant, number)?;
+        let record = stored(app, &tenant, number, principal.sight())?;
         let asked = format!("id:{id}");
         let done = (What::Read, "/v1/records/{audit_id}", asked.as_str());
         let (seen, now) = (Shown::records(&tenant, 1), app.env.clock.now());
@@ -209,13 +216,21 @@ fn ambiguous(found: &[(TenantId, u64)]) -> Refusal {
 }
 
 /// The record that stands there.
-pub(crate) fn stored(app: &App, tenant: &TenantId, number: u64) -> Result<Record, Refusal> {
+pub(crate) fn stored(
+    app: &App,
+    tenant: &TenantId,
+    number: u64,
+    sight: Sight,
+) -> Result<Record, Refusal> {
     let mut found = Err(refuse(ProblemKind::NotFound, "there is no such record"));
     app.stores
         .ledger
         .read(tenant, number..number + 1, &mut |stored| {
             found = match stored {
-                Stored::Record(stored) => record(&app.keyring, tenant, stored.leaf, stored.sealed),
+                Stored::Record(stored) => {
+                    let with = (app.keyring.as_ref(), sight);
+                    record(with, tenant, stored.leaf, stored.sealed)
+                }
                 Stored::Damaged { .. } => Err(refuse(
                     ProblemKind::Internal,
                     "the stored record is damaged",

@@ -83,7 +83,7 @@ fn of(app: &App, principal: &Principal, tenant: TenantId, number: u64) -> Result
     };
     let mut found = related(scope, &row)?;
     let damaged = std::mem::take(&mut found.damaged).into_iter();
-    let mut related = shown(&app.keyring, &row, &found)?;
+    let mut related = shown((&app.keyring, principal.sight()), &row, &found)?;
     related.unreadable = damaged
         .map(|damage| unreadable(damage, is_bound(principal, &tenants)))
         .collect();

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use indelible_api::Role;
 use indelible_event::ids::TenantId;
+use indelible_log::mask::Sight;
 
 /// Kind and id of who did something, as records have them.
 pub type Actor<'a> = (&'a str, &'a str);
@@ -96,6 +97,15 @@ impl Principal {
     /// The tenants it is bound to; `None` for all.
     pub fn bound_to(&self) -> Option<&[TenantId]> {
         self.tenants()
+    }
+
+    /// How it sees personal values.
+    pub fn sight(&self) -> Sight {
+        if self.role().may_see_personal() {
+            Sight::Clear
+        } else {
+            Sight::Masked
+        }
     }
 
     /// Whether it is bound to no tenant and no query.

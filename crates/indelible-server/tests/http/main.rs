@@ -15,6 +15,7 @@ mod health;
 mod issuer;
 mod keys;
 mod many;
+mod personal;
 mod proxies;
 mod reading;
 mod related;
