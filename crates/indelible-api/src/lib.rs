@@ -26,7 +26,7 @@ pub mod viewers;
 pub use attachments::{AttachmentNamed, AttachmentStored};
 pub use counts::Counts;
 pub use events::{BatchItem, BatchResponse, BatchWriter, Came, ItemResult, Submitted};
-pub use keys::{CreateKey, CreatedKey, Key, Keys, Role, RotateKey};
+pub use keys::{CreateKey, CreatedKey, Key, Keys, Rates, Role, RotateKey};
 pub use ledger::{
     Checkpoints, Completeness, CreateTenant, Health, Integrity, Logs, RegistryCheckpoint, Tenant,
     TenantCheckpoint, Tenants, Verdict,

@@ -65,7 +65,7 @@ pub(crate) async fn around(
                 accesses::nobody(&app, &request, &route, &refusal);
                 Err(refusal)
             }
-            Ok(found) => within(found, &route, &app),
+            Ok(found) => within(found, &route, &app).and_then(|found| limited(found, &route, &app)),
         },
     };
     let by = match &principal {
@@ -332,6 +332,23 @@ fn within(
         }
         let text = "a viewer token gets records and their proofs, and nothing else";
         return Err(refuse(ProblemKind::Forbidden, text));
+    }
+    Ok(principal)
+}
+
+/// Nobody else than before, but for who asks more often than he may, or has yet to pay for what he
+/// brought.
+fn limited(
+    principal: Option<Principal>,
+    route: &str,
+    app: &App,
+) -> Result<Option<Principal>, Refusal> {
+    if let Some(known) = &principal
+        && route.starts_with("/v1/")
+        && let Some(name) = known.submitter()
+    {
+        let admitted = app.limits.key(&name, &app.rates(known));
+        admitted.map_err(|reached| Refusal::from(reached.problem(&app.metrics)))?;
     }
     Ok(principal)
 }

@@ -104,6 +104,7 @@ fn settings(config: &Config) -> Settings {
     Settings {
         connections_max: server.connections_max,
         in_flight_bytes_max: server.in_flight_bytes_max,
+        limits: server.limits.clone(),
         header_timeout: server.header_timeout,
         body_timeout: server.body_timeout,
         stop_timeout: server.stop_timeout,
@@ -116,7 +117,7 @@ fn settings(config: &Config) -> Settings {
 /// What somebody has set of the server and of who it trusts, without secrets.
 fn configuration(config: &Config) -> Configuration {
     let recorded = |key: &str| {
-        let groups = ["server.", "auth."];
+        let groups = ["server.", "auth.", "limits."];
         key == "sealing" || groups.iter().any(|group| key.starts_with(group))
     };
     let set = config.resolved.iter();

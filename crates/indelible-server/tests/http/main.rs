@@ -14,6 +14,7 @@ mod following;
 mod health;
 mod issuer;
 mod keys;
+mod limits;
 mod many;
 mod personal;
 mod proxies;

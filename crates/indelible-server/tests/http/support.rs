@@ -210,6 +210,7 @@ impl Served {
                 name: None,
                 query: None,
                 expires: None,
+                limits: None,
             };
             access::create(stand.state.as_ref(), &wanted, &env, access::COMMAND).unwrap()
         };
