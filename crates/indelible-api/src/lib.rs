@@ -26,13 +26,13 @@ pub mod viewers;
 pub use attachments::{AttachmentNamed, AttachmentStored};
 pub use counts::Counts;
 pub use events::{BatchItem, BatchResponse, BatchWriter, Came, ItemResult, Submitted};
-pub use keys::{CreateKey, CreatedKey, Key, Keys, Role, RotateKey};
+pub use keys::{CreateKey, CreatedKey, Key, Keys, Rates, Role, RotateKey};
 pub use ledger::{
     Checkpoints, Completeness, CreateTenant, Health, Integrity, Logs, RegistryCheckpoint, Tenant,
     TenantCheckpoint, Tenants, Verdict,
 };
 pub use problem::{CONTENT_TYPE as PROBLEM_CONTENT_TYPE, Defect, Problem, ProblemKind};
-pub use records::{Record, RecordList, Unreadable};
+pub use records::{Personal, Record, RecordList, Unreadable};
 pub use related::Related;
 pub use streams::{Numbers, Stream, Streams};
 pub use tail::{Said, TailEnd, TailOpen, TailReason};

@@ -6,7 +6,8 @@
 use crate::JSON;
 use crate::problem::ProblemKind::{
     self, Ambiguous, BadCursor, BadQuery, Conflict, ForeignReceipt, InvalidEvent, NotFound,
-    ReadOnly, TenantNeeded, Timeout, TooLarge, TooManyTails, UnsupportedType, WrongDigest,
+    QuotaUsedUp, ReadOnly, TenantNeeded, Timeout, TooLarge, TooManyTails, UnsupportedType,
+    WrongDigest,
 };
 use crate::tail::EVENT_STREAM;
 
@@ -183,6 +184,7 @@ pub const ROUTES: &[Route] = &[
             UnsupportedType,
             InvalidEvent,
             TenantNeeded,
+            QuotaUsedUp,
             ReadOnly,
         ],
     },
@@ -194,7 +196,7 @@ pub const ROUTES: &[Route] = &[
         query: &[TENANT],
         body: Body::Events,
         answers: &[Answer::Json(200, "BatchResponse")],
-        problems: &[Timeout, TooLarge, UnsupportedType],
+        problems: &[Timeout, TooLarge, UnsupportedType, QuotaUsedUp],
     },
     Route {
         method: "put",
@@ -214,6 +216,7 @@ pub const ROUTES: &[Route] = &[
             UnsupportedType,
             WrongDigest,
             TenantNeeded,
+            QuotaUsedUp,
         ],
     },
     Route {
@@ -221,7 +224,15 @@ pub const ROUTES: &[Route] = &[
         path: "/v1/attachments/{digest}",
         summary: "Read an attachment.",
         who: "reader, auditor, privacy_officer, admin",
-        query: &[TENANT],
+        query: &[
+            TENANT,
+            Parameter {
+                name: "record",
+                schema: r#"{"type":"string","maxLength":1024}"#,
+                description: "The id of a record that names it: needed by a key with a query of \
+                              its own, which reads what its records name.",
+            },
+        ],
         body: Body::None,
         answers: &[Answer::Text(200, "*/*")],
         problems: &[NotFound, TenantNeeded],

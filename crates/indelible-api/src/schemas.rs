@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 mod reading;
 
 use self::reading::{counts, related};
-use crate::limits::{KEY_NAME_CHARS_MAX, KEY_TENANTS_MAX, QUERY_BYTES_MAX};
+use crate::limits::{KEY_NAME_CHARS_MAX, KEY_TENANTS_MAX, QUERY_BYTES_MAX, RATE_MAX};
 
 /// Every schema by name.
 pub(crate) fn schemas() -> Value {
@@ -174,6 +174,7 @@ fn problems() -> Value {
             ("problems", list("Defect")),
             ("receipt", reference("Receipt")),
             ("request_id", text()),
+            ("retry_after_s", count()),
         ]),
     })
 }
@@ -193,6 +194,7 @@ fn records() -> Value {
             ("record", json!({"type": "object"})),
             ("record_hash", hash()),
             ("leaf", text()),
+            ("personal", json!({"enum": ["masked", "sealed"]})),
         ]),
         "RecordList": object(3, &[
             ("records", list("Record")),
@@ -344,6 +346,7 @@ fn keys() -> Value {
             ("name", name),
             ("query", query),
             ("expires", moment.clone()),
+            ("limits", rates()),
         ],
     ));
     // An admin is bound to no tenants.
@@ -368,12 +371,27 @@ fn keys() -> Value {
             ("rotated_at", or_null("string")),
             ("old_secret_until", or_null("string")),
             ("last_used_at", or_null("string")),
+            ("limits", rates()),
         ]),
         "Keys": object(1, &[("keys", list("Key"))]),
         "CreateKey": create,
         "RotateKey": closed(object(0, &[("grace", grace), ("expires", moment)])),
         "CreatedKey": object(2, &[("key", reference("Key")), ("bearer", text())]),
     })
+}
+
+/// How much may come in a second, or null.
+fn rates() -> Value {
+    let most = || json!({"type": ["integer", "null"], "minimum": 0, "maximum": RATE_MAX});
+    let rates = closed(object(
+        0,
+        &[
+            ("requests_per_s", most()),
+            ("events_per_s", most()),
+            ("bytes_per_s", most()),
+        ],
+    ));
+    json!({"anyOf": [rates, {"type": "null"}]})
 }
 
 fn viewers() -> Value {

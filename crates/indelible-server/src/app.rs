@@ -5,6 +5,7 @@ use std::fmt;
 use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, PoisonError, RwLock};
 
+use indelible_api::Rates;
 use indelible_event::Mode;
 use indelible_event::catalogue::NATIVE;
 use indelible_event::ids::TenantId;
@@ -18,10 +19,13 @@ use indelible_store::{Index, Result};
 use tokio::sync::Semaphore;
 
 use crate::access::{Access, Principal, Trusted};
+use crate::accesses::Accesses;
 use crate::budget::Memory;
+use crate::configuration::{self, Configuration};
 use crate::cursor_key::CursorKey;
 use crate::feed::Feed;
 use crate::intake::Intake;
+use crate::limits::Limits;
 use crate::metrics::Metrics;
 use crate::settings::Settings;
 use crate::tail::Tails;
@@ -47,6 +51,9 @@ pub struct Parts {
     pub stands_on: Option<String>,
     /// Who else than keys says who somebody is.
     pub trusted: Trusted,
+    /// What somebody has set of the server, without secrets: recorded when it is another than
+    /// the last time.
+    pub configuration: Configuration,
     /// The certificate to speak TLS with; without, HTTP is plain.
     pub tls: Option<PemSource>,
     /// What the verifier trusts; asked before each pass.
@@ -72,6 +79,10 @@ pub(crate) struct App {
     pub(crate) stands_on: Option<String>,
     pub(crate) tls: Option<Tls>,
     pub(crate) access: Access,
+    /// How much each key and tenant has asked for.
+    pub(crate) limits: Limits,
+    /// Who read what, as far as it is not written yet.
+    pub(crate) accesses: Accesses,
     pub(crate) feed: Feed,
     pub(crate) books: Arc<Books>,
     /// Where attachments are kept, if the ledger keeps them.
@@ -101,6 +112,8 @@ impl App {
     ) -> Result<(Self, Arc<dyn Fn() -> Anchors + Send + Sync>)> {
         let metrics = Arc::new(Metrics::default());
         let cursor_key = CursorKey::load(parts.stores.state.as_ref(), &parts.env)?;
+        let state = parts.stores.state.as_ref();
+        configuration::record(state, &parts.env, &parts.configuration)?;
         let access = Access::load(Arc::clone(&parts.stores.state))?;
         let access = access.trusting(parts.trusted, &cursor_key);
         let key = (parts.anchors)().key;
@@ -111,6 +124,8 @@ impl App {
         let app = Self {
             tls: parts.tls.map(Tls::load).transpose()?,
             access,
+            limits: Limits::new(settings.limits.clone()),
+            accesses: Accesses::default(),
             cursor_key,
             intake,
             feed,
@@ -159,6 +174,17 @@ impl App {
             known.insert(tenant.clone());
         }
         Ok(there)
+    }
+
+    /// How much the principal may ask for in a second.
+    pub(crate) fn rates(&self, principal: &Principal) -> Rates {
+        self.limits.rates_of(self.access.rates(principal).as_ref())
+    }
+
+    /// Whether the tenant has a log of which the principal sees anything.
+    pub(crate) fn is_there(&self, principal: &Principal, tenant: &TenantId) -> Result<bool> {
+        let sees_some = principal.may_see(tenant) || principal.sees_part_of(tenant);
+        Ok(sees_some && self.has_tenant(tenant)?)
     }
 
     /// The tenants that have a log and that the principal may see, by name.

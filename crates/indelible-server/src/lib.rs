@@ -13,6 +13,7 @@
 
 mod accept;
 pub mod access;
+mod accesses;
 mod answer;
 mod app;
 mod attachments;
@@ -23,6 +24,7 @@ mod books;
 mod budget;
 mod clear;
 mod clock;
+mod configuration;
 mod cors;
 pub mod counted;
 mod counts;
@@ -34,6 +36,7 @@ mod health;
 mod intake;
 mod keys;
 mod ledger;
+pub mod limits;
 mod list;
 mod metrics;
 mod pace;
@@ -60,6 +63,7 @@ mod waiting;
 mod words;
 
 pub use app::Parts;
+pub use configuration::Configuration;
 pub use feed::Feed;
 pub use serve::{Server, Stop};
 pub use settings::Settings;

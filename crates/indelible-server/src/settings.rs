@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::limits::LimitSettings;
+
 /// Limits and times of the server.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -64,6 +66,10 @@ pub struct Settings {
     pub attachments_interval: Duration,
     /// How long an attachment waits for the event that names it.
     pub attachments_grace: Duration,
+    /// How much one key and one tenant may ask for.
+    pub limits: LimitSettings,
+    /// For how long what somebody asks in the same words is one record of who read what.
+    pub access_interval: Duration,
     /// How long the keys of callers that were read last are believed, where other servers change
     /// them too.
     pub keys_believed: Duration,
@@ -104,6 +110,8 @@ impl Default for Settings {
             ready_within: Duration::from_secs(10),
             attachments_interval: Duration::from_mins(10),
             attachments_grace: Duration::from_hours(24),
+            limits: LimitSettings::default(),
+            access_interval: Duration::from_mins(1),
             keys_believed: Duration::from_secs(30),
             cors_origins: Vec::new(),
             sealing: true,

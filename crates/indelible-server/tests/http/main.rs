@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 mod access;
+mod accesses;
 mod attachments;
 mod bad;
 mod batches;
@@ -13,7 +14,9 @@ mod following;
 mod health;
 mod issuer;
 mod keys;
+mod limits;
 mod many;
+mod personal;
 mod proxies;
 mod reading;
 mod related;

@@ -17,7 +17,7 @@ use indelible_log::{
 use indelible_proof::note::SigningKey;
 use indelible_proof::signer::SignerState;
 use indelible_server::access::{Trusted, TrustedIssuer, TrustedProxy};
-use indelible_server::{Parts, Server, Settings, Stop, access};
+use indelible_server::{Configuration, Parts, Server, Settings, Stop, access};
 use indelible_store::memory::{MemoryLedger, MemoryState};
 use indelible_store::{Result, State};
 pub use indelible_testing::http::{Answer, Client};
@@ -85,6 +85,8 @@ pub struct Stand {
     place: Place,
     /// Who else than keys says who somebody is.
     pub trusted: Trusted,
+    /// What somebody has set of it.
+    pub configuration: Configuration,
 }
 
 /// What a server is among those on the same stores.
@@ -208,6 +210,7 @@ impl Served {
                 name: None,
                 query: None,
                 expires: None,
+                limits: None,
             };
             access::create(stand.state.as_ref(), &wanted, &env, access::COMMAND).unwrap()
         };
@@ -356,6 +359,7 @@ pub fn parts(stand: &Stand, disk: &Arc<FaultyDisk>, master: Option<MasterKey>, e
         shared: stand.place != Place::Alone,
         stands_on: None,
         trusted: stand.trusted.clone(),
+        configuration: stand.configuration.clone(),
         tls: None,
         log,
         stores,
