@@ -6,6 +6,7 @@
 mod backup;
 mod commands;
 mod count;
+mod export;
 mod keys;
 mod related;
 
@@ -16,6 +17,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 pub use backup::{Backup, Restore};
 pub use commands::*;
 pub use count::Count;
+pub use export::Export;
 pub use keys::{KeyRole, Keys, KeysCreate, KeysRotate, KeysViewer};
 pub use related::Related;
 
@@ -145,7 +147,7 @@ pub enum Command {
     Tail(Tail),
     /// Check a data directory, an export or a proof
     Verify(Verify),
-    /// Write a tenant's log to a file that anyone can verify
+    /// Write a tenant's log to a file that anyone can verify, or what a query finds as a table
     Export(Export),
     /// Make the proof that one record is in the published log
     Prove(Prove),
