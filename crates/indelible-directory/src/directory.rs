@@ -133,7 +133,7 @@ impl Directory {
         log.take_attachments(self.attachments()?);
         if is_signing && self.backend.is_shared() {
             // Servers that do not sign learn from it under which key the ledger does.
-            log.ensure_tenant(&system_tenant()?)?;
+            log.ensure_tenant(&system_tenant()?, ("system", "indelible"))?;
         }
         Ok(log)
     }

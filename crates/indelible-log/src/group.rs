@@ -43,13 +43,16 @@ impl Item {
     }
 }
 
+/// Kind and id of who asks for a tenant's log.
+pub(crate) type Asker = (&'static str, String);
+
 /// What the sequencer is asked to do.
 #[derive(Debug)]
 pub(crate) enum Work {
     /// Give an event its place.
     Event(Handed),
-    /// Give a tenant its log.
-    Create(TenantId, Ticket),
+    /// Give a tenant its log, for somebody of this kind and id.
+    Create(TenantId, Asker, Ticket),
 }
 
 /// Items that are committed together.
@@ -135,13 +138,13 @@ impl Building {
     /// Fails everything that was taken, all for the same reason.
     pub(crate) fn fail_all(
         &mut self,
-        creates: Vec<(TenantId, Ticket)>,
+        creates: Vec<(TenantId, Asker, Ticket)>,
         taken: Vec<(TenantId, Vec<Handed>)>,
         error: Error,
     ) {
         let error = Arc::new(error);
         let items = taken.into_iter().flat_map(|(_, items)| items);
-        let tickets = creates.into_iter().map(|(_, ticket)| ticket);
+        let tickets = creates.into_iter().map(|(_, _, ticket)| ticket);
         let tickets = tickets.chain(items.filter_map(|item| item.ticket));
         let failed = tickets.map(|ticket| (ticket, Outcome::Failed(Arc::clone(&error))));
         self.settled.extend(failed);

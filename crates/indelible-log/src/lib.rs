@@ -7,6 +7,7 @@
 //! What is deliberately absent: brands (stores come as roles), files and keys on disk (the caller
 //! brings them), time and randomness (by parameter, [`mod@env`]), removal of anything.
 
+mod access;
 pub mod attachments;
 mod conflict;
 pub mod copy;
@@ -37,6 +38,7 @@ pub mod streams;
 mod tenants;
 pub mod verify;
 
+pub use access::AccessEvent;
 pub use env::{Clock, Env, Random};
 pub use keyring::{Keyring, MasterKey};
 pub use log::{Limits, Log, OpenError, Options, Stores};

@@ -192,20 +192,20 @@ impl Log {
         Pending(job)
     }
 
-    /// Gives the tenant a log if it has none.
+    /// Gives the tenant a log if it has none; by whom, kind and id, its `tenant.created` says.
     ///
     /// # Errors
     /// As the store's; the tenant may have a slot already, which the next attempt uses.
     ///
     /// # Durability
     /// The log is there when it returns.
-    pub fn ensure_tenant(&self, tenant: &TenantId) -> Result<()> {
+    pub fn ensure_tenant(&self, tenant: &TenantId, by: (&'static str, &str)) -> Result<()> {
         if self.shared.stores.ledger.head(tenant)?.is_some() {
             return Ok(());
         }
         let (ticket, created) = Ticket::alone();
         self.pipeline
-            .create(tenant.clone(), ticket)
+            .create(tenant.clone(), (by.0, by.1.to_owned()), ticket)
             .map_err(|()| Error::new(Kind::Unavailable, "the ledger is closing"))?;
         match created.wait().pop() {
             Some(Outcome::Failed(e)) => Err(Error::new(e.kind(), e.context())),

@@ -16,6 +16,7 @@ use crate::prepare::mint;
 pub const SYSTEM_TENANT: &str = "_system";
 
 /// An event of the ledger's own: canonical bytes, id and time.
+#[derive(Debug)]
 pub(crate) struct OwnEvent {
     pub(crate) bytes: Vec<u8>,
     pub(crate) audit_id: AuditId,
@@ -122,10 +123,16 @@ pub(crate) struct LogFacts<'a> {
     pub(crate) verifier_key: &'a str,
 }
 
-/// `tenant.created`, in the system log.
-pub(crate) fn tenant_created(now: (&Env, Micros), tenant: &TenantId, log_id: &str) -> OwnEvent {
+/// `tenant.created`, in the system log: by whom, kind and id.
+pub(crate) fn tenant_created(
+    now: (&Env, Micros),
+    tenant: &TenantId,
+    log_id: &str,
+    by: (&str, &str),
+) -> OwnEvent {
     let data = json!({"log_id": log_id});
-    own_event(now, "tenant.created", ("tenant", tenant.as_str()), &data)
+    let target = ("tenant", tenant.as_str());
+    event(now, "tenant.created", (by, "success"), target, &data)
 }
 
 /// `event.conflicted`: an id came again with other content, `count` times since the last such

@@ -15,7 +15,7 @@ use std::thread::JoinHandle;
 use indelible_event::ids::TenantId;
 use indelible_store::{Error, Kind};
 
-use crate::group::{Group, Handed, Work};
+use crate::group::{Asker, Group, Handed, Work};
 use crate::log::Shared;
 use crate::outcome::{Outcome, Ticket, settle_all};
 use crate::sequence::Sequencer;
@@ -125,12 +125,12 @@ impl Pipeline {
     }
 
     /// Asks for a tenant's log.
-    pub(crate) fn create(&self, tenant: TenantId, ticket: Ticket) -> Result<(), ()> {
+    pub(crate) fn create(&self, tenant: TenantId, by: Asker, ticket: Ticket) -> Result<(), ()> {
         let mut inbox = self.mailbox.lock();
         if inbox.closed {
             return Err(());
         }
-        inbox.items.push_back(Work::Create(tenant, ticket));
+        inbox.items.push_back(Work::Create(tenant, by, ticket));
         drop(inbox);
         self.mailbox.arrived.notify_one();
         Ok(())

@@ -367,6 +367,27 @@ fn begin_leaf(leaves: &mut BytesMut, event: &[u8], ledger: &[u8], tenant: &Tenan
 }
 
 impl Prepared {
+    /// A record of the ledger's own, of which this policy seals what is personal.
+    ///
+    /// # Errors
+    /// As [`seal_event`].
+    pub(crate) fn own_sealed(
+        shared: &Shared,
+        own: &OwnEvent,
+        policy: &Arc<SealingPolicy>,
+    ) -> Result<Self, Error> {
+        let tenant = &shared.system;
+        let sealed = seal_event(&own.bytes, own.audit_id, policy, &shared.keyring, tenant)?;
+        let event = OwnEvent {
+            bytes: sealed.bytes.into_owned(),
+            ..*own
+        };
+        let mut prepared = Self::own(tenant, &event, shared.incarnation);
+        prepared.policy = (!sealed.sealed.is_empty()).then(|| Arc::clone(policy));
+        (prepared.sealed, prepared.new_keys) = (sealed.sealed, sealed.pending);
+        Ok(prepared)
+    }
+
     /// A record of the ledger's own.
     pub(crate) fn own(tenant: &TenantId, own: &OwnEvent, incarnation: u64) -> Self {
         let ledger = LedgerObject {

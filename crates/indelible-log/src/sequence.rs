@@ -24,17 +24,17 @@ use indelible_proof::receipt::Receipt;
 use indelible_store::{Commit, Error, Head, Kind, NewRecord, Result, Stored, Turn};
 
 use crate::conflict::Conflicts;
-use crate::group::{Building, Group, Handed, Item, Work};
+use crate::group::{Asker, Building, Group, Handed, Item, Work};
 use crate::log::Shared;
 use crate::outcome::{Outcome, Ticket, settle_all};
-use crate::own::{OwnEvent, SYSTEM_TENANT, event_conflicted};
+use crate::own::{LEDGER, OwnEvent, SYSTEM_TENANT, event_conflicted, tenant_created};
 use crate::prepare::Prepared;
 use crate::repeat::same_content;
 use crate::tenants::create_log;
 
 /// Tenants to be created, and events by tenant, each in the order they came.
 type Taken = (Vec<Create>, Vec<OfTenant>);
-type Create = (TenantId, Ticket);
+type Create = (TenantId, Asker, Ticket);
 type OfTenant = (TenantId, Vec<Handed>);
 
 /// The turn, if there is one, and for each tenant's events where they are if they are there.
@@ -98,8 +98,8 @@ impl Sequencer {
         match self.look(&creates, &taken, in_turn) {
             Ok((turn, found)) => {
                 building.group.turn = turn;
-                for (tenant, ticket) in creates {
-                    self.create(&mut building, &tenant, ticket);
+                for (tenant, by, ticket) in creates {
+                    self.create(&mut building, &tenant, (by, ticket));
                 }
                 for ((tenant, items), found) in taken.into_iter().zip(found) {
                     self.sequence(&mut building, &tenant, items, found);
@@ -129,8 +129,8 @@ impl Sequencer {
         while let Some(work) = waiting.pop_front() {
             let item = match work {
                 Work::Event(item) => item,
-                Work::Create(tenant, ticket) => {
-                    creates.push((tenant, ticket));
+                Work::Create(tenant, by, ticket) => {
+                    creates.push((tenant, by, ticket));
                     continue;
                 }
             };
@@ -183,7 +183,7 @@ impl Sequencer {
     /// Asks the ledger what it has of the ids, and for the heads that are not known yet.
     fn look(&mut self, creates: &[Create], taken: &[OfTenant], in_turn: bool) -> Result<Looked> {
         let ledger = &self.shared.stores.ledger;
-        let all = creates.iter().map(|(tenant, _)| tenant);
+        let all = creates.iter().map(|(tenant, ..)| tenant);
         let all = all.chain(taken.iter().map(|(tenant, _)| tenant));
         let unknown: Vec<TenantId> = all
             .filter(|tenant| !self.heads.contains_key(*tenant))
@@ -237,7 +237,8 @@ impl Sequencer {
         if fresh.is_empty() {
             return;
         }
-        if let Err(e) = self.head_for(building, tenant) {
+        let first = fresh.first().map(|item| &*item.prepared.ledger);
+        if let Err(e) = self.head_for(building, tenant, || submitter(first)) {
             return building.fail(fresh, e);
         }
         let Some(head) = self.heads.get_mut(tenant) else {
@@ -329,9 +330,14 @@ impl Sequencer {
         })
     }
 
-    fn create(&mut self, building: &mut Building, tenant: &TenantId, ticket: Ticket) {
+    fn create(
+        &mut self,
+        building: &mut Building,
+        tenant: &TenantId,
+        (by, ticket): (Asker, Ticket),
+    ) {
         let known = self.heads.contains_key(tenant);
-        let outcome = match self.head_for(building, tenant) {
+        let outcome = match self.head_for(building, tenant, || by) {
             Err(e) => Outcome::Failed(Arc::new(e)),
             // It is in this group, or durable, or in flight: a commit that fails is told to whoever
             // needs the tenant next.
@@ -346,8 +352,14 @@ impl Sequencer {
         building.settled.push((ticket, outcome));
     }
 
-    /// Makes sure that the tenant's head is known, and gives it a log if it may have one.
-    fn head_for(&mut self, building: &mut Building, tenant: &TenantId) -> Result<()> {
+    /// Makes sure that the tenant's head is known, and gives it a log if it may have one: by whom,
+    /// its record says.
+    fn head_for(
+        &mut self,
+        building: &mut Building,
+        tenant: &TenantId,
+        by: impl FnOnce() -> Asker,
+    ) -> Result<()> {
         if self.heads.contains_key(tenant) {
             return Ok(());
         }
@@ -373,13 +385,26 @@ impl Sequencer {
         }
         if tenant.as_str() != SYSTEM_TENANT {
             let system = self.shared.system.clone();
-            let own =
-                crate::own::tenant_created((&self.shared.env, building.now), tenant, &row.log_id);
-            self.head_for(building, &system)?;
+            let (kind, id) = by();
+            let now = (&self.shared.env, building.now);
+            let own = tenant_created(now, tenant, &row.log_id, (kind, &id));
+            self.head_for(building, &system, ledger_itself)?;
             self.place_own(building, &system, &own, None)?;
         }
         Ok(())
     }
+}
+
+/// The ledger, as who makes a log that nobody asked for.
+fn ledger_itself() -> Asker {
+    (LEDGER.0, LEDGER.1.to_owned())
+}
+
+/// Who submitted an event, by the `ledger` object of its record.
+fn submitter(ledger: Option<&[u8]>) -> Asker {
+    let object = ledger.and_then(|ledger| LedgerObject::parse(ledger).ok());
+    let by = object.and_then(|object| object.submitted_by);
+    by.map_or_else(ledger_itself, |by| ("service", by))
 }
 
 /// The place in a stream that a record's `ledger` object says.

@@ -18,6 +18,7 @@ use indelible_store::{Index, Result};
 use tokio::sync::Semaphore;
 
 use crate::access::{Access, Principal, Trusted};
+use crate::accesses::Accesses;
 use crate::budget::Memory;
 use crate::cursor_key::CursorKey;
 use crate::feed::Feed;
@@ -72,6 +73,8 @@ pub(crate) struct App {
     pub(crate) stands_on: Option<String>,
     pub(crate) tls: Option<Tls>,
     pub(crate) access: Access,
+    /// Who read what, as far as it is not written yet.
+    pub(crate) accesses: Accesses,
     pub(crate) feed: Feed,
     pub(crate) books: Arc<Books>,
     /// Where attachments are kept, if the ledger keeps them.
@@ -111,6 +114,7 @@ impl App {
         let app = Self {
             tls: parts.tls.map(Tls::load).transpose()?,
             access,
+            accesses: Accesses::default(),
             cursor_key,
             intake,
             feed,

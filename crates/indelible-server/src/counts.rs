@@ -16,6 +16,7 @@ use indelible_store::Kind;
 use serde::Deserialize;
 
 use crate::access::Principal;
+use crate::accesses::{Seen, What};
 use crate::answer::{Answer, Refusal, json, refuse};
 use crate::app::App;
 use crate::binding::narrowed;
@@ -78,6 +79,9 @@ fn counts(app: &App, principal: &Principal, asked: &Asked) -> Result<Counts, Ref
         Kind::Invalid => refuse(ProblemKind::BadRequest, error.context()),
         _ => error.into(),
     })?;
+    let seen = Seen::of(resolved.query.tenants.as_deref().unwrap_or_default());
+    let done = (What::Read, "/v1/counts", asked.q.as_str());
+    app.accesses.note(principal, done, &seen, now);
     let damaged = found.damaged.iter().cloned();
     let damaged = damaged.map(|damage| unreadable(damage, principal.is_narrowed()));
     let mut counts = shown(&found, &wanted);

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use indelible_log::publish::Published;
-use indelible_log::{Env, Log, Outcome, Submission};
+use indelible_log::{AccessEvent, Env, Log, Outcome, Submission};
 use indelible_store::{Error, Kind, Result};
 
 use crate::clock::Behind;
@@ -79,9 +79,13 @@ impl Feed {
         receiver.recv().unwrap_or_default()
     }
 
-    /// Gives the tenant a log if it has none.
-    pub(crate) fn ensure_tenant(&self, tenant: &indelible_event::TenantId) -> Result<()> {
-        self.log()?.ensure_tenant(tenant)?;
+    /// Gives the tenant a log if it has none, for somebody of this kind and id.
+    pub(crate) fn ensure_tenant(
+        &self,
+        tenant: &indelible_event::TenantId,
+        by: (&'static str, &str),
+    ) -> Result<()> {
+        self.log()?.ensure_tenant(tenant, by)?;
         self.metrics.news(self.env.clock.now());
         Ok(())
     }
@@ -99,6 +103,14 @@ impl Feed {
     /// Writes the records of what was done to the ledger itself and has none yet.
     pub(crate) fn write_operations(&self) -> Result<()> {
         if self.log()?.write_operations()? > 0 {
+            self.metrics.news(self.env.clock.now());
+        }
+        Ok(())
+    }
+
+    /// Writes the records of accesses and takes those that are written out of `events`.
+    pub(crate) fn write_accesses(&self, events: &mut Vec<AccessEvent>) -> Result<()> {
+        if self.log()?.write_accesses(events)? > 0 {
             self.metrics.news(self.env.clock.now());
         }
         Ok(())

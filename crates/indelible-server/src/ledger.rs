@@ -16,13 +16,14 @@ use indelible_log::registry::{PublishedHead, log_row, published_at, registry_hea
 use serde::Deserialize;
 
 use crate::access::Principal;
+use crate::accesses::hidden;
 use crate::answer::{Answer, Refusal, json, refuse, typed, written};
 use crate::app::App;
 use crate::body::{must_be_json, read};
 use crate::guard::{Needs, allow};
 use crate::list::page_limit;
 use crate::read::blocking;
-use crate::submit::{Nothing, bad_query, no_tenant, nothing, tenant_named};
+use crate::submit::{Nothing, bad_query, nothing, tenant_named};
 use crate::words;
 
 /// What the cursors are of.
@@ -50,7 +51,7 @@ pub(crate) async fn checkpoints(
         let tenants = match which.tenant.as_deref().map(tenant_named).transpose()? {
             None => app.visible(&principal)?,
             Some(tenant) if principal.may_see(&tenant) && app.has_tenant(&tenant)? => vec![tenant],
-            Some(tenant) => return Err(no_tenant(&tenant).into()),
+            Some(tenant) => return Err(hidden(app, &principal, "/v1/checkpoints", &tenant)),
         };
         let (tenants, next_cursor) = paged((app, CHECKPOINTS), tenants, which.limit, which.cursor)?;
         let head = registry_head(app.stores.state.as_ref())?;
@@ -177,7 +178,7 @@ pub(crate) async fn create(
     query: Result<Query<Nothing>, QueryRejection>,
     request: Request,
 ) -> Answer {
-    allow(principal.as_deref(), Needs::Administer)?;
+    let by = allow(principal.as_deref(), Needs::Administer)?.clone();
     nothing(query)?;
     let wanted: CreateTenant = small(&app, request).await?;
     let tenant = tenant_named(&wanted.tenant_id)?;
@@ -187,7 +188,9 @@ pub(crate) async fn create(
     }
     let (status, tenant) = blocking(&app, move |app| {
         let was_there = app.has_tenant(&tenant)?;
-        app.feed.ensure_tenant(&tenant)?;
+        let id = by.submitter();
+        let id = id.as_deref().unwrap_or("anybody");
+        app.feed.ensure_tenant(&tenant, (by.kind(), id))?;
         let status = if was_there {
             StatusCode::OK
         } else {

@@ -13,6 +13,7 @@
 
 mod accept;
 pub mod access;
+mod accesses;
 mod answer;
 mod app;
 mod attachments;

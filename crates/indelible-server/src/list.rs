@@ -23,14 +23,17 @@ use serde::Deserialize;
 
 use crate::accept::prefers;
 use crate::access::Principal;
+use crate::accesses::{Seen, What, hidden};
 use crate::answer::{Answer, Refusal, refuse, typed, written};
 use crate::app::App;
 use crate::binding::narrowed;
 use crate::guard::{Needs, allow};
 use crate::read::blocking;
 use crate::records::{After, record};
-use crate::submit::{bad_query, no_tenant, tenant_named};
+use crate::submit::{bad_query, tenant_named};
 
+/// How it is called in records of who read what.
+const ROUTE: &str = "/v1/records";
 /// What its cursors are of.
 const RECORDS: &str = "records";
 const NEXT_CURSOR: &str = "x-next-cursor";
@@ -133,7 +136,7 @@ fn ndjson(list: &RecordList) -> Result<Vec<u8>, Refusal> {
 /// Waits until the record of a receipt is there: read your own writes, on whichever server.
 async fn wait_for(app: &Arc<App>, principal: &Principal, after: After) -> Result<(), Refusal> {
     if !principal.may_see(&after.tenant) {
-        return Err(no_tenant(&after.tenant).into());
+        return Err(hidden(app, principal, ROUTE, &after.tenant));
     }
     let (after, principal) = (Arc::new(after), Arc::new(principal.clone()));
     for _ in 0..AFTER_TRIES {
@@ -194,6 +197,13 @@ fn find(app: &App, principal: &Principal, wanted: &Wanted) -> Result<RecordList,
             looked_at: PAGE_LOOKED_AT_MAX,
         },
     )?;
+    let mut seen = Seen::of(query.tenants.as_deref().unwrap_or_default());
+    for row in &page.rows {
+        seen.add(&row.place.tenant, 1);
+    }
+    let done = (What::Read, ROUTE, wanted.q.as_str());
+    let now_read = app.env.clock.now();
+    app.accesses.note(principal, done, &seen, now_read);
     let records = page
         .rows
         .into_iter()
@@ -245,7 +255,7 @@ pub(crate) fn tenants(
     if let Some(named) = named {
         let tenant = tenant_named(named)?;
         if !principal.may_see(&tenant) || !app.has_tenant(&tenant)? {
-            return Err(no_tenant(&tenant).into());
+            return Err(hidden(app, principal, ROUTE, &tenant));
         }
         return Ok(vec![tenant]);
     }

@@ -21,6 +21,7 @@ use indelible_store::{Error, Kind, SealedValue, Stored};
 use serde_json::value::RawValue;
 
 use crate::access::Principal;
+use crate::accesses::{Denied, Seen, What, hidden};
 use crate::answer::{Answer, Refusal, json, refuse};
 use crate::app::App;
 use crate::binding::{narrowed, sees};
@@ -29,6 +30,8 @@ use crate::list::parsed;
 use crate::read::blocking;
 use crate::submit::{Target, no_tenant, whose};
 
+/// How it is called in records of what was denied.
+const ROUTE: &str = "/v1/records/{audit_id}";
 /// How many tenants are named where several have the id.
 const NAMED_MAX: usize = 8;
 /// How often and how long a proof waits for the next publication.
@@ -70,7 +73,12 @@ pub(crate) async fn one(
     let named = whose(query)?;
     let record = blocking(&app, move |app| {
         let (tenant, number) = find(app, &principal, named, &id)?;
-        stored(app, &tenant, number)
+        let record = stored(app, &tenant, number)?;
+        let asked = format!("id:{id}");
+        let done = (What::Read, "/v1/records/{audit_id}", asked.as_str());
+        let (seen, now) = (Seen::records(&tenant, 1), app.env.clock.now());
+        app.accesses.note(&principal, done, &seen, now);
+        Ok(record)
     });
     json(StatusCode::OK, &record.await?)
 }
@@ -84,7 +92,15 @@ pub(crate) async fn proof(
 ) -> Answer {
     let principal = allow(principal.as_deref(), Needs::Read)?.clone();
     let named = whose(query)?;
-    let found = blocking(&app, move |app| find(app, &principal, named, &id)).await?;
+    let found = blocking(&app, move |app| {
+        let found = find(app, &principal, named, &id)?;
+        let asked = format!("id:{id}");
+        let done = (What::Read, "/v1/records/{audit_id}/proof", asked.as_str());
+        let (seen, now) = (Seen::records(&found.0, 1), app.env.clock.now());
+        app.accesses.note(&principal, done, &seen, now);
+        Ok(found)
+    })
+    .await?;
     for _ in 0..PROOF_TRIES {
         let (tenant, number) = found.clone();
         let proof: Option<RecordProof> = blocking(&app, move |app| {
@@ -117,7 +133,7 @@ pub(crate) fn find(
     let tenants = match named {
         None => app.visible(principal)?,
         Some(tenant) if principal.may_see(&tenant) && app.has_tenant(&tenant)? => vec![tenant],
-        Some(tenant) => return Err(no_tenant(&tenant).into()),
+        Some(tenant) => return Err(hidden(app, principal, ROUTE, &tenant)),
     };
     let missing = || refuse(ProblemKind::NotFound, "there is no record with this id");
     let mut found = Vec::new();
@@ -125,10 +141,15 @@ pub(crate) fn find(
         for tenant in &tenants {
             let numbers = app.stores.ledger.find(tenant, &[audit_id])?;
             let number = numbers.first().copied().flatten();
-            if let Some(number) = number
-                && sees(app, principal, tenant, number)?
-            {
+            let Some(number) = number else {
+                continue;
+            };
+            if sees(app, principal, tenant, number)? {
                 found.push((tenant.clone(), number));
+            } else {
+                let by = Denied::Principal(principal, Some(tenant));
+                let (why, now) = (ProblemKind::NotFound, app.env.clock.now());
+                app.accesses.denied(by, (ROUTE, why), now);
             }
             if found.len() > NAMED_MAX {
                 break;

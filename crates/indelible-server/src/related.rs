@@ -15,6 +15,7 @@ use indelible_query::{Parsed, page, resolve};
 use indelible_store::Expr;
 
 use crate::access::Principal;
+use crate::accesses::{Seen, What};
 use crate::answer::{Answer, Refusal, refuse, typed, written};
 use crate::app::App;
 use crate::binding::narrowed;
@@ -36,10 +37,24 @@ pub(crate) async fn get(
     let named = whose(query)?;
     let body = blocking(&app, move |app| {
         let (tenant, number) = find(app, &principal, named, &id)?;
-        let related = of(app, &principal, tenant, number)?;
+        let related = of(app, &principal, tenant.clone(), number)?;
+        let asked = format!("id:{id}");
+        let done = (What::Read, "/v1/records/{audit_id}/related", asked.as_str());
+        let (seen, now) = (Seen::records(&tenant, told(&related)), app.env.clock.now());
+        app.accesses.note(&principal, done, &seen, now);
         app.memory.lists.keep(written(&related)?)
     });
     Ok(typed(StatusCode::OK, JSON, body.await?))
+}
+
+/// How many records are told in brief.
+fn told(related: &Related) -> u64 {
+    let timelines = [
+        related.correlation.as_ref().map(|all| all.records.len()),
+        related.execution.as_ref().map(|all| all.records.len()),
+    ];
+    let shown = timelines.into_iter().flatten().sum::<usize>();
+    (1 + related.ancestors.len() + related.descendants.len() + shown) as u64
 }
 
 fn of(app: &App, principal: &Principal, tenant: TenantId, number: u64) -> Result<Related, Refusal> {

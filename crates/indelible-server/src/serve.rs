@@ -31,7 +31,7 @@ use crate::socket::Socket;
 use crate::stream::{Head, Patient};
 use crate::tail::{self, GoesOn};
 use crate::waiting::Waiter;
-use crate::{attachments, books, keys, publisher, verifier};
+use crate::{accesses, attachments, books, keys, publisher, verifier};
 
 const WORKERS: usize = 2;
 /// Connections that may wait to be taken, as far as the system allows.
@@ -177,6 +177,7 @@ impl Server {
             scope.spawn(|| books::run(&app, &stop));
             scope.spawn(|| keys::follow(&app, &stop));
             scope.spawn(|| attachments::collect(&app, &stop));
+            scope.spawn(|| accesses::run(&app, &stop));
             scope.spawn(|| app.access.follow_issuer(&stop));
             scope.spawn(|| app.tls.as_ref().map(|tls| tls.follow(&stop)));
             scope.spawn(|| tail::run(&app, &stop));
@@ -185,6 +186,7 @@ impl Server {
             served
         });
         runtime.shutdown_timeout(Duration::from_secs(1));
+        accesses::write_all(&app);
         let closed = app.feed.close();
         helpers.and(closed)
     }

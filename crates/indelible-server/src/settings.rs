@@ -64,6 +64,8 @@ pub struct Settings {
     pub attachments_interval: Duration,
     /// How long an attachment waits for the event that names it.
     pub attachments_grace: Duration,
+    /// For how long what somebody asks in the same words is one record of who read what.
+    pub access_interval: Duration,
     /// How long the keys of callers that were read last are believed, where other servers change
     /// them too.
     pub keys_believed: Duration,
@@ -104,6 +106,7 @@ impl Default for Settings {
             ready_within: Duration::from_secs(10),
             attachments_interval: Duration::from_mins(10),
             attachments_grace: Duration::from_hours(24),
+            access_interval: Duration::from_mins(1),
             keys_believed: Duration::from_secs(30),
             cors_origins: Vec::new(),
             sealing: true,

@@ -15,12 +15,13 @@ use indelible_log::streams::Known;
 use serde::Deserialize;
 
 use crate::access::Principal;
+use crate::accesses::hidden;
 use crate::answer::{Answer, Refusal, refuse, typed, written};
 use crate::app::App;
 use crate::guard::{Needs, allow};
 use crate::list::page_limit;
 use crate::read::blocking;
-use crate::submit::{bad_query, no_tenant, tenant_named};
+use crate::submit::{bad_query, tenant_named};
 
 /// What its cursors are of.
 const STREAMS: &str = "streams";
@@ -87,7 +88,7 @@ pub(crate) async fn list(
                 tenants
             }
             Some(tenant) if principal.may_see(&tenant) && app.has_tenant(&tenant)? => vec![tenant],
-            Some(tenant) => return Err(no_tenant(&tenant).into()),
+            Some(tenant) => return Err(hidden(app, &principal, "/v1/streams", &tenant)),
         };
         if let Some(after) = &after {
             let left = |tenant: &TenantId| {

@@ -15,6 +15,7 @@ use indelible_log::Submission;
 use serde::Deserialize;
 
 use crate::access::Principal;
+use crate::accesses::hidden;
 use crate::answer::{Answer, Refusal, json, of_outcome, of_store, refuse};
 use crate::app::App;
 use crate::batch::BYTE_ORDER_MARK;
@@ -176,7 +177,7 @@ impl<'a> Addressing<'a> {
     }
 
     fn check(&self, tenant: &TenantId) -> Result<(), Box<Problem>> {
-        let missing = || Err(Box::new(no_tenant(tenant)));
+        let missing = || Err(hidden(self.app, self.principal, "/v1/events", tenant).0);
         if tenant.is_ours() || !self.principal.may_see(tenant) {
             return missing();
         }

@@ -8,13 +8,14 @@ use axum::http::StatusCode;
 use indelible_api::{CreateViewerToken, ProblemKind};
 
 use crate::access::{Principal, Who};
+use crate::accesses::hidden;
 use crate::answer::{Answer, json, refuse};
 use crate::app::App;
 use crate::guard::{Needs, allow};
 use crate::keys::changed;
 use crate::ledger::small;
 use crate::read::blocking;
-use crate::submit::{Nothing, no_tenant, nothing, tenant_named};
+use crate::submit::{Nothing, nothing, tenant_named};
 
 /// Makes a viewer token in the name of the key that asks.
 pub(crate) async fn create(
@@ -40,7 +41,7 @@ pub(crate) async fn create(
         if asks.may_see(&tenant) && !tenant.is_ours() && app.has_tenant(&tenant)? {
             return Ok(());
         }
-        Err(no_tenant(&tenant).into())
+        Err(hidden(app, &asks, "/v1/viewer-tokens", &tenant))
     })
     .await?;
     let sealing = app.cursor_key.clone();

@@ -13,6 +13,7 @@ use crate::ledger;
 use crate::output::{Column, Output, Show, Table, Tone};
 use crate::process::tenant_to_write;
 use crate::remote::Remote;
+use indelible_server::access::COMMAND;
 
 /// The status of a log that was made.
 const CREATED: u16 = 201;
@@ -161,7 +162,7 @@ fn create_here(
     let was_there = ledger.head(tenant).or_could("read the log")?.is_some();
     writing
         .log
-        .ensure_tenant(tenant)
+        .ensure_tenant(tenant, COMMAND)
         .or_could(format_args!("create the tenant {tenant}"))?;
     let log_id = log_id(&writing, tenant)?;
     writing.publish_and_close(output)?;
