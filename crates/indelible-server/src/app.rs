@@ -21,6 +21,7 @@ use crate::access::{Access, Principal, Trusted};
 use crate::accesses::Accesses;
 use crate::budget::Memory;
 use crate::cursor_key::CursorKey;
+use crate::exports::{ExportPlace, Jobs};
 use crate::feed::Feed;
 use crate::intake::Intake;
 use crate::metrics::Metrics;
@@ -50,6 +51,8 @@ pub struct Parts {
     pub trusted: Trusted,
     /// The certificate to speak TLS with; without, HTTP is plain.
     pub tls: Option<PemSource>,
+    /// Where exports are kept.
+    pub exports: ExportPlace,
     /// What the verifier trusts; asked before each pass.
     pub anchors: Arc<dyn Fn() -> Anchors + Send + Sync>,
 }
@@ -75,6 +78,8 @@ pub(crate) struct App {
     pub(crate) access: Access,
     /// Who read what, as far as it is not written yet.
     pub(crate) accesses: Accesses,
+    /// Exports that are written to files.
+    pub(crate) exports: Jobs,
     pub(crate) feed: Feed,
     pub(crate) books: Arc<Books>,
     /// Where attachments are kept, if the ledger keeps them.
@@ -115,6 +120,7 @@ impl App {
             tls: parts.tls.map(Tls::load).transpose()?,
             access,
             accesses: Accesses::default(),
+            exports: Jobs::load(parts.exports)?,
             cursor_key,
             intake,
             feed,

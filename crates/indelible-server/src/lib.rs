@@ -29,6 +29,7 @@ pub mod counted;
 mod counts;
 mod cursor_key;
 mod decode;
+mod exports;
 mod feed;
 mod guard;
 mod health;
@@ -61,6 +62,7 @@ mod waiting;
 mod words;
 
 pub use app::Parts;
+pub use exports::ExportPlace;
 pub use feed::Feed;
 pub use serve::{Server, Stop};
 pub use settings::Settings;

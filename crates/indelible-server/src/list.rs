@@ -19,7 +19,7 @@ use indelible_query::{
     Asked, Cursor, Damage, PageLimit, ParseContext, Parsed, page, parse, resolve,
 };
 use indelible_store::{Direction, Order};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::accept::prefers;
 use crate::access::Principal;
@@ -55,9 +55,10 @@ pub(crate) struct Wanted {
     after: Option<String>,
 }
 
-#[derive(Clone, Copy, Debug, Default, Deserialize)]
+/// In which order.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-enum Sort {
+pub(crate) enum Sort {
     #[default]
     Newest,
     Oldest,
@@ -66,7 +67,24 @@ enum Sort {
 }
 
 impl Sort {
-    fn parts(self) -> (Order, Direction) {
+    const ALL: [Self; 4] = [Self::Newest, Self::Oldest, Self::Seq, Self::SeqNewest];
+
+    /// The one of this word.
+    pub(crate) fn named(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|sort| sort.word() == word)
+    }
+
+    /// Its word.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Newest => "newest",
+            Self::Oldest => "oldest",
+            Self::Seq => "seq",
+            Self::SeqNewest => "seq-newest",
+        }
+    }
+
+    pub(crate) fn parts(self) -> (Order, Direction) {
         match self {
             Self::Newest => (Order::Time, Direction::NewestFirst),
             Self::Oldest => (Order::Time, Direction::OldestFirst),

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::issuer::{Issuer, Pair, claims};
 use crate::proxies::trusted;
-use crate::support::{Answer, Served, Stand, event};
+use crate::support::{Answer, Served, Stand, event, until};
 
 const ADMIN: usize = 0;
 /// Stands in records that a bound reader may not see.
@@ -17,7 +17,7 @@ const MARK: &str = "eve-7f3a";
 const DIGEST: &str = "sha256:a948904f2f0f479b8f8197694b30184b0d2ed1c1cd2a1ec0fb85d299a192a447";
 
 /// What a route is asked with, so that an admin gets what it is for.
-fn asked(served: &Served, route: &Route) -> (String, Vec<u8>) {
+fn asked(served: &Served, route: &Route, who: &[&str]) -> (String, Vec<u8>) {
     let json = |value: Value| value.to_string().into_bytes();
     let id = || {
         let made = served.post_as(ADMIN, "/v1/keys", &json!({"role": "reader"}));
@@ -45,6 +45,11 @@ fn asked(served: &Served, route: &Route) -> (String, Vec<u8>) {
             | "/v1/keys" | "/metrics" | "/health/live" | "/health/ready" | "/openapi.json"
             | "/docs",
         ) => (path, vec![]),
+        ("get", "/v1/export" | "/v1/exports") => (path, vec![]),
+        ("post", "/v1/exports") => (path, json(json!({"format": "csv"}))),
+        ("get" | "delete", "/v1/exports/{id}" | "/v1/exports/{id}/file") => {
+            (path.replace("{id}", &exported(served, who)), vec![])
+        }
         ("post", "/v1/tenants") => (path, json(json!({"tenant_id": "hooli"}))),
         ("post", "/v1/keys") => (path, json(json!({"role": "reader"}))),
         ("post", "/v1/viewer-tokens") => (path, json(json!({"tenant": "acme"}))),
@@ -52,6 +57,22 @@ fn asked(served: &Served, route: &Route) -> (String, Vec<u8>) {
         ("delete", "/v1/keys/{id}") => (path.replace("{id}", &id()), vec![]),
         (method, path) => panic!("{method} {path}: say here how it is asked"),
     }
+}
+
+/// An export of whoever asks, which is done; one that is not there for who may have none.
+fn exported(served: &Served, who: &[&str]) -> String {
+    let headers = [&["Content-Type: application/json"], who].concat();
+    let body = json!({"format": "joined"}).to_string();
+    let made = served.send("POST", "/v1/exports", &headers, body.as_bytes());
+    if made.status != 201 {
+        return "0".repeat(32);
+    }
+    let id = made.json()["id"].as_str().unwrap().to_owned();
+    until("an export is done", || {
+        let told = served.send("GET", &format!("/v1/exports/{id}"), who, b"");
+        told.is(200)["status"] == "done"
+    });
+    id
 }
 
 /// What a route that changes something leaves in `_system`; `None` where it needs none.
@@ -62,6 +83,9 @@ fn leaves(route: &Route) -> Option<&'static str> {
         ("get", _)
         | ("post", "/v1/events" | "/v1/events:batch")
         | ("put", "/v1/attachments/{digest}") => None,
+        // What was exported is recorded with who read what (`exports.rs`), and taking the copy
+        // away changes nothing of that.
+        ("post", "/v1/exports") | ("delete", "/v1/exports/{id}") => None,
         ("post", "/v1/tenants") => Some("tenant.created"),
         ("post", "/v1/keys" | "/v1/viewer-tokens") => Some("config.changed"),
         ("post", "/v1/keys/{id}/rotate") => Some("key.rotated"),
@@ -102,7 +126,7 @@ fn send(served: &Served, bearer: Option<&str>, route: &Route) -> Answer {
 }
 
 fn send_with(served: &Served, who: &[&str], route: &Route) -> Answer {
-    let (path, body) = asked(served, route);
+    let (path, body) = asked(served, route, who);
     let headers = [&["Content-Type: application/json"], who].concat();
     let method = route.method.to_uppercase();
     served.send(&method, &path, &headers, &body)

@@ -9,6 +9,7 @@ mod bound;
 mod cors;
 mod counts;
 mod every_route;
+mod exports;
 mod following;
 mod health;
 mod issuer;
