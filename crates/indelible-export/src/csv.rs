@@ -129,7 +129,15 @@ mod tests {
             assert!(may_be_formula(formula), "{formula:?}");
             assert_eq!(plain(&format!("'{formula}")), formula);
         }
-        for text in ["", "a=1", "1", "{\"a\":1}", "ada@example.com", "\"=1\"", " "] {
+        for text in [
+            "",
+            "a=1",
+            "1",
+            "{\"a\":1}",
+            "ada@example.com",
+            "\"=1\"",
+            " ",
+        ] {
             assert!(!may_be_formula(text), "{text:?}");
             assert_eq!(plain(text), text);
         }

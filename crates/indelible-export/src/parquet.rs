@@ -7,9 +7,9 @@
 use std::io::{Error, Result, Write};
 use std::sync::Arc;
 
+use indelible_event::LeafView;
 use indelible_event::ids::Micros;
 use indelible_event::view::EventView;
-use indelible_event::LeafView;
 use parquet::basic::{Compression, LogicalType, Repetition, TimeUnit, Type as Physical};
 use parquet::data_type::{BoolType, ByteArray, ByteArrayType, DoubleType, Int64Type};
 use parquet::errors::ParquetError;

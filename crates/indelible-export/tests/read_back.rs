@@ -102,7 +102,10 @@ fn event(text: &str) -> Value {
 #[test]
 fn no_hostile_text_is_a_formula_and_every_one_is_read_back() {
     let texts = hostile();
-    let records: Vec<_> = (0..).zip(&texts).map(|(n, text)| record(n, &event(text))).collect();
+    let records: Vec<_> = (0..)
+        .zip(&texts)
+        .map(|(n, text)| record(n, &event(text)))
+        .collect();
     let columns = "sequence_number,actor.id,actor.name,data,performance.duration_ms,target.id";
     let csv = written(Format::Csv, columns, &records);
     let (names, rows) = read(&csv);
@@ -132,8 +135,15 @@ fn no_hostile_text_is_a_formula_and_every_one_is_read_back() {
 fn lines_are_the_leaves_and_the_records_as_shown() {
     let records: Vec<_> = (0..3).map(|n| record(n, &event("Ada"))).collect();
     let leaves = written(Format::Leaves, "", &records);
-    let all: Vec<_> = leaves.split(|b| *b == b'\n').filter(|l| !l.is_empty()).collect();
-    assert!(all.iter().zip(&records).all(|(line, (leaf, _))| line == leaf));
+    let all: Vec<_> = leaves
+        .split(|b| *b == b'\n')
+        .filter(|l| !l.is_empty())
+        .collect();
+    assert!(
+        all.iter()
+            .zip(&records)
+            .all(|(line, (leaf, _))| line == leaf)
+    );
     let joined = written(Format::Joined, "", &records);
     for (number, line) in std::str::from_utf8(&joined).unwrap().lines().enumerate() {
         let line: Value = serde_json::from_str(line).unwrap();
@@ -149,7 +159,10 @@ fn what_is_no_record_is_refused_and_nothing_is_written_of_it() {
     for format in [Format::Joined, Format::Csv] {
         let mut file = File::start(format, &columns, Vec::new()).unwrap();
         let before = file.into_mut().len();
-        let row = Row { leaf: b"{}", event: b"{}" };
+        let row = Row {
+            leaf: b"{}",
+            event: b"{}",
+        };
         let refused = file.row(&row).unwrap_err();
         assert_eq!(refused.kind(), std::io::ErrorKind::InvalidData);
         assert_eq!(file.finish().unwrap().len(), before);
@@ -183,8 +196,10 @@ mod parquet {
     #[test]
     fn every_hostile_text_and_type_is_read_back() {
         let texts = hostile();
-        let mut records: Vec<_> =
-            (0..).zip(&texts).map(|(n, text)| record(n, &event(text))).collect();
+        let mut records: Vec<_> = (0..)
+            .zip(&texts)
+            .map(|(n, text)| record(n, &event(text)))
+            .collect();
         let mut other = event("x");
         other["performance"]["duration_ms"] = json!("twelve");
         other["occurred_at"] = json!("yesterday");
@@ -192,7 +207,11 @@ mod parquet {
         let rows = read(written(Format::Parquet, "all", &records));
         assert_eq!(rows.len(), records.len());
         let cell = |row: &[(String, Field)], name: &str| {
-            row.iter().find(|(known, _)| known == name).unwrap().1.clone()
+            row.iter()
+                .find(|(known, _)| known == name)
+                .unwrap()
+                .1
+                .clone()
         };
         let text = |field: Field| match field {
             Field::Str(text) => text,
@@ -224,7 +243,10 @@ mod parquet {
         let reader = SerializedFileReader::new(bytes::Bytes::from(bytes.clone())).unwrap();
         assert!(reader.metadata().num_row_groups() > 1);
         assert_eq!(read(bytes).len(), 700);
-        assert_eq!(read(written(Format::Parquet, "", &[])), Vec::<Vec<_>>::new());
+        assert_eq!(
+            read(written(Format::Parquet, "", &[])),
+            Vec::<Vec<_>>::new()
+        );
     }
 }
 

@@ -205,11 +205,7 @@ pub(crate) struct Chunks {
 
 impl Chunks {
     /// So many bytes, which come through a channel and count as what was granted.
-    pub(crate) fn new(
-        chunks: Receiver<Result<Bytes, Error>>,
-        left: u64,
-        granted: Granted,
-    ) -> Self {
+    pub(crate) fn new(chunks: Receiver<Result<Bytes, Error>>, left: u64, granted: Granted) -> Self {
         Self {
             chunks,
             left,

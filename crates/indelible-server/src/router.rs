@@ -15,8 +15,8 @@ use indelible_api::ProblemKind;
 use crate::answer::{Refusal, refuse};
 use crate::app::App;
 use crate::{
-    attachments, batch, counts, exports, guard, health, keys, ledger, list, pages, records, related,
-    streams, submit, tail, viewers,
+    attachments, batch, counts, exports, guard, health, keys, ledger, list, pages, records,
+    related, streams, submit, tail, viewers,
 };
 
 /// Every route.

@@ -4,6 +4,7 @@
 //! configuration file carry no default: [`crate::config`] decides (`docs/cli.md`).
 
 mod backup;
+mod bench;
 mod commands;
 mod count;
 mod export;
@@ -15,6 +16,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub use backup::{Backup, Restore};
+pub use bench::Bench;
 pub use commands::*;
 pub use count::Count;
 pub use export::Export;
@@ -174,6 +176,8 @@ pub enum Command {
     Restore(Restore),
     /// Show what was refused, of imports and of programs that emit; take it again or remove it
     DeadLetters(DeadLetters),
+    /// Write made-up events into a running server, and measure how long each takes
+    Bench(Bench),
     /// Print a completion script for a shell
     Completions(Completions),
 }

@@ -135,7 +135,11 @@ impl Owner {
             who,
             role: self.role,
             tenants: self.tenants.as_ref().map(parse).transpose().ok()?,
-            queries: self.queries.iter().map(|query| query.as_str().into()).collect(),
+            queries: self
+                .queries
+                .iter()
+                .map(|query| query.as_str().into())
+                .collect(),
         })
     }
 }
@@ -234,7 +238,11 @@ impl Selection {
         self.after = page.next;
         Ok(Paged {
             more: self.after.is_some(),
-            looked_at: if is_full { page.rows.len() } else { LOOKED_AT_MAX },
+            looked_at: if is_full {
+                page.rows.len()
+            } else {
+                LOOKED_AT_MAX
+            },
         })
     }
 
@@ -250,5 +258,10 @@ impl Selection {
 fn shown(app: &App, row: &Row) -> Result<Vec<u8>, Refusal> {
     let unreadable = |_| refuse(ProblemKind::Internal, "a stored record cannot be read");
     let leaf = LeafView::locate(&row.leaf).map_err(unreadable)?;
-    Ok(joined(&app.keyring, &row.place.tenant, leaf.event(), &row.sealed)?)
+    Ok(joined(
+        &app.keyring,
+        &row.place.tenant,
+        leaf.event(),
+        &row.sealed,
+    )?)
 }

@@ -79,7 +79,8 @@ impl Write for Sink {
             let text = format!("it would have more than {} bytes", self.bytes_max);
             return Err(io::Error::new(ErrorKind::FileTooLarge, text));
         }
-        self.chunk.extend_from_slice(bytes.get(..room).unwrap_or_default());
+        self.chunk
+            .extend_from_slice(bytes.get(..room).unwrap_or_default());
         self.bytes += room as u64;
         Ok(room)
     }
@@ -174,7 +175,14 @@ mod tests {
 
     #[test]
     fn any_length_is_read_back_chunk_by_chunk_and_nothing_stands_in_clear() {
-        for length in [0, 1, CHUNK_BYTES - 1, CHUNK_BYTES, CHUNK_BYTES + 1, 3 * CHUNK_BYTES] {
+        for length in [
+            0,
+            1,
+            CHUNK_BYTES - 1,
+            CHUNK_BYTES,
+            CHUNK_BYTES + 1,
+            3 * CHUNK_BYTES,
+        ] {
             let disk = FaultyDisk::new(1);
             let bytes: Vec<u8> = (0..length).map(|n| b"secret-"[n % 7]).collect();
             written(&disk, &bytes);

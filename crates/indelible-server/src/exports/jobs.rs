@@ -150,7 +150,9 @@ impl Jobs {
         let sealed = self.cipher().encrypt([SEALED, job.id.as_str()], &text);
         let sealed = sealed.map_err(|_| refused())?;
         self.disk().create_dir_all(DIRECTORY).map_err(failed)?;
-        self.disk().replace(&path(&job.id, JOB), &sealed).map_err(failed)
+        self.disk()
+            .replace(&path(&job.id, JOB), &sealed)
+            .map_err(failed)
     }
 
     /// Makes one, if there is room.
@@ -181,7 +183,10 @@ impl Jobs {
             seen: Vec::new(),
         };
         let mut all = self.all();
-        let own = all.values().filter(|other| other.owner == job.owner).count();
+        let own = all
+            .values()
+            .filter(|other| other.owner == job.owner)
+            .count();
         let too_many = |text| Err(refuse(ProblemKind::TooManyExports, text));
         if own >= settings.exports_per_key_max {
             return too_many(format!("there are {own} exports of this key"));
@@ -224,7 +229,9 @@ impl Jobs {
     pub(super) fn begin(&self, mark: impl FnOnce() -> Result<u64>) -> Result<Option<Job>> {
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         let mut all = self.all();
-        let waiting = all.values_mut().filter(|job| job.status == ExportStatus::Waiting);
+        let waiting = all
+            .values_mut()
+            .filter(|job| job.status == ExportStatus::Waiting);
         let next = waiting.min_by_key(|job| (Some(&job.owner) == last.as_ref(), job.created));
         let Some(job) = next else {
             return Ok(None);
@@ -276,7 +283,11 @@ impl Jobs {
     pub(super) fn sweep(&self, now: Micros, is_in_force: impl Fn(&Owner) -> bool) -> Result<usize> {
         let mut all = self.all();
         let over = |job: &&Job| job.expires <= now || !is_in_force(&job.owner);
-        let over: Vec<_> = all.values().filter(over).map(|job| job.id.clone()).collect();
+        let over: Vec<_> = all
+            .values()
+            .filter(over)
+            .map(|job| job.id.clone())
+            .collect();
         for id in &over {
             self.erase(id)?;
             all.remove(id);
@@ -365,7 +376,11 @@ mod tests {
 
     fn jobs(disk: &Arc<FaultyDisk>, key: u8) -> Jobs {
         let disk: Arc<dyn Disk> = disk.clone();
-        Jobs::load(ExportPlace { disk, key: [key; 64] }).unwrap()
+        Jobs::load(ExportPlace {
+            disk,
+            key: [key; 64],
+        })
+        .unwrap()
     }
 
     fn made(jobs: &Jobs) -> Job {
@@ -419,7 +434,10 @@ mod tests {
         disk.replace("exports/strange.data", b"x").unwrap();
         assert!(jobs(&disk, 1).get(&made.owner, &made.id).is_some());
         assert_eq!(disk.list("exports").unwrap().len(), 1);
-        assert!(jobs(&disk, 2).get(&made.owner, &made.id).is_none(), "another key");
+        assert!(
+            jobs(&disk, 2).get(&made.owner, &made.id).is_none(),
+            "another key"
+        );
         assert_eq!(disk.list("exports").unwrap(), Vec::<String>::new());
     }
 }

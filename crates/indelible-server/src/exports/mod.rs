@@ -82,7 +82,9 @@ pub(crate) async fn now(
     let principal = allow(principal.as_deref(), Needs::Read)?.clone();
     let Query(wanted) = query.map_err(|error| bad_query(&error))?;
     let asked = Asked::read(CreateExport {
-        format: wanted.format.unwrap_or_else(|| Format::Leaves.name().to_owned()),
+        format: wanted
+            .format
+            .unwrap_or_else(|| Format::Leaves.name().to_owned()),
         q: wanted.q,
         tenant: wanted.tenant,
         columns: wanted.columns,
@@ -129,7 +131,9 @@ fn whole(
             file.row(&Row { leaf, event }).map_err(failed)?;
             let bytes = file.into_mut().len();
             if bytes > EXPORT_ANSWER_BYTES_MAX {
-                return Err(too_large(format!("more than {EXPORT_ANSWER_BYTES_MAX} bytes")));
+                return Err(too_large(format!(
+                    "more than {EXPORT_ANSWER_BYTES_MAX} bytes"
+                )));
             }
             granted.grow(bytes.saturating_sub(counted))?;
             counted = counted.max(bytes);
@@ -146,7 +150,9 @@ fn whole(
     }
     let body = file.finish().map_err(failed)?;
     if body.len() > EXPORT_ANSWER_BYTES_MAX {
-        return Err(too_large(format!("more than {EXPORT_ANSWER_BYTES_MAX} bytes")));
+        return Err(too_large(format!(
+            "more than {EXPORT_ANSWER_BYTES_MAX} bytes"
+        )));
     }
     granted.grow(body.len().saturating_sub(granted.bytes()))?;
     let done = (What::Exported, NOW, asked.q.as_str());
@@ -174,8 +180,15 @@ pub(crate) async fn create(
         // What cannot be asked is refused now, and not found out later.
         let selection = Selection::begin(app, &principal, &asked, (now, None))?;
         let q = asked.q.clone();
-        let job = app.exports.make(Owner::of(&principal), asked, (&app.env, &app.settings))?;
-        app.accesses.note(&principal, (What::Exported, JOBS, &q), &selection.seen(), now);
+        let job = app
+            .exports
+            .make(Owner::of(&principal), asked, (&app.env, &app.settings))?;
+        app.accesses.note(
+            &principal,
+            (What::Exported, JOBS, &q),
+            &selection.seen(),
+            now,
+        );
         Ok(job)
     });
     let job = made.await?;
@@ -187,11 +200,7 @@ pub(crate) async fn create(
 }
 
 /// The jobs of who asks.
-pub(crate) async fn list(
-    State(app): State<Arc<App>>,
-    principal: Who,
-    query: Parameters,
-) -> Answer {
+pub(crate) async fn list(State(app): State<Arc<App>>, principal: Who, query: Parameters) -> Answer {
     let owner = Owner::of(allow(principal.as_deref(), Needs::Read)?);
     nothing(query)?;
     let jobs = blocking(&app, move |app| Ok(app.exports.list(&owner))).await?;
@@ -243,7 +252,9 @@ pub(crate) async fn file(
     let job = blocking(&app, move |app| Ok(app.exports.get(&owner, &id))).await?;
     let job = job.ok_or_else(missing)?;
     if job.status != ExportStatus::Done {
-        let text = job.failure.unwrap_or_else(|| "it is not written yet".to_owned());
+        let text = job
+            .failure
+            .unwrap_or_else(|| "it is not written yet".to_owned());
         return Err(refuse(ProblemKind::NotDone, text));
     }
     let tag = format!("\"{}\"", job.id);
@@ -268,7 +279,8 @@ pub(crate) async fn file(
             }
         }
         let done = (What::Exported, FILE, reading.asked.q.as_str());
-        app.accesses.note(&principal, done, &seen, app.env.clock.now());
+        app.accesses
+            .note(&principal, done, &seen, app.env.clock.now());
         Ok((source, first))
     })
     .await?;
@@ -276,10 +288,18 @@ pub(crate) async fn file(
     tokio::spawn(send((app, source), part, first, sender));
     let body = Chunks::new(chunks, left, granted);
     let format = job.asked.format();
-    let status = if range.is_some() { StatusCode::PARTIAL_CONTENT } else { StatusCode::OK };
+    let status = if range.is_some() {
+        StatusCode::PARTIAL_CONTENT
+    } else {
+        StatusCode::OK
+    };
     let mut response = typed(status, format.content_type(), Body::new(body));
     let headers = response.headers_mut();
-    saved_as(headers, &format!("export-{}", job.id.get(..8).unwrap_or_default()), format);
+    saved_as(
+        headers,
+        &format!("export-{}", job.id.get(..8).unwrap_or_default()),
+        format,
+    );
     headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
     if let Ok(tag) = HeaderValue::from_str(&tag) {
         headers.insert(header::ETAG, tag);
@@ -299,7 +319,9 @@ fn piece(source: &Source, range: &Range<u64>, number: u64) -> Result<Bytes, Erro
     let from = number * CHUNK_BYTES as u64;
     let within = |at: u64| usize::try_from(at.saturating_sub(from)).unwrap_or(usize::MAX);
     let (start, end) = (within(range.start), within(range.end).min(chunk.len()));
-    Ok(Bytes::copy_from_slice(chunk.get(start..end).unwrap_or_default()))
+    Ok(Bytes::copy_from_slice(
+        chunk.get(start..end).unwrap_or_default(),
+    ))
 }
 
 /// Reads chunk after chunk as they are taken; whoever asked may go.
@@ -332,12 +354,12 @@ async fn send(
 
 /// The range that is asked for, `None` for all: also where several are, or those of another file
 /// (RFC 9110 §14).
-fn asked_range(
-    headers: &HeaderMap,
-    tag: &str,
-    bytes: u64,
-) -> Result<Option<Range<u64>>, Refusal> {
-    let text = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
+fn asked_range(headers: &HeaderMap, tag: &str, bytes: u64) -> Result<Option<Range<u64>>, Refusal> {
+    let text = |name| {
+        headers
+            .get(name)
+            .and_then(|value: &HeaderValue| value.to_str().ok())
+    };
     let is_of_this = text(header::IF_RANGE).is_none_or(|of| of == tag);
     let spec = text(header::RANGE).filter(|_| is_of_this);
     let spec = spec.and_then(|range| range.trim().strip_prefix("bytes="));

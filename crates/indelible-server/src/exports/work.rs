@@ -82,7 +82,9 @@ fn done(app: &App, job: &Job, selection: Selection, bytes: u64) -> indelible_sto
         app.accesses.note(&principal, asked, &selection.seen(), now);
     }
     let names = selection.seen.into_iter();
-    let seen = names.map(|(tenant, count)| (tenant.to_string(), count)).collect();
+    let seen = names
+        .map(|(tenant, count)| (tenant.to_string(), count))
+        .collect();
     let there = app.exports.settle(&job.id, |job| {
         job.status = ExportStatus::Done;
         job.bytes = bytes;
@@ -109,7 +111,12 @@ fn failed(app: &App, job: &Job, refusal: &Refusal) -> indelible_store::Result<()
 }
 
 fn write(app: &App, stop: &Stop, job: &Job) -> Result<Ended, Refusal> {
-    let gone = || refuse(ProblemKind::Forbidden, "whoever asked may not have it any more");
+    let gone = || {
+        refuse(
+            ProblemKind::Forbidden,
+            "whoever asked may not have it any more",
+        )
+    };
     let principal = job.owner.principal().ok_or_else(gone)?;
     let as_of = (job.created, job.as_of);
     let mut selection = Selection::begin(app, &principal, &job.asked, as_of)?;
@@ -152,9 +159,9 @@ fn of_file(error: std::io::Error) -> Refusal {
             refuse(ProblemKind::ExportTooLarge, text)
         }
         ErrorKind::StorageFull => refuse(ProblemKind::Unavailable, NO_SPACE),
-        ErrorKind::InvalidData => {
-            refuse(ProblemKind::Internal, "a stored record cannot be read")
-        }
-        _ => Error::new(Kind::Unavailable, "the file of an export").caused_by(error).into(),
+        ErrorKind::InvalidData => refuse(ProblemKind::Internal, "a stored record cannot be read"),
+        _ => Error::new(Kind::Unavailable, "the file of an export")
+            .caused_by(error)
+            .into(),
     }
 }

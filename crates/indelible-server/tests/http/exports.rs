@@ -47,7 +47,9 @@ fn served() -> Served {
 
 /// Makes a job and waits until it is over.
 fn job(served: &Served, bearer: &str, wanted: &Value) -> Value {
-    let made = served.ask_with(bearer, "POST", "/v1/exports", wanted).is(201);
+    let made = served
+        .ask_with(bearer, "POST", "/v1/exports", wanted)
+        .is(201);
     over(served, bearer, made["id"].as_str().unwrap())
 }
 
@@ -72,8 +74,18 @@ fn every_form_has_the_rows_of_the_list_for_whoever_asks() {
     let served = served();
     let wanted = json!({"role": "reader", "tenants": ["acme"], "query": "-outcome:denied"});
     let bound = served.post_as(ADMIN, "/v1/keys", &wanted).is(201)["bearer"].clone();
-    let bearers = [served.key(ADMIN), served.key(READER), bound.as_str().unwrap()];
-    let queries = ["", "outcome:failure", "-outcome:success%20since:2026-01-01", "seq:3..9", "grace"];
+    let bearers = [
+        served.key(ADMIN),
+        served.key(READER),
+        bound.as_str().unwrap(),
+    ];
+    let queries = [
+        "",
+        "outcome:failure",
+        "-outcome:success%20since:2026-01-01",
+        "seq:3..9",
+        "grace",
+    ];
     let orders = ["seq", "seq-newest", "oldest", "newest"];
     for bearer in bearers {
         for query in queries {
@@ -84,15 +96,25 @@ fn every_form_has_the_rows_of_the_list_for_whoever_asks() {
                 let list = list["records"].as_array().unwrap();
                 let leaves = get(&format!("/v1/export?{asked}"));
                 let lines: Vec<_> = leaves.text().lines().map(str::to_owned).collect();
-                let wanted: Vec<_> = list.iter().map(|one| one["leaf"].as_str().unwrap()).collect();
+                let wanted: Vec<_> = list
+                    .iter()
+                    .map(|one| one["leaf"].as_str().unwrap())
+                    .collect();
                 assert_eq!(lines, wanted, "{asked}");
-                assert_eq!(leaves.header("x-export-records").unwrap(), list.len().to_string());
+                assert_eq!(
+                    leaves.header("x-export-records").unwrap(),
+                    list.len().to_string()
+                );
                 let joined = get(&format!("/v1/export?format=joined&{asked}")).text();
-                let joined: Vec<Value> =
-                    joined.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+                let joined: Vec<Value> = joined
+                    .lines()
+                    .map(|line| serde_json::from_str(line).unwrap())
+                    .collect();
                 let wanted: Vec<_> = list.iter().map(|one| one["record"].clone()).collect();
                 assert_eq!(joined, wanted, "{asked}");
-                let csv = get(&format!("/v1/export?format=csv&columns=record_hash,actor.name&{asked}"));
+                let csv = get(&format!(
+                    "/v1/export?format=csv&columns=record_hash,actor.name&{asked}"
+                ));
                 let text = csv.text();
                 let mut rows = text.lines().map(str::to_owned);
                 assert_eq!(rows.next().unwrap(), "record_hash,actor.name");
@@ -101,7 +123,11 @@ fn every_form_has_the_rows_of_the_list_for_whoever_asks() {
                     let name = name.unwrap_or_default().replace("=Ada", "\"'=Ada\"");
                     format!("{},{name}", one["record_hash"].as_str().unwrap())
                 });
-                assert_eq!(rows.collect::<Vec<_>>(), wanted.collect::<Vec<_>>(), "{asked}");
+                assert_eq!(
+                    rows.collect::<Vec<_>>(),
+                    wanted.collect::<Vec<_>>(),
+                    "{asked}"
+                );
             }
         }
     }
@@ -113,7 +139,10 @@ fn a_job_is_written_told_of_downloaded_in_parts_and_removed() {
     let bearer = served.key(READER);
     let wanted = json!({"format": "csv", "q": "outcome:failure", "columns": "all"});
     let told = job(&served, bearer, &wanted);
-    assert_eq!((&told["status"], &told["failure"]), (&json!("done"), &Value::Null));
+    assert_eq!(
+        (&told["status"], &told["failure"]),
+        (&json!("done"), &Value::Null)
+    );
     assert_eq!((&told["records"], &told["of"]), (&json!(7), &json!(7)));
     let asked = "/v1/export?format=csv&q=outcome:failure&columns=all";
     let once = served.ask_with(bearer, "GET", asked, &Value::Null);
@@ -121,12 +150,22 @@ fn a_job_is_written_told_of_downloaded_in_parts_and_removed() {
     assert_eq!(whole.status, 200);
     assert_eq!(whole.text(), once.text(), "the same as in one answer");
     assert_eq!(told["bytes"], whole.body.len());
-    assert!(whole.header("content-disposition").unwrap().contains(".csv"));
+    assert!(
+        whole
+            .header("content-disposition")
+            .unwrap()
+            .contains(".csv")
+    );
     let tag = whole.header("etag").unwrap().to_owned();
     let mut parts = Vec::new();
     for from in (0..whole.body.len()).step_by(100) {
         let range = format!("Range: bytes={from}-{}", from + 99);
-        let part = file(&served, bearer, &told["id"], &[&range, &format!("If-Range: {tag}")]);
+        let part = file(
+            &served,
+            bearer,
+            &told["id"],
+            &[&range, &format!("If-Range: {tag}")],
+        );
         assert_eq!(part.status, 206, "{part:?}");
         let to = (from + 99).min(whole.body.len() - 1);
         let said = format!("bytes {from}-{to}/{}", whole.body.len());
@@ -134,16 +173,30 @@ fn a_job_is_written_told_of_downloaded_in_parts_and_removed() {
         parts.extend(part.body);
     }
     assert_eq!(parts, whole.body);
-    let other = file(&served, bearer, &told["id"], &["Range: bytes=0-0", "If-Range: \"x\""]);
+    let other = file(
+        &served,
+        bearer,
+        &told["id"],
+        &["Range: bytes=0-0", "If-Range: \"x\""],
+    );
     assert_eq!(other.status, 200);
     let beyond = file(&served, bearer, &told["id"], &["Range: bytes=99999999-"]);
     beyond.is_problem(416, "no-such-range");
-    assert_eq!(beyond.header("content-range").unwrap(), format!("bytes */{}", whole.body.len()));
-    let list = served.ask_with(bearer, "GET", "/v1/exports", &Value::Null).is(200);
+    assert_eq!(
+        beyond.header("content-range").unwrap(),
+        format!("bytes */{}", whole.body.len())
+    );
+    let list = served
+        .ask_with(bearer, "GET", "/v1/exports", &Value::Null)
+        .is(200);
     assert_eq!(list["exports"], json!([told]));
     let path = format!("/v1/exports/{}", told["id"].as_str().unwrap());
-    served.ask_with(bearer, "DELETE", &path, &Value::Null).is(200);
-    served.ask_with(bearer, "DELETE", &path, &Value::Null).is_problem(404, "not-found");
+    served
+        .ask_with(bearer, "DELETE", &path, &Value::Null)
+        .is(200);
+    served
+        .ask_with(bearer, "DELETE", &path, &Value::Null)
+        .is_problem(404, "not-found");
     file(&served, bearer, &told["id"], &[]).is_problem(404, "not-found");
     assert_eq!(served.disk.list("exports").unwrap(), Vec::<String>::new());
 }
@@ -157,24 +210,35 @@ fn another_key_gets_what_it_gets_for_an_export_that_is_not_there() {
     let last = if strange.pop() == Some('0') { '1' } else { '0' };
     strange.push(last);
     for (method, end) in [("GET", ""), ("GET", "/file"), ("DELETE", "")] {
-        for (n, who) in [(OTHER, "a reader of the same tenant"), (ADMIN, "an administrator")] {
+        for (n, who) in [
+            (OTHER, "a reader of the same tenant"),
+            (ADMIN, "an administrator"),
+        ] {
             let of = |id: &str| {
                 let path = format!("/v1/exports/{id}{end}");
                 let mut answer = served.ask_with(served.key(n), method, &path, &Value::Null);
-                answer.headers.retain(|(name, _)| name != "x-request-id" && name != "date");
+                answer
+                    .headers
+                    .retain(|(name, _)| name != "x-request-id" && name != "date");
                 answer.is_problem(404, "not-found");
                 (crate::support::bare(&answer), answer.headers)
             };
             assert_eq!(of(id), of(&strange), "{method} {end} by {who}");
         }
         let path = format!("/v1/exports/{id}{end}");
-        served.send(method, &path, &[], b"").is_problem(401, "unauthorized");
+        served
+            .send(method, &path, &[], b"")
+            .is_problem(401, "unauthorized");
         let emitter = served.ask_with(served.key(EMITTER), method, &path, &Value::Null);
         emitter.is_problem(403, "forbidden");
     }
     let others = served.get_as(OTHER, "/v1/exports").is(200);
     assert_eq!(others, json!({"exports": []}));
-    assert_eq!(file(&served, served.key(READER), &told["id"], &[]).status, 200, "it is still there");
+    assert_eq!(
+        file(&served, served.key(READER), &told["id"], &[]).status,
+        200,
+        "it is still there"
+    );
 }
 
 #[test]
@@ -182,7 +246,11 @@ fn a_job_outlives_a_restart_done_or_not() {
     let stand = Stand::default();
     let served = served_with(stand.clone(), |_| {});
     let bearer = served.key(READER).to_owned();
-    let done = job(&served, &bearer, &json!({"format": "leaves", "order": "newest"}));
+    let done = job(
+        &served,
+        &bearer,
+        &json!({"format": "leaves", "order": "newest"}),
+    );
     let bytes = file(&served, &bearer, &done["id"], &[]).body;
     let made = served.ask_with(&bearer, "POST", "/v1/exports", &json!({"format": "csv"}));
     let waiting = made.is(201)["id"].clone();
@@ -190,33 +258,53 @@ fn a_job_outlives_a_restart_done_or_not() {
     let served = Served::start_on(stand, &[], |_| {});
     assert_eq!(file(&served, &bearer, &done["id"], &[]).body, bytes);
     let told = over(&served, &bearer, waiting.as_str().unwrap());
-    assert_eq!((&told["status"], &told["records"]), (&json!("done"), &json!(21)));
-    assert_eq!(file(&served, &bearer, &waiting, &[]).text().lines().count(), 22);
+    assert_eq!(
+        (&told["status"], &told["records"]),
+        (&json!("done"), &json!(21))
+    );
+    assert_eq!(
+        file(&served, &bearer, &waiting, &[]).text().lines().count(),
+        22
+    );
 }
 
 #[test]
 fn what_is_over_is_removed_with_its_key_and_nothing_stands_in_clear() {
     let served = served();
-    let made = served.post_as(ADMIN, "/v1/keys", &json!({"role": "reader"})).is(201);
+    let made = served
+        .post_as(ADMIN, "/v1/keys", &json!({"role": "reader"}))
+        .is(201);
     let bearer = made["bearer"].as_str().unwrap();
     let told = job(&served, bearer, &json!({"format": "joined", "q": "grace"}));
-    assert!(file(&served, bearer, &told["id"], &[]).text().contains("Grace"));
+    assert!(
+        file(&served, bearer, &told["id"], &[])
+            .text()
+            .contains("Grace")
+    );
     let names = served.disk.list("exports").unwrap();
     assert_eq!(names.len(), 2, "{names:?}");
     for name in names {
         let bytes = served.disk.read(&format!("exports/{name}")).unwrap();
         for clear in ["Grace", "grace", "acme", "document.viewed"] {
-            let found = bytes.windows(clear.len()).any(|part| part == clear.as_bytes());
+            let found = bytes
+                .windows(clear.len())
+                .any(|part| part == clear.as_bytes());
             assert!(!found, "{name} has {clear}");
         }
     }
     let revoke = format!("/v1/keys/{}", made["key"]["id"].as_str().unwrap());
-    served.ask_with(served.key(ADMIN), "DELETE", &revoke, &Value::Null).is(200);
+    served
+        .ask_with(served.key(ADMIN), "DELETE", &revoke, &Value::Null)
+        .is(200);
     file(&served, bearer, &told["id"], &[]).is_problem(401, "key-revoked");
-    until("its files are removed", || served.disk.list("exports").unwrap().is_empty());
+    until("its files are removed", || {
+        served.disk.list("exports").unwrap().is_empty()
+    });
     let told = job(&served, served.key(READER), &json!({"format": "csv"}));
     served.move_clock(Duration::from_hours(24));
-    until("what is a day old is removed", || served.disk.list("exports").unwrap().is_empty());
+    until("what is a day old is removed", || {
+        served.disk.list("exports").unwrap().is_empty()
+    });
     file(&served, served.key(READER), &told["id"], &[]).is_problem(404, "not-found");
 }
 
@@ -236,10 +324,15 @@ fn exports_are_bounded_in_number_and_in_bytes() {
     make(OTHER).is(201);
     make(ADMIN).is_problem(429, "too-many-exports");
     let path = format!("/v1/exports/{}", first["id"].as_str().unwrap());
-    served.ask_with(served.key(READER), "DELETE", &path, &Value::Null).is(200);
+    served
+        .ask_with(served.key(READER), "DELETE", &path, &Value::Null)
+        .is(200);
     let told = job(&served, served.key(READER), &json!({"format": "leaves"}));
     assert_eq!(told["status"], "failed");
-    assert!(told["failure"].as_str().unwrap().contains("3000 bytes"), "{told}");
+    assert!(
+        told["failure"].as_str().unwrap().contains("3000 bytes"),
+        "{told}"
+    );
     let answer = file(&served, served.key(READER), &told["id"], &[]);
     answer.is_problem(409, "not-done");
 }
@@ -255,11 +348,23 @@ fn what_one_answer_cannot_have_is_refused_with_what_to_do() {
     }
     let refused = served.get("/v1/export?format=joined");
     let problem = refused.is_problem(413, "export-too-large");
-    assert!(problem["next"].as_str().unwrap().contains("POST /v1/exports"));
-    assert_eq!(served.get("/v1/export?format=csv&columns=audit_id").status, 200);
-    let made = served.post("/v1/exports", &json!({"format": "joined"})).is(201);
+    assert!(
+        problem["next"]
+            .as_str()
+            .unwrap()
+            .contains("POST /v1/exports")
+    );
+    assert_eq!(
+        served.get("/v1/export?format=csv&columns=audit_id").status,
+        200
+    );
+    let made = served
+        .post("/v1/exports", &json!({"format": "joined"}))
+        .is(201);
     let path = format!("/v1/exports/{}", made["id"].as_str().unwrap());
-    until("the job has them all", || served.get(&path).is(200)["status"] == "done");
+    until("the job has them all", || {
+        served.get(&path).is(200)["status"] == "done"
+    });
     let file = served.get(&format!("{path}/file"));
     assert_eq!(file.text().lines().count(), 301);
     for (query, kind) in [
@@ -270,11 +375,17 @@ fn what_one_answer_cannot_have_is_refused_with_what_to_do() {
         ("q=acter:x", "bad-query"),
         ("formt=csv", "bad-request"),
     ] {
-        served.get(&format!("/v1/export?{query}")).is_problem(400, kind);
+        served
+            .get(&format!("/v1/export?{query}"))
+            .is_problem(400, kind);
     }
-    served.get("/v1/export?tenant=nowhere").is_problem(404, "not-found");
+    served
+        .get("/v1/export?tenant=nowhere")
+        .is_problem(404, "not-found");
     let wrong = json!({"format": "csv", "q": "acter:x"});
-    served.post("/v1/exports", &wrong).is_problem(400, "bad-query");
+    served
+        .post("/v1/exports", &wrong)
+        .is_problem(400, "bad-query");
 }
 
 #[test]
@@ -283,8 +394,15 @@ fn who_exported_what_is_recorded() {
         settings.access_interval = Duration::from_millis(50);
     });
     let bearer = served.key(READER);
-    assert_eq!(served.get_as(READER, "/v1/export?q=outcome:failure").status, 200);
-    let told = job(&served, bearer, &json!({"format": "csv", "q": "outcome:denied"}));
+    assert_eq!(
+        served.get_as(READER, "/v1/export?q=outcome:failure").status,
+        200
+    );
+    let told = job(
+        &served,
+        bearer,
+        &json!({"format": "csv", "q": "outcome:denied"}),
+    );
     assert_eq!(file(&served, bearer, &told["id"], &[]).status, 200);
     let by = format!("key:{}", bearer.split('_').nth(1).unwrap());
     let routes = ["/v1/export", "/v1/exports", "/v1/exports/{id}/file"];

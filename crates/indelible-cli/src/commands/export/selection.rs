@@ -50,7 +50,10 @@ pub fn run(args: &Export, config: &Config, output: &mut Output) -> Result {
     if let (Some(reading), Some(out)) = (&reading, out)
         && indelible_directory::is_within(out, &reading.path)
     {
-        let text = format!("{} lies in the data directory: export to another", out.shown());
+        let text = format!(
+            "{} lies in the data directory: export to another",
+            out.shown()
+        );
         return Err(Failure::Could(text));
     }
     let part = out.map(|out| Part::create(out, args.force)).transpose()?;
@@ -112,7 +115,10 @@ fn total(asking: &Asking, remote: Option<&Remote>, reading: Option<&Reading>) ->
     }
     let resolved = resolve(&asking.parsed, &tenants, Some(reading.keyring.as_ref()));
     let tallied = reading.index().tally(&resolved.query, &Tally::default());
-    tallied.ok().filter(|tallied| tallied.exact).map(|tallied| tallied.total)
+    tallied
+        .ok()
+        .filter(|tallied| tallied.exact)
+        .map(|tallied| tallied.total)
 }
 
 /// A file being written, or standard output.

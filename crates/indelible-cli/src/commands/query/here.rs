@@ -27,12 +27,7 @@ impl Answer {
     ///
     /// # Errors
     /// [`Failure::No`] when it lacks records; else when it cannot be read.
-    pub fn give(
-        &self,
-        after: Option<Cursor>,
-        rows: &mut dyn Rows,
-        output: &mut Output,
-    ) -> Result {
+    pub fn give(&self, after: Option<Cursor>, rows: &mut dyn Rows, output: &mut Output) -> Result {
         let reading = &self.reading;
         let mut tenants = ledger::tenants(reading)?;
         if let Some(tenant) = &self.asking.tenant {
@@ -137,13 +132,7 @@ impl Answer {
     }
 
     /// Gives a record; one whose bytes are no record is told as damage.
-    fn row(
-        &self,
-        row: &Row,
-        rows: &mut dyn Rows,
-        told: &mut Told,
-        output: &mut Output,
-    ) -> Result {
+    fn row(&self, row: &Row, rows: &mut dyn Rows, told: &mut Told, output: &mut Output) -> Result {
         let place = &row.place;
         let (leaf, event) = match self.opened(row) {
             Ok(opened) => opened,
