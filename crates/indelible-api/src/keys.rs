@@ -54,6 +54,11 @@ impl Role {
         matches!(self, Self::Auditor | Self::PrivacyOfficer | Self::Admin)
     }
 
+    /// Whether it may see personal values as they are, and not their shapes alone.
+    pub fn may_see_personal(self) -> bool {
+        matches!(self, Self::PrivacyOfficer | Self::Admin)
+    }
+
     /// Whether it may make keys and see the server's figures.
     pub fn may_administer(self) -> bool {
         self == Self::Admin

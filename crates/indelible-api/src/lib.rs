@@ -34,7 +34,7 @@ pub use ledger::{
     TenantCheckpoint, Tenants, Verdict,
 };
 pub use problem::{CONTENT_TYPE as PROBLEM_CONTENT_TYPE, Defect, Problem, ProblemKind};
-pub use records::{Record, RecordList, Unreadable};
+pub use records::{Personal, Record, RecordList, Unreadable};
 pub use related::Related;
 pub use streams::{Numbers, Stream, Streams};
 pub use tail::{Said, TailEnd, TailOpen, TailReason};

@@ -14,6 +14,19 @@ pub struct Record {
     pub record_hash: Hash,
     /// The exact bytes that were hashed.
     pub leaf: String,
+    /// Why `record` has personal values other than they are; left out where it has all, or none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub personal: Option<Personal>,
+}
+
+/// Why a record has personal values other than they are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Personal {
+    /// Whoever asks may not see them: their shapes stand in their places.
+    Masked,
+    /// Some are left out, since they stay sealed: erased, or the keys are not at hand.
+    Sealed,
 }
 
 /// One page of an answer.

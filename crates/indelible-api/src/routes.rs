@@ -224,7 +224,15 @@ pub const ROUTES: &[Route] = &[
         path: "/v1/attachments/{digest}",
         summary: "Read an attachment.",
         who: "reader, auditor, privacy_officer, admin",
-        query: &[TENANT],
+        query: &[
+            TENANT,
+            Parameter {
+                name: "record",
+                schema: r#"{"type":"string","maxLength":1024}"#,
+                description: "The id of a record that names it: needed by a key with a query of \
+                              its own, which reads what its records name.",
+            },
+        ],
         body: Body::None,
         answers: &[Answer::Text(200, "*/*")],
         problems: &[NotFound, TenantNeeded],

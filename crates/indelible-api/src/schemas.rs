@@ -195,6 +195,7 @@ fn records() -> Value {
             ("record", json!({"type": "object"})),
             ("record_hash", hash()),
             ("leaf", text()),
+            ("personal", json!({"enum": ["masked", "sealed"]})),
         ]),
         "RecordList": object(3, &[
             ("records", list("Record")),

@@ -8,15 +8,16 @@ use indelible_event::view::EventView;
 use indelible_merkle::{Frontier, leaf_hash};
 use indelible_proof::disclosure::DisclosureLine;
 use indelible_proof::finding::Place;
-use indelible_store::{Error, Kind, Result, Stored, StoredRecord};
+use indelible_store::{Error, Kind, Result, SealedValue, Stored, StoredRecord};
 
 use crate::attachments::references;
 use crate::disclose::disclose;
-use crate::keyring::Keyring;
+use crate::keyring::{Keyring, Opened};
 use crate::log::Stores;
+use crate::mask::{Sight, masked_token};
 use crate::registry::{PublishedHead, log_row, published_at};
 use crate::rollback::lost_tail;
-use crate::seal::unseal;
+use crate::seal::{put_back, unseal};
 
 /// One thing an export gives, in order of sequence numbers.
 #[derive(Debug)]
@@ -202,7 +203,54 @@ fn open(keyring: &Keyring, tenant: &TenantId, record: &StoredRecord<'_>) -> Resu
     Ok((disclosed.lines, !disclosed.closed.is_empty(), joined))
 }
 
-/// An event with its personal values back in place, as far as they open.
+/// What an answer shows of the personal values of a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Personal {
+    /// All there are.
+    Shown,
+    /// Their shapes, since whoever asks may not see more.
+    Masked,
+    /// Some stay closed: erased, or the keys are not here.
+    Closed,
+}
+
+/// An event as somebody sees it, and what of its personal values that is.
+///
+/// # Errors
+/// As the key store's.
+pub fn joined_as(
+    sight: Sight,
+    keyring: &Keyring,
+    tenant: &TenantId,
+    event: &[u8],
+    sealed: &[SealedValue],
+) -> Result<(Vec<u8>, Personal)> {
+    if sealed.is_empty() {
+        return Ok((event.to_vec(), Personal::Shown));
+    }
+    let opened = sealed.iter().map(|value| keyring.open_value(tenant, value));
+    let opened = opened.collect::<Result<Vec<_>>>()?;
+    let is_value = |one: &Opened| matches!(one, Opened::Value { .. });
+    let personal = match sight {
+        _ if !opened.iter().all(is_value) => Personal::Closed,
+        Sight::Clear => Personal::Shown,
+        Sight::Masked => Personal::Masked,
+    };
+    if sight == Sight::Clear {
+        return Ok((unseal(event, &opened)?, personal));
+    }
+    let masked = opened.into_iter().filter_map(|one| match one {
+        Opened::Value { pointer, value } => {
+            let value = masked_token(&pointer, &value);
+            Some((pointer, value))
+        }
+        Opened::Sealed(_) => None,
+    });
+    Ok((put_back(event, &masked.collect::<Vec<_>>())?, personal))
+}
+
+/// An event with its personal values back in place, as far as they open: for who has the keys
+/// himself. Whoever is asked for it by others asks [`joined_as`].
 ///
 /// # Errors
 /// As the key store's.
@@ -210,14 +258,7 @@ pub fn joined(
     keyring: &Keyring,
     tenant: &TenantId,
     event: &[u8],
-    sealed: &[indelible_store::SealedValue],
+    sealed: &[SealedValue],
 ) -> Result<Vec<u8>> {
-    if sealed.is_empty() {
-        return Ok(event.to_vec());
-    }
-    let opened = sealed
-        .iter()
-        .map(|value| keyring.open_value(tenant, value))
-        .collect::<Result<Vec<_>>>()?;
-    unseal(event, &opened)
+    joined_as(Sight::Clear, keyring, tenant, event, sealed).map(|(event, _)| event)
 }

@@ -18,6 +18,7 @@ mod extend;
 mod group;
 pub mod keyring;
 pub mod log;
+pub mod mask;
 mod operations;
 pub mod outcome;
 mod own;

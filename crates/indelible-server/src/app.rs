@@ -20,6 +20,7 @@ use tokio::sync::Semaphore;
 use crate::access::{Access, Principal, Trusted};
 use crate::accesses::Accesses;
 use crate::budget::Memory;
+use crate::configuration::{self, Configuration};
 use crate::cursor_key::CursorKey;
 use crate::exports::{ExportPlace, Jobs};
 use crate::feed::Feed;
@@ -49,6 +50,9 @@ pub struct Parts {
     pub stands_on: Option<String>,
     /// Who else than keys says who somebody is.
     pub trusted: Trusted,
+    /// What somebody has set of the server, without secrets: recorded when it is another than
+    /// the last time.
+    pub configuration: Configuration,
     /// The certificate to speak TLS with; without, HTTP is plain.
     pub tls: Option<PemSource>,
     /// Where exports are kept.
@@ -109,6 +113,8 @@ impl App {
     ) -> Result<(Self, Arc<dyn Fn() -> Anchors + Send + Sync>)> {
         let metrics = Arc::new(Metrics::default());
         let cursor_key = CursorKey::load(parts.stores.state.as_ref(), &parts.env)?;
+        let state = parts.stores.state.as_ref();
+        configuration::record(state, &parts.env, &parts.configuration)?;
         let access = Access::load(Arc::clone(&parts.stores.state))?;
         let access = access.trusting(parts.trusted, &cursor_key);
         let key = (parts.anchors)().key;
@@ -169,6 +175,12 @@ impl App {
             known.insert(tenant.clone());
         }
         Ok(there)
+    }
+
+    /// Whether the tenant has a log of which the principal sees anything.
+    pub(crate) fn is_there(&self, principal: &Principal, tenant: &TenantId) -> Result<bool> {
+        let sees_some = principal.may_see(tenant) || principal.sees_part_of(tenant);
+        Ok(sees_some && self.has_tenant(tenant)?)
     }
 
     /// The tenants that have a log and that the principal may see, by name.

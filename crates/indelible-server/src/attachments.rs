@@ -16,37 +16,54 @@ use indelible_api::{AttachmentNamed, AttachmentStored, ProblemKind};
 use indelible_event::ids::{Micros, TenantId};
 use indelible_log::attachments::{
     ATTACHMENT_BYTES_MAX, Attachments, CHUNK_BYTES, Digest, Stored, Upload, UploadError, Whole,
+    references,
 };
 use indelible_store::{Error, Kind};
+use serde::Deserialize;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 
 use crate::access::Principal;
+use crate::accesses::{Shown, What};
 use crate::answer::{Answer, NO_SPACE, Refusal, json, refuse};
 use crate::app::App;
 use crate::body::{self, Pieces};
 use crate::budget::Granted;
 use crate::guard::{Needs, allow};
 use crate::read::blocking;
+use crate::records::{find, stored};
 use crate::serve::Stop;
-use crate::submit::{Addressing, Target, whose};
+use crate::submit::{Addressing, Target, bad_query, tenant_named, whose};
 
+/// How it is called in records of who read what.
+const ROUTE: &str = "/v1/attachments/{digest}";
 /// What a transfer holds at most: a chunk, its ciphertext, what arrives or leaves meanwhile.
 const TRANSFER_BYTES: usize = 4 * CHUNK_BYTES;
 /// The content type of what came without one.
 const UNKNOWN_TYPE: &str = "application/octet-stream";
 
-type Asked = (
+type Asked<T> = (
     State<Arc<App>>,
     Option<Extension<Principal>>,
     Path<String>,
-    Result<Query<Target>, QueryRejection>,
+    Result<Query<T>, QueryRejection>,
 );
 
+/// Whose attachment is asked for, and which record names it.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Whence {
+    tenant: Option<String>,
+    record: Option<String>,
+}
+
 /// Stores one attachment.
-pub(crate) async fn put((state, principal, digest, query): Asked, request: Request) -> Answer {
+pub(crate) async fn put(
+    (state, principal, digest, query): Asked<Target>,
+    request: Request,
+) -> Answer {
     let State(app) = state;
     let principal = allow(principal.as_deref(), Needs::Emit)?;
-    let (tenant, digest) = named(&app, principal, query, &digest)?;
+    let (tenant, digest) = named(&app, principal, whose(query)?, &digest)?;
     let store = store(&app)?;
     let (parts, body) = request.into_parts();
     let media_type = media_type(&parts.headers)?;
@@ -127,27 +144,41 @@ async fn on_disk<T: Send + 'static>(
 }
 
 /// Gives one attachment.
-pub(crate) async fn get((state, principal, digest, query): Asked) -> Answer {
+pub(crate) async fn get((state, principal, digest, query): Asked<Whence>) -> Answer {
     let State(app) = state;
     let principal = allow(principal.as_deref(), Needs::Read)?;
-    let (tenant, digest) = named(&app, principal, query, &digest)?;
+    let Query(whence) = query.map_err(|error| bad_query(&error))?;
+    let tenant = whence.tenant.as_deref().map(tenant_named).transpose()?;
+    let (tenant, digest) = named(&app, principal, tenant, &digest)?;
     let missing = || {
         let text = "there is no attachment with this digest";
         refuse(ProblemKind::NotFound, text)
     };
-    // Whether a record that it may see names it, nothing tells without reading the log.
-    if principal.is_narrowed() {
-        return Err(missing());
+    // Whether some record that it may see names it, nothing tells without reading the log.
+    if principal.is_narrowed() && whence.record.is_none() {
+        let text = "there is no attachment with this digest that you may read by its digest alone: \
+                    say record=ID of a record that names it";
+        return Err(refuse(ProblemKind::NotFound, text));
     }
     let store = store(&app)?;
+    let asked = digest.to_string();
     let mut granted = app.memory.lists.empty();
     granted.grow(TRANSFER_BYTES)?;
     // The first chunk is read before anything is said.
-    let found = blocking(&app, move |_| {
+    let by = principal.clone();
+    let found = blocking(&app, move |app| {
+        if let Some(record) = &whence.record
+            && !is_named(app, &by, (&tenant, record), &digest)?
+        {
+            return Ok(None);
+        }
         let Some(whole) = store.get(&tenant, &digest)? else {
             return Ok(None);
         };
         let first = whole.chunk(0)?;
+        let done = (What::Read, ROUTE, asked.as_str());
+        let (seen, now) = (Shown::of(&[tenant]), app.env.clock.now());
+        app.accesses.note(&by, done, &seen, now);
         Ok(Some((whole, Bytes::copy_from_slice(&first))))
     });
     let Some((whole, first)) = found.await? else {
@@ -236,13 +267,29 @@ impl HttpBody for Chunks {
     }
 }
 
+/// Whether this record is there for the principal and names the attachment.
+fn is_named(
+    app: &App,
+    principal: &Principal,
+    (tenant, record): (&TenantId, &str),
+    digest: &Digest,
+) -> Result<bool, Refusal> {
+    let found = find(app, principal, Some(tenant.clone()), record);
+    let (tenant, number) = match found {
+        Err(refusal) if refusal.0.kind() == Some(ProblemKind::NotFound) => return Ok(false),
+        found => found?,
+    };
+    let leaf = stored(app, &tenant, number, principal.sight())?.leaf;
+    Ok(references(leaf.as_bytes()).any(|named| named.digest == *digest))
+}
+
 fn named(
     app: &App,
     principal: &Principal,
-    query: Result<Query<Target>, QueryRejection>,
+    tenant: Option<TenantId>,
     digest: &str,
 ) -> Result<(TenantId, Digest), Refusal> {
-    let tenant = Addressing::new(app, principal, whose(query)?)
+    let tenant = Addressing::new((app, ROUTE), principal, tenant)
         .tenant(b"")
         .map_err(Refusal)?;
     let digest = Digest::parse(digest).ok_or_else(|| {

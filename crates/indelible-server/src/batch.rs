@@ -146,7 +146,7 @@ fn submit(
 ) -> Result<(), Refusal> {
     let mut slices = Slices {
         app,
-        addressing: Addressing::new(app, principal, named),
+        addressing: Addressing::new((app, "/v1/events:batch"), principal, named),
         admission: app.admission(principal),
         slice: Vec::new(),
         slice_bytes: 0,

@@ -7,8 +7,12 @@
 use std::ops::Range;
 
 use indelible_api::ProblemKind;
+use indelible_event::Field;
 use indelible_event::ids::{Micros, TenantId};
+use indelible_log::registry::log_row;
 use indelible_query::{Ask, Parsed, page, resolve};
+use indelible_store::terms::normalise;
+use indelible_store::{Key, Path, Test};
 
 use crate::access::Principal;
 use crate::answer::{Refusal, refuse};
@@ -23,6 +27,9 @@ pub(crate) fn narrowed(
     tenants: &[TenantId],
 ) -> Result<Parsed, Refusal> {
     let mut narrowed = asked.clone();
+    if tenants.iter().any(|tenant| principal.sees_part_of(tenant)) {
+        narrowed = both(narrowed, own_part(app, principal)?);
+    }
     for own in principal.queries() {
         let own = parsed(own, app.env.clock.now())?;
         // Where sealed values cannot be found, a negation would let pass what it is to keep back.
@@ -37,6 +44,47 @@ pub(crate) fn narrowed(
     Ok(narrowed)
 }
 
+/// Whether of these logs the principal sees a part only.
+pub(crate) fn is_bound(principal: &Principal, tenants: &[TenantId]) -> bool {
+    principal.is_narrowed() || tenants.iter().any(|tenant| principal.sees_part_of(tenant))
+}
+
+/// What of the ledger's own log is about the tenants that the principal is bound to. Names are
+/// found whatever their case is, so the id of the tenant's log decides.
+fn own_part(app: &App, principal: &Principal) -> Result<Parsed, Refusal> {
+    let Some(bound_to) = principal.bound_to() else {
+        let ask = Ask::Is(Key::TargetType, "tenant".to_owned());
+        return Ok(Parsed {
+            ask,
+            ..Parsed::default()
+        });
+    };
+    let mut any = Vec::with_capacity(bound_to.len());
+    for tenant in bound_to {
+        let Some(row) = log_row(app.stores.state.as_ref(), tenant)? else {
+            continue;
+        };
+        let path = Path {
+            field: Field::Data,
+            steps: vec!["log_id".to_owned()],
+        };
+        let name = normalise(tenant.as_str()).into_owned();
+        any.push(Ask::And(vec![
+            Ask::Is(Key::Target, name),
+            Ask::At(path, Test::Text(row.log_id)),
+        ]));
+    }
+    let ask = if any.is_empty() {
+        Ask::Not(Box::new(Ask::All))
+    } else {
+        Ask::Or(any)
+    };
+    Ok(Parsed {
+        ask,
+        ..Parsed::default()
+    })
+}
+
 /// Whether the principal may see this record.
 pub(crate) fn sees(
     app: &App,
@@ -44,10 +92,10 @@ pub(crate) fn sees(
     tenant: &TenantId,
     number: u64,
 ) -> Result<bool, Refusal> {
-    if !principal.is_narrowed() {
+    let tenants = [tenant.clone()];
+    if !is_bound(principal, &tenants) {
         return Ok(true);
     }
-    let tenants = [tenant.clone()];
     let asked = Parsed {
         ask: Ask::Sequence(number..number.saturating_add(1)),
         ..Parsed::default()

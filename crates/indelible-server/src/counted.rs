@@ -9,16 +9,17 @@ use indelible_event::ids::TenantId;
 use indelible_event::view::string_content;
 use indelible_log::Keyring;
 use indelible_log::keyring::Opened;
+use indelible_log::mask::Sight;
 use indelible_query::count::{self, Counting, FacetCounts, OpenedValue, column_name};
 use indelible_store::terms::{normalise, normalise_address};
 use indelible_store::{Result, SealedValue, Spread};
 
-/// A personal value as it is counted by; `None` where it stays closed, or nothing finds it.
+/// A personal value as it is counted by, as somebody sees it; `None` where it stays closed, or nothing finds it.
 ///
 /// # Errors
 /// As the key store's.
 pub fn opened(
-    keyring: &Keyring,
+    (keyring, sight): (&Keyring, Sight),
     tenant: &TenantId,
     value: &SealedValue,
 ) -> Result<Option<OpenedValue>> {
@@ -34,6 +35,7 @@ pub fn opened(
     } else {
         normalise(&text).into_owned()
     };
+    let text = sight.text(&pointer, text);
     Ok(Some(OpenedValue {
         pointer,
         text,

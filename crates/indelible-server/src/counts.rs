@@ -16,10 +16,10 @@ use indelible_store::Kind;
 use serde::Deserialize;
 
 use crate::access::Principal;
-use crate::accesses::{Seen, What};
+use crate::accesses::{Shown, What};
 use crate::answer::{Answer, Refusal, json, refuse};
 use crate::app::App;
-use crate::binding::narrowed;
+use crate::binding::{is_bound, narrowed};
 use crate::counted::{opened, shown};
 use crate::guard::{Needs, allow};
 use crate::list::{parsed, tenants, unreadable};
@@ -72,18 +72,18 @@ fn counts(app: &App, principal: &Principal, asked: &Asked) -> Result<Counts, Ref
     let source = Source {
         index: app.index.as_ref(),
         ledger: app.stores.ledger.as_ref(),
-        open: &|tenant, value| opened(&app.keyring, tenant, value),
+        open: &|tenant, value| opened((&app.keyring, principal.sight()), tenant, value),
         bodies_max: COUNT_LOOKED_AT_MAX,
     };
     let found = count(source, &resolved.query, &wanted).map_err(|error| match error.kind() {
         Kind::Invalid => refuse(ProblemKind::BadRequest, error.context()),
         _ => error.into(),
     })?;
-    let seen = Seen::of(resolved.query.tenants.as_deref().unwrap_or_default());
+    let seen = Shown::of(resolved.query.tenants.as_deref().unwrap_or_default());
     let done = (What::Read, "/v1/counts", asked.q.as_str());
     app.accesses.note(principal, done, &seen, now);
     let damaged = found.damaged.iter().cloned();
-    let damaged = damaged.map(|damage| unreadable(damage, principal.is_narrowed()));
+    let damaged = damaged.map(|damage| unreadable(damage, is_bound(principal, &tenants)));
     let mut counts = shown(&found, &wanted);
     counts.unreadable = damaged.collect();
     counts.unsearched = resolved

@@ -10,13 +10,14 @@ use std::time::{Duration, Instant};
 
 use axum::body::Body;
 use axum::extract::{MatchedPath, Request, State};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Response, Uri, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, Uri, header};
 use axum::middleware::Next;
 use axum::response::IntoResponse;
 use indelible_api::limits::REQUEST_ID_CHARS_MAX;
 use indelible_api::{ProblemKind, REQUEST_ID};
 
 use crate::access::{Access, NotInForce, Principal, Who, hex};
+use crate::accesses::{self, Denied};
 use crate::answer::{Refusal, Refused, refuse};
 use crate::app::App;
 use crate::clear::must_be_clear;
@@ -60,7 +61,11 @@ pub(crate) async fn around(
         Ok(()) => match principal(Asking::of(&request), &app).await {
             // What everybody may have is not refused for what is wrong with a key.
             Err(_) if is_for_all(&route) => Ok(None),
-            principal => principal.and_then(|found| within(found, &route)),
+            Err(refusal) => {
+                accesses::nobody(&app, &request, &route, &refusal);
+                Err(refusal)
+            }
+            Ok(found) => within(found, &route, &app),
         },
     };
     let by = match &principal {
@@ -71,10 +76,17 @@ pub(crate) async fn around(
         (Err(refusal), _) => refusal.into_response(),
         (Ok(_), Some(preflight)) => preflight,
         (Ok(principal), None) => {
-            if let Some(principal) = principal {
-                request.extensions_mut().insert(principal);
+            if let Some(principal) = &principal {
+                request.extensions_mut().insert(principal.clone());
             }
-            next.run(request).await
+            let uri = request.uri().clone();
+            let response = next.run(request).await;
+            if response.status() == StatusCode::FORBIDDEN
+                && let Some(principal) = &principal
+            {
+                accesses::forbidden(&app, principal, &uri, &route);
+            }
+            response
         }
     };
     response.headers_mut().extend(readers);
@@ -294,7 +306,11 @@ fn is_for_all(route: &str) -> bool {
 
 /// Nobody else than before, but for a viewer, who is refused where nothing is for viewers: what a
 /// route is added for, they do not get by itself.
-fn within(principal: Option<Principal>, route: &str) -> Result<Option<Principal>, Refusal> {
+fn within(
+    principal: Option<Principal>,
+    route: &str,
+    app: &App,
+) -> Result<Option<Principal>, Refusal> {
     let for_viewers = [
         "/v1/records",
         "/v1/records/{audit_id}",
@@ -309,6 +325,11 @@ fn within(principal: Option<Principal>, route: &str) -> Result<Option<Principal>
         })
     );
     if is_viewer && !is_for_all(route) && !for_viewers.contains(&route) {
+        if let Some(viewer) = &principal {
+            let by = Denied::Principal(viewer, viewer.only_tenant());
+            let why = (route, ProblemKind::Forbidden);
+            app.accesses.denied(by, why, app.env.clock.now());
+        }
         let text = "a viewer token gets records and their proofs, and nothing else";
         return Err(refuse(ProblemKind::Forbidden, text));
     }

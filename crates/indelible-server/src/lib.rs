@@ -24,6 +24,7 @@ mod books;
 mod budget;
 mod clear;
 mod clock;
+mod configuration;
 mod cors;
 pub mod counted;
 mod counts;
@@ -62,6 +63,7 @@ mod waiting;
 mod words;
 
 pub use app::Parts;
+pub use configuration::Configuration;
 pub use exports::ExportPlace;
 pub use feed::Feed;
 pub use serve::{Server, Stop};

@@ -23,10 +23,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::accept::prefers;
 use crate::access::Principal;
-use crate::accesses::{Seen, What, hidden};
+use crate::accesses::{Shown, What, hidden};
 use crate::answer::{Answer, Refusal, refuse, typed, written};
 use crate::app::App;
-use crate::binding::narrowed;
+use crate::binding::{is_bound, narrowed};
 use crate::guard::{Needs, allow};
 use crate::read::blocking;
 use crate::records::{After, record};
@@ -215,17 +215,18 @@ fn find(app: &App, principal: &Principal, wanted: &Wanted) -> Result<RecordList,
             looked_at: PAGE_LOOKED_AT_MAX,
         },
     )?;
-    let mut seen = Seen::of(query.tenants.as_deref().unwrap_or_default());
+    let mut seen = Shown::of(query.tenants.as_deref().unwrap_or_default());
     for row in &page.rows {
         seen.add(&row.place.tenant, 1);
     }
+    let with = (app.keyring.as_ref(), principal.sight());
     let done = (What::Read, ROUTE, wanted.q.as_str());
     let now_read = app.env.clock.now();
     app.accesses.note(principal, done, &seen, now_read);
     let records = page
         .rows
         .into_iter()
-        .map(|row| record(&app.keyring, &row.place.tenant, &row.leaf, &row.sealed));
+        .map(|row| record(with, &row.place.tenant, &row.leaf, &row.sealed));
     let next = page
         .next
         .map(|place| Cursor::new(&asked, place, page.as_of, now));
@@ -238,7 +239,7 @@ fn find(app: &App, principal: &Principal, wanted: &Wanted) -> Result<RecordList,
         unreadable: page
             .damaged
             .into_iter()
-            .map(|damage| unreadable(damage, principal.is_narrowed()))
+            .map(|damage| unreadable(damage, is_bound(principal, &tenants)))
             .collect(),
         unsearched: resolved
             .unsearched
@@ -272,7 +273,7 @@ pub(crate) fn tenants(
 ) -> Result<Vec<TenantId>, Refusal> {
     if let Some(named) = named {
         let tenant = tenant_named(named)?;
-        if !principal.may_see(&tenant) || !app.has_tenant(&tenant)? {
+        if !app.is_there(principal, &tenant)? {
             return Err(hidden(app, principal, ROUTE, &tenant));
         }
         return Ok(vec![tenant]);
@@ -280,6 +281,16 @@ pub(crate) fn tenants(
     let mut tenants = app.visible(principal)?;
     let asked = |tenant: &TenantId| parsed.tenants.as_ref().is_some_and(|t| t.contains(tenant));
     tenants.retain(|tenant| !tenant.is_ours() || asked(tenant));
+    let named = parsed.tenants.as_deref().unwrap_or_default();
+    for part in named.iter().filter(|tenant| principal.sees_part_of(tenant)) {
+        if named.len() > 1 {
+            let text = format!("of {part} you see a part: ask for it alone");
+            return Err(refuse(ProblemKind::BadQuery, text));
+        }
+        if app.has_tenant(part)? {
+            return Ok(vec![part.clone()]);
+        }
+    }
     Ok(tenants)
 }
 

@@ -11,7 +11,8 @@ use indelible_api::{ProblemKind, Record, Submitted};
 use indelible_event::ids::{AuditId, TenantId};
 use indelible_event::leaf::LeafView;
 use indelible_log::Keyring;
-use indelible_log::export::joined;
+use indelible_log::export::{Personal, joined_as};
+use indelible_log::mask::Sight;
 use indelible_log::prove::{prove, receipt};
 use indelible_merkle::leaf_hash;
 use indelible_proof::receipt::Receipt;
@@ -21,7 +22,7 @@ use indelible_store::{Error, Kind, SealedValue, Stored};
 use serde_json::value::RawValue;
 
 use crate::access::Principal;
-use crate::accesses::{Denied, Seen, What, hidden};
+use crate::accesses::{Denied, Shown, What, hidden};
 use crate::answer::{Answer, Refusal, json, refuse};
 use crate::app::App;
 use crate::binding::{narrowed, sees};
@@ -38,16 +39,17 @@ const NAMED_MAX: usize = 8;
 const PROOF_TRIES: u32 = 30;
 const PROOF_PAUSE: Duration = Duration::from_millis(100);
 
-/// A record as it goes out: the leaf, and the same with personal values back in place.
+/// A record as it goes out: the leaf, and the same with personal values back in place, as whoever
+/// asks sees them.
 pub(crate) fn record(
-    keyring: &Keyring,
+    (keyring, sight): (&Keyring, Sight),
     tenant: &TenantId,
     leaf: &[u8],
     sealed: &[SealedValue],
 ) -> Result<Record, Refusal> {
     let unreadable = || refuse(ProblemKind::Internal, "a stored record cannot be read");
     let view = LeafView::locate(leaf).map_err(|_| unreadable())?;
-    let event = joined(keyring, tenant, view.event(), sealed)?;
+    let (event, personal) = joined_as(sight, keyring, tenant, view.event(), sealed)?;
     let span = view.event_span();
     let head = leaf.get(..span.start).unwrap_or_default();
     let tail = leaf.get(span.end..).unwrap_or_default();
@@ -59,6 +61,11 @@ pub(crate) fn record(
         leaf: std::str::from_utf8(leaf)
             .map_err(|_| unreadable())?
             .to_owned(),
+        personal: match personal {
+            Personal::Shown => None,
+            Personal::Masked => Some(indelible_api::Personal::Masked),
+            Personal::Closed => Some(indelible_api::Personal::Sealed),
+        },
     })
 }
 
@@ -73,10 +80,10 @@ pub(crate) async fn one(
     let named = whose(query)?;
     let record = blocking(&app, move |app| {
         let (tenant, number) = find(app, &principal, named, &id)?;
-        let record = stored(app, &tenant, number)?;
+        let record = stored(app, &tenant, number, principal.sight())?;
         let asked = format!("id:{id}");
         let done = (What::Read, "/v1/records/{audit_id}", asked.as_str());
-        let (seen, now) = (Seen::records(&tenant, 1), app.env.clock.now());
+        let (seen, now) = (Shown::records(&tenant, 1), app.env.clock.now());
         app.accesses.note(&principal, done, &seen, now);
         Ok(record)
     });
@@ -96,7 +103,7 @@ pub(crate) async fn proof(
         let found = find(app, &principal, named, &id)?;
         let asked = format!("id:{id}");
         let done = (What::Read, "/v1/records/{audit_id}/proof", asked.as_str());
-        let (seen, now) = (Seen::records(&found.0, 1), app.env.clock.now());
+        let (seen, now) = (Shown::records(&found.0, 1), app.env.clock.now());
         app.accesses.note(&principal, done, &seen, now);
         Ok(found)
     })
@@ -132,7 +139,7 @@ pub(crate) fn find(
 ) -> Result<(TenantId, u64), Refusal> {
     let tenants = match named {
         None => app.visible(principal)?,
-        Some(tenant) if principal.may_see(&tenant) && app.has_tenant(&tenant)? => vec![tenant],
+        Some(tenant) if app.is_there(principal, &tenant)? => vec![tenant],
         Some(tenant) => return Err(hidden(app, principal, ROUTE, &tenant)),
     };
     let missing = || refuse(ProblemKind::NotFound, "there is no record with this id");
@@ -208,13 +215,22 @@ fn ambiguous(found: &[(TenantId, u64)]) -> Refusal {
     refuse(ProblemKind::Ambiguous, text)
 }
 
-fn stored(app: &App, tenant: &TenantId, number: u64) -> Result<Record, Refusal> {
+/// The record that stands there.
+pub(crate) fn stored(
+    app: &App,
+    tenant: &TenantId,
+    number: u64,
+    sight: Sight,
+) -> Result<Record, Refusal> {
     let mut found = Err(refuse(ProblemKind::NotFound, "there is no such record"));
     app.stores
         .ledger
         .read(tenant, number..number + 1, &mut |stored| {
             found = match stored {
-                Stored::Record(stored) => record(&app.keyring, tenant, stored.leaf, stored.sealed),
+                Stored::Record(stored) => {
+                    let with = (app.keyring.as_ref(), sight);
+                    record(with, tenant, stored.leaf, stored.sealed)
+                }
                 Stored::Damaged { .. } => Err(refuse(
                     ProblemKind::Internal,
                     "the stored record is damaged",

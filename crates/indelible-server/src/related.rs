@@ -15,10 +15,10 @@ use indelible_query::{Parsed, page, resolve};
 use indelible_store::Expr;
 
 use crate::access::Principal;
-use crate::accesses::{Seen, What};
+use crate::accesses::{Shown, What};
 use crate::answer::{Answer, Refusal, refuse, typed, written};
 use crate::app::App;
-use crate::binding::narrowed;
+use crate::binding::{is_bound, narrowed};
 use crate::guard::{Needs, allow};
 use crate::list::unreadable;
 use crate::read::blocking;
@@ -40,7 +40,7 @@ pub(crate) async fn get(
         let related = of(app, &principal, tenant.clone(), number)?;
         let asked = format!("id:{id}");
         let done = (What::Read, "/v1/records/{audit_id}/related", asked.as_str());
-        let (seen, now) = (Seen::records(&tenant, told(&related)), app.env.clock.now());
+        let (seen, now) = (Shown::records(&tenant, told(&related)), app.env.clock.now());
         app.accesses.note(&principal, done, &seen, now);
         app.memory.lists.keep(written(&related)?)
     });
@@ -83,9 +83,9 @@ fn of(app: &App, principal: &Principal, tenant: TenantId, number: u64) -> Result
     };
     let mut found = related(scope, &row)?;
     let damaged = std::mem::take(&mut found.damaged).into_iter();
-    let mut related = shown(&app.keyring, &row, &found)?;
+    let mut related = shown((&app.keyring, principal.sight()), &row, &found)?;
     related.unreadable = damaged
-        .map(|damage| unreadable(damage, principal.is_narrowed()))
+        .map(|damage| unreadable(damage, is_bound(principal, &tenants)))
         .collect();
     Ok(related)
 }

@@ -5,7 +5,8 @@ use indelible_api::related::{Above, Brief, End, Execution, Node, Related, Timeli
 use indelible_event::leaf::LeafView;
 use indelible_event::{EventView, Field};
 use indelible_log::Keyring;
-use indelible_log::export::joined;
+use indelible_log::export::joined_as;
+use indelible_log::mask::Sight;
 use indelible_query::Row;
 use indelible_query::related;
 use indelible_store::{Error, Kind, Path, Result};
@@ -14,12 +15,12 @@ use indelible_store::{Error, Kind, Path, Result};
 ///
 /// # Errors
 /// As the key store's; [`Kind::Corrupt`] for bytes that are no record.
-pub fn shown(keyring: &Keyring, row: &Row, found: &related::Related) -> Result<Related> {
-    let brief = |row: &Row| Read::of(keyring, row, 0).map(|read| read.brief);
+pub fn shown(with: (&Keyring, Sight), row: &Row, found: &related::Related) -> Result<Related> {
+    let brief = |row: &Row| Read::of(with, row, 0).map(|read| read.brief);
     let briefs = |rows: &[Row]| rows.iter().map(brief).collect::<Result<Vec<_>>>();
     let below = found.descendants.iter().map(|below| {
         let depth = below.depth as u64;
-        Read::of(keyring, &below.row, depth).map(|read| read.brief)
+        Read::of(with, &below.row, depth).map(|read| read.brief)
     });
     let (end, parent_id) = match &found.above {
         related::Above::Root => (End::Root, None),
@@ -46,7 +47,7 @@ pub fn shown(keyring: &Keyring, row: &Row, found: &related::Related) -> Result<R
         execution: found
             .execution
             .as_ref()
-            .map(|timeline| execution(keyring, timeline))
+            .map(|timeline| execution(with, timeline))
             .transpose()?,
         unreadable: Vec::new(),
     })
@@ -59,10 +60,12 @@ struct Read {
 }
 
 impl Read {
-    fn of(keyring: &Keyring, row: &Row, depth: u64) -> Result<Self> {
+    fn of(with: (&Keyring, Sight), row: &Row, depth: u64) -> Result<Self> {
         let corrupt = |error: &dyn std::fmt::Display| Error::new(Kind::Corrupt, error.to_string());
         let leaf = LeafView::locate(&row.leaf).map_err(|error| corrupt(&error))?;
-        let event = joined(keyring, &row.place.tenant, leaf.event(), &row.sealed)?;
+        let (keyring, sight) = with;
+        let tenant = &row.place.tenant;
+        let (event, _) = joined_as(sight, keyring, tenant, leaf.event(), &row.sealed)?;
         let event = EventView::parse(&event).map_err(|error| corrupt(&error))?;
         let text = |field| event.text(field).map(std::borrow::Cow::into_owned);
         let first = |fields: &[Field]| fields.iter().find_map(|field| text(*field));
@@ -93,14 +96,14 @@ impl Read {
     }
 }
 
-fn execution(keyring: &Keyring, timeline: &related::Timeline) -> Result<Execution> {
+fn execution(with: (&Keyring, Sight), timeline: &related::Timeline) -> Result<Execution> {
     let mut execution = Execution {
         id: timeline.id.clone(),
         more: timeline.more,
         ..Execution::default()
     };
     for row in &timeline.rows {
-        let Read { brief, agent } = Read::of(keyring, row, 0)?;
+        let Read { brief, agent } = Read::of(with, row, 0)?;
         execution.agent = execution.agent.or(agent);
         let started_at = || Some(brief.occurred_at.clone());
         execution.started_at = execution.started_at.or_else(started_at);

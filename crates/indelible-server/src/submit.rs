@@ -57,7 +57,7 @@ pub(crate) async fn one(
         Some(rest) => rest.to_vec(),
         None => event,
     };
-    let addressing = Addressing::new(&app, &principal, target);
+    let addressing = Addressing::new((&app, "/v1/events"), &principal, target);
     let tenant = addressing.tenant(&event).map_err(Refusal)?;
     let submission = Submission {
         tenant,
@@ -122,16 +122,23 @@ pub(crate) fn tenant_named(name: &str) -> Result<TenantId, Refusal> {
 pub(crate) struct Addressing<'a> {
     app: &'a App,
     principal: &'a Principal,
+    /// The route, for records of what was denied.
+    route: &'static str,
     named: Option<TenantId>,
     /// The tenants that were allowed, by name: a batch names few of them, again and again.
     allowed: RefCell<HashMap<String, TenantId>>,
 }
 
 impl<'a> Addressing<'a> {
-    pub(crate) fn new(app: &'a App, principal: &'a Principal, named: Option<TenantId>) -> Self {
+    pub(crate) fn new(
+        (app, route): (&'a App, &'static str),
+        principal: &'a Principal,
+        named: Option<TenantId>,
+    ) -> Self {
         Self {
             app,
             principal,
+            route,
             named,
             allowed: RefCell::default(),
         }
@@ -177,7 +184,7 @@ impl<'a> Addressing<'a> {
     }
 
     fn check(&self, tenant: &TenantId) -> Result<(), Box<Problem>> {
-        let missing = || Err(hidden(self.app, self.principal, "/v1/events", tenant).0);
+        let missing = || Err(hidden(self.app, self.principal, self.route, tenant).0);
         if tenant.is_ours() || !self.principal.may_see(tenant) {
             return missing();
         }

@@ -5,6 +5,7 @@
 use indelible_api::Counts;
 use indelible_api::counts::Counted;
 use indelible_event::ids::{Micros, TenantId};
+use indelible_log::mask::Sight;
 use indelible_query::count::{Counting, Source, Written, count};
 use indelible_query::{Parsed, resolve};
 use indelible_server::counted::{opened, shown};
@@ -108,7 +109,7 @@ impl Asking<'_> {
         let source = Source {
             index: reading.index(),
             ledger: reading.stores.ledger.as_ref(),
-            open: &|tenant, value| opened(&reading.keyring, tenant, value),
+            open: &|tenant, value| opened((&reading.keyring, Sight::Clear), tenant, value),
             bodies_max: BODIES_MAX,
         };
         let found = count(source, &resolved.query, &self.wanted);

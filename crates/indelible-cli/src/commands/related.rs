@@ -6,6 +6,7 @@ use indelible_api::related::{Brief, End, Execution};
 use indelible_api::{Related, Unreadable};
 use indelible_event::ids::{Micros, TenantId};
 use indelible_event::{EventView, Field};
+use indelible_log::mask::Sight;
 use indelible_query::related::{Scope, related};
 use indelible_query::{Damage, Lost, page};
 use indelible_server::relations::shown;
@@ -67,7 +68,8 @@ fn here(
         query: &query,
     };
     let found = related(scope, &row).or_could("find what belongs to it")?;
-    let shown = shown(&reading.keyring, &row, &found).or_could("show what belongs to it")?;
+    let shown = shown((&reading.keyring, Sight::Clear), &row, &found)
+        .or_could("show what belongs to it")?;
     found
         .damaged
         .into_iter()

@@ -13,13 +13,13 @@ use indelible_log::registry::identity;
 use indelible_log::verify::{Anchors, Kept};
 use indelible_proof::note::VerifierKey;
 use indelible_server::access::Trusted;
-use indelible_server::{ExportPlace, Parts, Server, Settings, Stop};
+use indelible_server::{Configuration, ExportPlace, Parts, Server, Settings, Stop};
 use indelible_store::Kind;
 use serde_json::json;
 
 use crate::args::{Serve, Switch};
 use crate::cancel;
-use crate::config::{AuthConfig, Config, Source};
+use crate::config::{AuthConfig, Config, Source, without_password};
 use crate::demo::{self, Scratch};
 use crate::exit::{Failure, OrCould, Result};
 use crate::key_files;
@@ -73,6 +73,7 @@ pub fn run(args: &Serve, config: &Config, output: &mut Output) -> Result {
         shared: access.is_shared(),
         stands_on,
         trusted: trusted(&config.auth),
+        configuration: configuration(&config),
         tls: config.server.tls.clone().map(tls::source),
         exports: exports(&access)?,
         anchors: Arc::new(move || anchors(&folder, named.as_ref(), state.as_ref())),
@@ -111,6 +112,25 @@ fn settings(config: &Config) -> Settings {
         sealing: config.sealing == Switch::On,
         ..Settings::default()
     }
+}
+
+/// What somebody has set of the server and of who it trusts, without secrets.
+fn configuration(config: &Config) -> Configuration {
+    let recorded = |key: &str| {
+        let groups = ["server.", "auth."];
+        key == "sealing" || groups.iter().any(|group| key.starts_with(group))
+    };
+    let set = config.resolved.iter();
+    let set = set.filter(|one| one.source != Source::Default && recorded(one.key));
+    let pairs = set.filter_map(|one| {
+        let value = one.value.as_deref()?;
+        let shown = match value.contains("://") && value.contains('@') {
+            true => without_password(value),
+            false => value.to_owned(),
+        };
+        Some((one.key.to_owned(), shown))
+    });
+    pairs.collect()
 }
 
 /// Whether nobody said where the data is.

@@ -48,6 +48,32 @@ pub fn unseal(event: &[u8], opened: &[Opened]) -> Result<Vec<u8>> {
     Ok(edits.apply(text))
 }
 
+/// An event with what `opened` has of its personal values put where nothing stands in their place:
+/// masked texts, handles and marks stay, and so do the commitments, since not all is shown.
+///
+/// # Errors
+/// As [`unseal`].
+pub(crate) fn put_back(event: &[u8], opened: &[(String, String)]) -> Result<Vec<u8>> {
+    let foreign = |what: &str| {
+        let what = format!("a sealed value at {what:?} does not fit its record");
+        Error::new(Kind::Corrupt, what)
+    };
+    let text = str::from_utf8(event).map_err(|_| foreign(""))?;
+    let mut missing: Vec<(usize, String, &str)> = Vec::new();
+    for (pointer, value) in opened {
+        match locate(text, pointer).ok_or_else(|| foreign(pointer))? {
+            Place::Value(_) => {}
+            Place::Missing { object, key } => missing.push((object, key, value)),
+        }
+    }
+    missing.sort_by(|(a, x, _), (b, y, _)| a.cmp(b).then_with(|| utf16_order(x, y)));
+    let mut edits = Edits::new();
+    for (object, key, value) in &missing {
+        edits.insert(text, *object, key, value.as_bytes());
+    }
+    Ok(edits.apply(text))
+}
+
 /// The event without its commitments: what can be compared when keys are gone.
 pub fn unsealed_part(event: &[u8]) -> Vec<u8> {
     let cut = str::from_utf8(event).ok().and_then(|text| {

@@ -23,6 +23,7 @@ use indelible_event::view::Kept;
 use indelible_event::{EventView, Field, NotCanonical};
 use indelible_store::{Error, Handle, Kind, Result, SealedValue};
 
+pub(crate) use again::put_back;
 pub use again::{unseal, unsealed_part};
 
 use crate::keyring::{

@@ -205,6 +205,21 @@ impl Access {
         proxy.map_or(Ok(None), |proxy| proxy.principal(from, now, key))
     }
 
+    /// Whether a request has a header that only a trusted proxy may send.
+    pub(crate) fn is_proxied(&self, headers: &HeaderMap) -> bool {
+        self.proxy
+            .as_ref()
+            .is_some_and(|proxy| proxy.is_in(headers))
+    }
+
+    /// The id of the key that an `Authorization` claims to be of, if there is such a key.
+    pub(crate) fn claimed(&self, authorization: &str) -> Option<String> {
+        let (_, bearer) = authorization.split_once(' ')?;
+        let (id, _) = bearer.trim().strip_prefix(PREFIX)?.split_once('_')?;
+        let rows = self.rows.read().unwrap_or_else(PoisonError::into_inner);
+        rows.contains_key(id).then(|| id.to_owned())
+    }
+
     fn viewer(&self, bearer: &str, now: Micros, key: &CursorKey) -> Option<Principal> {
         let said = Said::opened(bearer, key)?;
         let rows = self.rows.read().unwrap_or_else(PoisonError::into_inner);

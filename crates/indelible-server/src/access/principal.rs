@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use indelible_api::Role;
 use indelible_event::ids::TenantId;
+use indelible_log::mask::Sight;
 
 /// Kind and id of who did something, as records have them.
 pub type Actor<'a> = (&'a str, &'a str);
@@ -77,6 +78,33 @@ impl Principal {
         match self.tenants() {
             None => *self == Self::Open || !tenant.is_ours() || self.role().may_audit(),
             Some(tenants) => tenants.contains(tenant),
+        }
+    }
+
+    /// Whether of the tenant's log only a part is there for it: of the ledger's own, for who reads
+    /// a tenant, what is about that tenant. A viewer is nobody who is to see who reads what.
+    pub fn sees_part_of(&self, tenant: &TenantId) -> bool {
+        let is_viewer = matches!(
+            self,
+            Self::Known {
+                who: Who::Viewer(_),
+                ..
+            }
+        );
+        tenant.is_ours() && self.role().may_read() && !is_viewer && !self.may_see(tenant)
+    }
+
+    /// The tenants it is bound to; `None` for all.
+    pub fn bound_to(&self) -> Option<&[TenantId]> {
+        self.tenants()
+    }
+
+    /// How it sees personal values.
+    pub fn sight(&self) -> Sight {
+        if self.role().may_see_personal() {
+            Sight::Clear
+        } else {
+            Sight::Masked
         }
     }
 

@@ -95,6 +95,12 @@ pub struct TrustedProxy {
 }
 
 impl TrustedProxy {
+    /// Whether one of its headers is there, from wherever.
+    pub(super) fn is_in(&self, headers: &HeaderMap) -> bool {
+        let all = [&self.user_header, &self.tenants_header, &self.roles_header];
+        all.into_iter().any(|name| headers.contains_key(name))
+    }
+
     /// Who the headers make somebody; `None` when they say nothing of it.
     ///
     /// # Errors

@@ -7,21 +7,18 @@
 //! count is a record too. Not recorded is what happens on an open server, where nobody is anybody.
 //! Source: DESIGN §5; `docs/server.md`, "Who read what".
 
+mod denied;
 mod notes;
 mod written;
 
-use std::net::IpAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use indelible_api::ProblemKind;
 use indelible_event::ids::{Micros, TenantId};
 use indelible_log::AccessEvent;
 
 use crate::access::Principal;
-use crate::answer::Refusal;
-use crate::app::App;
-use crate::submit::no_tenant;
 
+pub(crate) use denied::{Denied, forbidden, hidden, nobody};
 pub(crate) use written::{run, write_all};
 
 use notes::{Detail, Key, Notes};
@@ -62,13 +59,13 @@ pub(crate) type Done<'a> = (What, &'static str, &'a str);
 
 /// How many records an answer showed, by tenant.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Seen {
+pub(crate) struct Shown {
     /// The tenant that was asked about, if it was one.
     only: Option<TenantId>,
     by_tenant: Vec<(TenantId, u64)>,
 }
 
-impl Seen {
+impl Shown {
     /// Nothing yet, of these tenants.
     pub(crate) fn of(tenants: &[TenantId]) -> Self {
         let only = match tenants {
@@ -116,7 +113,7 @@ impl Accesses {
 
     /// Notes that a principal read or exported records: one note for each tenant of which it saw
     /// some, and one without where it saw none.
-    pub(crate) fn note(&self, principal: &Principal, done: Done<'_>, seen: &Seen, now: Micros) {
+    pub(crate) fn note(&self, principal: &Principal, done: Done<'_>, seen: &Shown, now: Micros) {
         let Some(name) = principal.submitter() else {
             return;
         };
@@ -133,7 +130,13 @@ impl Accesses {
     /// Counts more records to what was noted before, as a tail goes on to tell them; takes them
     /// out of `seen`. Those of the ledger's own logs are not counted: a record of who reads them
     /// would be one more to tell, for ever.
-    pub(crate) fn more(&self, principal: &Principal, done: Done<'_>, seen: &mut Seen, now: Micros) {
+    pub(crate) fn more(
+        &self,
+        principal: &Principal,
+        done: Done<'_>,
+        seen: &mut Shown,
+        now: Micros,
+    ) {
         let told = seen.by_tenant.drain(..);
         let told: Vec<_> = told.filter(|(tenant, _)| !tenant.is_ours()).collect();
         let Some(name) = principal.submitter().filter(|_| !told.is_empty()) else {
@@ -144,34 +147,6 @@ impl Accesses {
         for (tenant, records) in told {
             notes.count(key(by, done, Some(&tenant)), 0, records, now);
         }
-    }
-
-    /// Notes that something is not for whoever asked, by the route, the kind of the problem, and
-    /// what is known of him.
-    pub(crate) fn denied(&self, by: Denied<'_>, (route, why): (&str, ProblemKind), now: Micros) {
-        let (actor, tenant, detail) = match by {
-            Denied::Principal(principal, tenant) => {
-                let Some(name) = principal.submitter() else {
-                    return;
-                };
-                let why = why.name();
-                let detail = Detail::Refused(why, None, None);
-                ((principal.kind(), name.into()), tenant.cloned(), detail)
-            }
-            Denied::Nobody { key, peer } => {
-                let network = peer.map(|peer| network(peer).into());
-                let detail = Detail::Refused(why.name(), key.map(Into::into), network);
-                (("anonymous", "anybody".into()), None, detail)
-            }
-        };
-        let key = Key {
-            what: What::Denied,
-            actor,
-            tenant,
-            route: route.into(),
-            detail,
-        };
-        self.lock().count(key, 1, 0, now);
     }
 }
 
@@ -186,47 +161,5 @@ fn key(
         tenant: tenant.cloned(),
         route: route.into(),
         detail: Detail::Query(query.into()),
-    }
-}
-
-/// Who is denied something.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Denied<'a> {
-    /// Somebody who is known, and whose records he asked for.
-    Principal(&'a Principal, Option<&'a TenantId>),
-    /// Nobody who is known.
-    Nobody {
-        /// The id of the key that he claims to have, if there is such a key.
-        key: Option<&'a str>,
-        /// The address of his connection.
-        peer: Option<IpAddr>,
-    },
-}
-
-/// The answer to who asks for a tenant that is not there, or not for him; the one is told from the
-/// other when it is written.
-pub(crate) fn hidden(
-    app: &App,
-    principal: &Principal,
-    route: &'static str,
-    tenant: &TenantId,
-) -> Refusal {
-    let by = Denied::Principal(principal, Some(tenant));
-    let now = app.env.clock.now();
-    app.accesses.denied(by, (route, ProblemKind::NotFound), now);
-    no_tenant(tenant).into()
-}
-
-/// The network that an address is in, as far as one subscriber has it.
-fn network(address: IpAddr) -> String {
-    match address.to_canonical() {
-        IpAddr::V4(address) => {
-            let [a, b, c, _] = address.octets();
-            format!("{a}.{b}.{c}.0/24")
-        }
-        IpAddr::V6(address) => {
-            let [a, b, c, ..] = address.segments();
-            format!("{a:x}:{b:x}:{c:x}::/48")
-        }
     }
 }

@@ -9,7 +9,8 @@ use indelible_api::{CreateExport, ProblemKind, Role, Unreadable};
 use indelible_event::LeafView;
 use indelible_event::ids::{Micros, TenantId};
 use indelible_export::{Columns, Format, has_parquet};
-use indelible_log::export::joined;
+use indelible_log::export::joined_as;
+use indelible_log::mask::Sight;
 use indelible_query::{Damage, PageLimit, Row, page, resolve};
 use indelible_store::{Place, Query, Tally};
 use serde::{Deserialize, Serialize};
@@ -18,7 +19,7 @@ use crate::access::{Principal, Who};
 use crate::accesses::Seen;
 use crate::answer::{Refusal, refuse};
 use crate::app::App;
-use crate::binding::narrowed;
+use crate::binding::{is_bound, narrowed};
 use crate::list::{Sort, parsed, tenants, unreadable};
 
 /// Records that are looked at for one page.
@@ -148,7 +149,8 @@ impl Owner {
 pub(super) struct Selection {
     query: Query,
     after: Option<Place>,
-    is_narrowed: bool,
+    is_bound: bool,
+    sight: Sight,
     /// Of whom how many records were given.
     pub(super) seen: Vec<(TenantId, u64)>,
     /// Records that it may lack.
@@ -156,6 +158,9 @@ pub(super) struct Selection {
     /// Tenants whose personal values were not searched.
     pub(super) unsearched: Vec<String>,
 }
+
+/// Takes a leaf and its event as it may be shown.
+pub(super) type Give<'a> = &'a mut dyn FnMut(&[u8], &[u8]) -> Result<(), Refusal>;
 
 /// What came of one page.
 pub(super) struct Paged {
@@ -188,7 +193,8 @@ impl Selection {
         Ok(Self {
             query,
             after: None,
-            is_narrowed: principal.is_narrowed(),
+            is_bound: is_bound(principal, &tenants),
+            sight: principal.sight(),
             seen: Vec::new(),
             unreadable: Vec::new(),
             unsearched: unsearched.collect(),
@@ -214,7 +220,7 @@ impl Selection {
     pub(super) fn page(
         &mut self,
         app: &App,
-        give: &mut dyn FnMut(&[u8], &[u8]) -> Result<(), Refusal>,
+        give: Give<'_>,
     ) -> Result<Paged, Refusal> {
         let limit = PageLimit {
             records: PAGE_RECORDS_MAX,
@@ -227,7 +233,7 @@ impl Selection {
             self.lacks(damage);
         }
         for row in &page.rows {
-            give(&row.leaf, &shown(app, row)?)?;
+            give(&row.leaf, &shown((app, self.sight), row)?)?;
             let tenant = &row.place.tenant;
             match self.seen.iter_mut().find(|(known, _)| known == tenant) {
                 Some((_, count)) => *count += 1,
@@ -247,21 +253,18 @@ impl Selection {
     }
 
     fn lacks(&mut self, damage: Damage) {
-        let told = unreadable(damage, self.is_narrowed);
+        let told = unreadable(damage, self.is_bound);
         if self.unreadable.len() < DAMAGES_MAX && !self.unreadable.contains(&told) {
             self.unreadable.push(told);
         }
     }
 }
 
-/// The event with what may be shown of its personal values in their places.
-fn shown(app: &App, row: &Row) -> Result<Vec<u8>, Refusal> {
+/// The event with its personal values in their places, as whoever asks sees them.
+fn shown((app, sight): (&App, Sight), row: &Row) -> Result<Vec<u8>, Refusal> {
     let unreadable = |_| refuse(ProblemKind::Internal, "a stored record cannot be read");
     let leaf = LeafView::locate(&row.leaf).map_err(unreadable)?;
-    Ok(joined(
-        &app.keyring,
-        &row.place.tenant,
-        leaf.event(),
-        &row.sealed,
-    )?)
+    let with = (app.keyring.as_ref(), &row.place.tenant);
+    let (event, _) = joined_as(sight, with.0, with.1, leaf.event(), &row.sealed)?;
+    Ok(event)
 }

@@ -121,7 +121,7 @@ impl Jobs {
             let id = name.split('.').next().unwrap_or_default();
             let job = found.get(id);
             let is_data = name.ends_with(DATA) && job.is_some_and(|job| !job.is_unfinished());
-            if !is_data && !(name.ends_with(JOB) && job.is_some()) {
+            if !(is_data || name.ends_with(JOB) && job.is_some()) {
                 let path = format!("{DIRECTORY}/{name}");
                 jobs.disk().remove(&path).map_err(failed)?;
             }

@@ -16,6 +16,7 @@ use tokio::sync::mpsc::{Receiver, channel};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use crate::access::Principal;
+use crate::accesses::{Done, Shown, What};
 use crate::answer::{Refusal, written};
 use crate::app::App;
 use crate::guard::{Asker, Needs, allow, still};
@@ -44,6 +45,8 @@ pub(crate) struct Following {
     /// What was told; `None` before it is known where it begins.
     pub(crate) places: Option<Places>,
     pub(crate) wish: Option<Arc<Wish>>,
+    /// What was told and is not noted yet.
+    pub(crate) seen: Shown,
     /// How many logs there were when it looked, where it follows those that come later.
     pub(crate) logs: Option<usize>,
     pub(crate) _seat: Seat,
@@ -81,9 +84,33 @@ impl Following {
         Ok(())
     }
 
+    /// Notes that somebody follows.
+    pub(crate) fn note_opened(&self) {
+        let tenants: Vec<TenantId> = match &self.wish {
+            Some(wish) => wish.tenants().cloned().collect(),
+            None => Vec::new(),
+        };
+        let (seen, now) = (Shown::of(&tenants), self.app.env.clock.now());
+        let accesses = &self.app.accesses;
+        accesses.note(&self.principal, self.done(), &seen, now);
+    }
+
+    /// Notes what was told since.
+    fn note_told(&mut self) {
+        let mut seen = std::mem::take(&mut self.seen);
+        let now = self.app.env.clock.now();
+        let accesses = &self.app.accesses;
+        accesses.more(&self.principal, self.done(), &mut seen, now);
+    }
+
+    fn done(&self) -> Done<'_> {
+        (What::Read, "/v1/tail", self.wanted.q.as_str())
+    }
+
     /// Tells it all, until it is over.
     pub(crate) async fn run(mut self, mut wire: Wire) {
         let Err(over) = self.tell(&mut wire).await;
+        self.note_told();
         let Over::Ends(reason, detail) = over else {
             return;
         };
@@ -271,6 +298,7 @@ impl Following {
             Told::Record(tenant, number, record) => {
                 places.reach(&tenant, number + 1);
                 self.say_at(Some(places), (RECORD, &record), wire).await?;
+                self.seen.add(&tenant, 1);
             }
             Told::Unreadable(said) => {
                 self.say_at(Some(places), (UNREADABLE, &said), wire).await?;
@@ -291,6 +319,7 @@ impl Following {
 
     /// Asks who it is by now; whether that is somebody who sees something else.
     async fn ask_again(&mut self) -> Result<bool, Over> {
+        self.note_told();
         let now = still(&self.asker, &self.app).await;
         let now = now.and_then(|now| allow(Some(&now), Needs::Read).cloned());
         let now = now.map_err(|Refusal(problem)| {

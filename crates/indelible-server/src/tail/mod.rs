@@ -25,6 +25,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::accept::prefers;
 use crate::access::Principal;
+use crate::accesses::Shown;
 use crate::answer::{Answer, Refusal, refuse, typed};
 use crate::app::App;
 use crate::guard::{Asker, Needs, Peer, allow};
@@ -184,10 +185,12 @@ pub(crate) async fn tail(
         name,
         places,
         wish: None,
+        seen: Shown::default(),
         logs: None,
         _seat: seat,
     };
     following.look().await?;
+    following.note_opened();
     let Some(upgrade) = upgrade else {
         let (wire, body) = Wire::events();
         tokio::spawn(following.run(wire));

@@ -6,6 +6,7 @@ use std::ops::Range;
 use indelible_api::limits::TAIL_TENANTS_MAX;
 use indelible_api::{ProblemKind, Unreadable};
 use indelible_event::ids::{Micros, TenantId};
+use indelible_log::mask::Sight;
 use indelible_query::{Seen, resolve};
 use indelible_store::{Direction, Expr, Order, Query};
 use serde::Deserialize;
@@ -13,7 +14,7 @@ use serde::Deserialize;
 use crate::access::Principal;
 use crate::answer::{Refusal, refuse, written};
 use crate::app::App;
-use crate::binding::narrowed;
+use crate::binding::{is_bound, narrowed};
 use crate::list::{parsed, tenants, unreadable};
 use crate::records::record;
 use crate::tail::hub::Told;
@@ -47,6 +48,8 @@ pub(crate) struct Wish {
     query: Query,
     /// Whether its reader has a query of its own.
     is_bound: bool,
+    /// How its reader sees personal values.
+    sight: Sight,
     /// Tenants whose personal values are not searched.
     pub(crate) unsearched: Vec<String>,
 }
@@ -75,7 +78,8 @@ impl Wish {
         Ok(Self {
             unsearched: unsearched.map(ToString::to_string).collect(),
             query: resolved.query,
-            is_bound: principal.is_narrowed(),
+            sight: principal.sight(),
+            is_bound: is_bound(principal, &tenants),
         })
     }
 
@@ -112,7 +116,8 @@ impl Wish {
     ) -> Result<Option<Told>, Refusal> {
         match seen {
             Seen::Row(row) => {
-                let record = record(&app.keyring, tenant, &row.leaf, &row.sealed)?;
+                let with = (app.keyring.as_ref(), self.sight);
+                let record = record(with, tenant, &row.leaf, &row.sealed)?;
                 let kept = app.memory.tails.keep(written(&record)?)?;
                 let number = row.place.sequence_number;
                 Ok(Some(Told::Record(tenant.clone(), number, kept)))

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 mod access;
+mod accesses;
 mod attachments;
 mod bad;
 mod batches;
@@ -15,6 +16,7 @@ mod health;
 mod issuer;
 mod keys;
 mod many;
+mod personal;
 mod proxies;
 mod reading;
 mod related;

@@ -17,7 +17,7 @@ use indelible_log::{
 use indelible_proof::note::SigningKey;
 use indelible_proof::signer::SignerState;
 use indelible_server::access::{Trusted, TrustedIssuer, TrustedProxy};
-use indelible_server::{Parts, Server, Settings, Stop, access};
+use indelible_server::{Configuration, Parts, Server, Settings, Stop, access};
 use indelible_store::memory::{MemoryLedger, MemoryState};
 use indelible_store::{Result, State};
 pub use indelible_testing::http::{Answer, Client};
@@ -87,6 +87,8 @@ pub struct Stand {
     place: Place,
     /// Who else than keys says who somebody is.
     pub trusted: Trusted,
+    /// What somebody has set of it.
+    pub configuration: Configuration,
 }
 
 /// A disk of its own.
@@ -369,6 +371,7 @@ pub fn parts(stand: &Stand, disk: &Arc<FaultyDisk>, master: Option<MasterKey>, e
         shared: stand.place != Place::Alone,
         stands_on: None,
         trusted: stand.trusted.clone(),
+        configuration: stand.configuration.clone(),
         tls: None,
         log,
         stores,

@@ -1,0 +1,161 @@
+//! Personal values are shown to the roles that may see them, and their shapes to the others: in
+//! lists, lines, single records, what belongs to them, counts and tails alike.
+
+use std::time::Duration;
+
+use indelible_api::Role;
+use serde_json::{Value, json};
+
+use crate::following::Tail;
+use crate::support::{Served, event};
+
+const ADMIN: usize = 0;
+const READER: usize = 1;
+const AUDITOR: usize = 2;
+const OFFICER: usize = 3;
+
+/// What stands in the record and is for few.
+const SECRETS: [&str; 6] = [
+    "Dana Okafor",
+    "dana.okafor",
+    "192.0.2.17",
+    "curl/8.5",
+    "030 1234567",
+    "Herr Geheim",
+];
+
+fn served() -> Served {
+    let served = Served::closed(&[
+        (Role::Admin, None),
+        (Role::Reader, Some("acme")),
+        (Role::Auditor, None),
+        (Role::PrivacyOfficer, None),
+    ]);
+    let made = json!({"tenant_id": "acme"});
+    served.post_as(ADMIN, "/v1/tenants", &made).is(201);
+    for n in 1..=2 {
+        served
+            .post_as(ADMIN, "/v1/events?tenant=acme", &personal(n))
+            .is(201);
+    }
+    served
+}
+
+fn personal(n: usize) -> Value {
+    let mut event = event(n);
+    let mail = "dana.okafor@mail.example.com";
+    event["actor"] = json!({
+        "email": mail, "id": "u-1", "ip": "192.0.2.17", "name": "Dana Okafor", "type": "user",
+        "user_agent": "curl/8.5",
+    });
+    event["context"] = json!({"correlation_id": "c-1"});
+    event["data"] = json!({"cc": ["x@y.example", mail], "contact": mail, "n": n});
+    event["description"] = json!("called dana.okafor@mail.example.com at once");
+    event["raw"] = json!({"free": "Herr Geheim, 030 1234567"});
+    event
+}
+
+fn paths() -> Vec<String> {
+    let id = event(1)["audit_id"].as_str().unwrap().to_owned();
+    vec![
+        "/v1/records?q=actor:u-1".to_owned(),
+        format!("/v1/records/{id}?tenant=acme"),
+        format!("/v1/records/{id}/related?tenant=acme"),
+        "/v1/counts?tenant=acme&facet=email,ip,actor,agent&q=actor:u-1".to_owned(),
+        "/v1/counts?tenant=acme&facet=email,ip&q=actor:u-1+data.n%3E0".to_owned(),
+    ]
+}
+
+#[test]
+fn who_may_not_see_personal_values_sees_their_shapes_wherever_he_looks() {
+    let served = served();
+    for path in paths() {
+        for n in [READER, AUDITOR] {
+            let answer = served.get_as(n, &path);
+            assert_eq!(answer.status, 200, "{path}: {answer:?}");
+            for secret in SECRETS {
+                assert!(
+                    !answer.text().contains(secret),
+                    "{path}: {secret}: {}",
+                    answer.text()
+                );
+            }
+        }
+        let clear = served.get_as(OFFICER, &path).text().to_owned();
+        let shows = SECRETS.iter().any(|secret| clear.contains(secret));
+        assert!(shows || path.contains("related"), "{path}: {clear}");
+    }
+    let header = format!("Authorization: Bearer {}", served.key(READER));
+    let lines = ["Accept: application/x-ndjson", &header];
+    let lines = served.send("GET", "/v1/records", &lines, b"");
+    let (mut tail, _) = Tail::of(&served, served.key(READER), "/v1/tail?from=start");
+    let told: Vec<_> = (0..3)
+        .map(|_| tail.next().unwrap().data.to_string())
+        .collect();
+    let wanted = json!({"tenant": "acme"});
+    let made = served.post_as(READER, "/v1/viewer-tokens", &wanted).is(201);
+    let viewer = made["bearer"].as_str().unwrap();
+    let viewed = served.ask_with(viewer, "GET", "/v1/records", &Value::Null);
+    for secret in SECRETS {
+        assert!(!lines.text().contains(secret), "{secret}");
+        assert!(!told.concat().contains(secret), "{secret}");
+        assert!(!viewed.text().contains(secret), "{secret}");
+    }
+    assert!(told.concat().contains("d***@m***.c***"));
+}
+
+#[test]
+fn shapes_stand_where_the_values_stood_and_the_answer_says_which_they_are() {
+    let served = served();
+    let id = event(1)["audit_id"].as_str().unwrap().to_owned();
+    let path = format!("/v1/records/{id}?tenant=acme");
+    let of = |n: usize| served.get_as(n, &path).is(200);
+    let (masked, clear) = (of(READER), of(OFFICER));
+    assert_eq!(masked["personal"], "masked");
+    assert_eq!(clear["personal"], Value::Null, "all is as it is");
+    assert_eq!(masked["leaf"], clear["leaf"], "and verifies alike");
+    let event = &masked["record"]["event"];
+    let actor = json!({
+        "email": "d***@m***.c***", "id": "u-1", "ip": "192.***.***.***", "name": "***",
+        "type": "user", "user_agent": "***",
+    });
+    assert_eq!(event["actor"], actor);
+    assert_eq!(event["data"]["contact"], "d***@m***.c***");
+    assert_eq!(event["description"], "called [email] at once");
+    assert_eq!(event["raw"], "***");
+    assert!(event["sealed"].is_array(), "not all of it is shown");
+    let sent = personal(1);
+    assert_eq!(clear["record"]["event"]["actor"], sent["actor"]);
+    assert_eq!(clear["record"]["event"]["data"], sent["data"]);
+    assert_eq!(clear["record"]["event"]["raw"], sent["raw"]);
+    // Facets have shapes too, and count all that have one.
+    let path = "/v1/counts?tenant=acme&facet=email&q=actor:u-1";
+    let facet = |n: usize| served.get_as(n, path).is(200)["facets"][0]["values"].clone();
+    let shown = json!([{"value": "d***@m***.c***", "count": 2, "sealed": true}]);
+    let of_reader = facet(READER);
+    assert!(
+        of_reader.as_array().unwrap().contains(&shown[0]),
+        "{of_reader}"
+    );
+    assert!(
+        facet(OFFICER)
+            .to_string()
+            .contains("dana.okafor@mail.example.com")
+    );
+}
+
+#[test]
+fn tails_of_two_roles_that_ask_alike_are_told_what_each_may_see() {
+    let served = served();
+    let path = "/v1/tail?tenant=acme&q=actor:u-1";
+    let (mut masked, _) = Tail::of(&served, served.key(AUDITOR), path);
+    let (mut clear, _) = Tail::of(&served, served.key(OFFICER), path);
+    std::thread::sleep(Duration::from_millis(200));
+    served
+        .post_as(ADMIN, "/v1/events?tenant=acme", &personal(3))
+        .is(201);
+    let name =
+        |tail: &mut Tail| tail.next().unwrap().data["record"]["event"]["actor"]["name"].clone();
+    assert_eq!(name(&mut masked), "***");
+    assert_eq!(name(&mut clear), "Dana Okafor");
+}
