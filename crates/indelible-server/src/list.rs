@@ -169,10 +169,11 @@ async fn wait_for(app: &Arc<App>, principal: &Principal, after: After) -> Result
 }
 
 fn find(app: &App, principal: &Principal, wanted: &Wanted) -> Result<RecordList, Refusal> {
+    let scope = principal.scope();
     let cursor = wanted
         .cursor
         .as_deref()
-        .map(|text| opened(app, text))
+        .map(|text| opened(app, &scope, text))
         .transpose()?;
     let limit = page_limit(wanted.limit)?;
     let now = cursor
@@ -233,7 +234,7 @@ fn find(app: &App, principal: &Principal, wanted: &Wanted) -> Result<RecordList,
     Ok(RecordList {
         records: records.collect::<Result<_, _>>()?,
         next_cursor: next
-            .map(|cursor| app.cursor_key.seal(RECORDS, &cursor.encode()))
+            .map(|cursor| app.cursor_key.seal((RECORDS, &scope), &cursor.encode()))
             .transpose()?,
         indexed_up_to: principal.sees_all().then_some(page.as_of),
         unreadable: page
@@ -249,8 +250,8 @@ fn find(app: &App, principal: &Principal, wanted: &Wanted) -> Result<RecordList,
     })
 }
 
-fn opened(app: &App, cursor: &str) -> Result<Cursor, Refusal> {
-    let text = app.cursor_key.open(RECORDS, cursor)?;
+fn opened(app: &App, scope: &str, cursor: &str) -> Result<Cursor, Refusal> {
+    let text = app.cursor_key.open((RECORDS, scope), cursor)?;
     Cursor::decode(&text).map_err(|error| refuse(ProblemKind::BadCursor, error.to_string()))
 }
 

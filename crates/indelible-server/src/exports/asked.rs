@@ -16,7 +16,7 @@ use indelible_store::{Place, Query, Tally};
 use serde::{Deserialize, Serialize};
 
 use crate::access::{Principal, Who};
-use crate::accesses::Seen;
+use crate::accesses::Shown;
 use crate::answer::{Refusal, refuse};
 use crate::app::App;
 use crate::binding::{is_bound, narrowed};
@@ -208,8 +208,8 @@ impl Selection {
     }
 
     /// What was seen, for the record of who exported what.
-    pub(super) fn seen(&self) -> Seen {
-        let mut seen = Seen::of(self.query.tenants.as_deref().unwrap_or_default());
+    pub(super) fn seen(&self) -> Shown {
+        let mut seen = Shown::of(self.query.tenants.as_deref().unwrap_or_default());
         for (tenant, count) in &self.seen {
             seen.add(tenant, *count);
         }
@@ -217,11 +217,7 @@ impl Selection {
     }
 
     /// Gives the leaves and events of the next page.
-    pub(super) fn page(
-        &mut self,
-        app: &App,
-        give: Give<'_>,
-    ) -> Result<Paged, Refusal> {
+    pub(super) fn page(&mut self, app: &App, give: Give<'_>) -> Result<Paged, Refusal> {
         let limit = PageLimit {
             records: PAGE_RECORDS_MAX,
             bytes: PAGE_BYTES_MAX,

@@ -27,7 +27,7 @@ use serde::Deserialize;
 use tokio::sync::mpsc::{Sender, channel};
 
 use crate::access::Principal;
-use crate::accesses::{Seen, What};
+use crate::accesses::{Shown, What};
 use crate::answer::{Answer, Refusal, json, refuse, typed};
 use crate::app::App;
 use crate::attachments::Chunks;
@@ -272,7 +272,7 @@ pub(crate) async fn file(
         parsed(&reading.asked.q, reading.created)?;
         let source = app.exports.source(&reading)?;
         let first = piece(&source, &wanted, wanted.start / CHUNK_BYTES as u64)?;
-        let mut seen = Seen::of(&[]);
+        let mut seen = Shown::of(&[]);
         for (tenant, count) in &reading.seen {
             if let Ok(tenant) = indelible_event::TenantId::parse(tenant) {
                 seen.add(&tenant, *count);

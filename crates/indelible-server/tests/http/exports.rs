@@ -272,7 +272,7 @@ fn a_job_outlives_a_restart_done_or_not() {
 fn what_is_over_is_removed_with_its_key_and_nothing_stands_in_clear() {
     let served = served();
     let made = served
-        .post_as(ADMIN, "/v1/keys", &json!({"role": "reader"}))
+        .post_as(ADMIN, "/v1/keys", &json!({"role": "privacy_officer"}))
         .is(201);
     let bearer = made["bearer"].as_str().unwrap();
     let told = job(&served, bearer, &json!({"format": "joined", "q": "grace"}));

@@ -21,6 +21,7 @@ mod proxies;
 mod reading;
 mod related;
 mod routes;
+mod shadow;
 mod streams;
 mod support;
 mod tail;
