@@ -170,11 +170,8 @@ async fn wait_for(app: &Arc<App>, principal: &Principal, after: After) -> Result
 
 fn find(app: &App, principal: &Principal, wanted: &Wanted) -> Result<RecordList, Refusal> {
     let scope = principal.scope();
-    let cursor = wanted
-        .cursor
-        .as_deref()
-        .map(|text| opened(app, &scope, text))
-        .transpose()?;
+    let cursor = wanted.cursor.as_deref();
+    let cursor = cursor.map(|text| opened(app, &scope, text)).transpose()?;
     let limit = page_limit(wanted.limit)?;
     let now = cursor
         .as_ref()
@@ -182,13 +179,7 @@ fn find(app: &App, principal: &Principal, wanted: &Wanted) -> Result<RecordList,
     let parsed = parsed(&wanted.q, now)?;
     let (order, direction) = wanted.order.parts();
     let tenants = tenants(app, principal, wanted.tenant.as_deref(), &parsed)?;
-    // A cursor is of the tenant that was named beside the query, too.
-    let mut bound = parsed.clone();
-    if wanted.tenant.is_some() {
-        let named = parsed.tenants.as_ref();
-        let both = |tenant: &&TenantId| named.is_none_or(|named| named.contains(tenant));
-        bound.tenants = Some(tenants.iter().filter(both).cloned().collect());
-    }
+    let bound = bound(&parsed, wanted.tenant.as_ref().map(|_| tenants.as_slice()));
     let asked = Asked {
         parsed: &bound,
         order,
@@ -248,6 +239,17 @@ fn find(app: &App, principal: &Principal, wanted: &Wanted) -> Result<RecordList,
             .map(ToString::to_string)
             .collect(),
     })
+}
+
+/// What a cursor is of: also of the tenant that was named beside the query.
+fn bound(parsed: &Parsed, named_beside: Option<&[TenantId]>) -> Parsed {
+    let mut bound = parsed.clone();
+    if let Some(tenants) = named_beside {
+        let named = parsed.tenants.as_ref();
+        let both = |tenant: &&TenantId| named.is_none_or(|named| named.contains(tenant));
+        bound.tenants = Some(tenants.iter().filter(both).cloned().collect());
+    }
+    bound
 }
 
 fn opened(app: &App, scope: &str, cursor: &str) -> Result<Cursor, Refusal> {

@@ -42,10 +42,9 @@ fn asked(served: &Served, route: &Route, who: &[&str]) -> (String, Vec<u8>) {
         (
             "get",
             "/v1/records" | "/v1/tail" | "/v1/checkpoints" | "/v1/tenants" | "/v1/streams"
-            | "/v1/keys" | "/metrics" | "/health/live" | "/health/ready" | "/openapi.json"
-            | "/docs",
+            | "/v1/export" | "/v1/exports" | "/v1/keys" | "/metrics" | "/health/live"
+            | "/health/ready" | "/openapi.json" | "/docs",
         ) => (path, vec![]),
-        ("get", "/v1/export" | "/v1/exports") => (path, vec![]),
         ("post", "/v1/exports") => (path, json(json!({"format": "csv"}))),
         ("get" | "delete", "/v1/exports/{id}" | "/v1/exports/{id}/file") => {
             (path.replace("{id}", &exported(served, who)), vec![])
@@ -79,13 +78,12 @@ fn exported(served: &Served, who: &[&str]) -> String {
 fn leaves(route: &Route) -> Option<&'static str> {
     match (route.method, route.path) {
         // What events bring is the record; the event that names an attachment is its record, and
-        // what none names is removed.
+        // what none names is removed. What was exported is recorded with who read what
+        // (`exports.rs`), and taking the copy away changes nothing of that.
         ("get", _)
-        | ("post", "/v1/events" | "/v1/events:batch")
-        | ("put", "/v1/attachments/{digest}") => None,
-        // What was exported is recorded with who read what (`exports.rs`), and taking the copy
-        // away changes nothing of that.
-        ("post", "/v1/exports") | ("delete", "/v1/exports/{id}") => None,
+        | ("post", "/v1/events" | "/v1/events:batch" | "/v1/exports")
+        | ("put", "/v1/attachments/{digest}")
+        | ("delete", "/v1/exports/{id}") => None,
         ("post", "/v1/tenants") => Some("tenant.created"),
         ("post", "/v1/keys" | "/v1/viewer-tokens") => Some("config.changed"),
         ("post", "/v1/keys/{id}/rotate") => Some("key.rotated"),

@@ -24,6 +24,39 @@ const THEIR_DIGEST: &str =
     "sha256:5891b5b522d5df086d0ff0b110fbd9d21bb4fc7163af34d08286a2e846f6be03";
 const NO_DIGEST: &str = "sha256:0000000000000000000000000000000000000000000000000000000000000000";
 
+/// What is asked of lists, counts and exports; `{t}` stands for the other tenant.
+const LISTS: &[&str] = &[
+    "",
+    "?limit=3",
+    "?limit=3&order=seq",
+    "?limit=3&order=newest&q=actor:ada",
+    "?q=mallory-7f3a",
+    "?q=tenant:{t}",
+    "?q=tenant:acme,{t}",
+    "?q=id:ext-50",
+    "?tenant={t}",
+    "?tenant=_system",
+    "?after=acme/3",
+    "?after={t}/1",
+    "?q=acter:x",
+    "?cursor=abc",
+];
+const COUNTS: &[&str] = &[
+    "?facet=actor,target,type,correlation&every=day&stats=duration",
+    "?q=tenant:{t}&facet=actor",
+    "?q=mallory-7f3a",
+    "?q=data.n>2&facet=actor",
+    "?tenant={t}",
+];
+const EXPORTS: &[&str] = &[
+    "",
+    "?format=joined&order=newest",
+    "?format=csv&columns=all",
+    "?format=csv&q=tenant:{t}",
+    "?q=mallory-7f3a",
+    "?tenant={t}",
+];
+
 fn id(n: usize) -> String {
     event(n)["audit_id"].as_str().unwrap().to_owned()
 }
@@ -95,35 +128,8 @@ fn asked(route: &Route) -> Vec<String> {
             .collect()
     };
     match route.path {
-        "/v1/records" => with(
-            route.path,
-            &[
-                "",
-                "?limit=3",
-                "?limit=3&order=seq",
-                "?limit=3&order=newest&q=actor:ada",
-                "?q=mallory-7f3a",
-                "?q=tenant:{t}",
-                "?q=tenant:acme,{t}",
-                "?q=id:ext-50",
-                "?tenant={t}",
-                "?tenant=_system",
-                "?after=acme/3",
-                "?after={t}/1",
-                "?q=acter:x",
-                "?cursor=abc",
-            ],
-        ),
-        "/v1/counts" => with(
-            route.path,
-            &[
-                "?facet=actor,target,type,correlation&every=day&stats=duration",
-                "?q=tenant:{t}&facet=actor",
-                "?q=mallory-7f3a",
-                "?q=data.n>2&facet=actor",
-                "?tenant={t}",
-            ],
-        ),
+        "/v1/records" => with(route.path, LISTS),
+        "/v1/counts" => with(route.path, COUNTS),
         "/v1/records/{audit_id}" => each(""),
         "/v1/records/{audit_id}/proof" => each("/proof"),
         "/v1/records/{audit_id}/related" => each("/related"),
@@ -138,22 +144,11 @@ fn asked(route: &Route) -> Vec<String> {
         "/v1/streams" | "/v1/checkpoints" => {
             with(route.path, &["", "?limit=1", "?tenant=acme", "?tenant={t}"])
         }
-        "/v1/export" => with(
-            route.path,
-            &[
-                "",
-                "?format=joined&order=newest",
-                "?format=csv&columns=all",
-                "?format=csv&q=tenant:{t}",
-                "?q=mallory-7f3a",
-                "?tenant={t}",
-            ],
-        ),
-        "/v1/exports" => with(route.path, &[""]),
+        "/v1/export" => with(route.path, EXPORTS),
         "/v1/exports/{id}" | "/v1/exports/{id}/file" => {
             vec![route.path.replace("{id}", &"0".repeat(32))]
         }
-        "/v1/keys" | "/metrics" => with(route.path, &[""]),
+        "/v1/exports" | "/v1/keys" | "/metrics" => with(route.path, &[""]),
         // Followed below.
         "/v1/tail" => with(route.path, &["?q=acter:x", "?cursor=abc", "?tenant={t}"]),
         path => panic!("{path}: say here what is asked of it"),
@@ -170,14 +165,14 @@ fn bare(path: &str, answer: &Answer) -> String {
     for (name, value) in headers {
         let is_length = name == "content-length" && (is_proof || path.contains("tenants"));
         if !["date", "x-request-id"].contains(&name.as_str()) && !is_length {
-            text += &format!("{name}: {value}\n");
+            text.extend([&name, ": ", &value, "\n"]);
         }
     }
     let body = answer.text();
     if is_proof && answer.status == 200 {
         let proof: Value = serde_json::from_str(&body).unwrap();
         let names: Vec<_> = proof.as_object().unwrap().keys().collect();
-        text += &format!("{names:?} {}", proof["receipt"]["sequence_number"]);
+        text += &json!([names, proof["receipt"]["sequence_number"]]).to_string();
     } else {
         text += &body;
     }
