@@ -48,7 +48,8 @@ fn a_small_run_has_every_figure_and_leaves_nothing_behind() {
         assert!(value(part, name) > 0.0, "{part}: {name}");
     }
     let targets = figures.iter().filter(|f| !f["target"].is_null());
-    // Two packings of two kinds of events with four each, memory, single events, tails, search, writes.
+    // Two packings of two kinds of events with four each, memory, single events, tails, search,
+    // writes.
     assert_eq!(targets.count(), 2 * 2 * 4 + 5);
     let notes = report["notes"].to_string();
     assert!(!notes.contains("found nothing") || notes.contains(" 0 of them found nothing"));

@@ -1,5 +1,6 @@
 //! Benchmark of the server: batches and single events over HTTP, receipts at half load, searches
-//! while events are written, tails beside what they follow, memory with very many tenants; beside the floors of the same run.
+//! while events are written, tails beside what they follow, memory with very many tenants; beside
+//! the floors of the same run.
 //!
 //! The server is the command as it is shipped, built and started by this program, so that its CPU
 //! and memory can be told from those of the client, which works on the same cores. What the figures

@@ -1,8 +1,8 @@
 //! CSV as RFC 4180 has it: commas, CR LF, quotes where they are needed and doubled inside, a line
 //! of names first; UTF-8 without a mark.
 //!
-//! No cell is a formula in a spreadsheet: a text that would begin one has a `'` in front, and so has
-//! one that begins with `'` itself, so that [`plain`] gives every text back. Numbers of columns of
+//! No cell is a formula in a spreadsheet: a text that would begin one has a `'` in front, and so
+//! has one that begins with `'` itself, so that [`plain`] gives every text back. Numbers of columns of
 //! numbers stay as they are. Source: RFC 4180, and OWASP on CSV injection.
 
 use std::io::{Result, Write};

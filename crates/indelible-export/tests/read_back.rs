@@ -253,7 +253,9 @@ mod parquet {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(200))]
     #[test]
-    fn any_text_is_read_back(texts in prop::collection::vec("[\\PC\r\n\t\0=+@'\",;-]{0,40}", 1..8)) {
+    fn any_text_is_read_back(
+        texts in prop::collection::vec("[\\PC\r\n\t\0=+@'\",;-]{0,40}", 1..8),
+    ) {
         let records: Vec<_> = (0..).zip(&texts).map(|(n, t)| record(n, &event(t))).collect();
         let (_, rows) = read(&written(Format::Csv, "actor.id,event", &records));
         prop_assert_eq!(rows.len(), texts.len());

@@ -1,4 +1,4 @@
-//! Schemas of exports.
+//! Schemas of exports; a test of `schemas` holds them against the types. Not here: what a format is.
 
 use serde_json::{Value, json};
 

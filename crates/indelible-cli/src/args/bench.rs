@@ -4,16 +4,19 @@ use std::time::Duration;
 
 use clap::Args;
 
+/// The most events a second that are asked for.
+const RATE_MAX: u64 = 10_000_000;
+
 /// `bench`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-It writes made-up events (`bench.event`) into the ledger of a server that runs, and a ledger does not
-forget: for tenants bench-1, bench-2 and so on, which it makes where the key may do that. So use a
-server that is there for it. One that is not on this machine is refused without --write-for-good.
+It writes made-up events (`bench.event`) into the ledger of a server that runs, and a ledger does
+not forget: for tenants bench-1, bench-2 and so on, which it makes where the key may do that. So use
+a server that is there for it. One that is not on this machine is refused without --write-for-good.
 
 Each producer has a connection of its own and sends at its time, whether or not the answer before
-has come late: latency counts from when a request was to be sent. With --rate 0 each sends as soon as
-it has an answer, and latency counts from there. The key in INDELIBLE_API_KEY must be one that may
+has come late: latency counts from when a request was to be sent. With --rate 0 each sends as soon
+as it has an answer, and latency counts from there. The key in INDELIBLE_API_KEY must be one that may
 send events. Ctrl-C ends it, and the table is of what was sent until then (exit code 130); where
 something was refused or lost the exit code is 1.
 
@@ -26,7 +29,7 @@ pub struct Bench {
     #[arg(long, value_name = "URL")]
     pub url: String,
     /// Events a second, all producers together; 0 for as many as are taken
-    #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u64).range(..=10_000_000))]
+    #[arg(long, default_value_t = 1_000, value_parser = rates())]
     pub rate: u64,
     /// For how long: 10s, 5m, 1h
     #[arg(long, default_value = "10s", value_parser = duration)]
@@ -43,6 +46,10 @@ pub struct Bench {
     /// Write into the ledger of a server that is not on this machine: the events stay there
     #[arg(long)]
     pub write_for_good: bool,
+}
+
+fn rates() -> clap::builder::RangedU64ValueParser {
+    clap::value_parser!(u64).range(..=RATE_MAX)
 }
 
 fn duration(text: &str) -> Result<Duration, String> {

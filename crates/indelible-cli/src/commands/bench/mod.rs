@@ -67,8 +67,8 @@ pub fn run(args: &Bench, output: &mut Output) -> Result {
         format!("{expected} events")
     };
     output.warn(format_args!(
-        "this WRITES {events} into the ledger of {}, for the tenants bench-1 to bench-{}: they stay \
-         there for good",
+        "this WRITES {events} into the ledger of {}, for the tenants bench-1 to bench-{}: they \
+         stay there for good",
         remote.url(),
         args.tenants
     ));

@@ -1,7 +1,7 @@
 //! `export`: a tenant's log as lines that anyone can verify, disclosures and checkpoint beside.
 //!
-//! The log is that of a data directory, or of a server (`there`), which gives no disclosures. What a
-//! query finds, and tables, are another thing: `selection`.
+//! The log is that of a data directory, or of a server (`there`), which gives no disclosures. What
+//! a query finds, and tables, are another thing: `selection`.
 
 mod part;
 mod selection;

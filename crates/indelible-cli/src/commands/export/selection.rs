@@ -1,4 +1,4 @@
-//! What a query finds, written as a file: the same rows as `query` shows, in the form that is asked.
+//! What a query finds, written as a file: the same rows as `query` shows, in any form.
 //!
 //! Not here: finding them, which `query` does, of a data directory, a database or a server.
 
