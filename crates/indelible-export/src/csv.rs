@@ -2,8 +2,8 @@
 //! of names first; UTF-8 without a mark.
 //!
 //! No cell is a formula in a spreadsheet: a text that would begin one has a `'` in front, and so
-//! has one that begins with `'` itself, so that [`plain`] gives every text back. Numbers of columns of
-//! numbers stay as they are. Source: RFC 4180, and OWASP on CSV injection.
+//! has one that begins with `'` itself, so that [`plain`] gives every text back. Numbers of
+//! columns of numbers stay as they are. Source: RFC 4180, and OWASP on CSV injection.
 
 use std::io::{Result, Write};
 

@@ -1,4 +1,5 @@
-//! Schemas of exports; a test of `schemas` holds them against the types. Not here: what a format is.
+//! Schemas of exports; a test of `schemas` holds them against the types. Not here: what a format
+//! is.
 
 use serde_json::{Value, json};
 

@@ -16,8 +16,8 @@ a server that is there for it. One that is not on this machine is refused withou
 
 Each producer has a connection of its own and sends at its time, whether or not the answer before
 has come late: latency counts from when a request was to be sent. With --rate 0 each sends as soon
-as it has an answer, and latency counts from there. The key in INDELIBLE_API_KEY must be one that may
-send events. Ctrl-C ends it, and the table is of what was sent until then (exit code 130); where
+as it has an answer, and latency counts from there. The key in INDELIBLE_API_KEY must be one that
+may send events. Ctrl-C ends it, and the table is of what was sent until then (exit code 130); where
 something was refused or lost the exit code is 1.
 
 Examples:

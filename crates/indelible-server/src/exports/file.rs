@@ -1,7 +1,8 @@
 //! The file of an export: chunks, each encrypted under the file's own key with its number and
 //! whether it is the last, so that none can be moved, dropped or cut off, and any is read alone.
 //!
-//! The key stands in the job's own file and nowhere else: it goes with it. Source: `docs/export.md`.
+//! The key stands in the job's own file and nowhere else: it goes with it.
+//! Source: `docs/export.md`.
 
 use std::io::{self, ErrorKind, Write};
 
