@@ -107,6 +107,11 @@ impl Connection {
         answer.ok_or_else(|| "an answer that was whole is not".into())
     }
 
+    /// The socket alone.
+    pub fn into_socket(self) -> TcpStream {
+        self.stream
+    }
+
     /// The socket, to wait for several of them.
     pub fn socket(&self) -> &TcpStream {
         &self.stream

@@ -11,6 +11,7 @@ fn a_small_run_has_every_figure_and_leaves_nothing_behind() {
     let dir = tempfile::tempdir().unwrap();
     let run = Command::new(env!("CARGO_BIN_EXE_serve"))
         .args(["--events", "3000", "--records", "3000", "--seconds", "1"])
+        .args(["--tails", "60"])
         .args(["--profile", "dev", "--json", "--dir"])
         .arg(dir.path())
         .output()
@@ -39,14 +40,17 @@ fn a_small_run_has_every_figure_and_leaves_nothing_behind() {
         ("memory, 10,000 tenants", "lines: peak memory of the server"),
         ("single events", "receipts"),
         ("single events", "floor, syncs of the disk"),
+        ("tails beside writing", "of the rate alone"),
+        ("tails beside writing", "alone"),
         ("search while writing", "search p99"),
         ("search while writing", "write p95"),
     ] {
         assert!(value(part, name) > 0.0, "{part}: {name}");
     }
     let targets = figures.iter().filter(|f| !f["target"].is_null());
-    // Two packings of two kinds of events with four each, memory, single events, search, writes.
-    assert_eq!(targets.count(), 2 * 2 * 4 + 4);
+    // Two packings of two kinds of events with four each, memory, single events, tails, search,
+    // writes.
+    assert_eq!(targets.count(), 2 * 2 * 4 + 5);
     let notes = report["notes"].to_string();
     assert!(!notes.contains("found nothing") || notes.contains(" 0 of them found nothing"));
     assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);

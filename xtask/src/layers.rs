@@ -11,12 +11,13 @@ use serde_json::Value;
 use crate::tidy::Finding;
 
 /// Every crate of the design and its layer.
-const LAYERS: [(&str, u8); 26] = [
+const LAYERS: [(&str, u8); 27] = [
     ("indelible-event", 0),
     ("indelible-merkle", 0),
     ("indelible-disk", 0),
     ("indelible-proof", 1),
     ("indelible-buffer", 1),
+    ("indelible-export", 1),
     ("indelible-api", 2),
     ("indelible-store", 2),
     ("indelible-embedded", 3),

@@ -10,7 +10,7 @@ use crate::{fuzz, source};
 const KILL_ROUNDS_IN_PASSING: &str = "2";
 
 /// The crates with features that are off by default.
-pub const WITH_FEATURES: &str = "-p indelible-emit -p indelible --all-features";
+pub const WITH_FEATURES: &str = "-p indelible-emit -p indelible -p indelible-export --all-features";
 
 /// What `cargo xtask test` was asked for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -197,7 +197,7 @@ fn killing(arguments: &str, rounds: &str) -> Invocation {
 }
 
 /// What the workspace as a whole leaves out: the code behind features that are off by default.
-fn with_features() -> [Step; 3] {
+fn with_features() -> [Step; 4] {
     let cargo = |arguments: String| Invocation::cargo(arguments);
     let documentation = cargo(format!("doc {WITH_FEATURES} --no-deps"));
     [
@@ -210,6 +210,12 @@ fn with_features() -> [Step; 3] {
         Step {
             name: "tests of features",
             work: Work::TestsOnServices(cargo(format!("test {WITH_FEATURES} --no-fail-fast"))),
+        },
+        Step {
+            name: "tests of the full command",
+            work: Work::TestsOnServices(cargo(
+                "test -p indelible-cli --features full --test selection".to_owned(),
+            )),
         },
         Step {
             name: "documentation of features",

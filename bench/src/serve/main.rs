@@ -1,5 +1,6 @@
 //! Benchmark of the server: batches and single events over HTTP, receipts at half load, searches
-//! while events are written, memory with very many tenants; beside the floors of the same run.
+//! while events are written, tails beside what they follow, memory with very many tenants; beside
+//! the floors of the same run.
 //!
 //! The server is the command as it is shipped, built and started by this program, so that its CPU
 //! and memory can be told from those of the client, which works on the same cores. What the figures
@@ -8,6 +9,7 @@
 mod floor;
 mod ingest;
 mod search;
+mod tail;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -37,6 +39,9 @@ pub struct Settings {
     /// Records that are searched; 10000000 for the figures at 10 M
     #[arg(long, default_value_t = 1_000_000)]
     pub records: u64,
+    /// Readers that follow what is written
+    #[arg(long, default_value_t = 1_000)]
+    pub tails: usize,
     /// For how long they are searched while events are written
     #[arg(long, default_value_t = 15)]
     pub seconds: u64,
@@ -68,6 +73,7 @@ enum Part {
     Singles,
     Search,
     Memory,
+    Tail,
 }
 
 impl Settings {
@@ -141,6 +147,10 @@ fn parts(
     if settings.wants(Part::Singles) {
         progress("single events");
         ingest::singles(settings, program, &dir, report)?;
+    }
+    if settings.wants(Part::Tail) {
+        progress("tails");
+        tail::run(settings, program, &dir, report)?;
     }
     if settings.wants(Part::Search) {
         progress("search");

@@ -94,6 +94,15 @@ const CREATE_VIEWER: &str = r#"{"tenant":"acme","query":"target:invoice-7","for"
 const VIEWER: &str = r#"{"bearer":"indv_<sealed text>","tenant":"acme",
     "query":"target:invoice-7","expires_at":"2026-11-27T05:03:44.937003Z"}"#;
 
+const CREATE_EXPORT: &str = r#"{"format":"csv","q":"outcome:failure since:2026-01-01",
+    "tenant":"acme","columns":"occurred_at,actor.id,event_type,outcome","order":"seq"}"#;
+
+const EXPORT: &str = r#"{"id":"5d2f0c3a9b7e41f08a6c1e2d3b4f5a60","status":"done","format":"csv",
+    "q":"outcome:failure since:2026-01-01","tenant":"acme",
+    "columns":"occurred_at,actor.id,event_type,outcome","order":"seq",
+    "created_at":"2026-11-27T04:48:44.937003Z","expires_at":"2026-11-28T04:48:44.937003Z",
+    "records":1204,"of":1204,"bytes":98231,"failure":null}"#;
+
 /// What a route takes, for example.
 pub(crate) fn taken(method: &str, path: &str) -> Option<Value> {
     Some(read(match (method, path) {
@@ -103,6 +112,7 @@ pub(crate) fn taken(method: &str, path: &str) -> Option<Value> {
         ("post", "/v1/keys") => CREATE_KEY,
         ("post", "/v1/keys/{id}/rotate") => ROTATE_KEY,
         ("post", "/v1/viewer-tokens") => CREATE_VIEWER,
+        ("post", "/v1/exports") => CREATE_EXPORT,
         _ => return None,
     }))
 }
@@ -126,6 +136,8 @@ pub(crate) fn given(method: &str, path: &str) -> Option<Value> {
             serde_json::json!({"key": key(), "bearer": BEARER})
         }
         ("post", "/v1/viewer-tokens") => read(VIEWER),
+        ("post", "/v1/exports") | ("get" | "delete", "/v1/exports/{id}") => read(EXPORT),
+        ("get", "/v1/exports") => serde_json::json!({"exports": list(read(EXPORT))}),
         _ => return None,
     })
 }
@@ -170,6 +182,8 @@ mod tests {
         is::<crate::Tenant>("post", "/v1/tenants");
         is::<crate::Keys>("get", "/v1/keys");
         is::<crate::CreatedKey>("post", "/v1/keys");
+        is::<crate::Export>("post", "/v1/exports");
+        is::<crate::Exports>("get", "/v1/exports");
         let leaf: Value = serde_json::from_str(LEAF).unwrap();
         let record = record();
         assert_eq!(record["record"], leaf);

@@ -9,6 +9,7 @@ pub mod attachments;
 pub mod counts;
 pub mod events;
 mod examples;
+pub mod exports;
 pub mod keys;
 pub mod ledger;
 pub mod limits;
@@ -26,6 +27,7 @@ pub mod viewers;
 pub use attachments::{AttachmentNamed, AttachmentStored};
 pub use counts::Counts;
 pub use events::{BatchItem, BatchResponse, BatchWriter, Came, ItemResult, Submitted};
+pub use exports::{CreateExport, Export, ExportStatus, Exports};
 pub use keys::{CreateKey, CreatedKey, Key, Keys, Rates, Role, RotateKey};
 pub use ledger::{
     Checkpoints, Completeness, CreateTenant, Health, Integrity, Logs, RegistryCheckpoint, Tenant,

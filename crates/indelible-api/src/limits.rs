@@ -28,6 +28,12 @@ pub const COUNT_LOOKED_AT_MAX: u64 = 200_000;
 pub const PAGE_RECORDS_DEFAULT: usize = 100;
 /// A query text, in bytes.
 pub const QUERY_BYTES_MAX: usize = 4_096;
+/// The names of an export's columns, in bytes.
+pub const EXPORT_COLUMNS_BYTES_MAX: usize = 4_096;
+/// What is exported in one answer, in bytes; more is a job.
+pub const EXPORT_ANSWER_BYTES_MAX: usize = 16 << 20;
+/// Records that are looked at for an export in one answer; more is a job.
+pub const EXPORT_ANSWER_LOOKED_AT_MAX: usize = 200_000;
 /// A cursor, in bytes: that of a tail has a place in each of its logs.
 pub const CURSOR_BYTES_MAX: usize = 16 << 10;
 /// Logs that one tail follows: its cursor has a place in each.

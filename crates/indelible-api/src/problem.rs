@@ -211,6 +211,9 @@ kinds! {
     /// The id is taken by other content.
     Conflict = 409 "conflict", "The id is taken by other content",
         "if this is another event, give it an id of its own; do not send it again unchanged";
+    /// The export is not there yet, or came to nothing.
+    NotDone = 409 "not-done", "There is no file of this export",
+        "ask GET /v1/exports/{id} how far it is, and why it came to nothing if it did";
     /// Several tenants have a record with the id.
     Ambiguous = 409 "ambiguous", "Several tenants have this id",
         "say whose is meant: add ?tenant=NAME";
@@ -220,9 +223,15 @@ kinds! {
     /// Body, batch or event is over a limit.
     TooLarge = 413 "too-large", "The request is over a limit",
         "send less at once";
+    /// More than is exported in one answer.
+    ExportTooLarge = 413 "export-too-large", "This is more than one answer exports",
+        "make a job of it with POST /v1/exports, or ask for less";
     /// The body is not of a type that is taken.
     UnsupportedType = 415 "unsupported-type", "The body is of a type that is not taken here",
         "say Content-Type and Content-Encoding as docs/server.md has them";
+    /// The range is none of the file.
+    NoSuchRange = 416 "no-such-range", "The file has no such range",
+        "Content-Range says how long the file is";
     /// The request was sent to a name that an open server does not answer to.
     Misdirected = 421 "misdirected", "The request was sent to another name",
         "use 127.0.0.1, [::1] or localhost, or make keys so that others can reach the server";
@@ -244,6 +253,9 @@ kinds! {
     /// A tenant has used up what it has of the day.
     QuotaUsedUp = 429 "quota-used-up", "What the tenant has of the day is used up",
         "send it again after Retry-After seconds, when the next day begins; or ask for more";
+    /// The key has as many exports as one may have.
+    TooManyExports = 429 "too-many-exports", "There are too many exports",
+        "delete one that is not needed any more, or ask again after Retry-After seconds";
     /// The server or its store failed.
     Internal = 500 "internal", "The server failed",
         "send it again with the same ids; if it stays, report the request id";

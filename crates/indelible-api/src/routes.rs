@@ -3,11 +3,13 @@
 //! The server builds its router beside this table and a test compares the two, so that what is
 //! described is what is served.
 
+mod exports;
+
 use crate::JSON;
 use crate::problem::ProblemKind::{
-    self, Ambiguous, BadCursor, BadQuery, Conflict, ForeignReceipt, InvalidEvent, NotFound,
-    QuotaUsedUp, ReadOnly, TenantNeeded, Timeout, TooLarge, TooManyTails, UnsupportedType,
-    WrongDigest,
+    self, Ambiguous, BadCursor, BadQuery, Conflict, ExportTooLarge, ForeignReceipt, InvalidEvent,
+    NoSuchRange, NotDone, NotFound, QuotaUsedUp, ReadOnly, TenantNeeded, Timeout, TooLarge,
+    TooManyExports, TooManyTails, UnsupportedType, WrongDigest,
 };
 use crate::tail::EVENT_STREAM;
 
@@ -297,6 +299,12 @@ pub const ROUTES: &[Route] = &[
         answers: &[Answer::Text(200, EVENT_STREAM)],
         problems: &[BadQuery, BadCursor, NotFound, TooManyTails],
     },
+    exports::NOW,
+    exports::MAKE,
+    exports::ALL,
+    exports::ONE,
+    exports::FILE,
+    exports::REMOVE,
     Route {
         method: "get",
         path: "/v1/checkpoints",

@@ -3,15 +3,17 @@
 use indelible_event::{ActorType, Outcome};
 use serde_json::{Map, Value, json};
 
+mod exports;
 mod reading;
 
+use self::exports::exports;
 use self::reading::{counts, related};
 use crate::limits::{KEY_NAME_CHARS_MAX, KEY_TENANTS_MAX, QUERY_BYTES_MAX, RATE_MAX};
 
 /// Every schema by name.
 pub(crate) fn schemas() -> Value {
     let mut all = Map::new();
-    let asked = [counts(), related()];
+    let asked = [counts(), related(), exports()];
     let access = [keys(), viewers()];
     let groups = [events(), problems(), records(), ledger(), streams()];
     for group in groups.into_iter().chain(asked).chain(access) {
@@ -543,6 +545,9 @@ mod tests {
         agrees::<crate::RotateKey>("RotateKey");
         agrees::<crate::CreateViewerToken>("CreateViewerToken");
         agrees::<crate::ViewerToken>("ViewerToken");
+        agrees::<crate::CreateExport>("CreateExport");
+        agrees::<crate::Export>("Export");
+        agrees::<crate::Exports>("Exports");
         // A batch: its items are either of two, which the example cannot choose.
         let batch = crate::BatchResponse::default();
         let names = serde_json::to_value(batch).unwrap();

@@ -23,6 +23,7 @@ use crate::accesses::Accesses;
 use crate::budget::Memory;
 use crate::configuration::{self, Configuration};
 use crate::cursor_key::CursorKey;
+use crate::exports::{ExportPlace, Jobs};
 use crate::feed::Feed;
 use crate::intake::Intake;
 use crate::limits::Limits;
@@ -56,6 +57,8 @@ pub struct Parts {
     pub configuration: Configuration,
     /// The certificate to speak TLS with; without, HTTP is plain.
     pub tls: Option<PemSource>,
+    /// Where exports are kept.
+    pub exports: ExportPlace,
     /// What the verifier trusts; asked before each pass.
     pub anchors: Arc<dyn Fn() -> Anchors + Send + Sync>,
 }
@@ -83,6 +86,8 @@ pub(crate) struct App {
     pub(crate) limits: Limits,
     /// Who read what, as far as it is not written yet.
     pub(crate) accesses: Accesses,
+    /// Exports that are written to files.
+    pub(crate) exports: Jobs,
     pub(crate) feed: Feed,
     pub(crate) books: Arc<Books>,
     /// Where attachments are kept, if the ledger keeps them.
@@ -126,6 +131,7 @@ impl App {
             access,
             limits: Limits::new(settings.limits.clone()),
             accesses: Accesses::default(),
+            exports: Jobs::load(parts.exports)?,
             cursor_key,
             intake,
             feed,

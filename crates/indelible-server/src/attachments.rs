@@ -196,11 +196,7 @@ pub(crate) async fn get((state, principal, digest, query): Asked<Whence>) -> Ans
     let media_type = HeaderValue::from_str(whole.media_type());
     let (left, (sender, chunks)) = (whole.bytes(), channel(1));
     tokio::spawn(send(app, whole, first, sender));
-    let body = Chunks {
-        chunks,
-        left,
-        _granted: granted,
-    };
+    let body = Chunks::new(chunks, left, granted);
     let mut response = Response::new(Body::new(body));
     let headers = response.headers_mut();
     let unknown = |_| HeaderValue::from_static(UNKNOWN_TYPE);
@@ -241,10 +237,21 @@ async fn send(app: Arc<App>, whole: Whole, first: Bytes, sender: Sender<Result<B
 }
 
 /// A download: an error cuts the answer off, short of its length.
-struct Chunks {
+pub(crate) struct Chunks {
     chunks: Receiver<Result<Bytes, Error>>,
     left: u64,
     _granted: Granted,
+}
+
+impl Chunks {
+    /// So many bytes, which come through a channel and count as what was granted.
+    pub(crate) fn new(chunks: Receiver<Result<Bytes, Error>>, left: u64, granted: Granted) -> Self {
+        Self {
+            chunks,
+            left,
+            _granted: granted,
+        }
+    }
 }
 
 impl HttpBody for Chunks {

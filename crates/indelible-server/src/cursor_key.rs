@@ -21,6 +21,9 @@ const SPACE: &str = "server";
 const KEY: &[u8] = b"cursor_seal_key";
 /// What cursors are sealed for.
 const SEALED: &str = "indelible/cursor/v1";
+/// Texts are filled up to a multiple of this: a place in the whole ledger tells by its digits how
+/// much everybody writes.
+const PADDED_BYTES: usize = 64;
 
 /// The key that cursors, and what else this server alone is to read, are sealed under; lives in the
 /// state store, so that they outlive a restart.
@@ -67,15 +70,22 @@ impl CursorKey {
         Aes256Siv::new(&self.0.into()).decrypt(about, sealed).ok()
     }
 
-    /// A cursor of `list` that says `text`.
-    pub(crate) fn seal(&self, list: &str, text: &str) -> Result<String, Refusal> {
-        let sealed = self.sealed(SEALED, list, text.as_bytes());
+    /// A cursor of `list`, for whoever has this scope, that says `text`; how long the text is, it
+    /// does not tell.
+    pub(crate) fn seal(&self, (list, scope): (&str, &str), text: &str) -> Result<String, Refusal> {
+        let mut text = text.as_bytes().to_vec();
+        text.resize(text.len().next_multiple_of(PADDED_BYTES), 0);
+        let sealed = self.sealed(SEALED, &about(list, scope), &text);
         let failed = || refuse(ProblemKind::Internal, "the cursor cannot be written");
         Ok(URL_SAFE_NO_PAD.encode(sealed.ok_or_else(failed)?))
     }
 
     /// What a cursor of `list` says; refuses what is none.
-    pub(crate) fn open(&self, list: &str, cursor: &str) -> Result<String, Refusal> {
+    pub(crate) fn open(
+        &self,
+        (list, scope): (&str, &str),
+        cursor: &str,
+    ) -> Result<String, Refusal> {
         let wrong = || {
             let text = "this is not a cursor of this list of this server";
             refuse(ProblemKind::BadCursor, text)
@@ -84,10 +94,15 @@ impl CursorKey {
             return Err(wrong());
         }
         let sealed = URL_SAFE_NO_PAD.decode(cursor).map_err(|_| wrong())?;
-        let text = self.opened(SEALED, list, &sealed);
+        let text = self.opened(SEALED, &about(list, scope), &sealed);
         let text = text.and_then(|text| String::from_utf8(text).ok());
+        let text = text.map(|text| text.trim_end_matches('\0').to_owned());
         text.ok_or_else(wrong)
     }
+}
+
+fn about(list: &str, scope: &str) -> String {
+    format!("{list}\n{scope}")
 }
 
 #[cfg(test)]
@@ -123,20 +138,23 @@ mod tests {
     fn a_cursor_tells_nothing_outlives_a_restart_and_is_of_one_list_of_one_server() {
         let text = "acme 7 web";
         let state = MemoryState::new();
-        let cursor = key(&state, 1).seal("streams", text).unwrap();
+        let cursor = key(&state, 1).seal(("streams", "acme"), text).unwrap();
         let bytes = URL_SAFE_NO_PAD.decode(&cursor).unwrap();
         assert!(!bytes.windows(4).any(|part| part == b"acme"));
         let restarted = key(&state, 2);
-        assert_eq!(restarted.open("streams", &cursor).unwrap(), text);
+        assert_eq!(restarted.open(("streams", "acme"), &cursor).unwrap(), text);
         let other = key(&MemoryState::new(), 2);
         for refused in [
-            other.open("streams", &cursor),
-            restarted.open("tenants", &cursor),
-            restarted.open("streams", text),
-            restarted.open("streams", ""),
+            other.open(("streams", "acme"), &cursor),
+            restarted.open(("tenants", "acme"), &cursor),
+            restarted.open(("streams", "globex"), &cursor),
+            restarted.open(("streams", "acme"), text),
+            restarted.open(("streams", "acme"), ""),
         ] {
             let problem = refused.unwrap_err().0;
             assert_eq!(problem.kind(), Some(ProblemKind::BadCursor));
         }
+        let long = |text: &str| restarted.seal(("records", "*"), text).unwrap().len();
+        assert_eq!(long("as of 9"), long("as of 9000000000"));
     }
 }

@@ -53,7 +53,12 @@ pub(crate) async fn checkpoints(
             Some(tenant) if principal.may_see(&tenant) && app.has_tenant(&tenant)? => vec![tenant],
             Some(tenant) => return Err(hidden(app, &principal, "/v1/checkpoints", &tenant)),
         };
-        let (tenants, next_cursor) = paged((app, CHECKPOINTS), tenants, which.limit, which.cursor)?;
+        let (tenants, next_cursor) = paged(
+            (app, &principal, CHECKPOINTS),
+            tenants,
+            which.limit,
+            which.cursor,
+        )?;
         let head = registry_head(app.stores.state.as_ref())?;
         let registry = (head.size > 0).then_some(RegistryCheckpoint {
             size: head.size,
@@ -73,20 +78,21 @@ pub(crate) async fn checkpoints(
 
 /// The tenants of one page, which are given by name, and the cursor of the next: the last name.
 fn paged(
-    (app, list): (&App, &str),
+    (app, principal, list): (&App, &Principal, &str),
     mut tenants: Vec<TenantId>,
     limit: Option<usize>,
     cursor: Option<String>,
 ) -> Result<(Vec<TenantId>, Option<String>), Refusal> {
     let limit = page_limit(limit)?;
+    let scope = principal.scope();
     if let Some(cursor) = cursor {
-        let after = app.cursor_key.open(list, &cursor)?;
+        let after = app.cursor_key.open((list, &scope), &cursor)?;
         tenants.retain(|tenant| tenant.as_str() > after.as_str());
     }
     let more = tenants.len() > limit;
     tenants.truncate(limit);
     let last = tenants.last().filter(|_| more);
-    let next = last.map(|tenant| app.cursor_key.seal(list, tenant.as_str()));
+    let next = last.map(|tenant| app.cursor_key.seal((list, &scope), tenant.as_str()));
     Ok((tenants, next.transpose()?))
 }
 
@@ -131,7 +137,12 @@ pub(crate) async fn tenants(
         if let Some(wanted) = which.integrity {
             app.verdicts.retain(&mut tenants, wanted);
         }
-        let (tenants, next_cursor) = paged((app, TENANTS), tenants, which.limit, which.cursor)?;
+        let (tenants, next_cursor) = paged(
+            (app, &principal, TENANTS),
+            tenants,
+            which.limit,
+            which.cursor,
+        )?;
         let of: fn(&App, &TenantId) -> Result<Tenant, Refusal> =
             if principal.is_narrowed() { named } else { one };
         let tenants = tenants.iter().map(|tenant| of(app, tenant));

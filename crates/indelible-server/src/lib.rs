@@ -30,6 +30,7 @@ pub mod counted;
 mod counts;
 mod cursor_key;
 mod decode;
+mod exports;
 mod feed;
 mod guard;
 mod health;
@@ -64,6 +65,7 @@ mod words;
 
 pub use app::Parts;
 pub use configuration::Configuration;
+pub use exports::ExportPlace;
 pub use feed::Feed;
 pub use serve::{Server, Stop};
 pub use settings::Settings;

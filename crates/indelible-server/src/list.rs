@@ -19,7 +19,7 @@ use indelible_query::{
     Asked, Cursor, Damage, PageLimit, ParseContext, Parsed, page, parse, resolve,
 };
 use indelible_store::{Direction, Order};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::accept::prefers;
 use crate::access::Principal;
@@ -55,9 +55,10 @@ pub(crate) struct Wanted {
     after: Option<String>,
 }
 
-#[derive(Clone, Copy, Debug, Default, Deserialize)]
+/// In which order.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-enum Sort {
+pub(crate) enum Sort {
     #[default]
     Newest,
     Oldest,
@@ -66,7 +67,24 @@ enum Sort {
 }
 
 impl Sort {
-    fn parts(self) -> (Order, Direction) {
+    const ALL: [Self; 4] = [Self::Newest, Self::Oldest, Self::Seq, Self::SeqNewest];
+
+    /// The one of this word.
+    pub(crate) fn named(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|sort| sort.word() == word)
+    }
+
+    /// Its word.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Newest => "newest",
+            Self::Oldest => "oldest",
+            Self::Seq => "seq",
+            Self::SeqNewest => "seq-newest",
+        }
+    }
+
+    pub(crate) fn parts(self) -> (Order, Direction) {
         match self {
             Self::Newest => (Order::Time, Direction::NewestFirst),
             Self::Oldest => (Order::Time, Direction::OldestFirst),
@@ -151,11 +169,9 @@ async fn wait_for(app: &Arc<App>, principal: &Principal, after: After) -> Result
 }
 
 fn find(app: &App, principal: &Principal, wanted: &Wanted) -> Result<RecordList, Refusal> {
-    let cursor = wanted
-        .cursor
-        .as_deref()
-        .map(|text| opened(app, text))
-        .transpose()?;
+    let scope = principal.scope();
+    let cursor = wanted.cursor.as_deref();
+    let cursor = cursor.map(|text| opened(app, &scope, text)).transpose()?;
     let limit = page_limit(wanted.limit)?;
     let now = cursor
         .as_ref()
@@ -163,13 +179,7 @@ fn find(app: &App, principal: &Principal, wanted: &Wanted) -> Result<RecordList,
     let parsed = parsed(&wanted.q, now)?;
     let (order, direction) = wanted.order.parts();
     let tenants = tenants(app, principal, wanted.tenant.as_deref(), &parsed)?;
-    // A cursor is of the tenant that was named beside the query, too.
-    let mut bound = parsed.clone();
-    if wanted.tenant.is_some() {
-        let named = parsed.tenants.as_ref();
-        let both = |tenant: &&TenantId| named.is_none_or(|named| named.contains(tenant));
-        bound.tenants = Some(tenants.iter().filter(both).cloned().collect());
-    }
+    let bound = bound(&parsed, wanted.tenant.as_ref().map(|_| tenants.as_slice()));
     let asked = Asked {
         parsed: &bound,
         order,
@@ -215,7 +225,7 @@ fn find(app: &App, principal: &Principal, wanted: &Wanted) -> Result<RecordList,
     Ok(RecordList {
         records: records.collect::<Result<_, _>>()?,
         next_cursor: next
-            .map(|cursor| app.cursor_key.seal(RECORDS, &cursor.encode()))
+            .map(|cursor| app.cursor_key.seal((RECORDS, &scope), &cursor.encode()))
             .transpose()?,
         indexed_up_to: principal.sees_all().then_some(page.as_of),
         unreadable: page
@@ -231,8 +241,19 @@ fn find(app: &App, principal: &Principal, wanted: &Wanted) -> Result<RecordList,
     })
 }
 
-fn opened(app: &App, cursor: &str) -> Result<Cursor, Refusal> {
-    let text = app.cursor_key.open(RECORDS, cursor)?;
+/// What a cursor is of: also of the tenant that was named beside the query.
+fn bound(parsed: &Parsed, named_beside: Option<&[TenantId]>) -> Parsed {
+    let mut bound = parsed.clone();
+    if let Some(tenants) = named_beside {
+        let named = parsed.tenants.as_ref();
+        let both = |tenant: &&TenantId| named.is_none_or(|named| named.contains(tenant));
+        bound.tenants = Some(tenants.iter().filter(both).cloned().collect());
+    }
+    bound
+}
+
+fn opened(app: &App, scope: &str, cursor: &str) -> Result<Cursor, Refusal> {
+    let text = app.cursor_key.open((RECORDS, scope), cursor)?;
     Cursor::decode(&text).map_err(|error| refuse(ProblemKind::BadCursor, error.to_string()))
 }
 

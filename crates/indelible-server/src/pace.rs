@@ -13,6 +13,8 @@ const WORK_AT_A_TIME: Duration = Duration::from_millis(5);
 /// The pace of one thread.
 pub(crate) struct Pace<'a> {
     stop: &'a Stop,
+    /// How many times as long as it worked it rests.
+    factor: u32,
     /// The longest rest without a sign of life.
     step: Duration,
     alive: &'a dyn Fn(),
@@ -25,10 +27,16 @@ impl<'a> Pace<'a> {
     pub(crate) fn new(stop: &'a Stop, step: Duration, alive: &'a dyn Fn()) -> Self {
         Self {
             stop,
+            factor: PAUSE_FACTOR,
             step,
             alive,
             since: Instant::now(),
         }
+    }
+
+    /// The same, and it rests so many times as long as it worked.
+    pub(crate) fn resting(self, factor: u32) -> Self {
+        Self { factor, ..self }
     }
 
     /// Rests when it worked for long enough; breaks when the server stops.
@@ -37,7 +45,7 @@ impl<'a> Pace<'a> {
         if worked < WORK_AT_A_TIME {
             return ControlFlow::Continue(());
         }
-        self.rest(worked * PAUSE_FACTOR)
+        self.rest(worked * self.factor)
     }
 
     /// Rests in short steps, so that a long rest shows signs of life too.

@@ -15,8 +15,8 @@ use indelible_api::ProblemKind;
 use crate::answer::{Refusal, refuse};
 use crate::app::App;
 use crate::{
-    attachments, batch, counts, guard, health, keys, ledger, list, pages, records, related,
-    streams, submit, tail, viewers,
+    attachments, batch, counts, exports, guard, health, keys, ledger, list, pages, records,
+    related, streams, submit, tail, viewers,
 };
 
 /// Every route.
@@ -34,6 +34,13 @@ pub(crate) fn router(app: &Arc<App>) -> Router {
         .route("/v1/records/{audit_id}/proof", get(records::proof))
         .route("/v1/records/{audit_id}/related", get(related::get))
         .route("/v1/tail", get(tail::tail))
+        .route("/v1/export", get(exports::now))
+        .route("/v1/exports", get(exports::list).post(exports::create))
+        .route(
+            "/v1/exports/{id}",
+            get(exports::one).delete(exports::remove),
+        )
+        .route("/v1/exports/{id}/file", get(exports::file))
         .route("/v1/checkpoints", get(ledger::checkpoints))
         .route("/v1/tenants", get(ledger::tenants).post(ledger::create))
         .route("/v1/streams", get(streams::list))

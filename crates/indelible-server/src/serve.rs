@@ -31,7 +31,7 @@ use crate::socket::Socket;
 use crate::stream::{Head, Patient};
 use crate::tail::{self, GoesOn};
 use crate::waiting::Waiter;
-use crate::{accesses, attachments, books, keys, publisher, verifier};
+use crate::{accesses, attachments, books, exports, keys, publisher, verifier};
 
 const WORKERS: usize = 2;
 /// Connections that may wait to be taken, as far as the system allows.
@@ -181,6 +181,7 @@ impl Server {
             scope.spawn(|| app.access.follow_issuer(&stop));
             scope.spawn(|| app.tls.as_ref().map(|tls| tls.follow(&stop)));
             scope.spawn(|| tail::run(&app, &stop));
+            scope.spawn(|| exports::run(&app, &stop));
             let served = runtime.block_on(accept(&app, listener, &stop));
             stop.stop();
             served

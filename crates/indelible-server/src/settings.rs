@@ -70,6 +70,16 @@ pub struct Settings {
     pub limits: LimitSettings,
     /// For how long what somebody asks in the same words is one record of who read what.
     pub access_interval: Duration,
+    /// Exports that are kept as files.
+    pub exports_max: usize,
+    /// Those of one key.
+    pub exports_per_key_max: usize,
+    /// Bytes of one of their files.
+    pub export_bytes_max: u64,
+    /// Bytes of all of them.
+    pub exports_bytes_max: u64,
+    /// How long one is kept from when it was asked for.
+    pub exports_kept: Duration,
     /// How long the keys of callers that were read last are believed, where other servers change
     /// them too.
     pub keys_believed: Duration,
@@ -112,6 +122,11 @@ impl Default for Settings {
             attachments_grace: Duration::from_hours(24),
             limits: LimitSettings::default(),
             access_interval: Duration::from_mins(1),
+            exports_max: 256,
+            exports_per_key_max: 16,
+            export_bytes_max: 4 << 30,
+            exports_bytes_max: 16 << 30,
+            exports_kept: Duration::from_hours(24),
             keys_believed: Duration::from_secs(30),
             cors_origins: Vec::new(),
             sealing: true,

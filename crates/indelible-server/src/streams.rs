@@ -49,8 +49,8 @@ struct After {
 }
 
 impl After {
-    fn open(app: &App, cursor: &str) -> Result<Self, Refusal> {
-        let text = app.cursor_key.open(STREAMS, cursor)?;
+    fn open(app: &App, scope: &str, cursor: &str) -> Result<Self, Refusal> {
+        let text = app.cursor_key.open((STREAMS, scope), cursor)?;
         let wrong = || {
             let text = "this cursor is of another version";
             refuse(ProblemKind::BadCursor, text)
@@ -80,7 +80,9 @@ pub(crate) async fn list(
     let Query(which) = query.map_err(|error| bad_query(&error))?;
     let body = blocking(&app, move |app| {
         let cursor = which.cursor.as_deref();
-        let after = cursor.map(|cursor| After::open(app, cursor)).transpose()?;
+        let scope = principal.scope();
+        let after = cursor.map(|cursor| After::open(app, &scope, cursor));
+        let after = after.transpose()?;
         let mut tenants = match which.tenant.as_deref().map(tenant_named).transpose()? {
             None => {
                 let mut tenants = app.visible(&principal)?;
@@ -96,7 +98,12 @@ pub(crate) async fn list(
             };
             tenants.retain(left);
         }
-        let page = page(app, &tenants, after.as_ref(), page_limit(which.limit)?)?;
+        let page = page(
+            (app, &scope),
+            &tenants,
+            after.as_ref(),
+            page_limit(which.limit)?,
+        )?;
         app.memory.lists.keep(written(&page)?)
     });
     Ok(typed(StatusCode::OK, JSON, body.await?))
@@ -104,7 +111,7 @@ pub(crate) async fn list(
 
 /// One page: so many entries, of so many tenants at most.
 fn page(
-    app: &App,
+    (app, scope): (&App, &str),
     tenants: &[TenantId],
     after: Option<&After>,
     limit: usize,
@@ -114,7 +121,7 @@ fn page(
     for (index, tenant) in tenants.iter().enumerate() {
         if index >= limit {
             let behind = tenants.get(index - 1);
-            let next = behind.map(|tenant| app.cursor_key.seal(STREAMS, tenant.as_str()));
+            let next = behind.map(|tenant| app.cursor_key.seal((STREAMS, scope), tenant.as_str()));
             page.next_cursor = next.transpose()?;
             break;
         }
@@ -134,7 +141,7 @@ fn page(
             }
             if page.streams.len() >= limit || bytes >= PAGE_BYTES_MAX {
                 let behind = page.streams.last().map(behind);
-                let next = behind.map(|text| app.cursor_key.seal(STREAMS, &text));
+                let next = behind.map(|text| app.cursor_key.seal((STREAMS, scope), &text));
                 page.next_cursor = next.transpose()?;
                 return Ok(page);
             }

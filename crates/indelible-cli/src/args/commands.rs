@@ -227,39 +227,6 @@ pub struct Verify {
     pub through: Through,
 }
 
-/// `export`.
-#[derive(Debug, Args)]
-#[command(after_help = "\
-Writes OUT (each line is a leaf, byte for byte), OUT.disclosures (the sealed values, where the keys
-are at hand) and OUT.checkpoint (the signed head). The export ends at the newest published head, and
-says how many records are committed beyond it (`unpublished` with --json). A server gives no
-disclosures: with --url only the leaves and the checkpoint are written.
-
-Examples:
-  indelible export --tenant acme --out acme.ndjson
-  indelible export --tenant acme --out acme.ndjson --url http://127.0.0.1:8080
-  indelible export --tenant acme --joined | jq .event.actor")]
-pub struct Export {
-    /// Whose log
-    #[arg(long)]
-    pub tenant: Option<String>,
-    /// Where to write [default: -, standard output, leaves only]
-    #[arg(long, value_name = "FILE")]
-    pub out: Option<PathBuf>,
-    /// Readable records with the sealed values in their places; they verify only with their leaves
-    #[arg(long)]
-    pub joined: bool,
-    /// Leave the sealed values out
-    #[arg(long, conflicts_with = "joined")]
-    pub without_disclosures: bool,
-    /// Write over files that are there
-    #[arg(long)]
-    pub force: bool,
-    /// Where.
-    #[command(flatten)]
-    pub through: Through,
-}
-
 /// `prove`.
 #[derive(Debug, Args)]
 #[command(after_help = "\

@@ -4,8 +4,10 @@
 //! configuration file carry no default: [`crate::config`] decides (`docs/cli.md`).
 
 mod backup;
+mod bench;
 mod commands;
 mod count;
+mod export;
 mod keys;
 mod related;
 
@@ -14,8 +16,10 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub use backup::{Backup, Restore};
+pub use bench::Bench;
 pub use commands::*;
 pub use count::Count;
+pub use export::Export;
 pub use keys::{KeyRole, Keys, KeysCreate, KeysRotate, KeysViewer};
 pub use related::Related;
 
@@ -145,7 +149,7 @@ pub enum Command {
     Tail(Tail),
     /// Check a data directory, an export or a proof
     Verify(Verify),
-    /// Write a tenant's log to a file that anyone can verify
+    /// Write a tenant's log to a file that anyone can verify, or what a query finds as a table
     Export(Export),
     /// Make the proof that one record is in the published log
     Prove(Prove),
@@ -172,6 +176,8 @@ pub enum Command {
     Restore(Restore),
     /// Show what was refused, of imports and of programs that emit; take it again or remove it
     DeadLetters(DeadLetters),
+    /// Write made-up events into a running server, and measure how long each takes
+    Bench(Bench),
     /// Print a completion script for a shell
     Completions(Completions),
 }

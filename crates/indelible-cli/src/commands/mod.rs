@@ -1,6 +1,7 @@
 //! One file per command: opens what it needs, calls the crates below, says what came of it.
 
 mod backup;
+mod bench;
 mod completions;
 mod config;
 mod count;
@@ -43,6 +44,7 @@ pub fn run(command: &Command, config: &Config, output: &mut Output) -> Result {
         Command::Count(args) => count::run(args, config, output),
         Command::Related(args) => related::run(args, config, output),
         Command::Tail(args) => tail::run(args, config, output),
+        Command::Bench(args) => bench::run(args, output),
         Command::Verify(args) => verify::run(args, config, output),
         Command::Export(args) => export::run(args, config, output),
         Command::Prove(args) => prove::run(args, config, output),

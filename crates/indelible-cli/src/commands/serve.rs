@@ -13,7 +13,7 @@ use indelible_log::registry::identity;
 use indelible_log::verify::{Anchors, Kept};
 use indelible_proof::note::VerifierKey;
 use indelible_server::access::Trusted;
-use indelible_server::{Configuration, Parts, Server, Settings, Stop};
+use indelible_server::{Configuration, ExportPlace, Parts, Server, Settings, Stop};
 use indelible_store::Kind;
 use serde_json::json;
 
@@ -75,6 +75,7 @@ pub fn run(args: &Serve, config: &Config, output: &mut Output) -> Result {
         trusted: trusted(&config.auth),
         configuration: configuration(&config),
         tls: config.server.tls.clone().map(tls::source),
+        exports: exports(&access)?,
         anchors: Arc::new(move || anchors(&folder, named.as_ref(), state.as_ref())),
     };
     let server =
@@ -180,6 +181,17 @@ fn must_seal(access: &Directory) -> Result {
          of the keys with --keys",
         access.folder.path().shown()
     )))
+}
+
+/// Where exports are kept: beside the ledger, under a key that is derived from the master key.
+fn exports(access: &Directory) -> Result<ExportPlace> {
+    let master = access.folder.master().or_could("read the master key")?;
+    let missing = || Failure::Could("the master key is gone".to_owned());
+    let key = *master.ok_or_else(missing)?.derive("indelible/exports");
+    Ok(ExportPlace {
+        disk: Arc::clone(&access.disk) as Arc<dyn indelible_disk::Disk>,
+        key,
+    })
 }
 
 /// What is said of a server when it has started, beside its address.

@@ -10,6 +10,7 @@
 
 mod listen;
 mod lists;
+mod load;
 mod unreadable;
 
 use std::fmt::Display;
@@ -31,6 +32,7 @@ use crate::tls;
 
 pub use listen::{Asking, Heard};
 pub use lists::{Asked, Checked, Pages};
+pub use load::Sent;
 pub use unreadable::Unreadable;
 
 pub const URL: &str = "INDELIBLE_URL";
@@ -66,11 +68,15 @@ impl Remote {
             },
         };
         let remote = Self::new(&url, variable(API_KEY)?)?;
-        if remote.key.is_some() && remote.url.starts_with("http://") && !is_here(&url) {
-            let url = &remote.url;
+        remote.warn_of_the_key(output);
+        Ok(Some(remote))
+    }
+
+    fn warn_of_the_key(&self, output: &Output) {
+        if self.key.is_some() && self.url.starts_with("http://") && !is_here(&self.url) {
+            let url = &self.url;
             output.warn(format_args!("the key travels to {url} unencrypted"));
         }
-        Ok(Some(remote))
     }
 
     fn new(url: &str, key: Option<String>) -> Result<Self> {

@@ -50,6 +50,8 @@ use viewer::{Said, VIEWER_PREFIX};
 const PREFIX: &str = "ind_";
 const ID_BYTES: usize = 8;
 const SECRET_BYTES: usize = 32;
+/// The longest bytes that are read as hex digits.
+const UNHEX_BYTES_MAX: usize = 64;
 const HOUR_MICROS: i64 = 3_600_000_000;
 
 /// Why a bearer text gives nobody.
@@ -293,6 +295,25 @@ impl Access {
         Ok(principal)
     }
 
+    /// Whether somebody who was let in before would be now, as far as that is known here: a key may
+    /// be revoked or have expired, and an open server may have got keys.
+    pub(crate) fn is_in_force(&self, principal: &Principal, now: Micros) -> bool {
+        match principal {
+            Principal::Open => self.is_open(),
+            Principal::Known {
+                who: Who::Key(id), ..
+            } => {
+                let rows = self.rows.read().unwrap_or_else(PoisonError::into_inner);
+                let known = rows.get(&**id);
+                known.is_some_and(|known| {
+                    let is_over = known.expires.is_some_and(|end| end <= now);
+                    known.key.revoked_at.is_none() && !is_over
+                })
+            }
+            Principal::Known { .. } => true,
+        }
+    }
+
     /// Notes the hour in which a key is used.
     fn note(&self, principal: &Principal, now: Micros) {
         let Principal::Known {
@@ -445,8 +466,8 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
         })
 }
 
-fn unhex(text: &str) -> Option<Vec<u8>> {
-    if !text.len().is_multiple_of(2) || text.len() > 2 * SECRET_BYTES {
+pub(crate) fn unhex(text: &str) -> Option<Vec<u8>> {
+    if !text.len().is_multiple_of(2) || text.len() > 2 * UNHEX_BYTES_MAX {
         return None;
     }
     let digit = |c: u8| {

@@ -108,6 +108,20 @@ impl Principal {
         }
     }
 
+    /// Names all that it may see: whose cursors are its own. What tells it apart from another that
+    /// may see the same is not in it, so that a new secret, or another key, goes on.
+    pub(crate) fn scope(&self) -> String {
+        let tenants = match self.tenants() {
+            None => "*".to_owned(),
+            Some(tenants) => {
+                let names: Vec<_> = tenants.iter().map(TenantId::as_str).collect();
+                names.join(" ")
+            }
+        };
+        let queries = self.queries().map(|query| format!("\n{query}"));
+        std::iter::once(tenants).chain(queries).collect()
+    }
+
     /// Whether it is bound to no tenant and no query.
     pub fn sees_all(&self) -> bool {
         self.tenants().is_none() && !self.is_narrowed()

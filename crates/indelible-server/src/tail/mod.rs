@@ -168,7 +168,7 @@ pub(crate) async fn tail(
         wanted.after = Some(last.to_owned());
     }
     let seat = app.tails.seat(&principal)?;
-    let name = Name::of(&wanted.q, wanted.tenant.as_deref());
+    let name = Name::of(&wanted.q, wanted.tenant.as_deref(), &principal.scope());
     let after = wanted.after.as_deref();
     let places = after.map(|after| Places::of(after, &app.cursor_key, &name));
     let start = || (wanted.from == From::Start).then(Places::default);

@@ -22,10 +22,10 @@ const NAME_CHARS: usize = 32;
 pub(crate) struct Name(String);
 
 impl Name {
-    /// That of a query text and the tenant beside it.
-    pub(crate) fn of(text: &str, tenant: Option<&str>) -> Self {
+    /// That of a query text and the tenant beside it, for whoever has this scope.
+    pub(crate) fn of(text: &str, tenant: Option<&str>, scope: &str) -> Self {
         let tenant = tenant.unwrap_or_default();
-        let mut name = sha256(format!("{tenant}\0{text}").as_bytes()).to_string();
+        let mut name = sha256(format!("{tenant}\0{scope}\0{text}").as_bytes()).to_string();
         name.truncate(NAME_CHARS);
         Self(name)
     }
@@ -61,14 +61,14 @@ impl Places {
         let places = self.0.iter();
         let places = places.map(|(tenant, next)| format!(" {tenant} {next}"));
         key.seal(
-            TAIL,
+            (TAIL, ""),
             &places.fold(name.0.clone(), |text, place| text + &place),
         )
     }
 
     /// What a cursor says.
     pub(crate) fn of(cursor: &str, key: &CursorKey, name: &Name) -> Result<Self, Refusal> {
-        let text = key.open(TAIL, cursor)?;
+        let text = key.open((TAIL, ""), cursor)?;
         let mut words = text.split(' ');
         if words.next() != Some(&name.0) {
             let text = "the cursor is of another query or another tenant: open the tail anew";

@@ -21,7 +21,7 @@ const MARK: &str = "eve-7f3a";
 const DIGEST: &str = "sha256:a948904f2f0f479b8f8197694b30184b0d2ed1c1cd2a1ec0fb85d299a192a447";
 
 /// What a route is asked with, so that an admin gets what it is for.
-fn asked(served: &Served, route: &Route) -> (String, Vec<u8>) {
+fn asked(served: &Served, route: &Route, who: &[&str]) -> (String, Vec<u8>) {
     let json = |value: Value| value.to_string().into_bytes();
     let id = || {
         let made = served.post_as(ADMIN, "/v1/keys", &json!({"role": "reader"}));
@@ -46,9 +46,13 @@ fn asked(served: &Served, route: &Route) -> (String, Vec<u8>) {
         (
             "get",
             "/v1/records" | "/v1/tail" | "/v1/checkpoints" | "/v1/tenants" | "/v1/streams"
-            | "/v1/keys" | "/metrics" | "/health/live" | "/health/ready" | "/openapi.json"
-            | "/docs",
+            | "/v1/export" | "/v1/exports" | "/v1/keys" | "/metrics" | "/health/live"
+            | "/health/ready" | "/openapi.json" | "/docs",
         ) => (path, vec![]),
+        ("post", "/v1/exports") => (path, json(json!({"format": "csv"}))),
+        ("get" | "delete", "/v1/exports/{id}" | "/v1/exports/{id}/file") => {
+            (path.replace("{id}", &exported(served, who)), vec![])
+        }
         ("post", "/v1/tenants") => (path, json(json!({"tenant_id": "hooli"}))),
         ("post", "/v1/keys") => (path, json(json!({"role": "reader"}))),
         ("post", "/v1/viewer-tokens") => (path, json(json!({"tenant": "acme"}))),
@@ -56,6 +60,22 @@ fn asked(served: &Served, route: &Route) -> (String, Vec<u8>) {
         ("delete", "/v1/keys/{id}") => (path.replace("{id}", &id()), vec![]),
         (method, path) => panic!("{method} {path}: say here how it is asked"),
     }
+}
+
+/// An export of whoever asks, which is done; one that is not there for who may have none.
+fn exported(served: &Served, who: &[&str]) -> String {
+    let headers = [&["Content-Type: application/json"], who].concat();
+    let body = json!({"format": "joined"}).to_string();
+    let made = served.send("POST", "/v1/exports", &headers, body.as_bytes());
+    if made.status != 201 {
+        return "0".repeat(32);
+    }
+    let id = made.json()["id"].as_str().unwrap().to_owned();
+    until("an export is done", || {
+        let told = served.send("GET", &format!("/v1/exports/{id}"), who, b"");
+        told.is(200)["status"] == "done"
+    });
+    id
 }
 
 /// What a request leaves behind when it was answered.
@@ -89,10 +109,17 @@ fn leaves(route: &Route) -> Leaves {
             | "/v1/tail"
             | "/v1/attachments/{digest}",
         ) => Leaves::Own("access.read"),
+        ("post", "/v1/exports") | ("get", "/v1/export" | "/v1/exports/{id}/file") => {
+            Leaves::Own("access.exported")
+        }
+        ("delete", "/v1/exports/{id}") => {
+            Leaves::Nothing("what was exported is recorded, and a copy less changes nothing of it")
+        }
         (
             "get",
             "/v1/checkpoints" | "/v1/tenants" | "/v1/streams" | "/v1/keys" | "/metrics"
-            | "/health/live" | "/health/ready" | "/openapi.json" | "/docs",
+            | "/v1/exports" | "/v1/exports/{id}" | "/health/live" | "/health/ready"
+            | "/openapi.json" | "/docs",
         ) => Leaves::Nothing("no record of anybody is shown or counted"),
         (method, path) => panic!("{method} {path}: say here which record it leaves"),
     }
@@ -130,7 +157,7 @@ fn send(served: &Served, bearer: Option<&str>, route: &Route) -> Answer {
 }
 
 fn send_with(served: &Served, who: &[&str], route: &Route) -> Answer {
-    let (path, body) = asked(served, route);
+    let (path, body) = asked(served, route, who);
     let headers = [&["Content-Type: application/json"], who].concat();
     let method = route.method.to_uppercase();
     served.send(&method, &path, &headers, &body)

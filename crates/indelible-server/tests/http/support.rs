@@ -82,11 +82,23 @@ pub struct Stand {
     state: Arc<MemoryState>,
     rows: Arc<MemoryState>,
     kept: Kept,
+    /// Where attachments and exports are.
+    disk: OwnDisk,
     place: Place,
     /// Who else than keys says who somebody is.
     pub trusted: Trusted,
     /// What somebody has set of it.
     pub configuration: Configuration,
+}
+
+/// A disk of its own.
+#[derive(Clone)]
+struct OwnDisk(Arc<FaultyDisk>);
+
+impl Default for OwnDisk {
+    fn default() -> Self {
+        Self(Arc::new(FaultyDisk::new(1)))
+    }
 }
 
 /// What a server is among those on the same stores.
@@ -129,6 +141,7 @@ impl Stand {
         };
         let without = Self {
             place: Place::WithoutSigner,
+            disk: OwnDisk::default(),
             ..signing.clone()
         };
         (signing, without)
@@ -221,7 +234,7 @@ impl Served {
         let keys = keys.collect();
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
-        let disk = Arc::new(FaultyDisk::new(1));
+        let disk = Arc::clone(&stand.disk.0);
         let parts = parts(&stand, &disk, master, env);
         let server = Server::new(parts, settings, listener).unwrap();
         let stop = server.stop();
@@ -366,6 +379,10 @@ pub fn parts(stand: &Stand, disk: &Arc<FaultyDisk>, master: Option<MasterKey>, e
         index: stand.ledger.clone(),
         keyring,
         env,
+        exports: indelible_server::ExportPlace {
+            disk: disk.clone(),
+            key: [5; 64],
+        },
         anchors: Arc::new(move || anchors.clone()),
     }
 }

@@ -1,8 +1,10 @@
 //! `export`: a tenant's log as lines that anyone can verify, disclosures and checkpoint beside.
 //!
-//! The log is that of a data directory, or of a server (`there`), which gives no disclosures.
+//! The log is that of a data directory, or of a server (`there`), which gives no disclosures. What
+//! a query finds, and tables, are another thing: `selection`.
 
 mod part;
+mod selection;
 mod there;
 
 use std::ops::ControlFlow;
@@ -30,6 +32,13 @@ use part::Part;
 
 /// Writes the files, or the leaves to standard output.
 pub fn run(args: &Export, config: &Config, output: &mut Output) -> Result {
+    if args.is_selection() {
+        return selection::run(args, config, output);
+    }
+    if !args.columns.is_empty() {
+        let text = "--columns are those of tables: say --format csv or parquet";
+        return Err(Failure::Usage(text.to_owned()));
+    }
     let named = tenant_to_read(args.tenant.as_deref(), config)?;
     let remote = Remote::meant(&args.through, config, output)?;
     let (from, extends) = if let Some(remote) = &remote {
@@ -92,7 +101,7 @@ fn tell(of: &Of<'_>, out: Option<&Path>, summary: &Summary, output: &mut Output)
                 summary.attachments
             ));
         }
-        if !of.from.is_here() && !args.joined && !args.without_disclosures {
+        if !of.from.is_here() && !args.is_joined() && !args.without_disclosures {
             output.note("without disclosures: a server gives none, only who has the keys");
         }
         if let Some(count) = of.unpublished.filter(|count| *count > 0) {
@@ -103,7 +112,7 @@ fn tell(of: &Of<'_>, out: Option<&Path>, summary: &Summary, output: &mut Output)
         }
     }
     if summary.closed > 0 && !args.without_disclosures {
-        let no_file = if out.is_some() && !args.joined && opens_none(summary) {
+        let no_file = if out.is_some() && !args.is_joined() && opens_none(summary) {
             "; no file of disclosures is written"
         } else {
             ""
@@ -252,7 +261,7 @@ impl<'a> Of<'a> {
             if cancel::wanted() {
                 written = Err(cancelled("what was written ends with a whole record"));
             } else if let Exported::Record { leaf, joined, .. } = exported {
-                let line = if self.args.joined {
+                let line = if self.args.is_joined() {
                     &join(leaf, joined)
                 } else {
                     leaf
@@ -277,7 +286,7 @@ impl<'a> Of<'a> {
             From::Here(reading) => reading.keyring.has_master(),
             From::There(_) => false,
         };
-        let with_disclosures = !args.joined && !args.without_disclosures && keys;
+        let with_disclosures = !args.is_joined() && !args.without_disclosures && keys;
         if args.force && self.head.is_none() {
             let _ = std::fs::remove_file(beside(out, "checkpoint"));
         }
@@ -290,7 +299,7 @@ impl<'a> Of<'a> {
         let mut checkpoint = self
             .head
             .as_ref()
-            .filter(|_| !args.joined)
+            .filter(|_| !args.is_joined())
             .map(|head| {
                 Part::create(&beside(out, "checkpoint"), args.force).map(|part| (part, head))
             })
@@ -306,7 +315,7 @@ impl<'a> Of<'a> {
                 ..
             } = exported
             {
-                let line = if self.args.joined {
+                let line = if self.args.is_joined() {
                     &join(leaf, joined)
                 } else {
                     leaf

@@ -8,7 +8,7 @@ use indelible_log::export::joined;
 use indelible_query::{Cursor, Damage, Lost, Row, Seen, for_each, page, resolve};
 use indelible_store::{Error, Kind, Place};
 
-use super::shown::{Found, Lines};
+use super::shown::{Found, Rows};
 use super::{Asking, PARTS};
 use crate::cancel;
 use crate::damage::Told;
@@ -23,11 +23,11 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// Prints it.
+    /// Gives its records to `rows`, and tells what it lacks.
     ///
     /// # Errors
-    /// When it cannot be read, or lacks records.
-    pub fn print(&self, after: Option<Cursor>, output: &mut Output) -> Result {
+    /// [`Failure::No`] when it lacks records; else when it cannot be read.
+    pub fn give(&self, after: Option<Cursor>, rows: &mut dyn Rows, output: &mut Output) -> Result {
         let reading = &self.reading;
         let mut tenants = ledger::tenants(reading)?;
         if let Some(tenant) = &self.asking.tenant {
@@ -63,27 +63,26 @@ impl Answer {
         }
         let after = after.map(|cursor| cursor.place);
         if self.asking.limit == 0 {
-            self.all(&query, after.as_ref(), output)
+            self.all((&query, after.as_ref()), rows, output)
         } else {
-            self.page(&query, after.as_ref(), output)
+            self.page((&query, after.as_ref()), rows, output)
         }
     }
 
     fn page(
         &self,
-        query: &indelible_store::Query,
-        after: Option<&Place>,
+        (query, after): (&indelible_store::Query, Option<&Place>),
+        rows: &mut dyn Rows,
         output: &mut Output,
     ) -> Result {
         let (index, ledger) = (self.reading.index(), self.reading.stores.ledger.as_ref());
         let page =
             page(index, ledger, query, after, self.asking.limit).or_could("read the answer")?;
-        let mut lines = Lines::default();
         let mut told = Told::default();
         for row in &page.rows {
-            self.row(row, &mut lines, &mut told, output)?;
+            self.row(row, rows, &mut told, output)?;
         }
-        lines.print(output)?;
+        rows.end(output)?;
         if page.rows.is_empty() && !output.json {
             output.note("no records match");
         }
@@ -101,12 +100,11 @@ impl Answer {
     /// All records, as they come.
     fn all(
         &self,
-        query: &indelible_store::Query,
-        after: Option<&Place>,
+        (query, after): (&indelible_store::Query, Option<&Place>),
+        rows: &mut dyn Rows,
         output: &mut Output,
     ) -> Result {
         let (index, ledger) = (self.reading.index(), self.reading.stores.ledger.as_ref());
-        let mut lines = Lines::default();
         let mut result = Ok(());
         let mut told = Told::default();
         let _gently = cancel::gently();
@@ -117,7 +115,7 @@ impl Answer {
                     result = Err(Failure::Cancelled(text));
                 }
                 Seen::Row(row) => {
-                    result = self.row(&row, &mut lines, &mut told, output);
+                    result = self.row(&row, rows, &mut told, output);
                 }
                 Seen::Damaged(damage) => told.damage(damage),
             }
@@ -128,13 +126,13 @@ impl Answer {
             }
         })
         .or_could("read the answer")?;
-        lines.print(output)?;
+        rows.end(output)?;
         result?;
         told.finish(&self.reading, query, output)
     }
 
-    /// Prints a record, or keeps its line; one whose bytes are no record is told as damage.
-    fn row(&self, row: &Row, lines: &mut Lines, told: &mut Told, output: &mut Output) -> Result {
+    /// Gives a record; one whose bytes are no record is told as damage.
+    fn row(&self, row: &Row, rows: &mut dyn Rows, told: &mut Told, output: &mut Output) -> Result {
         let place = &row.place;
         let (leaf, event) = match self.opened(row) {
             Ok(opened) => opened,
@@ -159,7 +157,7 @@ impl Answer {
             event: &event,
             record_hash: row.record_hash,
         };
-        lines.take(&found, output)
+        rows.take(&found, output)
     }
 
     /// The leaf, and its event with its personal values back in place.

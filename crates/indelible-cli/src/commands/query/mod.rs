@@ -2,10 +2,11 @@
 //!
 //! They come from a data directory (`here`) or a server (`there`) and are shown alike.
 
-mod here;
+pub(super) mod here;
 pub(super) mod shown;
-mod there;
+pub(super) mod there;
 
+use shown::Lines;
 pub(super) use there::cursor;
 
 use indelible_event::ids::{Micros, TenantId};
@@ -25,15 +26,15 @@ pub(super) const PARTS: &str = "sealed values were not searched: they are found 
                                 one, and not by wildcards or large networks";
 
 /// What is asked, wherever it is answered.
-struct Asking {
-    parsed: Parsed,
-    tenant: Option<TenantId>,
-    order: Order,
-    direction: Direction,
+pub(super) struct Asking {
+    pub(super) parsed: Parsed,
+    pub(super) tenant: Option<TenantId>,
+    pub(super) order: Order,
+    pub(super) direction: Direction,
     /// 0 for all.
-    limit: usize,
+    pub(super) limit: usize,
     /// When the first page was asked.
-    now: Micros,
+    pub(super) now: Micros,
 }
 
 impl Asking {
@@ -70,7 +71,7 @@ pub fn run(args: &Query, config: &Config, output: &mut Output) -> Result {
     if let Some(remote) = Remote::meant(&args.through, config, output)? {
         let (after, now) = cursor(args.after.as_deref())?;
         let asking = Asking::of(args, now, config, output)?;
-        return there::print(&asking, after, &remote, output);
+        return there::give((&asking, after), &remote, &mut Lines::default(), output);
     }
     let after = args.after.as_deref().map(Cursor::decode).transpose();
     let after = after.map_err(|error| Failure::Usage(error.to_string()))?;
@@ -79,7 +80,7 @@ pub fn run(args: &Query, config: &Config, output: &mut Output) -> Result {
         asking: Asking::of(args, now, config, output)?,
         reading: ledger::read(config, output)?,
     };
-    answer.print(after, output)
+    answer.give(after, &mut Lines::default(), output)
 }
 
 /// What a text asks, in the zone of whoever asks.

@@ -44,6 +44,21 @@ struct Line {
     detail: String,
 }
 
+/// Who gets the records of an answer, one after the other.
+pub trait Rows {
+    /// Takes a record.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    fn take(&mut self, found: &Found<'_>, output: &mut Output) -> Result;
+
+    /// No more come, since there are none or the answer broke off.
+    ///
+    /// # Errors
+    /// When what waits cannot be written.
+    fn end(&mut self, output: &mut Output) -> Result;
+}
+
 /// Records waiting to be shown as one table; programs get theirs at once.
 #[derive(Default)]
 pub struct Lines(Vec<Line>);
@@ -107,9 +122,9 @@ pub fn alone(found: &Found<'_>, output: &mut Output) -> Result {
     output.line(parts.join("  "))
 }
 
-impl Lines {
-    /// Takes a record, and prints the table when it is long enough.
-    pub fn take(&mut self, found: &Found<'_>, output: &mut Output) -> Result {
+impl Rows for Lines {
+    /// Prints the table when it is long enough.
+    fn take(&mut self, found: &Found<'_>, output: &mut Output) -> Result {
         if output.json {
             let (span, bytes) = (found.leaf.event_span(), found.leaf.bytes());
             let (head, tail) = (bytes.get(..span.start), bytes.get(span.end..));
@@ -126,13 +141,13 @@ impl Lines {
         let view = EventView::parse(found.event).or_could("show a record")?;
         self.0.push(Line::of(&view, found.place.clone()));
         if self.0.len() >= TABLE_ROWS_MAX {
-            self.print(output)?;
+            self.end(output)?;
         }
         Ok(())
     }
 
     /// Prints what is waiting, with the tenant where there are several.
-    pub fn print(&mut self, output: &mut Output) -> Result {
+    fn end(&mut self, output: &mut Output) -> Result {
         let lines = std::mem::take(&mut self.0);
         if lines.is_empty() {
             return Ok(());

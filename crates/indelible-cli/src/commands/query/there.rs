@@ -11,7 +11,7 @@ use indelible_event::ids::{Micros, TenantId};
 use indelible_query::{Damage, Lost};
 use indelible_store::{Place, Query};
 
-use super::shown::{Found, Lines};
+use super::shown::{Found, Rows};
 use super::{Asking, PARTS};
 use crate::cancel;
 use crate::damage::Told;
@@ -41,14 +41,15 @@ pub fn cursor(after: Option<&str>) -> Result<(Option<String>, Option<Micros>)> {
     Ok((Some(cursor.to_owned()), Some(Micros(now))))
 }
 
-/// Asks and prints.
+/// Asks, gives the records to `rows`, and tells what the answer lacks.
 ///
 /// # Errors
-/// When the server cannot be asked, or its answer cannot be right or lacks records.
-pub fn print(
-    asking: &Asking,
-    after: Option<String>,
+/// [`Failure::No`] when it lacks records; else when the server cannot be asked, or its answer
+/// cannot be right.
+pub fn give(
+    (asking, after): (&Asking, Option<String>),
     remote: &Remote,
+    rows: &mut dyn Rows,
     output: &mut Output,
 ) -> Result {
     let text = asking.parsed.to_string();
@@ -62,11 +63,11 @@ pub fn print(
             limit => limit as u64,
         },
     });
-    let mut answer = Answer::new(asking, remote);
+    let mut answer = Answer::new(asking, remote, rows);
     let _gently = (asking.limit == 0).then(cancel::gently);
     let result = answer.read(&mut pages, output);
     // Also what came before it broke off.
-    answer.lines.print(output)?;
+    answer.rows.end(output)?;
     result?;
     if answer.last.is_none() && !output.json {
         output.note("no records match");
@@ -87,13 +88,13 @@ struct Answer<'a> {
     last: Option<Place>,
     /// The cursor of the next page.
     next: Option<String>,
-    lines: Lines,
+    rows: &'a mut dyn Rows,
     told: Told,
     has_warned: bool,
 }
 
 impl<'a> Answer<'a> {
-    fn new(asking: &'a Asking, remote: &'a Remote) -> Self {
+    fn new(asking: &'a Asking, remote: &'a Remote, rows: &'a mut dyn Rows) -> Self {
         Self {
             asking,
             remote,
@@ -104,7 +105,7 @@ impl<'a> Answer<'a> {
             },
             last: None,
             next: None,
-            lines: Lines::default(),
+            rows,
             told: Told::default(),
             has_warned: false,
         }
@@ -145,7 +146,7 @@ impl<'a> Answer<'a> {
                 event: checked.event,
                 record_hash: checked.record_hash,
             };
-            self.lines.take(&found, output)?;
+            self.rows.take(&found, output)?;
             self.last = Some(checked.place);
         }
         Ok(())
