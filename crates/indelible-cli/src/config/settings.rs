@@ -147,7 +147,7 @@ const TIMEOUT: Takes = Takes::Number {
 };
 
 /// Every setting.
-pub const SETTINGS: [Setting; 40] = [
+pub const SETTINGS: [Setting; 41] = [
     Setting {
         key: "data",
         default: Some("./indelible-data"),
@@ -275,6 +275,13 @@ pub const SETTINGS: [Setting; 40] = [
         takes: Takes::Origins,
         doc: "Origins whose pages may read answers, parted by commas; not set: none but the \
               server's own.",
+    },
+    Setting {
+        key: "server.frame_ancestors",
+        default: None,
+        takes: Takes::Origins,
+        doc: "Origins whose pages may show `/embed` in a frame (`docs/page.md`), parted by commas; \
+              not set: none.",
     },
     Setting {
         key: "auth.jwt.issuer",

@@ -1,0 +1,1 @@
+export const page = { title: 'admin', content: async () => '' };

@@ -1,0 +1,1 @@
+export const page = { title: 'overview', content: async () => '' };

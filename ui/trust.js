@@ -1,0 +1,1 @@
+export const page = { title: 'trust', content: async () => '' };
