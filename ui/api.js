@@ -9,6 +9,8 @@ let held = null;
 export const key = () => held ?? sessionStorage.getItem(KEY);
 export const setKey = (text) => sessionStorage.setItem(KEY, text);
 export const hold = (text) => { held = text; };
+/** Whether it is a token that shows records and their proofs, and nothing else. */
+export const isViewer = () => (key() ?? '').startsWith('indv_');
 export const dropKey = () => (held === null ? sessionStorage.removeItem(KEY) : undefined);
 
 /** A problem document as an error; status 0 when the server could not be reached. */

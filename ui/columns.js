@@ -40,7 +40,7 @@ const plain = (name) => (row) => cut(row[name] || '–', CHARS_MAX);
 function actor(row) {
   const tag = row.actorType && row.actorType !== 'user' && row.actorType !== row.actor
     && el('span', { class: 'tag' }, shown(row.actorType));
-  return [cut(row.actor, CHARS_MAX), tag];
+  return el('span', { class: 'tagged' }, cut(row.actor, CHARS_MAX), tag);
 }
 
 /** How far it is proved: signed for, as the server says, or checked by this page. */

@@ -139,6 +139,6 @@ function download(blob, name) {
   setTimeout(() => URL.revokeObjectURL(url), 1000);
 }
 
-export function save(name, text, label) {
-  return el('button', { type: 'button', onclick: () => download(new Blob([text], { type: 'application/json' }), name) }, label);
+export function save(name, text, label, style) {
+  return el('button', { type: 'button', class: style, onclick: () => download(new Blob([text], { type: 'application/json' }), name) }, label);
 }

@@ -1,6 +1,6 @@
 // One record: what it says, what belongs to it, its proof and the exact bytes that were hashed.
 
-import { get, text } from '/ui/api.js';
+import { get, isViewer, text } from '/ui/api.js';
 import { read as address } from '/ui/address.js';
 import { brief } from '/ui/columns.js';
 import { byId, el, fill, outcome, shown, when } from '/ui/dom.js';
@@ -46,7 +46,8 @@ export async function show(tenant, id) {
     unreadable(hidden, row, current);
     await Promise.all([
       prove(proof, row, { path: `${path}/proof`, tenant, current }),
-      relate(related, { path: `${path}/related`, tenant, current }),
+      // A viewer sees one record at a time.
+      !isViewer() && relate(related, { path: `${path}/related`, tenant, current }),
     ]);
   } catch (problem) {
     if (current()) fill(panel, head('Record'), failed(problem));
@@ -127,7 +128,7 @@ function head(title, ended) {
   const close = el('button', { type: 'button', 'aria-label': 'Close', class: 'close',
     onclick: () => panel.close() }, '×');
   return el('div', { class: 'bar' },
-    el('h2', { tabindex: -1, autofocus: true }, el('bdi', {}, shown(title ?? 'Record'))),
+    el('h2', { tabindex: -1 }, el('bdi', {}, shown(title ?? 'Record'))),
     ended && outcome(ended), close);
 }
 

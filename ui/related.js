@@ -53,9 +53,7 @@ export async function relate(section, { path, tenant, current }) {
   const found = await get(path, { tenant }).catch((problem) => problem);
   if (!current()) return;
   if (found instanceof Error) {
-    // A viewer sees one record at a time.
-    fill(section, found.status !== 403 && [el('h3', {}, 'What belongs to it'),
-      el('p', { class: 'finding' }, `It cannot be read. ${found.message}`)]);
+    fill(section, el('h3', {}, 'What belongs to it'), el('p', { class: 'finding' }, `It cannot be read. ${found.message}`));
     return;
   }
   const { ancestors, descendants, correlation, execution, above } = found;

@@ -188,5 +188,14 @@ function soon() {
   requestAnimationFrame(draw);
 }
 
+// Whoever comes back by Tab comes back to where they were, which may be out of sight meanwhile.
+let byTab = false;
+document.addEventListener('keydown', (press) => { byTab = press.key === 'Tab'; }, true);
+document.addEventListener('pointerdown', () => { byTab = false; }, true);
+body.addEventListener('focusin', (event) => {
+  if (byTab && used && !body.contains(event.relatedTarget) && event.target.tabIndex === 0) focusOn(current);
+  byTab = false;
+});
+
 window.addEventListener('scroll', soon, { passive: true });
 window.addEventListener('resize', soon);

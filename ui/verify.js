@@ -215,6 +215,7 @@ export async function checkProof(proof, { leaf, key, step = () => {} }) {
   await included({ hash: await leafHash(slot), index: snapshot.slot, size: slots, path: snapshot.path,
     root: unhex(root, 'snapshot') }, 'snapshot');
   step('snapshot');
+  must(key, 'key', 'no key is known by which to check the signature');
   const named = await under(key, String(registry.checkpoint).split('\n', 1)[0]);
   const checkpoint = await openCheckpoint(registry.checkpoint, named);
   await included({ hash: await leafHash(snapshot.line), index: number, size: checkpoint.size, path: registry.path,

@@ -33,6 +33,7 @@ const FILES: &[(&str, &str)] = files![
     "complete.js",
     "dom.js",
     "docs.js",
+    "embed.css",
     "embed.js",
     "facets.js",
     "fields.js",
