@@ -3,7 +3,6 @@
 import { act, get } from '/ui/api.js';
 import { href, listOf } from '/ui/address.js';
 import { ago, counted, el, shown, when } from '/ui/dom.js';
-import { walk } from '/ui/hidden.js';
 import { term } from '/ui/query.js';
 import { all } from '/ui/trust.js';
 
@@ -130,13 +129,19 @@ async function streams() {
 async function configuration() {
   const [health, about, changed] = await Promise.all([
     fetch('/health/ready').then((answer) => answer.json()), get('/openapi.json'),
-    get('/v1/records', { q: 'type:config.changed', tenant: '_system', limit: 50 })]);
-  const latest = changed.records.map(({ record }) => record).find(({ event }) => event.data?.settings ?? event.data?.configuration);
-  const said = latest && (latest.event.data.settings ?? latest.event.data.configuration);
+    all('/v1/records', 'records', { q: 'type:config.changed has:data.settings', tenant: '_system', order: 'seq' })]);
+  // Each record says what differs from the one before; what nobody has set is not there.
+  const settings = new Map();
+  for (const { record } of changed.records) {
+    for (const [name, { to } = {}] of Object.entries(record.event.data.settings)) {
+      if (to === null || to === undefined) settings.delete(name); else settings.set(name, to);
+    }
+  }
+  const latest = changed.records.at(-1)?.record;
   return [el('dl', {}, el('dt', {}, 'server'), el('dd', {}, 'version ', shown(about.info.version)),
     el('dt', {}, 'work gets done'), el('dd', {}, health.status === 'ok' ? 'yes' : shown(`no: ${(health.reasons ?? []).join('; ')}`)),
-    said && walk(said).map(([path, value]) => [el('dt', {}, shown(path.join('.'))), el('dd', {}, shown(value))])),
-  el('p', { class: 'hint' }, said ? ['As recorded ', when(latest.ingested_at), '. '] : 'The server tells no more of its settings than this. ',
+    [...settings].map(([name, value]) => [el('dt', {}, shown(name)), el('dd', {}, shown(value))])),
+  el('p', { class: 'hint' }, latest ? ['As recorded ', when(latest.ingested_at), '; all else is at its default. '] : 'The server tells no more of its settings than this. ',
     el('code', {}, 'indelible config show'), ' prints them where it runs; what was changed is recorded: ',
     el('a', { href: listOf(`${term('tenant', '_system')} type:config.changed`) }, 'the records'), '.')];
 }

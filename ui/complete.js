@@ -2,6 +2,7 @@
 
 import { get } from '/ui/api.js';
 import { byId, el, fill, shown } from '/ui/dom.js';
+import { isMasked } from '/ui/hidden.js';
 import { COUNTED, KNOWN, QUALIFIERS, quoted, termAt } from '/ui/query.js';
 
 const WAIT_MS = 120;
@@ -59,7 +60,7 @@ function take(at) {
 }
 
 async function ask() {
-  const mine = ++turn;
+  turn += 1;
   const { text, from, to } = termAt(field.value, field.selectionStart ?? 0);
   const typed = field.value.slice(from, field.selectionStart ?? to);
   const negated = typed.startsWith('-') || typed.startsWith('(') ? typed[0] : '';
@@ -85,12 +86,17 @@ async function ask() {
     hide();
     return;
   }
+  // What the server is asked, it is asked when nobody types on; what stood there was for less.
+  hide();
+  const current = ++turn;
+  await new Promise((done) => { timer = setTimeout(done, WAIT_MS); });
+  if (current !== turn) return;
   try {
     const values = await (name === 'tenant' ? tenants() : counted(name, begun, field.value.replace(text, '')));
-    if (mine === turn) listed(values);
+    if (current === turn) listed(values);
   } catch {
     // Completion is a help: where nothing can be counted, nothing is offered.
-    if (mine === turn) hide();
+    if (current === turn) hide();
   }
 }
 
@@ -104,14 +110,11 @@ async function counted(name, begun, rest) {
   const narrow = /^[\p{L}\p{N}._@:/-]+$/u.test(begun) ? ` ${name}:${begun}*` : '';
   const facet = (q) => get('/v1/counts', { q, facet: name, top: 50 });
   const found = await facet(rest.trim() + narrow).catch(() => facet(''));
-  return found.facets[0].values.filter(({ value }) => value !== null)
+  return found.facets[0].values.filter(({ value }) => value !== null && !isMasked(value))
     .map(({ value, count }) => ({ value, tells: count.toLocaleString('en') }));
 }
 
-field.addEventListener('input', () => {
-  clearTimeout(timer);
-  timer = setTimeout(ask, WAIT_MS);
-});
+field.addEventListener('input', ask);
 field.addEventListener('blur', hide);
 field.addEventListener('keydown', (press) => {
   if (!isOpen()) {

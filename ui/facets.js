@@ -4,6 +4,7 @@ import { get } from '/ui/api.js';
 import { change, read } from '/ui/address.js';
 import { histogram } from '/ui/chart.js';
 import { byId, counted, cut, el, fill, shown } from '/ui/dom.js';
+import { isMasked } from '/ui/hidden.js';
 import { and, has, term, toggled, valueOf, without } from '/ui/query.js';
 
 const FACETS = [['outcome', 'Outcome'], ['severity', 'Severity'], ['type', 'Action'], ['actor', 'Actor'],
@@ -88,6 +89,7 @@ export async function refresh(q) {
   const about = found.counted.exact ? '' : 'about ';
   const of = found.counted.exact ? '' : `, of the newest ${Number(found.counted.looked_at).toLocaleString('en')} looked at`;
   byId('count').textContent = `${about}${counted(found.total, 'record')}${of}`;
+  byId('count').title = found.counted.by === 'index' ? 'Counted by the index' : 'Counted by looking at the records';
   const focused = document.activeElement?.dataset?.facet;
   fill(byId('facets'), found.facets.map((facet) => group(facet, q, found.total)));
   if (focused) byId('facets').querySelector(`[data-facet="${CSS.escape(focused)}"]`)?.focus();
@@ -106,11 +108,13 @@ export function clear() {
 function group(facet, q, total) {
   if (!facet.values.length) return null;
   const [, title] = FACETS.find(([name]) => name === facet.name) ?? [null, facet.name];
-  const rows = facet.values.filter(({ value }) => value !== null).map((one) => value(facet.name, one, q, total));
+  const rows = facet.values.filter(({ value: text }) => text !== null && !isMasked(text)).map((one) => value(facet.name, one, q, total));
   const rest = facet.other > 0 && el('li', { class: 'hint rest' }, el('span', {}, 'other, or none'),
     el('span', {}, Number(facet.other).toLocaleString('en')));
+  const masked = facet.values.some(({ value: text }) => isMasked(text))
+    && el('p', { class: 'hint' }, 'Personal values are masked for this role.');
   const closed = facet.closed && el('p', { class: 'hint' }, 'Sealed values are not told apart here.');
-  return el('section', {}, el('h2', {}, title), el('ul', {}, rows, rest), closed);
+  return el('section', {}, el('h2', {}, title), el('ul', {}, rows, rest), masked, closed);
 }
 
 function value(name, { value: text, count, sealed }, q, total) {

@@ -12,20 +12,24 @@ export function walk(value, path = []) {
   return Object.entries(value).flatMap(([name, inner]) => walk(inner, [...path, name]));
 }
 
+/** Whether of a value only its shape is shown. */
+export const isMasked = (value) => typeof value === 'string' && value.includes('***');
+
 const at = (value, path) => path.reduce((inner, name) => inner?.[name], value);
 
 /**
  * The states of a record: one of `sealed`, `masked`, `erased`, `pruned` each, with where and why.
  * `erased` has the subjects that the log says were erased, each with the number of the record that says so.
  */
-export function states({ record, leaf }, erased = new Map()) {
+export function states({ record, leaf, personal }, erased = new Map()) {
   if (!leaf || !record?.event) {
     return [{ state: 'pruned', where: 'the record', why: 'Its content was removed when its time to be kept was over. '
       + 'Its hash, its id and its place in the log stay, and with them every proof.' }];
   }
   const { event: inLeaf, ledger } = verbatim(leaf);
   const found = [];
-  const isOpen = opened(record.event, inLeaf);
+  // The server says it where it can; a record without its word, as in an export, is looked at.
+  const isOpen = personal ? personal !== 'sealed' : opened(record.event, inLeaf);
   for (const { subject } of inLeaf.sealed ?? []) {
     const said = erased.get(subject);
     if (said !== undefined) {
@@ -33,8 +37,7 @@ export function states({ record, leaf }, erased = new Map()) {
         + 'nobody can read these values again. The commitment to them stays, so that every proof holds.' });
     } else if (!isOpen) {
       found.push({ state: 'sealed', where: subject, why: 'Personal values of this person are kept beside the log, '
-        + 'encrypted under a key of theirs. Here they are not opened: the master key is not at hand, or the role may '
-        + 'not see them.' });
+        + 'encrypted under a key of theirs. Here they are opened for nobody: the keys are not at hand.' });
     }
   }
   for (const [path, value] of walk(record.event)) {
@@ -46,8 +49,9 @@ export function states({ record, leaf }, erased = new Map()) {
       const kinds = [...new Set(value.match(MARK))].map((mark) => MARKS[mark]);
       found.push({ state: 'masked', where: pointer, why: `In this text stands a mark in the place of ${kinds.join(' and ')}. `
         + 'The whole text is sealed.' });
-    } else if (/^\[masked\b.*\]$|^\*{3,}$/.test(value)) {
-      found.push({ state: 'masked', where: pointer, why: 'The role of this key may not see this value.' });
+    } else if (isMasked(value) && at(inLeaf, path) !== value) {
+      found.push({ state: 'masked', where: pointer, why: 'A personal value, of which the role of this key sees the shape. A privacy officer '
+        + 'sees all of it.' });
     }
     MARK.lastIndex = 0;
   }
@@ -61,7 +65,7 @@ export function states({ record, leaf }, erased = new Map()) {
 /** Whether values that are not in the leaf were put back. */
 function opened(event, inLeaf) {
   return walk(event).some(([path, value]) => path[0] !== 'sealed' && at(inLeaf, path) !== value
-    && value !== null && !/^\[masked\b/.test(value));
+    && value !== null);
 }
 
 /** The usual personal fields that a leaf does not have and a record does: they were opened. */

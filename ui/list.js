@@ -110,7 +110,7 @@ function after(found) {
   const none = rows.count() === 0;
   byId('records').removeAttribute('aria-busy');
   byId('empty').hidden = !none;
-  if (none) fill(byId('empty'), nothing());
+  if (none) fill(byId('empty'), nothing(found));
   byId('table').hidden = none;
   byId('more').hidden = !state.cursor;
   const isFull = rows.count() >= rows.ROWS_MAX;
@@ -123,15 +123,15 @@ function after(found) {
   hooks.problem(null);
 }
 
-function nothing() {
+function nothing({ indexed_up_to: upTo }) {
   const { q, cursor } = state;
   if (!q) {
     return [el('b', {}, 'No records yet'), el('p', {}, 'They appear here as they are committed. ',
       el('a', { href: '/docs' }, 'The API'), ' says how to send one.')];
   }
   return [el('b', {}, cursor ? 'Nothing was found so far' : 'Nothing was found'),
-    el('p', {}, cursor ? 'There are more records to look at. ' : 'The ledger was searched to its end, and no record '
-      + 'answers this query. ',
+    el('p', {}, cursor ? 'There are more records to look at. ' : 'No record answers this query. '
+      + `The index answered${upTo ? `, with ${counted(upTo, 'record')} in it` : ''}. `,
     el('button', { type: 'button', class: 'link', onclick: () => change({ q: '' }) }, 'Show all records'))];
 }
 

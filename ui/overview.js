@@ -4,6 +4,7 @@ import { get } from '/ui/api.js';
 import { listOf } from '/ui/address.js';
 import { bars } from '/ui/chart.js';
 import { ago, counted, cut, el } from '/ui/dom.js';
+import { isMasked } from '/ui/hidden.js';
 import { and, quoted, term, without } from '/ui/query.js';
 
 const TOP = 8;
@@ -68,7 +69,7 @@ function top(title, facet, q) {
     return el('li', {}, el('a', { class: 'value', href: listOf(and(q, term(facet.name, value))) }, share, cut(value, 60),
       el('span', { class: 'number' }, number(many))));
   };
-  const all = facet.values.filter(({ value }) => value !== null);
+  const all = facet.values.filter(({ value }) => value !== null && !isMasked(value));
   return el('section', { class: 'panel' }, el('h2', {}, title),
     all.length ? el('ul', { class: 'top-list' }, all.map(line)) : el('p', { class: 'hint' }, 'Nothing.'));
 }
@@ -76,6 +77,7 @@ function top(title, facet, q) {
 /** Addresses of the day that no record before it has. */
 async function addresses(base, rest) {
   const [facet] = (await count(base, { facet: 'ip', top: ADDRESSES_MAX })).facets;
+  if (facet.values.some(({ value }) => isMasked(value))) return null;
   const seen = facet.values.filter(({ value }) => value !== null);
   let fresh = seen;
   if (seen.length) {

@@ -1,6 +1,7 @@
 // An event as a sentence: who did what to what, and how it ended, from its fields alone.
 
 import { el, shown } from '/ui/dom.js';
+import { isMasked } from '/ui/hidden.js';
 
 const CHARS_MAX = 60;
 
@@ -40,7 +41,7 @@ const short = (value) => (value.length > CHARS_MAX ? `${value.slice(0, CHARS_MAX
 
 /** Who: a name that people know, and the system and nobody called so. */
 export function who(actor) {
-  const name = actor?.name || actor?.id;
+  const name = (!isMasked(actor?.name) && actor?.name) || actor?.id || actor?.name;
   if (!name) return actor?.type === 'anonymous' ? 'somebody unknown' : actor?.type || 'somebody not named';
   return String(name);
 }

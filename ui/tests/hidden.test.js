@@ -28,6 +28,16 @@ test('one that was not opened is sealed, with marks where texts were masked', ()
   assert.ok(found.every(({ why }) => why.length > 20));
 });
 
+test('a role that may not see personal values is told that it sees their shape', () => {
+  const opened = verbatim(record.event);
+  const event = { ...opened, sealed: sealed.sealed, actor: { ...opened.actor, name: '***', email: 'u***@d***.c***' } };
+  const found = states({ record: { event }, leaf, personal: 'masked' });
+  assert.deepEqual(found.filter(({ why }) => why.includes('privacy officer')).map(({ state, where }) => [state, where]),
+    [['masked', 'actor.email'], ['masked', 'actor.name']]);
+  assert.ok(found.every(({ state }) => state === 'masked'));
+  assert.equal(states({ record: { event: sealed }, leaf, personal: 'sealed' })[0].state, 'sealed');
+});
+
 test('a subject that the log says was erased is erased, and others stay sealed', () => {
   const [{ subject }] = sealed.sealed;
   const found = states({ record: { event: sealed }, leaf }, new Map([[subject, 7]]));
