@@ -7,6 +7,8 @@ import { order } from '/ui/columns.js';
 
 export const ROWS_MAX = 100_000;
 const BEYOND = 12;
+/** With more new rows than these in one frame, those out of sight wait for the next. */
+const LEAP = 30;
 
 const table = byId('table');
 const body = byId('rows');
@@ -104,13 +106,20 @@ function draw() {
   height = Number.parseFloat(getComputedStyle(table).getPropertyValue('--row')) || 36;
   const top = box.top + (table.tHead.offsetHeight || 0);
   const limit = items.length;
-  const first = Math.min(limit, Math.max(0, Math.floor(-top / height) - BEYOND));
-  const last = Math.max(first, Math.min(limit, Math.ceil((window.innerHeight - top) / height) + BEYOND));
+  const span = (beyond) => {
+    const from = Math.min(limit, Math.max(0, Math.floor(-top / height) - beyond));
+    return [from, Math.max(from, Math.min(limit, Math.ceil((window.innerHeight - top) / height) + beyond))];
+  };
+  let [first, last] = span(BEYOND);
+  // After a leap what is in sight comes first, and the rest with the next frame.
+  const isLeap = items.slice(first, last).filter(({ key }) => !drawn.has(key)).length > LEAP;
+  if (isLeap) [first, last] = span(0);
   range = [first, last];
   place(first, last);
   room.above.style.height = `${first * height}px`;
   room.below.style.height = `${(limit - last) * height}px`;
   if (last >= limit - BEYOND && limit) heard.near();
+  if (isLeap) soon();
 }
 
 function place(first, last) {

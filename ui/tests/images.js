@@ -27,7 +27,7 @@ try {
     trust: ['/?page=trust', '.log .pill'],
     trace: [`/?page=traces&record=${of(agent)}`, '.node dl'],
     admin: ['/?page=admin', '.plain-table td'],
-    embed: ['/embed#token=&accent=%237a3e9d&chosen=%23f2e9f8&share=%23eee1f6', '#rows tr'],
+    embed: ['/embed?q=tenant%3Aacme#token=&accent=%237a3e9d&chosen=%23f2e9f8&share=%23eee1f6', '#rows tr'],
   };
   mkdirSync(OUT, { recursive: true });
   for (const scheme of ['light', 'dark']) {
