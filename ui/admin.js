@@ -27,7 +27,8 @@ export const page = {
 };
 
 function table(titles, rows) {
-  return el('div', { class: 'wide', tabindex: 0, role: 'region', 'aria-label': titles.join(', ') }, el('table', { class: 'plain-table' },
+  return el('div', { class: 'wide', tabindex: 0, role: 'region', 'aria-label': titles.join(', ') }, el('table',
+    { class: 'plain-table' },
     el('thead', {}, el('tr', {}, titles.map((title) => el('th', { scope: 'col' }, title)))), el('tbody', {}, rows)));
 }
 
@@ -56,10 +57,13 @@ const field = (label, attributes = {}) => el('input', { 'aria-label': label, pla
 
 async function tenants(again) {
   const { tenants: found, more } = await all('/v1/tenants', 'tenants');
-  const rows = found.map((log) => row(el('a', { href: href({ page: 'trust', tenant: log.tenant_id }) }, shown(log.tenant_id)),
-    log.records === null ? '–' : log.records.toLocaleString('en'), time(log.last_ingested_at), log.published.toLocaleString('en')));
+  const rows = found.map((log) => row(el('a', { href: href({ page: 'trust', tenant: log.tenant_id }) },
+    shown(log.tenant_id)),
+    log.records === null ? '–' : log.records.toLocaleString('en'), time(log.last_ingested_at),
+      log.published.toLocaleString('en')));
   const name = field('Name of a new tenant', { required: true, maxlength: 128 });
-  return [table(['Tenant', 'Records', 'Last committed', 'Under a checkpoint'], rows), more && el('p', { class: 'hint' }, 'and more'),
+  return [table(['Tenant', 'Records', 'Last committed', 'Under a checkpoint'], rows), more && el('p',
+    { class: 'hint' }, 'and more'),
     form([name], 'Make its log', async () => {
       await act('POST', '/v1/tenants', { tenant_id: name.value.trim() });
       again();
@@ -69,10 +73,13 @@ async function tenants(again) {
 async function keys(again) {
   const { keys: found } = await get('/v1/keys');
   const rows = found.map((key) => row(el('code', {}, shown(key.id)), shown(key.name ?? ''), shown(key.role),
-    key.tenants ? shown(key.tenants.join(', ')) : 'all', key.query ? el('code', {}, shown(key.query)) : '–', time(key.created_at),
-    time(key.last_used_at), key.revoked_at ? ['revoked ', when(key.revoked_at)] : key.expires_at ? ['until ', when(key.expires_at)] : 'in force',
+    key.tenants ? shown(key.tenants.join(', ')) : 'all', key.query ? el('code', {}, shown(key.query)) : '–',
+      time(key.created_at),
+    time(key.last_used_at), key.revoked_at ? ['revoked ', when(key.revoked_at)] : key.expires_at ? ['until ',
+      when(key.expires_at)] : 'in force',
     key.revoked_at ? '' : buttons(key, again)));
-  const role = el('select', { 'aria-label': 'Role' }, ROLES.map((word) => el('option', { value: word }, word.replace('_', ' '))));
+  const role = el('select', { 'aria-label': 'Role' }, ROLES.map((word) => el('option', { value: word },
+    word.replace('_', ' '))));
   const tenant = field('Tenants, parted by commas; none for all');
   const name = field('Name');
   const expires = field('Ends after, e.g. 90d', { size: 16 });
@@ -96,7 +103,8 @@ function secret(bearer, again) {
 
 function buttons(key, again) {
   const told = el('span', { role: 'status' });
-  const button = (label, does) => el('button', { type: 'button', class: 'link', onclick: () => does().catch((problem) => {
+  const button = (label, does) => el('button', { type: 'button', class: 'link',
+    onclick: () => does().catch((problem) => {
     told.textContent = ` ${problem.message}`;
   }) }, label);
   const sure = (label, does) => button(label, async () => told.replaceChildren(' For good? ',
@@ -117,12 +125,17 @@ async function streams() {
   const tone = { open: 'plain', complete: 'good', 'undeclared-gap': 'bad' };
   const rows = found.slice(0, STREAMS_MAX).map((one) => row(
     el('a', { href: href({ page: 'trust', tenant: one.tenant_id }) }, shown(one.tenant_id)),
-    one.stream ? shown(one.stream) : el('span', { class: 'hint' }, 'without a number'), one.records.toLocaleString('en'),
+    one.stream ? shown(one.stream) : el('span', { class: 'hint' }, 'without a number'),
+      one.records.toLocaleString('en'),
     el('span', { class: `pill ${tone[one.word] ?? 'warn'}` }, shown(one.word.replaceAll('-', ' '))),
     one.last === undefined || one.last === null ? '–' : one.last.toLocaleString('en'),
-    heard(one.verdict) ? ago(heard(one.verdict)) : '–', one.submitted_by ? el('code', {}, shown(one.submitted_by)) : '–'));
-  return [el('p', { class: 'hint' }, behind ? `${counted(behind, 'committed record')} are not counted here yet.` : 'All that is committed is counted.'),
-    table(['Tenant', 'Stream', 'Records', 'State', 'Last number', 'Last heard', 'Said by'], rows), more && el('p', { class: 'hint' }, 'and more')];
+    heard(one.verdict) ? ago(heard(one.verdict)) : '–', one.submitted_by ? el('code', {},
+      shown(one.submitted_by)) : '–'));
+  const counts = behind ? `${counted(behind, 'committed record')} are not counted here yet.`
+    : 'All that is committed is counted.';
+  return [el('p', { class: 'hint' }, counts),
+    table(['Tenant', 'Stream', 'Records', 'State', 'Last number', 'Last heard', 'Said by'], rows), more && el('p',
+      { class: 'hint' }, 'and more')];
 }
 
 /** What the ledger recorded of its configuration, and whether work gets done. */
@@ -139,9 +152,11 @@ async function configuration() {
   }
   const latest = changed.records.at(-1)?.record;
   return [el('dl', {}, el('dt', {}, 'server'), el('dd', {}, 'version ', shown(about.info.version)),
-    el('dt', {}, 'work gets done'), el('dd', {}, health.status === 'ok' ? 'yes' : shown(`no: ${(health.reasons ?? []).join('; ')}`)),
+    el('dt', {}, 'work gets done'), el('dd', {},
+      health.status === 'ok' ? 'yes' : shown(`no: ${(health.reasons ?? []).join('; ')}`)),
     [...settings].map(([name, value]) => [el('dt', {}, shown(name)), el('dd', {}, shown(value))])),
-  el('p', { class: 'hint' }, latest ? ['As recorded ', when(latest.ingested_at), '; all else is at its default. '] : 'The server tells no more of its settings than this. ',
+  el('p', { class: 'hint' }, latest ? ['As recorded ', when(latest.ingested_at),
+    '; all else is at its default. '] : 'The server tells no more of its settings than this. ',
     el('code', {}, 'indelible config show'), ' prints them where it runs; what was changed is recorded: ',
     el('a', { href: listOf(`${term('tenant', '_system')} type:config.changed`) }, 'the records'), '.')];
 }

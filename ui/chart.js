@@ -24,7 +24,8 @@ const SPAN = {
 /** The bars of a histogram, without anything to choose. */
 export function bars(all, title) {
   const most = Math.max(1, ...all.map(({ count }) => count));
-  const drawing = svg('svg', { viewBox: `0 0 ${all.length} ${HEIGHT}`, preserveAspectRatio: 'none', 'aria-hidden': 'true' });
+  const drawing = svg('svg', { viewBox: `0 0 ${all.length} ${HEIGHT}`, preserveAspectRatio: 'none',
+    'aria-hidden': 'true' });
   all.forEach(({ count }, at) => {
     if (!count) return;
     const height = Math.max(2, (HEIGHT * count) / most);
@@ -80,7 +81,8 @@ export function histogram(found, choose) {
     else return;
     press.preventDefault();
   });
-  const ends = el('div', { class: 'ends hint', 'aria-hidden': 'true' }, el('span', {}, format.format(new Date(all[0].from))),
+  const ends = el('div', { class: 'ends hint', 'aria-hidden': 'true' }, el('span', {},
+    format.format(new Date(all[0].from))),
     label, el('span', {}, format.format(new Date(all.at(-1).until))));
   return [field, ends];
 }

@@ -54,7 +54,8 @@ function place(row, { published, checked }) {
     badge = ['signed', '●', `Under a signed checkpoint, the server says (${counted(upTo, 'record')} of this log are)`];
   } else if (upTo !== undefined) badge = ['waiting', '○', 'Not under a checkpoint yet, as far as was asked'];
   return [el('span', {}, Number(row.number).toLocaleString('en')),
-    badge && el('span', { class: `badge ${badge[0]}`, role: 'img', 'aria-label': badge[2], title: badge[2] }, badge[1])];
+    badge && el('span', { class: `badge ${badge[0]}`, role: 'img', 'aria-label': badge[2], title: badge[2] },
+      badge[1])];
 }
 
 const said = (row) => sentence(row);

@@ -102,7 +102,8 @@ async function ask() {
 
 async function tenants() {
   const { tenants: found } = await get('/v1/tenants', { limit: 1000 });
-  return found.map(({ tenant_id: value, records }) => ({ value, tells: records === null ? '' : records.toLocaleString('en') }));
+  return found.map(({ tenant_id: value, records }) => ({ value,
+    tells: records === null ? '' : records.toLocaleString('en') }));
 }
 
 /** The values that begin so, most frequent first: beside the rest of the query if it can be asked. */

@@ -66,7 +66,8 @@ export function when(text) {
   const time = new Date(text);
   if (Number.isNaN(time.getTime())) return el('span', {}, shown(text));
   const near = Math.abs(Date.now() - time) < 300 * 86_400_000;
-  return el('time', { datetime: text, title: `${time.toISOString().replace('T', ' ').replace('.000Z', '').replace('Z', '')} UTC` },
+  const utc = time.toISOString().replace('T', ' ').replace('.000Z', '').replace('Z', '');
+  return el('time', { datetime: text, title: `${utc} UTC` },
     el('span', { class: near ? 'day' : 'day year' }, (near ? DAY : DATE).format(time)), ' ', CLOCK.format(time));
 }
 

@@ -12,7 +12,8 @@ const AGAIN_MS = 3000;
 const EXPIRED = 'This view is not good any more. Load the page that it stands in again.';
 
 // What may be set: the names of the style sheet's own variables, each a colour.
-const COLOURS = ['ground', 'paper', 'ink', 'soft', 'line', 'edge', 'accent', 'on-accent', 'hover', 'chosen', 'share', 'good',
+const COLOURS = ['ground', 'paper', 'ink', 'soft', 'line', 'edge', 'accent', 'on-accent', 'hover', 'chosen', 'share',
+  'good',
   'good-ground', 'bad', 'bad-ground', 'warn', 'warn-ground', 'plain', 'plain-ground'];
 
 let again = null;

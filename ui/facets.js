@@ -108,7 +108,8 @@ export function clear() {
 function group(facet, q, total) {
   if (!facet.values.length) return null;
   const [, title] = FACETS.find(([name]) => name === facet.name) ?? [null, facet.name];
-  const rows = facet.values.filter(({ value: text }) => text !== null && !isMasked(text)).map((one) => value(facet.name, one, q, total));
+  const rows = facet.values.filter(({ value: text }) => text !== null && !isMasked(text))
+    .map((one) => value(facet.name, one, q, total));
   const rest = facet.other > 0 && el('li', { class: 'hint rest' }, el('span', {}, 'other, or none'),
     el('span', {}, Number(facet.other).toLocaleString('en')));
   const masked = facet.values.some(({ value: text }) => isMasked(text))

@@ -70,7 +70,8 @@ export function decision(event) {
   const item = (name, ...value) => [el('dt', {}, name), el('dd', {}, ...value)];
   const said = made && el('dl', {}, walk(made).map(([path, value]) =>
     item(path.join('.').replaceAll('_', ' '), shown(value))));
-  const end = el('dl', {}, item('outcome', outcome(ended)), event.outcome_raw && item('as its source says', shown(event.outcome_raw)),
+  const end = el('dl', {}, item('outcome', outcome(ended)), event.outcome_raw && item('as its source says',
+    shown(event.outcome_raw)),
     error?.code && item('error', shown(error.code)), error?.message && item('message', long(error.message, 'error')));
   return el('section', { class: 'beside' },
     el('div', {}, el('h3', {}, 'Decision'), said ?? el('p', { class: 'hint' }, 'None is recorded.')),
@@ -91,7 +92,8 @@ export function chain(event) {
   if (ai.trace?.node) add('node', ai.trace.node);
   if (links.length < 2) return null;
   return el('section', {}, el('h3', {}, 'Who acted for whom'), el('ol', { class: 'chain' },
-    links.map(([kind, name]) => el('li', {}, el('span', { class: 'hint' }, shown(kind)), ' ', el('b', {}, shown(name))))));
+    links.map(([kind, name]) => el('li', {}, el('span', { class: 'hint' }, shown(kind)), ' ', el('b', {},
+      shown(name))))));
 }
 
 /** What the event brings as its own proof, and what is stored beside the log. */
@@ -140,5 +142,6 @@ function download(blob, name) {
 }
 
 export function save(name, text, label, style) {
-  return el('button', { type: 'button', class: style, onclick: () => download(new Blob([text], { type: 'application/json' }), name) }, label);
+  return el('button', { type: 'button', class: style, onclick: () => download(new Blob([text],
+    { type: 'application/json' }), name) }, label);
 }

@@ -33,7 +33,8 @@ export function states({ record, leaf, personal }, erased = new Map()) {
   for (const { subject } of inLeaf.sealed ?? []) {
     const said = erased.get(subject);
     if (said !== undefined) {
-      found.push({ state: 'erased', where: subject, why: `The key of this person was destroyed (record ${said} says so): `
+      found.push({ state: 'erased', where: subject,
+        why: `The key of this person was destroyed (record ${said} says so): `
         + 'nobody can read these values again. The commitment to them stays, so that every proof holds.' });
     } else if (!isOpen) {
       found.push({ state: 'sealed', where: subject, why: 'Personal values of this person are kept beside the log, '
@@ -44,19 +45,23 @@ export function states({ record, leaf, personal }, erased = new Map()) {
     if (path[0] === 'sealed' || typeof value !== 'string') continue;
     const pointer = path.join('.');
     if (value === '[sealed]') {
-      found.push({ state: 'sealed', where: pointer, why: 'An item of a list that is a personal value and kept beside the log.' });
+      found.push({ state: 'sealed', where: pointer,
+        why: 'An item of a list that is a personal value and kept beside the log.' });
     } else if (typeof at(inLeaf, path) === 'string' && at(inLeaf, path) === value && MARK.test(value)) {
       const kinds = [...new Set(value.match(MARK))].map((mark) => MARKS[mark]);
-      found.push({ state: 'masked', where: pointer, why: `In this text stands a mark in the place of ${kinds.join(' and ')}. `
+      found.push({ state: 'masked', where: pointer,
+        why: `In this text stands a mark in the place of ${kinds.join(' and ')}. `
         + 'The whole text is sealed.' });
     } else if (isMasked(value) && at(inLeaf, path) !== value) {
-      found.push({ state: 'masked', where: pointer, why: 'A personal value, of which the role of this key sees the shape. A privacy officer '
+      found.push({ state: 'masked', where: pointer,
+        why: 'A personal value, of which the role of this key sees the shape. A privacy officer '
         + 'sees all of it.' });
     }
     MARK.lastIndex = 0;
   }
   for (const pointer of ledger?.redactions ?? []) {
-    found.push({ state: 'masked', where: pointer || 'the event', why: 'A secret stood here, and was taken out before the '
+    found.push({ state: 'masked', where: pointer || 'the event',
+      why: 'A secret stood here, and was taken out before the '
       + 'event was committed. It is kept nowhere.' });
   }
   return found;

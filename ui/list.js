@@ -222,7 +222,8 @@ async function signed() {
   const found = await get('/v1/tenants', { limit: 1000 }).catch(() => null);
   if (!found) return;
   const now = new Map(found.tenants.map((log) => [log.tenant_id, log.published]));
-  const same = now.size === known.published.size && [...now].every(([name, size]) => known.published.get(name) === size);
+  const same = now.size === known.published.size && [...now].every(([name,
+    size]) => known.published.get(name) === size);
   known.published = now;
   if (!same) rows.redraw();
 }

@@ -56,7 +56,8 @@ function lag(records) {
   const last = records.map(({ record }) => record.ingested_at).sort().at(-1);
   if (!took.length) return null;
   const middle = took[Math.floor(took.length / 2)];
-  const words = middle < 1000 ? `${middle} ms` : middle < 120_000 ? `${(middle / 1000).toFixed(1)} s` : `${number(Math.round(middle / 60_000))} min`;
+  const seconds = middle < 120_000 ? `${(middle / 1000).toFixed(1)} s` : `${number(Math.round(middle / 60_000))} min`;
+  const words = middle < 1000 ? `${middle} ms` : seconds;
   return el('a', { class: 'panel figure', href: listOf('') }, el('span', { class: 'hint' },
     `From event to log; the last one ${ago(last)}`), el('b', {}, words));
 }
@@ -66,7 +67,8 @@ function top(title, facet, q) {
   const line = ({ value, count: many }) => {
     const share = el('span', { class: 'share' });
     share.style.width = `${(100 * many) / most}%`;
-    return el('li', {}, el('a', { class: 'value', href: listOf(and(q, term(facet.name, value))) }, share, cut(value, 60),
+    return el('li', {}, el('a', { class: 'value', href: listOf(and(q, term(facet.name, value))) }, share, cut(value,
+      60),
       el('span', { class: 'number' }, number(many))));
   };
   const all = facet.values.filter(({ value }) => value !== null && !isMasked(value));
@@ -88,7 +90,8 @@ async function addresses(base, rest) {
     fresh = seen.filter(({ value }) => !old.has(value));
   }
   const section = top('Addresses seen for the first time', { ...facet, values: fresh.slice(0, TOP) }, base);
-  section.append(el('p', { class: 'hint' }, `${counted(fresh.length, 'address', 'addresses')} of the ${seen.length} most frequent `
+  section.append(el('p', { class: 'hint' },
+    `${counted(fresh.length, 'address', 'addresses')} of the ${seen.length} most frequent `
     + 'of the day were in no record before it.'));
   return section;
 }

@@ -38,7 +38,8 @@ export async function prove(section, row, { path, tenant, current }) {
   try {
     [saved, own] = await Promise.all([text(path, { tenant }), named(tenant).catch(() => '')]);
   } catch (problem) {
-    if (current()) fill(section, el('h3', {}, 'Proof'), el('p', { class: 'finding' }, `There is no proof. ${problem.message}`));
+    if (current()) fill(section, el('h3', {}, 'Proof'), el('p', { class: 'finding' },
+      `There is no proof. ${problem.message}`));
     return;
   }
   if (current()) await check(section, row, { saved, own, tenant, current });
@@ -121,14 +122,17 @@ async function remember(origin, line) {
 
 /** Where a key of one's own is given; it stays in this browser. */
 function keys(theirs, own, use) {
-  const field = el('input', { 'aria-label': 'Verifier key', value: theirs, placeholder: 'name+id+key, from whoever runs it' });
+  const field = el('input', { 'aria-label': 'Verifier key', value: theirs,
+    placeholder: 'name+id+key, from whoever runs it' });
   const told = el('span', { class: 'finding', role: 'alert' });
   const form = el('form', { onsubmit: (event) => {
     event.preventDefault();
     use(field.value.trim()).catch((error) => { told.textContent = error.message; });
   } }, field, el('button', { type: 'submit' }, 'Check with it'), told);
-  return el('details', { class: 'own-key' }, el('summary', {}, theirs ? 'The key that you gave' : 'Check with a key of your own'),
-    el('p', { class: 'hint' }, 'A page could lie about the key with all the rest. ', el('code', {}, 'indelible keys show'),
+  return el('details', { class: 'own-key' }, el('summary', {},
+    theirs ? 'The key that you gave' : 'Check with a key of your own'),
+    el('p', { class: 'hint' }, 'A page could lie about the key with all the rest. ', el('code', {},
+      'indelible keys show'),
       ' prints it where the ledger is.'), form,
     own && el('p', { class: 'hint' }, 'The log names: ', el('code', { class: 'key' }, shown(own))));
 }

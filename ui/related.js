@@ -54,7 +54,8 @@ export async function relate(section, { path, tenant, current }) {
   const found = await get(path, { tenant }).catch((problem) => problem);
   if (!current()) return;
   if (found instanceof Error) {
-    fill(section, el('h3', {}, 'What belongs to it'), el('p', { class: 'finding' }, `It cannot be read. ${found.message}`));
+    fill(section, el('h3', {}, 'What belongs to it'), el('p', { class: 'finding' },
+      `It cannot be read. ${found.message}`));
     return;
   }
   const { ancestors, descendants, correlation, execution, above } = found;
@@ -73,7 +74,8 @@ export async function relate(section, { path, tenant, current }) {
     tree, END[above.end] && el('p', { class: 'hint' }, END[above.end]),
     found.more_below && el('p', { class: 'hint' }, 'There are more below than are shown.'),
     found.cycle_below && el('p', { class: 'hint' }, 'Records below name one above as what came of them.'),
-    execution?.nodes.length > 0 && el('p', {}, el('a', { href: href({ page: 'traces', record: `${tenant}/${found.record.audit_id}` }) },
+    execution?.nodes.length > 0 && el('p', {}, el('a', { href: href({ page: 'traces',
+      record: `${tenant}/${found.record.audit_id}` }) },
       'The execution it is part of, as a trace')),
     together);
 }

@@ -45,9 +45,11 @@ export const page = {
     }
     const cards = shownLogs.slice(0, CARDS_MAX).map((log) => card(log, { streams, checkpoints }));
     const left = shownLogs.length - cards.length;
-    return [sum(tenants.logs, checkpoints), tenant && el('p', {}, el('a', { href: href({ page: 'trust' }) }, 'All logs')),
+    return [sum(tenants.logs, checkpoints), tenant && el('p', {}, el('a', { href: href({ page: 'trust' }) },
+      'All logs')),
       el('div', { class: 'cards' }, cards),
-      (left > 0 || tenants.more) && el('p', { class: 'hint' }, `${left > 0 ? counted(left, 'log') : 'Others'} more are not shown.`)];
+      (left > 0 || tenants.more) && el('p', { class: 'hint' },
+        `${left > 0 ? counted(left, 'log') : 'Others'} more are not shown.`)];
   },
 };
 
@@ -63,9 +65,11 @@ const pill = (tone, words) => el('span', { class: `pill ${tone}` }, words);
 function sum(logs, checkpoints) {
   const tone = logs.broken ? 'bad' : logs.anchored === logs.all ? 'good' : 'plain';
   const words = logs.broken ? `${counted(logs.broken, 'log')} of ${logs.all} broken`
-    : logs.anchored === logs.all ? `${counted(logs.all, 'log')} intact` : `${logs.anchored} of ${counted(logs.all, 'log')} anchored`;
+    : logs.anchored === logs.all ? `${counted(logs.all, 'log')} intact`
+      : `${logs.anchored} of ${counted(logs.all, 'log')} anchored`;
   return el('section', { class: 'panel', 'aria-label': 'The ledger' },
-    el('p', {}, pill(tone, words), ' ', el('b', {}, 'Integrity'), ': every committed record is what was committed, in that order. ',
+    el('p', {}, pill(tone, words), ' ', el('b', {}, 'Integrity'),
+      ': every committed record is what was committed, in that order. ',
       el('b', {}, 'Completeness'), ': what is known about what is missing.'),
     signed(checkpoints),
     el('p', { class: 'hint' }, 'These are the words of the server about itself. Whoever does not want to rely on it runs ',
@@ -76,11 +80,13 @@ function sum(logs, checkpoints) {
 function signed(checkpoints) {
   if (checkpoints instanceof Error) return el('p', { class: 'hint' }, 'Checkpoints are shown to auditors.');
   const { registry } = checkpoints;
-  if (!registry) return el('p', {}, pill('plain', 'Nothing signed yet'), ' The first checkpoint comes with the first records.');
+  if (!registry) return el('p', {}, pill('plain', 'Nothing signed yet'),
+    ' The first checkpoint comes with the first records.');
   const { number, slots, time } = JSON.parse(registry.snapshot);
   const [origin] = registry.checkpoint.split('\n', 1);
   return el('p', {}, `The newest signed checkpoint has snapshot ${number.toLocaleString('en')} of all `
-    + `${counted(slots, 'log')}, taken `, when(time), ` (${ago(time)}), signed as `, el('code', {}, shown(origin)), '. ',
+    + `${counted(slots, 'log')}, taken `, when(time), ` (${ago(time)}), signed as `, el('code', {}, shown(origin)),
+      '. ',
   save('checkpoint.txt', registry.checkpoint, 'Save it', 'link'),
   ': whoever keeps one elsewhere sees later whether the ledger was rewritten.');
 }
@@ -111,11 +117,14 @@ function integrity(log, verdict) {
     anchored: `The ${checked} that were there are what was committed, in that order: each was read again, hashed, and found `
       + `chained to the one before, and ${verdict.anchored_records.toLocaleString('en')} lie under a signed checkpoint.`,
     consistent_not_anchored: `The ${checked} that were there agree with each other. `
-      + `${verdict.anchored_records.toLocaleString('en')} of them lie under a signed checkpoint; for the others nothing but the log speaks.`,
+      + `${verdict.anchored_records.toLocaleString('en')} of them lie under a signed checkpoint; `
+      + 'for the others nothing but the log speaks.',
     broken: `Of the ${checked} that were read, not all are what was committed, in that order.`,
   }[verdict.integrity];
-  return [el('p', {}, pill(tone, words), ' ', said, ' Verified ', when(verdict.verified_at), ` (${ago(verdict.verified_at)}).`),
-    verdict.findings.length > 0 && el('ul', { class: 'finding' }, verdict.findings.map((one) => el('li', {}, shown(one))))];
+  return [el('p', {}, pill(tone, words), ' ', said, ' Verified ', when(verdict.verified_at),
+    ` (${ago(verdict.verified_at)}).`),
+    verdict.findings.length > 0 && el('ul', { class: 'finding' }, verdict.findings.map((one) => el('li', {},
+      shown(one))))];
 }
 
 /** What is anchored and what is not yet, in numbers that can be looked up. */
@@ -135,7 +144,8 @@ function completeness(verdict, streams) {
   const found = verdict.completeness;
   const worst = TONES.find(([begins]) => found.some((one) => one.verdict.startsWith(begins)));
   const head = worst ? pill(worst[1], worst[2]) : pill('plain', 'Unnumbered');
-  const free = verdict.unnumbered > 0 && el('p', { class: 'hint' }, `${counted(verdict.unnumbered, 'record')} bear no number of a `
+  const free = verdict.unnumbered > 0 && el('p', { class: 'hint' },
+    `${counted(verdict.unnumbered, 'record')} bear no number of a `
     + 'producer: of these nobody can say whether others are missing.');
   const line = ({ stream, verdict: words }) => {
     const tone = TONES.find(([begins]) => words.startsWith(begins));
@@ -158,8 +168,10 @@ function spoken(words) {
 function gaps(stream) {
   if (!stream) return null;
   const span = ([first, last, why]) => `${first} to ${last}${why ? ` (${why})` : ''}`;
-  return [stream.lost?.length > 0 && el('p', { class: 'hint' }, 'The producer declared as lost: ', shown(stream.lost.map(span).join(', ')), '.'),
-    stream.gaps?.length > 0 && el('p', { class: 'finding' }, 'Missing, and nobody declared it: ', shown(stream.gaps.map(span).join(', ')), '.'),
+  return [stream.lost?.length > 0 && el('p', { class: 'hint' }, 'The producer declared as lost: ',
+    shown(stream.lost.map(span).join(', ')), '.'),
+    stream.gaps?.length > 0 && el('p', { class: 'finding' }, 'Missing, and nobody declared it: ',
+      shown(stream.gaps.map(span).join(', ')), '.'),
     stream.submitted_by && el('p', { class: 'hint' }, 'Said by ', el('code', {}, shown(stream.submitted_by)),
       stream.credentials > 1 && ` and ${stream.credentials - 1} more`, '.')];
 }

@@ -17,14 +17,18 @@ before(async () => {
   await place.serve();
   const at = (minutes) => new Date(Date.now() - minutes * 60_000).toISOString();
   const many = Array.from({ length: 240 }, (_, n) => ({
-    occurred_at: at(n * 6), audit_id: ID(n + 100), outcome: n % 6 ? 'success' : 'denied', severity: n % 9 ? 'info' : 'critical',
-    event_type: ['document.viewed', 'document.deleted', 'auth.login'][n % 3], actor: { type: 'user', id: `user-${n % 5}` },
+    occurred_at: at(n * 6), audit_id: ID(n + 100), outcome: n % 6 ? 'success' : 'denied',
+      severity: n % 9 ? 'info' : 'critical',
+    event_type: ['document.viewed', 'document.deleted', 'auth.login'][n % 3], actor: { type: 'user',
+      id: `user-${n % 5}` },
     target: { type: 'document', id: `document-${n}` },
   }));
   await place.send([
-    { audit_id: ID(1), event_type: 'user.role.changed', occurred_at: at(3), target: { type: 'user', id: 'ada' }, outcome: 'denied',
+    { audit_id: ID(1), event_type: 'user.role.changed', occurred_at: at(3), target: { type: 'user', id: 'ada' },
+      outcome: 'denied',
       actor: { type: 'user', id: 'dana', name: 'Dana Petrov', ip: '192.0.2.9', session_id: 's-7' },
-      changes: { before: { role: 'viewer', seats: 3 }, after: { role: 'admin', seats: 3, note: 'new' }, fields: ['role'] },
+      changes: { before: { role: 'viewer', seats: 3 }, after: { role: 'admin', seats: 3, note: 'new' },
+        fields: ['role'] },
       decision: { decision: 'deny', required_role: 'owner', actual_role: 'editor' }, error: { code: 'MissingRole' },
       context: { correlation_id: 'corr-1', request_id: 'req-1', trace_id: 'trace-1' } },
     { audit_id: ID(2), event_type: 'ticket.classified', occurred_at: at(2), target: { type: 'ticket', id: 'ticket-1' },
@@ -35,7 +39,8 @@ before(async () => {
       actor: { type: 'system', id: 'system' }, context: { parent_id: ID(2) } },
     ...many,
   ]);
-  const put = await fetch(`${place.url}/v1/attachments/${DIGEST}?tenant=acme`, { method: 'PUT', body: PICTURE, headers: { 'content-type': 'image/png' } });
+  const put = await fetch(`${place.url}/v1/attachments/${DIGEST}?tenant=acme`, { method: 'PUT', body: PICTURE,
+    headers: { 'content-type': 'image/png' } });
   const { attachment } = await put.json();
   await place.send([{ audit_id: ID(4), event_type: 'shot.taken', data: { shot: { attachment } } }]);
 });
@@ -179,7 +184,8 @@ test('a record: before and after, decision, actors, what belongs to it, and ways
     }
     const tree = panel.locator('.tree li');
     await until(async () => await tree.count() === 3, 'parents and children');
-    assert.deepEqual((await tree.locator('a').allTextContents()), ['user.role.changed', 'ticket.classified', 'ticket.closed']);
+    assert.deepEqual((await tree.locator('a').allTextContents()), ['user.role.changed', 'ticket.classified',
+      'ticket.closed']);
     assert.equal(await panel.locator('.timeline li').count(), 2);
     const ways = await panel.locator('.ways a').allTextContents();
     assert.deepEqual(ways, ['Same actor', 'Same target', 'Same action', 'Same session', 'Same trace', 'Same address',

@@ -22,7 +22,8 @@ test('a sealed event that was opened hides nothing, and tells what of it is pers
 test('one that was not opened is sealed, with marks where texts were masked', () => {
   const found = states({ record: { event: sealed }, leaf });
   const of = (state) => found.filter((one) => one.state === state).map(({ where }) => where);
-  assert.deepEqual(of('sealed').filter((where) => where.startsWith('sub_')), sealed.sealed.map(({ subject }) => subject));
+  assert.deepEqual(of('sealed').filter((where) => where.startsWith('sub_')),
+    sealed.sealed.map(({ subject }) => subject));
   assert.ok(of('sealed').includes('data.publicIpsSet.0'));
   assert.ok(of('masked').includes('description'));
   assert.ok(found.every(({ why }) => why.length > 20));

@@ -27,12 +27,14 @@ try {
     trust: ['/?page=trust', '.log .pill'],
     trace: [`/?page=traces&record=${of(agent)}`, '.node dl'],
     admin: ['/?page=admin', '.plain-table td'],
-    embed: ['/embed?q=tenant%3Aacme#token=&accent=%237a3e9d&chosen=%23f2e9f8&share=%23eee1f6', '#rows tr'],
+    embed: ['/embed?q=tenant%3Aacme#token=&accent=%239a63c4&on-accent=white&good=%239a63c4&chosen=%239a63c433',
+      '#rows tr'],
   };
   mkdirSync(OUT, { recursive: true });
   for (const scheme of ['light', 'dark']) {
     for (const [width, height] of WIDTHS) {
-      const context = await chrome.newContext({ viewport: { width, height }, colorScheme: scheme, timezoneId: 'Europe/Berlin',
+      const context = await chrome.newContext({ viewport: { width, height }, colorScheme: scheme,
+        timezoneId: 'Europe/Berlin',
         reducedMotion: 'reduce' });
       const page = await context.newPage();
       for (const [name, [path, ready]] of Object.entries(pages)) {

@@ -29,14 +29,18 @@ before(async () => {
   await own.serve();
   const at = (seconds) => new Date(Date.now() - 60_000 + seconds * 1000).toISOString();
   const step = (number, node, more = {}) => ({
-    audit_id: ID(number), occurred_at: at(number), event_type: `agent.${node}.finished`, actor: { type: 'agent', id: 'agent:reviewer' },
-    target: { type: 'document', id: 'plan-7' }, context: { request_id: 'run-1', ...(number > 1 && { parent_id: ID(number > 2 ? 2 : 1) }) },
+    audit_id: ID(number), occurred_at: at(number), event_type: `agent.${node}.finished`, actor: { type: 'agent',
+      id: 'agent:reviewer' },
+    target: { type: 'document', id: 'plan-7' }, context: { request_id: 'run-1',
+      ...(number > 1 && { parent_id: ID(number > 2 ? 2 : 1) }) },
     performance: { duration_ms: 400 * number }, ...more,
-    ai: { agent_type: 'reviewer', model: 'large-3', prompt_tokens: 100, completion_tokens: 20, total_tokens: 120, cost_usd: 0.25,
+    ai: { agent_type: 'reviewer', model: 'large-3', prompt_tokens: 100, completion_tokens: 20, total_tokens: 120,
+      cost_usd: 0.25,
       confidence: 0.75, reasoning: 'it looked so', tools_used: ['search'], ...more.ai, trace: { node } },
   });
   await own.send([step(1, 'plan'), step(2, 'retrieve', { changes: { before: { found: 0 }, after: { found: 4 } } }),
-    step(3, 'write', { outcome: 'failure', ai: { reasoning: '<b>no</b>' } }), { audit_id: ID(9), description: 'another one' }]);
+    step(3, 'write', { outcome: 'failure', ai: { reasoning: '<b>no</b>' } }), { audit_id: ID(9),
+      description: 'another one' }]);
   await own.send([{ audit_id: ID(20), actor: { type: 'user', id: 'theirs' } }], 'globex');
   const records = async () => (await (await fetch(`${demo.url}/v1/counts`)).json()).total;
   await until(async () => await records() > 3000, 'the events of the last days');
@@ -62,9 +66,11 @@ test('every log has two verdicts, in words that can be quoted', async () => {
       return (await page.getByRole('region', { name: 'The ledger' }).textContent()).startsWith('13 logs intact');
     }, 'all logs to be verified');
     await says('acme', /Intact, anchored The [\d,]+ records that were there are what was committed, in that order/,
-      /lie under a signed checkpoint/, /Records 0 to [\d,]+ are under a signed checkpoint/, /acme-app open to \d+, last heard/);
+      /lie under a signed checkpoint/, /Records 0 to [\d,]+ are under a signed checkpoint/,
+        /acme-app open to \d+, last heard/);
     await says('globex', /Declared loss/, /The producer declared as lost: \d+ to \d+ \(queue full\)/);
-    assert.match(await page.getByRole('region', { name: 'The ledger' }).textContent(), /newest signed checkpoint has snapshot [\d,]+ of all 13 logs, taken .* ago/);
+    assert.match(await page.getByRole('region', { name: 'The ledger' }).textContent(),
+      /newest signed checkpoint has snapshot [\d,]+ of all 13 logs, taken .* ago/);
     const download = page.waitForEvent('download');
     await page.getByRole('button', { name: 'Save it', exact: true }).click();
     assert.match(readFileSync(await (await download).path(), 'utf8'), /^indelible\.dev\/\w+\n\d+\n/);
@@ -90,7 +96,8 @@ test('each figure of the overview is a link to the query that gives it', async (
     const count = Number((await denied.locator('b').textContent()).replace(',', ''));
     assert.ok(count > 0);
     await denied.click();
-    await until(async () => Number((await page.locator('#count').textContent()).replace(/\D/g, '')) >= count, 'as many');
+    await until(async () => Number((await page.locator('#count').textContent()).replace(/\D/g, '')) >= count,
+      'as many');
     assert.deepEqual([...new Set(await page.locator('#rows td.outcome').allTextContents())], ['denied']);
   });
 });
@@ -101,7 +108,8 @@ test('an execution of an agent: its nodes, its tree in time, and what a node did
     const head = page.getByRole('region', { name: 'Execution' });
     await head.waitFor();
     const facts = await head.textContent();
-    for (const part of ['run-1', 'reviewer', 'plan-7', 'Tokens360', 'Cost$0.75', 'Records3']) assert.ok(facts.includes(part), `${part}: ${facts}`);
+    for (const part of ['run-1', 'reviewer', 'plan-7', 'Tokens360', 'Cost$0.75',
+      'Records3']) assert.ok(facts.includes(part), `${part}: ${facts}`);
     assert.deepEqual(await page.locator('.nodes b').allTextContents(), ['plan', 'retrieve', 'write']);
     assert.deepEqual(await page.locator('.lanes a').allTextContents(),
       ['agent.plan.finished', 'agent.retrieve.finished', 'agent.write.finished']);
@@ -109,7 +117,8 @@ test('an execution of an agent: its nodes, its tree in time, and what a node did
     await page.locator('.nodes button', { hasText: 'retrieve' }).click();
     await node.locator('.diff').waitFor();
     const text = await node.textContent();
-    for (const part of ['large-3', 'tokens in100', 'tokens out20', 'confidence75 %', 'search', 'it looked so', 'found04']) {
+    for (const part of ['large-3', 'tokens in100', 'tokens out20', 'confidence75 %', 'search', 'it looked so',
+      'found04']) {
       assert.ok(text.includes(part), `${part}: ${text}`);
     }
     await page.locator('.nodes button', { hasText: 'write' }).click();
@@ -161,7 +170,8 @@ test('keys, tenants and streams are managed by who may; a viewer sees one tenant
     await made.getByRole('button', { name: 'No' }).click();
     await page.getByText('What was changed is recorded').or(page.getByText('what was changed is recorded')).waitFor();
   });
-  const made = await fetch(`${own.url}/v1/viewer-tokens`, { method: 'POST', body: JSON.stringify({ tenant: 'acme', query: 'actor:agent:reviewer -outcome:failure' }),
+  const made = await fetch(`${own.url}/v1/viewer-tokens`, { method: 'POST', body: JSON.stringify({ tenant: 'acme',
+    query: 'actor:agent:reviewer -outcome:failure' }),
     headers: { 'content-type': 'application/json', authorization: `Bearer ${viewer}` } });
   const { bearer } = await made.json();
   const address = `${own.url}/embed#token=${bearer}&accent=rgb(1,2,3)&paper=url(x)&ink=%23123456`;
@@ -172,10 +182,12 @@ test('keys, tenants and streams are managed by who may; a viewer sees one tenant
   await page.goto(frame(address));
   const inside = page.frameLocator('iframe');
   await inside.locator('#rows tr').first().waitFor();
-  assert.deepEqual(await inside.locator('#rows td.tenant').allTextContents().then((all) => [...new Set(all)]), ['acme']);
+  assert.deepEqual(await inside.locator('#rows td.tenant').allTextContents().then((all) => [...new Set(all)]),
+    ['acme']);
   assert.ok(!(await inside.locator('#rows').textContent()).includes('failure'));
   const style = (name) => inside.locator('html').evaluate((root, which) => root.style.getPropertyValue(which), name);
-  assert.deepEqual([await style('--accent'), await style('--ink'), await style('--paper')], ['rgb(1,2,3)', '#123456', '']);
+  assert.deepEqual([await style('--accent'), await style('--ink'), await style('--paper')], ['rgb(1,2,3)', '#123456',
+    '']);
   await inside.locator('#rows tr').first().click();
   await inside.locator('.steps').waitFor();
   await inside.locator('.steps .pill.good').nth(2).waitFor();
@@ -184,14 +196,16 @@ test('keys, tenants and streams are managed by who may; a viewer sees one tenant
   // The page itself, and a server that names nobody, stand in no frame.
   for (const [base, path] of [[own.url, '/'], [demo.url, '/embed']]) {
     await page.goto(frame(base + path));
-    await until(() => told.some((line) => /frame-ancestors|X-Frame-Options/.test(line)), `${base}${path} to be kept out`);
+    await until(() => told.some((line) => /frame-ancestors|X-Frame-Options/.test(line)),
+      `${base}${path} to be kept out`);
     told.length = 0;
   }
   await page.goto(`${own.url}/embed#token=${bearer.slice(0, -2)}00`);
   await page.getByText('This view is not good any more').waitFor();
   await context.close();
   const headers = (await fetch(`${own.url}/embed`)).headers;
-  assert.match(headers.get('content-security-policy'), new RegExp(`frame-ancestors http://127.0.0.1:${host.address().port}$`));
+  assert.match(headers.get('content-security-policy'),
+    new RegExp(`frame-ancestors http://127.0.0.1:${host.address().port}$`));
   assert.equal(headers.get('x-frame-options'), null);
   assert.match((await fetch(`${own.url}/`)).headers.get('content-security-policy'), /frame-ancestors 'none'$/);
 });
@@ -206,7 +220,8 @@ for (const [scheme, width] of [['light', 1440], ['dark', 1440], ['light', 390], 
         await page.locator(selector).first().waitFor();
         await page.evaluate(AXE);
         const { violations } = await page.evaluate(() => window.axe.run());
-        assert.deepEqual(violations.map((one) => `${one.id}: ${one.nodes.map((node) => node.html).join(' ')}`), [], name);
+        assert.deepEqual(violations.map((one) => `${one.id}: ${one.nodes.map((node) => node.html).join(' ')}`), [],
+          name);
         const over = await page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth);
         assert.ok(over <= 0, `${name} is no wider than the window`);
       }

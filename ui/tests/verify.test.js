@@ -47,7 +47,8 @@ test('a key that is not whole, or signs anything, is refused', async () => {
   const { vkey } = vectors('receipt');
   const [name, id, coded] = vkey.split('+');
   await readKey(vkey);
-  for (const wrong of ['', 'x', `${name}+00000000+${coded}`, `other+${id}+${coded}`, `${name}+${id}+${coded.slice(4)}`]) {
+  for (const wrong of ['', 'x', `${name}+00000000+${coded}`, `other+${id}+${coded}`,
+    `${name}+${id}+${coded.slice(4)}`]) {
     await assert.rejects(readKey(wrong), { part: 'key' }, wrong);
   }
 });
