@@ -164,6 +164,8 @@ function pill(pressed, words, title) {
 export function pause() {
   state.stop?.();
   state.stop = null;
+  // What came already is shown now, and not when somebody thinks that nothing comes any more.
+  if (state.timer) arrive(state.turn);
   pill(false, 'Live', 'New records do not appear: press to follow');
 }
 
@@ -198,7 +200,7 @@ function tail() {
 /** What was committed between the first page and the tail. */
 async function catchUp(turn) {
   const found = await get('/v1/records', { q: state.q, limit: FIRST }).catch(() => null);
-  if (!found || turn !== state.turn) return;
+  if (!found || turn !== state.turn || !state.stop) return;
   state.came.push(...found.records.map(brief));
   arrive(turn);
 }
