@@ -85,6 +85,8 @@ pub struct Settings {
     pub keys_believed: Duration,
     /// Origins whose pages may read answers, as `https://audit.example.com`.
     pub cors_origins: Vec<String>,
+    /// Origins whose pages may show `/embed` in a frame.
+    pub frame_ancestors: Vec<String>,
     /// Whether personal data is sealed.
     pub sealing: bool,
 }
@@ -129,6 +131,7 @@ impl Default for Settings {
             exports_kept: Duration::from_hours(24),
             keys_believed: Duration::from_secs(30),
             cors_origins: Vec::new(),
+            frame_ancestors: Vec::new(),
             sealing: true,
         }
     }

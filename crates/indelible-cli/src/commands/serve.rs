@@ -110,6 +110,7 @@ fn settings(config: &Config) -> Settings {
         body_timeout: server.body_timeout,
         stop_timeout: server.stop_timeout,
         cors_origins: server.cors_origins.clone(),
+        frame_ancestors: server.frame_ancestors.clone(),
         sealing: config.sealing == Switch::On,
         ..Settings::default()
     }

@@ -79,6 +79,8 @@ pub struct ServerConfig {
     pub tls: Option<(PathBuf, PathBuf)>,
     /// Origins whose pages may read answers.
     pub cors_origins: Vec<String>,
+    /// Origins whose pages may show `/embed` in a frame.
+    pub frame_ancestors: Vec<String>,
     /// What is told on standard error; `None` for nothing.
     pub telemetry: Option<tracing::Level>,
 }

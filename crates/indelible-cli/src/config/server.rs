@@ -41,6 +41,7 @@ pub fn server(
     Ok(ServerConfig {
         tls,
         cors_origins: origins(&value("server.cors_origins")).map_err(Failure::Usage)?,
+        frame_ancestors: origins(&value("server.frame_ancestors")).map_err(Failure::Usage)?,
         listen: listen.unwrap_or_else(|_| Listen::Address(([127, 0, 0, 1], 8080).into())),
         connections_max: size("server.connections_max"),
         in_flight_bytes_max: size("server.in_flight_bytes_max"),

@@ -148,7 +148,7 @@ const TIMEOUT: Takes = Takes::Number {
 };
 
 /// Every setting.
-pub const SETTINGS: [Setting; 49] = [
+pub const SETTINGS: [Setting; 50] = [
     Setting {
         key: "data",
         default: Some("./indelible-data"),
@@ -276,6 +276,13 @@ pub const SETTINGS: [Setting; 49] = [
         takes: Takes::Origins,
         doc: "Origins whose pages may read answers, parted by commas; not set: none but the \
               server's own.",
+    },
+    Setting {
+        key: "server.frame_ancestors",
+        default: None,
+        takes: Takes::Origins,
+        doc: "Origins whose pages may show `/embed` in a frame (`docs/page.md`), parted by commas; \
+              not set: none.",
     },
     Setting {
         key: "limits.key_requests_per_s",
