@@ -1,6 +1,6 @@
 // Makes docs/images: each page at two widths and in both themes, of the demonstration. No test: somebody looks at them.
 //
-//     INDELIBLE_BINARY=target/debug/indelible node ui/tests/images.js
+//     INDELIBLE_BINARY=target/debug/indelible node ui/tests/images.js  [one of the pages]
 
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
@@ -27,7 +27,7 @@ try {
     trust: ['/?page=trust', '.log .pill'],
     trace: [`/?page=traces&record=${of(agent)}`, '.node dl'],
     admin: ['/?page=admin', '.plain-table td'],
-    embed: ['/embed?q=tenant%3Aacme#token=&accent=%239a63c4&on-accent=white&good=%239a63c4&chosen=%239a63c433',
+    embed: ['/embed?q=tenant%3Aacme#token=&accent=%239a63c4&on-accent=white&chosen=%239a63c433',
       '#rows tr'],
   };
   mkdirSync(OUT, { recursive: true });
@@ -38,6 +38,7 @@ try {
         reducedMotion: 'reduce' });
       const page = await context.newPage();
       for (const [name, [path, ready]] of Object.entries(pages)) {
+        if (process.argv[2] && process.argv[2] !== name) continue;
         await page.goto('about:blank');
         await page.goto(place.url + path);
         await page.locator(ready).first().waitFor({ state: 'attached' });

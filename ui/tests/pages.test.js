@@ -214,10 +214,15 @@ for (const [scheme, width] of [['light', 1440], ['dark', 1440], ['light', 390], 
   test(`axe finds no fault on any page: ${scheme}, ${width} pixels`, async () => {
     await visit(chrome, demo, { scheme, width }, async (page) => {
       await page.emulateMedia({ reducedMotion: 'reduce' });
-      const ready = { overview: '.top-list a', trust: '.log .pill', traces: '#other .panel', admin: '.plain-table td' };
+      const ready = { '/?page=overview': '.top-list a', '/?page=trust': '.log .pill', '/?page=traces': '#other .panel a',
+        '/?page=admin': '.plain-table td', '/embed?q=tenant%3Aacme': '#rows tr' };
       for (const [name, selector] of Object.entries(ready)) {
-        await page.goto(`${demo.url}/?page=${name}`);
+        await page.goto(demo.url + name);
         await page.locator(selector).first().waitFor();
+        if (name === '/?page=traces') {
+          await page.locator('.executions a').first().click();
+          await page.locator('.node dl').first().waitFor();
+        }
         await page.evaluate(AXE);
         const { violations } = await page.evaluate(() => window.axe.run());
         assert.deepEqual(violations.map((one) => `${one.id}: ${one.nodes.map((node) => node.html).join(' ')}`), [],
