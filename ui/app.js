@@ -1,91 +1,51 @@
-// The first page: records as they arrive, a search, one record with its proof, the verdicts.
+// The pages of one small program: which one the address asks for, the key, and what went wrong.
 
 import { dropKey, get, key, setKey } from '/ui/api.js';
-import { byId, counted, el, fill } from '/ui/dom.js';
+import { change, go, read } from '/ui/address.js';
+import { hide } from '/ui/complete.js';
+import { byId, el, fill } from '/ui/dom.js';
+import * as facets from '/ui/facets.js';
 import * as list from '/ui/list.js';
-import { close } from '/ui/record.js';
-import { forget, refresh } from '/ui/tenants.js';
+import * as rows from '/ui/rows.js';
+import * as views from '/ui/views.js';
+import { page as admin } from '/ui/admin.js';
+import { page as overview } from '/ui/overview.js';
+import { page as traces } from '/ui/traces.js';
+import { page as trust } from '/ui/trust.js';
 
-const EVERY_MS = 2000;
-const TENANTS_EVERY_MS = 5000;
-const PAGE = 50;
+const COUNT_MS = 15_000;
+const AGAIN_MS = 3000;
+const PAGES = { overview, trust, traces, admin };
 
-const state = { q: '', live: true, cursor: null, turn: 0, failed: null, shut: false };
-
-/** Asks for a page and hands it on, unless another query was asked meanwhile. */
-async function page(cursor, show) {
-  const { turn } = state;
-  const found = await get('/v1/records', { q: state.q, limit: PAGE, cursor }).catch((error) => {
-    if (turn === state.turn) throw error;
-  });
-  if (!found || turn !== state.turn) return;
-  show(found.records, !found.next_cursor);
-  // A live page leaves the older ones where they are.
-  if (show !== list.arrive || list.count() <= PAGE) state.cursor = found.next_cursor;
-  // The server looked at many records for few: not every two seconds.
-  if (found.next_cursor && found.records.length < PAGE) setLive(false);
-  after(found);
-}
-
-function after(found) {
-  const none = list.count() === 0;
-  byId('records').removeAttribute('aria-busy');
-  byId('empty').hidden = !none;
-  if (none) {
-    fill(byId('empty'), state.q
-      ? [el('b', {}, state.cursor ? 'Nothing was found so far' : 'Nothing was found'),
-        el('p', {}, state.cursor ? 'There are more records to look at. ' : 'No record answers this query. ',
-          el('button', { type: 'button', class: 'link', onclick: () => ask('') }, 'Show all records'))]
-      : [el('b', {}, 'No records yet'), el('p', {}, 'They appear here as they are committed. ',
-        el('a', { href: '/docs' }, 'The API'), ' says how to send one.')]);
-  }
-  byId('table').hidden = none;
-  byId('more').hidden = !state.cursor;
-  const lacks = [
-    found.unreadable?.length && 'some records cannot be read',
-    found.unsearched?.length && 'sealed values were not searched',
-  ].filter(Boolean).join(', ');
-  byId('lacks').textContent = lacks;
-  problem(null);
-}
-
-/** Takes away the records of what was asked before, and the one that was opened. */
-function clear() {
-  list.start([]);
-  close();
-  state.cursor = null;
-  byId('records').removeAttribute('aria-busy');
-  byId('lacks').textContent = '';
-  for (const id of ['table', 'more', 'empty']) byId(id).hidden = true;
-}
-
-function problem(error) {
-  if (error?.status === 401 || error?.status === 403) return shut(error);
-  tell(error && [el('pre', {}, error.message), error.next && el('p', {}, error.next)]);
-  state.failed = error?.status ?? null;
-  // A query that is wrong stays wrong: nothing is asked again until it is another.
-  const wrong = error?.status === 400;
-  if (wrong) {
-    setLive(false);
-    clear();
-  }
-  byId('q').setAttribute('aria-invalid', String(wrong));
-  if (error) byId('records').removeAttribute('aria-busy');
-  return undefined;
-}
+const state = { shut: false, turn: 0, counted: null, news: false, again: null, page: '' };
 
 function tell(what) {
   byId('error').hidden = !what;
   fill(byId('error'), what);
 }
 
+/** Tells what went wrong, or that nothing is wrong any more; what may pass is tried again. */
+function problem(error, { lost = false } = {}) {
+  if (error?.status === 401 || (error?.status === 403 && !state.page)) return shut(error);
+  clearTimeout(state.again);
+  if (lost) error = { message: 'The server cannot be reached.', status: 0 };
+  tell(error && [el('pre', {}, error.message), error.next && el('p', {}, error.next)]);
+  // A query that is wrong stays wrong: nothing is asked again until it is another.
+  byId('q').setAttribute('aria-invalid', String(error?.status === 400));
+  const mayPass = error && (error.status === 0 || error.status >= 500 || error.status === 429);
+  if (mayPass && !lost) state.again = setTimeout(() => apply({ anew: true }), AGAIN_MS);
+  return undefined;
+}
+
 /** Whoever is there has no key, or none that is good for this: nothing is shown or asked until there is one. */
 function shut(error) {
   state.shut = true;
   state.turn += 1;
-  setLive(false);
-  clear();
-  forget();
+  clearTimeout(state.again);
+  list.shut();
+  facets.clear();
+  fill(byId('other'));
+  byId('live').disabled = true;
   byId('banner').hidden = true;
   byId('login').hidden = false;
   // That a key is wanted stands beside its field; here is what was wrong with one that was given.
@@ -95,52 +55,66 @@ function shut(error) {
   byId('key').select();
 }
 
-function setLive(on) {
-  state.live = on;
-  byId('live').setAttribute('aria-pressed', String(on));
-  byId('live').disabled = state.shut;
+function count(q) {
+  state.counted = q;
+  state.news = false;
+  facets.refresh(q);
 }
 
-async function attempt(what) {
-  try {
-    await what();
-    if (state.failed === 0) problem(null);
-    return true;
-  } catch (error) {
-    problem(error);
-    return false;
-  }
-}
-
-/** Shows what a query finds. One that a person asked is a step to go back from. */
-async function ask(q, { step = true } = {}) {
+/** Shows what the address asks for. */
+async function apply({ anew = false } = {}) {
   if (state.shut) {
     byId('key').focus();
     return false;
   }
-  const url = new URL(location.href);
-  if (q) url.searchParams.set('q', q); else url.searchParams.delete('q');
-  const other = q !== state.q;
-  if (step && other) history.pushState(null, '', url);
-  state.q = q;
-  state.turn += 1;
-  byId('q').value = q;
-  setLive(true);
-  byId('records').setAttribute('aria-busy', 'true');
-  const found = await attempt(() => page(undefined, list.start));
-  if (found) byId('told').textContent = `${counted(list.count(), 'record')} shown`;
-  // What is there answers another query than the one that failed.
-  else if (other) clear();
-  return found;
+  const asked = read();
+  const turn = ++state.turn;
+  const page = PAGES[asked.page];
+  const isOther = asked.page !== state.page;
+  state.page = page ? asked.page : '';
+  for (const link of byId('nav').querySelectorAll('[data-page]')) {
+    if (link.dataset.page === state.page) link.setAttribute('aria-current', 'page');
+    else link.removeAttribute('aria-current');
+  }
+  document.title = page ? `${page.title} · Indelible` : 'Indelible';
+  byId('list-page').hidden = Boolean(page);
+  byId('other').hidden = !page;
+  if (document.activeElement !== byId('q') || isOther || anew === false) byId('q').value = asked.q;
+  if (page) return other(page, asked, turn, isOther || anew);
+  fill(byId('other'));
+  views.columns();
+  facets.presets(asked.q);
+  if (asked.q !== state.counted || anew) count(asked.q);
+  return list.show(asked, { anew: anew || (isOther && asked.q !== undefined) });
 }
 
-const addressed = () => new URL(location.href).searchParams.get('q') ?? '';
-
-async function every(ms, what) {
-  for (;;) {
-    await new Promise((done) => { setTimeout(done, ms); });
-    if (!document.hidden && !state.shut) await attempt(what);
+async function other(page, asked, turn, isNew) {
+  list.pause();
+  const root = byId('other');
+  if (isNew) fill(root, el('h1', {}, page.title), el('p', { class: 'hint loading-page' }, 'Reading …'));
+  root.setAttribute('aria-busy', 'true');
+  try {
+    const content = await page.content(asked, { again: () => apply() });
+    if (turn !== state.turn) return false;
+    fill(root, el('h1', {}, page.title), content);
+    problem(null);
+    return true;
+  } catch (error) {
+    if (turn !== state.turn) return false;
+    if (isNew) fill(root, el('h1', {}, page.title), failed(error));
+    problem(error);
+    return false;
+  } finally {
+    root.removeAttribute('aria-busy');
   }
+}
+
+function failed(error) {
+  if (error.status === 403) {
+    return el('p', { class: 'panel' }, 'The key that is in use may not see this. ',
+      el('button', { type: 'button', class: 'link', onclick: () => shut(error) }, 'Use another one'));
+  }
+  return el('p', { class: 'panel' }, 'This could not be read; what went wrong stands above.');
 }
 
 /** Says that the server is open, with the command that closes it. */
@@ -151,43 +125,70 @@ async function openness() {
   byId('closes').textContent = `indelible keys create --role admin --url ${location.origin}`;
 }
 
+function ask(q) {
+  hide();
+  if (read().page) go({ q });
+  else if (q === read().q) apply({ anew: true });
+  else change({ q, record: '' });
+}
+
 byId('search').addEventListener('submit', (event) => {
   event.preventDefault();
   ask(byId('q').value.trim());
-});
-byId('tries').addEventListener('click', (event) => {
-  if (event.target.dataset.q !== undefined) ask(event.target.dataset.q);
-});
-byId('more').addEventListener('click', () => attempt(() => {
-  setLive(false);
-  return page(state.cursor, list.append);
-}));
-byId('live').addEventListener('click', () => {
-  if (state.live) setLive(false);
-  else ask(byId('q').value.trim());
 });
 byId('login').addEventListener('submit', async (event) => {
   event.preventDefault();
   setKey(byId('key').value.trim());
   state.shut = false;
-  if (!await ask(state.q, { step: false })) return;
+  byId('live').disabled = false;
+  if (!await apply({ anew: true })) return;
   byId('login').hidden = true;
   byId('key').value = '';
   byId('q').focus();
-  attempt(tenants);
-});
-window.addEventListener('popstate', () => ask(addressed(), { step: false }));
-document.addEventListener('keydown', (press) => {
-  if (press.key !== '/' || press.target.matches('input')) return;
-  press.preventDefault();
-  byId('q').focus();
 });
 
-byId('verdicts').open = !matchMedia('(max-width: 70rem)').matches;
-const tenants = () => refresh((tenant) => ask(`tenant:${tenant}`));
-const polled = () => (state.live ? page(undefined, list.arrive) : undefined);
-await attempt(openness);
-await ask(addressed(), { step: false });
-if (!state.shut) await attempt(tenants);
-every(EVERY_MS, polled);
-every(TENANTS_EVERY_MS, tenants);
+// A link within the pages changes the address and nothing else.
+document.addEventListener('click', (press) => {
+  const link = press.target.closest('a');
+  if (!link || press.defaultPrevented || press.ctrlKey || press.metaKey || press.shiftKey || press.button !== 0) return;
+  if (link.download || link.origin !== location.origin || link.pathname !== '/' || link.target) return;
+  press.preventDefault();
+  if (link.href !== location.href) history.pushState(null, '', link.href);
+  apply();
+  if (byId('nav').contains(link)) window.scrollTo(0, 0);
+});
+window.addEventListener('popstate', () => apply());
+window.addEventListener('address', () => apply());
+
+const KEYS = {
+  '/': () => byId('q').focus(),
+  j: () => rows.move(1),
+  k: () => rows.move(-1),
+  y: () => views.copy(),
+};
+const MOVES = {
+  ArrowDown: () => rows.move(1),
+  ArrowUp: () => rows.move(-1),
+  Home: () => rows.moveTo('first'),
+  End: () => rows.moveTo('last'),
+};
+document.addEventListener('keydown', (press) => {
+  if (press.ctrlKey || press.metaKey || press.altKey || press.target.matches('input, select, textarea')) return;
+  if (press.key === 'Escape' && read().record && !read().page) return void change({ record: '' });
+  const isRow = press.target.closest('#rows');
+  const does = KEYS[press.key] ?? (isRow && MOVES[press.key]);
+  if (!does || (read().page && press.key !== '/')) return;
+  press.preventDefault();
+  does();
+});
+
+byId('narrow').open = !matchMedia('(max-width: 70rem)').matches;
+views.begin();
+list.begin({ problem, news: () => { state.news = true; } });
+setInterval(() => {
+  if (state.shut || document.hidden) return;
+  if (!state.page && state.news) count(read().q);
+  else if (PAGES[state.page]?.lives) apply();
+}, COUNT_MS);
+await openness().catch(() => {});
+await apply();

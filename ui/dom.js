@@ -66,7 +66,8 @@ export function when(text) {
   const time = new Date(text);
   if (Number.isNaN(time.getTime())) return el('span', {}, shown(text));
   const near = Math.abs(Date.now() - time) < 300 * 86_400_000;
-  return el('time', { datetime: text, title: text },
+  const utc = time.toISOString().replace('T', ' ').replace('.000Z', '').replace('Z', '');
+  return el('time', { datetime: text, title: `${utc} UTC` },
     el('span', { class: near ? 'day' : 'day year' }, (near ? DAY : DATE).format(time)), ' ', CLOCK.format(time));
 }
 
@@ -94,4 +95,13 @@ export function outcome(word) {
 /** A number with its thousands set apart, and the word for what it counts. */
 export function counted(number, one, many = `${one}s`) {
   return `${Number(number).toLocaleString('en')} ${number === 1 ? one : many}`;
+}
+
+/** How long ago, in the unit that people would say. */
+export function ago(text) {
+  const seconds = Math.max(0, Math.round((Date.now() - Date.parse(text)) / 1000));
+  if (Number.isNaN(seconds)) return 'at an unknown time';
+  if (seconds < 90) return `${seconds} s ago`;
+  if (seconds < 5400) return `${Math.round(seconds / 60)} min ago`;
+  return seconds < 172_800 ? `${Math.round(seconds / 3600)} h ago` : `${Math.round(seconds / 86_400)} days ago`;
 }

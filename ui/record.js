@@ -1,45 +1,104 @@
-// One record: its fields, its proof and the exact bytes that were hashed.
+// One record: what it says, what belongs to it, its proof and the exact bytes that were hashed.
 
-import { get, text, verbatim } from '/ui/api.js';
-import { byId, counted, el, fill, outcome, shown, when } from '/ui/dom.js';
+import { get, isViewer, text } from '/ui/api.js';
+import { read as address } from '/ui/address.js';
+import { brief } from '/ui/columns.js';
+import { byId, el, fill, outcome, shown, when } from '/ui/dom.js';
+import { chain, changes, decision, evidence, fields, save } from '/ui/fields.js';
+import { states } from '/ui/hidden.js';
+import { verbatim } from '/ui/json.js';
+import { prove } from '/ui/prove.js';
+import { pivots, relate } from '/ui/related.js';
+import { sentence } from '/ui/words.js';
 
-const LONG_CHARS = 400;
 const NARROW = matchMedia('(max-width: 70rem)');
 
 const panel = byId('record');
 let turn = 0;
+let shownNow = '';
+let leave = () => {};
+
+/** Says what is called when somebody closes the record. */
+export function onClose(does) {
+  leave = does;
+}
 
 /** Reads a record and shows it; whoever asks again meanwhile wins. */
 export async function show(tenant, id) {
+  const name = `${tenant}/${id}`;
+  if (panel.open && shownNow === name) return;
   const mine = ++turn;
+  const current = () => mine === turn;
+  shownNow = name;
   const path = `/v1/records/${encodeURIComponent(id)}`;
-  const wanted = (promise) => promise.then((found) => (mine === turn ? found : null));
   fill(panel, head('Record'), el('p', { class: 'hint' }, 'Reading the record …'));
   open();
   try {
-    const read = await wanted(text(path, { tenant }));
-    if (!read) return;
-    const row = verbatim(read);
-    const proof = el('section', { class: 'proof', 'aria-label': 'Proof' }, el('h3', {}, 'Proof'),
-      el('p', { class: 'hint' }, 'Asking for the proof …'));
-    const { event } = row.record;
-    fill(panel, head(event.event_type, event.outcome), sentence(row), fields(row), proof, leaf(row));
+    const row = verbatim(await text(path, { tenant }));
+    if (!current()) return;
+    const proof = el('section', { class: 'proof', 'aria-label': 'Proof' });
+    const related = el('section', { 'aria-label': 'What belongs to it' });
+    const hidden = el('section', { 'aria-label': 'What cannot be read' });
+    fill(panel, whole(row, { proof, related, hidden }));
+    panel.scrollTop = 0;
     panel.querySelector('h2').focus();
-    const found = await wanted(text(`${path}/proof`, { tenant }).catch((problem) => problem));
-    if (!found) return;
-    if (found instanceof Error) {
-      fill(proof, el('h3', {}, 'Proof'), failed(found, 'There is no proof.'));
-      return;
-    }
-    const key = await wanted(named(tenant).catch(() => '').then((text) => ({ text })));
-    if (key) fill(proof, proved(row, found, key.text));
+    if (!row.record.event) return;
+    unreadable(hidden, row, current);
+    await Promise.all([
+      prove(proof, row, { path: `${path}/proof`, tenant, current }),
+      // A viewer sees one record at a time.
+      !isViewer() && relate(related, { path: `${path}/related`, tenant, current }),
+    ]);
   } catch (problem) {
-    if (mine === turn) fill(panel, head('Record'), failed(problem, 'The record cannot be shown.'));
+    if (current()) fill(panel, head('Record'), failed(problem));
   }
+}
+
+function whole(row, { proof, related, hidden }) {
+  const { event } = row.record;
+  if (!event) {
+    explain(hidden, states(row));
+    return [head('Pruned record'), hidden, el('p', {}, el('code', {}, shown(row.record_hash ?? '')))];
+  }
+  const { tenant_id: tenant, sequence_number: number } = row.record;
+  return [
+    head(event.event_type, event.outcome),
+    el('p', { class: 'said' }, sentence(brief(row))),
+    event.description && el('p', { class: 'description' }, shown(event.description)),
+    el('p', { class: 'hint' }, 'Record ', el('b', {}, Number(number).toLocaleString('en')), ' of ', el('b', {}, tenant),
+      ', ', when(event.occurred_at)),
+    hidden, changes(event), decision(event), chain(event), evidence(event, tenant), pivots(row), proof, related,
+    fields(row), leaf(row),
+  ];
+}
+
+const TONE = { sealed: 'plain', masked: 'plain', erased: 'warn', pruned: 'warn' };
+
+/** Says what cannot be read, and why. */
+export function explain(section, found) {
+  if (!found.length) return fill(section);
+  return fill(section, el('h3', {}, 'What cannot be read'), el('ul', { class: 'hidden-values' },
+    found.map(({ state, where, why }) => el('li', {}, el('span', { class: `pill ${TONE[state]}` }, state), ' ',
+      el('b', {}, shown(where)), el('p', {}, why)))));
+}
+
+/** Sealed values may have been erased: the log says so, if it is so. */
+async function unreadable(section, row, current) {
+  const found = states(row);
+  explain(section, found);
+  const sealed = found.filter(({ state, where }) => state === 'sealed' && where.startsWith('sub_'));
+  if (!sealed.length) return;
+  const q = `type:privacy.erased data.subjects:${sealed.map(({ where }) => where).join(',')}`;
+  const said = await get('/v1/records', { q, tenant: row.record.tenant_id, limit: 100 }).catch(() => null);
+  if (!current() || !said) return;
+  const erased = new Map(said.records.flatMap(({ record }) =>
+    (record.event.data?.subjects ?? []).map((subject) => [subject, record.sequence_number])));
+  explain(section, states(row, erased));
 }
 
 /** Beside the list where there is room, else over it. */
 function open() {
+  document.body.classList.add('has-record');
   if (panel.open) return;
   if (NARROW.matches) panel.showModal();
   else panel.show();
@@ -47,120 +106,30 @@ function open() {
 
 /** Puts the record away, if there is one. */
 export function close() {
+  turn += 1;
+  shownNow = '';
+  document.body.classList.remove('has-record');
   if (panel.open) panel.close();
 }
 
-document.addEventListener('keydown', (press) => {
-  if (press.key === 'Escape') close();
-});
 panel.addEventListener('close', () => {
-  turn += 1;
-  document.querySelector('tr[aria-current] .open')?.focus();
+  document.body.classList.remove('has-record');
+  const row = document.querySelector('tr[aria-current] .open') ?? document.querySelector('#rows .open[tabindex="0"]');
+  row?.focus({ preventScroll: true });
+  if (address().record) leave();
 });
 
-function failed(problem, words) {
-  return el('p', { class: 'finding' }, `${words} ${problem.message}`);
+function failed(problem) {
+  return [el('p', { class: 'finding' }, `The record cannot be shown. ${problem.message}`),
+    problem.next && el('p', { class: 'hint' }, problem.next)];
 }
 
 function head(title, ended) {
   const close = el('button', { type: 'button', 'aria-label': 'Close', class: 'close',
     onclick: () => panel.close() }, '×');
   return el('div', { class: 'bar' },
-    el('h2', { tabindex: -1, autofocus: true }, el('bdi', {}, shown(title ?? 'Record'))),
+    el('h2', { tabindex: -1 }, el('bdi', {}, shown(title ?? 'Record'))),
     ended && outcome(ended), close);
-}
-
-function sentence(row) {
-  const { tenant_id: tenant, sequence_number: number, event } = row.record;
-  return [
-    event.description && el('p', { class: 'said' }, shown(event.description)),
-    el('p', { class: 'hint' }, 'Record ', el('b', {}, Number(number).toLocaleString('en')),
-      ' of ', el('b', {}, tenant)),
-  ];
-}
-
-// What stands above the fields already.
-const TOLD = new Set(['event_type', 'outcome', 'description', 'occurred_at']);
-
-function fields(row) {
-  const { event, ingested_at: ingested } = row.record;
-  const inLeaf = new Set(walk(JSON.parse(row.leaf).event).map(([path]) => path));
-  const list = el('dl', {});
-  const put = (name, ...value) => list.append(el('dt', {}, broken(name)), el('dd', {}, ...value));
-  put('happened', when(event.occurred_at));
-  put('committed', when(ingested));
-  for (const [path, value] of walk(event).filter(([path]) => !TOLD.has(path))) {
-    const text = String(value);
-    const inside = text.length > LONG_CHARS
-      ? el('div', { class: 'long', tabindex: 0, role: 'region', 'aria-label': path }, shown(text))
-      : shown(text);
-    put(path, inside, !inLeaf.has(path) && personal());
-  }
-  return list;
-}
-
-/** A path that may be broken where its parts end. */
-function broken(path) {
-  return path.split(/(?<=[._])/).flatMap((part) => [shown(part), el('wbr')]);
-}
-
-function personal() {
-  return el('span', { class: 'personal',
-    title: 'A personal value: not in the leaf, where a commitment stands for it' }, 'personal');
-}
-
-/** Every leaf value with its path. */
-function walk(value, path = '') {
-  if (value === null || typeof value !== 'object') return [[path, value]];
-  return Object.entries(value)
-    .flatMap(([name, inner]) => walk(inner, path ? `${path}.${name}` : name));
-}
-
-/** The verifier key that a log names in its first record. */
-async function named(tenant) {
-  const { records } = await get('/v1/records', { tenant, order: 'seq', limit: 1 });
-  return records[0]?.record.event.data?.verifier_key ?? '';
-}
-
-function proved(row, saved, named) {
-  const proof = JSON.parse(saved);
-  const checked = el('span', { class: 'pill plain' }, 'checking …');
-  check(row).then((same) => {
-    checked.className = `pill ${same ? 'good' : 'bad'}`;
-    checked.textContent = same ? 'computed here too' : 'the hash differs';
-  }).catch(() => { checked.textContent = 'this browser cannot compute it'; });
-  const [origin, size] = proof.registry.checkpoint.split('\n');
-  const step = (title, ...text) => el('li', {}, el('b', {}, title), el('p', {}, ...text));
-  return [
-    el('h3', {}, 'Proof'),
-    el('ol', { class: 'steps' },
-      step('Record hash', 'SHA-256 of a zero byte and the leaf ', checked,
-        el('code', {}, row.record_hash)),
-      step('Log', `${counted(proof.log.path.length, 'hash', 'hashes')} to the root over `
-        + `${counted(proof.log.size, 'record')}`),
-      step('Snapshot', `${counted(proof.snapshot.path.length, 'hash', 'hashes')} from slot `
-        + `${proof.snapshot.slot} to the root over all logs`),
-      step('Checkpoint', `${counted(proof.registry.path.length, 'hash', 'hashes')} to the signed root over `
-        + `${counted(Number(size), 'snapshot')}`, el('code', {}, shown(origin)))),
-    el('p', {}, save('proof.json', saved, 'Save the proof')),
-    el('p', { class: 'hint' }, 'It is checked without this server: ',
-      el('code', {}, 'indelible verify --proof proof.json --key KEY')),
-    // After a recovery the ledger signs under another name than the one its older logs begin with.
-    named.startsWith(`${origin}+`) && el('p', { class: 'hint' }, 'KEY, as this log names it: ',
-      el('code', { class: 'key' }, shown(named))),
-    el('p', { class: 'hint' }, 'A page could lie about the key with all the rest: take it from whoever runs the '
-      + 'server, who has it from ', el('code', {}, 'indelible keys show'), '.'),
-  ];
-}
-
-/** The record hash, computed here from the leaf's bytes. */
-async function check(row) {
-  const bytes = new TextEncoder().encode(row.leaf);
-  const whole = new Uint8Array(bytes.length + 1);
-  whole.set(bytes, 1);
-  const digest = new Uint8Array(await crypto.subtle.digest('SHA-256', whole));
-  const hex = Array.from(digest, (byte) => byte.toString(16).padStart(2, '0')).join('');
-  return hex === row.record_hash;
 }
 
 function leaf(row) {
@@ -169,12 +138,4 @@ function leaf(row) {
     el('p', { class: 'hint' }, 'Personal values are not in it.'),
     el('pre', { tabindex: 0, 'aria-label': 'The leaf' }, shown(row.leaf)),
     save('leaf.json', row.leaf, 'Save its bytes'));
-}
-
-function save(name, text, label) {
-  return el('button', { type: 'button', onclick: () => {
-    const url = URL.createObjectURL(new Blob([text], { type: 'application/json' }));
-    el('a', { href: url, download: name }).click();
-    setTimeout(() => URL.revokeObjectURL(url), 1000);
-  } }, label);
 }

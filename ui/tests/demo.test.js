@@ -30,12 +30,13 @@ const rowsAre = (page, test) => until(async () => test(await names(page)), 'the 
 
 test('events arrive by themselves, newest on top, each once', async () => {
   await visit(chrome, place, {}, async (page) => {
-    await rowsAre(page, (rows) => rows.length >= 50);
+    await rowsAre(page, (rows) => rows.length >= 15);
     const before = await names(page);
-    await rowsAre(page, (rows) => rows.length > before.length && rows[0] !== before[0]);
+    await rowsAre(page, (rows) => rows[0] !== before[0] && rows.includes(before[0]));
     const now = await names(page);
     assert.equal(new Set(now).size, now.length, 'each once');
-    assert.deepEqual(now.slice(now.indexOf(before[0])), before, 'what was there stays in its order');
+    const stayed = now.slice(now.indexOf(before[0]));
+    assert.deepEqual(stayed, before.slice(0, stayed.length), 'what was there stays in its order');
     const times = await page.locator('#rows time').evaluateAll((all) => all.map((time) => time.dateTime));
     assert.deepEqual(times, times.toSorted().reverse(), 'newest on top');
     await page.getByRole('button', { name: 'Live' }).click();
@@ -47,7 +48,7 @@ test('events arrive by themselves, newest on top, each once', async () => {
 
 test('a search finds, stands in the address, and shows older pages', async () => {
   await visit(chrome, place, {}, async (page) => {
-    await page.getByRole('searchbox').fill('outcome:denied tenant:acme');
+    await page.getByRole('combobox', { name: 'Query' }).fill('outcome:denied tenant:acme');
     await page.getByRole('button', { name: 'Search' }).click();
     const cells = (kind) => page.locator(`#rows td.${kind}`).allTextContents();
     await until(async () => {
@@ -60,16 +61,19 @@ test('a search finds, stands in the address, and shows older pages', async () =>
     assert.deepEqual([...new Set(await cells('tenant'))], ['acme']);
     assert.equal(new URL(page.url()).searchParams.get('q'), 'outcome:denied tenant:acme');
     await page.goto(`${place.url}/?q=tenant%3Aacme`);
-    await rowsAre(page, (rows) => rows.length >= 50);
+    await rowsAre(page, (rows) => rows.length >= 15);
+    const loaded = () => page.locator('#table').getAttribute('aria-rowcount').then(Number);
+    await until(async () => await loaded() > 90, 'the first page');
+    const first = await loaded();
     await page.getByRole('button', { name: 'Older records' }).click();
-    await rowsAre(page, (rows) => rows.length >= 100 && new Set(rows).size === rows.length);
-    assert.equal(await page.locator('#live').getAttribute('aria-pressed'), 'false');
+    await until(async () => await loaded() > first + 100, 'older ones');
+    assert.equal(await page.locator('#live').getAttribute('aria-pressed'), 'true', 'what is new still comes');
   });
 });
 
 test('Back goes to the query before, and Forward to the one after', async () => {
   await visit(chrome, place, {}, async (page) => {
-    const search = page.getByRole('searchbox');
+    const search = page.getByRole('combobox', { name: 'Query' });
     const shows = (q, outcomes) => until(async () => await search.inputValue() === q
       && new Set(await page.locator('#rows td.outcome').allTextContents()).size >= outcomes, q);
     await shows('', 2);
@@ -93,58 +97,39 @@ test('a query that is wrong is told at its column, and another one helps', async
   await visit(chrome, place, { expected: ['400 (Bad Request)'] }, async (page) => {
     await page.locator('#rows tr').first().click();
     await page.locator('#record').waitFor();
-    await page.getByRole('searchbox').fill('actor:dana outcom:denied');
+    await page.getByRole('combobox', { name: 'Query' }).fill('actor:dana outcom:denied');
     await page.keyboard.press('Enter');
     const alert = page.getByRole('alert');
     await alert.waitFor();
     const [line, drawn, carets] = (await alert.locator('pre').textContent()).split('\n');
     assert.match(line, /^column 12: .*`outcom`/);
     assert.equal(carets.indexOf('^'), drawn.indexOf('outcom:'), `${drawn}\n${carets}`);
-    assert.equal(await page.getByRole('searchbox').getAttribute('aria-invalid'), 'true');
+    assert.equal(await page.getByRole('combobox', { name: 'Query' }).getAttribute('aria-invalid'), 'true');
     assert.deepEqual(await names(page), [], 'nothing stands there that answers another query');
     assert.equal(await page.locator('#table').isVisible(), false);
     assert.equal(await page.locator('#record').isVisible(), false);
-    await page.getByRole('searchbox').fill('actor:dana outcome:success');
+    await page.getByRole('combobox', { name: 'Query' }).fill('actor:dana outcome:success');
     await page.keyboard.press('Enter');
     await alert.waitFor({ state: 'hidden' });
     await rowsAre(page, (rows) => rows.length > 0);
   });
 });
 
-test('every tenant has two verdicts, and its name shows its records', async () => {
-  await visit(chrome, place, {}, async (page) => {
-    const card = (name) => page.locator('.tenants li', { has: page.getByRole('button', { name, exact: true }) });
-    const verdicts = async (name, completeness) => {
-      const pills = () => card(name).locator('.pill').allTextContents();
-      await until(async () => (await pills()).length >= 2, `both verdicts on ${name}`);
-      const [integrity, ...streams] = await pills();
-      assert.equal(integrity, 'Intact, anchored');
-      assert.ok(streams.some((words) => completeness.test(words)), `${name}: ${streams}`);
-    };
-    await verdicts('acme', /^open to \d+$/);
-    await verdicts('globex', /^declared loss \(\d+, queue full\)$/);
-    // Its program starts again with its next event, which is a second run.
-    await verdicts('tidepool', /^(complete to \d+ \(clean end\)|1 stream complete)$/);
-    const acme = card('acme');
-    assert.match(await acme.textContent(), /[\d,]+ records.*checked \d\d:\d\d:\d\d/);
-    await until(async () => /^1[0-9] logs intact$/.test(await page.locator('#summary').textContent()), 'the sum');
-    await acme.getByRole('button').click();
-    const tenants = page.locator('#rows td.tenant');
-    await until(async () => new Set(await tenants.allTextContents()).size === 1, 'one tenant');
-    assert.equal(await page.getByRole('searchbox').inputValue(), 'tenant:acme');
-  });
-});
-
 test('the keyboard alone reaches everything', async () => {
   await visit(chrome, place, {}, async (page) => {
-    await rowsAre(page, (rows) => rows.length >= 50);
+    await rowsAre(page, (rows) => rows.length >= 15);
     await page.getByRole('button', { name: 'Live' }).click();
     await page.keyboard.press('/');
     assert.equal(await page.evaluate(() => document.activeElement.id), 'q');
     const focused = () => page.evaluate(() => document.activeElement.closest('tr')?.dataset.name);
-    for (let tabs = 0; !(await focused()) && tabs < 12; tabs += 1) await page.keyboard.press('Tab');
+    await page.locator('#live').focus();
+    for (let tabs = 0; !(await focused()) && tabs < 16; tabs += 1) await page.keyboard.press('Tab');
     const all = await names(page);
     assert.equal(await focused(), all[0], 'Tab reaches the first row');
+    await page.keyboard.press('j');
+    assert.equal(await focused(), all[1]);
+    await page.keyboard.press('k');
+    assert.equal(await focused(), all[0]);
     await page.keyboard.press('ArrowDown');
     await page.keyboard.press('ArrowDown');
     assert.equal(await focused(), all[2]);
@@ -161,37 +146,10 @@ test('the keyboard alone reaches everything', async () => {
   });
 });
 
-test('only the page has a scroll bar, and the verdicts scroll without one', async () => {
-  const withBars = await browser({ bars: true });
-  try {
-    await visit(withBars, place, { width: 1400, height: 1000 }, async (page) => {
-      await rowsAre(page, (rows) => rows.length >= 50);
-      await until(async () => await page.locator('.tenants li').count() > 10, 'the verdicts');
-      const measured = () => page.evaluate(() => {
-        const aside = document.querySelector('aside');
-        return {
-          page: window.innerWidth - document.documentElement.clientWidth,
-          aside: aside.offsetWidth - aside.clientWidth,
-          hidden: aside.scrollHeight - aside.clientHeight,
-          at: aside.scrollTop,
-        };
-      });
-      const { page: bar, aside, hidden } = await measured();
-      assert.ok(bar > 0 && hidden > 0, JSON.stringify(await measured()));
-      assert.equal(aside, 0);
-      await page.locator('#tenants').hover();
-      await page.mouse.wheel(0, 300);
-      await until(async () => (await measured()).at > 0, 'the verdicts to scroll');
-    });
-  } finally {
-    await withBars.close();
-  }
-});
-
 for (const width of [1440, 1200, 800, 390]) {
   test(`nothing is cut off at ${width} pixels`, async () => {
     await visit(chrome, place, { width }, async (page) => {
-      await rowsAre(page, (rows) => rows.length >= 50);
+      await rowsAre(page, (rows) => rows.length >= 15);
       const over = () => page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth);
       assert.ok(await over() <= 0, 'the page is no wider than the window');
       const cut = await page.locator('#rows td.outcome, #rows td.time').evaluateAll((cells) => cells
@@ -219,12 +177,13 @@ for (const [scheme, width] of [['light', 1440], ['dark', 1440], ['light', 390]])
         const { violations } = await page.evaluate(() => window.axe.run());
         return violations.map((one) => `${one.id}: ${one.nodes.map((node) => node.html).join(' ')}`);
       };
-      await rowsAre(page, (rows) => rows.length >= 50);
-      await until(() => page.locator('.tenants .pill').count(), 'verdicts');
+      await rowsAre(page, (rows) => rows.length >= 15);
+      await until(() => page.locator('#facets li').count(), 'facets');
       assert.deepEqual(await faults(), []);
       await page.locator('#rows tr').nth(1).click();
       await page.locator('.steps').waitFor();
-      await page.locator('#record summary').click();
+      await page.locator('#record .verdict.good').waitFor();
+      await page.getByText('The leaf, as it was hashed').click();
       assert.deepEqual(await faults(), [], 'with a record open');
       await page.goto(`${place.url}/docs`);
       await page.locator('.routes summary').first().click();

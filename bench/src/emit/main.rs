@@ -7,6 +7,7 @@
 //! answers at once, so that what is measured is the caller's part and not a ledger.
 
 mod measure;
+mod spooled;
 mod subjects;
 
 use std::path::PathBuf;
@@ -20,6 +21,7 @@ use indelible_bench::run;
 use indelible_bench::scratch::Scratch;
 
 use crate::measure::{Times, median};
+use crate::spooled::Delays;
 
 /// The allocator of the command that is shipped.
 #[global_allocator]
@@ -62,6 +64,7 @@ fn measure(settings: &Settings) -> Result<Report, Fault> {
     let mut report = Report::new(machine, said);
     let mut rounds: [Vec<Times>; 5] = Default::default();
     let mut rates: [Vec<f64>; 2] = Default::default();
+    let mut delays: [Vec<Delays>; 4] = Default::default();
     let scratch = Scratch::below(&settings.dir)?;
     for _ in 0..settings.rounds.max(1) {
         rounds[0].push(subjects::clock(settings));
@@ -71,7 +74,13 @@ fn measure(settings: &Settings) -> Result<Report, Fault> {
         rounds[4].push(subjects::emit_spooled(settings, scratch.path())?);
         rates[0].push(subjects::boxed_push_by_two(settings));
         rates[1].push(subjects::emit_by_two(settings)?);
+        delays[0].push(spooled::floor(scratch.path())?);
+        delays[1].push(spooled::singles(scratch.path())?);
+        delays[2].push(spooled::steady(scratch.path())?);
+        delays[3].push(spooled::bursts(scratch.path())?);
     }
+    let delays =
+        delays.map(|rounds| [0, 1, 2].map(|n| median(rounds.iter().map(|it| it[n]).collect())));
     let none = [None; 3];
     let targets = [Some(150.0), Some(600.0), None];
     let [clock, floor, emit, whole, spooled] = rounds.map(|rounds| Times::median(&rounds));
@@ -110,9 +119,37 @@ fn measure(settings: &Settings) -> Result<Report, Fault> {
         emit.percentiles[0] / floor.percentiles[0],
         "times",
     );
+    tell_on_disk(&mut report, &delays);
     let said = "percentiles hold one reading of the clock each; means hold none";
     report.note(PART, said.to_owned());
     Ok(report)
+}
+
+/// How long until events are on disk.
+fn tell_on_disk(report: &mut Report, delays: &[Delays; 4]) {
+    let kinds = [
+        ("write and fdatasync", None),
+        ("on disk, one by one", Some(5.0)),
+        ("on disk, 10,000 a second", Some(5.0)),
+        ("on disk, 1,000 at once", Some(5.0)),
+    ];
+    for ((name, target), delays) in kinds.into_iter().zip(delays) {
+        let targets = [target, target, None];
+        for ((percentile, value), target) in ["p50", "p99", "longest"]
+            .into_iter()
+            .zip(delays)
+            .zip(targets)
+        {
+            report.figure(Figure {
+                part: PART,
+                name: format!("{name}, {percentile}"),
+                value: *value,
+                unit: "ms",
+                target: target.map(Target::AtMost),
+                ratio: None,
+            });
+        }
+    }
 }
 
 fn tell(report: &mut Report, name: &str, times: &Times, targets: [Option<f64>; 3]) {

@@ -24,7 +24,7 @@ use crate::measure::{Times, rate_of_two};
 /// About what an event takes in the queue.
 type Payload = [u64; 26];
 
-const SOON: Duration = Duration::from_secs(30);
+pub const SOON: Duration = Duration::from_secs(30);
 
 /// Nothing but the clock.
 pub fn clock(settings: &Settings) -> Times {
@@ -93,15 +93,23 @@ pub fn emit(settings: &Settings) -> Result<Times, Fault> {
 
 /// The same into a spool on disk: every event is written and synced before it is delivered.
 pub fn emit_spooled(settings: &Settings, dir: &Path) -> Result<Times, Fault> {
+    emit_with(settings, with_spool(dir))
+}
+
+/// An emitter with a spool in this directory.
+pub fn start_spooled(dir: &Path) -> Result<Emitter, Fault> {
+    start(with_spool(dir))
+}
+
+fn with_spool(dir: &Path) -> Options {
     let spool = SpoolOptions {
         disk: Arc::new(RealDisk::new(dir)),
         bounds: SpoolBounds::default(),
     };
-    let options = Options {
+    Options {
         spool: Some(spool),
         ..Options::default()
-    };
-    emit_with(settings, options)
+    }
 }
 
 fn emit_with(settings: &Settings, options: Options) -> Result<Times, Fault> {
@@ -141,7 +149,7 @@ pub fn builder_and_emit(settings: &Settings) -> Result<Times, Fault> {
     Ok(times)
 }
 
-fn say(emitter: &Emitter, n: usize) -> EventBuilder<'_> {
+pub fn say(emitter: &Emitter, n: usize) -> EventBuilder<'_> {
     let targets = ["post-456", "post-457", "post-458", "post-459"];
     let event = emitter.for_tenant("acme").action("content.publish");
     let event = event.actor(Actor::agent("publisher"));

@@ -65,6 +65,44 @@ impl Role {
     }
 }
 
+/// How much may come in a second; what is left out has no limit here.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Rates {
+    /// Requests.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub requests_per_s: Option<u64>,
+    /// Events.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub events_per_s: Option<u64>,
+    /// Bytes of events and attachments.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bytes_per_s: Option<u64>,
+}
+
+impl Rates {
+    /// All, in the order of their fields; 0 is no limit.
+    pub fn all(&self) -> [Option<u64>; 3] {
+        let all = [self.requests_per_s, self.events_per_s, self.bytes_per_s];
+        all.map(|most| most.filter(|most| *most > 0))
+    }
+
+    /// Whether none is set.
+    pub fn is_unlimited(&self) -> bool {
+        self.all() == [None; 3]
+    }
+
+    /// These, and the others' where these say nothing.
+    #[must_use]
+    pub fn or(&self, others: &Self) -> Self {
+        Self {
+            requests_per_s: self.requests_per_s.or(others.requests_per_s),
+            events_per_s: self.events_per_s.or(others.events_per_s),
+            bytes_per_s: self.bytes_per_s.or(others.bytes_per_s),
+        }
+    }
+}
+
 /// A key, without its secret.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Key {
@@ -79,6 +117,9 @@ pub struct Key {
     /// What a reader is bound to beside tenants: it sees records of this query and no others.
     #[serde(default)]
     pub query: Option<String>,
+    /// How much it may ask for, where that is other than the server's settings say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limits: Option<Rates>,
     /// When it was made.
     pub created_at: String,
     /// When it ends by itself; null for never.
@@ -122,6 +163,9 @@ pub struct CreateKey {
     /// When it ends by itself: a time, or from now on as `90d`; left out or null: never.
     #[serde(default)]
     pub expires: Option<String>,
+    /// How much it may ask for, in the place of what the server's settings say; 0: no limit.
+    #[serde(default)]
+    pub limits: Option<Rates>,
 }
 
 /// Request of `POST /v1/keys/{id}/rotate`.

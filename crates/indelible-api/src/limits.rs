@@ -48,6 +48,8 @@ pub const VIEWER_DEFAULT: &str = "15m";
 pub const VIEWER_SECONDS_MAX: i64 = 86_400;
 /// Tenants that one key is bound to.
 pub const KEY_TENANTS_MAX: usize = 1_000;
+/// The most that a rate may be set to, of whatever it is.
+pub const RATE_MAX: u64 = 1 << 40;
 /// The name of a key, in characters.
 pub const KEY_NAME_CHARS_MAX: usize = 128;
 

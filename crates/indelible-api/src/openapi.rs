@@ -15,13 +15,14 @@ use crate::{JSON, NDJSON};
 pub use crate::routes::{Answer, Body, Parameter, ROUTES, Route};
 
 /// Problems of every route that asks who somebody is.
-const EVERYWHERE: [ProblemKind; 9] = [
+const EVERYWHERE: [ProblemKind; 10] = [
     ProblemKind::BadRequest,
     ProblemKind::Unauthorized,
     ProblemKind::KeyExpired,
     ProblemKind::KeyRevoked,
     ProblemKind::Forbidden,
     ProblemKind::Misdirected,
+    ProblemKind::RateLimited,
     ProblemKind::Internal,
     ProblemKind::Overloaded,
     ProblemKind::Unavailable,

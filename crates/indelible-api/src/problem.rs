@@ -34,6 +34,9 @@ pub struct Problem {
     /// The record that has the id already, of a conflict.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub receipt: Option<Box<Receipt>>,
+    /// After how many seconds it may be sent again, where a limit says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_after_s: Option<u64>,
     /// Names the request in the server's telemetry.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request_id: Option<String>,
@@ -65,6 +68,7 @@ impl Problem {
             pointer: None,
             problems: Vec::new(),
             receipt: None,
+            retry_after_s: None,
             request_id: None,
         }
     }
@@ -243,6 +247,12 @@ kinds! {
     /// The key has as many tails as one may have.
     TooManyTails = 429 "too-many-tails", "The key has too many tails",
         "end one of the tails, or ask again after Retry-After seconds";
+    /// A key or a tenant has come to its rate.
+    RateLimited = 429 "rate-limited", "More comes than may come",
+        "send it again, unchanged, after Retry-After seconds; or ask for another limit";
+    /// A tenant has used up what it has of the day.
+    QuotaUsedUp = 429 "quota-used-up", "What the tenant has of the day is used up",
+        "send it again after Retry-After seconds, when the next day begins; or ask for more";
     /// The key has as many exports as one may have.
     TooManyExports = 429 "too-many-exports", "There are too many exports",
         "delete one that is not needed any more, or ask again after Retry-After seconds";

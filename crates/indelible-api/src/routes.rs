@@ -8,8 +8,8 @@ mod exports;
 use crate::JSON;
 use crate::problem::ProblemKind::{
     self, Ambiguous, BadCursor, BadQuery, Conflict, ExportTooLarge, ForeignReceipt, InvalidEvent,
-    NoSuchRange, NotDone, NotFound, ReadOnly, TenantNeeded, Timeout, TooLarge, TooManyExports,
-    TooManyTails, UnsupportedType, WrongDigest,
+    NoSuchRange, NotDone, NotFound, QuotaUsedUp, ReadOnly, TenantNeeded, Timeout, TooLarge,
+    TooManyExports, TooManyTails, UnsupportedType, WrongDigest,
 };
 use crate::tail::EVENT_STREAM;
 
@@ -186,6 +186,7 @@ pub const ROUTES: &[Route] = &[
             UnsupportedType,
             InvalidEvent,
             TenantNeeded,
+            QuotaUsedUp,
             ReadOnly,
         ],
     },
@@ -197,7 +198,7 @@ pub const ROUTES: &[Route] = &[
         query: &[TENANT],
         body: Body::Events,
         answers: &[Answer::Json(200, "BatchResponse")],
-        problems: &[Timeout, TooLarge, UnsupportedType],
+        problems: &[Timeout, TooLarge, UnsupportedType, QuotaUsedUp],
     },
     Route {
         method: "put",
@@ -217,6 +218,7 @@ pub const ROUTES: &[Route] = &[
             UnsupportedType,
             WrongDigest,
             TenantNeeded,
+            QuotaUsedUp,
         ],
     },
     Route {

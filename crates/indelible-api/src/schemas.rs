@@ -8,7 +8,7 @@ mod reading;
 
 use self::exports::exports;
 use self::reading::{counts, related};
-use crate::limits::{KEY_NAME_CHARS_MAX, KEY_TENANTS_MAX, QUERY_BYTES_MAX};
+use crate::limits::{KEY_NAME_CHARS_MAX, KEY_TENANTS_MAX, QUERY_BYTES_MAX, RATE_MAX};
 
 /// Every schema by name.
 pub(crate) fn schemas() -> Value {
@@ -176,6 +176,7 @@ fn problems() -> Value {
             ("problems", list("Defect")),
             ("receipt", reference("Receipt")),
             ("request_id", text()),
+            ("retry_after_s", count()),
         ]),
     })
 }
@@ -347,6 +348,7 @@ fn keys() -> Value {
             ("name", name),
             ("query", query),
             ("expires", moment.clone()),
+            ("limits", rates()),
         ],
     ));
     // An admin is bound to no tenants.
@@ -371,12 +373,27 @@ fn keys() -> Value {
             ("rotated_at", or_null("string")),
             ("old_secret_until", or_null("string")),
             ("last_used_at", or_null("string")),
+            ("limits", rates()),
         ]),
         "Keys": object(1, &[("keys", list("Key"))]),
         "CreateKey": create,
         "RotateKey": closed(object(0, &[("grace", grace), ("expires", moment)])),
         "CreatedKey": object(2, &[("key", reference("Key")), ("bearer", text())]),
     })
+}
+
+/// How much may come in a second, or null.
+fn rates() -> Value {
+    let most = || json!({"type": ["integer", "null"], "minimum": 0, "maximum": RATE_MAX});
+    let rates = closed(object(
+        0,
+        &[
+            ("requests_per_s", most()),
+            ("events_per_s", most()),
+            ("bytes_per_s", most()),
+        ],
+    ));
+    json!({"anyOf": [rates, {"type": "null"}]})
 }
 
 fn viewers() -> Value {

@@ -7,6 +7,7 @@
 
 mod events;
 mod producers;
+mod runs;
 
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -15,6 +15,7 @@ use crate::records::{Caches, RecordFile};
 use crate::segment::Segment;
 use crate::segment::column::CHUNK_ROWS;
 use crate::segment::ids::IdKey;
+use crate::segment::postings::Filed;
 use crate::tail::{PersonalPlace, Tail};
 
 /// Personal rows that are read at once: they are mostly asked for in the order of the file.
@@ -27,6 +28,8 @@ pub(crate) trait Part {
     fn directory(&self) -> Result<&Directory>;
     /// Rows filed under the term with this hash.
     fn term(&self, hash: u64) -> Result<RoaringBitmap>;
+    /// The same as they are filed.
+    fn filed(&self, hash: u64) -> Result<Filed>;
     /// Personal rows that hold the value.
     fn personal_with(&self, find: &FindHash) -> Result<Vec<u32>>;
     /// Calls `visit` with (row, value) of a typed column.
@@ -56,6 +59,10 @@ impl Part for Segment {
 
     fn term(&self, hash: u64) -> Result<RoaringBitmap> {
         self.postings()?.rows(hash)
+    }
+
+    fn filed(&self, hash: u64) -> Result<Filed> {
+        self.postings()?.filed(hash)
     }
 
     fn personal_with(&self, find: &FindHash) -> Result<Vec<u32>> {
@@ -149,6 +156,10 @@ impl Part for TailPart<'_> {
 
     fn term(&self, hash: u64) -> Result<RoaringBitmap> {
         Ok(self.tail.term(hash))
+    }
+
+    fn filed(&self, hash: u64) -> Result<Filed> {
+        Ok(Filed::Many(self.tail.term(hash)))
     }
 
     fn personal_with(&self, find: &FindHash) -> Result<Vec<u32>> {

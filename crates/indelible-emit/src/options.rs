@@ -11,6 +11,9 @@ use indelible_event::limits::EVENT_RAW_BYTES_MAX;
 use crate::class::{Class, Policy};
 use crate::name::{STREAM_NAME_BYTES_MAX, is_stream_name};
 
+/// The most events that are made before they are on disk together: a burst is on disk in pieces,
+/// so that its first events do not wait for all of it, and a sync is shared by enough of them.
+const SPOOL_PIECE_EVENTS: usize = 250;
 /// The fewest bytes that a spool may have: the longest event there is, and what stands around it.
 pub const SPOOL_BYTES_MIN: u64 = 512 << 10;
 const _: () = assert!(EVENT_RAW_BYTES_MAX as u64 <= SPOOL_BYTES_MIN / 2);
@@ -330,10 +333,14 @@ impl Options {
             Class::Spooled => self.room.spooled,
             Class::BestEffort => self.room.best_effort,
         };
+        let batch_max = match class {
+            Class::Spooled => SPOOL_PIECE_EVENTS.min(self.batching.items_max),
+            _ => self.batching.items_max,
+        };
         let batching = match class {
             Class::BestEffort => self.batching,
             _ => Batching {
-                items_max: self.batching.items_max.min(bounds.items_max),
+                items_max: batch_max.min(bounds.items_max),
                 bytes_max: self.batching.bytes_max.min(bounds.bytes_max),
                 interval: Duration::ZERO,
             },

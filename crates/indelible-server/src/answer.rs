@@ -14,7 +14,7 @@ use indelible_store::{Error, Kind};
 use serde::Serialize;
 
 /// Seconds after which a refused request may be sent again.
-const RETRY_AFTER_S: &str = "1";
+const RETRY_AFTER_S: u64 = 1;
 
 /// What a handler returns.
 pub(crate) type Answer = Result<Response<Body>, Refusal>;
@@ -72,8 +72,9 @@ pub(crate) fn typed(
 }
 
 /// Says when what the server could not do now may be sent again.
-pub(crate) fn say_when(headers: &mut HeaderMap) {
-    headers.insert(header::RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER_S));
+pub(crate) fn say_when(headers: &mut HeaderMap, seconds: Option<u64>) {
+    let seconds = HeaderValue::from(seconds.unwrap_or(RETRY_AFTER_S));
+    headers.insert(header::RETRY_AFTER, seconds);
 }
 
 impl IntoResponse for Refusal {
@@ -90,7 +91,7 @@ impl IntoResponse for Refusal {
         ]
         .contains(&status)
         {
-            say_when(headers);
+            say_when(headers, problem.retry_after_s);
         }
         if status == StatusCode::UNAUTHORIZED {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));

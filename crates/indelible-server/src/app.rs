@@ -5,6 +5,7 @@ use std::fmt;
 use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, PoisonError, RwLock};
 
+use indelible_api::Rates;
 use indelible_event::Mode;
 use indelible_event::catalogue::NATIVE;
 use indelible_event::ids::TenantId;
@@ -25,6 +26,7 @@ use crate::cursor_key::CursorKey;
 use crate::exports::{ExportPlace, Jobs};
 use crate::feed::Feed;
 use crate::intake::Intake;
+use crate::limits::Limits;
 use crate::metrics::Metrics;
 use crate::settings::Settings;
 use crate::tail::Tails;
@@ -80,6 +82,8 @@ pub(crate) struct App {
     pub(crate) stands_on: Option<String>,
     pub(crate) tls: Option<Tls>,
     pub(crate) access: Access,
+    /// How much each key and tenant has asked for.
+    pub(crate) limits: Limits,
     /// Who read what, as far as it is not written yet.
     pub(crate) accesses: Accesses,
     /// Exports that are written to files.
@@ -125,6 +129,7 @@ impl App {
         let app = Self {
             tls: parts.tls.map(Tls::load).transpose()?,
             access,
+            limits: Limits::new(settings.limits.clone()),
             accesses: Accesses::default(),
             exports: Jobs::load(parts.exports)?,
             cursor_key,
@@ -175,6 +180,11 @@ impl App {
             known.insert(tenant.clone());
         }
         Ok(there)
+    }
+
+    /// How much the principal may ask for in a second.
+    pub(crate) fn rates(&self, principal: &Principal) -> Rates {
+        self.limits.rates_of(self.access.rates(principal).as_ref())
     }
 
     /// Whether the tenant has a log of which the principal sees anything.

@@ -29,10 +29,11 @@ use crate::app::App;
 use crate::body::{self, Pieces};
 use crate::budget::Granted;
 use crate::guard::{Needs, allow};
+use crate::limits::Brought;
 use crate::read::blocking;
 use crate::records::{find, stored};
 use crate::serve::Stop;
-use crate::submit::{Addressing, Target, bad_query, tenant_named, whose};
+use crate::submit::{Addressing, Target, bad_query, let_in, tenant_named, whose};
 
 /// How it is called in records of who read what.
 const ROUTE: &str = "/v1/attachments/{digest}";
@@ -63,7 +64,9 @@ pub(crate) async fn put(
 ) -> Answer {
     let State(app) = state;
     let principal = allow(principal.as_deref(), Needs::Emit)?;
-    let (tenant, digest) = named(&app, principal, whose(query)?, &digest)?;
+    let target = whose(query)?;
+    let let_in = let_in(&app, principal, target.as_ref())?;
+    let (tenant, digest) = named(&app, principal, target, &digest)?;
     let store = store(&app)?;
     let (parts, body) = request.into_parts();
     let media_type = media_type(&parts.headers)?;
@@ -88,6 +91,12 @@ pub(crate) async fn put(
         }
     };
     drop(granted);
+    if let Some(tenant) = &let_in {
+        let (name, rates) = (principal.submitter(), app.rates(principal));
+        let brought = Brought { events: 0, bytes };
+        app.limits
+            .charge((name.as_deref(), &rates), tenant, brought);
+    }
     let status = match stored {
         Stored::New => StatusCode::CREATED,
         Stored::Repeat => StatusCode::OK,

@@ -26,7 +26,7 @@ use crate::decode::{self, Encoding, is_over_limit};
 use crate::guard::{Needs, allow};
 use crate::results::{Results, Room, Told, results};
 use crate::split::{Form, Piece, SplitError, split};
-use crate::submit::{Addressing, Target, whose};
+use crate::submit::{Addressing, Target, let_in, whose};
 
 /// May stand at the beginning of a body (RFC 8259 §8.1).
 pub(crate) const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
@@ -47,6 +47,7 @@ pub(crate) async fn batch(
     let principal = allow(principal.as_deref(), Needs::Emit)?.clone();
     let named = whose(query)?;
     let form = form(request.headers())?;
+    let let_in = let_in(&app, &principal, named.as_ref())?;
     let (parts, body) = request.into_parts();
     let mut read = read(body, &parts, BODY_BYTES_MAX, &app).await?;
     if read.encoding != Encoding::Identity {
@@ -66,7 +67,7 @@ pub(crate) async fn batch(
     let (sender, receiver) = unbounded_channel();
     let (granted, kept) = (read.granted, Arc::clone(&room));
     let submitting = tokio::task::spawn_blocking(move || {
-        let sent = submit(&app, &principal, named, &body, (kept, sender));
+        let sent = submit((&app, &principal), (named, let_in), &body, (kept, sender));
         drop((body, granted, turn));
         sent
     });
@@ -74,7 +75,7 @@ pub(crate) async fn batch(
     submitting.await.map_err(|_| stopping())??;
     let mut response = typed(StatusCode::OK, JSON, room.keep(answer));
     if is_unavailable {
-        say_when(response.headers_mut());
+        say_when(response.headers_mut(), None);
     }
     Ok(response)
 }
@@ -138,15 +139,14 @@ impl Body {
 }
 
 fn submit(
-    app: &App,
-    principal: &Principal,
-    named: Option<TenantId>,
+    (app, principal): (&App, &Principal),
+    (named, let_in): (Option<TenantId>, Option<TenantId>),
     body: &Body,
     (room, results): (Arc<Room>, UnboundedSender<Results>),
 ) -> Result<(), Refusal> {
     let mut slices = Slices {
         app,
-        addressing: Addressing::new((app, "/v1/events:batch"), principal, named),
+        addressing: Addressing::new((app, "/v1/events:batch"), principal, named).taking(let_in),
         admission: app.admission(principal),
         slice: Vec::new(),
         slice_bytes: 0,
@@ -213,6 +213,7 @@ impl Slices<'_> {
 
     fn add(&mut self, event: &[u8]) -> Result<(), Box<Problem>> {
         let tenant = self.addressing.tenant(event)?;
+        self.addressing.took(&tenant, 1, event.len());
         self.slice_bytes += event.len();
         self.slice.push(Submission {
             tenant,

@@ -30,7 +30,9 @@ pub(crate) struct Peer(pub(crate) IpAddr);
 /// What the pages may do: load and call what is served here, and nothing else.
 const CONTENT_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
     connect-src 'self'; img-src 'self' data:; base-uri 'none'; form-action 'none'; \
-    frame-ancestors 'none'";
+    frame-ancestors";
+/// The one page that others may show in a frame, if they are named.
+const EMBEDDED: &str = "/embed";
 
 const OPENER_POLICY: HeaderName = HeaderName::from_static("cross-origin-opener-policy");
 const RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
@@ -65,7 +67,7 @@ pub(crate) async fn around(
                 accesses::nobody(&app, &request, &route, &refusal);
                 Err(refusal)
             }
-            Ok(found) => within(found, &route, &app),
+            Ok(found) => within(found, &route, &app).and_then(|found| limited(found, &route, &app)),
         },
     };
     let by = match &principal {
@@ -101,6 +103,11 @@ pub(crate) async fn around(
         *response.body_mut() = Body::from(body);
     }
     headers(response.headers_mut(), &id, app.tls.is_some());
+    framed(
+        response.headers_mut(),
+        &app.settings.frame_ancestors,
+        &route,
+    );
     let status = response.status().as_u16();
     let took = began.elapsed();
     app.metrics.answered(group(&route), status, took);
@@ -132,11 +139,9 @@ fn millis(took: Duration) -> f64 {
 
 fn headers(headers: &mut HeaderMap, id: &str, is_tls: bool) {
     let fixed = [
-        (header::CONTENT_SECURITY_POLICY, CONTENT_POLICY),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (header::REFERRER_POLICY, "no-referrer"),
         (header::CACHE_CONTROL, "no-store"),
-        (header::X_FRAME_OPTIONS, "DENY"),
         (OPENER_POLICY, "same-origin"),
         (RESOURCE_POLICY, "same-origin"),
     ];
@@ -149,6 +154,19 @@ fn headers(headers: &mut HeaderMap, id: &str, is_tls: bool) {
     }
     if let Ok(value) = HeaderValue::from_str(id) {
         headers.insert(HeaderName::from_static(REQUEST_ID), value);
+    }
+}
+
+/// What a page may do, and who may show it in a frame: nobody, but for the one page that is made
+/// for it and the origins that the operator named.
+fn framed(headers: &mut HeaderMap, ancestors: &[String], route: &str) {
+    let mut named = ancestors.join(" ");
+    if route != EMBEDDED || named.is_empty() {
+        "'none'".clone_into(&mut named);
+        headers.insert(header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
+    }
+    if let Ok(policy) = HeaderValue::from_str(&format!("{CONTENT_POLICY} {named}")) {
+        headers.insert(header::CONTENT_SECURITY_POLICY, policy);
     }
 }
 
@@ -300,7 +318,7 @@ fn is_loopback_name(host: &str) -> bool {
 
 /// Whether there is nothing behind the route that is anybody's.
 fn is_for_all(route: &str) -> bool {
-    let exact = ["/", "/docs", "/openapi.json", "/ui/{file}"];
+    let exact = ["/", EMBEDDED, "/docs", "/openapi.json", "/ui/{file}"];
     exact.contains(&route) || route.starts_with("/health/")
 }
 
@@ -332,6 +350,23 @@ fn within(
         }
         let text = "a viewer token gets records and their proofs, and nothing else";
         return Err(refuse(ProblemKind::Forbidden, text));
+    }
+    Ok(principal)
+}
+
+/// Nobody else than before, but for who asks more often than he may, or has yet to pay for what he
+/// brought.
+fn limited(
+    principal: Option<Principal>,
+    route: &str,
+    app: &App,
+) -> Result<Option<Principal>, Refusal> {
+    if let Some(known) = &principal
+        && route.starts_with("/v1/")
+        && let Some(name) = known.submitter()
+    {
+        let admitted = app.limits.key(&name, &app.rates(known));
+        admitted.map_err(|reached| Refusal::from(reached.problem(&app.metrics)))?;
     }
     Ok(principal)
 }

@@ -127,6 +127,9 @@ pub(crate) fn follow(app: &Arc<App>, stop: &Stop) {
         if let Err(error) = app.access.keep_used() {
             tracing::warn!(%error, "it cannot be kept when keys were last used");
         }
+        if let Err(error) = app.limits.keep(app.stores.state.as_ref()) {
+            tracing::warn!(%error, "it cannot be kept what tenants have used of their day");
+        }
         write_operations(app);
         if stops {
             return;

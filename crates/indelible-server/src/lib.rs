@@ -37,6 +37,7 @@ mod health;
 mod intake;
 mod keys;
 mod ledger;
+pub mod limits;
 mod list;
 mod metrics;
 mod pace;

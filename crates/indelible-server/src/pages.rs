@@ -15,18 +15,57 @@ const SCRIPT: &str = "text/javascript; charset=utf-8";
 const STYLE: &str = "text/css; charset=utf-8";
 const IMAGE: &str = "image/svg+xml";
 
-/// Name, content type, content.
-const FILES: [(&str, &str, &str); 9] = [
-    ("style.css", STYLE, include_str!("../../../ui/style.css")),
-    ("app.js", SCRIPT, include_str!("../../../ui/app.js")),
-    ("api.js", SCRIPT, include_str!("../../../ui/api.js")),
-    ("dom.js", SCRIPT, include_str!("../../../ui/dom.js")),
-    ("list.js", SCRIPT, include_str!("../../../ui/list.js")),
-    ("mark.svg", IMAGE, include_str!("../../../ui/mark.svg")),
-    ("record.js", SCRIPT, include_str!("../../../ui/record.js")),
-    ("tenants.js", SCRIPT, include_str!("../../../ui/tenants.js")),
-    ("docs.js", SCRIPT, include_str!("../../../ui/docs.js")),
+/// Name and content of each file that is named.
+macro_rules! files {
+    ($($name:literal,)*) => {
+        &[$(($name, include_str!(concat!("../../../ui/", $name)))),*]
+    };
+}
+
+/// What the pages are made of.
+const FILES: &[(&str, &str)] = files![
+    "admin.js",
+    "api.js",
+    "app.js",
+    "address.js",
+    "chart.js",
+    "columns.js",
+    "complete.js",
+    "dom.js",
+    "docs.js",
+    "embed.css",
+    "embed.js",
+    "facets.js",
+    "fields.js",
+    "hidden.js",
+    "json.js",
+    "list.css",
+    "list.js",
+    "live.js",
+    "mark.svg",
+    "overview.js",
+    "pages.css",
+    "prove.js",
+    "query.js",
+    "record.css",
+    "record.js",
+    "related.js",
+    "rows.js",
+    "style.css",
+    "traces.js",
+    "trust.js",
+    "verify.js",
+    "views.js",
+    "words.js",
 ];
+
+fn kind(name: &str) -> &'static str {
+    match name.rsplit('.').next() {
+        Some("css") => STYLE,
+        Some("svg") => IMAGE,
+        _ => SCRIPT,
+    }
+}
 
 /// The first page.
 pub(crate) async fn index() -> Answer {
@@ -34,6 +73,15 @@ pub(crate) async fn index() -> Answer {
         StatusCode::OK,
         HTML,
         include_str!("../../../ui/index.html"),
+    ))
+}
+
+/// The list and the record of one tenant, for a frame in a page of somebody else's.
+pub(crate) async fn embed() -> Answer {
+    Ok(typed(
+        StatusCode::OK,
+        HTML,
+        include_str!("../../../ui/embed.html"),
     ))
 }
 
@@ -67,10 +115,10 @@ pub(crate) fn missing() -> Response<Body> {
 
 /// What the pages load.
 pub(crate) async fn file(Path(name): Path<String>) -> Answer {
-    let found = FILES.iter().find(|(file, _, _)| *file == name);
-    let (_, content_type, content) =
+    let found = FILES.iter().find(|(file, _)| *file == name);
+    let (name, content) =
         found.ok_or_else(|| refuse(ProblemKind::NotFound, "there is no such file"))?;
-    Ok(typed(StatusCode::OK, content_type, *content))
+    Ok(typed(StatusCode::OK, kind(name), *content))
 }
 
 /// The API's description.
@@ -88,11 +136,12 @@ mod tests {
         let pages = [
             include_str!("../../../ui/index.html"),
             include_str!("../../../ui/docs.html"),
+            include_str!("../../../ui/embed.html"),
             include_str!("../../../ui/missing.html"),
         ];
         for text in pages
             .into_iter()
-            .chain(FILES.map(|(_, _, content)| content))
+            .chain(FILES.iter().map(|(_, content)| *content))
         {
             for never in [
                 "innerHTML",

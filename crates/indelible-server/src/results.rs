@@ -7,7 +7,6 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::body::Bytes;
-use axum::http::StatusCode;
 use indelible_api::{BatchWriter, Came, Problem, ProblemKind};
 use indelible_log::Outcome;
 use indelible_proof::receipt::Receipt;
@@ -112,7 +111,8 @@ fn written(problem: &Problem) -> Vec<u8> {
     serde_json::to_vec(problem).unwrap_or_else(|_| b"null".to_vec())
 }
 
-/// The answer's body, written result by result as they come, and whether one of them is a 503.
+/// The answer's body, written result by result as they come, and whether one of them may be sent
+/// again after a while.
 pub(crate) async fn results(
     mut slices: UnboundedReceiver<Results>,
     count: usize,
@@ -130,7 +130,7 @@ pub(crate) async fn results(
             match place.or_else(|| told.next()).ok_or_else(lost)? {
                 Told::Receipt(receipt, came) => response.receipt(&receipt, came),
                 Told::Problem(status, problem) => {
-                    is_unavailable |= status == StatusCode::SERVICE_UNAVAILABLE;
+                    is_unavailable |= matches!(status, 429 | 503);
                     response.problem(status, &problem);
                 }
             }

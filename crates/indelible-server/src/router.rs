@@ -54,6 +54,7 @@ pub(crate) fn router(app: &Arc<App>) -> Router {
         .route("/openapi.json", get(pages::openapi))
         .route("/docs", get(pages::docs))
         .route("/", get(pages::index))
+        .route("/embed", get(pages::embed))
         .route("/ui/{file}", get(pages::file));
     routes
         .fallback(missing)

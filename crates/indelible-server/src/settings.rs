@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::limits::LimitSettings;
+
 /// Limits and times of the server.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -64,6 +66,8 @@ pub struct Settings {
     pub attachments_interval: Duration,
     /// How long an attachment waits for the event that names it.
     pub attachments_grace: Duration,
+    /// How much one key and one tenant may ask for.
+    pub limits: LimitSettings,
     /// For how long what somebody asks in the same words is one record of who read what.
     pub access_interval: Duration,
     /// Exports that are kept as files.
@@ -81,6 +85,8 @@ pub struct Settings {
     pub keys_believed: Duration,
     /// Origins whose pages may read answers, as `https://audit.example.com`.
     pub cors_origins: Vec<String>,
+    /// Origins whose pages may show `/embed` in a frame.
+    pub frame_ancestors: Vec<String>,
     /// Whether personal data is sealed.
     pub sealing: bool,
 }
@@ -116,6 +122,7 @@ impl Default for Settings {
             ready_within: Duration::from_secs(10),
             attachments_interval: Duration::from_mins(10),
             attachments_grace: Duration::from_hours(24),
+            limits: LimitSettings::default(),
             access_interval: Duration::from_mins(1),
             exports_max: 256,
             exports_per_key_max: 16,
@@ -124,6 +131,7 @@ impl Default for Settings {
             exports_kept: Duration::from_hours(24),
             keys_believed: Duration::from_secs(30),
             cors_origins: Vec::new(),
+            frame_ancestors: Vec::new(),
             sealing: true,
         }
     }

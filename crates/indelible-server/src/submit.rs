@@ -9,7 +9,7 @@ use axum::extract::rejection::QueryRejection;
 use axum::extract::{Extension, Query, Request, State};
 use axum::http::StatusCode;
 use indelible_api::limits::EVENT_BODY_BYTES_MAX;
-use indelible_api::{Came, Problem, ProblemKind, Submitted};
+use indelible_api::{Came, Problem, ProblemKind, Rates, Submitted};
 use indelible_event::ids::TenantId;
 use indelible_log::Submission;
 use serde::Deserialize;
@@ -22,6 +22,7 @@ use crate::batch::BYTE_ORDER_MARK;
 use crate::body::{must_be_json, read};
 use crate::decode;
 use crate::guard::{Needs, allow};
+use crate::limits::Brought;
 
 const DEFAULT_TENANT: &str = "default";
 
@@ -42,6 +43,7 @@ pub(crate) async fn one(
     let principal = allow(principal.as_deref(), Needs::Emit)?.clone();
     let target = whose(query)?;
     must_be_json(request.headers())?;
+    let let_in = let_in(&app, &principal, target.as_ref())?;
     let (parts, body) = request.into_parts();
     let read = read(body, &parts, EVENT_BODY_BYTES_MAX, &app).await?;
     let decoded = match read.encoding {
@@ -58,7 +60,10 @@ pub(crate) async fn one(
         None => event,
     };
     let addressing = Addressing::new((&app, "/v1/events"), &principal, target);
+    let addressing = addressing.taking(let_in);
     let tenant = addressing.tenant(&event).map_err(Refusal)?;
+    addressing.took(&tenant, 1, event.len());
+    drop(addressing);
     let submission = Submission {
         tenant,
         event,
@@ -127,6 +132,41 @@ pub(crate) struct Addressing<'a> {
     named: Option<TenantId>,
     /// The tenants that were allowed, by name: a batch names few of them, again and again.
     allowed: RefCell<HashMap<String, TenantId>>,
+    /// What was taken, where events or bytes are: charged in the end.
+    taken: Option<Taken>,
+}
+
+/// What was taken of whom.
+struct Taken {
+    rates: Rates,
+    counts: bool,
+    /// Whose request was let in before its body was read.
+    let_in: Option<TenantId>,
+    brought: RefCell<HashMap<TenantId, Brought>>,
+}
+
+/// Lets a request in that brings events of a tenant which is known without its body.
+pub(crate) fn let_in(
+    app: &App,
+    principal: &Principal,
+    named: Option<&TenantId>,
+) -> Result<Option<TenantId>, Refusal> {
+    let tenant = named.or_else(|| principal.only_tenant());
+    let Some(tenant) = tenant.filter(|tenant| principal.may_see(tenant)) else {
+        return Ok(None);
+    };
+    may_come(app, tenant).map_err(Refusal)?;
+    Ok(Some(tenant.clone()))
+}
+
+/// Refuses what comes for a tenant that has come to a limit of its own.
+fn may_come(app: &App, tenant: &TenantId) -> Result<(), Box<Problem>> {
+    let (now, state) = (app.env.clock.now(), app.stores.state.as_ref());
+    match app.limits.tenant(tenant, now, state) {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(reached)) => Err(Box::new(reached.problem(&app.metrics))),
+        Err(error) => Err(Box::new(of_store(&error))),
+    }
 }
 
 impl<'a> Addressing<'a> {
@@ -141,6 +181,35 @@ impl<'a> Addressing<'a> {
             route,
             named,
             allowed: RefCell::default(),
+            taken: None,
+        }
+    }
+
+    /// The same for what brings events or bytes, which is held to the limits of tenants and
+    /// charged; the request was let in already for this one.
+    pub(crate) fn taking(mut self, let_in: Option<TenantId>) -> Self {
+        let rates = self.app.rates(self.principal);
+        self.taken = Some(Taken {
+            counts: self.app.limits.counts(&rates),
+            rates,
+            let_in,
+            brought: RefCell::default(),
+        });
+        self
+    }
+
+    /// Counts what came of a tenant.
+    pub(crate) fn took(&self, tenant: &TenantId, events: u64, bytes: usize) {
+        let Some(taken) = self.taken.as_ref().filter(|taken| taken.counts) else {
+            return;
+        };
+        let mut brought = taken.brought.borrow_mut();
+        match brought.get_mut(tenant) {
+            Some(brought) => brought.add(events, bytes),
+            None => brought
+                .entry(tenant.clone())
+                .or_default()
+                .add(events, bytes),
         }
     }
 
@@ -166,6 +235,11 @@ impl<'a> Addressing<'a> {
             Box::new(Problem::new(ProblemKind::InvalidEvent, text).at("/tenant_id"))
         })?;
         self.check(&tenant)?;
+        if let Some(taken) = &self.taken
+            && taken.let_in.as_ref() != Some(&tenant)
+        {
+            may_come(self.app, &tenant)?;
+        }
         allowed.insert(name.to_owned(), tenant.clone());
         Ok(tenant)
     }
@@ -197,6 +271,19 @@ impl<'a> Addressing<'a> {
             Ok(true) => Ok(()),
             Ok(false) => missing(),
             Err(error) => Err(Box::new(of_store(&error))),
+        }
+    }
+}
+
+impl Drop for Addressing<'_> {
+    fn drop(&mut self) {
+        let Some(taken) = self.taken.take() else {
+            return;
+        };
+        let name = self.principal.submitter();
+        for (tenant, brought) in taken.brought.into_inner() {
+            let limits = &self.app.limits;
+            limits.charge((name.as_deref(), &taken.rates), &tenant, brought);
         }
     }
 }

@@ -93,6 +93,15 @@ pub struct KeysCreate {
     /// When it ends by itself: so long from now, as 90d or 12h, or a time [default: never]
     #[arg(long, value_name = "WHEN")]
     pub expires: Option<String>,
+    /// Requests a second that it may make; 0 for no limit [default: as the server is set]
+    #[arg(long, value_name = "N")]
+    pub requests_per_s: Option<u64>,
+    /// Events a second that it may send; 0 for no limit [default: as the server is set]
+    #[arg(long, value_name = "N")]
+    pub events_per_s: Option<u64>,
+    /// Bytes of events and attachments a second; 0 for no limit [default: as the server is set]
+    #[arg(long, value_name = "N")]
+    pub bytes_per_s: Option<u64>,
     /// Where.
     #[command(flatten)]
     pub through: Through,

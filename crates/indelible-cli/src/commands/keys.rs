@@ -3,7 +3,7 @@
 
 use std::fs;
 
-use indelible_api::{CreateKey, CreatedKey, Key, Role, RotateKey};
+use indelible_api::{CreateKey, CreatedKey, Key, Rates, Role, RotateKey};
 use indelible_directory::{KeyFolder, SIGNING};
 use indelible_event::ids::Micros;
 use indelible_log::registry::identity;
@@ -141,7 +141,13 @@ fn create(args: &KeysCreate, config: &Config, output: &mut Output) -> Result {
         KeyRole::PrivacyOfficer => Role::PrivacyOfficer,
         KeyRole::Admin => Role::Admin,
     };
+    let limits = Rates {
+        requests_per_s: args.requests_per_s,
+        events_per_s: args.events_per_s,
+        bytes_per_s: args.bytes_per_s,
+    };
     let wanted = CreateKey {
+        limits: Some(limits).filter(|limits| *limits != Rates::default()),
         role,
         tenants: (!args.tenants.is_empty()).then(|| args.tenants.clone()),
         name: args.name.clone(),

@@ -105,10 +105,12 @@ fn settings(config: &Config) -> Settings {
     Settings {
         connections_max: server.connections_max,
         in_flight_bytes_max: server.in_flight_bytes_max,
+        limits: server.limits.clone(),
         header_timeout: server.header_timeout,
         body_timeout: server.body_timeout,
         stop_timeout: server.stop_timeout,
         cors_origins: server.cors_origins.clone(),
+        frame_ancestors: server.frame_ancestors.clone(),
         sealing: config.sealing == Switch::On,
         ..Settings::default()
     }
@@ -117,7 +119,7 @@ fn settings(config: &Config) -> Settings {
 /// What somebody has set of the server and of who it trusts, without secrets.
 fn configuration(config: &Config) -> Configuration {
     let recorded = |key: &str| {
-        let groups = ["server.", "auth."];
+        let groups = ["server.", "auth.", "limits."];
         key == "sealing" || groups.iter().any(|group| key.starts_with(group))
     };
     let set = config.resolved.iter();

@@ -2,6 +2,7 @@
 //!
 //! `docs/cli.md` is made from it, and `config show` prints it.
 
+use indelible_api::limits::RATE_MAX;
 use indelible_event::ids::TenantId;
 use indelible_proof::note::SigningKey;
 
@@ -147,7 +148,7 @@ const TIMEOUT: Takes = Takes::Number {
 };
 
 /// Every setting.
-pub const SETTINGS: [Setting; 40] = [
+pub const SETTINGS: [Setting; 50] = [
     Setting {
         key: "data",
         default: Some("./indelible-data"),
@@ -275,6 +276,91 @@ pub const SETTINGS: [Setting; 40] = [
         takes: Takes::Origins,
         doc: "Origins whose pages may read answers, parted by commas; not set: none but the \
               server's own.",
+    },
+    Setting {
+        key: "server.frame_ancestors",
+        default: None,
+        takes: Takes::Origins,
+        doc: "Origins whose pages may show `/embed` in a frame (`docs/page.md`), parted by commas; \
+              not set: none.",
+    },
+    Setting {
+        key: "limits.key_requests_per_s",
+        default: Some("0"),
+        takes: Takes::Number {
+            min: 0,
+            max: RATE_MAX,
+        },
+        doc: "Requests a second of a key, unless it was made with others; beyond it and `limits.burst_s` it is answered 429. 0: no limit.",
+    },
+    Setting {
+        key: "limits.key_events_per_s",
+        default: Some("0"),
+        takes: Takes::Number {
+            min: 0,
+            max: RATE_MAX,
+        },
+        doc: "Events a second of a key, unless it was made with others; beyond it and `limits.burst_s` it is answered 429. 0: no limit.",
+    },
+    Setting {
+        key: "limits.key_bytes_per_s",
+        default: Some("0"),
+        takes: Takes::Number {
+            min: 0,
+            max: RATE_MAX,
+        },
+        doc: "Bytes a second of a key, unless it was made with others; beyond it and `limits.burst_s` it is answered 429. 0: no limit.",
+    },
+    Setting {
+        key: "limits.tenant_requests_per_s",
+        default: Some("0"),
+        takes: Takes::Number {
+            min: 0,
+            max: RATE_MAX,
+        },
+        doc: "Requests a second of a tenant; beyond it and `limits.burst_s` it is answered 429. 0: no limit.",
+    },
+    Setting {
+        key: "limits.tenant_events_per_s",
+        default: Some("0"),
+        takes: Takes::Number {
+            min: 0,
+            max: RATE_MAX,
+        },
+        doc: "Events a second of a tenant; beyond it and `limits.burst_s` it is answered 429. 0: no limit.",
+    },
+    Setting {
+        key: "limits.tenant_bytes_per_s",
+        default: Some("0"),
+        takes: Takes::Number {
+            min: 0,
+            max: RATE_MAX,
+        },
+        doc: "Bytes a second of a tenant; beyond it and `limits.burst_s` it is answered 429. 0: no limit.",
+    },
+    Setting {
+        key: "limits.tenant_events_per_day",
+        default: Some("0"),
+        takes: Takes::Number {
+            min: 0,
+            max: RATE_MAX,
+        },
+        doc: "Events a day, of UTC, of a tenant; beyond it is answered 429. 0: no limit.",
+    },
+    Setting {
+        key: "limits.tenant_bytes_per_day",
+        default: Some("0"),
+        takes: Takes::Number {
+            min: 0,
+            max: RATE_MAX,
+        },
+        doc: "Bytes a day, of UTC, of a tenant; beyond it is answered 429. 0: no limit.",
+    },
+    Setting {
+        key: "limits.burst_s",
+        default: Some("10"),
+        takes: Takes::Number { min: 1, max: 3_600 },
+        doc: "For so many seconds' worth of a rate may come at once.",
     },
     Setting {
         key: "auth.jwt.issuer",

@@ -4,6 +4,7 @@ use indelible_event::ids::{Micros, TenantId};
 use serde_json::{Value, json};
 
 use super::producers::audit_id;
+use super::runs::Runs;
 
 const TENANTS: [&str; 12] = [
     "acme",
@@ -100,6 +101,7 @@ const HAPPENINGS: [(&str, &str, &str, u64); 22] = [
 pub struct Player {
     state: u64,
     made: u64,
+    runs: Runs,
 }
 
 impl Player {
@@ -108,6 +110,7 @@ impl Player {
         Self {
             state: seed,
             made: 0,
+            runs: Runs::default(),
         }
     }
 
@@ -151,6 +154,9 @@ impl Player {
         let details = self.details(kind);
         let members = event.as_object_mut()?;
         members.extend(details.as_object().cloned().unwrap_or_default());
+        if event["actor"]["type"] == "agent" {
+            self.runs.join(tenant, &mut event);
+        }
         Some((TenantId::parse(tenant).ok()?, event.to_string()))
     }
 

@@ -151,14 +151,17 @@ fn with_words(part: &dyn Part, hashing: &Hashing, words: &[String]) -> Result<Ro
     Ok(rows)
 }
 
-fn term(part: &dyn Part, hashing: &Hashing, key: Key, text: &str) -> Result<RoaringBitmap> {
+/// What a text is filed under, if under anything.
+pub(crate) fn hash_of(hashing: &Hashing, key: Key, text: &str) -> Option<u64> {
     // Filed terms are cut to a length; cutting is done where they are made.
     let mut terms = Terms::default();
     terms.push(key, text);
-    let hash = terms
-        .iter()
-        .next()
-        .map(|(key, text)| hashing.term(key, text.as_bytes()));
+    let filed = terms.iter().next();
+    filed.map(|(key, text)| hashing.term(key, text.as_bytes()))
+}
+
+fn term(part: &dyn Part, hashing: &Hashing, key: Key, text: &str) -> Result<RoaringBitmap> {
+    let hash = hash_of(hashing, key, text);
     let rows = hash.map_or_else(|| Ok(RoaringBitmap::new()), |hash| part.term(hash))?;
     Ok(rows | unfiled(part))
 }

@@ -9,12 +9,13 @@ use indelible_event::ids::Micros;
 use indelible_store::{Column, Expr, Query, Result, Spread, Tallied, Tally};
 use roaring::RoaringBitmap;
 
-use super::eval::{Rows, eval};
+use super::eval::{Rows, eval, hash_of};
 use super::filter::Filter;
 use crate::bytes::to_u32;
 use crate::hashing::Hashing;
 use crate::part::{Part, PartRef, View};
 use crate::segment::column::CHUNK_ROWS;
+use crate::segment::postings::Filed;
 
 /// A count over a view.
 pub(crate) struct Counting<'a> {
@@ -78,21 +79,58 @@ impl Counting<'_> {
             return Ok(());
         }
         self.times(&mut counted, tallied)?;
-        for (group, of) in self.wanted.groups.iter().zip(&mut tallied.groups) {
-            let mut some = RoaringBitmap::new();
-            for (expr, count) in group.iter().zip(&mut of.counts) {
-                let (rows, sure) = self.holding(&counted, expr)?;
-                *count += rows.len();
-                tallied.exact &= sure;
-                some |= rows;
-            }
-            of.none += counted.rows.len() - some.len();
-        }
+        self.groups(&counted, tallied)?;
         let numbers = tallied.numbers.iter_mut().flatten();
         for (column, spread) in self.wanted.columns.iter().zip(numbers) {
             counted.numbers(*column, spread)?;
         }
         Ok(())
+    }
+
+    /// Counts for how many rows each condition of the groups holds, and for how many none does.
+    fn groups(&self, counted: &Counted<'_>, tallied: &mut Tallied) -> Result<()> {
+        let wanted = self.wanted.groups.iter().zip(&mut tallied.groups);
+        let all = Marks::of(&counted.rows, counted.filter.rows());
+        let mut exact = true;
+        for (group, of) in wanted {
+            let mut few = Marks::none(counted.filter.rows());
+            let mut many = RoaringBitmap::new();
+            for (expr, count) in group.iter().zip(&mut of.counts) {
+                // What is filed as few rows is gone through once, and never made a set.
+                match self.filed(counted.part, expr)? {
+                    Some(Filed::Few(rows)) => {
+                        for row in rows.into_iter().filter(|row| all.has(*row)) {
+                            few.mark(row);
+                            *count += 1;
+                        }
+                    }
+                    Some(Filed::Many(rows)) => {
+                        let rows = rows & &counted.rows;
+                        *count += rows.len();
+                        many |= rows;
+                    }
+                    None => {
+                        let (rows, sure) = self.holding(counted, expr)?;
+                        *count += rows.len();
+                        exact &= sure;
+                        many |= rows;
+                    }
+                }
+            }
+            many |= few.set();
+            of.none += counted.rows.len() - many.len();
+        }
+        tallied.exact &= exact;
+        Ok(())
+    }
+
+    /// The rows of a condition that is a term, in a part that has filed all of its rows.
+    fn filed(&self, part: &dyn Part, expr: &Expr) -> Result<Option<Filed>> {
+        let Expr::Is(key, text) = expr else {
+            return Ok(None);
+        };
+        let hash = hash_of(self.hashing, *key, text).filter(|_| part.unfiled().is_none());
+        hash.map(|hash| part.filed(hash)).transpose()
     }
 
     /// The counted rows that a condition of a group holds for, and whether it does for all.
@@ -210,6 +248,45 @@ fn rows_of(part: &dyn Part, filter: &Filter<'_>, rows: Rows) -> Result<RoaringBi
         Rows::All => of_tenants,
         Rows::Some(rows) => rows & of_tenants,
     })
+}
+
+/// Rows of a part, a bit each.
+struct Marks(Vec<u64>);
+
+impl Marks {
+    fn none(rows: u32) -> Self {
+        Self(vec![0; rows.div_ceil(u64::BITS) as usize])
+    }
+
+    fn of(set: &RoaringBitmap, rows: u32) -> Self {
+        let mut marks = Self::none(rows);
+        if set.len() == u64::from(rows) && set.max() < Some(rows) {
+            marks.0.fill(u64::MAX);
+            if let Some(last) = marks.0.last_mut() {
+                *last >>= (u64::BITS - rows % u64::BITS) % u64::BITS;
+            }
+        } else {
+            set.iter().for_each(|row| marks.mark(row));
+        }
+        marks
+    }
+
+    /// A row that is none of the part has no bit.
+    fn mark(&mut self, row: u32) {
+        if let Some(word) = self.0.get_mut((row / u64::BITS) as usize) {
+            *word |= 1 << (row % u64::BITS);
+        }
+    }
+
+    fn has(&self, row: u32) -> bool {
+        let word = self.0.get((row / u64::BITS) as usize);
+        word.is_some_and(|word| word >> (row % u64::BITS) & 1 == 1)
+    }
+
+    fn set(&self) -> RoaringBitmap {
+        let bytes: Vec<u8> = self.0.iter().flat_map(|word| word.to_le_bytes()).collect();
+        RoaringBitmap::from_lsb0_bytes(0, &bytes)
+    }
 }
 
 impl Counted<'_> {

@@ -136,13 +136,33 @@ fn put_list(out: &mut Vec<u8>, rows: &[u32]) {
     }
 }
 
-fn parse_list(bytes: &[u8]) -> Option<RoaringBitmap> {
+/// The rows of a term, as they are filed.
+pub(crate) enum Filed {
+    /// Few of a part, ascending.
+    Few(Vec<u32>),
+    /// Many.
+    Many(RoaringBitmap),
+}
+
+impl Filed {
+    /// The same as a set; nothing when they do not ascend.
+    fn set(self) -> Option<RoaringBitmap> {
+        match self {
+            Self::Few(rows) => RoaringBitmap::from_sorted_iter(rows).ok(),
+            Self::Many(rows) => Some(rows),
+        }
+    }
+}
+
+fn parse_list(bytes: &[u8]) -> Option<Filed> {
     if let Some((&BITMAP, packed)) = bytes.split_first() {
-        return RoaringBitmap::deserialize_from(packed).ok();
+        return RoaringBitmap::deserialize_from(packed)
+            .ok()
+            .map(Filed::Many);
     }
     let mut rows = Vec::with_capacity(bytes.len());
     read_list(bytes, &mut rows)?;
-    RoaringBitmap::from_sorted_iter(rows).ok()
+    Some(Filed::Few(rows))
 }
 
 /// Appends the rows of a list, which ascend.
@@ -170,14 +190,14 @@ enum Found<'a> {
 
 /// A list of rows that is read when it is wanted.
 enum Pending {
-    Here(RoaringBitmap),
+    Here(Filed),
     At(Range<u64>),
 }
 
 impl Found<'_> {
     fn pending(self) -> Option<Pending> {
         Some(match self {
-            Found::Row(row) => Pending::Here(RoaringBitmap::from([row])),
+            Found::Row(row) => Pending::Here(Filed::Few(vec![row])),
             Found::List(bytes) => Pending::Here(parse_list(bytes)?),
             Found::At(range) => Pending::At(range),
         })
@@ -204,9 +224,15 @@ impl Postings {
 
     /// Rows filed under the term with this hash.
     pub(crate) fn rows(&self, hash: u64) -> Result<RoaringBitmap> {
+        let rows = self.filed(hash)?.set();
+        rows.ok_or_else(|| self.file.corrupt("has a list that does not ascend"))
+    }
+
+    /// The same as they are filed, for who goes through them once.
+    pub(crate) fn filed(&self, hash: u64) -> Result<Filed> {
         let at = self.sparse.partition_point(|(first, _)| *first <= hash);
         let Some((_, range)) = at.checked_sub(1).and_then(|at| self.sparse.get(at)) else {
-            return Ok(RoaringBitmap::new());
+            return Ok(Filed::Few(Vec::new()));
         };
         let page = self.file.page(range.clone())?;
         let mut found = None;
@@ -218,10 +244,10 @@ impl Postings {
             Some(term < hash)
         })
         .ok_or_else(|| self.file.corrupt("has a page that cannot be read"))?;
-        found.map_or_else(|| Ok(RoaringBitmap::new()), |list| self.resolve(list))
+        found.map_or_else(|| Ok(Filed::Few(Vec::new())), |list| self.resolve(list))
     }
 
-    fn resolve(&self, found: Pending) -> Result<RoaringBitmap> {
+    fn resolve(&self, found: Pending) -> Result<Filed> {
         match found {
             Pending::Here(rows) => Ok(rows),
             Pending::At(range) => {

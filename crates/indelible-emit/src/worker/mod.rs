@@ -276,8 +276,8 @@ impl Worker {
         }
         let mut room = spool.room().saturating_sub(STATEMENTS_BYTES as u64);
         let mut fit = 0;
-        for (_, outgoing) in &made {
-            let items = frame::write(outgoing);
+        let mut frames = frames(&made);
+        for items in &frames {
             let bytes = SpoolWriter::bytes_of(items.iter().map(Vec::as_slice));
             let Some(left) = room.checked_sub(bytes) else {
                 break;
@@ -285,8 +285,9 @@ impl Worker {
             (room, fit) = (left, fit + 1);
         }
         let mut rest = made.split_off(fit);
+        frames.truncate(fit);
         let full = spool.full();
-        let error = match append(&self.end.0, spool, made) {
+        let error = match append(&self.end.0, spool, made, &frames) {
             Ok(()) if rest.is_empty() => {
                 self.spool_again = None;
                 return Ok(());
@@ -423,12 +424,21 @@ impl Worker {
     }
 }
 
+/// What stands of each event in the spool: its items.
+type Frames = Vec<Vec<Vec<u8>>>;
+
+fn frames(made: &Made) -> Frames {
+    let frames = made.iter().map(|(_, outgoing)| frame::write(outgoing));
+    frames.collect()
+}
+
 /// Appends events to the spool, or gives them back.
-fn append(shared: &Shared, spool: &mut SpoolWriter, made: Made) -> Result<(), (Made, SpoolError)> {
-    let frames: Vec<_> = made
-        .iter()
-        .flat_map(|(_, outgoing)| frame::write(outgoing))
-        .collect();
+fn append(
+    shared: &Shared,
+    spool: &mut SpoolWriter,
+    made: Made,
+    frames: &Frames,
+) -> Result<(), (Made, SpoolError)> {
     // Before they can come out again. Who dropped the ticket is not waited for.
     shared.outbox.change(|state| {
         for (entry, outgoing) in made
@@ -438,7 +448,7 @@ fn append(shared: &Shared, spool: &mut SpoolWriter, made: Made) -> Result<(), (M
             state.waiting.insert(outgoing.audit_id, Arc::clone(entry));
         }
     });
-    if let Err(error) = spool.append(frames.iter().map(Vec::as_slice)) {
+    if let Err(error) = spool.append(frames.iter().flatten().map(Vec::as_slice)) {
         shared.outbox.change(|state| {
             for (_, outgoing) in &made {
                 state.waiting.remove(&outgoing.audit_id);
@@ -463,7 +473,8 @@ fn append_in_pieces(shared: &Shared, spool: &mut SpoolWriter, mut made: Made) ->
     };
     while count > 0 && !made.is_empty() {
         let rest = made.split_off(count.min(made.len()));
-        made = match append(shared, spool, made) {
+        let frames = frames(&made);
+        made = match append(shared, spool, made, &frames) {
             Ok(()) => rest,
             Err((mut left, error)) => {
                 // Smaller ones may fit, if it is only that.

@@ -125,6 +125,7 @@ impl TrustedIssuer {
                 name: None,
                 query: self.query(claims)?,
                 expires: None,
+                limits: None,
             },
         };
         claimed

@@ -26,7 +26,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use axum::http::HeaderMap;
-use indelible_api::{CreateKey, CreateViewerToken, CreatedKey, Key, RotateKey, ViewerToken};
+use indelible_api::{CreateKey, CreateViewerToken, CreatedKey, Key, Rates, RotateKey, ViewerToken};
 use indelible_event::ids::{Micros, TenantId};
 use indelible_log::Env;
 use indelible_store::{Error, Kind, Result, State};
@@ -210,6 +210,19 @@ impl Access {
         self.proxy
             .as_ref()
             .is_some_and(|proxy| proxy.is_in(headers))
+    }
+
+    /// The rates that the key was made with which a principal is known by.
+    pub(crate) fn rates(&self, principal: &Principal) -> Option<Rates> {
+        let Principal::Known {
+            who: Who::Key(id) | Who::Viewer(id),
+            ..
+        } = principal
+        else {
+            return None;
+        };
+        let rows = self.rows.read().unwrap_or_else(PoisonError::into_inner);
+        rows.get(&**id).and_then(|known| known.key.limits.clone())
     }
 
     /// The id of the key that an `Authorization` claims to be of, if there is such a key.

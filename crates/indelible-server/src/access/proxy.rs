@@ -147,6 +147,7 @@ impl TrustedProxy {
                 name: None,
                 query: None,
                 expires: None,
+                limits: None,
             },
         };
         claimed.principal(now).map(Some).map_err(NotInForce::Unfit)

@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 
-use indelible_api::limits::{KEY_NAME_CHARS_MAX, KEY_TENANTS_MAX, QUERY_BYTES_MAX};
+use indelible_api::limits::{KEY_NAME_CHARS_MAX, KEY_TENANTS_MAX, QUERY_BYTES_MAX, RATE_MAX};
 use indelible_api::{CreateKey, CreatedKey, Key, RotateKey};
 use indelible_event::ids::{Micros, TenantId};
 use indelible_log::{Env, Operation};
@@ -81,6 +81,7 @@ pub fn create(
         tenants: wanted.tenants.clone(),
         name: wanted.name.clone(),
         query: wanted.query.clone(),
+        limits: wanted.limits.clone(),
         created_at: now.to_rfc3339(),
         expires_at: ends.transpose()?.map(Micros::to_rfc3339),
         rotated_at: None,
@@ -98,6 +99,7 @@ pub fn create(
         "change": "key.created",
         "expires_at": row.key.expires_at,
         "has_query": row.key.query.is_some(),
+        "limits": row.key.limits,
         "role": row.key.role.word(),
         "tenants": tenants.map(|all| all.iter().take(TENANTS_TOLD_MAX).collect::<Vec<_>>()),
         "tenants_count": tenants.map(<[String]>::len),
@@ -236,6 +238,10 @@ pub(super) fn check(wanted: &CreateKey, now: Micros) -> Result<()> {
         return invalid(format!(
             "a key's name is at most {KEY_NAME_CHARS_MAX} characters, no control characters"
         ));
+    }
+    let rates = wanted.limits.iter().flat_map(indelible_api::Rates::all);
+    if rates.flatten().any(|most| most > RATE_MAX) {
+        return invalid(format!("a limit of a key is at most {RATE_MAX}; 0 is none"));
     }
     if wanted.role.may_administer() && wanted.tenants.is_some() {
         return invalid(

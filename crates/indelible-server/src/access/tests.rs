@@ -47,6 +47,7 @@ fn wanted(role: Role, tenants: Option<&[&str]>) -> CreateKey {
         name: None,
         query: None,
         expires: None,
+        limits: None,
     }
 }
 

@@ -98,6 +98,7 @@ fn reader(wanted: &CreateViewerToken) -> CreateKey {
         name: None,
         query: wanted.query.clone(),
         expires: None,
+        limits: None,
     }
 }
 

@@ -13,6 +13,8 @@ use indelible_store::Kind;
 
 pub(crate) use page::Now;
 
+use crate::limits::Whose;
+
 /// Upper bounds of the latency buckets, seconds.
 const BUCKETS_S: [f64; 11] = [
     0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0,
@@ -80,6 +82,7 @@ pub(crate) struct Metrics {
     settled: AtomicU64,
     in_flight_bytes: AtomicU64,
     overloaded: AtomicU64,
+    limited: [AtomicU64; Whose::WORDS.len()],
     connections: AtomicU64,
     connections_refused: AtomicU64,
     connections_gave_way: AtomicU64,
@@ -116,6 +119,7 @@ impl Default for Metrics {
             settled: AtomicU64::default(),
             in_flight_bytes: AtomicU64::default(),
             overloaded: AtomicU64::default(),
+            limited: Default::default(),
             connections: AtomicU64::default(),
             connections_refused: AtomicU64::default(),
             connections_gave_way: AtomicU64::default(),
@@ -289,6 +293,17 @@ impl Metrics {
         self.stream_numbers_lost.store(sum.lost, Relaxed);
         self.stream_numbers_missing.store(sum.missing, Relaxed);
         self.streams_unclean.store(sum.unclean, Relaxed);
+    }
+
+    /// A limit was reached.
+    pub(crate) fn limited(&self, whose: Whose) {
+        let [key, tenant, day] = &self.limited;
+        let counter = match whose {
+            Whose::Key => key,
+            Whose::Tenant => tenant,
+            Whose::Day => day,
+        };
+        counter.fetch_add(1, Relaxed);
     }
 
     pub(crate) fn overloaded(&self) {

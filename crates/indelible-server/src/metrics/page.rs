@@ -8,6 +8,7 @@ use indelible_api::metrics::{Metric, Page, Times};
 use indelible_event::ids::Micros;
 
 use super::{BUCKETS_S, GROUPS, Metrics, time};
+use crate::limits::Whose;
 
 const REQUESTS: Metric = Metric::counter(
     "indelible_http_requests_total",
@@ -33,6 +34,11 @@ const OVERLOADED: Metric = Metric::counter(
     "indelible_overloaded_total",
     &[],
     "Requests refused for want of memory.",
+);
+const LIMITED: Metric = Metric::counter(
+    "indelible_limited_total",
+    &["limit"],
+    "Requests, and events of batches, that came to a limit of their key, tenant, or tenant's day.",
 );
 const REFUSED: Metric = Metric::counter(
     "indelible_connections_refused_total",
@@ -120,10 +126,11 @@ const UNCLEAN: Metric = Metric::gauge(
 
 /// Every metric, in the order of the page.
 #[cfg(test)]
-pub(super) const METRICS: [Metric; 24] = [
+pub(super) const METRICS: [Metric; 25] = [
     REQUESTS,
     REQUEST_SECONDS,
     EVENTS,
+    LIMITED,
     SUBMITTED,
     OVERLOADED,
     REFUSED,
@@ -164,6 +171,10 @@ impl Metrics {
         let mut events = page.metric(&EVENTS);
         for (word, count) in words.iter().zip(&self.outcomes) {
             events.value(&[word], count.load(Relaxed));
+        }
+        let mut limited = page.metric(&LIMITED);
+        for (word, count) in Whose::WORDS.iter().zip(&self.limited) {
+            limited.value(&[word], count.load(Relaxed));
         }
         let mut tell = |metric: Metric, value: &AtomicU64| {
             page.single(&metric, value.load(Relaxed));

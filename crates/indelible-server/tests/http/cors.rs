@@ -105,3 +105,30 @@ fn every_answer_says_what_a_browser_may_do_with_it() {
         assert_eq!(answer.header("strict-transport-security"), None);
     }
 }
+
+#[test]
+fn one_page_stands_in_a_frame_and_only_where_it_was_named() {
+    let nobody = served(&[]);
+    let answer = nobody.send("GET", "/embed", &[], b"");
+    assert_eq!(answer.status, 200, "{answer:?}");
+    assert_eq!(answer.header("x-frame-options"), Some("DENY"));
+    let policy = answer.header("content-security-policy").unwrap();
+    assert!(policy.ends_with("frame-ancestors 'none'"), "{policy}");
+    let named = Served::start(&[(Role::Admin, None)], |settings| {
+        settings.frame_ancestors = vec![NAMED.to_owned(), "http://localhost:3000".to_owned()];
+    });
+    let answer = named.send("GET", "/embed", &[], b"");
+    assert_eq!(answer.header("x-frame-options"), None);
+    let policy = answer.header("content-security-policy").unwrap();
+    let ends = format!("frame-ancestors {NAMED} http://localhost:3000");
+    assert!(policy.ends_with(&ends), "{policy}");
+    for path in ["/", "/docs", "/v1/records", "/ui/app.js", "/embed/x"] {
+        let answer = named.send("GET", path, &[], b"");
+        assert_eq!(answer.header("x-frame-options"), Some("DENY"), "{path}");
+        let policy = answer.header("content-security-policy").unwrap();
+        assert!(
+            policy.ends_with("frame-ancestors 'none'"),
+            "{path}: {policy}"
+        );
+    }
+}

@@ -3,6 +3,9 @@
 //!
 //! A route that is added and not said here fails the walk.
 
+use std::collections::BTreeSet;
+use std::time::Duration;
+
 use indelible_api::Role;
 use indelible_api::openapi::{ROUTES, Route};
 use serde_json::{Value, json};
@@ -12,6 +15,7 @@ use crate::proxies::trusted;
 use crate::support::{Answer, Served, Stand, event, until};
 
 const ADMIN: usize = 0;
+const MINUTE: Duration = Duration::from_secs(61);
 /// Stands in records that a bound reader may not see.
 const MARK: &str = "eve-7f3a";
 const DIGEST: &str = "sha256:a948904f2f0f479b8f8197694b30184b0d2ed1c1cd2a1ec0fb85d299a192a447";
@@ -74,20 +78,49 @@ fn exported(served: &Served, who: &[&str]) -> String {
     id
 }
 
-/// What a route that changes something leaves in `_system`; `None` where it needs none.
-fn leaves(route: &Route) -> Option<&'static str> {
+/// What a request leaves behind when it was answered.
+enum Leaves {
+    /// A record of this type in `_system`.
+    Own(&'static str),
+    /// A record in the tenant's own log.
+    Record,
+    /// None, for this reason.
+    Nothing(&'static str),
+}
+
+/// What a route leaves.
+fn leaves(route: &Route) -> Leaves {
     match (route.method, route.path) {
-        // What events bring is the record; the event that names an attachment is its record, and
-        // what none names is removed. What was exported is recorded with who read what
-        // (`exports.rs`), and taking the copy away changes nothing of that.
-        ("get", _)
-        | ("post", "/v1/events" | "/v1/events:batch" | "/v1/exports")
-        | ("put", "/v1/attachments/{digest}")
-        | ("delete", "/v1/exports/{id}") => None,
-        ("post", "/v1/tenants") => Some("tenant.created"),
-        ("post", "/v1/keys" | "/v1/viewer-tokens") => Some("config.changed"),
-        ("post", "/v1/keys/{id}/rotate") => Some("key.rotated"),
-        ("delete", "/v1/keys/{id}") => Some("key.revoked"),
+        ("post", "/v1/events" | "/v1/events:batch") => Leaves::Record,
+        ("put", "/v1/attachments/{digest}") => {
+            Leaves::Nothing("the event that names it is its record, and what none names goes")
+        }
+        ("post", "/v1/tenants") => Leaves::Own("tenant.created"),
+        ("post", "/v1/keys" | "/v1/viewer-tokens") => Leaves::Own("config.changed"),
+        ("post", "/v1/keys/{id}/rotate") => Leaves::Own("key.rotated"),
+        ("delete", "/v1/keys/{id}") => Leaves::Own("key.revoked"),
+        (
+            "get",
+            "/v1/records"
+            | "/v1/records/{audit_id}"
+            | "/v1/records/{audit_id}/proof"
+            | "/v1/records/{audit_id}/related"
+            | "/v1/counts"
+            | "/v1/tail"
+            | "/v1/attachments/{digest}",
+        ) => Leaves::Own("access.read"),
+        ("post", "/v1/exports") | ("get", "/v1/export" | "/v1/exports/{id}/file") => {
+            Leaves::Own("access.exported")
+        }
+        ("delete", "/v1/exports/{id}") => {
+            Leaves::Nothing("what was exported is recorded, and a copy less changes nothing of it")
+        }
+        (
+            "get",
+            "/v1/checkpoints" | "/v1/tenants" | "/v1/streams" | "/v1/keys" | "/metrics"
+            | "/v1/exports" | "/v1/exports/{id}" | "/health/live" | "/health/ready"
+            | "/openapi.json" | "/docs",
+        ) => Leaves::Nothing("no record of anybody is shown or counted"),
         (method, path) => panic!("{method} {path}: say here which record it leaves"),
     }
 }
@@ -223,24 +256,105 @@ fn each_role_gets_what_the_description_says_and_no_more() {
 }
 
 #[test]
-fn what_changes_something_leaves_a_record_of_who_did_it() {
+fn what_is_walked_is_what_the_server_says_it_has() {
+    let served = served();
+    let document = served.get("/openapi.json").is(200);
+    let mut described = BTreeSet::new();
+    for (path, operations) in document["paths"].as_object().unwrap() {
+        for method in operations.as_object().unwrap().keys() {
+            described.insert((method.clone(), path.clone()));
+        }
+    }
+    let walked = ROUTES.iter();
+    let walked = walked.map(|route| (route.method.to_owned(), route.path.to_owned()));
+    assert_eq!(described, walked.collect());
+    // Whatever changes something, or shows what is somebody's, is for somebody.
+    for route in ROUTES {
+        let is_for_all = route.who.is_empty();
+        let matters = route.method != "get" || matches!(leaves(route), Leaves::Own(_));
+        assert!(!(is_for_all && matters), "{} {}", route.method, route.path);
+        let changes = route.method != "get";
+        let reason = match leaves(route) {
+            Leaves::Nothing(reason) => reason,
+            _ => continue,
+        };
+        // One alone may change something and leave no record.
+        let is_upload = (route.method, route.path) == ("put", "/v1/attachments/{digest}");
+        assert!(
+            !changes || is_upload,
+            "{} {}: {reason}",
+            route.method,
+            route.path
+        );
+    }
+}
+
+/// How many records `acme` has.
+fn records_of_acme(served: &Served) -> u64 {
+    let tenant = indelible_event::TenantId::parse("acme").unwrap();
+    let head = indelible_store::Ledger::head(&*served.ledger, &tenant).unwrap();
+    head.map_or(0, |head| head.frontier.size())
+}
+
+#[test]
+fn what_changes_or_shows_something_leaves_a_record_of_who_did_it() {
     let served = served();
     let by = format!("key:{}", served.key(ADMIN).split('_').nth(1).unwrap());
+    let of = |event_type: &str, route: &Route| {
+        let mut all = served.own_records(ADMIN, event_type);
+        all.retain(|one| {
+            let asked = one["data"]["route"].as_str();
+            one["actor"]["id"] == by.as_str() && asked.is_none_or(|asked| asked == route.path)
+        });
+        all.len()
+    };
     for route in ROUTES {
-        let Some(event_type) = leaves(route) else {
-            continue;
+        let name = format!("{} {}", route.method, route.path);
+        let leaves = leaves(route);
+        let before = match leaves {
+            Leaves::Own(event_type) => of(event_type, route) as u64,
+            Leaves::Record => records_of_acme(&served),
+            Leaves::Nothing(_) => continue,
         };
-        let before = served.own_records(ADMIN, event_type).len();
         let answer = send(&served, Some(served.key(ADMIN)), route);
-        assert!(answer.status < 300, "{}: {answer:?}", route.path);
-        let after = served.own_records(ADMIN, event_type);
-        assert!(after.len() > before, "{} {}", route.method, route.path);
-        let last = after.last().unwrap();
-        assert_eq!(last["actor"]["id"], by.as_str(), "{last}");
-        // What was refused has changed nothing.
-        let refused = send(&served, Some(served.key(1)), route);
-        assert_eq!(refused.status, 403);
+        assert!(answer.status < 300, "{name}: {answer:?}");
+        match leaves {
+            Leaves::Own(event_type) => {
+                served.move_clock(MINUTE);
+                until(&name, || of(event_type, route) as u64 > before);
+            }
+            _ => assert!(records_of_acme(&served) > before, "{name}"),
+        }
     }
+}
+
+#[test]
+fn what_is_refused_leaves_a_record_of_who_was_and_changes_nothing() {
+    let served = served();
+    // The emitter may do least of all but send, and the reader may not do that.
+    let mut expected = BTreeSet::new();
+    for route in ROUTES.iter().filter(|route| !route.who.is_empty()) {
+        let may = may(route);
+        let refused = Role::ALL.into_iter().enumerate();
+        let (n, _) = refused
+            .filter(|(_, role)| !may.contains(&role.word()))
+            .min_by_key(|(_, role)| *role != Role::Emitter)
+            .unwrap();
+        send(&served, Some(served.key(n + 1)), route).is_problem(403, "forbidden");
+        let key = served.key(n + 1).split('_').nth(1).unwrap();
+        if route.path.starts_with("/v1/") || route.path == "/metrics" {
+            expected.insert((format!("key:{key}"), route.path.to_owned()));
+        }
+    }
+    served.move_clock(MINUTE);
+    let found = || -> BTreeSet<(String, String)> {
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let all = served.own_records(ADMIN, "access.denied").into_iter();
+        all.map(|one| (text(&one["actor"]["id"]), text(&one["data"]["route"])))
+            .collect()
+    };
+    until("each is recorded", || found().is_superset(&expected));
+    assert_eq!(found(), expected);
 }
 
 #[test]

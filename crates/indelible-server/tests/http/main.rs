@@ -15,6 +15,7 @@ mod following;
 mod health;
 mod issuer;
 mod keys;
+mod limits;
 mod many;
 mod personal;
 mod proxies;

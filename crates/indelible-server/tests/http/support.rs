@@ -223,6 +223,7 @@ impl Served {
                 name: None,
                 query: None,
                 expires: None,
+                limits: None,
             };
             access::create(stand.state.as_ref(), &wanted, &env, access::COMMAND).unwrap()
         };

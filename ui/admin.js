@@ -1,0 +1,162 @@
+// For those who may: tenants, keys, streams and what the server says of its configuration.
+
+import { act, get } from '/ui/api.js';
+import { href, listOf } from '/ui/address.js';
+import { ago, counted, el, shown, when } from '/ui/dom.js';
+import { term } from '/ui/query.js';
+import { all } from '/ui/trust.js';
+
+const ROLES = ['reader', 'emitter', 'auditor', 'privacy_officer', 'admin'];
+const STREAMS_MAX = 500;
+
+/** A section, or why its content is not for this key. */
+async function section(title, content) {
+  const body = await content().catch((problem) => {
+    if (problem.status !== 403) throw problem;
+    return el('p', { class: 'hint' }, `Not for this key: ${problem.message}`);
+  });
+  return el('section', { class: 'panel' }, el('h2', {}, title), body);
+}
+
+export const page = {
+  title: 'Administration',
+  async content(_, { again }) {
+    return Promise.all([section('Tenants', () => tenants(again)), section('Keys', () => keys(again)),
+      section('Streams', streams), section('Configuration in force', configuration)]);
+  },
+};
+
+function table(titles, rows) {
+  return el('div', { class: 'wide', tabindex: 0, role: 'region', 'aria-label': titles.join(', ') }, el('table',
+    { class: 'plain-table' },
+    el('thead', {}, el('tr', {}, titles.map((title) => el('th', { scope: 'col' }, title)))), el('tbody', {}, rows)));
+}
+
+const row = (...cells) => el('tr', {}, cells.map((cell) => el('td', {}, cell)));
+const time = (text) => (text ? when(text) : '–');
+
+/** A form that has something done, says what went wrong, and shows what came of it. */
+function form(fields, label, does) {
+  const told = el('p', { role: 'status', class: 'outcome-of' });
+  const button = el('button', { type: 'submit' }, label);
+  return el('form', { class: 'act', onsubmit: async (event) => {
+    event.preventDefault();
+    button.disabled = true;
+    try {
+      told.replaceChildren(...[await does()].flat().filter(Boolean));
+      told.className = 'outcome-of';
+    } catch (problem) {
+      told.textContent = [problem.message, problem.next].filter(Boolean).join(' – ');
+      told.className = 'outcome-of finding';
+    }
+    button.disabled = false;
+  } }, fields, button, told);
+}
+
+const field = (label, attributes = {}) => el('input', { 'aria-label': label, placeholder: label, ...attributes });
+
+async function tenants(again) {
+  const { tenants: found, more } = await all('/v1/tenants', 'tenants');
+  const rows = found.map((log) => row(el('a', { href: href({ page: 'trust', tenant: log.tenant_id }) },
+    shown(log.tenant_id)),
+    log.records === null ? '–' : log.records.toLocaleString('en'), time(log.last_ingested_at),
+      log.published.toLocaleString('en')));
+  const name = field('Name of a new tenant', { required: true, maxlength: 128 });
+  return [table(['Tenant', 'Records', 'Last committed', 'Under a checkpoint'], rows), more && el('p',
+    { class: 'hint' }, 'and more'),
+    form([name], 'Make its log', async () => {
+      await act('POST', '/v1/tenants', { tenant_id: name.value.trim() });
+      again();
+    })];
+}
+
+async function keys(again) {
+  const { keys: found } = await get('/v1/keys');
+  const rows = found.map((key) => row(el('code', {}, shown(key.id)), shown(key.name ?? ''), shown(key.role),
+    key.tenants ? shown(key.tenants.join(', ')) : 'all', key.query ? el('code', {}, shown(key.query)) : '–',
+      time(key.created_at),
+    time(key.last_used_at), key.revoked_at ? ['revoked ', when(key.revoked_at)] : key.expires_at ? ['until ',
+      when(key.expires_at)] : 'in force',
+    key.revoked_at ? '' : buttons(key, again)));
+  const role = el('select', { 'aria-label': 'Role' }, ROLES.map((word) => el('option', { value: word },
+    word.replace('_', ' '))));
+  const tenant = field('Tenants, parted by commas; none for all');
+  const name = field('Name');
+  const expires = field('Ends after, e.g. 90d', { size: 16 });
+  const query = field('What a reader is narrowed to');
+  const made = async () => {
+    const names = tenant.value.split(',').map((one) => one.trim()).filter(Boolean);
+    const { bearer } = await act('POST', '/v1/keys', { role: role.value, tenants: names.length ? names : null,
+      name: name.value.trim() || null, expires: expires.value.trim() || null, query: query.value.trim() || null });
+    return secret(bearer, again);
+  };
+  return [found.length ? table(['Id', 'Name', 'Role', 'Tenants', 'Query', 'Made', 'Last used', 'State', 'Change'], rows)
+    : el('p', {}, 'There is no key: this server is open. The first one closes it, and has to be an admin\'s.'),
+  form([role, tenant, name, expires, query], 'Make a key', made)];
+}
+
+/** A secret is shown once, and only where it was asked for. */
+function secret(bearer, again) {
+  return [el('span', {}, 'This is shown once: '), el('code', { class: 'secret' }, bearer), ' ',
+    el('button', { type: 'button', class: 'link', onclick: again }, 'I have it')];
+}
+
+function buttons(key, again) {
+  const told = el('span', { role: 'status' });
+  const button = (label, does) => el('button', { type: 'button', class: 'link',
+    onclick: () => does().catch((problem) => {
+    told.textContent = ` ${problem.message}`;
+  }) }, label);
+  const sure = (label, does) => button(label, async () => told.replaceChildren(' For good? ',
+    button('Yes, revoke', does), ' ', button('No', async () => told.replaceChildren())));
+  return [button('Rotate', async () => {
+    const { bearer } = await act('POST', `/v1/keys/${key.id}/rotate`, {});
+    told.replaceChildren(...secret(bearer, again));
+  }), ' ', sure('Revoke', async () => {
+    await act('DELETE', `/v1/keys/${key.id}`);
+    again();
+  }), told];
+}
+
+async function streams() {
+  const { streams: found, behind, more } = await all('/v1/streams', 'streams');
+  if (!found.length) return el('p', { class: 'hint' }, 'No producer numbers its events yet.');
+  const heard = (words) => /last heard (\S+)/.exec(words)?.[1];
+  const tone = { open: 'plain', complete: 'good', 'undeclared-gap': 'bad' };
+  const rows = found.slice(0, STREAMS_MAX).map((one) => row(
+    el('a', { href: href({ page: 'trust', tenant: one.tenant_id }) }, shown(one.tenant_id)),
+    one.stream ? shown(one.stream) : el('span', { class: 'hint' }, 'without a number'),
+      one.records.toLocaleString('en'),
+    el('span', { class: `pill ${tone[one.word] ?? 'warn'}` }, shown(one.word.replaceAll('-', ' '))),
+    one.last === undefined || one.last === null ? '–' : one.last.toLocaleString('en'),
+    heard(one.verdict) ? ago(heard(one.verdict)) : '–', one.submitted_by ? el('code', {},
+      shown(one.submitted_by)) : '–'));
+  const counts = behind ? `${counted(behind, 'committed record')} are not counted here yet.`
+    : 'All that is committed is counted.';
+  return [el('p', { class: 'hint' }, counts),
+    table(['Tenant', 'Stream', 'Records', 'State', 'Last number', 'Last heard', 'Said by'], rows), more && el('p',
+      { class: 'hint' }, 'and more')];
+}
+
+/** What the ledger recorded of its configuration, and whether work gets done. */
+async function configuration() {
+  const [health, about, changed] = await Promise.all([
+    fetch('/health/ready').then((answer) => answer.json()), get('/openapi.json'),
+    all('/v1/records', 'records', { q: 'type:config.changed has:data.settings', tenant: '_system', order: 'seq' })]);
+  // Each record says what differs from the one before; what nobody has set is not there.
+  const settings = new Map();
+  for (const { record } of changed.records) {
+    for (const [name, { to } = {}] of Object.entries(record.event.data.settings)) {
+      if (to === null || to === undefined) settings.delete(name); else settings.set(name, to);
+    }
+  }
+  const latest = changed.records.at(-1)?.record;
+  return [el('dl', {}, el('dt', {}, 'server'), el('dd', {}, 'version ', shown(about.info.version)),
+    el('dt', {}, 'work gets done'), el('dd', {},
+      health.status === 'ok' ? 'yes' : shown(`no: ${(health.reasons ?? []).join('; ')}`)),
+    [...settings].map(([name, value]) => [el('dt', {}, shown(name)), el('dd', {}, shown(value))])),
+  el('p', { class: 'hint' }, latest ? ['As recorded ', when(latest.ingested_at),
+    '; all else is at its default. '] : 'The server tells no more of its settings than this. ',
+    el('code', {}, 'indelible config show'), ' prints them where it runs; what was changed is recorded: ',
+    el('a', { href: listOf(`${term('tenant', '_system')} type:config.changed`) }, 'the records'), '.')];
+}

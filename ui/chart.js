@@ -1,0 +1,113 @@
+// Charts as small SVG: a histogram to choose a span of time from, and bars for anything.
+
+import { counted, el } from '/ui/dom.js';
+
+const SVG = 'http://www.w3.org/2000/svg';
+const HEIGHT = 56;
+
+/** An SVG element; nothing is parsed. */
+export function svg(name, attributes = {}, ...children) {
+  const element = document.createElementNS(SVG, name);
+  for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, String(value));
+  element.append(...children);
+  return element;
+}
+
+const SPAN = {
+  minute: { hour: '2-digit', minute: '2-digit', day: 'numeric', month: 'short' },
+  hour: { hour: '2-digit', minute: '2-digit', day: 'numeric', month: 'short' },
+  day: { weekday: 'short', day: 'numeric', month: 'short', year: 'numeric' },
+  week: { day: 'numeric', month: 'short', year: 'numeric' },
+  month: { month: 'short', year: 'numeric' },
+};
+
+/** The bars of a histogram, without anything to choose. */
+export function bars(all, title) {
+  const most = Math.max(1, ...all.map(({ count }) => count));
+  const drawing = svg('svg', { viewBox: `0 0 ${all.length} ${HEIGHT}`, preserveAspectRatio: 'none',
+    'aria-hidden': 'true' });
+  all.forEach(({ count }, at) => {
+    if (!count) return;
+    const height = Math.max(2, (HEIGHT * count) / most);
+    drawing.append(svg('rect', { x: at + 0.08, y: HEIGHT - height, width: 0.84, height, class: 'bar-of' }));
+  });
+  return el('div', { class: 'bars', role: 'img', 'aria-label': title }, drawing);
+}
+
+/**
+ * A histogram; `choose` is called with the first and the last moment of what was dragged over, or chosen with
+ * the keyboard: arrows move, with Shift they extend, Enter takes it.
+ */
+export function histogram(found, choose) {
+  const all = found?.bars ?? [];
+  if (!all.length) return null;
+  const format = new Intl.DateTimeFormat('en-GB', SPAN[found.every] ?? SPAN.day);
+  const told = ({ from, count }) => `${format.format(new Date(from))}: ${counted(count, 'record')}`;
+  const drawn = bars(all, '');
+  const chosen = el('div', { class: 'chosen', hidden: true });
+  const label = el('output', { class: 'hint' }, told(all.at(-1)));
+  const field = el('div', { class: 'field', tabindex: 0, role: 'slider', 'aria-label': 'When: a span of time to choose',
+    'aria-valuemin': 0, 'aria-valuemax': all.length - 1, 'aria-valuenow': all.length - 1,
+    'aria-valuetext': told(all.at(-1)) }, drawn, chosen);
+  drawn.removeAttribute('role');
+  drawn.setAttribute('aria-hidden', 'true');
+  const sum = (a, b) => all.slice(a, b + 1).reduce((total, { count }) => total + count, 0);
+  let from = null;
+  let to = null;
+  const mark = (a, b) => {
+    [from, to] = [a, b];
+    const [low, high] = [Math.min(a, b), Math.max(a, b)];
+    chosen.hidden = false;
+    chosen.style.left = `${(100 * low) / all.length}%`;
+    chosen.style.width = `${(100 * (high - low + 1)) / all.length}%`;
+    const words = low === high ? told(all[low])
+      : `${format.format(new Date(all[low].from))} to ${format.format(new Date(all[high].until))}: `
+        + counted(sum(low, high), 'record');
+    label.textContent = words;
+    field.setAttribute('aria-valuenow', b);
+    field.setAttribute('aria-valuetext', words);
+  };
+  const take = () => {
+    if (from === null) return;
+    choose(exact(all[Math.min(from, to)].from), exact(all[Math.max(from, to)].until));
+  };
+  pointing(field, all.length, mark, take);
+  field.addEventListener('keydown', (press) => {
+    const by = { ArrowLeft: -1, ArrowRight: 1 }[press.key];
+    if (by) {
+      const next = Math.max(0, Math.min(all.length - 1, (to ?? all.length) + by));
+      mark(press.shiftKey && from !== null ? from : next, next);
+    } else if (press.key === 'Enter') take();
+    else return;
+    press.preventDefault();
+  });
+  const ends = el('div', { class: 'ends hint', 'aria-hidden': 'true' }, el('span', {},
+    format.format(new Date(all[0].from))),
+    label, el('span', {}, format.format(new Date(all.at(-1).until))));
+  return [field, ends];
+}
+
+/** Without the fraction that nobody needs to read, where it is none. */
+const exact = (time) => time.replace(/\.0+Z$/, 'Z');
+
+function pointing(field, many, mark, take) {
+  let first = null;
+  const at = (event) => {
+    const { left, width } = field.getBoundingClientRect();
+    return Math.max(0, Math.min(many - 1, Math.floor(((event.clientX - left) / width) * many)));
+  };
+  field.addEventListener('pointerdown', (event) => {
+    first = at(event);
+    field.setPointerCapture(event.pointerId);
+    mark(first, first);
+  });
+  field.addEventListener('pointermove', (event) => {
+    if (first !== null) mark(first, at(event));
+    else if (event.pointerType === 'mouse') mark(at(event), at(event));
+  });
+  field.addEventListener('pointerup', () => {
+    if (first !== null) take();
+    first = null;
+  });
+  field.addEventListener('pointercancel', () => { first = null; });
+}

@@ -1,0 +1,87 @@
+// What a row keeps of a record, and the columns that show it. Bounded: texts are cut, the record goes.
+
+import { counted, cut, el, outcome, shown, when } from '/ui/dom.js';
+import { sentence, what, who } from '/ui/words.js';
+
+const CHARS_MAX = 80;
+
+const text = (value) => (value === undefined || value === null ? '' : String(value).slice(0, CHARS_MAX + 1));
+
+/** Microseconds since 1970, by which rows stand in order. */
+function micros(time) {
+  const at = Date.parse(time);
+  const fraction = /\.(\d{1,6})/.exec(time)?.[1] ?? '';
+  return Number.isNaN(at) ? 0 : Math.floor(at / 1000) * 1e6 + Number(fraction.padEnd(6, '0'));
+}
+
+/** A record in brief. A part of a long text would hold the whole of it: what is kept is written anew. */
+export function brief(row) {
+  const { tenant_id: tenant, sequence_number: number, event = {} } = row.record;
+  const kept = {
+    key: `${tenant}/${number}`, tenant, number, id: text(event.audit_id), time: text(event.occurred_at),
+    type: text(event.event_type), actor: text(who(event.actor)), actorType: text(event.actor?.type),
+    target: text(what(event.target)), kind: text(event.target?.type), outcome: text(event.outcome),
+    severity: text(event.severity), service: text(event.source?.service), ip: text(event.actor?.ip),
+    correlation: text(event.context?.correlation_id), duration: event.performance?.duration_ms,
+    model: text(event.ai?.model), description: text(event.description), hash: row.record_hash,
+  };
+  return { ...JSON.parse(JSON.stringify(kept)), micros: micros(kept.time) };
+}
+
+/** Newest first: below zero when `a` stands above `b`. */
+export function order(a, b) {
+  if (a.micros !== b.micros) return b.micros - a.micros;
+  if (a.tenant !== b.tenant) return a.tenant < b.tenant ? 1 : -1;
+  return b.number - a.number;
+}
+
+const plain = (name) => (row) => cut(row[name] || '–', CHARS_MAX);
+
+function actor(row) {
+  const tag = row.actorType && row.actorType !== 'user' && row.actorType !== row.actor
+    && el('span', { class: 'tag' }, shown(row.actorType));
+  return el('span', { class: 'tagged' }, cut(row.actor, CHARS_MAX), tag);
+}
+
+/** How far it is proved: signed for, as the server says, or checked by this page. */
+function place(row, { published, checked }) {
+  const state = checked.get(row.key);
+  const upTo = published.get(row.tenant);
+  let badge = null;
+  if (state === 'proved') badge = ['proved', '✓', 'Its proof was checked in this browser'];
+  else if (state === 'failed') badge = ['failed', '✗', 'Its proof does not hold'];
+  else if (upTo > row.number) {
+    badge = ['signed', '●', `Under a signed checkpoint, the server says (${counted(upTo, 'record')} of this log are)`];
+  } else if (upTo !== undefined) badge = ['waiting', '○', 'Not under a checkpoint yet, as far as was asked'];
+  return [el('span', {}, Number(row.number).toLocaleString('en')),
+    badge && el('span', { class: `badge ${badge[0]}`, role: 'img', 'aria-label': badge[2], title: badge[2] },
+      badge[1])];
+}
+
+const said = (row) => sentence(row);
+
+/** Name, title, what is in the cell, and whether it is there unless somebody chose otherwise. */
+export const COLUMNS = [
+  { name: 'time', title: 'Time', cell: (row) => when(row.time), usual: true },
+  { name: 'actor', title: 'Actor', cell: actor, usual: true },
+  { name: 'said', title: 'What happened', cell: said, usual: true },
+  { name: 'event', title: 'Action', cell: plain('type'), usual: true },
+  { name: 'target', title: 'Target', cell: plain('target') },
+  { name: 'outcome', title: 'Outcome', cell: (row) => outcome(row.outcome), usual: true },
+  { name: 'severity', title: 'Severity', cell: plain('severity') },
+  { name: 'tenant', title: 'Tenant', cell: plain('tenant'), usual: true },
+  { name: 'service', title: 'Service', cell: plain('service') },
+  { name: 'ip', title: 'Address', cell: plain('ip') },
+  { name: 'correlation', title: 'Correlation', cell: plain('correlation') },
+  { name: 'model', title: 'Model', cell: plain('model') },
+  { name: 'description', title: 'Description', cell: plain('description') },
+  { name: 'duration', title: 'Duration', cell: (row) => (row.duration === undefined ? '–' : `${row.duration} ms`) },
+  { name: 'number', title: 'Place', cell: place, usual: true },
+];
+
+/** The columns that an address names; the usual ones when it names none. */
+export function chosen(names) {
+  const wanted = names.split(',');
+  const found = COLUMNS.filter(({ name }) => wanted.includes(name));
+  return found.length ? found : COLUMNS.filter(({ usual }) => usual);
+}

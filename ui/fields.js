@@ -1,0 +1,147 @@
+// What a record says: fields, before and after, the decision beside the outcome, who acted for whom, attachments.
+
+import { bytes } from '/ui/api.js';
+import { el, outcome, shown, when } from '/ui/dom.js';
+import { personal, walk } from '/ui/hidden.js';
+import { verbatim } from '/ui/json.js';
+
+const LONG_CHARS = 400;
+
+// What stands elsewhere in the record already.
+const TOLD = /^(?:event_type|outcome|description|occurred_at|changes|decision|sealed)(?:\.|$)/;
+
+const plain = (value) => value === null || typeof value !== 'object';
+
+export function long(value, label) {
+  const text = String(value);
+  return text.length > LONG_CHARS
+    ? el('div', { class: 'long', tabindex: 0, role: 'region', 'aria-label': label }, shown(text)) : shown(text);
+}
+
+/** A path that may be broken where its parts end. */
+function broken(path) {
+  return path.split(/(?<=[._])/).flatMap((part) => [shown(part), el('wbr')]);
+}
+
+/** Every field of a record with its value; what is personal says so. */
+export function fields(row) {
+  const { event, ingested_at: ingested } = row.record;
+  const opened = personal(event, verbatim(row.leaf).event);
+  const list = el('dl', {});
+  const put = (name, ...value) => list.append(el('dt', {}, broken(name)), el('dd', {}, ...value));
+  put('happened', when(event.occurred_at));
+  put('committed', when(ingested));
+  for (const [path, value] of walk(event)) {
+    const name = path.join('.');
+    if (TOLD.test(name)) continue;
+    put(name, long(value, name), opened.has(name) && el('span', { class: 'tag',
+      title: 'A personal value: not in the leaf, where a commitment stands for it' }, 'personal'));
+  }
+  return el('section', {}, el('h3', {}, 'Fields'), list);
+}
+
+/** Before and after, side by side, of what differs; what stayed is counted. */
+export function changes(event) {
+  const { before, after, fields: named } = event.changes ?? {};
+  if (before === undefined && after === undefined) {
+    return named?.length ? el('section', {}, el('h3', {}, 'Changes'),
+      el('p', { class: 'hint' }, 'Only names were said: ', shown(named.join(', ')))) : null;
+  }
+  const old = new Map(plain(before) ? [['', before]] : walk(before).map(([path, value]) => [path.join('.'), value]));
+  const now = new Map(plain(after) ? [['', after]] : walk(after).map(([path, value]) => [path.join('.'), value]));
+  const names = [...new Set([...old.keys(), ...now.keys()])];
+  const differ = names.filter((name) => old.get(name) !== now.get(name) || old.has(name) !== now.has(name));
+  const cell = (map, name, kind) => el('td', { class: kind }, map.has(name)
+    ? el(kind === 'old' ? 'del' : 'ins', {}, long(map.get(name) ?? 'null', `${name} ${kind}`))
+    : el('span', { class: 'hint' }, kind === 'old' ? 'was not there' : 'is gone'));
+  const rows = differ.map((name) => el('tr', {}, el('th', { scope: 'row' }, broken(name || 'value')),
+    cell(old, name, 'old'), cell(now, name, 'new')));
+  const same = names.length - differ.length;
+  return el('section', {}, el('h3', {}, 'Before and after'),
+    el('table', { class: 'diff' }, el('thead', {}, el('tr', {}, el('th', { scope: 'col' }, 'Field'),
+      el('th', { scope: 'col' }, 'Before'), el('th', { scope: 'col' }, 'After'))), el('tbody', {}, rows)),
+    same > 0 && el('p', { class: 'hint' }, `${same} more stayed as they were.`));
+}
+
+/** What was decided, beside how it ended. */
+export function decision(event) {
+  const { decision: made, outcome: ended, error } = event;
+  if (!made && !error) return null;
+  const item = (name, ...value) => [el('dt', {}, name), el('dd', {}, ...value)];
+  const said = made && el('dl', {}, walk(made).map(([path, value]) =>
+    item(path.join('.').replaceAll('_', ' '), shown(value))));
+  const end = el('dl', {}, item('outcome', outcome(ended)), event.outcome_raw && item('as its source says',
+    shown(event.outcome_raw)),
+    error?.code && item('error', shown(error.code)), error?.message && item('message', long(error.message, 'error')));
+  return el('section', { class: 'beside' },
+    el('div', {}, el('h3', {}, 'Decision'), said ?? el('p', { class: 'hint' }, 'None is recorded.')),
+    el('div', {}, el('h3', {}, 'Outcome'), end));
+}
+
+/** Who acted for whom, as far as the event says: a person, an agent, a tool. */
+export function chain(event) {
+  const { actor = {}, ai = {}, context = {} } = event;
+  const links = [];
+  const person = context.refs?.user_id ?? event.data?.on_behalf_of ?? context.user_id;
+  const add = (kind, name) => name && links.push([kind, String(name)]);
+  if (person && person !== actor.id) add('for', person);
+  add(actor.type ?? 'actor', actor.name ?? actor.id);
+  if (ai.agent_type && ai.agent_type !== actor.id) add('agent', ai.agent_type);
+  if (ai.model) add('model', ai.model);
+  for (const tool of [ai.tools_used ?? []].flat()) add('tool', tool);
+  if (ai.trace?.node) add('node', ai.trace.node);
+  if (links.length < 2) return null;
+  return el('section', {}, el('h3', {}, 'Who acted for whom'), el('ol', { class: 'chain' },
+    links.map(([kind, name]) => el('li', {}, el('span', { class: 'hint' }, shown(kind)), ' ', el('b', {},
+      shown(name))))));
+}
+
+/** What the event brings as its own proof, and what is stored beside the log. */
+export function evidence(event, tenant) {
+  const { proof } = event;
+  const named = [];
+  const look = (value, path) => {
+    if (plain(value)) return;
+    const { attachment } = value;
+    if (typeof attachment?.digest === 'string') named.push([path, attachment]);
+    else for (const [name, inner] of Object.entries(value)) look(inner, path ? `${path}.${name}` : name);
+  };
+  look(event, '');
+  if (!proof && !named.length) return null;
+  const said = proof && el('dl', {}, walk(proof).flatMap(([path, value]) =>
+    [el('dt', {}, broken(path.join('.'))), el('dd', {}, long(value, path.join('.')))]));
+  return el('section', {}, el('h3', {}, 'Evidence and attachments'), said,
+    named.length > 0 && el('ul', { class: 'attached' }, named.map(([path, one]) => attached(path, one, tenant))));
+}
+
+function attached(path, { digest, bytes: size, type }, tenant) {
+  const told = el('span', { class: 'hint', role: 'status' });
+  const fetch = async () => {
+    told.textContent = ' is being fetched …';
+    try {
+      const blob = await bytes(`/v1/attachments/${encodeURIComponent(digest)}`, { tenant });
+      const hash = new Uint8Array(await crypto.subtle.digest('SHA-256', await blob.arrayBuffer()));
+      const hex = Array.from(hash, (byte) => byte.toString(16).padStart(2, '0')).join('');
+      if (digest !== `sha256:${hex}`) throw new Error('its bytes have another digest: they were changed');
+      download(blob, path.replace(/[^\w.-]/g, '_'));
+      told.textContent = ' its bytes are those that the record names';
+    } catch (error) {
+      told.textContent = ` cannot be had: ${error.message}`;
+    }
+  };
+  return el('li', {}, el('b', {}, shown(path)), ' ', el('span', { class: 'hint' },
+    shown(`${type ?? ''}, ${Number(size).toLocaleString('en')} bytes`)), ' ',
+  el('button', { type: 'button', class: 'link', onclick: fetch }, 'Fetch and check'), told,
+  el('code', {}, shown(digest)));
+}
+
+function download(blob, name) {
+  const url = URL.createObjectURL(blob);
+  el('a', { href: url, download: name }).click();
+  setTimeout(() => URL.revokeObjectURL(url), 1000);
+}
+
+export function save(name, text, label, style) {
+  return el('button', { type: 'button', class: style, onclick: () => download(new Blob([text],
+    { type: 'application/json' }), name) }, label);
+}

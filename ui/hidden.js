@@ -1,0 +1,82 @@
+// What of a record cannot be read, which it is, and why: sealed, masked, erased, pruned. From the record and its
+// leaf alone, and what a log says of erasures; it asks nobody and runs in node as it does in a browser.
+
+import { verbatim } from './json.js';
+
+const MARKS = { '[email]': 'an e-mail address', '[phone]': 'a phone number', '[ip]': 'an IP address' };
+const MARK = /\[(?:email|phone|ip)\]/g;
+
+/** Every value with its path, as a pointer. */
+export function walk(value, path = []) {
+  if (value === null || typeof value !== 'object') return [[path, value]];
+  return Object.entries(value).flatMap(([name, inner]) => walk(inner, [...path, name]));
+}
+
+/** Whether of a value only its shape is shown. */
+export const isMasked = (value) => typeof value === 'string' && value.includes('***');
+
+const at = (value, path) => path.reduce((inner, name) => inner?.[name], value);
+
+/**
+ * The states of a record: one of `sealed`, `masked`, `erased`, `pruned` each, with where and why.
+ * `erased` has the subjects that the log says were erased, each with the number of the record that says so.
+ */
+export function states({ record, leaf, personal }, erased = new Map()) {
+  if (!leaf || !record?.event) {
+    return [{ state: 'pruned', where: 'the record', why: 'Its content was removed when its time to be kept was over. '
+      + 'Its hash, its id and its place in the log stay, and with them every proof.' }];
+  }
+  const { event: inLeaf, ledger } = verbatim(leaf);
+  const found = [];
+  // The server says it where it can; a record without its word, as in an export, is looked at.
+  const isOpen = personal ? personal !== 'sealed' : opened(record.event, inLeaf);
+  for (const { subject } of inLeaf.sealed ?? []) {
+    const said = erased.get(subject);
+    if (said !== undefined) {
+      found.push({ state: 'erased', where: subject,
+        why: `The key of this person was destroyed (record ${said} says so): `
+        + 'nobody can read these values again. The commitment to them stays, so that every proof holds.' });
+    } else if (!isOpen) {
+      found.push({ state: 'sealed', where: subject, why: 'Personal values of this person are kept beside the log, '
+        + 'encrypted under a key of theirs. Here they are opened for nobody: the keys are not at hand.' });
+    }
+  }
+  for (const [path, value] of walk(record.event)) {
+    if (path[0] === 'sealed' || typeof value !== 'string') continue;
+    const pointer = path.join('.');
+    if (value === '[sealed]') {
+      found.push({ state: 'sealed', where: pointer,
+        why: 'An item of a list that is a personal value and kept beside the log.' });
+    } else if (typeof at(inLeaf, path) === 'string' && at(inLeaf, path) === value && MARK.test(value)) {
+      const kinds = [...new Set(value.match(MARK))].map((mark) => MARKS[mark]);
+      found.push({ state: 'masked', where: pointer,
+        why: `In this text stands a mark in the place of ${kinds.join(' and ')}. `
+        + 'The whole text is sealed.' });
+    } else if (isMasked(value) && at(inLeaf, path) !== value) {
+      found.push({ state: 'masked', where: pointer,
+        why: 'A personal value, of which the role of this key sees the shape. A privacy officer '
+        + 'sees all of it.' });
+    }
+    MARK.lastIndex = 0;
+  }
+  for (const pointer of ledger?.redactions ?? []) {
+    found.push({ state: 'masked', where: pointer || 'the event',
+      why: 'A secret stood here, and was taken out before the '
+      + 'event was committed. It is kept nowhere.' });
+  }
+  return found;
+}
+
+/** Whether values that are not in the leaf were put back. */
+function opened(event, inLeaf) {
+  return walk(event).some(([path, value]) => path[0] !== 'sealed' && at(inLeaf, path) !== value
+    && value !== null);
+}
+
+/** The usual personal fields that a leaf does not have and a record does: they were opened. */
+export function personal(event, inLeaf) {
+  const paths = new Set(walk(inLeaf).map(([path]) => path.join('\n')));
+  return new Set(walk(event).filter(([path, value]) => !paths.has(path.join('\n')) || at(inLeaf, path) !== value)
+    .map(([path]) => path.join('.')));
+}
+

@@ -1,0 +1,81 @@
+// What belongs to a record: parents and children as a tree, the correlation as a timeline, and ways on from here.
+
+import { get } from '/ui/api.js';
+import { href, listOf, read } from '/ui/address.js';
+import { cut, el, fill, outcome, when } from '/ui/dom.js';
+import { term } from '/ui/query.js';
+
+const CHARS_MAX = 60;
+const AROUND_MS = 5 * 60_000;
+
+/** Links to queries that begin at this record. */
+export function pivots({ record }) {
+  const { event, tenant_id: tenant } = record;
+  const { actor = {}, target = {}, context = {} } = event;
+  const at = Date.parse(event.occurred_at);
+  const time = (ms) => new Date(ms).toISOString().replace('.000Z', 'Z');
+  const ways = [
+    ['Same actor', actor.id && term('actor', actor.id)],
+    ['Same target', (target.id ?? target.uid) && term('target', target.id ?? target.uid)],
+    ['Same action', event.event_type && term('type', event.event_type)],
+    ['Same session', actor.session_id && term('session', actor.session_id)],
+    ['Same trace', context.trace_id && term('trace', context.trace_id)],
+    ['Same address', actor.ip && term('ip', actor.ip)],
+    ['Same correlation', context.correlation_id && term('correlation', context.correlation_id)],
+    ['Same request', context.request_id && term('request', context.request_id)],
+    ['± 5 minutes', !Number.isNaN(at) && `since:${time(at - AROUND_MS)} until:${time(at + AROUND_MS)}`],
+  ];
+  // Of a masked value only its shape is known, and that finds nothing.
+  const links = ways.filter(([, q]) => q && !q.includes('***')).map(([words, q]) => el('a', { class: 'chip',
+    href: listOf(`${term('tenant', tenant)} ${q}`) }, words));
+  return el('section', {}, el('h3', {}, 'Go on from here'), el('p', { class: 'ways' }, links));
+}
+
+/** A record in brief, as a link to it. */
+export function line(tenant, one, { here = false, depth = 0 } = {}) {
+  const to = href({ ...read(), page: '', record: `${tenant}/${one.audit_id}` });
+  const row = el('li', { class: here ? 'here' : '', 'aria-current': here && 'true' },
+    el('a', { href: to }, cut(one.event_type, CHARS_MAX)), ' ', outcome(one.outcome), ' ',
+    el('span', { class: 'hint' }, cut(one.actor, CHARS_MAX), one.target && [' → ', cut(one.target, CHARS_MAX)], ' ',
+      when(one.occurred_at)));
+  if (depth) row.style.marginInlineStart = `${Math.min(depth, 12) * 0.9}rem`;
+  return row;
+}
+
+const END = {
+  missing: 'Above it stands a parent that is not here, or that this key may not see.',
+  cycle: 'The records name each other as parents: the way up goes round in a circle.',
+  more: 'There are more above than are followed.',
+};
+
+/** Fills a section with what belongs to a record. */
+export async function relate(section, { path, tenant, current }) {
+  fill(section, el('h3', {}, 'What belongs to it'), el('p', { class: 'hint' }, 'Looking for what belongs to it …'));
+  const found = await get(path, { tenant }).catch((problem) => problem);
+  if (!current()) return;
+  if (found instanceof Error) {
+    fill(section, el('h3', {}, 'What belongs to it'), el('p', { class: 'finding' },
+      `It cannot be read. ${found.message}`));
+    return;
+  }
+  const { ancestors, descendants, correlation, execution, above } = found;
+  const isAlone = !ancestors.length && !descendants.length && above.end === 'root';
+  const tree = !isAlone && el('ol', { class: 'tree' },
+    [...ancestors].reverse().map((one, depth) => line(tenant, one, { depth })),
+    line(tenant, found.record, { here: true, depth: ancestors.length }),
+    descendants.map((one) => line(tenant, one, { depth: ancestors.length + one.depth })));
+  const together = correlation?.records.length > 1 && [
+    el('h3', {}, 'Same correlation, oldest first'),
+    el('ol', { class: 'timeline' }, correlation.records.map((one) =>
+      line(tenant, one, { here: one.audit_id === found.record.audit_id }))),
+    correlation.more && el('p', { class: 'hint' }, 'There are more: the pivot above finds them.')];
+  fill(section, el('h3', {}, 'What belongs to it'),
+    isAlone && !together && el('p', { class: 'hint' }, 'It names no parent, and no record names it.'),
+    tree, END[above.end] && el('p', { class: 'hint' }, END[above.end]),
+    found.more_below && el('p', { class: 'hint' }, 'There are more below than are shown.'),
+    found.cycle_below && el('p', { class: 'hint' }, 'Records below name one above as what came of them.'),
+    execution?.nodes.length > 0 && el('p', {}, el('a', { href: href({ page: 'traces',
+      record: `${tenant}/${found.record.audit_id}` }) },
+      'The execution it is part of, as a trace')),
+    together);
+}

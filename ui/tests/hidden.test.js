@@ -1,0 +1,58 @@
+// What a record hides, and why: by the vectors of the specification, in node.
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { readFileSync } from 'node:fs';
+import { personal, states } from '../hidden.js';
+import { verbatim } from '../json.js';
+
+const vectors = (name) => JSON.parse(readFileSync(new URL(`../../spec/vectors/${name}.json`, import.meta.url), 'utf8'));
+const { record } = vectors('sealing');
+const leaf = `{"event":${record.sealed_event},"ledger":{}}`;
+const sealed = verbatim(record.sealed_event);
+
+test('a sealed event that was opened hides nothing, and tells what of it is personal', () => {
+  const event = { ...verbatim(record.event), sealed: sealed.sealed };
+  assert.deepEqual(states({ record: { event }, leaf }), []);
+  const opened = personal(event, sealed);
+  for (const path of ['actor.email', 'actor.ip', 'actor.name', 'description']) assert.ok(opened.has(path), path);
+  assert.ok(!opened.has('actor.type'));
+});
+
+test('one that was not opened is sealed, with marks where texts were masked', () => {
+  const found = states({ record: { event: sealed }, leaf });
+  const of = (state) => found.filter((one) => one.state === state).map(({ where }) => where);
+  assert.deepEqual(of('sealed').filter((where) => where.startsWith('sub_')),
+    sealed.sealed.map(({ subject }) => subject));
+  assert.ok(of('sealed').includes('data.publicIpsSet.0'));
+  assert.ok(of('masked').includes('description'));
+  assert.ok(found.every(({ why }) => why.length > 20));
+});
+
+test('a role that may not see personal values is told that it sees their shape', () => {
+  const opened = verbatim(record.event);
+  const event = { ...opened, sealed: sealed.sealed, actor: { ...opened.actor, name: '***', email: 'u***@d***.c***' } };
+  const found = states({ record: { event }, leaf, personal: 'masked' });
+  assert.deepEqual(found.filter(({ why }) => why.includes('privacy officer')).map(({ state, where }) => [state, where]),
+    [['masked', 'actor.email'], ['masked', 'actor.name']]);
+  assert.ok(found.every(({ state }) => state === 'masked'));
+  assert.equal(states({ record: { event: sealed }, leaf, personal: 'sealed' })[0].state, 'sealed');
+});
+
+test('a subject that the log says was erased is erased, and others stay sealed', () => {
+  const [{ subject }] = sealed.sealed;
+  const found = states({ record: { event: sealed }, leaf }, new Map([[subject, 7]]));
+  const one = found.find(({ where }) => where === subject);
+  assert.equal(one.state, 'erased');
+  assert.match(one.why, /record 7 says so/);
+  assert.equal(found.filter(({ state }) => state === 'erased').length, 1);
+});
+
+test('a record of which only the hash is left is pruned; a secret that was taken out is told', () => {
+  const [{ record_hash: hash }] = vectors('leaf').leaves;
+  const [only, ...others] = states({ record: { audit_id: 'x' }, record_hash: hash });
+  assert.deepEqual([only.state, others.length], ['pruned', 0]);
+  const redacted = '{"event":{"data":{"token":"[redacted]"}},"ledger":{"redactions":["/data/token"]}}';
+  const found = states({ record: JSON.parse(redacted), leaf: redacted });
+  assert.deepEqual(found.map(({ state, where }) => [state, where]), [['masked', '/data/token']]);
+});
