@@ -240,8 +240,8 @@ impl Terms {
 
     /// Whether the record is filed under `text`, which is normalised already.
     pub fn contains(&self, key: Key, text: &str) -> bool {
-        let text = cut(text);
-        self.iter().any(|(k, t)| k == key && t == text)
+        let text = cut(text).as_bytes();
+        self.iter_bytes().any(|(k, t)| k == key && t == text)
     }
 }
 

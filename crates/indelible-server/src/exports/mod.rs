@@ -22,8 +22,10 @@ use axum::response::IntoResponse;
 use indelible_api::limits::{EXPORT_ANSWER_BYTES_MAX, EXPORT_ANSWER_LOOKED_AT_MAX};
 use indelible_api::{CreateExport, ExportStatus, Exports, ProblemKind};
 use indelible_export::{File, Format, Row};
+use indelible_log::Operation;
 use indelible_store::Error;
 use serde::Deserialize;
+use serde_json::json as data;
 use tokio::sync::mpsc::{Sender, channel};
 
 use crate::access::Principal;
@@ -32,6 +34,7 @@ use crate::answer::{Answer, Refusal, json, refuse, typed};
 use crate::app::App;
 use crate::attachments::Chunks;
 use crate::guard::{Needs, allow};
+use crate::keys::write_operations;
 use crate::ledger::small;
 use crate::list::parsed;
 use crate::read::blocking;
@@ -228,9 +231,28 @@ pub(crate) async fn remove(
     Path(id): Path<String>,
     query: Parameters,
 ) -> Answer {
-    let owner = Owner::of(allow(principal.as_deref(), Needs::Read)?);
+    let principal = allow(principal.as_deref(), Needs::Read)?.clone();
     nothing(query)?;
-    let removed = blocking(&app, move |app| Ok(app.exports.remove(&owner, &id)?)).await?;
+    let removed = blocking(&app, move |app| {
+        let owner = Owner::of(&principal);
+        if app.exports.get(&owner, &id).is_none() {
+            return Ok(None);
+        }
+        // Before it is gone: the record of one that could not be removed says that it was tried.
+        let by = principal.submitter();
+        let told = Operation {
+            event_type: "config.changed",
+            actor: (principal.kind(), by.as_deref().unwrap_or("anybody")),
+            target: ("export", &id),
+            outcome: "success",
+            data: &data!({"change": "export.removed"}),
+        };
+        app.stores.state.apply(&[told.kept(&app.env)])?;
+        let removed = app.exports.remove(&owner, &id)?;
+        write_operations(app);
+        Ok(removed)
+    });
+    let removed = removed.await?;
     json(StatusCode::OK, &removed.ok_or_else(missing)?.told())
 }
 

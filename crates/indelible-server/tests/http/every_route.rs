@@ -96,7 +96,9 @@ fn leaves(route: &Route) -> Leaves {
             Leaves::Nothing("the event that names it is its record, and what none names goes")
         }
         ("post", "/v1/tenants") => Leaves::Own("tenant.created"),
-        ("post", "/v1/keys" | "/v1/viewer-tokens") => Leaves::Own("config.changed"),
+        ("post", "/v1/keys" | "/v1/viewer-tokens") | ("delete", "/v1/exports/{id}") => {
+            Leaves::Own("config.changed")
+        }
         ("post", "/v1/keys/{id}/rotate") => Leaves::Own("key.rotated"),
         ("delete", "/v1/keys/{id}") => Leaves::Own("key.revoked"),
         (
@@ -111,9 +113,6 @@ fn leaves(route: &Route) -> Leaves {
         ) => Leaves::Own("access.read"),
         ("post", "/v1/exports") | ("get", "/v1/export" | "/v1/exports/{id}/file") => {
             Leaves::Own("access.exported")
-        }
-        ("delete", "/v1/exports/{id}") => {
-            Leaves::Nothing("what was exported is recorded, and a copy less changes nothing of it")
         }
         (
             "get",
