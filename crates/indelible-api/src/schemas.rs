@@ -3,12 +3,13 @@
 use indelible_event::{ActorType, Outcome};
 use serde_json::{Map, Value, json};
 
+mod access;
 mod exports;
 mod reading;
 
+use self::access::{keys, viewers};
 use self::exports::exports;
 use self::reading::{counts, related};
-use crate::limits::{KEY_NAME_CHARS_MAX, KEY_TENANTS_MAX, QUERY_BYTES_MAX, RATE_MAX};
 
 /// Every schema by name.
 pub(crate) fn schemas() -> Value {
@@ -74,9 +75,6 @@ fn object(required: usize, members: &[(&str, Value)]) -> Value {
 /// A tenant's name that a producer may send.
 const TENANT: &str = "^[A-Za-z0-9][A-Za-z0-9._:@-]{0,127}$";
 const UUID_V7: &str = "^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$";
-
-/// How a moment that is to come may be said.
-const MOMENT: &str = "^([0-9]{1,6}[smhdw]|[0-9]{4}-[0-9]{2}-[0-9]{2}([Tt ].*)?)$";
 
 /// The forms of an event's type (spec/event.md §6).
 const EVENT_TYPE: &str = r"^(api\.[a-z]+\./[!-~]*|[a-z0-9_]+(\.[a-z0-9_]+)+)$";
@@ -310,112 +308,6 @@ fn streams() -> Value {
             ("lost", tuples(loss, 3)),
             ("credentials", count()),
             ("submitted_by", or_null("string")),
-        ]),
-    })
-}
-
-fn keys() -> Value {
-    let role = json!({"enum": crate::Role::ALL.map(crate::Role::word)});
-    let tenants = json!({"type": ["array", "null"], "items": text()});
-    let bound_to = json!({
-        "type": ["array", "null"],
-        "items": {"type": "string", "pattern": TENANT},
-        "minItems": 1,
-        "maxItems": KEY_TENANTS_MAX,
-    });
-    let name = json!({
-        "type": ["string", "null"],
-        "maxLength": KEY_NAME_CHARS_MAX,
-        "pattern": r"^[^\x00-\x1f\x7f-\x9f]*$",
-    });
-    let query = json!({
-        "type": ["string", "null"],
-        "minLength": 1,
-        "maxLength": QUERY_BYTES_MAX,
-        "description": "Only for the role reader.",
-    });
-    let moment = json!({
-        "type": ["string", "null"],
-        "pattern": MOMENT,
-        "description": "A time that is to come, or so long from now: 90d, 12h, 30m.",
-    });
-    let grace = json!({"type": ["string", "null"], "pattern": "^(0|[0-9]{1,6}[smhdw])$"});
-    let mut create = closed(object(
-        1,
-        &[
-            ("role", role.clone()),
-            ("tenants", bound_to),
-            ("name", name),
-            ("query", query),
-            ("expires", moment.clone()),
-            ("limits", rates()),
-        ],
-    ));
-    // An admin is bound to no tenants.
-    let bindable = crate::Role::ALL
-        .into_iter()
-        .filter(|role| !role.may_administer());
-    let bindable: Vec<_> = bindable.map(crate::Role::word).collect();
-    create["anyOf"] = json!([
-        {"properties": {"role": {"enum": bindable}}},
-        {"properties": {"tenants": {"type": "null"}}},
-    ]);
-    json!({
-        "Key": object(6, &[
-            ("id", text()),
-            ("role", role),
-            ("tenants", tenants.clone()),
-            ("name", or_null("string")),
-            ("created_at", time()),
-            ("revoked_at", or_null("string")),
-            ("query", or_null("string")),
-            ("expires_at", or_null("string")),
-            ("rotated_at", or_null("string")),
-            ("old_secret_until", or_null("string")),
-            ("last_used_at", or_null("string")),
-            ("limits", rates()),
-        ]),
-        "Keys": object(1, &[("keys", list("Key"))]),
-        "CreateKey": create,
-        "RotateKey": closed(object(0, &[("grace", grace), ("expires", moment)])),
-        "CreatedKey": object(2, &[("key", reference("Key")), ("bearer", text())]),
-    })
-}
-
-/// How much may come in a second, or null.
-fn rates() -> Value {
-    let most = || json!({"type": ["integer", "null"], "minimum": 0, "maximum": RATE_MAX});
-    let rates = closed(object(
-        0,
-        &[
-            ("requests_per_s", most()),
-            ("events_per_s", most()),
-            ("bytes_per_s", most()),
-        ],
-    ));
-    json!({"anyOf": [rates, {"type": "null"}]})
-}
-
-fn viewers() -> Value {
-    json!({
-        "CreateViewerToken": closed(object(1, &[
-            ("tenant", json!({"type": "string", "pattern": TENANT})),
-            ("query", json!({
-                "type": ["string", "null"],
-                "minLength": 1,
-                "maxLength": QUERY_BYTES_MAX,
-            })),
-            ("for", json!({
-                "type": ["string", "null"],
-                "pattern": "^[0-9]{1,6}[smhd]$",
-                "description": "How long it is good: 15m when left out, at most 24h.",
-            })),
-        ])),
-        "ViewerToken": object(2, &[
-            ("bearer", text()),
-            ("tenant", text()),
-            ("query", or_null("string")),
-            ("expires_at", time()),
         ]),
     })
 }
