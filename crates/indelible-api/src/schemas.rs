@@ -3,10 +3,12 @@
 use indelible_event::{ActorType, Outcome};
 use serde_json::{Map, Value, json};
 
+mod limits;
 mod reading;
 
+use self::limits::rates;
 use self::reading::{counts, related};
-use crate::limits::{KEY_NAME_CHARS_MAX, KEY_TENANTS_MAX, QUERY_BYTES_MAX, RATE_MAX};
+use crate::limits::{KEY_NAME_CHARS_MAX, KEY_TENANTS_MAX, QUERY_BYTES_MAX};
 
 /// Every schema by name.
 pub(crate) fn schemas() -> Value {
@@ -378,20 +380,6 @@ fn keys() -> Value {
         "RotateKey": closed(object(0, &[("grace", grace), ("expires", moment)])),
         "CreatedKey": object(2, &[("key", reference("Key")), ("bearer", text())]),
     })
-}
-
-/// How much may come in a second, or null.
-fn rates() -> Value {
-    let most = || json!({"type": ["integer", "null"], "minimum": 0, "maximum": RATE_MAX});
-    let rates = closed(object(
-        0,
-        &[
-            ("requests_per_s", most()),
-            ("events_per_s", most()),
-            ("bytes_per_s", most()),
-        ],
-    ));
-    json!({"anyOf": [rates, {"type": "null"}]})
 }
 
 fn viewers() -> Value {

@@ -151,11 +151,8 @@ async fn wait_for(app: &Arc<App>, principal: &Principal, after: After) -> Result
 }
 
 fn find(app: &App, principal: &Principal, wanted: &Wanted) -> Result<RecordList, Refusal> {
-    let cursor = wanted
-        .cursor
-        .as_deref()
-        .map(|text| opened(app, text))
-        .transpose()?;
+    let cursor = wanted.cursor.as_deref().map(|text| opened(app, text));
+    let cursor = cursor.transpose()?;
     let limit = page_limit(wanted.limit)?;
     let now = cursor
         .as_ref()
@@ -197,14 +194,8 @@ fn find(app: &App, principal: &Principal, wanted: &Wanted) -> Result<RecordList,
             looked_at: PAGE_LOOKED_AT_MAX,
         },
     )?;
-    let mut seen = Shown::of(query.tenants.as_deref().unwrap_or_default());
-    for row in &page.rows {
-        seen.add(&row.place.tenant, 1);
-    }
+    note(app, principal, wanted, (&query, &page.rows));
     let with = (app.keyring.as_ref(), principal.sight());
-    let done = (What::Read, ROUTE, wanted.q.as_str());
-    let now_read = app.env.clock.now();
-    app.accesses.note(principal, done, &seen, now_read);
     let records = page
         .rows
         .into_iter()
@@ -229,6 +220,21 @@ fn find(app: &App, principal: &Principal, wanted: &Wanted) -> Result<RecordList,
             .map(ToString::to_string)
             .collect(),
     })
+}
+
+/// Notes who reads which records.
+fn note(
+    app: &App,
+    principal: &Principal,
+    wanted: &Wanted,
+    (query, rows): (&indelible_store::Query, &[indelible_query::Row]),
+) {
+    let mut shown = Shown::of(query.tenants.as_deref().unwrap_or_default());
+    for row in rows {
+        shown.add(&row.place.tenant, 1);
+    }
+    let (done, now) = ((What::Read, ROUTE, wanted.q.as_str()), app.env.clock.now());
+    app.accesses.note(principal, done, &shown, now);
 }
 
 fn opened(app: &App, cursor: &str) -> Result<Cursor, Refusal> {

@@ -284,7 +284,8 @@ pub const SETTINGS: [Setting; 49] = [
             min: 0,
             max: RATE_MAX,
         },
-        doc: "Requests a second of a key, unless it was made with others; beyond it and `limits.burst_s` it is answered 429. 0: no limit.",
+        doc: "Requests a second of a key, unless it was made with others; beyond it and \
+              `limits.burst_s` it is answered 429. 0: no limit.",
     },
     Setting {
         key: "limits.key_events_per_s",
@@ -293,7 +294,8 @@ pub const SETTINGS: [Setting; 49] = [
             min: 0,
             max: RATE_MAX,
         },
-        doc: "Events a second of a key, unless it was made with others; beyond it and `limits.burst_s` it is answered 429. 0: no limit.",
+        doc: "Events a second of a key, unless it was made with others; beyond it and \
+              `limits.burst_s` it is answered 429. 0: no limit.",
     },
     Setting {
         key: "limits.key_bytes_per_s",
@@ -302,7 +304,8 @@ pub const SETTINGS: [Setting; 49] = [
             min: 0,
             max: RATE_MAX,
         },
-        doc: "Bytes a second of a key, unless it was made with others; beyond it and `limits.burst_s` it is answered 429. 0: no limit.",
+        doc: "Bytes a second of a key, unless it was made with others; beyond it and \
+              `limits.burst_s` it is answered 429. 0: no limit.",
     },
     Setting {
         key: "limits.tenant_requests_per_s",
@@ -311,7 +314,8 @@ pub const SETTINGS: [Setting; 49] = [
             min: 0,
             max: RATE_MAX,
         },
-        doc: "Requests a second of a tenant; beyond it and `limits.burst_s` it is answered 429. 0: no limit.",
+        doc: "Requests a second of a tenant; beyond it and `limits.burst_s` it is answered 429. \
+              0: no limit.",
     },
     Setting {
         key: "limits.tenant_events_per_s",
@@ -320,7 +324,8 @@ pub const SETTINGS: [Setting; 49] = [
             min: 0,
             max: RATE_MAX,
         },
-        doc: "Events a second of a tenant; beyond it and `limits.burst_s` it is answered 429. 0: no limit.",
+        doc: "Events a second of a tenant; beyond it and `limits.burst_s` it is answered 429. \
+              0: no limit.",
     },
     Setting {
         key: "limits.tenant_bytes_per_s",
@@ -329,7 +334,8 @@ pub const SETTINGS: [Setting; 49] = [
             min: 0,
             max: RATE_MAX,
         },
-        doc: "Bytes a second of a tenant; beyond it and `limits.burst_s` it is answered 429. 0: no limit.",
+        doc: "Bytes a second of a tenant; beyond it and `limits.burst_s` it is answered 429. 0: \
+              no limit.",
     },
     Setting {
         key: "limits.tenant_events_per_day",
