@@ -14,7 +14,8 @@ use indelible_query::count::{self, Counting, FacetCounts, OpenedValue, column_na
 use indelible_store::terms::{normalise, normalise_address};
 use indelible_store::{Result, SealedValue, Spread};
 
-/// A personal value as it is counted by, as somebody sees it; `None` where it stays closed, or nothing finds it.
+/// A personal value as it is counted by, as somebody sees it; `None` where it stays closed, or
+/// nothing finds it.
 ///
 /// # Errors
 /// As the key store's.

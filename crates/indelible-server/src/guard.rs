@@ -42,7 +42,7 @@ const TLS_ONLY: &str = "max-age=31536000";
 /// The middleware of every route.
 pub(crate) async fn around(
     State(app): State<Arc<App>>,
-    mut request: Request,
+    request: Request,
     next: Next,
 ) -> Response<Body> {
     let began = Instant::now();
@@ -77,19 +77,7 @@ pub(crate) async fn around(
     let mut response = match (principal, preflight) {
         (Err(refusal), _) => refusal.into_response(),
         (Ok(_), Some(preflight)) => preflight,
-        (Ok(principal), None) => {
-            if let Some(principal) = &principal {
-                request.extensions_mut().insert(principal.clone());
-            }
-            let uri = request.uri().clone();
-            let response = next.run(request).await;
-            if response.status() == StatusCode::FORBIDDEN
-                && let Some(principal) = &principal
-            {
-                accesses::forbidden(&app, principal, &uri, &route);
-            }
-            response
-        }
+        (Ok(principal), None) => answered(request, next, (&app, &route), principal).await,
     };
     response.headers_mut().extend(readers);
     if !is_clear {
@@ -119,6 +107,25 @@ pub(crate) async fn around(
         tracing::info!(request_id = id, method, route, status, ms, by, "answered");
     } else {
         tracing::debug!(request_id = id, method, route, status, ms, by, "answered");
+    }
+    response
+}
+
+/// The answer of the route; that it is not for the principal is noted.
+async fn answered(
+    mut request: Request,
+    next: Next,
+    (app, route): (&App, &str),
+    principal: Option<Principal>,
+) -> Response<Body> {
+    let Some(principal) = principal else {
+        return next.run(request).await;
+    };
+    request.extensions_mut().insert(principal.clone());
+    let uri = request.uri().clone();
+    let response = next.run(request).await;
+    if response.status() == StatusCode::FORBIDDEN {
+        accesses::forbidden(app, &principal, &uri, route);
     }
     response
 }

@@ -207,14 +207,8 @@ fn find(app: &App, principal: &Principal, wanted: &Wanted) -> Result<RecordList,
             looked_at: PAGE_LOOKED_AT_MAX,
         },
     )?;
-    let mut seen = Shown::of(query.tenants.as_deref().unwrap_or_default());
-    for row in &page.rows {
-        seen.add(&row.place.tenant, 1);
-    }
+    note(app, principal, wanted, (&query, &page.rows));
     let with = (app.keyring.as_ref(), principal.sight());
-    let done = (What::Read, ROUTE, wanted.q.as_str());
-    let now_read = app.env.clock.now();
-    app.accesses.note(principal, done, &seen, now_read);
     let records = page
         .rows
         .into_iter()
@@ -250,6 +244,21 @@ fn bound(parsed: &Parsed, named_beside: Option<&[TenantId]>) -> Parsed {
         bound.tenants = Some(tenants.iter().filter(both).cloned().collect());
     }
     bound
+}
+
+/// Notes who reads which records.
+fn note(
+    app: &App,
+    principal: &Principal,
+    wanted: &Wanted,
+    (query, rows): (&indelible_store::Query, &[indelible_query::Row]),
+) {
+    let mut shown = Shown::of(query.tenants.as_deref().unwrap_or_default());
+    for row in rows {
+        shown.add(&row.place.tenant, 1);
+    }
+    let (done, now) = ((What::Read, ROUTE, wanted.q.as_str()), app.env.clock.now());
+    app.accesses.note(principal, done, &shown, now);
 }
 
 fn opened(app: &App, scope: &str, cursor: &str) -> Result<Cursor, Refusal> {

@@ -126,9 +126,10 @@ fn configuration(config: &Config) -> Configuration {
     let set = set.filter(|one| one.source != Source::Default && recorded(one.key));
     let pairs = set.filter_map(|one| {
         let value = one.value.as_deref()?;
-        let shown = match value.contains("://") && value.contains('@') {
-            true => without_password(value),
-            false => value.to_owned(),
+        let shown = if value.contains("://") && value.contains('@') {
+            without_password(value)
+        } else {
+            value.to_owned()
         };
         Some((one.key.to_owned(), shown))
     });

@@ -291,7 +291,8 @@ pub const SETTINGS: [Setting; 50] = [
             min: 0,
             max: RATE_MAX,
         },
-        doc: "Requests a second of a key, unless it was made with others; beyond it and `limits.burst_s` it is answered 429. 0: no limit.",
+        doc: "Requests a second of a key, unless it was made with others; beyond it and \
+              `limits.burst_s` it is answered 429. 0: no limit.",
     },
     Setting {
         key: "limits.key_events_per_s",
@@ -300,7 +301,8 @@ pub const SETTINGS: [Setting; 50] = [
             min: 0,
             max: RATE_MAX,
         },
-        doc: "Events a second of a key, unless it was made with others; beyond it and `limits.burst_s` it is answered 429. 0: no limit.",
+        doc: "Events a second of a key, unless it was made with others; beyond it and \
+              `limits.burst_s` it is answered 429. 0: no limit.",
     },
     Setting {
         key: "limits.key_bytes_per_s",
@@ -309,7 +311,8 @@ pub const SETTINGS: [Setting; 50] = [
             min: 0,
             max: RATE_MAX,
         },
-        doc: "Bytes a second of a key, unless it was made with others; beyond it and `limits.burst_s` it is answered 429. 0: no limit.",
+        doc: "Bytes a second of a key, unless it was made with others; beyond it and \
+              `limits.burst_s` it is answered 429. 0: no limit.",
     },
     Setting {
         key: "limits.tenant_requests_per_s",
@@ -318,7 +321,8 @@ pub const SETTINGS: [Setting; 50] = [
             min: 0,
             max: RATE_MAX,
         },
-        doc: "Requests a second of a tenant; beyond it and `limits.burst_s` it is answered 429. 0: no limit.",
+        doc: "Requests a second of a tenant; beyond it and `limits.burst_s` it is answered 429. \
+              0: no limit.",
     },
     Setting {
         key: "limits.tenant_events_per_s",
@@ -327,7 +331,8 @@ pub const SETTINGS: [Setting; 50] = [
             min: 0,
             max: RATE_MAX,
         },
-        doc: "Events a second of a tenant; beyond it and `limits.burst_s` it is answered 429. 0: no limit.",
+        doc: "Events a second of a tenant; beyond it and `limits.burst_s` it is answered 429. \
+              0: no limit.",
     },
     Setting {
         key: "limits.tenant_bytes_per_s",
@@ -336,7 +341,8 @@ pub const SETTINGS: [Setting; 50] = [
             min: 0,
             max: RATE_MAX,
         },
-        doc: "Bytes a second of a tenant; beyond it and `limits.burst_s` it is answered 429. 0: no limit.",
+        doc: "Bytes a second of a tenant; beyond it and `limits.burst_s` it is answered 429. 0: \
+              no limit.",
     },
     Setting {
         key: "limits.tenant_events_per_day",

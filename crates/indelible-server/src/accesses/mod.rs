@@ -5,7 +5,7 @@
 //! to when, how many records were seen. A request only counts in a map. Notes are bounded in number
 //! and bytes, and so is what one principal can make of them; what finds no room is counted, and the
 //! count is a record too. Not recorded is what happens on an open server, where nobody is anybody.
-//! Source: DESIGN §5; `docs/server.md`, "Who read what".
+//! Source: `docs/server.md`, "Who read what".
 
 mod denied;
 mod notes;

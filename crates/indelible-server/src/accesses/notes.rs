@@ -61,6 +61,9 @@ impl Note {
     }
 }
 
+/// Notes that were taken out, and what found no room.
+type Due = (Vec<(Key, Note)>, Vec<(What, Note)>);
+
 /// All notes.
 #[derive(Debug, Default)]
 pub(super) struct Notes {
@@ -143,7 +146,7 @@ impl Notes {
     }
 
     /// Takes out what began before a time, and what found no room.
-    pub(super) fn take(&mut self, before: Micros) -> (Vec<(Key, Note)>, Vec<(What, Note)>) {
+    pub(super) fn take(&mut self, before: Micros) -> Due {
         let due = self.notes.extract_if(|_, note| note.since < before);
         let due: Vec<_> = due.collect();
         for (key, _) in &due {

@@ -154,7 +154,7 @@ mod tests {
         }
         assert!(accounts.0.len() <= NAMES_MAX + 1);
         assert!(accounts.admit("0", &rates, (0, 0)).is_err());
-        let later = 2 * NAMES_MAX as i64 * SECOND;
+        let later = i64::try_from(2 * NAMES_MAX).unwrap() * SECOND;
         assert!(accounts.admit("another", &rates, (later, 0)).is_ok());
         assert!(accounts.0.len() <= 2, "those that owe nothing are gone");
     }

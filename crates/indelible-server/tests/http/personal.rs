@@ -81,7 +81,7 @@ fn who_may_not_see_personal_values_sees_their_shapes_wherever_he_looks() {
                 );
             }
         }
-        let clear = served.get_as(OFFICER, &path).text().to_owned();
+        let clear = served.get_as(OFFICER, &path).text().clone();
         let shows = SECRETS.iter().any(|secret| clear.contains(secret));
         assert!(shows || path.contains("related"), "{path}: {clear}");
     }
