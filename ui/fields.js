@@ -97,7 +97,7 @@ export function chain(event) {
 }
 
 /** What the event brings as its own proof, and what is stored beside the log. */
-export function evidence(event, tenant) {
+export function evidence(event, { tenant, id }) {
   const { proof } = event;
   const named = [];
   const look = (value, path) => {
@@ -111,15 +111,15 @@ export function evidence(event, tenant) {
   const said = proof && el('dl', {}, walk(proof).flatMap(([path, value]) =>
     [el('dt', {}, broken(path.join('.'))), el('dd', {}, long(value, path.join('.')))]));
   return el('section', {}, el('h3', {}, 'Evidence and attachments'), said,
-    named.length > 0 && el('ul', { class: 'attached' }, named.map(([path, one]) => attached(path, one, tenant))));
+    named.length > 0 && el('ul', { class: 'attached' }, named.map(([path, one]) => attached(path, one, { tenant, record: id }))));
 }
 
-function attached(path, { digest, bytes: size, type }, tenant) {
+function attached(path, { digest, bytes: size, type }, whence) {
   const told = el('span', { class: 'hint', role: 'status' });
   const fetch = async () => {
     told.textContent = ' is being fetched …';
     try {
-      const blob = await bytes(`/v1/attachments/${encodeURIComponent(digest)}`, { tenant });
+      const blob = await bytes(`/v1/attachments/${encodeURIComponent(digest)}`, whence);
       const hash = new Uint8Array(await crypto.subtle.digest('SHA-256', await blob.arrayBuffer()));
       const hex = Array.from(hash, (byte) => byte.toString(16).padStart(2, '0')).join('');
       if (digest !== `sha256:${hex}`) throw new Error('its bytes have another digest: they were changed');
