@@ -108,10 +108,11 @@ export function evidence(event, { tenant, id }) {
   };
   look(event, '');
   if (!proof && !named.length) return null;
+  const whence = { tenant, record: id };
   const said = proof && el('dl', {}, walk(proof).flatMap(([path, value]) =>
     [el('dt', {}, broken(path.join('.'))), el('dd', {}, long(value, path.join('.')))]));
   return el('section', {}, el('h3', {}, 'Evidence and attachments'), said,
-    named.length > 0 && el('ul', { class: 'attached' }, named.map(([path, one]) => attached(path, one, { tenant, record: id }))));
+    named.length > 0 && el('ul', { class: 'attached' }, named.map(([path, one]) => attached(path, one, whence))));
 }
 
 function attached(path, { digest, bytes: size, type }, whence) {

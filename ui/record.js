@@ -67,8 +67,8 @@ function whole(row, { proof, related, hidden }) {
     event.description && el('p', { class: 'description' }, shown(event.description)),
     el('p', { class: 'hint' }, 'Record ', el('b', {}, Number(number).toLocaleString('en')), ' of ', el('b', {}, tenant),
       ', ', when(event.occurred_at)),
-    hidden, changes(event), decision(event), chain(event), evidence(event, { tenant, id: event.audit_id }), pivots(row), proof, related,
-    fields(row), leaf(row),
+    hidden, changes(event), decision(event), chain(event), evidence(event, { tenant, id: event.audit_id }),
+    pivots(row), proof, related, fields(row), leaf(row),
   ];
 }
 

@@ -88,7 +88,9 @@ pub fn run(
             let counting = scope.spawn(|| readers.count());
             let written = turn(Some(&readers));
             readers.written.store(true, Ordering::SeqCst);
-            let counted = counting.join().map_err(|_| Fault::from("a reader panicked"))?;
+            let counted = counting
+                .join()
+                .map_err(|_| Fault::from("a reader panicked"))?;
             let (events, used) = written?;
             beside.add(events, &used);
             counted
@@ -102,7 +104,12 @@ pub fn run(
     report.plain(PART, "alone", alone.rate(), "events/s");
     report.plain(PART, "beside the tails", beside.rate(), "events/s");
     let part = 100.0 * beside.rate() / alone.rate();
-    report.aimed(PART, "of the rate alone", (part, "%"), Target::AtLeast(98.0));
+    report.aimed(
+        PART,
+        "of the rate alone",
+        (part, "%"),
+        Target::AtLeast(98.0),
+    );
     report.plain(PART, "alone, server's CPU", alone.micros_each(), "µs/event");
     let cpu = beside.micros_each();
     report.plain(PART, "beside the tails, server's CPU", cpu, "µs/event");
@@ -196,7 +203,11 @@ impl Readers {
                 tv_sec: 0,
                 tv_nsec: 20_000_000,
             };
-            epoll::wait(&poll, rustix::buffer::spare_capacity(&mut ready), Some(&wait))?;
+            epoll::wait(
+                &poll,
+                rustix::buffer::spare_capacity(&mut ready),
+                Some(&wait),
+            )?;
             for event in &ready {
                 let reader = usize::try_from(event.data.u64())?;
                 let (Some(stream), Some(end)) = (self.streams.get(reader), ends.get_mut(reader))
