@@ -3,6 +3,7 @@
 //! Replaced as a whole. Derived: without it the segments are found by their directories.
 
 use std::ops::Range;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use indelible_disk::Disk;
 use indelible_store::Result;
@@ -90,6 +91,30 @@ impl Manifest {
     pub(crate) fn store(&self, disk: &dyn Disk) -> Result<()> {
         disk.replace(PATH, lines(self)?.as_bytes())
             .map_err(from_disk)
+    }
+
+    /// Stores `next` and puts it in the place of this one. While `unsettled`, either may be on the
+    /// disk, and no file that one of them names may go.
+    pub(crate) fn replace(
+        &mut self,
+        disk: &dyn Disk,
+        next: Self,
+        unsettled: &AtomicBool,
+    ) -> Result<()> {
+        unsettled.store(true, Ordering::Relaxed);
+        next.store(disk)?;
+        unsettled.store(false, Ordering::Relaxed);
+        *self = next;
+        Ok(())
+    }
+
+    /// Makes sure that this one is on the disk, if that is not known.
+    pub(crate) fn settle(&self, disk: &dyn Disk, unsettled: &AtomicBool) -> Result<()> {
+        if unsettled.load(Ordering::Relaxed) {
+            self.store(disk)?;
+            unsettled.store(false, Ordering::Relaxed);
+        }
+        Ok(())
     }
 
     /// The manifest; `None` when it is missing or damaged.

@@ -62,6 +62,7 @@ impl Opening {
             heads: RwLock::new(Heads::default()),
             writer: Mutex::new(None),
             manifest: Mutex::new(manifest.clone()),
+            unsettled: AtomicBool::new(false),
             maintenance: Mutex::new(()),
             mending: Mutex::new(()),
             trouble: Mutex::default(),
@@ -134,6 +135,9 @@ fn rows_before(path: &str, first: u64, next: Option<u64>) -> Result<Option<u32>>
 /// Undoes segments that the manifest does not name: merged-away ones are removed, others go back
 /// to the journal.
 fn settle(disk: &dyn Disk, manifest: &Manifest) -> Result<()> {
+    // Whoever wrote the manifest may have failed before it was certain to stay. Nothing goes on the
+    // word of one that a power cut could still take back.
+    disk.sync_dir("segments").map_err(from_disk)?;
     for name in disk.list("segments").map_err(from_disk)? {
         let Some(range) = range_of(&name) else {
             continue;

@@ -112,6 +112,7 @@ impl Store {
         let disk = &*self.disk;
         let (dir, personal) = (dir_of(&range), personal_of(&range));
         let fresh = format!("{dir}.new");
+        manifest.settle(disk, &self.unsettled)?;
         unseal(disk, &dir, range.start)?;
         remove_tree(disk, &fresh)?;
         disk.create_dir_all(&fresh).map_err(from_disk)?;
@@ -148,10 +149,9 @@ impl Store {
             // of no use, and computed on opening.
             heads.store(disk, range.end)?;
         }
-        next.store(disk)?;
+        manifest.replace(disk, next, &self.unsettled)?;
         // From here on it is a segment.
         drop(index);
-        *manifest = next;
         self.show(
             &manifest
                 .segments

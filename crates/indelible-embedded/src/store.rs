@@ -65,6 +65,8 @@ pub(crate) struct Store {
     pub(crate) writer: Mutex<Option<Writer>>,
     /// Also taken by whoever changes what is sealed.
     pub(crate) manifest: Mutex<Manifest>,
+    /// Whether another manifest than that may be on the disk, since storing one failed.
+    pub(crate) unsettled: AtomicBool,
     /// Held by whoever replaces segments by others or makes their files again.
     pub(crate) maintenance: Mutex<()>,
     /// Held by whoever makes a damaged derived file again in memory.

@@ -116,6 +116,7 @@ impl Store {
         }
         let disk = &*self.disk;
         let (dir, fresh) = (dir_of(&range), format!("{}.new", dir_of(&range)));
+        self.manifest.lock().settle(disk, &self.unsettled)?;
         remove_tree(disk, &fresh)?;
         remove_tree(disk, &dir)?;
         disk.create_dir_all(&fresh).map_err(from_disk)?;
@@ -153,9 +154,8 @@ impl Store {
             .retain(|s| s.end <= merged.first || s.first >= merged.end);
         let at = next.segments.partition_point(|s| s.first < merged.first);
         next.segments.insert(at, merged.clone());
-        next.store(disk)?;
+        manifest.replace(disk, next, &self.unsettled)?;
         // If we die here the sources are in no manifest and are removed on opening.
-        *manifest = next;
         drop(manifest);
         self.show(&[merged]);
         for source in sources {
