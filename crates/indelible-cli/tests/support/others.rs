@@ -58,8 +58,14 @@ fn round(client: &mut Client) {
 
 /// The time of an event's receipt that 99 of a hundred keep, of `count` of them.
 pub fn p99(client: &mut Client, count: usize) -> Duration {
+    paced_p99(client, count, Duration::ZERO)
+}
+
+/// The same with a pause before each.
+pub fn paced_p99(client: &mut Client, count: usize, pause: Duration) -> Duration {
     let mut times: Vec<_> = (0..count)
         .map(|_| {
+            std::thread::sleep(pause);
             let body = event(NEXT.fetch_add(1, Relaxed)).to_string();
             let began = Instant::now();
             let path = "/v1/events?tenant=others";
