@@ -81,8 +81,12 @@ test('facets, presets and the histogram narrow a query down, and the address kee
     await page.goBack();
     await until(() => query(page).endsWith('since:7d'), 'back');
     await until(async () => (await page.locator('#count').textContent()) === '27 records', 'the count once more');
-    await page.getByRole('slider').waitFor();
-    const box = await page.getByRole('slider').boundingBox();
+    // It is drawn anew with each count.
+    let box = null;
+    await until(async () => {
+      box = await page.getByRole('slider').boundingBox().catch(() => null);
+      return box !== null;
+    }, 'the histogram');
     await page.mouse.move(box.x + 2, box.y + 20);
     await page.mouse.down();
     await page.mouse.move(box.x + box.width / 2, box.y + 20, { steps: 4 });
