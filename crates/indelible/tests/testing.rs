@@ -143,10 +143,13 @@ fn after_an_outage_what_waited_is_there() {
 fn what_finds_no_room_is_dropped() {
     let recorder = Recorder::with_queue(1);
     recorder.fault(Fault::Hold);
-    let tickets: Vec<_> = (0..5).map(|n| publish(&recorder, &n.to_string())).collect();
+    let tickets: Vec<_> = (0..20)
+        .map(|n| publish(&recorder, &n.to_string()))
+        .collect();
     let dropped = |ticket: &&Ticket| ticket.settled() == Some(Err(EmitError::Dropped));
     let dropped = tickets.iter().filter(dropped).count();
-    assert!(dropped >= 3, "{dropped}");
+    // The threads behind it may have taken some, one at a time.
+    assert!(dropped >= 10, "{dropped}");
     recorder.heal();
     assert_eq!(recorder.events().len(), tickets.len() - dropped);
     assert_eq!(recorder.audit().metrics().dropped, dropped as u64);
