@@ -147,6 +147,19 @@ const TIMEOUT: Takes = Takes::Number {
     max: 3_600_000,
 };
 
+/// A limit of which 0 is none.
+const fn rate(key: &'static str, doc: &'static str) -> Setting {
+    Setting {
+        key,
+        default: Some("0"),
+        takes: Takes::Number {
+            min: 0,
+            max: RATE_MAX,
+        },
+        doc,
+    }
+}
+
 /// Every setting.
 pub const SETTINGS: [Setting; 50] = [
     Setting {
@@ -284,84 +297,44 @@ pub const SETTINGS: [Setting; 50] = [
         doc: "Origins whose pages may show `/embed` in a frame (`docs/page.md`), parted by commas; \
               not set: none.",
     },
-    Setting {
-        key: "limits.key_requests_per_s",
-        default: Some("0"),
-        takes: Takes::Number {
-            min: 0,
-            max: RATE_MAX,
-        },
-        doc: "Requests a second of a key, unless it was made with others; beyond it and \
+    rate(
+        "limits.key_requests_per_s",
+        "Requests a second of a key, unless it was made with others; beyond it and \
               `limits.burst_s` it is answered 429. 0: no limit.",
-    },
-    Setting {
-        key: "limits.key_events_per_s",
-        default: Some("0"),
-        takes: Takes::Number {
-            min: 0,
-            max: RATE_MAX,
-        },
-        doc: "Events a second of a key, unless it was made with others; beyond it and \
+    ),
+    rate(
+        "limits.key_events_per_s",
+        "Events a second of a key, unless it was made with others; beyond it and \
               `limits.burst_s` it is answered 429. 0: no limit.",
-    },
-    Setting {
-        key: "limits.key_bytes_per_s",
-        default: Some("0"),
-        takes: Takes::Number {
-            min: 0,
-            max: RATE_MAX,
-        },
-        doc: "Bytes a second of a key, unless it was made with others; beyond it and \
+    ),
+    rate(
+        "limits.key_bytes_per_s",
+        "Bytes a second of a key, unless it was made with others; beyond it and \
               `limits.burst_s` it is answered 429. 0: no limit.",
-    },
-    Setting {
-        key: "limits.tenant_requests_per_s",
-        default: Some("0"),
-        takes: Takes::Number {
-            min: 0,
-            max: RATE_MAX,
-        },
-        doc: "Requests a second of a tenant; beyond it and `limits.burst_s` it is answered 429. \
+    ),
+    rate(
+        "limits.tenant_requests_per_s",
+        "Requests a second of a tenant; beyond it and `limits.burst_s` it is answered 429. \
               0: no limit.",
-    },
-    Setting {
-        key: "limits.tenant_events_per_s",
-        default: Some("0"),
-        takes: Takes::Number {
-            min: 0,
-            max: RATE_MAX,
-        },
-        doc: "Events a second of a tenant; beyond it and `limits.burst_s` it is answered 429. \
+    ),
+    rate(
+        "limits.tenant_events_per_s",
+        "Events a second of a tenant; beyond it and `limits.burst_s` it is answered 429. \
               0: no limit.",
-    },
-    Setting {
-        key: "limits.tenant_bytes_per_s",
-        default: Some("0"),
-        takes: Takes::Number {
-            min: 0,
-            max: RATE_MAX,
-        },
-        doc: "Bytes a second of a tenant; beyond it and `limits.burst_s` it is answered 429. 0: \
+    ),
+    rate(
+        "limits.tenant_bytes_per_s",
+        "Bytes a second of a tenant; beyond it and `limits.burst_s` it is answered 429. 0: \
               no limit.",
-    },
-    Setting {
-        key: "limits.tenant_events_per_day",
-        default: Some("0"),
-        takes: Takes::Number {
-            min: 0,
-            max: RATE_MAX,
-        },
-        doc: "Events a day, of UTC, of a tenant; beyond it is answered 429. 0: no limit.",
-    },
-    Setting {
-        key: "limits.tenant_bytes_per_day",
-        default: Some("0"),
-        takes: Takes::Number {
-            min: 0,
-            max: RATE_MAX,
-        },
-        doc: "Bytes a day, of UTC, of a tenant; beyond it is answered 429. 0: no limit.",
-    },
+    ),
+    rate(
+        "limits.tenant_events_per_day",
+        "Events a day, of UTC, of a tenant; beyond it is answered 429. 0: no limit.",
+    ),
+    rate(
+        "limits.tenant_bytes_per_day",
+        "Bytes a day, of UTC, of a tenant; beyond it is answered 429. 0: no limit.",
+    ),
     Setting {
         key: "limits.burst_s",
         default: Some("10"),
