@@ -22,7 +22,7 @@ use support::held::{Held, check};
 use support::own_postgres::OwnPostgres;
 use support::served::Serving;
 
-const SERVERS: usize = 3;
+const SERVERS: usize = 4;
 /// How long the servers are let alone before each round, in milliseconds.
 const CALM_MS_MAX: u64 = 400;
 /// How long a server stands still at most: shorter than PostgreSQL waits for a transaction that
