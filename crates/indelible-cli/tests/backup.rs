@@ -106,6 +106,20 @@ fn beside_a_writer_every_backup_is_whole_and_goes_on_from_the_one_before() {
 }
 
 #[test]
+fn a_backup_that_is_killed_before_it_has_a_name_goes_on() {
+    let place = Place::new();
+    place.ok(EMIT);
+    for half in ["", "{\"fini"] {
+        std::fs::create_dir(place.at("bk")).unwrap();
+        std::fs::write(place.at("bk/BACKUP.new"), half).unwrap();
+        place.ok("backup --to bk");
+        assert!(!place.at("bk/BACKUP.new").exists());
+        place.ok("verify --data bk");
+        std::fs::remove_dir_all(place.at("bk")).unwrap();
+    }
+}
+
+#[test]
 fn a_backup_that_is_killed_goes_on_and_the_one_before_stays() {
     let mut dice = Dice::seeded();
     let place = Place::new();

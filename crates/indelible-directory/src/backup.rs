@@ -29,6 +29,9 @@ use crate::found::{self, BACKUP, FORMAT, Found, KEYS, STATE, is_within};
 use crate::keys::KeyFolder;
 use crate::values::Values;
 
+/// What is there when we died before `BACKUP` was.
+const BEGUN: &str = "BACKUP.new";
+
 /// The key store in the folder of its ledger.
 pub(crate) const KEY_STORE: &str = "keys.redb";
 
@@ -274,7 +277,7 @@ impl Target {
                 );
                 return Err(Error::new(Kind::Invalid, said));
             }
-            None => empty(path, &disk)?,
+            None => empty(path, &disk, Some(BEGUN))?,
         }
         disk.create_dir_all("").map_err(failed)?;
         let target = target(Embedded::lock(&disk, Some(env.clock.now()))?);
@@ -337,10 +340,13 @@ impl Target {
     }
 }
 
-/// Refuses a directory with anything in it, but for what every new file system has.
-pub(crate) fn empty(path: &Path, disk: &RealDisk) -> Result<()> {
+/// Refuses a directory with anything in it, but for what every new file system has and what an
+/// attempt of the same has `left` there.
+pub(crate) fn empty(path: &Path, disk: &RealDisk, left: Option<&str>) -> Result<()> {
     let names = disk.list("").map_err(failed)?;
-    let is_ours = |name: &String| name == "LOCK" || name == "lost+found";
+    let is_ours = |name: &String| {
+        name == "LOCK" || name == "lost+found" || left.is_some_and(|left| name == left)
+    };
     match names.into_iter().find(|name| !is_ours(name)) {
         None => Ok(()),
         Some(name) => {

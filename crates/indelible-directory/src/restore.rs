@@ -88,7 +88,7 @@ fn into_directory(
     tell: Tell<'_>,
 ) -> Result<()> {
     let disk = RealDisk::new(path);
-    empty(path, &disk)?;
+    empty(path, &disk, None)?;
     let keys = keys.map(|keys| Values::of_file(keys, KEY_STORE));
     let keys = keys.transpose()?;
     disk.create_dir_all("").map_err(failed)?;
