@@ -150,10 +150,11 @@ impl Readers {
             while memchr::memmem::find(&got, b"event: open\n").is_none() {
                 let mut bytes = [0; 4_096];
                 let read = std::io::Read::read(stream, &mut bytes)?;
-                if read == 0 || got.starts_with(b"HTTP/1.1 5") {
-                    return Err("a tail was not opened".into());
-                }
                 got.extend_from_slice(bytes.get(..read).unwrap_or_default());
+                if read == 0 || (got.len() > 12 && !got.starts_with(b"HTTP/1.1 200")) {
+                    let said = String::from_utf8_lossy(&got);
+                    return Err(format!("a tail was not opened: {said}").into());
+                }
             }
             stream.set_nonblocking(true)?;
         }

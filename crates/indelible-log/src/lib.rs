@@ -16,6 +16,7 @@ pub mod env;
 pub mod export;
 mod extend;
 mod group;
+mod inbox;
 pub mod keyring;
 pub mod log;
 pub mod mask;

@@ -16,6 +16,7 @@ use indelible_event::ids::TenantId;
 use indelible_store::{Error, Kind};
 
 use crate::group::{Asker, Group, Handed, Work};
+use crate::inbox::Inbox;
 use crate::log::Shared;
 use crate::outcome::{Outcome, Ticket, settle_all};
 use crate::sequence::Sequencer;
@@ -25,14 +26,15 @@ const PIPELINE_DEPTH: usize = 2;
 /// Work that is worth a group of its own while another is being committed. What is less waits for
 /// it: it could not be durable earlier, and what arrives meanwhile shares its sync.
 const GROUP_WORTH: usize = 128;
+/// A tenant that has no more than one of so many parts of the queue has little in it.
+const SHARES: usize = 16;
 /// Attempts of an event whose commit conflicts or has an unknown outcome.
 const ATTEMPTS_MAX: u32 = 5;
 
 /// What goes to the sequencer's thread.
 #[derive(Debug, Default)]
-struct Inbox {
-    items: VecDeque<Work>,
-    bytes: usize,
+struct Mail {
+    inbox: Inbox,
     done: Vec<Done>,
     closed: bool,
 }
@@ -47,14 +49,14 @@ enum Done {
 
 #[derive(Debug, Default)]
 struct Mailbox {
-    inbox: Mutex<Inbox>,
+    mail: Mutex<Mail>,
     arrived: Condvar,
     room: Condvar,
 }
 
 impl Mailbox {
-    fn lock(&self) -> MutexGuard<'_, Inbox> {
-        self.inbox.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Mail> {
+        self.mail.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn done(&self, done: Done) {
@@ -81,6 +83,8 @@ impl Pipeline {
             .name("indelible-commit".into())
             .spawn(move || commit_groups(&for_committer.0, &for_committer.1, &committer))?;
         let sequencer = Sequencer::new(Arc::clone(shared));
+        let limits = shared.options.limits;
+        let at_once = (limits.group_records_max, limits.group_bytes_max);
         let inbox = Arc::clone(&mailbox);
         let number = std::thread::Builder::new()
             .name("indelible-sequence".into())
@@ -90,6 +94,7 @@ impl Pipeline {
                     mailbox: inbox,
                     groups,
                     waiting: VecDeque::new(),
+                    at_once,
                     in_flight: 0,
                     outrun: false,
                 }
@@ -103,35 +108,37 @@ impl Pipeline {
         })
     }
 
-    /// Hands items over; waits while the queue is full.
+    /// Hands items over; waits while the queue is full. Of a tenant that has little in it some are
+    /// let in all the same, until it is twice as full.
     pub(crate) fn enqueue(&self, items: Vec<Handed>) -> Result<(), Vec<Handed>> {
         let bytes: usize = items.iter().map(|i| i.prepared.leaf.len()).sum();
-        let mut inbox = self.mailbox.lock();
-        while inbox.bytes > 0 && inbox.bytes + bytes > self.bytes_max && !inbox.closed {
-            inbox = self
-                .mailbox
-                .room
-                .wait(inbox)
-                .unwrap_or_else(PoisonError::into_inner);
+        let mut mail = self.mailbox.lock();
+        let is_full = |inbox: &Inbox| {
+            let all = inbox.bytes() + bytes;
+            let little = || inbox.has_little_of(&items, self.bytes_max / SHARES);
+            inbox.bytes() > 0 && all > self.bytes_max && (all > 2 * self.bytes_max || !little())
+        };
+        while !mail.closed && is_full(&mail.inbox) {
+            let room = &self.mailbox.room;
+            mail = room.wait(mail).unwrap_or_else(PoisonError::into_inner);
         }
-        if inbox.closed {
+        if mail.closed {
             return Err(items);
         }
-        inbox.bytes += bytes;
-        inbox.items.extend(items.into_iter().map(Work::Event));
-        drop(inbox);
+        mail.inbox.push(items);
+        drop(mail);
         self.mailbox.arrived.notify_one();
         Ok(())
     }
 
     /// Asks for a tenant's log.
     pub(crate) fn create(&self, tenant: TenantId, by: Asker, ticket: Ticket) -> Result<(), ()> {
-        let mut inbox = self.mailbox.lock();
-        if inbox.closed {
+        let mut mail = self.mailbox.lock();
+        if mail.closed {
             return Err(());
         }
-        inbox.items.push_back(Work::Create(tenant, by, ticket));
-        drop(inbox);
+        mail.inbox.create(Work::Create(tenant, by, ticket));
+        drop(mail);
         self.mailbox.arrived.notify_one();
         Ok(())
     }
@@ -193,6 +200,8 @@ struct Run {
     mailbox: Arc<Mailbox>,
     groups: SyncSender<Group>,
     waiting: VecDeque<Work>,
+    /// Events and bytes that are taken at a time.
+    at_once: (usize, usize),
     in_flight: usize,
     /// Whether another writer was faster: the next group has its keys first, and takes its turn.
     outrun: bool,
@@ -254,31 +263,24 @@ impl Run {
 
     /// Waits for a finished group, or until `least` is waiting. `None`: all is done.
     fn receive(&mut self, least: usize) -> Option<Vec<Done>> {
-        let mut inbox = self.mailbox.lock();
+        let mut mail = self.mailbox.lock();
         loop {
-            if !inbox.done.is_empty() || self.waiting.len() + inbox.items.len() >= least {
+            let waiting = self.waiting.len() + mail.inbox.len();
+            if !mail.done.is_empty() || waiting >= least {
                 break;
             }
-            if inbox.closed
-                && self.in_flight == 0
-                && self.waiting.is_empty()
-                && inbox.items.is_empty()
-            {
+            if mail.closed && self.in_flight == 0 && waiting == 0 {
                 return None;
             }
-            inbox = self
-                .mailbox
-                .arrived
-                .wait(inbox)
-                .unwrap_or_else(PoisonError::into_inner);
+            let arrived = &self.mailbox.arrived;
+            mail = arrived.wait(mail).unwrap_or_else(PoisonError::into_inner);
         }
-        // The queue counts until its items are taken, so what waits here is bounded by it too.
-        if self.waiting.len() < GROUP_WORTH {
-            self.waiting.append(&mut inbox.items);
-            inbox.bytes = 0;
+        // No more than a group's worth at a time: what comes for another tenant meanwhile does not
+        // stand behind all that came for one.
+        if self.waiting.len() < GROUP_WORTH && mail.inbox.take(&mut self.waiting, self.at_once) {
             self.mailbox.room.notify_all();
         }
-        Some(std::mem::take(&mut inbox.done))
+        Some(std::mem::take(&mut mail.done))
     }
 
     /// Takes failed groups apart: what may go on is sequenced again, before what came later.

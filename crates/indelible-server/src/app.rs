@@ -2,7 +2,6 @@
 
 use std::collections::HashSet;
 use std::fmt;
-use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use indelible_api::Rates;
@@ -16,7 +15,6 @@ use indelible_log::verify::Anchors;
 use indelible_log::{Admission, Env, Keyring, Log, Stores};
 use indelible_proof::note::VerifierKey;
 use indelible_store::{Index, Result};
-use tokio::sync::Semaphore;
 
 use crate::access::{Access, Principal, Trusted};
 use crate::accesses::Accesses;
@@ -31,6 +29,7 @@ use crate::metrics::Metrics;
 use crate::settings::Settings;
 use crate::tail::Tails;
 use crate::tls::{PemSource, Tls};
+use crate::turns::Turns;
 use crate::verifier::Verdicts;
 use crate::waiting::Waiting;
 
@@ -98,9 +97,8 @@ pub(crate) struct App {
     pub(crate) memory: Memory,
     /// Connections that may have to give way.
     pub(crate) waiting: Arc<Waiting>,
-    pub(crate) batches: Arc<Semaphore>,
-    pub(crate) reads: Arc<Semaphore>,
-    pub(crate) reads_waiting: AtomicUsize,
+    pub(crate) batches: Arc<Turns>,
+    pub(crate) reads: Arc<Turns>,
     pub(crate) tails: Tails,
     pub(crate) cursor_key: CursorKey,
     pub(crate) metrics: Arc<Metrics>,
@@ -141,9 +139,9 @@ impl App {
             memory: Memory::new(&settings, &metrics),
             tails: Tails::new(&settings),
             waiting: Arc::default(),
-            batches: Arc::new(Semaphore::new(settings.batches_max)),
-            reads: Arc::new(Semaphore::new(settings.reads_max)),
-            reads_waiting: AtomicUsize::default(),
+            // Those who wait are bounded by the memory of their bodies.
+            batches: Turns::new(settings.batches_max, usize::MAX),
+            reads: Turns::new(settings.reads_max, settings.reads_waiting_max),
             metrics,
             verdicts: Arc::default(),
             known: RwLock::default(),

@@ -28,6 +28,7 @@ use crate::answer::{Answer, NO_SPACE, Refusal, json, refuse};
 use crate::app::App;
 use crate::body::{self, Pieces};
 use crate::budget::Granted;
+use crate::caller::spawn;
 use crate::guard::{Needs, allow};
 use crate::limits::Brought;
 use crate::read::blocking;
@@ -195,7 +196,7 @@ pub(crate) async fn get((state, principal, digest, query): Asked<Whence>) -> Ans
     };
     let media_type = HeaderValue::from_str(whole.media_type());
     let (left, (sender, chunks)) = (whole.bytes(), channel(1));
-    tokio::spawn(send(app, whole, first, sender));
+    spawn(send(app, whole, first, sender));
     let body = Chunks::new(chunks, left, granted);
     let mut response = Response::new(Body::new(body));
     let headers = response.headers_mut();

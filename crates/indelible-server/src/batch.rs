@@ -54,10 +54,10 @@ pub(crate) async fn batch(
         read.granted.grow(KEPT_BYTES_MAX)?;
     }
     let stopping = || refuse(ProblemKind::Unavailable, "the server is stopping");
-    let turn = Arc::clone(&app.batches)
-        .acquire_owned()
-        .await
-        .map_err(|_| stopping())?;
+    let party = named
+        .as_ref()
+        .map_or_else(|| principal.party(), ToString::to_string);
+    let turn = app.batches.take(&party).await.map_err(|_| stopping())?;
     let counting = tokio::task::spawn_blocking(move || {
         let body = Body::decoded(read.bytes, read.encoding, form)?;
         Ok::<_, Refusal>((body.count()?, body))

@@ -20,6 +20,7 @@ use crate::access::{Access, NotInForce, Principal, Who, hex};
 use crate::accesses::{self, Denied};
 use crate::answer::{Refusal, Refused, refuse};
 use crate::app::App;
+use crate::caller::Caller;
 use crate::clear::must_be_clear;
 use crate::cors;
 
@@ -123,7 +124,9 @@ async fn answered(
     };
     request.extensions_mut().insert(principal.clone());
     let uri = request.uri().clone();
-    let response = next.run(request).await;
+    let gone = request.extensions().get().cloned().unwrap_or_default();
+    let party = principal.party().into();
+    let response = Caller { party, gone }.has(next.run(request)).await;
     if response.status() == StatusCode::FORBIDDEN {
         accesses::forbidden(app, &principal, &uri, route);
     }

@@ -1,42 +1,31 @@
-//! Reads run on threads of their own, a bounded number at a time; more wait, a bounded number too.
+//! Reads run on threads of their own, a bounded number at a time; more wait, a bounded number too,
+//! each party in its turn and nobody for whom nobody waits any more.
 
 use std::sync::Arc;
 
 use indelible_api::ProblemKind;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::answer::{Refusal, refuse};
 use crate::app::App;
+use crate::caller::Caller;
 
-/// One read that waits for its turn.
-struct Waiting<'a>(&'a AtomicUsize);
-
-impl Drop for Waiting<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
-/// Runs `read` where it may wait for a disk.
+/// Runs `read` where it may wait for a disk, when it is its caller's turn.
 pub(crate) async fn blocking<T: Send + 'static>(
     app: &Arc<App>,
     read: impl FnOnce(&App) -> Result<T, Refusal> + Send + 'static,
 ) -> Result<T, Refusal> {
-    let before = app.reads_waiting.fetch_add(1, Ordering::Relaxed);
-    let waiting = Waiting(&app.reads_waiting);
-    if before >= app.settings.reads_waiting_max {
-        app.metrics.overloaded();
-        return Err(refuse(
-            ProblemKind::Overloaded,
-            "too many searches are waiting",
-        ));
-    }
-    let stopping = || refuse(ProblemKind::Unavailable, "the server is stopping");
-    let turn = Arc::clone(&app.reads)
-        .acquire_owned()
-        .await
-        .map_err(|_| stopping())?;
-    drop(waiting);
+    let caller = Caller::now();
+    let turn = tokio::select! {
+        biased;
+        turn = app.reads.take(&caller.party) => turn.map_err(|_| {
+            app.metrics.overloaded();
+            refuse(ProblemKind::Overloaded, "too many searches are waiting")
+        })?,
+        () = caller.gone.told() => {
+            let text = "the connection was closed before it was the search's turn";
+            return Err(refuse(ProblemKind::Overloaded, text));
+        }
+    };
     let app = Arc::clone(app);
     tokio::task::spawn_blocking(move || {
         let result = read(&app);

@@ -272,8 +272,9 @@ impl Connected {
         let held = Arc::clone(&self.place);
         let service = service_fn(move |mut request: hyper::Request<_>| {
             let head = head.clone();
-            head.ended();
+            head.ended(is_to_read(request.method()));
             waits.asked();
+            request.extensions_mut().insert(head.gone());
             request.extensions_mut().insert(Arc::clone(&waits));
             request.extensions_mut().insert(peer);
             request.extensions_mut().insert(Arc::clone(&held));
@@ -383,6 +384,11 @@ async fn place(app: &App, places: &Arc<Semaphore>) -> Option<OwnedSemaphorePermi
     app.metrics.connection_gave_way();
     let place = Arc::clone(places).acquire_owned();
     tokio::time::timeout(GIVE_WAY, place).await.ok()?.ok()
+}
+
+/// Whether a request of this method asks to read, and changes nothing.
+fn is_to_read(method: &hyper::Method) -> bool {
+    matches!(*method, hyper::Method::GET | hyper::Method::HEAD)
 }
 
 fn builder(settings: &Settings) -> http1::Builder {

@@ -1,5 +1,5 @@
-//! A connection's socket: does not wait for ever for somebody to read its answers, and counts the
-//! heads of requests that are more than usual.
+//! A connection's socket: does not wait for ever for somebody to read its answers, counts the
+//! heads of requests that are more than usual, and notices when whoever reads has gone.
 
 use std::future::Future;
 use std::io;
@@ -13,6 +13,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::budget::{Granted, Memory};
+use crate::caller::Gone;
 use crate::settings::Settings;
 use crate::socket::Socket;
 use crate::waiting::Waiter;
@@ -23,33 +24,48 @@ const HEAD_BYTES_USUAL: usize = 8 << 10;
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// In place of a count: the request is under way, and what is read is its body.
 const UNDER_WAY: usize = usize::MAX;
+/// The same, of a request that has no body: what is read is behind it, or that nobody is there.
+const READING: usize = UNDER_WAY - 1;
 
 /// How much was read of a request's head, told by the socket and by who handles the request.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Head(Arc<AtomicUsize>);
+pub(crate) struct Head {
+    read: Arc<AtomicUsize>,
+    gone: Gone,
+}
 
 impl Head {
-    /// The head is read as a whole.
-    pub(crate) fn ended(&self) {
-        self.0.store(UNDER_WAY, Relaxed);
+    /// The head is read as a whole, of a request to read or of another.
+    pub(crate) fn ended(&self, reads: bool) {
+        let under_way = if reads { READING } else { UNDER_WAY };
+        self.read.store(under_way, Relaxed);
     }
 
     /// The request was answered; what comes is another.
     pub(crate) fn begins(&self) {
-        self.0.store(0, Relaxed);
+        self.read.store(0, Relaxed);
+    }
+
+    /// Whether the client has gone.
+    pub(crate) fn gone(&self) -> Gone {
+        self.gone.clone()
     }
 
     fn is_under_way(&self) -> bool {
-        self.0.load(Relaxed) == UNDER_WAY
+        self.read.load(Relaxed) >= READING
+    }
+
+    fn is_read_for(&self) -> bool {
+        self.read.load(Relaxed) == READING
     }
 
     /// Counts what was read; how much there is of a head, if it is one.
     fn read(&self, bytes: usize) -> Option<usize> {
-        let before = self.0.load(Relaxed);
-        if before == UNDER_WAY {
+        let before = self.read.load(Relaxed);
+        if before >= READING {
             return None;
         }
-        self.0.store(before + bytes, Relaxed);
+        self.read.store(before + bytes, Relaxed);
         Some(before + bytes)
     }
 }
@@ -69,6 +85,8 @@ pub(crate) struct Patient {
     waiter: Arc<Waiter>,
     head_bytes_max: usize,
     granted: Granted,
+    /// What came behind a request that was under way: the next one's first byte.
+    ahead: Option<u8>,
 }
 
 impl Patient {
@@ -89,6 +107,22 @@ impl Patient {
             head,
             waiter,
             head_bytes_max: settings.header_bytes_max,
+            ahead: None,
+        }
+    }
+
+    /// Notices that whoever is to be given an answer has gone, by reading a byte further: HTTP's
+    /// own reader does not look before the answer is given, so that clients may close their half.
+    fn notice(&mut self, cx: &mut Context<'_>) {
+        if self.ahead.is_some() || !self.head.is_read_for() || self.head.gone.is_told() {
+            return;
+        }
+        let mut byte = [0];
+        let mut into = ReadBuf::new(&mut byte);
+        match Pin::new(&mut self.stream).poll_read(cx, &mut into) {
+            Poll::Pending => {}
+            Poll::Ready(Ok(())) if !into.filled().is_empty() => self.ahead = Some(byte[0]),
+            Poll::Ready(_) => self.head.gone.tell(),
         }
     }
 
@@ -125,7 +159,10 @@ impl AsyncRead for Patient {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
-        ready!(Pin::new(&mut self.stream).poll_read(cx, buf))?;
+        match self.ahead.take_if(|_| buf.remaining() > 0) {
+            Some(byte) => buf.put_slice(&[byte]),
+            None => ready!(Pin::new(&mut self.stream).poll_read(cx, buf))?,
+        }
         let Some(head) = self.head.read(buf.filled().len() - before) else {
             return Poll::Ready(Ok(()));
         };
@@ -173,6 +210,7 @@ impl AsyncWrite for Patient {
         if !self.head.is_under_way() {
             self.waiter.answered();
         }
+        self.notice(cx);
         Pin::new(&mut self.stream).poll_flush(cx)
     }
 

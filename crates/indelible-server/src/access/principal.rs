@@ -111,15 +111,29 @@ impl Principal {
     /// Names all that it may see: whose cursors are its own. What tells it apart from another that
     /// may see the same is not in it, so that a new secret, or another key, goes on.
     pub(crate) fn scope(&self) -> String {
-        let tenants = match self.tenants() {
+        let queries = self.queries().map(|query| format!("\n{query}"));
+        std::iter::once(self.scope_tenants())
+            .chain(queries)
+            .collect()
+    }
+
+    fn scope_tenants(&self) -> String {
+        match self.tenants() {
             None => "*".to_owned(),
             Some(tenants) => {
                 let names: Vec<_> = tenants.iter().map(TenantId::as_str).collect();
                 names.join(" ")
             }
-        };
-        let queries = self.queries().map(|query| format!("\n{query}"));
-        std::iter::once(tenants).chain(queries).collect()
+        }
+    }
+
+    /// Whose work is done for it, where turns are taken: the tenants' that it is bound to, or its
+    /// own.
+    pub(crate) fn party(&self) -> String {
+        match self.tenants() {
+            None => self.submitter().unwrap_or_default(),
+            Some(_) => self.scope_tenants(),
+        }
     }
 
     /// Whether it is bound to no tenant and no query.

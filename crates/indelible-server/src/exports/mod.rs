@@ -33,6 +33,7 @@ use crate::accesses::{Shown, What};
 use crate::answer::{Answer, Refusal, json, refuse, typed};
 use crate::app::App;
 use crate::attachments::Chunks;
+use crate::caller::spawn;
 use crate::guard::{Needs, allow};
 use crate::keys::write_operations;
 use crate::ledger::small;
@@ -307,7 +308,7 @@ pub(crate) async fn file(
     })
     .await?;
     let (left, (sender, chunks)) = (part.end - part.start, channel(1));
-    tokio::spawn(send((app, source), part, first, sender));
+    spawn(send((app, source), part, first, sender));
     let body = Chunks::new(chunks, left, granted);
     let format = job.asked.format();
     let status = if range.is_some() {

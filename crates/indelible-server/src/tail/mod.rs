@@ -28,6 +28,7 @@ use crate::access::Principal;
 use crate::accesses::Shown;
 use crate::answer::{Answer, Refusal, refuse, typed};
 use crate::app::App;
+use crate::caller::{Caller, spawn};
 use crate::guard::{Asker, Needs, Peer, allow};
 use crate::serve::Place;
 use crate::settings::Settings;
@@ -192,8 +193,8 @@ pub(crate) async fn tail(
     following.look().await?;
     following.note_opened();
     let Some(upgrade) = upgrade else {
-        let (wire, body) = Wire::events();
-        tokio::spawn(following.run(wire));
+        let (wire, body) = Wire::events(Caller::now().gone);
+        spawn(following.run(wire));
         let mut response: Response<Body> = typed(StatusCode::OK, EVENT_STREAM, Body::new(body));
         let close = HeaderValue::from_static("close");
         response.headers_mut().insert(header::CONNECTION, close);
@@ -201,8 +202,9 @@ pub(crate) async fn tail(
         return Ok(response);
     };
     let upgrade = upgrade.max_message_size(SAID_BYTES_MAX);
+    let caller = Caller::now();
     let mut response = upgrade.on_upgrade(async move |socket| {
-        following.run(Wire::socket(socket)).await;
+        caller.has(following.run(Wire::socket(socket))).await;
         drop(place);
     });
     response.extensions_mut().insert(GoesOn);

@@ -11,6 +11,8 @@ use hyper::body::Frame;
 use indelible_api::TailReason;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 
+use crate::caller::Gone;
+
 /// Why something was not said.
 #[derive(Debug)]
 pub(crate) enum Unsaid {
@@ -31,7 +33,7 @@ pub(crate) enum Kept {
 
 /// The way to a reader.
 pub(crate) enum Wire {
-    Events(Sender<Bytes>),
+    Events(Sender<Bytes>, Gone),
     Socket(Box<WebSocket>),
 }
 
@@ -52,10 +54,10 @@ impl HttpBody for Events {
 }
 
 impl Wire {
-    pub(crate) fn events() -> (Self, Events) {
+    pub(crate) fn events(gone: Gone) -> (Self, Events) {
         // One is under way while the next is made.
         let (sender, receiver) = channel(1);
-        (Self::Events(sender), Events(receiver))
+        (Self::Events(sender, gone), Events(receiver))
     }
 
     pub(crate) fn socket(socket: WebSocket) -> Self {
@@ -70,7 +72,7 @@ impl Wire {
         data: &[u8],
     ) -> Result<(), Unsaid> {
         let kept = match self {
-            Self::Events(_) => Kept::Dropped,
+            Self::Events(..) => Kept::Dropped,
             Self::Socket(_) => Kept::OnItsWay,
         };
         let said = tokio::time::timeout(patience, self.say(event, cursor, data));
@@ -86,7 +88,7 @@ impl Wire {
     ) -> Result<(), Unsaid> {
         let said = |parts: [&[u8]; 7]| Bytes::from(parts.concat());
         match self {
-            Self::Events(sender) => {
+            Self::Events(sender, _) => {
                 let (event, cursor) = (event.as_bytes(), cursor.as_bytes());
                 let parts: [&[u8]; 7] = [
                     b"event: ",
@@ -120,7 +122,10 @@ impl Wire {
     /// Comes when the reader has gone; what else it says is passed over.
     pub(crate) async fn gone(&mut self) {
         match self {
-            Self::Events(sender) => sender.closed().await,
+            Self::Events(sender, gone) => tokio::select! {
+                () = sender.closed() => {}
+                () = gone.told() => {}
+            },
             Self::Socket(socket) => {
                 while let Some(Ok(said)) = socket.recv().await {
                     if matches!(said, Message::Close(_)) {

@@ -27,4 +27,5 @@ mod streams;
 mod support;
 mod tail;
 mod tokens;
+mod turns;
 mod viewers;

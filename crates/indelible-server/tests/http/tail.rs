@@ -332,6 +332,25 @@ fn tails_are_bounded_by_key_and_in_all_and_keep_their_connections() {
 }
 
 #[test]
+fn a_reader_that_goes_gives_its_place_back_although_nothing_is_said() {
+    let served = Served::start(&KEYS, |settings| {
+        settings.tails_per_key_max = 1;
+        settings.tail_heartbeat = Duration::from_hours(1);
+    });
+    create(&served, "acme");
+    let reader = format!("Authorization: Bearer {}", served.key(READER));
+    for _ in 0..3 {
+        let mut tail = None;
+        until("the place is given back", || {
+            let opened = Tail::open(&served, "/v1/tail?tenant=acme", &[&reader]);
+            tail = opened.ok();
+            tail.is_some()
+        });
+        assert_eq!(tail.unwrap().next().unwrap().event, "open");
+    }
+}
+
+#[test]
 fn a_websocket_says_the_same_and_no_page_of_others_opens_one() {
     let served = Served::open();
     served.post("/v1/events?tenant=acme", &event(1)).is(201);
