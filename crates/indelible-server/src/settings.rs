@@ -107,7 +107,7 @@ impl Default for Settings {
             heads_bytes_max: 16 << 20,
             batches_max: 4,
             reads_max: 4,
-            reads_waiting_max: 512,
+            reads_waiting_max: 2_048,
             header_timeout: Duration::from_secs(30),
             pause_timeout: Duration::from_secs(15),
             body_timeout: Duration::from_mins(2),
