@@ -112,6 +112,7 @@ fn ask(stood: &Stood, text: &str, wanted: &Counting) -> Result<String, Fault> {
         index: stood.embedded.as_ref(),
         ledger: stood.stores.ledger.as_ref(),
         open: &|_, _| Ok(None),
+        finder: None,
         bodies_max: BODIES_MAX,
     };
     let counts = count(source, &query, wanted)?;

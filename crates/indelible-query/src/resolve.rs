@@ -25,8 +25,8 @@ const WORD_KEYS: [Key; 8] = [
     Key::Subject,
 ];
 
-/// So many hashes of sealed addresses are computed for one network.
-const FINDS_MAX: usize = 65_536;
+/// So many hashes of sealed values are computed for one network, or the values of one facet.
+pub(crate) const FINDS_MAX: usize = 65_536;
 
 /// A query for an index, and what could not be asked.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -72,6 +72,7 @@ fn source<'a>(index: &'a dyn Index, ledger: &'a MemoryLedger) -> Source<'a> {
         index,
         ledger,
         open: &open,
+        finder: None,
         bodies_max: 1_000_000,
     }
 }

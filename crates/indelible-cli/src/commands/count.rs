@@ -110,6 +110,7 @@ impl Asking<'_> {
             index: reading.index(),
             ledger: reading.stores.ledger.as_ref(),
             open: &|tenant, value| opened((&reading.keyring, Sight::Clear), tenant, value),
+            finder: Some(reading.keyring.as_ref()),
             bodies_max: BODIES_MAX,
         };
         let found = count(source, &resolved.query, &self.wanted);

@@ -6,11 +6,13 @@
 
 use std::collections::BTreeSet;
 
+use indelible_event::ids::TenantId;
 use indelible_event::{EventView, Field};
 use indelible_store::terms::{Terms, normalise, normalise_address, sealed_subjects};
-use indelible_store::{Expr, FindHash, Key};
+use indelible_store::{Expr, FindHash, Finder, Key};
 
 use crate::qualifier::{Meaning, QUALIFIERS, Qualifier};
+use crate::resolve::search_names;
 
 /// A qualifier whose values are counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -141,14 +143,37 @@ pub(crate) struct Value {
 pub(crate) struct Ways {
     pub(crate) is_clear: bool,
     pub(crate) finds: BTreeSet<FindHash>,
+    /// Whether it was met sealed.
+    pub(crate) is_sealed: bool,
 }
 
 impl Ways {
-    /// One more; whether it was not known.
-    pub(crate) fn add(&mut self, find: Option<FindHash>) -> bool {
-        match find {
-            Some(find) => self.finds.insert(find),
-            None => !std::mem::replace(&mut self.is_clear, true),
+    /// One more.
+    pub(crate) fn add(&mut self, find: Option<FindHash>) {
+        self.is_sealed |= find.is_some();
+        self.is_clear |= find.is_none();
+        self.finds.extend(find);
+    }
+
+    /// All ways that `name:value` finds it in these tenants, where it was met in one of them only:
+    /// each seals it under a hash of its own.
+    pub(crate) fn everywhere(
+        (facet, text): (Facet, &str),
+        finder: &dyn Finder,
+        tenants: &[TenantId],
+    ) -> Self {
+        let names = search_names(facet.key);
+        let find = |tenant| {
+            names
+                .iter()
+                .map(move |name| finder.find(tenant, name, text))
+        };
+        let nothing_has = FindHash([0; 16]);
+        let finds = tenants.iter().flat_map(find).flatten();
+        Self {
+            is_clear: true,
+            finds: finds.filter(|find| *find != nothing_has).collect(),
+            is_sealed: false,
         }
     }
 

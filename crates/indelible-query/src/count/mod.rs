@@ -16,7 +16,9 @@ pub use every::{BARS_MAX, Bars, Every};
 pub use facet::{Facet, OpenedValue};
 
 use indelible_event::ids::{Micros, TenantId};
-use indelible_store::{Column, Index, Ledger, Query, Result, SealedValue, Spread, Tallied, Tally};
+use indelible_store::{
+    Column, Finder, Index, Ledger, Query, Result, SealedValue, Spread, Tallied, Tally,
+};
 
 use crate::page::Damage;
 use crate::qualifier::{Meaning, Qualifier};
@@ -39,6 +41,8 @@ pub struct Source<'a> {
     pub ledger: &'a dyn Ledger,
     /// Opens their personal values.
     pub open: Open<'a>,
+    /// Finds a value that was met in one tenant in all others, where `open` gives it as it is.
+    pub finder: Option<&'a dyn Finder>,
     /// So many bodies are looked at, where bodies decide.
     pub bodies_max: u64,
 }

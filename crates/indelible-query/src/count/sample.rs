@@ -6,14 +6,16 @@
 //! none with a value, or it was tried often enough.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
-use indelible_event::ids::Micros;
+use indelible_event::ids::{Micros, TenantId};
 use indelible_event::{EventView, LeafView};
-use indelible_store::{Direction, Expr, Group, Order, Query, Result, Tally};
+use indelible_store::{Direction, Expr, Finder, Group, Order, Query, Result, Tally};
 
-use super::facet::{Facet, Ways};
+use super::facet::{Facet, Value, Ways};
 use super::{Counting, FacetCounts, Source, ValueCount};
 use crate::page::{PageLimit, Row, page};
+use crate::resolve::{FINDS_MAX, search_names};
 
 /// Bodies that are read at a time.
 const BODIES: usize = 256;
@@ -23,8 +25,10 @@ const ROUNDS: usize = 6;
 const VALUES_MAX: usize = 512;
 
 /// What is known of a facet.
-struct Known {
+struct Known<'a> {
     facet: Facet,
+    /// How a value that was met in one tenant is found in all of them, where that can be said.
+    everywhere: Option<(&'a dyn Finder, &'a [TenantId])>,
     values: BTreeMap<String, Ways>,
     /// What the index counts of the values, in their order.
     counted: Group,
@@ -45,7 +49,7 @@ pub(super) fn count(
     let mut known: Vec<_> = wanted
         .facets
         .iter()
-        .map(|facet| Known::new(*facet))
+        .map(|facet| Known::new(*facet, source.finder, query.tenants.as_deref()))
         .collect();
     if !known.is_empty() {
         for direction in [Direction::NewestFirst, Direction::OldestFirst] {
@@ -78,7 +82,7 @@ pub(super) fn count(
 fn recount(
     source: Source<'_>,
     query: &Query,
-    known: Vec<&mut Known>,
+    known: Vec<&mut Known<'_>>,
     borders: &[Micros],
 ) -> Result<Vec<u64>> {
     let wanted = Tally {
@@ -95,7 +99,12 @@ fn recount(
 }
 
 /// Reads records that have none of the known values of a facet.
-fn look_further(source: Source<'_>, query: &Query, known: &mut [Known], at: usize) -> Result<()> {
+fn look_further(
+    source: Source<'_>,
+    query: &Query,
+    known: &mut [Known<'_>],
+    at: usize,
+) -> Result<()> {
     let Some(this) = known.get(at).filter(|this| this.wants_more()) else {
         return Ok(());
     };
@@ -130,7 +139,7 @@ fn read(
     Ok((page.rows, page.next.is_none() && page.damaged.is_empty()))
 }
 
-fn learn(source: Source<'_>, row: &Row, known: &mut [Known]) -> Result<()> {
+fn learn(source: Source<'_>, row: &Row, known: &mut [Known<'_>]) -> Result<()> {
     let leaf = LeafView::locate(&row.leaf).ok();
     let event = leaf
         .as_ref()
@@ -143,24 +152,42 @@ fn learn(source: Source<'_>, row: &Row, known: &mut [Known]) -> Result<()> {
         let values = known.facet.values(&event, &opened);
         known.closed |= closed && values.is_empty() && known.facet.may_be_sealed();
         for value in values {
-            if known.values.len() < VALUES_MAX || known.values.contains_key(&value.text) {
-                known.values.entry(value.text).or_default().add(value.find);
-            }
+            known.meet(value);
         }
     }
     Ok(())
 }
 
-impl Known {
-    fn new(facet: Facet) -> Self {
+impl<'a> Known<'a> {
+    fn new(facet: Facet, finder: Option<&'a dyn Finder>, tenants: Option<&'a [TenantId]>) -> Self {
+        let tenants = tenants.unwrap_or_default();
+        let finds = search_names(facet.key).len() * tenants.len() * VALUES_MAX;
+        let finder = finder.filter(|_| facet.may_be_sealed() && finds <= FINDS_MAX);
         Self {
             facet,
+            everywhere: finder.map(|finder| (finder, tenants)),
             values: BTreeMap::new(),
             counted: Group::default(),
             counted_at: 0,
             no_more: false,
             closed: false,
         }
+    }
+
+    fn meet(&mut self, value: Value) {
+        let is_full = self.values.len() >= VALUES_MAX;
+        let ways = match self.values.entry(value.text) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(_) if is_full => return,
+            Entry::Vacant(place) => {
+                let what = (self.facet, place.key().as_str());
+                let everywhere = self.everywhere;
+                let all =
+                    everywhere.map(|(finder, tenants)| Ways::everywhere(what, finder, tenants));
+                place.insert(all.unwrap_or_default())
+            }
+        };
+        ways.add(value.find);
     }
 
     fn group(&self) -> Vec<Expr> {
@@ -190,7 +217,7 @@ impl Known {
         let values = self.values.into_iter().zip(self.counted.counts);
         let values = values.map(|((value, ways), count)| ValueCount {
             value,
-            sealed: !ways.finds.is_empty(),
+            sealed: ways.is_sealed,
             count,
         });
         let none = self.counted.none;

@@ -196,3 +196,44 @@ fn without_keys_sealed_values_are_said_to_stay_closed() {
     assert_eq!(counts["total"], 0);
     assert_eq!(counts["unsearched"], json!(["acme"]));
 }
+
+/// A value is sealed in each tenant under a hash of its own. What is named is counted as the query
+/// finds it, also where it was met in one tenant only and hides behind another value elsewhere.
+#[test]
+fn a_sealed_value_of_several_tenants_is_counted_as_the_query_finds_it() {
+    let served = Served::closed(&[(Role::Admin, None)]);
+    for tenant in ["acme", "Acme"] {
+        let made = json!({"tenant_id": tenant});
+        served.post_as(ADMIN, "/v1/tenants", &made).is(201);
+    }
+    let (rare, frequent) = ("10.0.0.7", "10.0.0.8");
+    let mut n = 0;
+    let mut bring = |tenant: &str, second: u32, count: usize, ips: [&str; 2]| {
+        let [ip, other] = ips;
+        let events = (0..count).map(|_| {
+            n += 1;
+            let mut event = event(n);
+            event["occurred_at"] = json!(format!("2026-01-20T09:00:{second:02}Z"));
+            event["actor"]["ip"] = json!(ip);
+            event["data"]["ip"] = json!(other);
+            event
+        });
+        let events = Value::Array(events.collect());
+        let path = format!("/v1/events:batch?tenant={tenant}");
+        served.post_as(ADMIN, &path, &events).is(200);
+    };
+    bring("acme", 59, 1, [rare, rare]);
+    // What is read to learn names is at both ends: none of the five is.
+    bring("Acme", 50, 300, [frequent, frequent]);
+    bring("Acme", 40, 5, [rare, frequent]);
+    bring("Acme", 30, 300, [frequent, frequent]);
+    let counts = served.get_as(ADMIN, "/v1/counts?facet=ip").is(200);
+    assert_eq!(values(&counts, 0), [pair(frequent, 605), pair(rare, 6)]);
+    assert_eq!(counts["facets"][0]["values"][0]["sealed"], true);
+    for (ip, count) in values(&counts, 0) {
+        let found = served
+            .get_as(ADMIN, &format!("/v1/counts?q=ip:{ip}"))
+            .is(200);
+        assert_eq!(found["total"], count, "{ip}");
+    }
+}
