@@ -94,7 +94,7 @@ pub struct Global {
     /// Print the result as JSON, one value per line
     #[arg(long, global = true, help_heading = "Global options")]
     pub json: bool,
-    /// Show times in UTC instead of the local time zone
+    /// Read and show times in UTC instead of the local time zone
     #[arg(long, global = true, help_heading = "Global options")]
     pub utc: bool,
     /// When to use colours [default: auto]

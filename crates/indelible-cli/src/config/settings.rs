@@ -482,7 +482,7 @@ pub const SETTINGS: [Setting; 50] = [
         key: "output.utc",
         default: Some("false"),
         takes: Takes::Bool,
-        doc: "Show times in UTC instead of the local time zone.",
+        doc: "Read and show times in UTC instead of the local time zone.",
     },
     Setting {
         key: "output.color",
