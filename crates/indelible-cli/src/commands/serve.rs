@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use indelible_api::InForce;
 use indelible_directory::{Directory, KeyFolder};
 use indelible_log::registry::identity;
 use indelible_log::verify::{Anchors, Kept};
@@ -19,6 +20,7 @@ use serde_json::json;
 
 use crate::args::{Serve, Switch};
 use crate::cancel;
+use crate::commands::config::in_force;
 use crate::config::{AuthConfig, Config, Source, without_password};
 use crate::demo::{self, Scratch};
 use crate::exit::{Failure, OrCould, Result};
@@ -74,6 +76,9 @@ pub fn run(args: &Serve, config: &Config, output: &mut Output) -> Result {
         stands_on,
         trusted: trusted(&config.auth),
         configuration: configuration(&config),
+        in_force: InForce {
+            settings: in_force(&config),
+        },
         tls: config.server.tls.clone().map(tls::source),
         exports: exports(&access)?,
         anchors: Arc::new(move || anchors(&folder, named.as_ref(), state.as_ref())),
