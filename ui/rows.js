@@ -38,12 +38,27 @@ export function listen(to) {
 }
 
 /** Which columns are shown, and what badges need to know. */
-export function dress(shown, known) {
+export function dress(shown, known, { isUsual }) {
   columns = shown;
   context = known;
-  table.className = columns.map(({ name }) => `has-${name}`).join(' ');
-  fill(byId('titles'), columns.map(({ name, title }) => el('th', { scope: 'col', class: name }, title)));
+  table.className = [isUsual ? 'usual' : 'picked', ...columns.map(({ name }) => `has-${name}`)].join(' ');
+  // Chosen columns have all the room that they need: where there is none, the table is scrolled sideways.
+  const whole = columns.reduce((sum, { least }) => sum + least, 0);
+  table.style.minWidth = isUsual ? '' : `${whole}rem`;
+  fill(byId('titles'), columns.map(({ name, title, least }) => {
+    const head = el('th', { scope: 'col', class: name }, title);
+    if (!isUsual) head.style.width = `${(100 * least) / whole}%`;
+    return head;
+  }));
+  sideways();
   redraw();
+}
+
+/** What is scrolled sideways is reached by keyboard, and by nothing else. */
+function sideways() {
+  const box = byId('wide');
+  if (box.scrollWidth > box.clientWidth) box.tabIndex = 0;
+  else box.removeAttribute('tabindex');
 }
 
 /** Draws the rows anew, of which something else is known now. */
@@ -207,4 +222,7 @@ body.addEventListener('focusin', (event) => {
 });
 
 window.addEventListener('scroll', soon, { passive: true });
-window.addEventListener('resize', soon);
+window.addEventListener('resize', () => {
+  sideways();
+  soon();
+});
