@@ -4,7 +4,9 @@
 import { get, text } from '/ui/api.js';
 import { href, listOf, recordOf } from '/ui/address.js';
 import { counted, cut, el, fill, outcome, shown, when } from '/ui/dom.js';
-import { changes, long, save } from '/ui/fields.js';
+import { changes, long, names, save } from '/ui/fields.js';
+import { verbatim } from '/ui/json.js';
+import { held } from '/ui/leaf.js';
 import { and, term, without } from '/ui/query.js';
 import { who } from '/ui/words.js';
 
@@ -248,8 +250,8 @@ async function node(panel, { tenant, execution, name }) {
   const own = execution.records.filter((one) => one.node === name).slice(0, NODE_RECORDS_MAX);
   panel.dataset.node = name;
   fill(panel, el('h2', {}, shown(name)), el('p', { class: 'hint' }, 'Reading …'));
-  const read = ({ audit_id: id }) => get(`/v1/records/${encodeURIComponent(id)}`,
-    { tenant }).catch((problem) => ({ problem }));
+  const read = ({ audit_id: id }) => text(`/v1/records/${encodeURIComponent(id)}`, { tenant })
+    .then((answer) => held(verbatim(answer), { tenant, id })).catch((problem) => ({ problem }));
   const rows = await Promise.all(own.map(read));
   if (panel.dataset.node !== name) return;
   const item = (title, value) => value !== undefined && value !== null && value !== '' && [el('dt', {}, title),
@@ -258,7 +260,8 @@ async function node(panel, { tenant, execution, name }) {
     el('dl', {}, item('duration', took(summed.duration_ms)), item('models', summed.models.join(', ')),
       item('tokens', summed.tokens && number(summed.tokens)), item('cost', summed.cost_usd && money(summed.cost_usd))),
     rows.map((row, at) => (row.problem ? el('p', { class: 'finding' }, row.problem.message)
-      : step(row.record.event, own[at], tenant, item))));
+      : [row.differs.length > 0 && el('p', { class: 'verdict bad' }, 'What the server shows is not what stands in the leaf: ',
+        names(row.differs), '.'), step(row.record.event, own[at], tenant, item)])));
 }
 
 /** Where a producer says that its execution can be run again from here; a link, which this page does not follow. */

@@ -60,8 +60,13 @@ const INTEGRITY = {
   broken: { tone: 'bad', words: 'Broken', rank: 8 },
 };
 const UNKNOWN = { tone: 'warn', words: 'Not verified yet', rank: 2 };
-const integrityOf = ({ verdict }) => (verdict ? INTEGRITY[verdict.integrity] ?? { tone: 'warn', words: verdict.integrity,
-  rank: 3 } : UNKNOWN);
+// A key that is bound to a query is told the names of logs, and no more of them.
+const HIDDEN = { tone: 'plain', words: 'No verdict', rank: 2 };
+
+function integrityOf({ records, verdict }) {
+  if (!verdict) return records === null ? HIDDEN : UNKNOWN;
+  return INTEGRITY[verdict.integrity] ?? { tone: 'warn', words: verdict.integrity, rank: 3 };
+}
 
 // Each as it stands at the beginning of a verdict (spec/stream.md §4), and how a log is counted that has it.
 const STREAMS = [
@@ -122,13 +127,15 @@ function sum({ logs, tenants, more }, checkpoints) {
 /** How many logs miss what, and of how many nobody can say; a log counts by its worst. */
 function missing(logs) {
   const verified = logs.filter(({ verdict }) => verdict);
+  const late = logs.filter((log) => integrityOf(log) === UNKNOWN).length;
   const kinds = STREAMS.filter(({ counts }) => counts).map((kind) =>
     [kind, verified.filter((log) => completenessOf(log) === kind).length]).filter(([, many]) => many);
   const bare = verified.filter(({ verdict }) => verdict.unnumbered > 0).length;
   const pills = [...kinds.map(([kind, many]) => pill(kind.tone, `${counted(many, 'log')} ${kind.counts}`)),
     bare > 0 && pill('plain', `${counted(bare, 'log')} with unnumbered records`),
-    logs.length > verified.length && pill('warn', `${counted(logs.length - verified.length, 'log')} not verified yet`),
+    late > 0 && pill('warn', `${counted(late, 'log')} not verified yet`),
   ].filter(Boolean);
+  if (!verified.length && !late) return pill('plain', 'No verdict is shown');
   if (!pills.length) return pill('good', 'Nothing is known to be missing');
   return [kinds.length === 0 && [pill('good', 'Nothing that was numbered is known to be missing'), ' '],
     pills.flatMap((one, at) => [at > 0 && ' ', one])];
@@ -162,7 +169,8 @@ function card(log, { streams, checkpoints }) {
   const details = el('details', { open: isOpen },
     el('summary', { onclick: () => folded.set(name, details.open) }, 'In words'),
     log.verdict ? integrity(log, log.verdict) : el('p', {},
-      'The verifier has not come to this log, or the key may not see its verdict. ', anchored(log)),
+      log.records === null ? 'No verdict is shown: this key sees only some of its records, or the log cannot be read. '
+        : 'The verifier has not come to this log yet. ', anchored(log)),
     point && el('p', {}, save(`${name}.checkpoint`, point.checkpoint, 'Save its checkpoint', 'link')),
     log.verdict && completeness(log.verdict, own));
   return el('article', { class: 'panel log', 'data-tenant': name },

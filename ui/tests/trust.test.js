@@ -81,6 +81,14 @@ test('a node has its checkpoint, and a link to replay from it where its producer
     await page.locator('.nodes button', { hasText: 'write' }).click();
     await node.getByText('agent.write.finished').waitFor();
     assert.equal(await link.count(), 0, 'what is no address of the web is no link');
+    await page.route(/\/v1\/records\/[^/?]+\?/, async (route) => {
+      const json = await (await route.fetch()).json();
+      json.record.event.ai.reasoning = 'it was told so';
+      await route.fulfill({ json });
+    });
+    await page.locator('.nodes button', { hasText: 'review' }).click();
+    await node.getByText('What the server shows is not what stands in the leaf: ai.reasoning').waitFor();
+    assert.ok(!(await node.textContent()).includes('it was told so'), 'what a node did is what its leaves say');
   });
 });
 
@@ -127,4 +135,18 @@ test('the worst log stands first, what is missing is counted, and what is well i
       assert.equal(await isOpen('a-well'), true, 'what was unfolded stays so');
     });
   }
+});
+
+test('a key that is told the names of logs alone is not told that they were not verified', async () => {
+  const tenants = [{ tenant_id: 'acme', log_id: '00', records: null, published: 0, last_ingested_at: null, verdict: null }];
+  await visit(chrome, place, { path: '/docs' }, async (page) => {
+    await page.route('**/v1/tenants?*', (route) => route.fulfill({ json: { tenants, next_cursor: null,
+      logs: { all: 1, anchored: 1, broken: 0 } } }));
+    await page.goto(`${place.url}/?page=trust`);
+    const text = await page.locator('.log').textContent();
+    assert.match(text, /^acmeNo verdict.*this key sees only some of its records/);
+    const ledger = await page.getByRole('region', { name: 'The ledger' }).textContent();
+    assert.match(ledger, /No verdict is shown/);
+    assert.doesNotMatch(ledger, /not verified|known to be missing/);
+  });
 });
