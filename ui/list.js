@@ -9,7 +9,8 @@ import * as rows from '/ui/rows.js';
 import { close, onClose, show as showRecord } from '/ui/record.js';
 
 const FIRST = 100;
-const PAGE = 500;
+const PAGE = 300;
+const PART = 75;
 const GATHER_MS = 250;
 const SIGNED_MS = 10_000;
 /** Logs of which one proof is asked for, where their sizes are not to be had. */
@@ -102,17 +103,28 @@ async function ask(q) {
   }
 }
 
+/** A page of records in brief, a part at a time: in between somebody may scroll. */
+async function briefs(records) {
+  const read = [];
+  for (let from = 0; from < records.length; from += PART) {
+    await new Promise((done) => { setTimeout(done); });
+    read.push(...records.slice(from, from + PART).map(brief));
+  }
+  return read;
+}
+
 async function older() {
   if (state.reading || !state.cursor || rows.count() >= rows.ROWS_MAX) return;
   state.reading = true;
   const { turn } = state;
   try {
     const found = await get('/v1/records', { q: state.q, limit: PAGE, cursor: state.cursor });
+    const read = await briefs(found.records);
     if (turn !== state.turn) return;
     // With the rows the next page may be asked for at once.
     state.cursor = found.next_cursor;
     state.reading = false;
-    rows.append(found.records.map(brief));
+    rows.append(read);
     after(found);
   } catch (error) {
     if (turn !== state.turn) return;

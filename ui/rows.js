@@ -150,8 +150,11 @@ function place(first, last) {
   for (const row of now.values()) {
     if (row === next) next = next.nextElementSibling;
     else body.insertBefore(row, next);
-    row.setAttribute('aria-rowindex', index + 2);
-    row.querySelector('.open').tabIndex = index === current ? 0 : -1;
+    // What is right already is not written: it would be looked at anew.
+    if (row.ariaRowIndex !== String(index + 2)) row.ariaRowIndex = index + 2;
+    const stop = index === current ? 0 : -1;
+    const [button] = row.getElementsByClassName('open');
+    if (button.tabIndex !== stop) button.tabIndex = stop;
     index += 1;
   }
   // Whoever comes by Tab finds a row that is there.
