@@ -31,6 +31,16 @@ export function names(paths) {
   return [first, more > 0 && ` and ${more} more`];
 }
 
+/** Marks what shows a value that the leaf does not have, at one of these paths or below it. */
+export function marked({ filled }, node, ...paths) {
+  const isOf = (one) => paths.some((path) => one === path || one.startsWith(`${path}.`));
+  if (node && [...filled].some(isOf)) (node.querySelector('h3') ?? node).append(' ', personal());
+  return node;
+}
+
+const personal = () => el('span', { class: 'tag',
+  title: 'A personal value: not in the leaf, where a commitment stands for it. It is the word of the server' }, 'personal');
+
 /** Every field of a record with its value; what is personal says so. */
 export function fields(row) {
   const { event, ingested_at: ingested } = row.record;
@@ -42,8 +52,7 @@ export function fields(row) {
   for (const [path, value] of walk(event)) {
     const name = path.join('.');
     if (TOLD.test(name)) continue;
-    put(name, long(value, name), row.filled.has(name) && el('span', { class: 'tag',
-      title: 'A personal value: not in the leaf, where a commitment stands for it. It is the word of the server' }, 'personal'));
+    put(name, long(value, name), row.filled.has(name) && personal());
   }
   return el('section', {}, el('h3', {}, 'Fields'), list);
 }

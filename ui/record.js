@@ -4,7 +4,7 @@ import { get, isViewer, text } from '/ui/api.js';
 import { read as address } from '/ui/address.js';
 import { brief } from '/ui/columns.js';
 import { byId, cut, el, fill, outcome, shown, when } from '/ui/dom.js';
-import { chain, changes, decision, evidence, fields, names, save } from '/ui/fields.js';
+import { chain, changes, decision, evidence, fields, marked, names, save } from '/ui/fields.js';
 import { states } from '/ui/hidden.js';
 import { verbatim } from '/ui/json.js';
 import { held } from '/ui/leaf.js';
@@ -84,10 +84,12 @@ function whole(row, { proof, related, hidden }) {
     head(event.event_type, event.outcome),
     differing(row),
     el('p', { class: 'said' }, sentence(brief(row))),
-    event.description && el('p', { class: 'description' }, shown(event.description)),
+    event.description && marked(row, el('p', { class: 'description' }, shown(event.description)), 'description'),
     el('p', { class: 'hint' }, 'Record ', el('b', {}, Number(number).toLocaleString('en')), ' of ', el('b', {}, tenant),
       ', ', when(event.occurred_at)),
-    hidden, changes(event), decision(event), chain(event), evidence(event, { tenant, id: event.audit_id }),
+    hidden, marked(row, changes(event), 'changes'), marked(row, decision(event), 'decision', 'error', 'outcome_raw'),
+    marked(row, chain(event), 'ai', 'context', 'data.on_behalf_of'),
+    marked(row, evidence(event, { tenant, id: event.audit_id }), 'proof'),
     pivots(row), proof, related, fields(row), leaf(row),
   ];
 }

@@ -105,14 +105,14 @@ async function executions(q) {
     el('span', { class: 'hint' }, more && !isWhole ? `at least ${counted(count, 'record')}` : counted(count, 'record')));
   const isCut = found.length > all.length;
   const oldest = (isCut ? all.at(-1).event : records.at(-1)?.record.event)?.occurred_at;
-  return [el('p', { class: 'hint' }, 'What agents did, by the request that it belongs to, in each log by itself; the newest first, with how '
-    + 'it ended last. ', el('a', { href: listOf(asked) }, 'Their records')),
+  return [el('p', { class: 'hint' }, 'What agents did, by the request that it belongs to, in each log by itself; the newest '
+    + 'first, with how it ended last. ', el('a', { href: listOf(asked) }, 'Their records')),
   all.length ? el('ul', { class: 'panel executions' }, all.map(line))
     : el('p', { class: 'panel' }, el('b', {}, 'No execution is here. '),
       'An agent\'s records belong together by their ',
       el('code', {}, 'context.request_id'), ', and name their node in ', el('code', {}, 'ai.trace.node'), '.'),
-  (more || isCut) && el('p', {}, el('a', { href: href({ page: 'traces', q: and(without(q ?? '', 'until'), `until:${oldest}`) }) },
-    'Older ones'))];
+  (more || isCut) && el('p', {}, el('a', { href: href({ page: 'traces',
+    q: and(without(q ?? '', 'until'), `until:${oldest}`) }) }, 'Older ones'))];
 }
 
 async function trace({ tenant, id }) {
@@ -137,6 +137,7 @@ async function trace({ tenant, id }) {
 
 function head(tenant, execution, raw) {
   const item = (name, ...value) => el('div', {}, el('span', { class: 'hint' }, name), el('b', {}, ...value));
+  const work = execution.records.reduce((sum, { duration_ms: ms }) => sum + (ms ?? 0), 0);
   const document = execution.records.find(({ target }) => target)?.target;
   return el('section', { class: 'panel', 'aria-label': 'Execution' },
     el('div', { class: 'bar trace-head' }, el('h2', {}, 'Execution ', el('code', {}, shown(execution.id))),
@@ -146,7 +147,7 @@ function head(tenant, execution, raw) {
     el('div', { class: 'facts' }, item('Agent', shown(execution.agent ?? 'not said')),
       item('Log', el('a', { href: href({ page: 'traces', tenant }) }, shown(tenant))), document && item('On',
       shown(document)),
-      item('Began', execution.started_at ? when(execution.started_at) : '–'), item('Time at work', took(execution.records.reduce((sum, { duration_ms: ms }) => sum + (ms ?? 0), 0))),
+      item('Began', execution.started_at ? when(execution.started_at) : '–'), item('Time at work', took(work)),
       item('From first record to last', took(execution.duration_ms)),
       item('Tokens', number(execution.tokens)), item('Cost', money(execution.cost_usd)),
       item('Records', number(execution.records.length), execution.more && ' and more')));
@@ -239,7 +240,8 @@ function timeline(tenant, execution) {
       el('span', { class: 'hint' }, one.duration_ms === null ? '' : took(one.duration_ms)));
   };
   return el('section', { class: 'panel' }, el('h2', {}, 'Tree in time'),
-    leftOut > 0 && el('p', { class: 'hint' }, `Bars show time at work; ${took(leftOut)} of waiting between them is not drawn.`),
+    leftOut > 0 && el('p', { class: 'hint' },
+      `Bars show time at work; ${took(leftOut)} of waiting between them is not drawn.`),
     el('ol', { class: 'lanes' }, ordered.map(row)),
     execution.more && el('p', { class: 'hint' }, 'There are more records than are shown: the full log has them.'));
 }

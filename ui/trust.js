@@ -200,8 +200,8 @@ function anchored(log, verdict) {
   if (log.records === null) return null;
   const open = log.records - log.published;
   const since = verdict ? log.records - verdict.records : 0;
-  const newest = since > 0 ? `Since then ${since === 1 ? '1 more was' : `${since.toLocaleString('en')} more were`} committed; now `
-    : 'Now ';
+  const more = since === 1 ? '1 more was' : `${since.toLocaleString('en')} more were`;
+  const newest = since > 0 ? `Since then ${more} committed; now ` : 'Now ';
   const published = log.published > 0
     ? `records 0 to ${(log.published - 1).toLocaleString('en')} are under a signed checkpoint, and `
     : 'no record is under a signed checkpoint, and ';
@@ -216,7 +216,8 @@ function completeness(verdict, streams) {
     + 'producer: of these nobody can say whether others are missing.');
   const line = ({ stream, verdict: words }) => {
     const kind = streamOf(words);
-    const more = streams?.find((one) => one.stream && stream.includes(one.stream) && words.startsWith(one.verdict.split(',')[0]));
+    const more = streams?.find((one) => one.stream && stream.includes(one.stream)
+      && words.startsWith(one.verdict.split(',')[0]));
     return el('li', {}, pill(kind?.tone ?? 'plain', kind?.words ?? 'Other'), ' ', el('b', {}, shown(stream)), ' ',
       spoken(words), meaning(kind, words), gaps(more));
   };
@@ -230,11 +231,11 @@ function completeness(verdict, streams) {
 function meaning(kind, words) {
   const heard = /last heard (\S+)/.exec(words)?.[1];
   if (kind?.begins === 'silent') {
-    return el('p', { class: 'finding-warn' }, `Nothing was heard of it since ${ago(heard)}, and it did not say that it ended: `
-      + 'whether more happened is unknown.');
+    return el('p', { class: 'finding-warn' }, `It was last heard ${ago(heard)}, and did not say that it ended: `
+      + 'whether more happened since is unknown.');
   }
-  if (kind?.begins === 'open') return el('p', { class: 'hint' }, `It goes on: it was heard ${ago(heard)}, and did not say that it ended.`);
-  return null;
+  return kind?.begins === 'open' ? el('p', { class: 'hint' },
+    `It goes on: it was heard ${ago(heard)}, and did not say that it ended.`) : null;
 }
 
 /** The verdict's own words, with its time as people read it. */

@@ -81,6 +81,12 @@ test('a personal value is so only where the leaf has a commitment, and is the se
     assert.match(words, /indelible verify FILE/);
     assert.equal(await panel.locator('.tag', { hasText: 'personal' }).count(), 2);
   });
+  // What could have been sealed, and is perhaps made up, is marked wherever it is shown.
+  const approved = changed(({ record: { event } }) => { event.decision = { result: 'approved' }; });
+  await lied(sealed, { change: approved }, async (panel) => {
+    await panel.getByRole('heading', { name: 'Decision personal' }).waitFor();
+    await panel.locator('.unproved').getByText('decision.result').waitFor();
+  });
 });
 
 test('a hash that is not that of the leaf is red, and the computed one is shown', async () => {
