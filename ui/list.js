@@ -228,6 +228,7 @@ function tail() {
       first = false;
     },
     record: (row) => {
+      if (turn !== state.turn || !state.stop) return;
       state.came.push(brief(row));
       state.timer ??= setTimeout(() => arrive(turn), GATHER_MS);
     },

@@ -63,9 +63,12 @@ function sideways() {
 
 /** Draws the rows anew, of which something else is known now. */
 export function redraw() {
+  const focused = document.activeElement?.closest('#rows tr')?.dataset.name;
   drawn.forEach((row) => row.remove());
   drawn = new Map();
   draw();
+  // Whoever has the keyboard on a row keeps it.
+  drawn.get(focused)?.querySelector('.open').focus({ preventScroll: true });
 }
 
 /** Shows these rows and nothing else. */

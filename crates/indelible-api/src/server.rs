@@ -1,7 +1,8 @@
-//! What a server says of itself to whoever asks with a key: what that key may do, and, to admins, the
-//! settings that are in force.
+//! What a server says of itself to whoever asks with a key: what that key may do, and, to admins,
+//! the settings that are in force.
 //!
-//! Not here: how a setting is read or what it does, which the command knows. Source: `docs/server.md`.
+//! Not here: how a setting is read or what it does, which the command knows. Source:
+//! `docs/server.md`.
 
 use serde::{Deserialize, Serialize};
 

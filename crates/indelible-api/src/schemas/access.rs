@@ -1,4 +1,5 @@
-//! Schemas of keys, viewer tokens, and what a server says of itself; a test of `schemas` holds them against the types.
+//! Schemas of keys, viewer tokens, and what a server says of itself; a test of `schemas` holds them
+//! against the types.
 
 use serde_json::{Value, json};
 
