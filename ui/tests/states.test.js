@@ -244,6 +244,17 @@ test('the frame takes a viewer token and nothing else, and says what to do', asy
     await page.locator('#rows tr').first().waitFor();
     // Before anything is opened: by the proof of the newest record.
     await page.locator('#rows td.number .badge.signed').first().waitFor();
+    // What is new is looked for now and then.
+    await page.clock.install();
+    await page.reload();
+    await page.locator('#rows tr').first().waitFor();
+    const sent = await fetch(`${closed.url}/v1/events?tenant=acme`, { method: 'POST', body: JSON.stringify({
+      audit_id: ID(77), event_type: 'invoice.sent', outcome: 'success', actor: { type: 'user', id: 'later' } }),
+    headers: { 'content-type': 'application/json', authorization: `Bearer ${keys.admin}` } });
+    assert.equal(sent.status, 201);
+    assert.equal(await page.locator('#rows tr', { hasText: 'later' }).count(), 0);
+    await page.clock.runFor(31_000);
+    await page.locator('#rows tr', { hasText: 'later' }).waitFor();
   });
 });
 
