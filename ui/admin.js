@@ -9,20 +9,19 @@ import { all } from '/ui/trust.js';
 const ROLES = ['reader', 'emitter', 'auditor', 'privacy_officer', 'admin'];
 const STREAMS_MAX = 500;
 
-/** A section, or why its content is not for this key. */
-async function section(title, content) {
-  const body = await content().catch((problem) => {
-    if (problem.status !== 403) throw problem;
-    return el('p', { class: 'hint' }, `Not for this key: ${problem.message}`);
-  });
-  return el('section', { class: 'panel' }, el('h2', {}, title), body);
-}
+const section = async (title, content) => el('section', { class: 'panel' }, el('h2', {}, title), await content());
 
 export const page = {
   title: 'Administration',
-  async content(_, { again }) {
-    return Promise.all([section('Tenants', () => tenants(again)), section('Keys', () => keys(again)),
-      section('Streams', streams), section('Configuration in force', configuration)]);
+  /** What the key in use may do: the rest is not offered, nor asked for, since that would be refused and recorded. */
+  async content(_, { again, may }) {
+    const isAdmin = may === null || may.has('administer');
+    const whole = may === null || may.has('whole');
+    const sections = await Promise.all([whole && section('Tenants', () => tenants(isAdmin && again)),
+      isAdmin && section('Keys', () => keys(again)), whole && section('Streams', streams),
+      isAdmin && section('Configuration in force', configuration)]);
+    return [!isAdmin && el('p', { class: 'panel' }, 'Keys and settings are for admins, and the key in use is none\'s. ',
+      whole ? 'Here is what it may see.' : 'It sees nothing of whole logs either.'), sections];
   },
 };
 
@@ -64,7 +63,7 @@ async function tenants(again) {
   const name = field('Name of a new tenant', { required: true, maxlength: 128 });
   return [table(['Tenant', 'Records', 'Last committed', 'Under a checkpoint'], rows), more && el('p',
     { class: 'hint' }, 'and more'),
-    form([name], 'Make its log', async () => {
+    again && form([name], 'Make its log', async () => {
       await act('POST', '/v1/tenants', { tenant_id: name.value.trim() });
       again();
     })];
@@ -138,25 +137,22 @@ async function streams() {
       { class: 'hint' }, 'and more')];
 }
 
-/** What the ledger recorded of its configuration, and whether work gets done. */
+/** Whether work gets done, and every setting with where it comes from. */
 async function configuration() {
-  const [health, about, changed] = await Promise.all([
-    fetch('/health/ready').then((answer) => answer.json()), get('/openapi.json'),
-    all('/v1/records', 'records', { q: 'type:config.changed has:data.settings', tenant: '_system', order: 'seq' })]);
-  // Each record says what differs from the one before; what nobody has set is not there.
-  const settings = new Map();
-  for (const { record } of changed.records) {
-    for (const [name, { to } = {}] of Object.entries(record.event.data.settings)) {
-      if (to === null || to === undefined) settings.delete(name); else settings.set(name, to);
-    }
-  }
-  const latest = changed.records.at(-1)?.record;
-  return [el('dl', {}, el('dt', {}, 'server'), el('dd', {}, 'version ', shown(about.info.version)),
+  const [health, about, { settings }] = await Promise.all([
+    fetch('/health/ready').then((answer) => answer.json()).catch(() => ({})), get('/openapi.json'),
+    get('/v1/configuration')]);
+  const rows = settings.map((one) => {
+    const isSet = one.source !== 'default';
+    return el('tr', {}, el('th', { scope: 'row', title: one.doc }, el('code', {}, shown(one.setting))),
+      el('td', {}, one.value === null ? el('span', { class: 'hint' }, 'not set') : el('code', {}, shown(one.value))),
+      el('td', { class: isSet ? '' : 'hint' }, shown(one.source)), el('td', { class: 'hint' }, shown(one.doc)));
+  });
+  return [el('dl', {}, el('dt', {}, 'server'), el('dd', {}, 'version ', shown(about.info?.version ?? 'unknown')),
     el('dt', {}, 'work gets done'), el('dd', {},
-      health.status === 'ok' ? 'yes' : shown(`no: ${(health.reasons ?? []).join('; ')}`)),
-    [...settings].map(([name, value]) => [el('dt', {}, shown(name)), el('dd', {}, shown(value))])),
-  el('p', { class: 'hint' }, latest ? ['As recorded ', when(latest.ingested_at),
-    '; all else is at its default. '] : 'The server tells no more of its settings than this. ',
-    el('code', {}, 'indelible config show'), ' prints them where it runs; what was changed is recorded: ',
-    el('a', { href: listOf(`${term('tenant', '_system')} type:config.changed`) }, 'the records'), '.')];
+      health.status === 'ok' ? 'yes' : shown(`no: ${(health.reasons ?? ['it does not say why']).join('; ')}`))),
+  table(['Setting', 'Value', 'From', 'What it is for'], rows),
+  el('p', { class: 'hint' }, 'A setting is changed where the server runs (file, environment, command line), and is in force when '
+    + 'it has started again. What was changed is recorded: ',
+  el('a', { href: listOf(`${term('tenant', '_system')} type:config.changed`) }, 'the records'), '.')];
 }

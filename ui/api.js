@@ -13,18 +13,76 @@ export const hold = (text) => { held = text; };
 export const isViewer = () => (key() ?? '').startsWith('indv_');
 export const dropKey = () => (held === null ? sessionStorage.removeItem(KEY) : undefined);
 
-/** A problem document as an error; status 0 when the server could not be reached. */
+/** A problem document as an error; status 0 when there was no answer that can be read. */
 export class Problem extends Error {
-  constructor(status, document) {
-    super(document.detail ?? `The server answered ${status}.`);
+  constructor(status, document = {}, after = null) {
+    super(document?.detail ?? `The server answered ${status}.`);
     this.status = status;
-    this.next = document.next;
+    this.next = document?.next;
+    /** After how many seconds the server wants to be asked again. */
+    this.after = after;
   }
 }
 
+/** Whether the same may go well when it is asked again. */
+export const mayPass = ({ status }) => status === 0 || status >= 500 || status === 429;
+
+const FIRST_S = 3;
+const LONGEST_S = 60;
+
+/** In how many seconds it is asked again, after so many times in vain: as the server says, else ever later. */
+export const wait = ({ after }, times) => Math.min(LONGEST_S, Math.max(after ?? 0, FIRST_S * 2 ** times));
+
 function unreached(error) {
   if (error?.name === 'AbortError') throw error;
-  throw new Problem(0, { detail: 'The server cannot be reached.' });
+  throw new Problem(0, { detail: 'The server cannot be reached.', next: 'See that it runs, and that you are connected.' });
+}
+
+const UNREAD = { next: 'Something between this page and the server, such as a proxy, may have changed it; or the two are '
+  + 'of different versions: load the page again.' };
+
+/** What must be in an answer for a page to be made of it. */
+const list = (name) => (found) => Array.isArray(found[name]);
+const FORMS = [
+  [/^\/v1\/records$/, (found) => list('records')(found) && found.records.every((row) => row?.record?.tenant_id)],
+  [/^\/v1\/counts$/, (found) => list('facets')(found) && Number.isFinite(found.total) && found.counted],
+  [/^\/v1\/tenants$/, list('tenants')], [/^\/v1\/streams$/, list('streams')], [/^\/v1\/keys$/, list('keys')],
+  [/^\/v1\/checkpoints$/, list('tenants')], [/^\/v1\/configuration$/, list('settings')],
+  [/^\/v1\/access$/, list('may')],
+];
+
+/** What a text says, if it has the form that the answer of a path has. */
+function formed(path, answer) {
+  let found;
+  try {
+    found = JSON.parse(answer);
+  } catch {
+    throw new Problem(0, { ...UNREAD, detail: answer ? 'The answer of the server ends too early, or is no answer of its.'
+      : 'The answer of the server is empty.' });
+  }
+  const form = FORMS.find(([which]) => which.test(path))?.[1] ?? (() => true);
+  if (found === null || typeof found !== 'object' || !form(found)) {
+    throw new Problem(0, { ...UNREAD, detail: 'The answer of the server is not of the form that this page knows.' });
+  }
+  return found;
+}
+
+/** What a refusal says; what is no problem document says nothing. */
+async function problem(response) {
+  const { status } = response;
+  // The document speaks to programs, of headers.
+  if (status === 401) return new Problem(401, { detail: key() ? NOT_IN_FORCE : 'The server asks for a key.' });
+  const document = await response.json().catch(() => null);
+  const after = Number(response.headers.get('retry-after')) || null;
+  if (status === 429) {
+    return new Problem(status, { detail: document?.detail ?? 'More was asked for than this key may, for now.' }, after);
+  }
+  if (status >= 500) {
+    const detail = document?.detail ?? `The server, or a proxy before it, answered ${status}.`;
+    return new Problem(status, { detail, next: status === 503 ? null : document?.next
+      ?? 'Its own log says more, and /health/ready whether work gets done.' }, after);
+  }
+  return new Problem(status, document ?? {}, after);
 }
 
 async function ask(path, query = {}, { method = 'GET', body, signal } = {}) {
@@ -38,9 +96,7 @@ async function ask(path, query = {}, { method = 'GET', body, signal } = {}) {
     method, headers, signal, body: body && JSON.stringify(body),
   }).catch(unreached);
   if (response.ok) return response;
-  // The document speaks to programs, of headers.
-  if (response.status === 401) throw new Problem(401, { detail: key() ? NOT_IN_FORCE : 'The server asks for a key.' });
-  throw new Problem(response.status, await response.json().catch(() => ({})));
+  throw await problem(response);
 }
 
 /** What is at a path, as text; `query` becomes the URL's, without empty values. */
@@ -49,9 +105,9 @@ export async function text(path, query) {
   return response.text().catch(unreached);
 }
 
-/** The JSON at a path. */
+/** The JSON at a path, of the form that a page can be made of. */
 export async function get(path, query) {
-  return JSON.parse(await text(path, query));
+  return formed(path, await text(path, query));
 }
 
 /** An answer that goes on. */
@@ -60,7 +116,7 @@ export const opened = (path, query, signal) => ask(path, query, { signal });
 /** Has the server change something, and gives its answer. */
 export async function act(method, path, body) {
   const answer = await (await ask(path, {}, { method, body })).text().catch(unreached);
-  return answer ? JSON.parse(answer) : null;
+  return answer ? formed('', answer) : null;
 }
 
 /** The bytes at a path, for a download. */

@@ -1,9 +1,9 @@
 // The pages of one small program: which one the address asks for, the key, and what went wrong.
 
-import { dropKey, get, key, setKey } from '/ui/api.js';
+import { dropKey, get, key, mayPass, setKey, wait } from '/ui/api.js';
 import { change, go, read } from '/ui/address.js';
 import { hide } from '/ui/complete.js';
-import { byId, el, fill } from '/ui/dom.js';
+import { byId, el, fill, shown } from '/ui/dom.js';
 import * as facets from '/ui/facets.js';
 import * as list from '/ui/list.js';
 import * as rows from '/ui/rows.js';
@@ -14,27 +14,35 @@ import { page as traces } from '/ui/traces.js';
 import { page as trust } from '/ui/trust.js';
 
 const COUNT_MS = 15_000;
-const AGAIN_MS = 3000;
 const PAGES = { overview, trust, traces, admin };
 
-const state = { shut: false, turn: 0, counted: null, news: false, again: null, page: '' };
+const state = { shut: false, turn: 0, counted: null, news: false, again: null, tries: 0, page: '', may: null };
 
 function tell(what) {
   byId('error').hidden = !what;
   fill(byId('error'), what);
 }
 
-/** Tells what went wrong, or that nothing is wrong any more; what may pass is tried again. */
+/** Tells what went wrong, or that nothing is wrong any more; what may pass is tried again, ever later. */
 function problem(error, { lost = false } = {}) {
-  if (error?.status === 401 || (error?.status === 403 && !state.page)) return shut(error);
+  if (error?.status === 401 || (error?.status === 403 && !state.page && !lost)) return shut(error);
   clearTimeout(state.again);
-  if (lost) error = { message: 'The server cannot be reached.', status: 0 };
-  tell(error && [el('pre', {}, error.message), error.next && el('p', {}, error.next)]);
   // A query that is wrong stays wrong: nothing is asked again until it is another.
   byId('q').setAttribute('aria-invalid', String(error?.status === 400));
-  const mayPass = error && (error.status === 0 || error.status >= 500 || error.status === 429);
-  if (mayPass && !lost) state.again = setTimeout(() => apply({ anew: true }), AGAIN_MS);
-  return undefined;
+  if (!error) {
+    state.tries = 0;
+    return tell(null);
+  }
+  const passes = mayPass(error);
+  const seconds = wait(error, state.tries);
+  // A tail makes its connection anew by itself.
+  if (passes && !lost) {
+    state.tries += 1;
+    state.again = setTimeout(() => apply({ anew: true }), seconds * 1000);
+  }
+  const when = lost ? 'What is here stays, and the connection is made anew. ' : `It is tried again in ${seconds} s. `;
+  return tell([el('pre', {}, error.message), error.next && el('p', {}, error.next), passes
+    && el('p', {}, when, el('button', { type: 'button', class: 'link', onclick: () => apply({ anew: true }) }, 'Try now'))]);
 }
 
 /** Whoever is there has no key, or none that is good for this: nothing is shown or asked until there is one. */
@@ -55,10 +63,18 @@ function shut(error) {
   byId('key').select();
 }
 
-function count(q) {
+async function count(q) {
   state.counted = q;
   state.news = false;
-  facets.refresh(q);
+  // What could not be counted is counted again with what is new.
+  if (!await facets.refresh(q)) state.news = true;
+}
+
+/** Shows of the pages those that are for the key in use. */
+async function access() {
+  state.may = await get('/v1/access').then(({ may }) => new Set(may)).catch(() => null);
+  const link = byId('nav').querySelector('[data-page=admin]');
+  link.hidden = state.may !== null && !state.may.has('administer');
 }
 
 /** Shows what the address asks for. */
@@ -69,7 +85,7 @@ async function apply({ anew = false } = {}) {
   }
   const asked = read();
   const turn = ++state.turn;
-  const page = PAGES[asked.page];
+  const page = Object.hasOwn(PAGES, asked.page) ? PAGES[asked.page] : asked.page && missing(asked.page);
   const isOther = asked.page !== state.page;
   state.page = page ? asked.page : '';
   for (const link of byId('nav').querySelectorAll('[data-page]')) {
@@ -82,26 +98,51 @@ async function apply({ anew = false } = {}) {
   if (document.activeElement !== byId('q') || isOther || anew === false) byId('q').value = asked.q;
   if (page) return other(page, asked, turn, isOther || anew);
   fill(byId('other'));
+  if (isOther && hadFocus) byId('heading').focus({ preventScroll: true });
   views.columns();
   facets.presets(asked.q);
   if (asked.q !== state.counted || anew) count(asked.q);
   return list.show(asked, { anew: anew || (isOther && asked.q !== undefined) });
 }
 
+/** What an address names that is no page. */
+const missing = (name) => ({ title: 'There is no such page', content: async () => el('p', { class: 'panel' },
+  'No page is called ', el('b', {}, shown(name.slice(0, 60))), '. ', el('a', { href: '/' }, 'The records')) });
+
+/** What a page shows, beside its heading; whoever has the keyboard on a link of it keeps it. */
+function put(root, ...content) {
+  const on = document.activeElement;
+  const named = root.contains(on) && on.matches('a, button') ? on : null;
+  const head = root.firstElementChild;
+  const rest = document.createDocumentFragment();
+  fill(rest, content);
+  while (head.nextSibling) head.nextSibling.remove();
+  root.append(rest);
+  if (!named) return;
+  const same = [...root.querySelectorAll(named.tagName)].find((one) => one.textContent === named.textContent
+    && one.getAttribute('href') === named.getAttribute('href'));
+  (same ?? head).focus({ preventScroll: true });
+}
+
 async function other(page, asked, turn, isNew) {
   list.pause();
   const root = byId('other');
-  if (isNew) fill(root, el('h1', {}, page.title), el('p', { class: 'hint loading-page' }, 'Reading …'));
+  if (isNew) {
+    byId('told').textContent = '';
+    const head = el('h1', { tabindex: -1 }, page.title);
+    fill(root, head, el('p', { class: 'hint loading-page' }, 'Reading …'));
+    if (hadFocus) head.focus({ preventScroll: true });
+  }
   root.setAttribute('aria-busy', 'true');
   try {
-    const content = await page.content(asked, { again: () => apply() });
+    const content = await page.content(asked, { again: () => apply(), may: state.may });
     if (turn !== state.turn) return false;
-    fill(root, el('h1', {}, page.title), content);
+    put(root, content);
     problem(null);
     return true;
   } catch (error) {
     if (turn !== state.turn) return false;
-    if (isNew) fill(root, el('h1', {}, page.title), failed(error));
+    if (isNew) put(root, failed(error));
     problem(error);
     return false;
   } finally {
@@ -114,8 +155,11 @@ function failed(error) {
     return el('p', { class: 'panel' }, 'The key that is in use may not see this. ',
       el('button', { type: 'button', class: 'link', onclick: () => shut(error) }, 'Use another one'));
   }
-  return el('p', { class: 'panel' }, 'This could not be read; what went wrong stands above.');
+  return el('p', { class: 'panel' }, 'This could not be read: what went wrong stands above.');
 }
+
+/** Whether somebody is at the page already: before that a heading takes the keyboard from nobody. */
+let hadFocus = false;
 
 /** Says that the server is open, with the command that closes it. */
 async function openness() {
@@ -141,6 +185,7 @@ byId('login').addEventListener('submit', async (event) => {
   setKey(byId('key').value.trim());
   state.shut = false;
   byId('live').disabled = false;
+  await access();
   if (!await apply({ anew: true })) return;
   byId('login').hidden = true;
   byId('key').value = '';
@@ -153,6 +198,10 @@ document.addEventListener('click', (press) => {
   if (!link || press.defaultPrevented || press.ctrlKey || press.metaKey || press.shiftKey || press.button !== 0) return;
   if (link.download || link.origin !== location.origin || link.pathname !== '/' || link.target) return;
   press.preventDefault();
+  if (link.matches('.skip')) {
+    (state.page ? byId('other').querySelector('h1') : byId('heading')).focus();
+    return;
+  }
   if (link.href !== location.href) history.pushState(null, '', link.href);
   apply();
   if (byId('nav').contains(link)) window.scrollTo(0, 0);
@@ -191,4 +240,7 @@ setInterval(() => {
   else if (PAGES[state.page]?.lives) apply();
 }, COUNT_MS);
 await openness().catch(() => {});
+const known = access();
+if (read().page) await known;
 await apply();
+hadFocus = true;

@@ -4,6 +4,10 @@ import { counted, el } from '/ui/dom.js';
 
 const SVG = 'http://www.w3.org/2000/svg';
 const HEIGHT = 56;
+/** No bar is wider: few of them do not fill the whole width. */
+const BAR_PX_MAX = 48;
+/** Below bars that take less than this there is no room for both ends. */
+const FEW_PX = 480;
 
 /** An SVG element; nothing is parsed. */
 export function svg(name, attributes = {}, ...children) {
@@ -31,7 +35,9 @@ export function bars(all, title) {
     const height = Math.max(2, (HEIGHT * count) / most);
     drawing.append(svg('rect', { x: at + 0.08, y: HEIGHT - height, width: 0.84, height, class: 'bar-of' }));
   });
-  return el('div', { class: 'bars', role: 'img', 'aria-label': title }, drawing);
+  const drawn = el('div', { class: 'bars', role: 'img', 'aria-label': title }, drawing);
+  drawn.style.maxWidth = `${all.length * BAR_PX_MAX}px`;
+  return drawn;
 }
 
 /**
@@ -71,6 +77,7 @@ export function histogram(found, choose) {
     if (from === null) return;
     choose(exact(all[Math.min(from, to)].from), exact(all[Math.max(from, to)].until));
   };
+  field.style.maxWidth = drawn.style.maxWidth;
   pointing(field, all.length, mark, take);
   field.addEventListener('keydown', (press) => {
     const by = { ArrowLeft: -1, ArrowRight: 1 }[press.key];
@@ -81,14 +88,22 @@ export function histogram(found, choose) {
     else return;
     press.preventDefault();
   });
-  const ends = el('div', { class: 'ends hint', 'aria-hidden': 'true' }, el('span', {},
-    format.format(new Date(all[0].from))),
-    label, el('span', {}, format.format(new Date(all.at(-1).until))));
-  return [field, ends];
+  return [field, ends(all, found.every, label)];
+}
+
+/** Below bars: when they begin and end, and between them what is told. */
+export function ends(all, every, ...told) {
+  const format = new Intl.DateTimeFormat('en-GB', SPAN[every] ?? SPAN.day);
+  const words = (time) => el('span', {}, format.format(new Date(time)));
+  const px = all.length * BAR_PX_MAX;
+  const line = el('div', { class: px < FEW_PX ? 'ends few hint' : 'ends hint', 'aria-hidden': 'true' },
+    words(all[0].from), told, words(all.at(-1).until));
+  line.style.maxWidth = `${Math.max(px, FEW_PX)}px`;
+  return line;
 }
 
 /** Without the fraction that nobody needs to read, where it is none. */
-const exact = (time) => time.replace(/\.0+Z$/, 'Z');
+export const exact = (time) => time.replace(/\.0+Z$/, 'Z');
 
 function pointing(field, many, mark, take) {
   let first = null;

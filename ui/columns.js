@@ -39,8 +39,8 @@ const plain = (name) => (row) => cut(row[name] || '–', CHARS_MAX);
 
 function actor(row) {
   const tag = row.actorType && row.actorType !== 'user' && row.actorType !== row.actor
-    && el('span', { class: 'tag' }, shown(row.actorType));
-  return el('span', { class: 'tagged' }, cut(row.actor, CHARS_MAX), tag);
+    && el('span', { class: 'tag', title: row.actorType }, shown(row.actorType));
+  return el('span', { class: 'tagged', title: row.actor }, cut(row.actor, CHARS_MAX), tag);
 }
 
 /** How far it is proved: signed for, as the server says, or checked by this page. */
@@ -58,26 +58,32 @@ function place(row, { published, checked }) {
       badge[1])];
 }
 
-const said = (row) => sentence(row);
+/** The sentence, with the kind of actor where there is no column for who it was. */
+const said = (row) => [sentence(row), row.actorType && row.actorType !== 'user' && row.actorType !== row.actor
+  && el('span', { class: 'tag kind' }, shown(row.actorType))];
 
-/** Name, title, what is in the cell, and whether it is there unless somebody chose otherwise. */
+/** Name, title, what is in the cell, for how many letters there must be room (in rem), and whether it is there unless somebody chose otherwise. */
 export const COLUMNS = [
-  { name: 'time', title: 'Time', cell: (row) => when(row.time), usual: true },
-  { name: 'actor', title: 'Actor', cell: actor, usual: true },
-  { name: 'said', title: 'What happened', cell: said, usual: true },
-  { name: 'event', title: 'Action', cell: plain('type'), usual: true },
-  { name: 'target', title: 'Target', cell: plain('target') },
-  { name: 'outcome', title: 'Outcome', cell: (row) => outcome(row.outcome), usual: true },
-  { name: 'severity', title: 'Severity', cell: plain('severity') },
-  { name: 'tenant', title: 'Tenant', cell: plain('tenant'), usual: true },
-  { name: 'service', title: 'Service', cell: plain('service') },
-  { name: 'ip', title: 'Address', cell: plain('ip') },
-  { name: 'correlation', title: 'Correlation', cell: plain('correlation') },
-  { name: 'model', title: 'Model', cell: plain('model') },
-  { name: 'description', title: 'Description', cell: plain('description') },
-  { name: 'duration', title: 'Duration', cell: (row) => (row.duration === undefined ? '–' : `${row.duration} ms`) },
-  { name: 'number', title: 'Place', cell: place, usual: true },
+  { name: 'time', title: 'Time', least: 10.4, cell: (row) => when(row.time), usual: true },
+  { name: 'actor', title: 'Actor', least: 9, cell: actor, usual: true },
+  { name: 'said', title: 'What happened', least: 15, cell: said, usual: true },
+  { name: 'event', title: 'Action', least: 9, cell: plain('type'), usual: true },
+  { name: 'target', title: 'Target', least: 8, cell: plain('target') },
+  { name: 'outcome', title: 'Outcome', least: 6.6, cell: (row) => outcome(row.outcome), usual: true },
+  { name: 'severity', title: 'Severity', least: 6, cell: plain('severity') },
+  { name: 'tenant', title: 'Tenant', least: 7, cell: plain('tenant'), usual: true },
+  { name: 'service', title: 'Service', least: 7, cell: plain('service') },
+  { name: 'ip', title: 'Address', least: 8, cell: plain('ip') },
+  { name: 'correlation', title: 'Correlation', least: 9, cell: plain('correlation') },
+  { name: 'model', title: 'Model', least: 7, cell: plain('model') },
+  { name: 'description', title: 'Description', least: 14, cell: plain('description') },
+  { name: 'duration', title: 'Duration', least: 6, cell: (row) => (row.duration === undefined ? '–' : `${row.duration} ms`) },
+  { name: 'number', title: 'Place', least: 7, cell: place, usual: true },
 ];
+
+/** Whether these are the usual columns, for which the style sheet says what there is room for. */
+export const isUsual = (names) => chosen(names).every(({ usual }) => usual)
+  && chosen(names).length === COLUMNS.filter(({ usual }) => usual).length;
 
 /** The columns that an address names; the usual ones when it names none. */
 export function chosen(names) {

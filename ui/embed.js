@@ -2,13 +2,13 @@
 //
 // Token and colours stand behind the `#` of the address, which a browser sends to nobody: `docs/page.md`.
 
-import { hold } from '/ui/api.js';
+import { hold, mayPass, wait } from '/ui/api.js';
 import { change, read } from '/ui/address.js';
 import { byId, el, fill } from '/ui/dom.js';
 import * as list from '/ui/list.js';
 import * as rows from '/ui/rows.js';
 
-const AGAIN_MS = 3000;
+const LOOK_MS = 30_000;
 const EXPIRED = 'This view is not good any more. Load the page that it stands in again.';
 
 // What may be set: the names of the style sheet's own variables, each a colour.
@@ -16,7 +16,15 @@ const COLOURS = ['ground', 'paper', 'ink', 'soft', 'line', 'edge', 'accent', 'on
   'good',
   'good-ground', 'bad', 'bad-ground', 'warn', 'warn-ground', 'plain', 'plain-ground'];
 
+/** For whoever builds the page around; those who read in it never see these. A server without keys asks for none. */
+const WITHOUT = ['This view was opened without a viewer token.', 'Whoever builds the page around it: the address of the frame '
+  + 'ends in #token=indv_…, which POST /v1/viewer-tokens gives. docs/page.md, “In a frame”.'];
+const NO_VIEWER = ['What this view was opened with is no viewer token, and is not used.', 'Whoever builds the page around it: a '
+  + 'viewer token begins with indv_, and POST /v1/viewer-tokens gives one. A key (ind_…) never belongs into the address of a '
+  + 'page: revoke the one that stood here.'];
+
 let again = null;
+let tries = 0;
 
 function dress(given) {
   for (const name of COLOURS) {
@@ -25,20 +33,34 @@ function dress(given) {
   }
 }
 
+function tell(...words) {
+  byId('error').hidden = !words.length;
+  fill(byId('error'), words.length > 0 && el('pre', {}, words[0]), words.slice(1).map((one) => one && el('p', {}, one)));
+}
+
 function problem(error) {
   clearTimeout(again);
-  const words = error?.status === 401 ? EXPIRED : error?.message;
-  byId('error').hidden = !error;
-  fill(byId('error'), error && [el('pre', {}, words), error.status !== 401 && error.next && el('p', {}, error.next)]);
   byId('q').setAttribute('aria-invalid', String(error?.status === 400));
-  if (error?.status === 401 || error?.status === 403) list.shut();
-  else if (error && error.status !== 400) again = setTimeout(() => apply({ anew: true }), AGAIN_MS);
+  if (!error) {
+    tries = 0;
+    return tell();
+  }
+  if (error.status === 401 || error.status === 403) {
+    list.shut();
+    return tell(...(error.status === 403 ? [error.message] : token ? [EXPIRED] : WITHOUT));
+  }
+  if (!mayPass(error)) return tell(error.message, error.next);
+  const seconds = wait(error, tries);
+  tries += 1;
+  again = setTimeout(() => apply({ anew: true }), seconds * 1000);
+  return tell(error.message, [`It is tried again in ${seconds} s. `,
+    el('button', { type: 'button', class: 'link', onclick: () => apply({ anew: true }) }, 'Try now')]);
 }
 
 function apply({ anew = false } = {}) {
   const asked = read();
   byId('q').value = asked.q;
-  // A viewer has no tail: what is new comes with the next search.
+  // A viewer has no tail: it is looked for what is new now and then.
   return list.show({ ...asked, live: 'off' }, { anew });
 }
 
@@ -46,6 +68,10 @@ byId('search').addEventListener('submit', (event) => {
   event.preventDefault();
   const q = byId('q').value.trim();
   if (q === read().q) apply({ anew: true }); else change({ q, record: '' });
+});
+document.querySelector('.skip').addEventListener('click', (press) => {
+  press.preventDefault();
+  byId('records-title').focus();
 });
 window.addEventListener('popstate', () => apply());
 window.addEventListener('address', () => apply());
@@ -59,7 +85,15 @@ document.addEventListener('keydown', (press) => {
 });
 
 const given = new URLSearchParams(location.hash.slice(1));
-hold(given.get('token') ?? '');
+const token = given.get('token') ?? '';
 dress(given);
-list.begin({ problem, news: () => {} });
-await apply();
+if (token && !token.startsWith('indv_')) {
+  byId('list-page').hidden = true;
+  byId('top').hidden = true;
+  tell(...NO_VIEWER);
+} else {
+  hold(token);
+  list.begin({ problem, news: () => {} });
+  setInterval(() => { if (!document.hidden) list.look(); }, LOOK_MS);
+  await apply();
+}

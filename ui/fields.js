@@ -2,10 +2,11 @@
 
 import { bytes } from '/ui/api.js';
 import { el, outcome, shown, when } from '/ui/dom.js';
-import { personal, walk } from '/ui/hidden.js';
-import { verbatim } from '/ui/json.js';
+import { walk } from '/ui/hidden.js';
 
 const LONG_CHARS = 400;
+const NAMED_MAX = 12;
+const TITLE_CHARS = 60;
 
 // What stands elsewhere in the record already.
 const TOLD = /^(?:event_type|outcome|description|occurred_at|changes|decision|sealed)(?:\.|$)/;
@@ -23,19 +24,35 @@ function broken(path) {
   return path.split(/(?<=[._])/).flatMap((part) => [shown(part), el('wbr')]);
 }
 
+/** Names of fields, one after the other, and how many more. */
+export function names(paths) {
+  const first = [...paths].slice(0, NAMED_MAX).flatMap((path, at) => [at > 0 && ', ', el('b', {}, broken(path))]);
+  const more = [...paths].length - NAMED_MAX;
+  return [first, more > 0 && ` and ${more} more`];
+}
+
+/** Marks what shows a value that the leaf does not have, at one of these paths or below it. */
+export function marked({ filled }, node, ...paths) {
+  const isOf = (one) => paths.some((path) => one === path || one.startsWith(`${path}.`));
+  if (node && [...filled].some(isOf)) (node.querySelector('h3') ?? node).append(' ', personal());
+  return node;
+}
+
+const personal = () => el('span', { class: 'tag',
+  title: 'A personal value: not in the leaf, where a commitment stands for it. It is the word of the server' }, 'personal');
+
 /** Every field of a record with its value; what is personal says so. */
 export function fields(row) {
   const { event, ingested_at: ingested } = row.record;
-  const opened = personal(event, verbatim(row.leaf).event);
   const list = el('dl', {});
   const put = (name, ...value) => list.append(el('dt', {}, broken(name)), el('dd', {}, ...value));
+  if (String(event.event_type).length > TITLE_CHARS) put('event_type', long(event.event_type, 'event_type'));
   put('happened', when(event.occurred_at));
   put('committed', when(ingested));
   for (const [path, value] of walk(event)) {
     const name = path.join('.');
     if (TOLD.test(name)) continue;
-    put(name, long(value, name), opened.has(name) && el('span', { class: 'tag',
-      title: 'A personal value: not in the leaf, where a commitment stands for it' }, 'personal'));
+    put(name, long(value, name), row.filled.has(name) && personal());
   }
   return el('section', {}, el('h3', {}, 'Fields'), list);
 }

@@ -72,11 +72,3 @@ function opened(event, inLeaf) {
   return walk(event).some(([path, value]) => path[0] !== 'sealed' && at(inLeaf, path) !== value
     && value !== null);
 }
-
-/** The usual personal fields that a leaf does not have and a record does: they were opened. */
-export function personal(event, inLeaf) {
-  const paths = new Set(walk(inLeaf).map(([path]) => path.join('\n')));
-  return new Set(walk(event).filter(([path, value]) => !paths.has(path.join('\n')) || at(inLeaf, path) !== value)
-    .map(([path]) => path.join('.')));
-}
-

@@ -1,19 +1,23 @@
 // The list: what a query finds, newest first, kept up to date by the server's tail.
 
-import { get, isViewer } from '/ui/api.js';
+import { Problem, get, isViewer, mayPass } from '/ui/api.js';
 import { change, recordOf } from '/ui/address.js';
-import { brief, chosen } from '/ui/columns.js';
+import { brief, chosen, isUsual } from '/ui/columns.js';
 import { byId, counted, el, fill } from '/ui/dom.js';
 import { follow } from '/ui/live.js';
 import * as rows from '/ui/rows.js';
 import { close, onClose, show as showRecord } from '/ui/record.js';
 
 const FIRST = 100;
-const PAGE = 500;
+const PAGE = 300;
+const PART = 75;
 const GATHER_MS = 250;
 const SIGNED_MS = 10_000;
+/** Logs of which one proof is asked for, where their sizes are not to be had. */
+const LOGS_MAX = 8;
 
-const state = { q: null, cursor: null, turn: 0, reading: false, columns: null, stop: null, came: [], timer: null };
+const state = { q: null, cursor: null, turn: 0, reading: false, columns: null, stop: null, came: [], timer: null,
+  isLost: false, isClosed: false };
 /** Up to which record of each tenant there is a checkpoint, and what this page has checked itself. */
 const known = { published: new Map(), checked: new Map(), opened: null };
 let hooks = { problem: () => {}, news: () => {} };
@@ -36,7 +40,7 @@ export function begin(to) {
 export async function show({ q, columns, live, record }, { anew = false } = {}) {
   if (columns !== state.columns) {
     state.columns = columns;
-    rows.dress(chosen(columns), known);
+    rows.dress(chosen(columns), known, { isUsual: isUsual(columns) });
   }
   const other = q !== state.q || anew;
   let found = true;
@@ -51,7 +55,13 @@ export async function show({ q, columns, live, record }, { anew = false } = {}) 
 function open(record) {
   const named = recordOf(record ?? '');
   rows.mark(null);
-  if (!named) return close();
+  if (!named) {
+    if (record) {
+      hooks.problem(new Problem(404, { detail: `No record is called ${record}.`,
+        next: 'In the address it is record=TENANT/ID: a record is named by its tenant and its id.' }));
+    }
+    return close();
+  }
   const row = Array.from({ length: rows.count() }, (_, index) => rows.at(index))
     .find(({ tenant, id }) => tenant === named.tenant && id === named.id);
   rows.mark(row?.key);
@@ -65,6 +75,7 @@ async function ask(q) {
   state.turn += 1;
   state.cursor = null;
   state.reading = false;
+  if (other) byId('told').textContent = '';
   byId('records').setAttribute('aria-busy', 'true');
   const { turn } = state;
   try {
@@ -75,16 +86,31 @@ async function ask(q) {
     after(found);
     signed();
     window.scrollTo(0, 0);
-    byId('told').textContent = `${counted(rows.count(), 'record')} shown`;
+    // Where nothing counts, it is said here how many there are.
+    if (!byId('told').textContent) byId('told').textContent = said();
     return true;
   } catch (error) {
     if (turn !== state.turn) return false;
     // What is there answers another query than the one that failed.
-    if (other || error.status === 400) clear();
+    if (other || error.status === 400) {
+      clear();
+      fill(byId('empty'), unread(error));
+      byId('empty').hidden = false;
+    }
     byId('records').removeAttribute('aria-busy');
     hooks.problem(error);
     return false;
   }
+}
+
+/** A page of records in brief, a part at a time: in between somebody may scroll. */
+async function briefs(records) {
+  const read = [];
+  for (let from = 0; from < records.length; from += PART) {
+    await new Promise((done) => { setTimeout(done); });
+    read.push(...records.slice(from, from + PART).map(brief));
+  }
+  return read;
 }
 
 async function older() {
@@ -93,11 +119,12 @@ async function older() {
   const { turn } = state;
   try {
     const found = await get('/v1/records', { q: state.q, limit: PAGE, cursor: state.cursor });
+    const read = await briefs(found.records);
     if (turn !== state.turn) return;
     // With the rows the next page may be asked for at once.
     state.cursor = found.next_cursor;
     state.reading = false;
-    rows.append(found.records.map(brief));
+    rows.append(read);
     after(found);
   } catch (error) {
     if (turn !== state.turn) return;
@@ -123,8 +150,22 @@ function after(found) {
   hooks.problem(null);
 }
 
+const said = () => (state.cursor ? `The newest ${counted(rows.count(), 'record')} are shown, and there are more`
+  : `${counted(rows.count(), 'record')} found`);
+
+/** What stands in the place of records that could not be read. */
+function unread(error) {
+  if (error.status === 400) return [el('b', {}, 'Nothing was asked'), el('p', {}, 'What is wrong with the query stands above.')];
+  return [el('b', {}, 'The records could not be read'), el('p', {}, mayPass(error)
+    ? 'What went wrong stands above. It is tried again by itself.' : 'What went wrong stands above.')];
+}
+
 function nothing({ indexed_up_to: upTo }) {
   const { q, cursor } = state;
+  if (!q && isViewer()) {
+    return [el('b', {}, 'No records yet'), el('p', {}, 'There is nothing to show in this view so far. What happens from now on '
+      + 'appears here.')];
+  }
   if (!q) {
     return [el('b', {}, 'No records yet'), el('p', {}, 'They appear here as they are committed. ',
       el('a', { href: '/docs' }, 'The API'), ' says how to send one.')];
@@ -150,12 +191,15 @@ export function shut() {
   pause();
   state.turn += 1;
   state.q = null;
+  state.isClosed = false;
   clear();
 }
 
-function pill(pressed, words, title) {
+/** How it stands with what is new: `on`, `off`, or `waiting` while there is no connection. */
+function pill(how, words, title) {
   const live = byId('live');
-  live.setAttribute('aria-pressed', String(pressed));
+  live.setAttribute('aria-pressed', String(how !== 'off'));
+  live.dataset.how = how;
   live.textContent = words;
   live.title = title;
 }
@@ -166,28 +210,32 @@ export function pause() {
   state.stop = null;
   // What came already is shown now, and not when somebody thinks that nothing comes any more.
   if (state.timer) arrive(state.turn);
-  pill(false, 'Live', 'New records do not appear: press to follow');
+  pill('off', 'Live', 'New records do not appear: press to follow');
 }
 
 function tail() {
   pause();
   const { turn } = state;
   let first = true;
-  pill(true, 'Live', 'New records appear by themselves');
+  pill('waiting', 'Live', 'The connection is being made');
   state.stop = follow(state.q, {
     open: () => {
-      pill(true, 'Live', 'New records appear by themselves');
-      if (turn === state.turn) hooks.problem(null);
+      pill('on', 'Live', 'New records appear by themselves');
+      // Of what else went wrong this says nothing.
+      if (turn === state.turn && state.isLost) hooks.problem(null);
+      state.isLost = false;
       if (first) catchUp(turn);
       first = false;
     },
     record: (row) => {
+      if (turn !== state.turn || !state.stop) return;
       state.came.push(brief(row));
       state.timer ??= setTimeout(() => arrive(turn), GATHER_MS);
     },
-    lost: () => {
-      pill(true, 'Connecting …', 'The connection was lost and is made anew; nothing is left out');
-      if (turn === state.turn) hooks.problem(null, { lost: true });
+    lost: (error) => {
+      state.isLost = true;
+      pill('waiting', 'Connecting …', 'The connection was lost and is made anew; nothing is left out');
+      if (turn === state.turn) hooks.problem(error, { lost: true });
     },
     failed: (error) => {
       pause();
@@ -197,10 +245,13 @@ function tail() {
   });
 }
 
+/** Looks once for what is new, where nothing can be followed. */
+export const look = () => (state.q === null ? undefined : catchUp(state.turn, { isFollowed: false }));
+
 /** What was committed between the first page and the tail. */
-async function catchUp(turn) {
+async function catchUp(turn, { isFollowed = true } = {}) {
   const found = await get('/v1/records', { q: state.q, limit: FIRST }).catch(() => null);
-  if (!found || turn !== state.turn || !state.stop) return;
+  if (!found || turn !== state.turn || (isFollowed && !state.stop)) return;
   state.came.push(...found.records.map(brief));
   arrive(turn);
 }
@@ -220,12 +271,36 @@ function arrive(turn) {
 
 /** Asks how far each log is signed for, for the badges. */
 async function signed() {
-  if (isViewer()) return;
-  const found = await get('/v1/tenants', { limit: 1000 }).catch(() => null);
-  if (!found) return;
-  const now = new Map(found.tenants.map((log) => [log.tenant_id, log.published]));
+  const now = state.isClosed || isViewer() ? await proved() : await published();
+  if (!now) return;
   const same = now.size === known.published.size && [...now].every(([name,
     size]) => known.published.get(name) === size);
   known.published = now;
   if (!same) rows.redraw();
+}
+
+async function published() {
+  try {
+    const { tenants } = await get('/v1/tenants', { limit: 1000 });
+    return new Map(tenants.map((log) => [log.tenant_id, log.published]));
+  } catch (error) {
+    // Whoever sees some records of a log, and nothing of the whole, is not asked again.
+    state.isClosed = error.status === 403;
+    return state.isClosed ? proved() : null;
+  }
+}
+
+/** The same for who sees no logs: the proof of a log's newest record says under how large a tree it lies. */
+async function proved() {
+  const newest = new Map();
+  for (let index = 0; index < rows.count() && index < FIRST; index += 1) {
+    const row = rows.at(index);
+    if (!(newest.get(row.tenant)?.number > row.number)) newest.set(row.tenant, row);
+  }
+  const sizes = await Promise.all([...newest.values()].slice(0, LOGS_MAX).map(async ({ tenant, id, number }) => {
+    if (known.published.get(tenant) > number) return [tenant, known.published.get(tenant)];
+    const proof = await get(`/v1/records/${encodeURIComponent(id)}/proof`, { tenant }).catch(() => null);
+    return [tenant, proof?.log?.size ?? known.published.get(tenant)];
+  }));
+  return new Map(sizes.filter(([, size]) => size !== undefined));
 }

@@ -8,7 +8,7 @@ const SILENT_MS = 40_000;
 
 /**
  * Follows a query until the function that it gives back is called. `told.open` is called when nothing is
- * left out any more, `told.record` for each record, `told.lost` when the connection is being made anew,
+ * left out any more, `told.record` for each record, `told.lost` with the problem when the connection is being made anew,
  * `told.failed` with the problem when it will not be.
  */
 export function follow(q, told) {
@@ -22,6 +22,7 @@ export function follow(q, told) {
 async function run(q, told, signal) {
   let after;
   for (let tries = 0; !signal.aborted; tries += 1) {
+    let lost = new Problem(0, { detail: 'The server cannot be reached.' });
     try {
       for await (const { event, id, data } of messages(await opened('/v1/tail', { q, after }, signal), signal)) {
         after = id || after;
@@ -33,9 +34,12 @@ async function run(q, told, signal) {
     } catch (error) {
       const isWrong = error.status >= 400 && error.status < 500 && error.status !== 429;
       if (isWrong || signal.aborted) throw error;
+      if (error instanceof Problem) lost = error;
     }
-    if (!signal.aborted) told.lost();
-    await new Promise((done) => { setTimeout(done, AGAIN_MS[Math.min(tries, AGAIN_MS.length - 1)]); });
+    if (signal.aborted) return;
+    told.lost(lost);
+    const pause = Math.max(AGAIN_MS[Math.min(tries, AGAIN_MS.length - 1)], 1000 * (lost.after ?? 0));
+    await new Promise((done) => { setTimeout(done, pause); });
   }
 }
 

@@ -2,7 +2,7 @@
 
 import { get } from '/ui/api.js';
 import { listOf } from '/ui/address.js';
-import { bars } from '/ui/chart.js';
+import { bars, ends } from '/ui/chart.js';
 import { ago, counted, cut, el } from '/ui/dom.js';
 import { isMasked } from '/ui/hidden.js';
 import { and, quoted, term, without } from '/ui/query.js';
@@ -10,7 +10,8 @@ import { and, quoted, term, without } from '/ui/query.js';
 const TOP = 8;
 const ADDRESSES_MAX = 60;
 const WINDOW = '24h';
-const DAY_MS = 86_400_000;
+const HOUR_MS = 3_600_000;
+const DAY_MS = 24 * HOUR_MS;
 
 const count = (q, more = {}) => get('/v1/counts', { q, ...more });
 
@@ -19,7 +20,8 @@ export const page = {
   lives: true,
   async content({ q }) {
     const rest = without(q, 'since', 'until');
-    const base = and(rest, `since:${WINDOW}`);
+    // Without an end a single event of a far future would be as many hours away.
+    const base = and(and(rest, `since:${WINDOW}`), 'until:now');
     const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
     const failed = and(base, 'outcome:failure,timed_out');
     const denied = and(base, 'outcome:denied,blocked');
@@ -32,8 +34,7 @@ export const page = {
       el('div', { class: 'figures' },
         figure('Records', whole, base), figure('Failures', failures, failed), figure('Denied', denials, denied),
         figure('In the last minute', fresh, minute), lag(newest.records)),
-      el('section', { class: 'panel' }, el('h2', {}, 'By hour'),
-        bars(whole.histogram?.bars ?? [], `Records by hour, ${counted(whole.total, 'record')} in all`)),
+      hours(whole),
       el('div', { class: 'cards' },
         top('Who did most', whole.facets[0], base), top('What was done most', whole.facets[1], base),
         top('What failed most', failures.facets[0], failed), top('Who was denied most', denials.facets[0], denied),
@@ -49,17 +50,40 @@ function figure(title, found, q) {
     el('b', {}, `${found.counted.exact ? '' : 'about '}${number(found.total)}`));
 }
 
-/** How long the newest records took from when they happened to when they were committed. */
+/** The day by hours, those without records too. */
+function hours({ histogram, total }) {
+  const bare = histogram?.bars ?? [];
+  const all = [...bare];
+  const hour = (from) => ({ from: new Date(from).toISOString(), until: new Date(from + HOUR_MS).toISOString(), count: 0 });
+  if (bare.length) {
+    while (Date.parse(all[0].from) > Date.now() - DAY_MS) all.unshift(hour(Date.parse(all[0].from) - HOUR_MS));
+    while (Date.parse(all.at(-1).until) < Date.now()) all.push(hour(Date.parse(all.at(-1).until)));
+  }
+  const most = Math.max(0, ...all.map(({ count: many }) => many));
+  return el('section', { class: 'panel hours' }, el('h2', {}, 'By hour'), all.length
+    ? [bars(all, `Records by hour, ${counted(total, 'record')} in all, ${number(most)} in the fullest hour`),
+      ends(all, 'hour', el('span', {}, `${counted(most, 'record')} in the fullest hour`))]
+    : el('p', { class: 'hint' }, 'Nothing.'));
+}
+
+/**
+ * How long the newest records took from when they happened to when they were committed. What came later than
+ * an hour after was brought in, as by an import, and says nothing of how long events are on their way.
+ */
 function lag(records) {
-  const took = records.map(({ record }) => Date.parse(record.ingested_at) - Date.parse(record.event.occurred_at))
-    .filter((ms) => ms >= 0).sort((a, b) => a - b);
+  const all = records.map(({ record }) => Date.parse(record.ingested_at) - Date.parse(record.event.occurred_at));
+  const took = all.filter((ms) => ms >= 0 && ms <= HOUR_MS).sort((a, b) => a - b);
   const last = records.map(({ record }) => record.ingested_at).sort().at(-1);
-  if (!took.length) return null;
+  if (!records.length) return null;
+  const old = all.filter((ms) => ms > HOUR_MS).length;
   const middle = took[Math.floor(took.length / 2)];
-  const seconds = middle < 120_000 ? `${(middle / 1000).toFixed(1)} s` : `${number(Math.round(middle / 60_000))} min`;
+  const of = took.length ? `the middle of ${took.length}${old ? `, without ${old} that came over an hour late` : ''}`
+    : `none of the newest ${records.length} came within the hour`;
+  const seconds = middle < 120_000 ? `${(middle / 1000).toFixed(1)} s` : `${Math.round(middle / 60_000)} min`;
   const words = middle < 1000 ? `${middle} ms` : seconds;
   return el('a', { class: 'panel figure', href: listOf('') }, el('span', { class: 'hint' },
-    `From event to log; the last one ${ago(last)}`), el('b', {}, words));
+    'From event to log'), el('b', {}, took.length ? words : '–'), el('span', { class: 'hint' },
+    `${of}; the last one ${ago(last)}`));
 }
 
 function top(title, facet, q) {

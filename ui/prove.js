@@ -2,9 +2,9 @@
 
 import { get, text } from '/ui/api.js';
 import { counted, el, fill, shown, when } from '/ui/dom.js';
-import { save } from '/ui/fields.js';
+import { names, save } from '/ui/fields.js';
 import { verbatim } from '/ui/json.js';
-import { canVerify, checkProof, readKey } from '/ui/verify.js';
+import { canVerify, checkProof, cosignatures, readKey, readKeys } from '/ui/verify.js';
 
 const KEYS = 'indelible-verifier-keys';
 
@@ -45,54 +45,107 @@ export async function prove(section, row, { path, tenant, current }) {
   if (current()) await check(section, row, { saved, own, tenant, current });
 }
 
+/** The proof that was sent, if it has the form of one. */
+function formed(saved) {
+  const proof = verbatim(saved);
+  const { log, receipt, registry, snapshot } = proof ?? {};
+  const isProof = receipt && Array.isArray(log?.path) && Array.isArray(snapshot?.path) && Array.isArray(registry?.path)
+    && typeof registry.checkpoint === 'string' && typeof snapshot.line === 'string';
+  if (!isProof) throw new Error('it has another form than a proof');
+  return proof;
+}
+
+function unformed(section, saved, { message }) {
+  fill(section, el('h3', {}, 'Proof'), el('p', { class: 'verdict bad', role: 'status' },
+    'The proof could not be read: ', shown(message), '. The record is shown from its leaf; nothing shows that it stands '
+    + 'in the log.'), el('p', {}, save('proof.json', saved, 'Save what was sent')));
+}
+
 async function check(section, row, asked) {
   const { saved, own, tenant, current } = asked;
-  const proof = verbatim(saved);
+  let proof;
+  try {
+    proof = formed(saved);
+  } catch (problem) {
+    return unformed(section, saved, problem);
+  }
   const origin = proof.registry.checkpoint.split('\n', 1)[0];
   const theirs = given()[origin] ?? '';
   const marks = new Map(STEPS.map(([name]) => [name, el('span', { class: 'pill plain' }, 'not reached')]));
   const verdict = el('p', { class: 'verdict', role: 'status' }, 'Checking …');
+  const witnesses = el('p', {});
   const list = STEPS.map(([name, title, words]) => el('li', {}, el('b', {}, title), ' ', marks.get(name),
-    el('p', {}, words), ...figures(name, row, proof)));
-  fill(section, el('h3', {}, 'Proof'), verdict, el('ol', { class: 'steps' }, list),
-    keys(theirs, own, (line) => remember(origin, line).then(() => check(section, row, asked))),
+    el('p', {}, words), ...figures(name, row, proof), name === 'checkpoint' && witnesses));
+  fill(section, el('h3', {}, 'Proof'), verdict, unproved(row), el('ol', { class: 'steps' }, list),
+    keys(theirs, own, (lines) => remember(origin, lines).then(() => check(section, row, asked))),
     el('p', { class: 'hint' }, 'It was computed by this page from the leaf, by ', el('code', {}, 'verify.js'),
       '. A page can be changed by whoever serves it: where that matters, save the proof and check it without this server: ',
       el('code', {}, 'indelible verify --proof proof.json --key KEY')),
     el('p', {}, save('proof.json', saved, 'Save the proof')));
-  const state = await verified(proof, { row, line: theirs || own, marks });
-  if (!current()) return;
-  const [tone, words] = verdictOf(state, { isTheirs: Boolean(theirs), tenant, row });
+  const state = await verified(proof, { row, theirs, own, marks });
+  if (!current()) return undefined;
+  if (state.cosigned) fill(witnesses, witnessed(state.cosigned));
+  const [tone, words] = verdictOf(state, { isTheirs: Boolean(state.isTheirs), tenant, row });
   verdict.className = `verdict ${tone}`;
   fill(verdict, words);
-  document.dispatchEvent(new CustomEvent('checked', { detail: {
-    key: `${row.record.tenant_id}/${row.record.sequence_number}`, state: state.error ? 'failed' : 'proved' } }));
+  const key = `${row.record.tenant_id}/${row.record.sequence_number}`;
+  document.dispatchEvent(new CustomEvent('checked', { detail: { key, state: tone === 'good' ? 'proved' : 'failed' } }));
+  return undefined;
 }
 
-async function verified(proof, { row, line, marks }) {
+/** What is shown and stands in no leaf, and so under no proof. */
+function unproved({ filled }) {
+  return filled.size > 0 && el('p', { class: 'unproved' }, 'Not under this proof: ', names(filled),
+    '. These are marked personal and are the server\u2019s word: the leaf has only a commitment to them, and the server sends '
+    + 'nothing to check it by. Where the ledger and its keys are, ', el('code', {},
+      'indelible export --data DIR --tenant TENANT --out FILE'), ' writes what is needed, and ', el('code', {},
+      'indelible verify FILE'), ' checks each of them.');
+}
+
+function witnessed(cosigned) {
+  if (!cosigned.length) return 'No witness has cosigned it.';
+  const one = ({ name, time }) => el('li', {}, el('b', {}, shown(name)), time
+    ? [' cosigned it, and that holds: it saw it ', when(time)]
+    : ' is said to have cosigned it: not checked, no key of this witness was given');
+  return ['Cosignatures:', el('ul', {}, cosigned.map(one))];
+}
+
+function mark(pill, holds) {
+  pill.className = `pill ${holds ? 'good' : 'bad'}`;
+  pill.textContent = holds ? 'holds' : 'does not hold';
+}
+
+async function verified(proof, { row, theirs, own, marks }) {
   const reached = [];
+  let isTheirs = false;
   try {
+    if (!globalThis.crypto?.subtle) throw Object.assign(new Error('this page did not come over https, and browsers compute '
+      + 'no hashes for such pages'), { part: 'browser' });
     if (!await canVerify()) throw Object.assign(new Error('this browser has no Ed25519'), { part: 'browser' });
-    const key = line ? await readKey(line) : null;
+    const { line, witnesses } = await readKeys(theirs);
+    isTheirs = Boolean(line);
+    const key = line || own ? await readKey(line || own) : null;
     const found = await checkProof(proof, { leaf: row.leaf, key, step: (name) => {
       reached.push(name);
-      marks.get(name).className = 'pill good';
-      marks.get(name).textContent = 'holds';
+      mark(marks.get(name), name !== 'leaf' || row.record_hash === row.said_hash);
     } });
-    return { found };
+    const cosigned = await cosignatures(proof.registry.checkpoint, found.origin, witnesses);
+    return { found, cosigned, isTheirs };
   } catch (error) {
-    const next = STEPS.map(([name]) => name).find((name) => !reached.includes(name));
+    const next = STEPS.map(([name]) => name).find((name) => !reached.includes(name)) ?? 'checkpoint';
     const isKey = error.part === 'key' || error.part === 'browser';
-    if (next && !isKey) {
-      marks.get(next).className = 'pill bad';
-      marks.get(next).textContent = 'does not hold';
-    }
-    return { error, isKey };
+    if (!isKey) mark(marks.get(next), false);
+    return { error, isKey, isTheirs };
   }
 }
 
 function verdictOf({ found, error, isKey }, { isTheirs, tenant, row }) {
   const what = `Record ${Number(row.record.sequence_number).toLocaleString('en')} of ${tenant}`;
+  if (row.differs.length) {
+    return ['bad', ['What the server shows is not what stands in the leaf: ', names(row.differs), '. ',
+      found ? 'The leaf, which is what is shown here, stands in the log.'
+        : ['Nor is the leaf proved: ', shown(error.message), '.']]];
+  }
   if (isKey) return ['warn', [`${what} was not proved: `, shown(error.message), '.']];
   if (error) return ['bad', [`${what} is not proved: `, shown(error.message), '.']];
   const under = isTheirs ? 'under the key that you gave' : 'under the key that the log itself names';
@@ -105,7 +158,8 @@ function figures(name, row, proof) {
   const code = (value) => el('code', {}, shown(value));
   const steps = (path) => counted(path.length, 'hash', 'hashes');
   switch (name) {
-    case 'leaf': return [code(row.record_hash)];
+    case 'leaf': return [row.record_hash && code(row.record_hash), row.record_hash !== row.said_hash
+      && el('p', { class: 'finding' }, 'The server says another hash: ', code(row.said_hash ?? 'none'))];
     case 'log': return [el('p', {}, `${steps(proof.log.path)} to the root over ${counted(Number(proof.log.size), 'record')}`)];
     case 'snapshot': return [el('p', {}, `${steps(proof.snapshot.path)} from slot ${proof.snapshot.slot}`)];
     default: return [el('p', {}, `${steps(proof.registry.path)} to the signed root`),
@@ -113,17 +167,18 @@ function figures(name, row, proof) {
   }
 }
 
-async function remember(origin, line) {
-  if (line) await readKey(line);
+async function remember(origin, lines) {
+  await readKeys(lines);
   const all = given();
-  if (line) all[origin] = line; else delete all[origin];
+  if (lines) all[origin] = lines; else delete all[origin];
   localStorage.setItem(KEYS, JSON.stringify(all));
 }
 
-/** Where a key of one's own is given; it stays in this browser. */
+/** Where keys of one's own are given; they stay in this browser. */
 function keys(theirs, own, use) {
-  const field = el('input', { 'aria-label': 'Verifier key', value: theirs,
-    placeholder: 'name+id+key, from whoever runs it' });
+  const field = el('textarea', { 'aria-label': 'Verifier key', rows: 2, spellcheck: 'false', autocomplete: 'off',
+    placeholder: 'name+id+key, from whoever runs it; keys of witnesses below it' });
+  field.value = theirs;
   const told = el('span', { class: 'finding', role: 'alert' });
   const form = el('form', { onsubmit: (event) => {
     event.preventDefault();
@@ -133,6 +188,6 @@ function keys(theirs, own, use) {
     theirs ? 'The key that you gave' : 'Check with a key of your own'),
     el('p', { class: 'hint' }, 'A page could lie about the key with all the rest. ', el('code', {},
       'indelible keys show'),
-      ' prints it where the ledger is.'), form,
+      ' prints it where the ledger is. Keys of witnesses, one a line, check their cosignatures.'), form,
     own && el('p', { class: 'hint' }, 'The log names: ', el('code', { class: 'key' }, shown(own))));
 }

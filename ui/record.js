@@ -3,14 +3,16 @@
 import { get, isViewer, text } from '/ui/api.js';
 import { read as address } from '/ui/address.js';
 import { brief } from '/ui/columns.js';
-import { byId, el, fill, outcome, shown, when } from '/ui/dom.js';
-import { chain, changes, decision, evidence, fields, save } from '/ui/fields.js';
+import { byId, cut, el, fill, outcome, shown, when } from '/ui/dom.js';
+import { chain, changes, decision, evidence, fields, marked, names, save } from '/ui/fields.js';
 import { states } from '/ui/hidden.js';
 import { verbatim } from '/ui/json.js';
+import { held } from '/ui/leaf.js';
 import { prove } from '/ui/prove.js';
 import { pivots, relate } from '/ui/related.js';
 import { sentence } from '/ui/words.js';
 
+const TITLE_CHARS = 60;
 const NARROW = matchMedia('(max-width: 70rem)');
 
 const panel = byId('record');
@@ -34,7 +36,7 @@ export async function show(tenant, id) {
   fill(panel, head('Record'), el('p', { class: 'hint' }, 'Reading the record …'));
   open();
   try {
-    const row = verbatim(await text(path, { tenant }));
+    const row = await held(parsed(await text(path, { tenant })), { tenant, id });
     if (!current()) return;
     const proof = el('section', { class: 'proof', 'aria-label': 'Proof' });
     const related = el('section', { 'aria-label': 'What belongs to it' });
@@ -43,15 +45,32 @@ export async function show(tenant, id) {
     panel.scrollTop = 0;
     panel.querySelector('h2').focus();
     if (!row.record.event) return;
-    unreadable(hidden, row, current);
+    // What is beside the record takes nothing of it away.
+    const beside = (section, title, work) => work.catch((problem) => current() && fill(section, el('h3', {}, title),
+      el('p', { class: 'finding' }, `It could not be read: what the server sent has another form. ${problem.message}`)));
     await Promise.all([
-      prove(proof, row, { path: `${path}/proof`, tenant, current }),
+      unreadable(hidden, row, current).catch(() => {}),
+      beside(proof, 'Proof', prove(proof, row, { path: `${path}/proof`, tenant, current })),
       // A viewer sees one record at a time.
-      !isViewer() && relate(related, { path: `${path}/related`, tenant, current }),
+      !isViewer() && beside(related, 'What belongs to it', relate(related, { path: `${path}/related`, tenant, current })),
     ]);
   } catch (problem) {
     if (current()) fill(panel, head('Record'), failed(problem));
   }
+}
+
+function parsed(answer) {
+  try {
+    return verbatim(answer);
+  } catch {
+    throw new Error('What the server sent is no JSON: it was cut off or changed.');
+  }
+}
+
+/** What the server said and the leaf does not. */
+function differing({ differs }) {
+  return differs.length > 0 && el('p', { class: 'verdict bad', role: 'alert' },
+    'What the server shows is not what stands in the leaf: ', names(differs), '. Shown here is the leaf.');
 }
 
 function whole(row, { proof, related, hidden }) {
@@ -63,11 +82,14 @@ function whole(row, { proof, related, hidden }) {
   const { tenant_id: tenant, sequence_number: number } = row.record;
   return [
     head(event.event_type, event.outcome),
+    differing(row),
     el('p', { class: 'said' }, sentence(brief(row))),
-    event.description && el('p', { class: 'description' }, shown(event.description)),
+    event.description && marked(row, el('p', { class: 'description' }, shown(event.description)), 'description'),
     el('p', { class: 'hint' }, 'Record ', el('b', {}, Number(number).toLocaleString('en')), ' of ', el('b', {}, tenant),
       ', ', when(event.occurred_at)),
-    hidden, changes(event), decision(event), chain(event), evidence(event, { tenant, id: event.audit_id }),
+    hidden, marked(row, changes(event), 'changes'), marked(row, decision(event), 'decision', 'error', 'outcome_raw'),
+    marked(row, chain(event), 'ai', 'context', 'data.on_behalf_of'),
+    marked(row, evidence(event, { tenant, id: event.audit_id }), 'proof'),
     pivots(row), proof, related, fields(row), leaf(row),
   ];
 }
@@ -128,7 +150,7 @@ function head(title, ended) {
   const close = el('button', { type: 'button', 'aria-label': 'Close', class: 'close',
     onclick: () => panel.close() }, '×');
   return el('div', { class: 'bar' },
-    el('h2', { tabindex: -1 }, el('bdi', {}, shown(title ?? 'Record'))),
+    el('h2', { tabindex: -1 }, cut(title ?? 'Record', TITLE_CHARS)),
     ended && outcome(ended), close);
 }
 

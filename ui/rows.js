@@ -38,19 +38,37 @@ export function listen(to) {
 }
 
 /** Which columns are shown, and what badges need to know. */
-export function dress(shown, known) {
+export function dress(shown, known, { isUsual }) {
   columns = shown;
   context = known;
-  table.className = columns.map(({ name }) => `has-${name}`).join(' ');
-  fill(byId('titles'), columns.map(({ name, title }) => el('th', { scope: 'col', class: name }, title)));
+  table.className = [isUsual ? 'usual' : 'picked', ...columns.map(({ name }) => `has-${name}`)].join(' ');
+  // Chosen columns have all the room that they need: where there is none, the table is scrolled sideways.
+  const whole = columns.reduce((sum, { least }) => sum + least, 0);
+  table.style.minWidth = isUsual ? '' : `${whole}rem`;
+  fill(byId('titles'), columns.map(({ name, title, least }) => {
+    const head = el('th', { scope: 'col', class: name }, title);
+    if (!isUsual) head.style.width = `${(100 * least) / whole}%`;
+    return head;
+  }));
+  sideways();
   redraw();
+}
+
+/** What is scrolled sideways is reached by keyboard, and by nothing else. */
+function sideways() {
+  const box = byId('wide');
+  if (box.scrollWidth > box.clientWidth) box.tabIndex = 0;
+  else box.removeAttribute('tabindex');
 }
 
 /** Draws the rows anew, of which something else is known now. */
 export function redraw() {
+  const focused = document.activeElement?.closest('#rows tr')?.dataset.name;
   drawn.forEach((row) => row.remove());
   drawn = new Map();
   draw();
+  // Whoever has the keyboard on a row keeps it.
+  drawn.get(focused)?.querySelector('.open').focus({ preventScroll: true });
 }
 
 /** Shows these rows and nothing else. */
@@ -135,8 +153,11 @@ function place(first, last) {
   for (const row of now.values()) {
     if (row === next) next = next.nextElementSibling;
     else body.insertBefore(row, next);
-    row.setAttribute('aria-rowindex', index + 2);
-    row.querySelector('.open').tabIndex = index === current ? 0 : -1;
+    // What is right already is not written: it would be looked at anew.
+    if (row.ariaRowIndex !== String(index + 2)) row.ariaRowIndex = index + 2;
+    const stop = index === current ? 0 : -1;
+    const [button] = row.getElementsByClassName('open');
+    if (button.tabIndex !== stop) button.tabIndex = stop;
     index += 1;
   }
   // Whoever comes by Tab finds a row that is there.
@@ -207,4 +228,7 @@ body.addEventListener('focusin', (event) => {
 });
 
 window.addEventListener('scroll', soon, { passive: true });
-window.addEventListener('resize', soon);
+window.addEventListener('resize', () => {
+  sideways();
+  soon();
+});

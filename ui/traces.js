@@ -4,10 +4,19 @@
 import { get, text } from '/ui/api.js';
 import { href, listOf, recordOf } from '/ui/address.js';
 import { counted, cut, el, fill, outcome, shown, when } from '/ui/dom.js';
-import { changes, long, save } from '/ui/fields.js';
-import { and, term } from '/ui/query.js';
+import { changes, long, names, save } from '/ui/fields.js';
+import { verbatim } from '/ui/json.js';
+import { held } from '/ui/leaf.js';
+import { and, term, without } from '/ui/query.js';
+import { who } from '/ui/words.js';
 
-const TOP = 40;
+const NEWEST = 500;
+const SHOWN_MAX = 40;
+const COUNTED_LOGS_MAX = 20;
+const COUNTED_MAX = 512;
+const ENDS = 100;
+// A wait longer than this share of the time at work is drawn as short as that.
+const WAIT_SHARE = 0.08;
 const NODE_RECORDS_MAX = 20;
 const TONES = { success: 'good', failure: 'bad', denied: 'bad', blocked: 'bad', timed_out: 'warn', partial: 'warn',
   rolled_back: 'warn' };
@@ -24,43 +33,103 @@ function took(ms) {
 
 export const page = {
   title: 'Agent traces',
-  async content({ record, execution, q }) {
+  async content({ record, execution, q, tenant }) {
     const named = recordOf(record ?? '');
     if (named) return trace(named);
-    if (!execution) return executions(q);
-    const { records } = await get('/v1/records', { q: term('request', execution), order: 'oldest', limit: 1 });
+    if (!execution) return executions(tenant ? and(q, term('tenant', tenant)) : q);
+    const logs = tenant ? [tenant] : await logsOf(execution);
+    if (logs.length > 1) return choose(execution, logs);
+    const { records } = logs.length ? await get('/v1/records', { q: term('request', execution), tenant: logs[0],
+      order: 'oldest', limit: 1 }) : { records: [] };
     if (!records.length) return el('p', { class: 'panel' }, 'No record that this key may see is of this execution.');
     const [{ record: first }] = records;
     return trace({ tenant: first.tenant_id, id: first.event.audit_id });
   },
 };
 
-/** The executions with most records, of what a query finds. */
+const toTrace = (tenant, execution) => href({ page: 'traces', tenant, execution });
+
+/** The logs in which this id is one of a request, by the oldest and the newest of its records. */
+async function logsOf(execution) {
+  const ends = await Promise.all(['oldest', 'newest'].map((order) => get('/v1/records',
+    { q: term('request', execution), order, limit: ENDS })));
+  return [...new Set(ends.flatMap(({ records }) => records.map(({ record }) => record.tenant_id)))].sort();
+}
+
+/** The same id in several logs: they have nothing to do with each other. */
+function choose(execution, logs) {
+  return el('section', { class: 'panel' }, el('p', {}, el('b', {}, `${counted(logs.length, 'log')} have an execution `),
+    el('code', {}, shown(execution)), '. Each log has its own: choose one.'),
+  el('ul', { class: 'executions' }, logs.map((tenant) => el('li', {},
+    el('a', { href: toTrace(tenant, execution) }, shown(tenant))))));
+}
+
+/** What the newest records of agents belong to, by log and request, each with its newest record. */
+function grouped(records) {
+  const found = new Map();
+  for (const { record: { tenant_id: tenant, event } } of records) {
+    const id = event.context?.request_id;
+    if (!id) continue;
+    const key = JSON.stringify([tenant, id]);
+    if (!found.has(key)) found.set(key, { tenant, id, event, count: 0 });
+    found.get(key).count += 1;
+  }
+  return [...found.values()];
+}
+
+/** How many records of agents the executions have, as the server counts them. */
+async function countIn(all, asked) {
+  const tenants = [...new Set(all.map(({ tenant }) => tenant))].slice(0, COUNTED_LOGS_MAX);
+  await Promise.all(tenants.map(async (tenant) => {
+    const { facets: [{ values }] } = await get('/v1/counts', { q: asked, tenant, facet: 'request', top: COUNTED_MAX });
+    const counts = new Map(values.map(({ value, count }) => [value, count]));
+    for (const one of all) {
+      const count = one.tenant === tenant && counts.get(one.id.toLowerCase());
+      if (count >= one.count) Object.assign(one, { count, isWhole: true });
+    }
+  }));
+}
+
+/** The executions of which agents did something last, of what a query finds. */
 async function executions(q) {
   const asked = and(q, 'actor.type:agent');
-  const found = await get('/v1/counts', { q: asked, facet: 'request', top: TOP });
-  const [requests] = found.facets;
-  const lines = requests.values.filter(({ value }) => value !== null).map(({ value, count }) => el('li', {},
-    el('a', { href: href({ page: 'traces', execution: value }) }, cut(value, 80)), ' ',
-    el('span', { class: 'hint' }, counted(count, 'record'))));
-  return [el('p', { class: 'hint' }, 'What agents did, by the request that it belongs to, those with most records first. ',
-    el('a', { href: listOf(asked) }, counted(found.total, 'record'))),
-  lines.length ? el('ul', { class: 'panel executions' }, lines)
+  const { records, next_cursor: more } = await get('/v1/records', { q: asked, limit: NEWEST });
+  const found = grouped(records);
+  const all = found.slice(0, SHOWN_MAX);
+  // A query that names its log is asked of that log.
+  if (more) await countIn(all, without(asked, 'tenant')).catch(() => {});
+  const line = ({ tenant, id, event, count, isWhole }) => el('li', {},
+    el('a', { href: toTrace(tenant, id) }, cut(id, 80)),
+    el('b', {}, cut(event.ai?.agent_type ?? who(event.actor), 40)), el('span', { class: 'tag' }, cut(tenant, 60)),
+    outcome(event.outcome), el('span', {}, when(event.occurred_at)),
+    el('span', { class: 'hint' }, more && !isWhole ? `at least ${counted(count, 'record')}` : counted(count, 'record')));
+  const isCut = found.length > all.length;
+  const oldest = (isCut ? all.at(-1).event : records.at(-1)?.record.event)?.occurred_at;
+  return [el('p', { class: 'hint' }, 'What agents did, by the request that it belongs to, in each log by itself; the newest '
+    + 'first, with how it ended last. ', el('a', { href: listOf(asked) }, 'Their records')),
+  all.length ? el('ul', { class: 'panel executions' }, all.map(line))
     : el('p', { class: 'panel' }, el('b', {}, 'No execution is here. '),
       'An agent\'s records belong together by their ',
-      el('code', {}, 'context.request_id'), ', and name their node in ', el('code', {}, 'ai.trace.node'), '.')];
+      el('code', {}, 'context.request_id'), ', and name their node in ', el('code', {}, 'ai.trace.node'), '.'),
+  (more || isCut) && el('p', {}, el('a', { href: href({ page: 'traces',
+    q: and(without(q ?? '', 'until'), `until:${oldest}`) }) }, 'Older ones'))];
 }
 
 async function trace({ tenant, id }) {
   const raw = await text(`/v1/records/${encodeURIComponent(id)}/related`, { tenant });
   const { execution } = JSON.parse(raw);
+  const logs = execution ? await logsOf(execution.id).catch(() => []) : [];
   if (!execution) return el('p', { class: 'panel' }, 'This record is part of no execution: it has no request id.');
   const panel = el('section', { class: 'panel node', 'aria-label': 'Node', 'aria-live': 'polite' },
     el('p', { class: 'hint' }, 'Choose a node to see what it did.'));
   const choose = (name) => node(panel, { tenant, execution, name });
   const first = execution.nodes[0]?.name;
   if (first) choose(first);
+  const others = logs.filter((one) => one !== tenant);
   return [head(tenant, execution, raw),
+    others.length > 0 && el('p', { class: 'hint' }, others.length === 1 ? 'Another log has' : 'Other logs have',
+      ' an execution with the same id, which is another one: ',
+      others.map((one, at) => [at > 0 && ', ', el('a', { href: toTrace(one, execution.id) }, shown(one))]), '.'),
     el('div', { class: 'trace' },
       el('div', {}, nodes(execution, choose), timeline(tenant, execution)),
       panel)];
@@ -68,15 +137,18 @@ async function trace({ tenant, id }) {
 
 function head(tenant, execution, raw) {
   const item = (name, ...value) => el('div', {}, el('span', { class: 'hint' }, name), el('b', {}, ...value));
+  const work = execution.records.reduce((sum, { duration_ms: ms }) => sum + (ms ?? 0), 0);
   const document = execution.records.find(({ target }) => target)?.target;
   return el('section', { class: 'panel', 'aria-label': 'Execution' },
     el('div', { class: 'bar trace-head' }, el('h2', {}, 'Execution ', el('code', {}, shown(execution.id))),
       outcome(execution.outcome),
       el('span', {}, save('trace.json', raw, 'Export the trace'), ' ',
         el('a', { href: listOf(`${term('tenant', tenant)} ${term('request', execution.id)}`) }, 'Full log'))),
-    el('div', { class: 'facts' }, item('Agent', shown(execution.agent ?? 'not said')), document && item('On',
+    el('div', { class: 'facts' }, item('Agent', shown(execution.agent ?? 'not said')),
+      item('Log', el('a', { href: href({ page: 'traces', tenant }) }, shown(tenant))), document && item('On',
       shown(document)),
-      item('Began', execution.started_at ? when(execution.started_at) : '–'), item('Took', took(execution.duration_ms)),
+      item('Began', execution.started_at ? when(execution.started_at) : '–'), item('Time at work', took(work)),
+      item('From first record to last', took(execution.duration_ms)),
       item('Tokens', number(execution.tokens)), item('Cost', money(execution.cost_usd)),
       item('Records', number(execution.records.length), execution.more && ' and more')));
 }
@@ -102,14 +174,43 @@ function nodes(execution, choose) {
     execution.nodes.map(box)));
 }
 
+/**
+ * An axis of time on which work has its length, and long waits are short: where a moment stands on it, from 0 to 1,
+ * and how much of waiting it leaves out.
+ */
+function axis(records) {
+  const spans = records.map(({ occurred_at: at, duration_ms: ms }) => [Date.parse(at), Date.parse(at) + Math.max(ms ?? 0, 1)])
+    .sort(([a], [b]) => a - b);
+  const works = [];
+  for (const [from, to] of spans) {
+    const last = works.at(-1);
+    if (last && from <= last.to) last.to = Math.max(last.to, to);
+    else works.push({ from, to });
+  }
+  const most = WAIT_SHARE * works.reduce((sum, { from, to }) => sum + to - from, 0);
+  let length = 0;
+  let leftOut = 0;
+  works.forEach((one, at) => {
+    const wait = at ? one.from - works[at - 1].to : 0;
+    leftOut += Math.max(0, wait - most);
+    length += Math.min(wait, most);
+    one.begins = length;
+    length += one.to - one.from;
+  });
+  const at = (time) => {
+    const one = works.findLast(({ from }) => from <= time) ?? works[0];
+    return (one.begins + Math.min(time, one.to) - one.from) / length;
+  };
+  return { at, leftOut };
+}
+
 /** The records as a tree, each with a bar for when it was and how long it took. */
 function timeline(tenant, execution) {
   const { records } = execution;
   const ids = new Map(records.map((one) => [one.audit_id, one]));
   const depth = (one, steps = 0) => (steps < 12 && ids.has(one.parent_id) ? depth(ids.get(one.parent_id),
     steps + 1) : steps);
-  const begin = Math.min(...records.map(({ occurred_at: at }) => Date.parse(at)));
-  const end = Math.max(begin + 1, ...records.map(({ occurred_at: at, duration_ms: ms }) => Date.parse(at) + (ms ?? 0)));
+  const { at, leftOut } = axis(records);
   const children = new Map();
   for (const one of records) {
     const parent = ids.has(one.parent_id) ? one.parent_id : null;
@@ -127,8 +228,10 @@ function timeline(tenant, execution) {
   records.forEach(visit);
   const row = (one) => {
     const bar = el('span', { class: `span ${TONES[one.outcome] ?? 'plain'}` });
-    bar.style.left = `${(100 * (Date.parse(one.occurred_at) - begin)) / (end - begin)}%`;
-    bar.style.width = `${Math.max(0.6, (100 * (one.duration_ms ?? 0)) / (end - begin))}%`;
+    const from = Date.parse(one.occurred_at);
+    const left = Math.min(98.5, 100 * at(from));
+    bar.style.left = `${left}%`;
+    bar.style.width = `${Math.max(1.5, 100 * at(from + (one.duration_ms ?? 0)) - left)}%`;
     const name = el('span', { class: 'name' }, el('a', { href: href({ record: `${tenant}/${one.audit_id}`,
       q: term('tenant', tenant) }) },
       cut(one.event_type, 60)), one.node && el('span', { class: 'tag' }, shown(one.node)));
@@ -136,7 +239,10 @@ function timeline(tenant, execution) {
     return el('li', {}, name, el('span', { class: 'lane' }, bar),
       el('span', { class: 'hint' }, one.duration_ms === null ? '' : took(one.duration_ms)));
   };
-  return el('section', { class: 'panel' }, el('h2', {}, 'Tree in time'), el('ol', { class: 'lanes' }, ordered.map(row)),
+  return el('section', { class: 'panel' }, el('h2', {}, 'Tree in time'),
+    leftOut > 0 && el('p', { class: 'hint' },
+      `Bars show time at work; ${took(leftOut)} of waiting between them is not drawn.`),
+    el('ol', { class: 'lanes' }, ordered.map(row)),
     execution.more && el('p', { class: 'hint' }, 'There are more records than are shown: the full log has them.'));
 }
 
@@ -146,8 +252,8 @@ async function node(panel, { tenant, execution, name }) {
   const own = execution.records.filter((one) => one.node === name).slice(0, NODE_RECORDS_MAX);
   panel.dataset.node = name;
   fill(panel, el('h2', {}, shown(name)), el('p', { class: 'hint' }, 'Reading …'));
-  const read = ({ audit_id: id }) => get(`/v1/records/${encodeURIComponent(id)}`,
-    { tenant }).catch((problem) => ({ problem }));
+  const read = ({ audit_id: id }) => text(`/v1/records/${encodeURIComponent(id)}`, { tenant })
+    .then((answer) => held(verbatim(answer), { tenant, id })).catch((problem) => ({ problem }));
   const rows = await Promise.all(own.map(read));
   if (panel.dataset.node !== name) return;
   const item = (title, value) => value !== undefined && value !== null && value !== '' && [el('dt', {}, title),
@@ -156,12 +262,21 @@ async function node(panel, { tenant, execution, name }) {
     el('dl', {}, item('duration', took(summed.duration_ms)), item('models', summed.models.join(', ')),
       item('tokens', summed.tokens && number(summed.tokens)), item('cost', summed.cost_usd && money(summed.cost_usd))),
     rows.map((row, at) => (row.problem ? el('p', { class: 'finding' }, row.problem.message)
-      : step(row.record.event, own[at], tenant, item))));
+      : [row.differs.length > 0 && el('p', { class: 'verdict bad' }, 'What the server shows is not what stands in the leaf: ',
+        names(row.differs), '.'), step(row.record.event, own[at], tenant, item)])));
+}
+
+/** Where a producer says that its execution can be run again from here; a link, which this page does not follow. */
+function replay({ replay_url: url }) {
+  if (typeof url !== 'string' || !URL.canParse(url) || !/^https?:$/.test(new URL(url).protocol)) return null;
+  return el('p', {}, el('a', { href: url, rel: 'noreferrer noopener', target: '_blank' }, 'Replay from this checkpoint'),
+    el('span', { class: 'hint' }, ` at ${new URL(url).host}, as its producer says`));
 }
 
 function step(event, brief, tenant, item) {
   const { ai = {} } = event;
-  const state = ai.trace?.state_changes;
+  const { trace: at = {} } = ai;
+  const state = at?.state_changes;
   return el('article', {}, el('h3', {}, el('a', { href: href({ record: `${tenant}/${brief.audit_id}`,
     q: term('tenant', tenant) }) },
     cut(event.event_type, 60)), ' ', outcome(event.outcome), ' ', when(event.occurred_at)),
@@ -171,6 +286,7 @@ function step(event, brief, tenant, item) {
     item('confidence', ai.confidence === undefined ? null : `${Math.round(ai.confidence * 100)} %`),
     item('tools', [ai.tools_used ?? []].flat().join(', ')), item('reasoning', ai.reasoning),
     item('state changes', state && (typeof state === 'string' ? state : JSON.stringify(state))),
+    item('checkpoint', at?.checkpoint_id), item('goes on from', at?.parent_checkpoint_id),
     item('error', event.error?.message ?? event.error?.code)),
-  changes(event));
+  replay(at ?? {}), changes(event));
 }

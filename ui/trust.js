@@ -9,6 +9,8 @@ import { term } from '/ui/query.js';
 
 const PAGES_MAX = 20;
 const CARDS_MAX = 100;
+// An open stream of which nothing was heard for so long is silent.
+const SILENT_MS = 3_600_000;
 
 /** All pages of a list, up to a bound. */
 export async function all(path, name, query = {}) {
@@ -38,14 +40,13 @@ export const page = {
     const [tenants, streams, checkpoints] = await Promise.all([
       all('/v1/tenants', 'tenants'), perhaps(all('/v1/streams', 'streams', query)),
       perhaps(all('/v1/checkpoints', 'tenants'))]);
-    const shownLogs = tenants.tenants.filter((log) => !tenant || log.tenant_id === tenant)
-      .sort((a, b) => worth(b) - worth(a) || a.tenant_id.localeCompare(b.tenant_id));
+    const shownLogs = tenants.tenants.filter((log) => !tenant || log.tenant_id === tenant).sort(worstFirst);
     if (!tenants.tenants.length) {
       return el('p', { class: 'panel' }, el('b', {}, 'No log yet. '), 'The first event of a tenant makes its log.');
     }
     const cards = shownLogs.slice(0, CARDS_MAX).map((log) => card(log, { streams, checkpoints }));
     const left = shownLogs.length - cards.length;
-    return [sum(tenants.logs, checkpoints), tenant && el('p', {}, el('a', { href: href({ page: 'trust' }) },
+    return [sum(tenants, checkpoints), tenant && el('p', {}, el('a', { href: href({ page: 'trust' }) },
       'All logs')),
       el('div', { class: 'cards' }, cards),
       (left > 0 || tenants.more) && el('p', { class: 'hint' },
@@ -53,28 +54,91 @@ export const page = {
   },
 };
 
-/** What comes first: broken logs, then logs of tenants, then the ledger's own. */
-function worth(log) {
-  if (log.verdict?.integrity === 'broken') return 2;
-  return log.tenant_id.startsWith('_') ? 0 : 1;
+const INTEGRITY = {
+  anchored: { tone: 'good', words: 'Intact, anchored', rank: 0 },
+  consistent_not_anchored: { tone: 'warn', words: 'Consistent, not anchored', rank: 3 },
+  broken: { tone: 'bad', words: 'Broken', rank: 8 },
+};
+const UNKNOWN = { tone: 'warn', words: 'Not verified yet', rank: 2 };
+// A key that is bound to a query is told the names of logs, and no more of them.
+const HIDDEN = { tone: 'plain', words: 'No verdict', rank: 2 };
+
+function integrityOf({ records, verdict }) {
+  if (!verdict) return records === null ? HIDDEN : UNKNOWN;
+  return INTEGRITY[verdict.integrity] ?? { tone: 'warn', words: verdict.integrity, rank: 3 };
+}
+
+// Each as it stands at the beginning of a verdict (spec/stream.md §4), and how a log is counted that has it.
+const STREAMS = [
+  { begins: 'undeclared gap', tone: 'bad', words: 'Undeclared gap', rank: 7, counts: 'with an undeclared gap' },
+  { begins: 'declared loss', tone: 'warn', words: 'Declared loss', rank: 6, counts: 'with a declared loss' },
+  { begins: 'ended unclean', tone: 'warn', words: 'Ended unclean', rank: 5, counts: 'that ended unclean' },
+  { begins: 'silent', tone: 'warn', words: 'Silent', rank: 4, counts: 'with a silent producer' },
+  { begins: 'open', tone: 'plain', words: 'Open', rank: 0 },
+  { begins: 'complete', tone: 'good', words: 'Complete', rank: 0 },
+];
+const UNNUMBERED = { tone: 'plain', words: 'Unnumbered', rank: 1 };
+
+/** What a verdict of a stream is; one that is open and was not heard of for long is silent. */
+function streamOf(words) {
+  const kind = STREAMS.find(({ begins }) => words.startsWith(begins));
+  const heard = kind?.begins === 'open' && Date.parse(/last heard (\S+)/.exec(words)?.[1]);
+  return heard && Date.now() - heard > SILENT_MS ? STREAMS.find(({ begins }) => begins === 'silent') : kind;
+}
+
+/** The worst that is known of what a log misses. */
+function completenessOf({ verdict }) {
+  const kinds = (verdict?.completeness ?? []).map(({ verdict: words }) => streamOf(words)).filter(Boolean);
+  return STREAMS.find((kind) => kinds.includes(kind)) ?? UNNUMBERED;
+}
+
+const isOwn = (log) => log.tenant_id.startsWith('_');
+
+/** How much is wrong with a log. The ledger's own has no producer to number it. */
+function rank(log) {
+  const all = log.verdict ? completenessOf(log) : null;
+  return Math.max(integrityOf(log).rank, !all || (all === UNNUMBERED && isOwn(log)) ? 0 : all.rank);
+}
+
+/** By both verdicts, the worst first; of those alike the ledger's own last. */
+function worstFirst(a, b) {
+  return rank(b) - rank(a) || isOwn(a) - isOwn(b) || a.tenant_id.localeCompare(b.tenant_id);
 }
 
 const pill = (tone, words) => el('span', { class: `pill ${tone}` }, words);
 
-/** The ledger as a whole: how many logs are as they were, and what was signed last. */
-function sum(logs, checkpoints) {
-  const tone = logs.broken ? 'bad' : logs.anchored === logs.all ? 'good' : 'plain';
+/** The ledger as a whole by both verdicts, and what was signed last. */
+function sum({ logs, tenants, more }, checkpoints) {
+  const tone = logs.broken ? 'bad' : logs.anchored === logs.all ? 'good' : 'warn';
   const words = logs.broken ? `${counted(logs.broken, 'log')} of ${logs.all} broken`
     : logs.anchored === logs.all ? `${counted(logs.all, 'log')} intact`
       : `${logs.anchored} of ${counted(logs.all, 'log')} anchored`;
   return el('section', { class: 'panel', 'aria-label': 'The ledger' },
     el('p', {}, pill(tone, words), ' ', el('b', {}, 'Integrity'),
-      ': every committed record is what was committed, in that order. ',
-      el('b', {}, 'Completeness'), ': what is known about what is missing.'),
+      ': every committed record is what was committed, in that order.'),
+    el('p', { class: 'missing' }, missing(tenants), ' ', el('b', {}, 'Completeness'),
+      ': what is known about what is missing', more && `, of the first ${counted(tenants.length, 'log')}`, '.'),
     signed(checkpoints),
     el('p', { class: 'hint' }, 'These are the words of the server about itself. Whoever does not want to rely on it runs ',
       el('code', {}, `indelible verify --url ${location.origin} --key KEY --require-anchor`),
       ' with the key that ', el('code', {}, 'indelible keys show'), ' prints where the ledger is.'));
+}
+
+/** How many logs miss what, and of how many nobody can say; a log counts by its worst. */
+function missing(logs) {
+  const verified = logs.filter(({ verdict }) => verdict);
+  const late = logs.filter((log) => integrityOf(log) === UNKNOWN).length;
+  const kinds = STREAMS.filter(({ counts }) => counts).map((kind) =>
+    [kind, verified.filter((log) => completenessOf(log) === kind).length]).filter(([, many]) => many);
+  const bare = verified.filter(({ verdict }) => verdict.unnumbered > 0).length;
+  const pills = [...kinds.map(([kind, many]) => pill(kind.tone, `${counted(many, 'log')} ${kind.counts}`)),
+    bare > 0 && pill('plain', `${counted(bare, 'log')} with unnumbered records`),
+    late > 0 && pill('warn', `${counted(late, 'log')} not verified yet`),
+  ].filter(Boolean);
+  if (!verified.length && !late) return pill('plain', 'No verdict is shown');
+  if (!pills.length) return pill('good', 'Nothing is known to be missing');
+  return [kinds.length === 0 && [pill('good', 'Nothing that was numbered is known to be missing'), ' '],
+    pills.flatMap((one, at) => [at > 0 && ' ', one])];
 }
 
 function signed(checkpoints) {
@@ -84,78 +148,94 @@ function signed(checkpoints) {
     ' The first checkpoint comes with the first records.');
   const { number, slots, time } = JSON.parse(registry.snapshot);
   const [origin] = registry.checkpoint.split('\n', 1);
-  return el('p', {}, `The newest signed checkpoint has snapshot ${number.toLocaleString('en')} of all `
-    + `${counted(slots, 'log')}, taken `, when(time), ` (${ago(time)}), signed as `, el('code', {}, shown(origin)),
-      '. ',
+  return el('p', {}, 'The newest signed checkpoint is of ', when(time), ` (${ago(time)}). It covers `
+    + `${slots === 1 ? 'the only log' : `all ${counted(slots, 'log')}`} as they stood then, is number `
+    + `${number.toLocaleString('en')}, and is signed as `, el('code', {}, shown(origin)), '. ',
   save('checkpoint.txt', registry.checkpoint, 'Save it', 'link'),
   ': whoever keeps one elsewhere sees later whether the ledger was rewritten.');
 }
 
-const INTEGRITY = {
-  anchored: ['good', 'Intact, anchored'],
-  consistent_not_anchored: ['plain', 'Consistent, not anchored'],
-  broken: ['bad', 'Broken'],
-};
+const NARROW = matchMedia('(max-width: 40rem)');
+
+/** What somebody folded or unfolded, which stays when the page reads anew. */
+const folded = new Map();
 
 function card(log, { streams, checkpoints }) {
   const name = log.tenant_id;
   const own = streams instanceof Error ? null : streams.streams.filter((one) => one.tenant_id === name);
   const point = checkpoints instanceof Error ? null : checkpoints.tenants.find((one) => one.tenant_id === name);
+  const [whole, all] = [integrityOf(log), completenessOf(log)];
+  const isOpen = !(folded.get(name) ?? (NARROW.matches && rank(log) < 2));
+  const details = el('details', { open: isOpen },
+    el('summary', { onclick: () => folded.set(name, details.open) }, 'In words'),
+    log.verdict ? integrity(log, log.verdict) : el('p', {},
+      log.records === null ? 'No verdict is shown: this key sees only some of its records, or the log cannot be read. '
+        : 'The verifier has not come to this log yet. ', anchored(log)),
+    point && el('p', {}, save(`${name}.checkpoint`, point.checkpoint, 'Save its checkpoint', 'link')),
+    log.verdict && completeness(log.verdict, own));
   return el('article', { class: 'panel log', 'data-tenant': name },
     el('div', { class: 'bar' }, el('h2', {}, el('a', { href: listOf(term('tenant', name)) }, shown(name))),
       log.records !== null && el('span', { class: 'hint' }, counted(log.records, 'record'))),
-    log.verdict ? integrity(log, log.verdict) : el('p', {}, pill('plain', 'Not verified yet'),
-      ' The verifier has not come to this log, or the key may not see its verdict.'),
-    anchored(log, point),
-    log.verdict && completeness(log.verdict, own));
+    el('p', {}, pill(whole.tone, whole.words), log.verdict && [' ', pill(all.tone, all.words)]), details);
 }
 
+/** What was found when it was verified, and how far it is anchored now: one paragraph, each figure with its time. */
 function integrity(log, verdict) {
-  const [tone, words] = INTEGRITY[verdict.integrity] ?? ['plain', verdict.integrity];
-  const checked = counted(verdict.records, 'record');
+  const all = counted(verdict.records, 'record');
+  const under = verdict.anchored_records === verdict.records ? 'and all of them lay under a signed checkpoint'
+    : `and ${verdict.anchored_records.toLocaleString('en')} of them lay under a signed checkpoint`;
   const said = {
-    anchored: `The ${checked} that were there are what was committed, in that order: each was read again, hashed, and found `
-      + `chained to the one before, and ${verdict.anchored_records.toLocaleString('en')} lie under a signed checkpoint.`,
-    consistent_not_anchored: `The ${checked} that were there agree with each other. `
-      + `${verdict.anchored_records.toLocaleString('en')} of them lie under a signed checkpoint; `
-      + 'for the others nothing but the log speaks.',
-    broken: `Of the ${checked} that were read, not all are what was committed, in that order.`,
-  }[verdict.integrity];
-  return [el('p', {}, pill(tone, words), ' ', said, ' Verified ', when(verdict.verified_at),
-    ` (${ago(verdict.verified_at)}).`),
+    anchored: `had ${all}: each was read again, hashed, and found chained to the one before, ${under}.`,
+    consistent_not_anchored: `had ${all}, which agree with each other, ${under}; for the others nothing but the log speaks.`,
+    broken: `had ${all} that could be read, and not all are what was committed, in that order.`,
+  }[verdict.integrity] ?? `had ${all}.`;
+  return [el('p', {}, 'When it was verified, ', when(verdict.verified_at), ` (${ago(verdict.verified_at)}), this log ${said} `,
+    anchored(log, verdict)),
     verdict.findings.length > 0 && el('ul', { class: 'finding' }, verdict.findings.map((one) => el('li', {},
       shown(one))))];
 }
 
-/** What is anchored and what is not yet, in numbers that can be looked up. */
-function anchored(log, point) {
+/** What came since, and what of it is under a checkpoint: in numbers that can be looked up. */
+function anchored(log, verdict) {
   if (log.records === null) return null;
   const open = log.records - log.published;
-  return el('p', {}, `Records 0 to ${(log.published - 1).toLocaleString('en')} are under a signed checkpoint; `,
-    open > 0 ? `${counted(open, 'newer one', 'newer ones')} ${open === 1 ? 'is' : 'are'} not yet.` : 'none is newer.',
-    log.last_ingested_at && [' The last was committed ', when(log.last_ingested_at), '.'],
-    point && [' ', save(`${log.tenant_id}.checkpoint`, point.checkpoint, 'Save its checkpoint', 'link')]);
+  const since = verdict ? log.records - verdict.records : 0;
+  const more = since === 1 ? '1 more was' : `${since.toLocaleString('en')} more were`;
+  const newest = since > 0 ? `Since then ${more} committed; now ` : 'Now ';
+  const published = log.published > 0
+    ? `records 0 to ${(log.published - 1).toLocaleString('en')} are under a signed checkpoint, and `
+    : 'no record is under a signed checkpoint, and ';
+  return [newest, published, open > 0 ? `${counted(open, 'newer one', 'newer ones')} not yet.` : 'none is newer.',
+    log.last_ingested_at && [' The last was committed ', when(log.last_ingested_at), '.']];
 }
-
-const TONES = [['undeclared gap', 'bad', 'Undeclared gap'], ['declared loss', 'warn', 'Declared loss'],
-  ['ended unclean', 'warn', 'Ended unclean'], ['open', 'plain', 'Open'], ['complete', 'good', 'Complete']];
 
 function completeness(verdict, streams) {
   const found = verdict.completeness;
-  const worst = TONES.find(([begins]) => found.some((one) => one.verdict.startsWith(begins)));
-  const head = worst ? pill(worst[1], worst[2]) : pill('plain', 'Unnumbered');
   const free = verdict.unnumbered > 0 && el('p', { class: 'hint' },
-    `${counted(verdict.unnumbered, 'record')} bear no number of a `
+    `${counted(verdict.unnumbered, 'record')} ${verdict.unnumbered === 1 ? 'bears' : 'bear'} no number of a `
     + 'producer: of these nobody can say whether others are missing.');
   const line = ({ stream, verdict: words }) => {
-    const tone = TONES.find(([begins]) => words.startsWith(begins));
-    const more = streams?.find((one) => one.stream && stream.includes(one.stream) && words.startsWith(one.verdict.split(',')[0]));
-    return el('li', {}, pill(tone?.[1] ?? 'plain', shown(stream)), ' ', spoken(words), gaps(more));
+    const kind = streamOf(words);
+    const more = streams?.find((one) => one.stream && stream.includes(one.stream)
+      && words.startsWith(one.verdict.split(',')[0]));
+    return el('li', {}, pill(kind?.tone ?? 'plain', kind?.words ?? 'Other'), ' ', el('b', {}, shown(stream)), ' ',
+      spoken(words), meaning(kind, words), gaps(more));
   };
-  return [el('p', {}, head, ' ', found.length
+  return [el('p', {}, found.length
     ? `${counted(found.length, 'run')} of numbered events ${found.length === 1 ? 'was' : 'were'} heard in this log.`
     : 'No producer numbered its events, so nothing is claimed about what is missing.'),
   found.length > 0 && el('ul', { class: 'streams' }, found.slice(0, CARDS_MAX).map(line)), free];
+}
+
+/** What it means that a stream did not end. */
+function meaning(kind, words) {
+  const heard = /last heard (\S+)/.exec(words)?.[1];
+  if (kind?.begins === 'silent') {
+    return el('p', { class: 'finding-warn' }, `It was last heard ${ago(heard)}, and did not say that it ended: `
+      + 'whether more happened since is unknown.');
+  }
+  return kind?.begins === 'open' ? el('p', { class: 'hint' },
+    `It goes on: it was heard ${ago(heard)}, and did not say that it ended.`) : null;
 }
 
 /** The verdict's own words, with its time as people read it. */
@@ -172,6 +252,7 @@ function gaps(stream) {
     shown(stream.lost.map(span).join(', ')), '.'),
     stream.gaps?.length > 0 && el('p', { class: 'finding' }, 'Missing, and nobody declared it: ',
       shown(stream.gaps.map(span).join(', ')), '.'),
-    stream.submitted_by && el('p', { class: 'hint' }, 'Said by ', el('code', {}, shown(stream.submitted_by)),
-      stream.credentials > 1 && ` and ${stream.credentials - 1} more`, '.')];
+    stream.submitted_by && el('p', { class: 'hint' }, 'Its events were sent with the key ',
+      el('code', {}, shown(stream.submitted_by)),
+      stream.credentials > 1 && ` and ${counted(stream.credentials - 1, 'other', 'others')}`, '.')];
 }

@@ -7,6 +7,8 @@ const PATH_MAX = 130;
 const NOTE_BYTES_MAX = 65_536;
 const SIGNATURES_MAX = 64;
 const ED25519 = 1;
+const COSIGNATURE = 4;
+const TIME_MAX = 8.64e15;
 const DASH = '\u2014 ';
 const text = new TextEncoder();
 
@@ -82,17 +84,33 @@ export async function included({ hash, index, size, path, root }, part = 'tree')
   must(hex(reached) === hex(root), part, 'the path does not lead to the root');
 }
 
-/** A verifier key: its name, its id, and its bytes. */
-export async function readKey(line) {
+/** A verifier key, of a ledger or with `type` of a witness: its name, its id, and its bytes. */
+export async function readKey(line, type = ED25519) {
   const found = /^([^\s+]+)\+([0-9a-f]{8})\+([A-Za-z0-9+/=]+)$/.exec(String(line).trim());
   must(found, 'key', 'this is no verifier key: name+id+key');
   const [, name, id, coded] = found;
   const bytes = unbase64(coded, 'key');
-  must(bytes.length === 33 && bytes[0] === ED25519, 'key', 'this is no key of Ed25519');
+  must(bytes.length === 33 && bytes[0] === type, 'key',
+    type === ED25519 ? 'this is no key of Ed25519' : 'this is no key of a witness');
   must(await keyId(name, bytes) === id, 'key', 'the id is not that of the name and the key');
   const point = bytes.slice(1);
   must(!isSmall(point), 'key', 'the key is one that signs anything');
   return { name, id, point };
+}
+
+/** Keys as somebody gives them, one a line: the ledger's, if it is there, and those of witnesses. */
+export async function readKeys(lines) {
+  const given = { line: '', witnesses: [] };
+  for (const line of String(lines).split(/\s+/).filter(Boolean)) {
+    const isWitness = /^[^+]+\+[0-9a-f]{8}\+B/.test(line);
+    if (isWitness) given.witnesses.push(await readKey(line, COSIGNATURE));
+    else {
+      must(!given.line, 'key', 'two keys of ledgers are given, and one is asked for');
+      await readKey(line);
+      given.line = line;
+    }
+  }
+  return given;
 }
 
 const keyId = async (name, bytes) => hex((await sha256(join(text.encode(`${name}\n`), bytes))).slice(0, 4));
@@ -139,33 +157,56 @@ export async function canVerify() {
   }
 }
 
-/** The text of a signed note, whose line by this key holds (c2sp.org/signed-note). */
-export async function openNote(note, key) {
+/** The text of a signed note and the lines of its signatures (c2sp.org/signed-note). */
+function partsOf(note) {
   const part = 'signature';
   must(typeof note === 'string' && text.encode(note).length <= NOTE_BYTES_MAX, part, 'the note is too long');
   must(!/[\0-\x09\x0b-\x1f\x7f]/.test(note), part, 'the note has control characters');
   const at = note.lastIndexOf('\n\n');
   must(at >= 0 && note.endsWith('\n'), part, 'the note has no signatures');
-  const body = note.slice(0, at + 1);
   const lines = note.slice(at + 2, -1).split('\n');
   must(lines.length <= SIGNATURES_MAX, part, 'the note has too many signatures');
-  must(new Set(lines).size === lines.length, part, 'a signature stands there twice');
-  let holds = false;
   const seen = new Set();
-  for (const line of lines) {
+  const signatures = lines.map((line) => {
     const found = line.startsWith(DASH) && /^(\S+) (\S+)$/.exec(line.slice(DASH.length));
     must(found && !found[1].includes('+'), part, 'a line is no signature');
     const bytes = unbase64(found[2], part);
     must(bytes.length > 4, part, 'a line is no signature');
-    const by = `${found[1]} ${hex(bytes.slice(0, 4))}`;
-    must(!seen.has(by), part, 'a signature stands there twice');
-    seen.add(by);
-    if (found[1] !== key.name || hex(bytes.slice(0, 4)) !== key.id) continue;
-    must(await signed(key.point, bytes.slice(4), text.encode(body)), part, 'the signature does not hold');
-    holds = true;
-  }
-  must(holds, part, 'the note is not signed by this key');
+    const one = { name: found[1], id: hex(bytes.slice(0, 4)), bytes: bytes.slice(4) };
+    must(!seen.has(`${one.name} ${one.id}`), part, 'a signature stands there twice');
+    seen.add(`${one.name} ${one.id}`);
+    return one;
+  });
+  return { body: note.slice(0, at + 1), signatures };
+}
+
+const isBy = (key) => ({ name, id }) => name === key.name && id === key.id;
+
+/** The text of a signed note, whose line by this key holds. */
+export async function openNote(note, key) {
+  const { body, signatures } = partsOf(note);
+  const own = signatures.find(isBy(key));
+  must(own, 'signature', 'the note is not signed by this key');
+  must(await signed(key.point, own.bytes, text.encode(body)), 'signature', 'the signature does not hold');
   return body;
+}
+
+/**
+ * Who signed a note beside `name`, each with the time at which its cosignature says that it saw it, when a key of a
+ * witness is given by which it holds (c2sp.org/tlog-cosignature); else with none. One that does not hold is refused.
+ */
+export async function cosignatures(note, name, witnesses = []) {
+  const { body, signatures } = partsOf(note);
+  return Promise.all(signatures.filter((one) => one.name !== name).map(async (one) => {
+    const key = witnesses.find((witness) => isBy(witness)(one));
+    if (!key) return { name: one.name, time: null };
+    must(one.bytes.length === 72, 'signature', `the cosignature of ${one.name} is of another form`);
+    const seconds = new DataView(one.bytes.buffer, one.bytes.byteOffset).getBigUint64(0);
+    const message = text.encode(`cosignature/v1\ntime ${seconds}\n${body}`);
+    must(await signed(key.point, one.bytes.slice(8), message), 'signature',
+      `the cosignature of ${one.name} does not hold`);
+    return { name: one.name, time: new Date(Math.min(Number(seconds) * 1000, TIME_MAX)).toISOString() };
+  }));
 }
 
 /** A checkpoint: its origin, size and root; the key that signed it has its origin as its name. */

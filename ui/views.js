@@ -79,6 +79,12 @@ export function begin() {
   document.addEventListener('click', ({ target }) => {
     menus.forEach((menu) => { if (target.isConnected && !menu.contains(target)) menu.open = false; });
   });
+  // Choosing a view is the end of it.
+  byId('views').addEventListener('click', ({ target }) => {
+    if (!target.closest('[data-go]')) return;
+    byId('views').open = false;
+    byId('views').querySelector('summary').focus();
+  });
   menus.forEach((menu) => menu.addEventListener('keydown', (press) => {
     if (press.key !== 'Escape' || !menu.open) return;
     press.stopPropagation();

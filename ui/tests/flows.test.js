@@ -240,7 +240,7 @@ for (const [what, part, change] of [
       });
       await page.goto(`${place.url}/?record=acme%2F${ID(1)}`);
       const panel = page.locator('#record');
-      await panel.locator('.verdict.bad').waitFor();
+      await panel.locator('.proof .verdict.bad').waitFor();
       assert.equal(await panel.locator('.steps li', { hasText: 'does not hold' }).locator('b').textContent(), part);
       await page.locator('.badge.failed').waitFor();
     });

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { readFileSync } from 'node:fs';
-import { checkProof, hex, included, leafHash, openCheckpoint, openNote, readKey } from '../verify.js';
+import { checkProof, cosignatures, hex, included, leafHash, openCheckpoint, openNote, readKey, readKeys } from '../verify.js';
 
 const vectors = (name) => JSON.parse(readFileSync(new URL(`../../spec/vectors/${name}.json`, import.meta.url), 'utf8'));
 const unhex = (digits) => Uint8Array.from(digits.match(/../g) ?? [], (pair) => Number.parseInt(pair, 16));
@@ -41,6 +41,27 @@ test('notes and checkpoints are opened, and those that must be refused are', asy
   for (const { name, note } of refused) {
     await assert.rejects(openCheckpoint(note, key), { name: 'Error' }, name);
   }
+});
+
+test('cosignatures of witnesses hold by their keys, are not checked without, and are refused when they do not', async () => {
+  const { keys: [own, ...others], checkpoint: { note } } = vectors('checkpoint');
+  const { vkey, name } = others.find(({ witness }) => witness);
+  const { line, witnesses } = await readKeys(`${own.vkey}\n${vkey}`);
+  assert.deepEqual([line, witnesses.map((one) => one.name)], [own.vkey, [name]]);
+  const [found, ...more] = await cosignatures(note, own.name, witnesses);
+  assert.deepEqual([found.name, more.length], [name, 0]);
+  assert.equal(new Date(found.time).getUTCFullYear(), 2026);
+  assert.deepEqual(await cosignatures(note, own.name), [{ name, time: null }]);
+  // A later time, under the same signature.
+  const later = note.replace(/(\S+)\n$/, (whole, coded) => {
+    const bytes = Buffer.from(coded, 'base64');
+    bytes[11] ^= 1;
+    return `${bytes.toString('base64')}\n`;
+  });
+  await assert.rejects(cosignatures(later, own.name, witnesses), { part: 'signature' });
+  await assert.rejects(readKey(vkey), { part: 'key' }, 'no key of a ledger');
+  await assert.rejects(readKeys(`${own.vkey} ${own.vkey}`), { part: 'key' });
+  await assert.rejects(readKeys('x'), { part: 'key' });
 });
 
 test('a key that is not whole, or signs anything, is refused', async () => {

@@ -97,6 +97,9 @@ const VIEWER: &str = r#"{"bearer":"indv_<sealed text>","tenant":"acme",
 const CREATE_EXPORT: &str = r#"{"format":"csv","q":"outcome:failure since:2026-01-01",
     "tenant":"acme","columns":"occurred_at,actor.id,event_type,outcome","order":"seq"}"#;
 
+const ALLOWED: &str = r#"{"role":"reader","may":["read","whole"],"tenants":["acme"]}"#;
+const IN_FORCE: &str = r#"{"settings":[{"setting":"server.listen","value":"127.0.0.1:8080",
+    "source":"default","variable":"INDELIBLE_SERVER__LISTEN","doc":"Address and port."}]}"#;
 const EXPORT: &str = r#"{"id":"5d2f0c3a9b7e41f08a6c1e2d3b4f5a60","status":"done","format":"csv",
     "q":"outcome:failure since:2026-01-01","tenant":"acme",
     "columns":"occurred_at,actor.id,event_type,outcome","order":"seq",
@@ -131,6 +134,8 @@ pub(crate) fn given(method: &str, path: &str) -> Option<Value> {
         ("get", "/v1/tenants") => read(TENANTS),
         ("get", "/v1/streams") => read(STREAMS),
         ("post", "/v1/tenants") => read(TENANT),
+        ("get", "/v1/access") => read(ALLOWED),
+        ("get", "/v1/configuration") => read(IN_FORCE),
         ("get", "/v1/keys") => serde_json::json!({"keys": list(key())}),
         ("post", "/v1/keys" | "/v1/keys/{id}/rotate") => {
             serde_json::json!({"key": key(), "bearer": BEARER})
@@ -181,6 +186,8 @@ mod tests {
         is::<crate::Streams>("get", "/v1/streams");
         is::<crate::Tenant>("post", "/v1/tenants");
         is::<crate::Keys>("get", "/v1/keys");
+        is::<crate::Allowed>("get", "/v1/access");
+        is::<crate::InForce>("get", "/v1/configuration");
         is::<crate::CreatedKey>("post", "/v1/keys");
         is::<crate::Export>("post", "/v1/exports");
         is::<crate::Exports>("get", "/v1/exports");

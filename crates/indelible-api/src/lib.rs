@@ -20,6 +20,7 @@ pub mod records;
 pub mod related;
 mod routes;
 mod schemas;
+pub mod server;
 pub mod streams;
 pub mod tail;
 pub mod viewers;
@@ -36,6 +37,7 @@ pub use ledger::{
 pub use problem::{CONTENT_TYPE as PROBLEM_CONTENT_TYPE, Defect, Problem, ProblemKind};
 pub use records::{Personal, Record, RecordList, Unreadable};
 pub use related::Related;
+pub use server::{Allowed, InForce, May, Setting};
 pub use streams::{Numbers, Stream, Streams};
 pub use tail::{Said, TailEnd, TailOpen, TailReason};
 pub use viewers::{CreateViewerToken, ViewerToken};

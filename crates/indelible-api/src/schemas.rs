@@ -7,7 +7,7 @@ mod access;
 mod exports;
 mod reading;
 
-use self::access::{keys, viewers};
+use self::access::{keys, server, viewers};
 use self::exports::exports;
 use self::reading::{counts, related};
 
@@ -15,7 +15,7 @@ use self::reading::{counts, related};
 pub(crate) fn schemas() -> Value {
     let mut all = Map::new();
     let asked = [counts(), related(), exports()];
-    let access = [keys(), viewers()];
+    let access = [keys(), viewers(), server()];
     let groups = [events(), problems(), records(), ledger(), streams()];
     for group in groups.into_iter().chain(asked).chain(access) {
         if let Value::Object(group) = group {
@@ -427,6 +427,8 @@ mod tests {
         agrees::<crate::Verdict>("Verdict");
         agrees::<crate::Completeness>("Completeness");
         agrees::<crate::Streams>("Streams");
+        agrees::<crate::Allowed>("Allowed");
+        agrees::<crate::InForce>("InForce");
         agrees::<crate::Stream>("Stream");
         agrees::<indelible_event::StreamClaim>("Claim");
         agrees::<crate::Health>("Health");

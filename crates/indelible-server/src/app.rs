@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use indelible_api::Rates;
+use indelible_api::{InForce, Rates};
 use indelible_event::Mode;
 use indelible_event::catalogue::NATIVE;
 use indelible_event::ids::TenantId;
@@ -54,6 +54,8 @@ pub struct Parts {
     /// What somebody has set of the server, without secrets: recorded when it is another than
     /// the last time.
     pub configuration: Configuration,
+    /// Every setting, for admins to see.
+    pub in_force: InForce,
     /// The certificate to speak TLS with; without, HTTP is plain.
     pub tls: Option<PemSource>,
     /// Where exports are kept.
@@ -80,6 +82,8 @@ pub(crate) struct App {
     /// What the ledger stands on, where that is worth saying.
     pub(crate) stands_on: Option<String>,
     pub(crate) tls: Option<Tls>,
+    /// Every setting, for admins to see.
+    pub(crate) in_force: InForce,
     pub(crate) access: Access,
     /// How much each key and tenant has asked for.
     pub(crate) limits: Limits,
@@ -126,6 +130,7 @@ impl App {
         let intake = Intake::start(feed.clone())?;
         let app = Self {
             tls: parts.tls.map(Tls::load).transpose()?,
+            in_force: parts.in_force,
             access,
             limits: Limits::new(settings.limits.clone()),
             accesses: Accesses::default(),

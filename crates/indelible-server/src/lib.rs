@@ -11,6 +11,7 @@
 //! value, no secret, no token and no path as it was sent stands in telemetry. Source:
 //! `docs/server.md`.
 
+mod about;
 mod accept;
 pub mod access;
 mod accesses;

@@ -39,6 +39,7 @@ const FILES: &[(&str, &str)] = files![
     "fields.js",
     "hidden.js",
     "json.js",
+    "leaf.js",
     "list.css",
     "list.js",
     "live.js",

@@ -15,7 +15,7 @@ use indelible_api::ProblemKind;
 use crate::answer::{Refusal, refuse};
 use crate::app::App;
 use crate::{
-    attachments, batch, counts, exports, guard, health, keys, ledger, list, pages, records,
+    about, attachments, batch, counts, exports, guard, health, keys, ledger, list, pages, records,
     related, streams, submit, tail, viewers,
 };
 
@@ -47,6 +47,8 @@ pub(crate) fn router(app: &Arc<App>) -> Router {
         .route("/v1/keys", get(keys::list).post(keys::create))
         .route("/v1/keys/{id}", delete(keys::revoke))
         .route("/v1/keys/{id}/rotate", post(keys::rotate))
+        .route("/v1/access", get(about::access))
+        .route("/v1/configuration", get(about::configuration))
         .route("/v1/viewer-tokens", post(viewers::create))
         .route("/health/live", get(health::live))
         .route("/health/ready", get(health::ready))

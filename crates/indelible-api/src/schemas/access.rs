@@ -1,4 +1,5 @@
-//! Schemas of keys and viewer tokens; a test of `schemas` holds them against the types.
+//! Schemas of keys, viewer tokens, and what a server says of itself; a test of `schemas` holds them
+//! against the types.
 
 use serde_json::{Value, json};
 
@@ -110,6 +111,25 @@ pub(super) fn viewers() -> Value {
             ("tenant", text()),
             ("query", or_null("string")),
             ("expires_at", time()),
+        ]),
+    })
+}
+
+pub(super) fn server() -> Value {
+    let may = json!({"enum": crate::May::ALL.map(crate::May::word)});
+    json!({
+        "Allowed": object(3, &[
+            ("role", json!({"enum": crate::Role::ALL.map(crate::Role::word)})),
+            ("may", json!({"type": "array", "items": may})),
+            ("tenants", json!({"type": ["array", "null"], "items": text()})),
+        ]),
+        "InForce": object(1, &[("settings", list("Setting"))]),
+        "Setting": object(5, &[
+            ("setting", text()),
+            ("value", or_null("string")),
+            ("source", text()),
+            ("variable", text()),
+            ("doc", text()),
         ]),
     })
 }

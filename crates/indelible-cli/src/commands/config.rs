@@ -1,5 +1,6 @@
 //! `config`: every setting with its source; that there is nothing wrong has been seen by now.
 
+use indelible_api::Setting;
 use serde_json::json;
 
 use crate::args::ConfigCommand;
@@ -33,31 +34,20 @@ fn show(config: &Config, output: &mut Output) -> Result {
         Column::text("VALUE", 12),
         Column::text("SOURCE", 10),
     ]);
-    for (resolved, setting) in config.resolved.iter().zip(&SETTINGS) {
-        let value = match (&resolved.value, resolved.key, &config.keys) {
-            (None, "keys", Some(path)) => Some(path.display().to_string()),
-            (Some(url), "ledger", _) if url.contains("://") => Some(without_password(url)),
-            (value, _, _) => value.clone(),
-        };
+    for one in in_force(config) {
         if output.json {
-            output.json_line(&json!({
-                "doc": setting.doc,
-                "setting": resolved.key,
-                "source": resolved.source.to_string(),
-                "value": value,
-                "variable": setting.variable(),
-            }))?;
+            output.json_line(&one)?;
             continue;
         }
-        let tone = if resolved.source == Source::Default {
+        let tone = if one.source == Source::Default.to_string() {
             Tone::Dim
         } else {
             Tone::Plain
         };
         table.row(vec![
-            (resolved.key.to_owned(), Tone::Plain),
-            (value.unwrap_or_else(|| "not set".to_owned()), tone),
-            (resolved.source.to_string(), Tone::Dim),
+            (one.setting, Tone::Plain),
+            (one.value.unwrap_or_else(|| "not set".to_owned()), tone),
+            (one.source, Tone::Dim),
         ]);
     }
     if output.json {
@@ -65,4 +55,27 @@ fn show(config: &Config, output: &mut Output) -> Result {
     } else {
         output.table(&table)
     }
+}
+
+/// Every setting as it is in force, without passwords.
+pub fn in_force(config: &Config) -> Vec<Setting> {
+    let pairs = config.resolved.iter().zip(&SETTINGS);
+    let told = pairs.map(|(resolved, setting)| {
+        let value = match (&resolved.value, resolved.key, &config.keys) {
+            (None, "keys", Some(path)) => Some(path.display().to_string()),
+            (Some(url), "ledger", _) if url.contains("://") => Some(without_password(url)),
+            (Some(url), _, _) if url.contains("://") && url.contains('@') => {
+                Some(without_password(url))
+            }
+            (value, _, _) => value.clone(),
+        };
+        Setting {
+            setting: resolved.key.to_owned(),
+            value,
+            source: resolved.source.to_string(),
+            variable: setting.variable(),
+            doc: setting.doc.to_owned(),
+        }
+    });
+    told.collect()
 }

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use indelible_api::InForce;
 use indelible_directory::{Directory, KeyFolder};
 use indelible_log::registry::identity;
 use indelible_log::verify::{Anchors, Kept};
@@ -19,6 +20,7 @@ use serde_json::json;
 
 use crate::args::{Serve, Switch};
 use crate::cancel;
+use crate::commands::config::in_force;
 use crate::config::{AuthConfig, Config, Source, without_password};
 use crate::demo::{self, Scratch};
 use crate::exit::{Failure, OrCould, Result};
@@ -74,6 +76,7 @@ pub fn run(args: &Serve, config: &Config, output: &mut Output) -> Result {
         stands_on,
         trusted: trusted(&config.auth),
         configuration: configuration(&config),
+        in_force: told(args, &config),
         tls: config.server.tls.clone().map(tls::source),
         exports: exports(&access)?,
         anchors: Arc::new(move || anchors(&folder, named.as_ref(), state.as_ref())),
@@ -114,6 +117,19 @@ fn settings(config: &Config) -> Settings {
         sealing: config.sealing == Switch::On,
         ..Settings::default()
     }
+}
+
+/// Every setting, with what the command line says of the server itself.
+fn told(args: &Serve, config: &Config) -> InForce {
+    let mut settings = in_force(config);
+    let listens = settings
+        .iter_mut()
+        .find(|one| one.setting == "server.listen");
+    if let (Some(listen), Some(one)) = (&args.listen, listens) {
+        one.value = Some(listen.to_string());
+        one.source = Source::Flag.to_string();
+    }
+    InForce { settings }
 }
 
 /// What somebody has set of the server and of who it trusts, without secrets.

@@ -284,3 +284,28 @@ fn changes_of_keys_at_the_same_time_are_all_in_force() {
         }
     }
 }
+
+#[test]
+fn a_key_learns_what_it_may_and_an_admin_what_the_server_runs_with() {
+    let served = served();
+    served.get("/v1/access").is_problem(401, "unauthorized");
+    let may = |who| served.get_as(who, "/v1/access").is(200);
+    let told = may(READER);
+    assert_eq!(
+        told,
+        json!({"role": "reader", "may": ["read", "whole"], "tenants": ["acme"]})
+    );
+    assert_eq!(may(EMITTER)["may"], json!(["emit"]));
+    assert_eq!(may(AUDITOR)["may"], json!(["read", "whole", "audit"]));
+    let all = json!(["emit", "read", "whole", "audit", "administer"]);
+    assert_eq!(may(ADMIN)["may"], all);
+    assert_eq!(may(ADMIN)["tenants"], Value::Null);
+    for who in [EMITTER, READER, AUDITOR, OTHER, SOME] {
+        served
+            .get_as(who, "/v1/configuration")
+            .is_problem(403, "forbidden");
+    }
+    let settings = served.get_as(ADMIN, "/v1/configuration").is(200);
+    assert_eq!(settings["settings"][0]["setting"], "server.listen");
+    assert_eq!(settings["settings"][0]["source"], "command line");
+}

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use indelible_api::{CreateKey, CreatedKey, Role};
+use indelible_api::{CreateKey, CreatedKey, InForce, Role, Setting};
 use indelible_disk::FaultyDisk;
 use indelible_event::Micros;
 use indelible_log::attachments::Attachments;
@@ -373,6 +373,15 @@ pub fn parts(stand: &Stand, disk: &Arc<FaultyDisk>, master: Option<MasterKey>, e
         stands_on: None,
         trusted: stand.trusted.clone(),
         configuration: stand.configuration.clone(),
+        in_force: InForce {
+            settings: vec![Setting {
+                setting: "server.listen".to_owned(),
+                value: Some("127.0.0.1:0".to_owned()),
+                source: "command line".to_owned(),
+                variable: "INDELIBLE_SERVER__LISTEN".to_owned(),
+                doc: "Address and port.".to_owned(),
+            }],
+        },
         tls: None,
         log,
         stores,

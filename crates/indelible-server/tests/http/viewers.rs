@@ -96,6 +96,8 @@ fn a_viewer_gets_records_and_nothing_else() {
         ("GET", "/v1/tenants"),
         ("GET", "/v1/streams"),
         ("GET", "/v1/keys"),
+        ("GET", "/v1/access"),
+        ("GET", "/v1/configuration"),
         ("GET", "/metrics"),
         ("POST", "/v1/events"),
         ("POST", PATH),

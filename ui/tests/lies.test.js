@@ -1,0 +1,169 @@
+// A server that lies: what of a record is shown as proved is what stands in the leaf that was proved.
+
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import { Place, browser, until, visit } from './support.js';
+
+let place;
+let chrome;
+let plain;
+let sealed;
+let other;
+before(async () => {
+  place = new Place();
+  chrome = await browser();
+  await place.serve();
+  const actor = { type: 'user', id: 'dana', name: 'Dana Petrov', email: 'dana@acme.example' };
+  [plain, sealed, other] = await place.send([
+    { outcome: 'denied', description: 'kept out' }, { actor, data: { pages: 3 } }, { event_type: 'other.seen' }]);
+  await place.send([{}], 'globex');
+});
+after(async () => {
+  await chrome?.close();
+  await place?.remove();
+});
+
+const address = ({ tenant_id: tenant, audit_id: id }) => `/?live=off&record=${tenant}%2F${id}`;
+
+/** Opens a record at a server that changes an answer about it: `record` or `proof`. */
+function lied(receipt, { what = 'record', change }, look) {
+  return visit(chrome, place, { path: '/?live=off', expected: ['Failed to load resource'] }, async (page) => {
+    const is = { record: /\/v1\/records\/[^/?]+(?:\?|$)/, proof: /\/proof(?:\?|$)/, related: /\/related(?:\?|$)/ }[what];
+    await page.route(is, async (route) => {
+      const text = await (await route.fetch()).text();
+      const answer = await change(text);
+      await route.fulfill({ contentType: 'application/json',
+        body: typeof answer === 'string' ? answer : JSON.stringify(answer) });
+    });
+    await page.goto(place.url + address(receipt));
+    await look(page.locator('#record'), page);
+  });
+}
+const changed = (does) => (text) => {
+  const answer = JSON.parse(text);
+  does(answer);
+  return answer;
+};
+
+test('what the server shows and the leaf does not say is red, named, and not shown', async () => {
+  const change = changed(({ record: { event } }) => {
+    event.outcome = 'success';
+    event.target.id = 'swapped-target';
+    event.decision = { result: 'approved' };
+  });
+  await lied(plain, { change }, async (panel, page) => {
+    await panel.locator('.proof .verdict.bad').waitFor();
+    for (const verdict of await panel.locator('.verdict.bad').allTextContents()) {
+      assert.match(verdict, /^What the server shows is not what stands in the leaf: outcome, target\.id, decision\./);
+    }
+    assert.equal(await panel.locator('.verdict.bad').count(), 2);
+    assert.equal(await panel.locator('.verdict.good').count(), 0);
+    const text = await panel.textContent();
+    assert.ok(!text.includes('swapped-target') && !text.includes('approved'), text);
+    assert.equal(await panel.locator('.bar .pill').first().textContent(), 'denied');
+    await panel.getByText('The leaf, which is what is shown here, stands in the log.').waitFor();
+    await page.locator(`#rows tr[data-name] .badge.failed`).waitFor();
+  });
+});
+
+test('a personal value is so only where the leaf has a commitment, and is the server\u2019s word', async () => {
+  const framed = changed(({ record: { event } }) => { event.actor.name = 'Framed Person'; });
+  await lied(plain, { change: framed }, async (panel) => {
+    await panel.locator('.proof .verdict.bad').waitFor();
+    const text = await panel.textContent();
+    assert.ok(!text.includes('Framed Person') && !text.includes('personal'), text);
+    assert.equal(await panel.locator('.unproved').count(), 0);
+  });
+  await lied(sealed, { change: (text) => text }, async (panel) => {
+    await panel.locator('.proof .verdict.good').waitFor();
+    const words = await panel.locator('.unproved').textContent();
+    assert.match(words, /^Not under this proof: actor\.email, actor\.name\. These are marked personal and are the server/);
+    assert.match(words, /indelible verify FILE/);
+    assert.equal(await panel.locator('.tag', { hasText: 'personal' }).count(), 2);
+  });
+  // What could have been sealed, and is perhaps made up, is marked wherever it is shown.
+  const approved = changed(({ record: { event } }) => { event.decision = { result: 'approved' }; });
+  await lied(sealed, { change: approved }, async (panel) => {
+    await panel.getByRole('heading', { name: 'Decision personal' }).waitFor();
+    await panel.locator('.unproved').getByText('decision.result').waitFor();
+  });
+});
+
+test('a hash that is not that of the leaf is red, and the computed one is shown', async () => {
+  const hash = `${plain.record_hash[0] === '0' ? '1' : '0'}${plain.record_hash.slice(1)}`;
+  const change = changed((answer) => { answer.record_hash = hash; });
+  await lied(plain, { change }, async (panel) => {
+    await panel.locator('.proof .verdict.bad').waitFor();
+    const step = panel.locator('.steps > li').first();
+    await step.locator('.pill.bad').waitFor();
+    assert.equal(await step.locator('code').first().textContent(), plain.record_hash);
+    assert.equal(await step.locator('.finding').textContent(), `The server says another hash: ${hash}`);
+  });
+});
+
+test('another record than was asked for is refused, with its proof or without', async () => {
+  const fetched = async ({ tenant_id: tenant, audit_id: id }, part = '') =>
+    (await fetch(`${place.url}/v1/records/${id}${part}?tenant=${tenant}`)).text();
+  await lied(plain, { change: () => fetched(other) }, async (panel) => {
+    const told = await panel.locator('.finding').textContent();
+    assert.ok(told.includes(`${plain.audit_id} of acme was asked for, and ${other.audit_id} of acme came`), told);
+    assert.ok(!(await panel.textContent()).includes('other.seen'));
+    assert.equal(await panel.locator('.verdict').count(), 0);
+  });
+  await lied(plain, { what: 'proof', change: () => fetched(other, '/proof') }, async (panel) => {
+    await panel.locator('.proof .verdict.bad').waitFor();
+    await panel.getByText('kept out', { exact: true }).waitFor();
+  });
+});
+
+test('a proof that is none takes nothing of the record away', async () => {
+  for (const garbage of ['{}', 'null', '[]', '{"log":7}', '<h1>', '']) {
+    await lied(plain, { what: 'proof', change: () => garbage }, async (panel) => {
+      const verdict = panel.locator('.proof .verdict.bad');
+      await verdict.waitFor();
+      assert.match(await verdict.textContent(), /^The proof could not be read/, garbage);
+      assert.ok(await panel.getByText('kept out', { exact: true }).isVisible(), garbage);
+      await panel.getByText('It names no parent').waitFor();
+    });
+  }
+  await lied(plain, { what: 'related', change: () => '{}' }, async (panel) => {
+    await panel.locator('.proof .verdict.good').waitFor();
+    await panel.getByText('It could not be read: what the server sent has another form').waitFor();
+  });
+});
+
+test('a record of another form is told in words', async () => {
+  for (const garbage of ['{"records": 7}', 'null', '{"rec', '{"record":{"event":{}}}', '{"record":{},"leaf":"{}"}']) {
+    await lied(plain, { change: () => garbage }, async (panel) => {
+      const told = panel.locator('.finding', { hasText: 'The record cannot be shown.' });
+      await told.waitFor();
+      assert.match(await told.textContent(), /[Ww]hat the server sent|sent no leaf/, garbage);
+      assert.doesNotMatch(await panel.textContent(), /destructure|undefined|Unexpected|JSON at/, garbage);
+    });
+  }
+});
+
+test('a witness that cosigned is named, and that it was not checked is said', async () => {
+  const change = changed((proof) => {
+    proof.registry.checkpoint += `\u2014 witness.example/w1 ${Buffer.alloc(76, 7).toString('base64')}\n`;
+  });
+  await lied(plain, { what: 'proof', change }, async (panel) => {
+    await panel.locator('.proof .verdict.good').waitFor();
+    await panel.getByText('witness.example/w1').waitFor();
+    await panel.getByText('not checked, no key of this witness was given').waitFor();
+  });
+  await lied(plain, { what: 'proof', change: (text) => text }, async (panel) => {
+    await panel.getByText('No witness has cosigned it.').waitFor();
+  });
+});
+
+test('an action of 256 characters is a short heading, and stands whole among the fields', async () => {
+  const type = `a.${'b'.repeat(254)}`;
+  const [long] = await place.send([{ event_type: type }]);
+  await visit(chrome, place, { path: address(long), width: 390 }, async (page) => {
+    const heading = page.locator('#record h2');
+    await page.locator('#record .said').waitFor();
+    assert.ok((await heading.boundingBox()).height < 110, `${(await heading.boundingBox()).height} pixels`);
+    await until(async () => (await page.locator('#record dd').allTextContents()).includes(type), 'the whole action');
+  });
+});
