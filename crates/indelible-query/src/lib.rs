@@ -31,5 +31,5 @@ pub use error::QueryError;
 pub use page::{Damage, Lost, Page, PageLimit, Row, Seen, for_each, page};
 pub use parse::{DEPTH_MAX, TERMS_MAX, TEXT_BYTES_MAX, parse};
 pub use qualifier::{QUALIFIERS, Qualifier};
-pub use resolve::{Resolved, resolve};
+pub use resolve::{Resolved, resolve, search_names};
 pub use when::ParseContext;

@@ -17,7 +17,7 @@ use indelible_log::prove::{prove, receipt};
 use indelible_merkle::leaf_hash;
 use indelible_proof::receipt::Receipt;
 use indelible_proof::registry::RecordProof;
-use indelible_query::{page, resolve};
+use indelible_query::page;
 use indelible_store::{Error, Kind, SealedValue, Stored};
 use serde_json::value::RawValue;
 
@@ -25,7 +25,7 @@ use crate::access::Principal;
 use crate::accesses::{Denied, Shown, What, hidden};
 use crate::answer::{Answer, Refusal, json, refuse};
 use crate::app::App;
-use crate::binding::{narrowed, sees};
+use crate::binding::{sees, sought};
 use crate::guard::{Needs, allow};
 use crate::list::parsed;
 use crate::read::blocking;
@@ -186,8 +186,7 @@ fn of_source(
         return Ok(found);
     };
     while found.len() <= NAMED_MAX && !tenants.is_empty() {
-        let asked = narrowed(app, principal, &asked, &tenants)?;
-        let query = resolve(&asked, &tenants, Some(app.keyring.as_ref())).query;
+        let query = sought(app, principal, &asked, &tenants)?.query;
         let (index, ledger) = (app.index.as_ref(), app.stores.ledger.as_ref());
         let page = page(index, ledger, &query, None, 1)?;
         let Some(row) = page.rows.into_iter().next() else {
