@@ -22,7 +22,7 @@ use indelible_store::{Error, Kind, SealedValue, Stored};
 use serde_json::value::RawValue;
 
 use crate::access::Principal;
-use crate::accesses::{Denied, Shown, What, hidden};
+use crate::accesses::{Shown, What, hidden, missing};
 use crate::answer::{Answer, Refusal, json, refuse};
 use crate::app::App;
 use crate::binding::{sees, sought};
@@ -142,7 +142,6 @@ pub(crate) fn find(
         Some(tenant) if app.is_there(principal, &tenant)? => vec![tenant],
         Some(tenant) => return Err(hidden(app, principal, ROUTE, &tenant)),
     };
-    let missing = || refuse(ProblemKind::NotFound, "there is no record with this id");
     let mut found = Vec::new();
     if let Ok(audit_id) = AuditId::parse(id) {
         for tenant in &tenants {
@@ -153,10 +152,6 @@ pub(crate) fn find(
             };
             if sees(app, principal, tenant, number)? {
                 found.push((tenant.clone(), number));
-            } else {
-                let by = Denied::Principal(principal, Some(tenant));
-                let (why, now) = (ProblemKind::NotFound, app.env.clock.now());
-                app.accesses.denied(by, (ROUTE, why), now);
             }
             if found.len() > NAMED_MAX {
                 break;
@@ -164,10 +159,10 @@ pub(crate) fn find(
         }
     }
     if found.is_empty() {
-        found = of_source(app, principal, tenants, id)?;
+        found = of_source(app, principal, tenants.clone(), id)?;
     }
     match found.as_slice() {
-        [] => Err(missing()),
+        [] => Err(missing(app, principal, ROUTE, &tenants)),
         [one] => Ok(one.clone()),
         several => Err(ambiguous(several)),
     }
