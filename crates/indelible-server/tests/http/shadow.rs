@@ -472,7 +472,9 @@ fn cursors_are_of_whom_they_were_given_to() {
 fn forgeries(text: &str) -> Vec<String> {
     let changed = |at: usize| {
         let mut text = text.to_owned().into_bytes();
-        text[at] = if text[at] == b'A' { b'B' } else { b'A' };
+        // Hex digits are read in either case.
+        let is_a = text[at].eq_ignore_ascii_case(&b'A');
+        text[at] = if is_a { b'B' } else { b'A' };
         String::from_utf8(text).unwrap()
     };
     let end = text.len() - 2;
