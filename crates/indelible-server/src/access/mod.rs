@@ -186,6 +186,31 @@ impl Access {
         is_alone && !self.closed.load(Relaxed)
     }
 
+    /// What whoever is nobody can do, where there are others to trust than keys.
+    pub(crate) fn how_to_ask(&self) -> Option<String> {
+        let (issuer, proxy) = (self.issuer.is_some(), self.proxy.is_some());
+        if !issuer && !proxy {
+            return None;
+        }
+        let ways = [
+            (
+                issuer,
+                "send Authorization: Bearer with a token of the issuer that this server trusts",
+            ),
+            (
+                proxy,
+                "come through the proxy that this server trusts, which says who you are",
+            ),
+            (
+                self.closed.load(Relaxed),
+                "send Authorization: Bearer ind_<id>_<secret>; indelible keys create makes one",
+            ),
+        ];
+        let ways = ways.into_iter().filter(|(is_there, _)| *is_there);
+        let ways: Vec<_> = ways.map(|(_, way)| way).collect();
+        Some(ways.join("; or "))
+    }
+
     /// Whether this is a key or stands on one, and is no token of an issuer.
     pub(crate) fn is_of_keys(bearer: &str) -> bool {
         bearer.starts_with(PREFIX) || bearer.starts_with(VIEWER_PREFIX)
