@@ -110,12 +110,12 @@ fn a_backup_that_is_killed_before_it_has_a_name_goes_on() {
     let place = Place::new();
     place.ok(EMIT);
     for half in ["", "{\"fini"] {
-        std::fs::create_dir(place.at("bk")).unwrap();
-        std::fs::write(place.at("bk/BACKUP.new"), half).unwrap();
+        fs::create_dir(place.at("bk")).unwrap();
+        fs::write(place.at("bk/BACKUP.new"), half).unwrap();
         place.ok("backup --to bk");
         assert!(!place.at("bk/BACKUP.new").exists());
         place.ok("verify --data bk");
-        std::fs::remove_dir_all(place.at("bk")).unwrap();
+        fs::remove_dir_all(place.at("bk")).unwrap();
     }
 }
 

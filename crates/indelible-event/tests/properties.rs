@@ -251,6 +251,8 @@ proptest! {
             "-----BEGIN KEY----- x",
             "eyJhbGciOiJub25lIn0.eyJzdWIiOiJhIn0.x",
             "AIzaSyA1234567890abcdefghijklmnopqrstuv",
+            "ind_0123456789abcdef_0123456789abcdef0123456789abcdef",
+            "indv_kq8Zr-0_x7Yw2mPd5nVt9sLb3cHf6jGa",
         ][..]),
         after in "[a-zA-Z0-9 \"\\\\\n\u{1}:=é]{0,9}",
         key in "[a-z]{1,3}",

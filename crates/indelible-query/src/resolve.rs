@@ -215,7 +215,7 @@ fn text_like(text: &str) -> Expr {
 }
 
 /// Under which names sealed values of a key are filed.
-pub(crate) fn search_names(key: Key) -> &'static [&'static str] {
+pub fn search_names(key: Key) -> &'static [&'static str] {
     match key {
         Key::Actor => &["/actor/name", "/actor/id", "/actor/email"],
         Key::Target => &["/target/name", "/target/id", "/target/uid", "/target/email"],

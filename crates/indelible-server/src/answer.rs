@@ -1,8 +1,6 @@
 //! Answers: JSON, problem documents with their headers, and what store errors become.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::time::SystemTime;
 
 use axum::body::Body;
 use axum::http::{HeaderMap, HeaderValue, Response, StatusCode, header};
@@ -12,6 +10,8 @@ use indelible_log::Outcome;
 use indelible_proof::receipt::Receipt;
 use indelible_store::{Error, Kind};
 use serde::Serialize;
+
+use crate::seldom::Seldom;
 
 /// Seconds after which a refused request may be sent again.
 const RETRY_AFTER_S: u64 = 1;
@@ -138,16 +138,10 @@ pub(crate) fn of_store(error: &Error) -> Problem {
 
 /// Tells of a failure of the store, once a second: every event of a batch may meet the same one.
 fn tell_failure(error: &Error) {
-    static TOLD: AtomicU64 = AtomicU64::new(0);
-    static UNTOLD: AtomicU64 = AtomicU64::new(0);
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-    let now = since.map_or(0, |since| since.as_secs());
-    if TOLD.swap(now, Relaxed) == now {
-        UNTOLD.fetch_add(1, Relaxed);
-        return;
+    static LINES: Seldom = Seldom::new();
+    if let Some(untold) = LINES.due() {
+        tracing::error!(error = %error, untold, "the store failed");
     }
-    let untold = UNTOLD.swap(0, Relaxed);
-    tracing::error!(error = %error, untold, "the store failed");
 }
 
 /// Receipt or problem of an outcome.

@@ -26,6 +26,7 @@ use crate::feed::Feed;
 use crate::intake::Intake;
 use crate::limits::Limits;
 use crate::metrics::Metrics;
+use crate::seldom::Seldom;
 use crate::settings::Settings;
 use crate::tail::Tails;
 use crate::tls::{PemSource, Tls};
@@ -105,6 +106,8 @@ pub(crate) struct App {
     pub(crate) reads: Arc<Turns>,
     pub(crate) tails: Tails,
     pub(crate) cursor_key: CursorKey,
+    /// Lines of telemetry about requests by nobody.
+    pub(crate) refused_lines: Seldom,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) verdicts: Arc<Verdicts>,
     /// Tenants that are known to have a log.
@@ -136,6 +139,7 @@ impl App {
             accesses: Accesses::default(),
             exports: Jobs::load(parts.exports)?,
             cursor_key,
+            refused_lines: Seldom::new(),
             intake,
             feed,
             books,

@@ -4,15 +4,17 @@
 //! such key has: what counts or hashes a whole log cannot be narrowed. Relative times in the query
 //! count from each request.
 
+use std::net::IpAddr;
 use std::ops::Range;
 
 use indelible_api::ProblemKind;
 use indelible_event::Field;
 use indelible_event::ids::{Micros, TenantId};
+use indelible_log::mask::Sight;
 use indelible_log::registry::log_row;
-use indelible_query::{Ask, Parsed, page, resolve};
+use indelible_query::{Ask, Parsed, Resolved, page, resolve, search_names};
 use indelible_store::terms::normalise;
-use indelible_store::{Key, Path, Test};
+use indelible_store::{Expr, FindHash, Finder, Key, Path, Test};
 
 use crate::access::Principal;
 use crate::answer::{Refusal, refuse};
@@ -20,15 +22,46 @@ use crate::app::App;
 use crate::list::parsed;
 
 /// What is asked, and of that only what the principal may see, over these tenants.
-pub(crate) fn narrowed(
+///
+/// Whoever sees personal values masked does not find sealed addresses: there are so few that asking
+/// for them one by one, or by networks, tells which it is. What binds him does find them.
+pub(crate) fn sought(
     app: &App,
     principal: &Principal,
     asked: &Parsed,
     tenants: &[TenantId],
-) -> Result<Parsed, Refusal> {
-    let mut narrowed = asked.clone();
+) -> Result<Resolved, Refusal> {
+    let keyring = app.keyring.as_ref();
+    let own = binding(app, principal, tenants)?;
+    let narrowed = own.iter().cloned().fold(asked.clone(), both);
+    let of_caller = Parsed {
+        ask: asked.ask.clone(),
+        ..narrowed.clone()
+    };
+    let mut sought = match principal.sight() {
+        Sight::Clear => resolve(&of_caller, tenants, Some(keyring)),
+        Sight::Masked => resolve(&of_caller, tenants, Some(&NoAddresses(keyring))),
+    };
+    if own.is_empty() {
+        return Ok(sought);
+    }
+    let binding = Parsed {
+        ask: Ask::And(own.into_iter().map(|own| own.ask).collect()),
+        ..narrowed
+    };
+    let binding = resolve(&binding, tenants, Some(keyring));
+    sought.query.expr = Expr::And(vec![sought.query.expr, binding.query.expr]);
+    sought.unsearched.extend(binding.unsearched);
+    sought.unsearched.sort_unstable();
+    sought.unsearched.dedup();
+    Ok(sought)
+}
+
+/// What everything is narrowed by that the principal asks of these tenants.
+fn binding(app: &App, principal: &Principal, tenants: &[TenantId]) -> Result<Vec<Parsed>, Refusal> {
+    let mut binding = Vec::new();
     if tenants.iter().any(|tenant| principal.sees_part_of(tenant)) {
-        narrowed = both(narrowed, own_part(app, principal)?);
+        binding.push(own_part(app, principal)?);
     }
     for own in principal.queries() {
         let own = parsed(own, app.env.clock.now())?;
@@ -39,9 +72,42 @@ pub(crate) fn narrowed(
                 "the key's own query cannot be answered, since keys of the ledger are missing";
             return Err(refuse(ProblemKind::Unavailable, text));
         }
-        narrowed = both(narrowed, own);
+        binding.push(own);
     }
-    Ok(narrowed)
+    Ok(binding)
+}
+
+/// Whether a query asks for sealed addresses, which only who sees personal values finds.
+pub(crate) fn asks_for_addresses(text: &str, tenant: &TenantId, now: Micros) -> bool {
+    let Ok(asked) = parsed(text, now) else {
+        return false;
+    };
+    let tenants = [tenant.clone()];
+    let unsearched = |finder: &dyn Finder| resolve(&asked, &tenants, Some(finder)).unsearched;
+    // Of parts of values nothing sealed is found, whoever asks.
+    unsearched(&Anything).is_empty() && !unsearched(&NoAddresses(&Anything)).is_empty()
+}
+
+/// Finds no sealed address.
+struct NoAddresses<'a>(&'a dyn Finder);
+
+impl Finder for NoAddresses<'_> {
+    fn find(&self, tenant: &TenantId, name: &str, normalised: &str) -> Option<FindHash> {
+        let is_filed_so = search_names(Key::Ip).contains(&name);
+        if is_filed_so || normalised.trim().parse::<IpAddr>().is_ok() {
+            return None;
+        }
+        self.0.find(tenant, name, normalised)
+    }
+}
+
+/// Finds whatever is sealed, to tell what is asked for.
+struct Anything;
+
+impl Finder for Anything {
+    fn find(&self, _: &TenantId, _: &str, _: &str) -> Option<FindHash> {
+        Some(FindHash([0; 16]))
+    }
 }
 
 /// Whether of these logs the principal sees a part only.
@@ -100,8 +166,7 @@ pub(crate) fn sees(
         ask: Ask::Sequence(number..number.saturating_add(1)),
         ..Parsed::default()
     };
-    let asked = narrowed(app, principal, &asked, &tenants)?;
-    let query = resolve(&asked, &tenants, Some(app.keyring.as_ref())).query;
+    let query = sought(app, principal, &asked, &tenants)?.query;
     let (index, ledger) = (app.index.as_ref(), app.stores.ledger.as_ref());
     Ok(!page(index, ledger, &query, None, 1)?.rows.is_empty())
 }

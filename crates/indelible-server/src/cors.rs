@@ -9,6 +9,11 @@ use axum::http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
 /// How long a browser may believe what it was told, in seconds.
 const BELIEVED_S: &str = "600";
 
+/// What our answers say in headers, beside those that a page may always read (§3.3.5 there).
+const EXPOSED: &str = "accept-ranges, allow, content-disposition, content-range, etag, location, \
+    retry-after, www-authenticate, x-export-records, x-export-unreadable, x-export-unsearched, \
+    x-next-cursor, x-request-id";
+
 /// The origin of this request, if it is one of those.
 fn named<'a>(origins: &[String], headers: &'a HeaderMap) -> Option<&'a HeaderValue> {
     let origin = headers.get(header::ORIGIN)?;
@@ -37,7 +42,8 @@ pub(crate) fn preflight(
         ),
         (
             header::ACCESS_CONTROL_ALLOW_HEADERS,
-            "accept, authorization, content-encoding, content-type, x-request-id",
+            "accept, authorization, content-encoding, content-type, if-range, last-event-id, \
+             range, x-request-id",
         ),
         (header::ACCESS_CONTROL_MAX_AGE, BELIEVED_S),
     ] {
@@ -58,7 +64,7 @@ pub(crate) fn readers(
     let mut said = vec![(header::VARY, HeaderValue::from_static("origin"))];
     if let Some(origin) = named(origins, headers) {
         said.push((header::ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone()));
-        let exposed = HeaderValue::from_static("retry-after, x-request-id");
+        let exposed = HeaderValue::from_static(EXPOSED);
         said.push((header::ACCESS_CONTROL_EXPOSE_HEADERS, exposed));
     }
     said

@@ -11,8 +11,8 @@ use axum::http::StatusCode;
 use indelible_api::limits::COUNT_LOOKED_AT_MAX;
 use indelible_api::{Counts, ProblemKind};
 use indelible_log::mask::Sight;
+use indelible_query::ParseContext;
 use indelible_query::count::{Counting, Source, Written, count};
-use indelible_query::{ParseContext, resolve};
 use indelible_store::Kind;
 use serde::Deserialize;
 
@@ -20,7 +20,7 @@ use crate::access::Principal;
 use crate::accesses::{Shown, What};
 use crate::answer::{Answer, Refusal, json, refuse};
 use crate::app::App;
-use crate::binding::{is_bound, narrowed};
+use crate::binding::{is_bound, sought};
 use crate::counted::{opened, shown};
 use crate::guard::{Needs, allow};
 use crate::list::{parsed, tenants, unreadable};
@@ -68,8 +68,7 @@ fn counts(app: &App, principal: &Principal, asked: &Asked) -> Result<Counts, Ref
         .map_err(|text| refuse(ProblemKind::BadRequest, text))?;
     let parsed = parsed(&asked.q, now)?;
     let tenants = tenants(app, principal, asked.tenant.as_deref(), &parsed)?;
-    let narrowed = narrowed(app, principal, &parsed, &tenants)?;
-    let resolved = resolve(&narrowed, &tenants, Some(app.keyring.as_ref()));
+    let resolved = sought(app, principal, &parsed, &tenants)?;
     let source = Source {
         index: app.index.as_ref(),
         ledger: app.stores.ledger.as_ref(),

@@ -15,6 +15,7 @@ use axum::middleware::Next;
 use axum::response::IntoResponse;
 use indelible_api::limits::REQUEST_ID_CHARS_MAX;
 use indelible_api::{ProblemKind, REQUEST_ID};
+use indelible_event::redact::secret_parts;
 
 use crate::access::{Access, NotInForce, Principal, Who, hex};
 use crate::accesses::{self, Denied};
@@ -72,7 +73,7 @@ pub(crate) async fn around(
         },
     };
     let by = match &principal {
-        Ok(Some(principal)) => principal.submitter(),
+        Ok(Some(principal)) => Some(principal.submitter().unwrap_or_default()),
         _ => None,
     };
     let mut response = match (principal, preflight) {
@@ -85,12 +86,7 @@ pub(crate) async fn around(
         let close = HeaderValue::from_static("close");
         response.headers_mut().insert(header::CONNECTION, close);
     }
-    if let Some(Refused(mut problem)) = response.extensions_mut().remove::<Refused>() {
-        problem.request_id = Some(id.clone());
-        let body = serde_json::to_vec(&problem).unwrap_or_default();
-        response.headers_mut().remove(header::CONTENT_LENGTH);
-        *response.body_mut() = Body::from(body);
-    }
+    explain(&mut response, &id, &app);
     headers(response.headers_mut(), &id, app.tls.is_some());
     framed(
         response.headers_mut(),
@@ -100,16 +96,43 @@ pub(crate) async fn around(
     let status = response.status().as_u16();
     let took = began.elapsed();
     app.metrics.answered(group(&route), status, took);
-    let ms = millis(took);
-    let by = by.unwrap_or_default();
-    if status >= 500 {
-        tracing::warn!(request_id = id, method, route, status, ms, by, "answered");
-    } else if status >= 400 {
-        tracing::info!(request_id = id, method, route, status, ms, by, "answered");
-    } else {
-        tracing::debug!(request_id = id, method, route, status, ms, by, "answered");
-    }
+    tell(&app, (&id, method, &route), (status, took), by.as_deref());
     response
+}
+
+/// Adds to a problem which request it is of, and what whoever is nobody can do here.
+fn explain(response: &mut Response<Body>, id: &str, app: &App) {
+    let Some(Refused(mut problem)) = response.extensions_mut().remove::<Refused>() else {
+        return;
+    };
+    problem.request_id = Some(id.to_owned());
+    if problem.kind() == Some(ProblemKind::Unauthorized) {
+        problem.next = app.access.how_to_ask().unwrap_or(problem.next);
+    }
+    let body = serde_json::to_vec(&problem).unwrap_or_default();
+    response.headers_mut().remove(header::CONTENT_LENGTH);
+    *response.body_mut() = Body::from(body);
+}
+
+/// The line of telemetry; `by` is `None` for nobody, who can be refused as often as he likes.
+fn tell(
+    app: &App,
+    (request_id, method, route): (&str, &str, &str),
+    (status, took): (u16, Duration),
+    by: Option<&str>,
+) {
+    let ms = millis(took);
+    if status >= 500 {
+        let by = by.unwrap_or_default();
+        tracing::warn!(request_id, method, route, status, ms, by, "answered");
+    } else if status < 400 {
+        let by = by.unwrap_or_default();
+        tracing::debug!(request_id, method, route, status, ms, by, "answered");
+    } else if let Some(by) = by {
+        tracing::info!(request_id, method, route, status, ms, by, "answered");
+    } else if let Some(untold) = app.refused_lines.due() {
+        tracing::info!(request_id, method, route, status, ms, untold, "answered");
+    }
 }
 
 /// The answer of the route; that it is not for the principal is noted.
@@ -180,14 +203,16 @@ fn framed(headers: &mut HeaderMap, ancestors: &[String], route: &str) {
     }
 }
 
-/// The client's own, where it can harm nobody, else a new one.
+/// The client's own, where it can harm nobody and is no secret that was sent in the wrong place,
+/// else a new one.
 fn request_id(headers: &HeaderMap, app: &App) -> String {
     let given = headers
         .get(REQUEST_ID)
         .and_then(|value| value.to_str().ok());
     let fits = |text: &&str| {
         let plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
-        !text.is_empty() && text.len() <= REQUEST_ID_CHARS_MAX && text.chars().all(plain)
+        let is_plain = text.chars().all(plain) && secret_parts(text).is_empty();
+        !text.is_empty() && text.len() <= REQUEST_ID_CHARS_MAX && is_plain
     };
     match given.filter(fits) {
         Some(given) => given.to_owned(),

@@ -85,7 +85,7 @@ pub(crate) async fn revoke(
 }
 
 /// Makes a change of keys, and writes its record.
-pub(crate) async fn changed<T: Send + 'static>(
+async fn changed<T: Send + 'static>(
     app: &Arc<App>,
     by: Principal,
     change: impl FnOnce(&Access, &Env, Actor<'_>) -> StoreResult<T> + Send + 'static,

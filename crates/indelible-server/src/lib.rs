@@ -51,6 +51,7 @@ mod related;
 pub mod relations;
 mod results;
 mod router;
+mod seldom;
 mod serve;
 mod settings;
 mod socket;

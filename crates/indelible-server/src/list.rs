@@ -15,9 +15,7 @@ use indelible_api::limits::{
 };
 use indelible_api::{JSON, NDJSON, Problem, ProblemKind, RecordList, Unreadable};
 use indelible_event::ids::TenantId;
-use indelible_query::{
-    Asked, Cursor, Damage, PageLimit, ParseContext, Parsed, page, parse, resolve,
-};
+use indelible_query::{Asked, Cursor, Damage, PageLimit, ParseContext, Parsed, page, parse};
 use indelible_store::{Direction, Order};
 use serde::{Deserialize, Serialize};
 
@@ -26,7 +24,7 @@ use crate::access::Principal;
 use crate::accesses::{Shown, What, hidden};
 use crate::answer::{Answer, Refusal, refuse, typed, written};
 use crate::app::App;
-use crate::binding::{is_bound, narrowed};
+use crate::binding::{is_bound, sought};
 use crate::guard::{Needs, allow};
 use crate::read::blocking;
 use crate::records::{After, record};
@@ -185,8 +183,7 @@ fn find(app: &App, principal: &Principal, wanted: &Wanted) -> Result<RecordList,
         order,
         direction,
     };
-    let narrowed = narrowed(app, principal, &parsed, &tenants)?;
-    let resolved = resolve(&narrowed, &tenants, Some(app.keyring.as_ref()));
+    let resolved = sought(app, principal, &parsed, &tenants)?;
     let mut query = resolved.query;
     (query.order, query.direction) = (order, direction);
     if let Some(cursor) = &cursor {

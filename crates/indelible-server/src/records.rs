@@ -17,15 +17,15 @@ use indelible_log::prove::{prove, receipt};
 use indelible_merkle::leaf_hash;
 use indelible_proof::receipt::Receipt;
 use indelible_proof::registry::RecordProof;
-use indelible_query::{page, resolve};
+use indelible_query::page;
 use indelible_store::{Error, Kind, SealedValue, Stored};
 use serde_json::value::RawValue;
 
 use crate::access::Principal;
-use crate::accesses::{Denied, Shown, What, hidden};
+use crate::accesses::{Shown, What, hidden, missing};
 use crate::answer::{Answer, Refusal, json, refuse};
 use crate::app::App;
-use crate::binding::{narrowed, sees};
+use crate::binding::{sees, sought};
 use crate::guard::{Needs, allow};
 use crate::list::parsed;
 use crate::read::blocking;
@@ -142,7 +142,6 @@ pub(crate) fn find(
         Some(tenant) if app.is_there(principal, &tenant)? => vec![tenant],
         Some(tenant) => return Err(hidden(app, principal, ROUTE, &tenant)),
     };
-    let missing = || refuse(ProblemKind::NotFound, "there is no record with this id");
     let mut found = Vec::new();
     if let Ok(audit_id) = AuditId::parse(id) {
         for tenant in &tenants {
@@ -153,10 +152,6 @@ pub(crate) fn find(
             };
             if sees(app, principal, tenant, number)? {
                 found.push((tenant.clone(), number));
-            } else {
-                let by = Denied::Principal(principal, Some(tenant));
-                let (why, now) = (ProblemKind::NotFound, app.env.clock.now());
-                app.accesses.denied(by, (ROUTE, why), now);
             }
             if found.len() > NAMED_MAX {
                 break;
@@ -164,10 +159,10 @@ pub(crate) fn find(
         }
     }
     if found.is_empty() {
-        found = of_source(app, principal, tenants, id)?;
+        found = of_source(app, principal, tenants.clone(), id)?;
     }
     match found.as_slice() {
-        [] => Err(missing()),
+        [] => Err(missing(app, principal, ROUTE, &tenants)),
         [one] => Ok(one.clone()),
         several => Err(ambiguous(several)),
     }
@@ -186,8 +181,7 @@ fn of_source(
         return Ok(found);
     };
     while found.len() <= NAMED_MAX && !tenants.is_empty() {
-        let asked = narrowed(app, principal, &asked, &tenants)?;
-        let query = resolve(&asked, &tenants, Some(app.keyring.as_ref())).query;
+        let query = sought(app, principal, &asked, &tenants)?.query;
         let (index, ledger) = (app.index.as_ref(), app.stores.ledger.as_ref());
         let page = page(index, ledger, &query, None, 1)?;
         let Some(row) = page.rows.into_iter().next() else {

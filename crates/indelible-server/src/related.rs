@@ -11,14 +11,14 @@ use axum::http::StatusCode;
 use indelible_api::{JSON, ProblemKind, Related};
 use indelible_event::ids::TenantId;
 use indelible_query::related::{Scope, related};
-use indelible_query::{Parsed, page, resolve};
+use indelible_query::{Parsed, page};
 use indelible_store::Expr;
 
 use crate::access::Principal;
 use crate::accesses::{Shown, What};
 use crate::answer::{Answer, Refusal, refuse, typed, written};
 use crate::app::App;
-use crate::binding::{is_bound, narrowed};
+use crate::binding::{is_bound, sought};
 use crate::guard::{Needs, allow};
 use crate::list::unreadable;
 use crate::read::blocking;
@@ -59,8 +59,7 @@ fn told(related: &Related) -> u64 {
 
 fn of(app: &App, principal: &Principal, tenant: TenantId, number: u64) -> Result<Related, Refusal> {
     let tenants = [tenant];
-    let all = narrowed(app, principal, &Parsed::default(), &tenants)?;
-    let query = resolve(&all, &tenants, Some(app.keyring.as_ref())).query;
+    let query = sought(app, principal, &Parsed::default(), &tenants)?.query;
     let (index, ledger) = (app.index.as_ref(), app.stores.ledger.as_ref());
     let this = Expr::Sequence(number..number.saturating_add(1));
     let this = indelible_store::Query {

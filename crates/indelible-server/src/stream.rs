@@ -10,7 +10,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::time::{Instant, Sleep, sleep_until};
+use tokio::time::{Instant, Sleep, sleep, sleep_until};
 
 use crate::budget::{Granted, Memory};
 use crate::caller::Gone;
@@ -22,6 +22,10 @@ use crate::waiting::Waiter;
 const HEAD_BYTES_USUAL: usize = 8 << 10;
 /// How often it is asked whether a reader may still pause.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
+/// What is read and thrown away of who still sends behind the last answer, and for how long.
+const LINGER_BYTES_MAX: usize = 8 << 20;
+const LINGER: Duration = Duration::from_secs(1);
+const LINGER_AT_ONCE: usize = 4 << 10;
 /// In place of a count: the request is under way, and what is read is its body.
 const UNDER_WAY: usize = usize::MAX;
 /// The same, of a request that has no body: what is read is behind it, or that nobody is there.
@@ -87,6 +91,8 @@ pub(crate) struct Patient {
     granted: Granted,
     /// What came behind a request that was under way: the next one's first byte.
     ahead: Option<u8>,
+    /// Behind the last answer: until when, and how much more is thrown away.
+    lingers: Option<(Pin<Box<Sleep>>, usize)>,
 }
 
 impl Patient {
@@ -103,6 +109,7 @@ impl Patient {
             since: None,
             paused: None,
             granted: memory.heads.empty(),
+            lingers: None,
             memory,
             head,
             waiter,
@@ -214,8 +221,25 @@ impl AsyncWrite for Patient {
         Pin::new(&mut self.stream).poll_flush(cx)
     }
 
+    /// Nothing more is said; what the peer is still saying is read and thrown away for a moment. A
+    /// client that sends when the connection is closed never sees the answer (RFC 9112 §9.6).
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
+        let this = &mut *self;
+        if this.lingers.is_none() {
+            ready!(Pin::new(&mut this.stream).poll_shutdown(cx))?;
+        }
+        let first = || (Box::pin(sleep(LINGER)), LINGER_BYTES_MAX);
+        let (end, left) = this.lingers.get_or_insert_with(first);
+        let mut bytes = [0; LINGER_AT_ONCE];
+        while *left > 0 && end.as_mut().poll(cx).is_pending() {
+            let mut buf = ReadBuf::new(&mut bytes);
+            let read = ready!(Pin::new(&mut this.stream).poll_read(cx, &mut buf));
+            if read.is_err() || buf.filled().is_empty() {
+                break;
+            }
+            *left = left.saturating_sub(buf.filled().len());
+        }
+        Poll::Ready(Ok(()))
     }
 }
 
@@ -251,7 +275,7 @@ mod tests {
             let reads = tokio::spawn(async move {
                 let mut bytes = [0; 1_024];
                 while peer.read(&mut bytes).await.is_ok_and(|count| count > 0) {
-                    tokio::time::sleep(Duration::from_millis(5)).await;
+                    sleep(Duration::from_millis(5)).await;
                 }
             });
             let written = patient.write_all(&vec![0; 64 << 20]).await;

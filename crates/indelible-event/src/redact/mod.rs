@@ -58,8 +58,10 @@ pub(crate) fn redact_hinted(text: &str, hints: Hints) -> Option<Redacted> {
 }
 
 /// Every secret value has one of these, but for AWS keys.
-const TRIGGERS: [&str; 9] = [
+const TRIGGERS: [&str; 11] = [
     "://",
+    secret_value::LEDGER_KEYS[0],
+    secret_value::LEDGER_KEYS[1],
     "earer ",
     "EARER ",
     "asic ",
@@ -78,10 +80,13 @@ fn may_hold_secret(text: &str) -> bool {
     let Some(search) = TRIGGER_SEARCH.as_ref() else {
         return true;
     };
-    search.find_iter(text).any(|found| {
-        let is_url = found.pattern().as_usize() == 0;
-        !is_url || secret_value::url_has_password(text, found.end())
-    })
+    search
+        .find_iter(text)
+        .any(|found| match found.pattern().as_usize() {
+            0 => secret_value::url_has_password(text, found.end()),
+            1 | 2 => secret_value::ledger_key(text, found.end()).is_some(),
+            _ => true,
+        })
 }
 
 /// Whether there is a run of 40 characters of base64 that looks random. Looks at every 40th byte

@@ -1,8 +1,9 @@
 //! Which parts of a text are secrets.
 //!
 //! Not here: keys (`secret_key`). Found are: bearer and basic headers, PEM blocks, passwords in
-//! URLs, JSON web tokens and cloud secret keys. What stands in for a secret is never a secret
-//! itself, so redacting twice changes nothing. Source: `spec/event.md`, "Redaction".
+//! URLs, JSON web tokens, cloud secret keys, and what opens a ledger like ours. What stands in for
+//! a secret is never a secret itself, so redacting twice changes nothing. Source: `spec/event.md`,
+//! "Redaction".
 
 use std::ops::Range;
 
@@ -10,6 +11,12 @@ use super::REDACTED;
 
 /// The length of an AWS secret access key.
 pub(crate) const AWS_KEY_BYTES: usize = 40;
+
+/// How the secrets begin that open a ledger: an API key's and a viewer token's.
+pub(super) const LEDGER_KEYS: [&str; 2] = ["ind_", VIEWER_TOKEN];
+const VIEWER_TOKEN: &str = "indv_";
+/// What is shorter is no secret of a ledger, nor enough of one.
+const LEDGER_SECRET_MIN: usize = 32;
 
 /// The parts of a text that are secrets, in order, none overlapping another.
 pub fn secret_parts(text: &str) -> Vec<Range<usize>> {
@@ -19,6 +26,7 @@ pub fn secret_parts(text: &str) -> Vec<Range<usize>> {
     url_passwords(text, &mut parts);
     web_tokens(text, &mut parts);
     cloud_keys(text, &mut parts);
+    ledger_keys(text, &mut parts);
     parts.retain(|part| !part.is_empty() && &text[part.clone()] != REDACTED);
     parts.sort_by_key(|part| (part.start, part.end));
     parts.dedup_by(|later, earlier| {
@@ -216,6 +224,27 @@ fn cloud_keys(text: &str, parts: &mut Vec<Range<usize>>) {
         }
         at = token.end + 1;
     }
+}
+
+/// The secret of an API key of a ledger (`ind_<id>_<secret>`), and viewer tokens (`indv_…`).
+fn ledger_keys(text: &str, parts: &mut Vec<Range<usize>>) {
+    let found = LEDGER_KEYS.into_iter().flat_map(|prefix| {
+        let found = text.match_indices(prefix);
+        found.filter_map(move |(at, _)| ledger_key(text, at + prefix.len()))
+    });
+    parts.extend(found);
+}
+
+/// The secret behind the prefix that ends at a place, if one is there.
+pub(super) fn ledger_key(text: &str, start: usize) -> Option<Range<usize>> {
+    let secret = if text.get(..start)?.ends_with(VIEWER_TOKEN) {
+        run(text, start, is_base64_url)
+    } else {
+        let id = run(text, start, |b| b.is_ascii_hexdigit());
+        let is_id = id.len() == 16 && text.as_bytes().get(id.end) == Some(&b'_');
+        is_id.then(|| run(text, id.end + 1, |b| b.is_ascii_hexdigit()))?
+    };
+    (secret.len() >= LEDGER_SECRET_MIN).then_some(secret)
 }
 
 /// Whether 40 characters look drawn at random: all three kinds, changing often. Names and paths

@@ -11,6 +11,8 @@ use std::str::FromStr;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use indelible_api::limits::TOKEN_BYTES_MAX;
+use indelible_event::canonical::Json;
+use indelible_event::{Problem, ProblemCode};
 use ring::signature::{
     ECDSA_P256_SHA256_FIXED, ECDSA_P384_SHA384_FIXED, ED25519, RSA_PKCS1_2048_8192_SHA256,
     RSA_PKCS1_2048_8192_SHA384, RSA_PKCS1_2048_8192_SHA512, RSA_PSS_2048_8192_SHA256,
@@ -280,6 +282,13 @@ fn decoded(text: &str) -> Option<Vec<u8>> {
     URL_SAFE_NO_PAD.decode(text).ok()
 }
 
+/// A part of a token, if nothing in it is said twice: others might take the other of the two
+/// (RFC 7519 §4, RFC 8725 §2.8).
 fn json<T: serde::de::DeserializeOwned>(text: &str) -> Option<T> {
-    serde_json::from_slice(&decoded(text)?).ok()
+    let bytes = decoded(text)?;
+    let is_twice = |problem: &Problem| problem.code == ProblemCode::DuplicateKey;
+    if Json::parse(&bytes).is_err_and(|problems| problems.iter().any(is_twice)) {
+        return None;
+    }
+    serde_json::from_slice(&bytes).ok()
 }

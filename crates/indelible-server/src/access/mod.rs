@@ -186,6 +186,31 @@ impl Access {
         is_alone && !self.closed.load(Relaxed)
     }
 
+    /// What whoever is nobody can do, where there are others to trust than keys.
+    pub(crate) fn how_to_ask(&self) -> Option<String> {
+        let (issuer, proxy) = (self.issuer.is_some(), self.proxy.is_some());
+        if !issuer && !proxy {
+            return None;
+        }
+        let ways = [
+            (
+                issuer,
+                "send Authorization: Bearer with a token of the issuer that this server trusts",
+            ),
+            (
+                proxy,
+                "come through the proxy that this server trusts, which says who you are",
+            ),
+            (
+                self.closed.load(Relaxed),
+                "send Authorization: Bearer ind_<id>_<secret>; indelible keys create makes one",
+            ),
+        ];
+        let ways = ways.into_iter().filter(|(is_there, _)| *is_there);
+        let ways: Vec<_> = ways.map(|(_, way)| way).collect();
+        Some(ways.join("; or "))
+    }
+
     /// Whether this is a key or stands on one, and is no token of an issuer.
     pub(crate) fn is_of_keys(bearer: &str) -> bool {
         bearer.starts_with(PREFIX) || bearer.starts_with(VIEWER_PREFIX)
@@ -240,17 +265,25 @@ impl Access {
         said.principal(maker, now)
     }
 
-    /// Makes a viewer token in the name of a key.
+    /// Makes a viewer token in the name of a key, by the secret that it was asked with; gives how
+    /// many microseconds it lasts.
     ///
     /// # Errors
-    /// [`Kind::Invalid`] when the tenant, the query or the time is none that a token may have.
+    /// [`Kind::Invalid`] when the tenant, the query or the time is none that a token may have, or
+    /// the request shows no key.
     pub(crate) fn create_viewer(
-        &self,
         (wanted, sealing): (&CreateViewerToken, &CursorKey),
-        env: &Env,
-        by: (&str, Actor<'_>),
-    ) -> Result<ViewerToken> {
-        viewer::create((self.state.as_ref(), sealing), wanted, env, by)
+        authorization: &str,
+        now: Micros,
+    ) -> Result<(ViewerToken, i64)> {
+        let bearer = authorization
+            .split_once(' ')
+            .map(|(_, bearer)| bearer.trim());
+        let key = bearer.and_then(parts);
+        let (id, secret) =
+            key.ok_or_else(|| Error::new(Kind::Invalid, "the key of the request"))?;
+        let secret = named_secret(&Sha256::digest(secret).into());
+        viewer::create(sealing, wanted, (id, secret), now)
     }
 
     /// Who the bearer of this text is; a token of an issuer may wait for a key of his.
@@ -281,11 +314,7 @@ impl Access {
         bearer: &str,
         now: Micros,
     ) -> std::result::Result<Principal, NotInForce> {
-        let parts = bearer
-            .strip_prefix(PREFIX)
-            .and_then(|rest| rest.split_once('_'))
-            .and_then(|(id, secret)| Some((id, unhex(secret)?)));
-        let (id, secret) = parts.ok_or(NotInForce::Unknown)?;
+        let (id, secret) = parts(bearer).ok_or(NotInForce::Unknown)?;
         let hash: [u8; 32] = Sha256::digest(secret).into();
         let rows = self.rows.read().unwrap_or_else(PoisonError::into_inner);
         let known = rows.get(id).ok_or(NotInForce::Unknown)?;
@@ -423,6 +452,25 @@ impl Known {
         }
         Ok(self.principal.clone())
     }
+
+    /// Whether the secret that is named so is taken.
+    fn takes(&self, secret: &str, now: Micros) -> bool {
+        let old = self.old.filter(|(_, until)| *until > now);
+        let taken = [Some(self.hash), old.map(|(hash, _)| hash)];
+        let mut taken = taken.iter().flatten();
+        taken.any(|hash| named_secret(hash) == secret)
+    }
+}
+
+/// The id and the secret of a key.
+fn parts(bearer: &str) -> Option<(&str, Vec<u8>)> {
+    let (id, secret) = bearer.strip_prefix(PREFIX)?.split_once('_')?;
+    Some((id, unhex(secret)?))
+}
+
+/// What tells a secret from others of its key, by its hash.
+fn named_secret(hash: &[u8; 32]) -> String {
+    hex(hash.first_chunk::<8>().map_or(&[], |some| some.as_slice()))
 }
 
 fn known(row: Row) -> Result<Known> {
@@ -437,9 +485,12 @@ fn known(row: Row) -> Result<Known> {
         .transpose()
         .map_err(|e| corrupt().caused_by(e))?;
     let old = row.old_hash.as_deref().map(hash).transpose()?;
+    // Without a grace the old one was taken until there was the new one.
+    let until = row.key.old_secret_until.as_deref();
+    let until = moment(until.or(row.key.rotated_at.as_deref()))?;
     Ok(Known {
         hash: hash(&row.hash)?,
-        old: old.zip(moment(row.key.old_secret_until.as_deref())?),
+        old: old.zip(until),
         principal: Principal::Known {
             who: Who::Key(row.key.id.as_str().into()),
             role: row.key.role,

@@ -36,7 +36,8 @@ const TENANTS_TOLD_MAX: usize = 200;
 pub(super) struct Row {
     /// SHA-256 of the secret's bytes, hex.
     pub(super) hash: String,
-    /// That of the secret before it, while it is taken too.
+    /// That of the secret before it, which is taken too for a while, and whose bearer is told after
+    /// that that it was replaced.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) old_hash: Option<String>,
     #[serde(flatten)]
@@ -163,7 +164,7 @@ pub fn rotate(
     }
     let secret = env.random_bytes::<SECRET_BYTES>();
     let old = std::mem::replace(&mut row.hash, hex(&Sha256::digest(secret)));
-    row.old_hash = (grace > 0).then_some(old);
+    row.old_hash = Some(old);
     row.key.rotated_at = Some(now.to_rfc3339());
     row.key.old_secret_until = (grace > 0).then(|| Micros(now.0 + grace).to_rfc3339());
     let data = json!({

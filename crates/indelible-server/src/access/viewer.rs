@@ -3,27 +3,29 @@
 //!
 //! Nothing is kept of one: it is sealed under the server's own key and says who made it, and the
 //! key that made it is looked up each time. So it can do no more than that key can, and falls with
-//! it. One that is not in force is told from one that never was to nobody.
+//! it and with the secret that it was made by. One that is not in force is told from one that never
+//! was to nobody.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use indelible_api::limits::{TOKEN_BYTES_MAX, VIEWER_DEFAULT, VIEWER_SECONDS_MAX};
 use indelible_api::{CreateKey, CreateViewerToken, Role, ViewerToken};
 use indelible_event::ids::{Micros, TenantId};
-use indelible_log::{Env, Operation};
-use indelible_store::{Error, Kind, Result, State};
+use indelible_store::{Error, Kind, Result};
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 
 use super::moment::span;
-use super::principal::{Actor, Principal, Who};
+use super::principal::{Principal, Who};
 use super::rows::check;
 use super::{Known, PREFIX};
 use crate::cursor_key::CursorKey;
 
 /// How a viewer token begins.
 pub(super) const VIEWER_PREFIX: &str = "indv_";
-const PURPOSE: &str = "indelible/viewer/v1";
+const PURPOSE: &str = "indelible/viewer/v2";
+/// What is sealed is filled up with blanks to a multiple of this: its holder is not to learn how
+/// long the query is, which he does not see.
+const PADDED_BYTES: usize = 512;
 
 const _: () = assert!(!is_start(VIEWER_PREFIX, PREFIX));
 
@@ -32,26 +34,24 @@ const _: () = assert!(!is_start(VIEWER_PREFIX, PREFIX));
 pub(super) struct Said {
     /// The id of the key that made it.
     pub(super) key: String,
+    /// What tells the secret that it was made with from others of the key.
+    secret: String,
     tenant: String,
     query: Option<String>,
     /// Its end, in microseconds.
     end: i64,
 }
 
-/// Makes a token in the name of a key.
+/// Makes a token in the name of a key, by that secret of it; gives how many microseconds it lasts.
 ///
 /// # Errors
 /// [`Kind::Invalid`] when the tenant, the query or the time is none that a token may have.
-///
-/// # Durability
-/// The record of it is kept when it returns, for [`indelible_log::Log::write_operations`].
 pub(super) fn create(
-    (state, sealing): (&dyn State, &CursorKey),
+    sealing: &CursorKey,
     wanted: &CreateViewerToken,
-    env: &Env,
-    (key, by): (&str, Actor<'_>),
-) -> Result<ViewerToken> {
-    let now = env.clock.now();
+    (key, secret): (&str, String),
+    now: Micros,
+) -> Result<(ViewerToken, i64)> {
     check(&reader(wanted), now)?;
     let lasts = wanted.lasts.as_deref().unwrap_or(VIEWER_DEFAULT);
     let most = VIEWER_SECONDS_MAX * 1_000_000;
@@ -63,31 +63,19 @@ pub(super) fn create(
     let end = Micros(now.0 + micros);
     let said = Said {
         key: key.to_owned(),
+        secret,
         tenant: wanted.tenant.clone(),
         query: wanted.query.clone(),
         end: end.0,
     };
-    let data = json!({
-        "change": "viewer_token.created",
-        "expires_at": end.to_rfc3339(),
-        "has_query": said.query.is_some(),
-        "tenant": said.tenant,
-    });
-    let told = Operation {
-        event_type: "config.changed",
-        actor: by,
-        target: ("key", key),
-        outcome: "success",
-        data: &data,
-    };
     let bearer = said.sealed(sealing)?;
-    state.apply(&[told.kept(env)])?;
-    Ok(ViewerToken {
+    let token = ViewerToken {
         bearer,
         tenant: said.tenant,
         query: said.query,
         expires_at: end.to_rfc3339(),
-    })
+    };
+    Ok((token, micros))
 }
 
 /// The key that could do what the token can.
@@ -104,7 +92,11 @@ fn reader(wanted: &CreateViewerToken) -> CreateKey {
 
 impl Said {
     fn sealed(&self, sealing: &CursorKey) -> Result<String> {
-        let bytes = serde_json::to_vec(self).ok();
+        let padded = |mut bytes: Vec<u8>| {
+            bytes.resize(bytes.len().next_multiple_of(PADDED_BYTES), b' ');
+            bytes
+        };
+        let bytes = serde_json::to_vec(self).ok().map(padded);
         let sealed = bytes.and_then(|bytes| sealing.sealed(PURPOSE, "", &bytes));
         let sealed = sealed.ok_or_else(|| Error::new(Kind::Invalid, "the viewer token"))?;
         Ok(format!("{VIEWER_PREFIX}{}", URL_SAFE_NO_PAD.encode(sealed)))
@@ -124,6 +116,7 @@ impl Said {
     pub(super) fn principal(self, maker: &Known, now: Micros) -> Option<Principal> {
         let tenant = TenantId::parse(&self.tenant).ok()?;
         let is_in_force = self.end > now.0
+            && maker.takes(&self.secret, now)
             && maker.key.revoked_at.is_none()
             && maker.expires.is_none_or(|end| end > now)
             && maker.principal.role().may_read()

@@ -6,12 +6,14 @@ use axum::extract::Request;
 use axum::http::{StatusCode, Uri, header};
 use indelible_api::ProblemKind;
 use indelible_event::ids::{Micros, TenantId};
+use indelible_event::redact::secret_parts;
 
 use super::notes::{Detail, Key};
 use super::{Accesses, What};
 use crate::access::Principal;
-use crate::answer::Refusal;
+use crate::answer::{Refusal, refuse};
 use crate::app::App;
+use crate::binding::is_bound;
 use crate::guard::Peer;
 use crate::submit::no_tenant;
 
@@ -39,7 +41,10 @@ impl Accesses {
                     return;
                 };
                 let detail = Detail::Refused(why, None, None);
-                ((principal.kind(), name.into()), tenant.cloned(), detail)
+                // A name that nobody has may be anything that somebody typed.
+                let is_plain = |name: &&TenantId| secret_parts(name.as_str()).is_empty();
+                let tenant = tenant.filter(is_plain).cloned();
+                ((principal.kind(), name.into()), tenant, detail)
             }
             Denied::Nobody { key, peer } => {
                 let network = peer.map(|peer| network(peer).into());
@@ -96,8 +101,7 @@ fn named(query: &str) -> Option<TenantId> {
     TenantId::parse(name).ok()
 }
 
-/// The answer to who asks for a tenant that is not there, or not for him; the one is told from the
-/// other when it is written.
+/// The answer to who asks for a tenant that is not there, or not for him; noted alike.
 pub(crate) fn hidden(
     app: &App,
     principal: &Principal,
@@ -108,6 +112,26 @@ pub(crate) fn hidden(
     let now = app.env.clock.now();
     app.accesses.denied(by, (route, ProblemKind::NotFound), now);
     no_tenant(tenant).into()
+}
+
+/// The answer to who asks for a record that is not there. Where one may be there that is not for
+/// him, it is noted, alike whether one is.
+pub(crate) fn missing(
+    app: &App,
+    principal: &Principal,
+    route: &'static str,
+    tenants: &[TenantId],
+) -> Refusal {
+    if is_bound(principal, tenants) {
+        let only = match tenants {
+            [only] => Some(only),
+            _ => None,
+        };
+        let (why, now) = (ProblemKind::NotFound, app.env.clock.now());
+        let by = Denied::Principal(principal, only);
+        app.accesses.denied(by, (route, why), now);
+    }
+    refuse(ProblemKind::NotFound, "there is no record with this id")
 }
 
 /// The network that an address is in, as far as one subscriber has it.

@@ -1,5 +1,6 @@
-//! Who read, exported or was denied what: noted in memory while requests are answered, and written
-//! to the log `_system` by a thread of its own.
+//! Who read, exported or was denied what, and what else whoever reads can do as often as he likes:
+//! noted in memory while requests are answered, and written to the log `_system` by a thread of its
+//! own.
 //!
 //! What one principal asks in the same words is one note for a minute: how many requests, from when
 //! to when, how many records were seen. A request only counts in a map. Notes are bounded in number
@@ -15,10 +16,11 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use indelible_event::ids::{Micros, TenantId};
 use indelible_log::AccessEvent;
+use indelible_query::redacted;
 
 use crate::access::Principal;
 
-pub(crate) use denied::{Denied, forbidden, hidden, nobody};
+pub(crate) use denied::{Denied, forbidden, hidden, missing, nobody};
 pub(crate) use written::{run, write_all};
 
 use notes::{Detail, Key, Notes};
@@ -32,29 +34,49 @@ pub(crate) enum What {
     Exported,
     /// Something was asked for that is not for whoever asked.
     Denied,
+    /// A viewer token was made.
+    ViewerMade,
+    /// An export was removed.
+    ExportRemoved,
 }
 
 impl What {
-    const ALL: [Self; 3] = [Self::Read, Self::Exported, Self::Denied];
+    const ALL: [Self; 5] = [
+        Self::Read,
+        Self::Exported,
+        Self::Denied,
+        Self::ViewerMade,
+        Self::ExportRemoved,
+    ];
 
     fn event_type(self) -> &'static str {
         match self {
             Self::Read => "access.read",
             Self::Exported => "access.exported",
             Self::Denied => "access.denied",
+            Self::ViewerMade | Self::ExportRemoved => "config.changed",
+        }
+    }
+
+    /// What was changed, where something was.
+    fn change(self) -> Option<&'static str> {
+        match self {
+            Self::Read | Self::Exported | Self::Denied => None,
+            Self::ViewerMade => Some("viewer_token.created"),
+            Self::ExportRemoved => Some("export.removed"),
         }
     }
 
     fn outcome(self) -> &'static str {
         match self {
-            Self::Read | Self::Exported => "success",
             Self::Denied => "denied",
+            _ => "success",
         }
     }
 }
 
 /// What was done, by which route as we write it, and the query as it was written: empty for all
-/// records.
+/// records. Secrets in it are not kept.
 pub(crate) type Done<'a> = (What, &'static str, &'a str);
 
 /// How many records an answer showed, by tenant.
@@ -127,6 +149,56 @@ impl Accesses {
         }
     }
 
+    /// Notes that a viewer token was made which lasts so long.
+    pub(crate) fn viewer_made(
+        &self,
+        principal: &Principal,
+        (tenant, has_query, lasts): (&TenantId, bool, i64),
+        now: Micros,
+    ) {
+        let route = "/v1/viewer-tokens";
+        let detail = Detail::Viewer { has_query, lasts };
+        self.changed(
+            principal,
+            (What::ViewerMade, route, detail),
+            Some(tenant),
+            now,
+        );
+    }
+
+    /// Notes that an export was removed; on an open server, too.
+    pub(crate) fn export_removed(
+        &self,
+        principal: &Principal,
+        tenant: Option<&TenantId>,
+        now: Micros,
+    ) {
+        let detail = Detail::Query(Box::default());
+        let done = (What::ExportRemoved, "/v1/exports/{id}", detail);
+        self.changed(principal, done, tenant, now);
+    }
+
+    fn changed(
+        &self,
+        principal: &Principal,
+        (what, route, detail): (What, &'static str, Detail),
+        tenant: Option<&TenantId>,
+        now: Micros,
+    ) {
+        let name = principal.submitter();
+        let key = Key {
+            what,
+            actor: (
+                principal.kind(),
+                name.as_deref().unwrap_or("anybody").into(),
+            ),
+            tenant: tenant.cloned(),
+            route: route.into(),
+            detail,
+        };
+        self.lock().count(key, 1, 0, now);
+    }
+
     /// Counts more records to what was noted before, as a tail goes on to tell them; takes them
     /// out of `seen`. Those of the ledger's own logs are not counted: a record of who reads them
     /// would be one more to tell, for ever.
@@ -160,6 +232,6 @@ fn key(
         actor: (kind, name.into()),
         tenant: tenant.cloned(),
         route: route.into(),
-        detail: Detail::Query(query.into()),
+        detail: Detail::Query(redacted(query).into()),
     }
 }

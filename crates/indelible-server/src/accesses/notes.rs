@@ -31,6 +31,11 @@ pub(super) enum Detail {
     Query(Box<str>),
     /// The name of the problem, the key that was claimed, and the network it was claimed from.
     Refused(&'static str, Option<Box<str>>, Option<Box<str>>),
+    /// Of a viewer token, and how many microseconds it lasts.
+    Viewer {
+        has_query: bool,
+        lasts: i64,
+    },
     /// More than are told apart.
     Others,
 }
@@ -83,7 +88,7 @@ impl Key {
                 .into_iter()
                 .map(|text| text.as_ref().map_or(0, |text| text.len()))
                 .sum(),
-            Detail::Others => 0,
+            Detail::Viewer { .. } | Detail::Others => 0,
         };
         let tenant = self
             .tenant
@@ -121,14 +126,12 @@ impl Notes {
         let mut note = Note::new(now);
         note.count(requests, records, now);
         if self.notes.len() >= NOTES_MAX || self.bytes + bytes > BYTES_MAX {
-            let [read, exported, denied] = &mut self.left_out;
-            let left_out = match key.what {
-                What::Read => read,
-                What::Exported => exported,
-                What::Denied => denied,
-            };
-            let left_out = left_out.get_or_insert(Note::new(now));
-            return left_out.count(requests, records, now);
+            let mut left_out = What::ALL.into_iter().zip(&mut self.left_out);
+            if let Some((_, left_out)) = left_out.find(|(what, _)| *what == key.what) {
+                let left_out = left_out.get_or_insert(Note::new(now));
+                left_out.count(requests, records, now);
+            }
+            return;
         }
         if told_apart < WORDINGS_MAX {
             let actor = key.actor.1.clone();

@@ -41,10 +41,7 @@ pub(crate) fn write_all(app: &App) {
 
 fn write(app: &App, before: Micros, waiting: &mut Vec<AccessEvent>) {
     let (due, left_out) = app.accesses.lock().take(before);
-    let made = due
-        .iter()
-        .filter_map(|(key, note)| of_note(app, key, *note));
-    waiting.extend(made);
+    waiting.extend(due.iter().map(|(key, note)| of_note(app, key, *note)));
     waiting.extend(
         left_out
             .into_iter()
@@ -64,13 +61,11 @@ fn write(app: &App, before: Micros, waiting: &mut Vec<AccessEvent>) {
     }
 }
 
-/// The event of a note; `None` where what was asked for is not there, so that nothing was denied.
-fn of_note(app: &App, key: &Key, note: Note) -> Option<AccessEvent> {
+/// The event of a note. One of what was denied is written whether that is there or not: the numbers
+/// of `_system` would tell which it is.
+fn of_note(app: &App, key: &Key, note: Note) -> AccessEvent {
     let log_id = key.tenant.as_ref().and_then(|tenant| log_id(app, tenant));
-    if key.what == What::Denied && key.tenant.is_some() && log_id.is_none() {
-        return None;
-    }
-    let mut data = counted(note);
+    let mut data = counted(key.what, note);
     data.insert("route".to_owned(), json!(key.route));
     let mut put = |name: &str, value: &str| data.insert(name.to_owned(), json!(value));
     if let Some(log_id) = &log_id {
@@ -80,6 +75,13 @@ fn of_note(app: &App, key: &Key, note: Note) -> Option<AccessEvent> {
         Some(tenant) => ("tenant", tenant.as_str()),
         None => ("ledger", "indelible"),
     };
+    if key.what == What::ViewerMade {
+        if let Some(tenant) = &key.tenant {
+            put("tenant", tenant.as_str());
+        }
+        let maker = key.actor.1.strip_prefix("key:").unwrap_or(&key.actor.1);
+        target = ("key", maker);
+    }
     match &key.detail {
         Detail::Query(query) if query.is_empty() => {}
         Detail::Query(query) => drop(put("query", query)),
@@ -92,6 +94,11 @@ fn of_note(app: &App, key: &Key, note: Note) -> Option<AccessEvent> {
                 target = ("key", claimed);
             }
         }
+        Detail::Viewer { has_query, lasts } => {
+            let last_end = Micros(note.until.0.saturating_add(*lasts));
+            put("expires_at", &last_end.to_rfc3339());
+            data.insert("has_query".to_owned(), json!(has_query));
+        }
         Detail::Others => drop(data.insert("others".to_owned(), json!(true))),
     }
     let operation = Operation {
@@ -101,12 +108,12 @@ fn of_note(app: &App, key: &Key, note: Note) -> Option<AccessEvent> {
         outcome: key.what.outcome(),
         data: &Value::Object(data),
     };
-    Some(AccessEvent::new(&app.env, note.until, &operation))
+    AccessEvent::new(&app.env, note.until, &operation)
 }
 
 /// The event of what found no room.
 fn lacking(app: &App, what: What, note: Note) -> AccessEvent {
-    let mut data = counted(note);
+    let mut data = counted(what, note);
     data.insert("left_out".to_owned(), json!(true));
     let operation = Operation {
         event_type: what.event_type(),
@@ -118,10 +125,13 @@ fn lacking(app: &App, what: What, note: Note) -> AccessEvent {
     AccessEvent::new(&app.env, note.until, &operation)
 }
 
-fn counted(note: Note) -> Map<String, Value> {
+fn counted(what: What, note: Note) -> Map<String, Value> {
     let mut data = Map::new();
     data.insert("requests".to_owned(), json!(note.requests));
-    data.insert("records".to_owned(), json!(note.records));
+    match what.change() {
+        Some(change) => data.insert("change".to_owned(), json!(change)),
+        None => data.insert("records".to_owned(), json!(note.records)),
+    };
     data.insert("since".to_owned(), json!(note.since.to_rfc3339()));
     data.insert("until".to_owned(), json!(note.until.to_rfc3339()));
     data

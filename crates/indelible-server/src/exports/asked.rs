@@ -11,7 +11,7 @@ use indelible_event::ids::{Micros, TenantId};
 use indelible_export::{Columns, Format, has_parquet};
 use indelible_log::export::joined_as;
 use indelible_log::mask::Sight;
-use indelible_query::{Damage, PageLimit, Row, page, resolve};
+use indelible_query::{Damage, PageLimit, Row, page};
 use indelible_store::{Place, Query, Tally};
 use serde::{Deserialize, Serialize};
 
@@ -19,7 +19,7 @@ use crate::access::{Principal, Who};
 use crate::accesses::Shown;
 use crate::answer::{Refusal, refuse};
 use crate::app::App;
-use crate::binding::{is_bound, narrowed};
+use crate::binding::{is_bound, sought};
 use crate::list::{Sort, parsed, tenants, unreadable};
 
 /// Records that are looked at for one page.
@@ -181,8 +181,7 @@ impl Selection {
     ) -> Result<Self, Refusal> {
         let parsed = parsed(&asked.q, now)?;
         let tenants = tenants(app, principal, asked.tenant.as_deref(), &parsed)?;
-        let narrowed = narrowed(app, principal, &parsed, &tenants)?;
-        let resolved = resolve(&narrowed, &tenants, Some(app.keyring.as_ref()));
+        let resolved = sought(app, principal, &parsed, &tenants)?;
         let mut query = resolved.query;
         (query.order, query.direction) = asked.order.parts();
         query.as_of = Some(match as_of {

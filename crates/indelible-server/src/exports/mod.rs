@@ -21,11 +21,10 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, heade
 use axum::response::IntoResponse;
 use indelible_api::limits::{EXPORT_ANSWER_BYTES_MAX, EXPORT_ANSWER_LOOKED_AT_MAX};
 use indelible_api::{CreateExport, ExportStatus, Exports, ProblemKind};
+use indelible_event::ids::TenantId;
 use indelible_export::{File, Format, Row};
-use indelible_log::Operation;
 use indelible_store::Error;
 use serde::Deserialize;
-use serde_json::json as data;
 use tokio::sync::mpsc::{Sender, channel};
 
 use crate::access::Principal;
@@ -35,7 +34,6 @@ use crate::app::App;
 use crate::attachments::Chunks;
 use crate::caller::spawn;
 use crate::guard::{Needs, allow};
-use crate::keys::write_operations;
 use crate::ledger::small;
 use crate::list::parsed;
 use crate::read::blocking;
@@ -235,22 +233,13 @@ pub(crate) async fn remove(
     let principal = allow(principal.as_deref(), Needs::Read)?.clone();
     nothing(query)?;
     let removed = blocking(&app, move |app| {
-        let owner = Owner::of(&principal);
-        if app.exports.get(&owner, &id).is_none() {
-            return Ok(None);
+        let removed = app.exports.remove(&Owner::of(&principal), &id)?;
+        if let Some(job) = &removed {
+            let tenant = job.asked.tenant.as_deref().map(TenantId::parse);
+            let (tenant, now) = (tenant.transpose().ok().flatten(), app.env.clock.now());
+            app.accesses
+                .export_removed(&principal, tenant.as_ref(), now);
         }
-        // Before it is gone: the record of one that could not be removed says that it was tried.
-        let by = principal.submitter();
-        let told = Operation {
-            event_type: "config.changed",
-            actor: (principal.kind(), by.as_deref().unwrap_or("anybody")),
-            target: ("export", &id),
-            outcome: "success",
-            data: &data!({"change": "export.removed"}),
-        };
-        app.stores.state.apply(&[told.kept(&app.env)])?;
-        let removed = app.exports.remove(&owner, &id)?;
-        write_operations(app);
         Ok(removed)
     });
     let removed = removed.await?;
@@ -297,7 +286,7 @@ pub(crate) async fn file(
         let first = piece(&source, &wanted, wanted.start / CHUNK_BYTES as u64)?;
         let mut seen = Shown::of(&[]);
         for (tenant, count) in &reading.seen {
-            if let Ok(tenant) = indelible_event::TenantId::parse(tenant) {
+            if let Ok(tenant) = TenantId::parse(tenant) {
                 seen.add(&tenant, *count);
             }
         }

@@ -7,14 +7,14 @@ use indelible_api::limits::TAIL_TENANTS_MAX;
 use indelible_api::{ProblemKind, Unreadable};
 use indelible_event::ids::{Micros, TenantId};
 use indelible_log::mask::Sight;
-use indelible_query::{Seen, resolve};
+use indelible_query::Seen;
 use indelible_store::{Direction, Expr, Order, Query};
 use serde::Deserialize;
 
 use crate::access::Principal;
 use crate::answer::{Refusal, refuse, written};
 use crate::app::App;
-use crate::binding::{is_bound, narrowed};
+use crate::binding::{is_bound, sought};
 use crate::list::{parsed, tenants, unreadable};
 use crate::records::record;
 use crate::tail::hub::Told;
@@ -64,8 +64,7 @@ impl Wish {
     ) -> Result<Self, Refusal> {
         let parsed = parsed(&wanted.q, now)?;
         let tenants = tenants(app, principal, wanted.tenant.as_deref(), &parsed)?;
-        let narrowed = narrowed(app, principal, &parsed, &tenants)?;
-        let resolved = resolve(&narrowed, &tenants, Some(app.keyring.as_ref()));
+        let resolved = sought(app, principal, &parsed, &tenants)?;
         let logs = resolved.query.tenants.as_ref().map_or(0, Vec::len);
         if logs > TAIL_TENANTS_MAX {
             let text = format!(

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use indelible_api::Role;
 use serde_json::{Value, json};
 
-use crate::support::{Served, event};
+use crate::support::{Served, event, telemetry};
 
 const EMITTER: usize = 0;
 const READER: usize = 1;
@@ -308,4 +308,50 @@ fn a_key_learns_what_it_may_and_an_admin_what_the_server_runs_with() {
     let settings = served.get_as(ADMIN, "/v1/configuration").is(200);
     assert_eq!(settings["settings"][0]["setting"], "server.listen");
     assert_eq!(settings["settings"][0]["source"], "command line");
+}
+
+#[test]
+fn a_key_in_the_place_of_a_request_id_is_not_told() {
+    telemetry();
+    let served = Served::closed(&[(Role::Admin, None)]);
+    let key = served.key(0);
+    for path in ["/health/live", "/v1/records"] {
+        let answer = served.send("GET", path, &[&format!("X-Request-Id: {key}")], b"");
+        let id = answer.header("x-request-id").unwrap();
+        assert!(id != key && id.len() == 16, "{id}");
+        assert!(!answer.text().contains(key));
+    }
+    let answer = served.send("GET", "/health/live", &["X-Request-Id: mine-1"], b"");
+    assert_eq!(answer.header("x-request-id"), Some("mine-1"));
+    let secret = key.rsplit('_').next().unwrap();
+    let told = telemetry();
+    assert!(!told.iter().any(|line| line.to_string().contains(secret)));
+}
+
+#[test]
+fn a_flood_of_wrong_keys_is_a_line_a_second() {
+    telemetry();
+    let served = Served::closed(&[(Role::Admin, None)]);
+    let began = std::time::Instant::now();
+    let ask = |n: usize| {
+        let wrong = format!("Authorization: Bearer ind_{n:016x}_{}", "ab".repeat(32));
+        let id = format!("X-Request-Id: flood-of-wrong-keys-{n}");
+        let answer = served.send("GET", "/v1/records", &[&wrong, &id], b"");
+        answer.is_problem(401, "unauthorized");
+    };
+    (0..200).for_each(ask);
+    std::thread::sleep(std::time::Duration::from_millis(1_100));
+    ask(200);
+    let seconds = began.elapsed().as_secs();
+    let told: Vec<Value> = telemetry()
+        .into_iter()
+        .filter(|line| line.to_string().contains("flood-of-wrong-keys-"))
+        .collect();
+    let lines = told.len() as u64;
+    assert!((2..=seconds + 2).contains(&lines), "{lines} in {seconds} s");
+    let untold: u64 = told
+        .iter()
+        .map(|line| line["untold"].as_u64().unwrap())
+        .sum();
+    assert_eq!(lines + untold, 201, "{told:#?}");
 }

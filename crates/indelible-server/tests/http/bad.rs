@@ -4,6 +4,7 @@ use std::io::{Read, Write};
 use std::net::Shutdown;
 use std::time::{Duration, Instant};
 
+use indelible_api::Role;
 use indelible_api::limits::BODY_BYTES_MAX;
 
 use crate::support::{Client, Served, event};
@@ -322,6 +323,26 @@ fn a_half_closed_connection_gets_its_answer() {
     stream.say(request).unwrap();
     stream.ends();
     stream.answer().unwrap().is(201);
+}
+
+#[test]
+fn who_is_refused_while_he_still_sends_sees_why() {
+    let served = Served::closed(&[(Role::Admin, None)]);
+    let body = vec![b' '; 6 << 20];
+    for path in ["/v1/events:batch", "/nothing/here"] {
+        let mut stream = served.connect();
+        let head = format!(
+            "POST {path} HTTP/1.1\r\nHost: {}\r\nAuthorization: Bearer ind_0_0\r\n\
+             Content-Type: application/json\r\nContent-Length: {}\r\n\r\n",
+            served.address,
+            body.len()
+        );
+        stream.say(head).unwrap();
+        // The answer is there before the body.
+        std::thread::sleep(Duration::from_millis(100));
+        stream.say(&body).unwrap();
+        stream.answer().unwrap().is_problem(401, "unauthorized");
+    }
 }
 
 #[test]

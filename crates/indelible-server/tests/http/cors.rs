@@ -27,6 +27,67 @@ fn preflight(served: &Served, origin: &str) -> Answer {
     served.send("OPTIONS", "/v1/events", &[&origin, wanted, headers], b"")
 }
 
+/// A page may read every header of an answer that is not for the browser itself.
+fn is_exposed(answer: &Answer) {
+    let exposed = answer.header("access-control-expose-headers").unwrap();
+    let exposed: Vec<&str> = exposed.split(", ").collect();
+    let known = [
+        "cache-control",
+        "connection",
+        "content-length",
+        "content-security-policy",
+        "content-type",
+        "cross-origin-opener-policy",
+        "cross-origin-resource-policy",
+        "date",
+        "referrer-policy",
+        "transfer-encoding",
+        "vary",
+        "x-content-type-options",
+        "x-frame-options",
+    ];
+    for (name, _) in &answer.headers {
+        let is_known = known.contains(&name.as_str()) || name.starts_with("access-control-");
+        assert!(is_known || exposed.contains(&name.as_str()), "{name}");
+    }
+}
+
+#[test]
+fn a_page_reads_what_answers_say_in_headers() {
+    let served = served(&[NAMED]);
+    let tenant = serde_json::json!({"tenant_id": "acme"});
+    served.post_as(0, "/v1/tenants", &tenant).is(201);
+    for n in 1..=3 {
+        let event = crate::support::event(n);
+        served.post_as(0, "/v1/events?tenant=acme", &event).is(201);
+    }
+    let origin = format!("Origin: {NAMED}");
+    let key = format!("Authorization: Bearer {}", served.key(0));
+    let ask = |method: &str, path: &str, more: &[&str], body: &[u8]| {
+        let headers = [&[origin.as_str(), &key], more].concat();
+        let answer = served.send(method, path, &headers, body);
+        is_exposed(&answer);
+        answer
+    };
+    let lines = "Accept: application/x-ndjson";
+    let list = ask("GET", "/v1/records?limit=1", &[lines], b"");
+    assert!(list.header("x-next-cursor").is_some());
+    let export = ask("GET", "/v1/export?tenant=acme&q=-actor:zz*", &[], b"");
+    assert!(export.header("x-export-records").is_some());
+    assert!(export.header("x-export-unsearched").is_some());
+    let json = "Content-Type: application/json";
+    let made = ask("POST", "/v1/exports", &[json], br#"{"format":"leaves"}"#);
+    let place = made.header("location").unwrap().to_owned();
+    crate::support::until("it is written", || {
+        ask("GET", &place, &[], b"").is(200)["status"] == "done"
+    });
+    let part = ask("GET", &format!("{place}/file"), &["Range: bytes=0-9"], b"");
+    assert_eq!(part.status, 206);
+    assert!(part.header("etag").is_some() && part.header("content-range").is_some());
+    assert_eq!(ask("PUT", "/v1/records", &[], b"").status, 405);
+    is_exposed(&served.send("GET", "/v1/records", &[&origin], b""));
+}
+
 fn says_nothing(answer: &Answer) -> bool {
     let of_cors = |(name, _): &&(String, String)| name.starts_with("access-control-");
     answer.headers.iter().find(of_cors).is_none()
@@ -51,6 +112,7 @@ fn a_page_of_a_named_origin_asks_and_reads_and_one_of_another_does_not() {
     assert_eq!(answer.header("access-control-allow-origin"), Some(NAMED));
     assert_eq!(answer.header("vary"), Some("origin"));
     assert_eq!(answer.header("access-control-allow-credentials"), None);
+    is_exposed(&answer);
     let answer = preflight(&served, NAMED);
     assert_eq!(answer.status, 204, "{answer:?}");
     assert_eq!(answer.header("access-control-allow-origin"), Some(NAMED));

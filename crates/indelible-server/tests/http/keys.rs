@@ -67,7 +67,9 @@ fn a_new_secret_takes_over_within_the_grace() {
     ask(&second).is(200);
     let third = served.post_as(ADMIN, &path, &json!({"grace": "0"})).is(200);
     assert_eq!(third["key"]["old_secret_until"], Value::Null);
-    ask(&second).is_problem(401, "unauthorized");
+    let problem = ask(&second).is_problem(401, "key-expired");
+    assert!(text(&problem["detail"]).contains("new secret"), "{problem}");
+    ask(&first).is_problem(401, "unauthorized");
     ask(text(&third["bearer"])).is(200);
     for (wrong, kind) in [
         (json!({"grace": "1y"}), "bad-request"),

@@ -159,3 +159,97 @@ fn tails_of_two_roles_that_ask_alike_are_told_what_each_may_see() {
     assert_eq!(name(&mut masked), "***");
     assert_eq!(name(&mut clear), "Dana Okafor");
 }
+
+/// How many records a query finds for somebody, and what it says was not searched: by list, count,
+/// export and, where there is one to tell, tail.
+fn found(served: &Served, n: usize, query: &str) -> (usize, bool) {
+    let query = query.replace('/', "%2F");
+    let asked = format!("tenant=acme&q={query}");
+    let list = served.get_as(n, &format!("/v1/records?{asked}")).is(200);
+    let records = list["records"].as_array().unwrap().len();
+    let is_unsearched = list["unsearched"] == json!(["acme"]);
+    let path = format!("/v1/counts?{asked}&facet=ip");
+    let counts = served.get_as(n, &path).is(200);
+    assert_eq!(counts["total"], records, "{query}");
+    assert_eq!(counts["unsearched"], list["unsearched"], "{query}");
+    let export = served.get_as(n, &format!("/v1/export?format=joined&{asked}"));
+    assert_eq!(
+        export.header("x-export-records"),
+        Some(records.to_string().as_str())
+    );
+    assert_eq!(
+        export.header("x-export-unsearched").is_some(),
+        is_unsearched
+    );
+    let path = format!("/v1/tail?from=start&{asked}");
+    let (mut tail, open) = Tail::of(served, served.key(n), &path);
+    assert_eq!(
+        open.data["unsearched"].is_array(),
+        is_unsearched,
+        "{query}: {}",
+        open.data
+    );
+    if records > 0 {
+        tail.next().unwrap();
+    }
+    (records, is_unsearched)
+}
+
+#[test]
+fn an_address_is_not_searched_by_who_sees_it_masked() {
+    let served = served();
+    let asked = [
+        "ip:192.0.2.17",
+        "192.0.2.17",
+        "actor:192.0.2.17",
+        "ip:192.0.2.0/24",
+        "ip:10.0.0.0/30,192.0.2.16/29",
+        "ip:192.0.2.17+OR+ip:10.0.0.1",
+        "-ip:10.0.0.1",
+        "-ip:192.0.2.17",
+    ];
+    for query in asked {
+        let masked = [READER, AUDITOR].map(|n| found(&served, n, query));
+        // The third is the tenant's own first record.
+        let all = if query.starts_with('-') { 3 } else { 0 };
+        assert_eq!(masked, [(all, true); 2], "{query}: as if there were none");
+        let clear = match query {
+            "actor:192.0.2.17" => 0,
+            "-ip:192.0.2.17" => 1,
+            "-ip:10.0.0.1" => 3,
+            _ => 2,
+        };
+        let of = [ADMIN, OFFICER].map(|n| found(&served, n, query));
+        assert_eq!(of, [(clear, false); 2], "{query}");
+    }
+    let mail = "email:dana.okafor@mail.example.com";
+    assert_eq!(found(&served, READER, mail), (2, false), "who knows it");
+}
+
+#[test]
+fn a_query_of_addresses_binds_whom_somebody_bound_who_sees_them() {
+    let served = served();
+    let bound = |query: &str| {
+        let key = json!({"role": "reader", "tenants": ["acme"], "query": query});
+        let key = served.post_as(ADMIN, "/v1/keys", &key).is(201);
+        let bearer = key["bearer"].as_str().unwrap().to_owned();
+        let found = served.ask_with(&bearer, "GET", "/v1/records", &Value::Null);
+        found.is(200)["records"].as_array().unwrap().len()
+    };
+    assert_eq!(bound("ip:192.0.2.0/24"), 2);
+    assert_eq!(bound("ip:10.0.0.0/24"), 0);
+    assert_eq!(bound("-ip:192.0.2.17 actor:u-1"), 0);
+    let viewer = |n: usize, query: &str| {
+        let wanted = json!({"tenant": "acme", "query": query});
+        served.post_as(n, "/v1/viewer-tokens", &wanted)
+    };
+    for query in ["ip:192.0.2.0/24", "-ip:10.0.0.1", "dana OR 192.0.2.17"] {
+        let refused = viewer(READER, query).is(400);
+        assert_eq!(
+            refused["type"].as_str().unwrap().rsplit('/').next(),
+            Some("bad-query")
+        );
+        viewer(OFFICER, query).is(201);
+    }
+    viewer(READER, "actor:u-1").is(201);
+}

@@ -272,6 +272,78 @@ fn answers_are_the_same_whether_another_tenant_is_there_or_not() {
     }
 }
 
+/// What stands in `_system` of what a key asked, when all is written.
+fn noted(served: &Served, key: usize) -> Vec<String> {
+    served.move_clock(Duration::from_secs(61));
+    let by = format!("key:{}", served.key(key).split('_').nth(1).unwrap());
+    let mut last = Vec::new();
+    until("what was asked is written", || {
+        std::thread::sleep(Duration::from_millis(300));
+        let all = ["access.denied", "access.read", "access.exported"];
+        let all = all.map(|event_type| served.own_records(ADMIN, event_type));
+        let all = all.into_iter().flatten();
+        let mut noted: Vec<_> = all
+            .filter(|one| one["actor"]["id"] == by)
+            .map(|one| {
+                let (data, target) = (&one["data"], &one["target"]["id"]);
+                let of = ["route", "query", "reason", "requests", "records"];
+                json!([one["event_type"], target, of.map(|name| &data[name])]).to_string()
+            })
+            .collect();
+        noted.sort();
+        let is_all = !noted.is_empty() && noted == last;
+        last = noted;
+        is_all
+    });
+    last
+}
+
+#[test]
+fn what_is_asked_of_another_tenant_is_noted_alike_whether_it_is_there_or_not() {
+    let (alone, beside) = (served(false), served(true));
+    for served in [&alone, &beside] {
+        for path in reading().flat_map(asked) {
+            get(served, READER, &path.replace("{t}", THEIRS));
+        }
+        for (path, wanted) in [
+            ("/v1/exports", json!({"format": "csv", "tenant": THEIRS})),
+            ("/v1/viewer-tokens", json!({"tenant": THEIRS})),
+        ] {
+            served.post_as(READER, path, &wanted).is(404);
+        }
+    }
+    let (alone, beside) = (noted(&alone, READER), noted(&beside, READER));
+    same(&alone.join("\n"), &beside.join("\n"), "what is noted");
+    let is_denied = |one: &&String| one.contains(THEIRS) && one.contains("access.denied");
+    assert!(beside.iter().filter(is_denied).count() >= 5, "{beside:#?}");
+}
+
+#[test]
+fn what_a_query_keeps_back_is_noted_as_what_is_not_there() {
+    let served = served(false);
+    let sees = |query: &str| {
+        let key = json!({"role": "reader", "tenants": [OURS], "query": query});
+        let key = served.post_as(ADMIN, "/v1/keys", &key).is(201);
+        let bearer = key["bearer"].as_str().unwrap().to_owned();
+        for id in [id(3), id(5_000), "ext-3".to_owned(), "ext-5000".to_owned()] {
+            let path = format!("/v1/records/{id}");
+            let answer = served.ask_with(&bearer, "GET", &path, &Value::Null);
+            answer.is_problem(404, "not-found");
+        }
+        served.move_clock(Duration::from_secs(61));
+        let by = format!("key:{}", key["key"]["id"].as_str().unwrap());
+        let mut requests = Value::Null;
+        until("it is written", || {
+            let mut all = served.own_records(ADMIN, "access.denied").into_iter();
+            let one = all.find(|one| one["actor"]["id"] == by);
+            requests = one.map_or(Value::Null, |one| one["data"]["requests"].clone());
+            requests.is_u64()
+        });
+        requests
+    };
+    assert_eq!(sees("actor:nobody"), 4);
+}
+
 #[test]
 fn what_is_theirs_is_refused_in_the_words_for_what_is_not_there() {
     let beside = served(true);
@@ -400,7 +472,9 @@ fn cursors_are_of_whom_they_were_given_to() {
 fn forgeries(text: &str) -> Vec<String> {
     let changed = |at: usize| {
         let mut text = text.to_owned().into_bytes();
-        text[at] = if text[at] == b'A' { b'B' } else { b'A' };
+        // Hex digits are read in either case.
+        let is_a = text[at].eq_ignore_ascii_case(&b'A');
+        text[at] = if is_a { b'B' } else { b'A' };
         String::from_utf8(text).unwrap()
     };
     let end = text.len() - 2;

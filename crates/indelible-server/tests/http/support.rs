@@ -396,7 +396,7 @@ pub fn parts(stand: &Stand, disk: &Arc<FaultyDisk>, master: Option<MasterKey>, e
     }
 }
 
-/// Lines of the telemetry of all servers in this process, from `warn` up.
+/// Lines of the telemetry of all servers in this process, from `info` up.
 pub fn telemetry() -> Vec<Value> {
     static LINES: OnceLock<Lines> = OnceLock::new();
     let lines = LINES.get_or_init(|| {
@@ -405,7 +405,7 @@ pub fn telemetry() -> Vec<Value> {
         let subscriber = tracing_subscriber::fmt()
             .json()
             .flatten_event(true)
-            .with_max_level(tracing::Level::WARN)
+            .with_max_level(tracing::Level::INFO)
             .with_writer(move || kept.clone())
             .finish();
         tracing::subscriber::set_global_default(subscriber).unwrap();

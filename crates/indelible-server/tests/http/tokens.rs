@@ -272,3 +272,40 @@ fn a_fetch_that_hangs_holds_up_only_whoever_named_an_unknown_key() {
     );
     drop(busy);
 }
+
+#[test]
+fn a_token_that_says_something_twice_is_none() {
+    let pair = Pair::ec();
+    let served = trusting(&Issuer::of(&[pair.jwk("one")]));
+    let good = claims(&json!({"more": {"a": 1}})).to_string();
+    let head = r#"{"alg":"ES256","kid":"one"}"#;
+    records(&served, &pair.sign_text(head, &good)).is(200);
+    let behind = |more: &str| format!("{},{more}}}", good.strip_suffix('}').unwrap());
+    for (head, claims) in [
+        (head, behind(r#""tenants":["acme"]"#)),
+        (head, behind(r#""roles":["reader"]"#)),
+        (head, behind(r#""ten\u0061nts":["acme"]"#)),
+        (head, good.replace(r#"{"a":1}"#, r#"{"a":1,"a":2}"#)),
+        (r#"{"alg":"ES256","kid":"one","kid":"one"}"#, good.clone()),
+        (r#"{"alg":"ES256","kid":"one","x":1,"x":1}"#, good.clone()),
+    ] {
+        let answer = records(&served, &pair.sign_text(head, &claims));
+        answer.is_problem(401, "unauthorized");
+    }
+}
+
+#[test]
+fn who_is_nobody_is_told_how_to_be_somebody_here() {
+    let issuer = Issuer::of(&[Pair::ec().jwk("one")]);
+    let next = |served: &Served| {
+        let problem = served.get("/v1/records").is_problem(401, "unauthorized");
+        problem["next"].as_str().unwrap().to_owned()
+    };
+    let alone = Served::start_on(Stand::trusting(issuer.trusted()), &[], |_| {});
+    let said = next(&alone);
+    assert!(said.contains("issuer") && !said.contains("ind_"), "{said}");
+    let said = next(&trusting(&issuer));
+    assert!(said.contains("issuer") && said.contains("ind_"), "{said}");
+    let said = next(&Served::closed(&[(Role::Admin, None)]));
+    assert!(!said.contains("issuer") && said.contains("ind_"), "{said}");
+}

@@ -5,7 +5,7 @@ use std::time::Duration;
 use indelible_api::Role;
 use serde_json::{Value, json};
 
-use crate::support::{Answer, Served, bare, event};
+use crate::support::{Answer, Served, bare, event, until};
 
 const ADMIN: usize = 0;
 const EMITTER: usize = 1;
@@ -198,10 +198,10 @@ fn a_token_falls_with_the_key_that_made_it() {
     let path = format!("/v1/keys/{}", revoked["key"]["id"].as_str().unwrap());
     let admin = served.key(ADMIN).to_owned();
     get(&served, &of_revoked, "/v1/records").is(200);
-    // A new secret is still the same key.
+    // A new secret is still the same key, and the old one is taken for the grace.
     let rotate = format!("{path}/rotate");
     served
-        .post_as(ADMIN, &rotate, &json!({"grace": "0"}))
+        .post_as(ADMIN, &rotate, &json!({"grace": "1h"}))
         .is(200);
     get(&served, &of_revoked, "/v1/records").is(200);
     served
@@ -218,14 +218,100 @@ fn a_token_that_is_made_leaves_a_record_without_its_query() {
     let served = served();
     let wanted = json!({"tenant": "acme", "query": "actor:dana"});
     let token = made(&served, READER, &wanted);
-    let told = served.own_records(ADMIN, "config.changed");
-    let told = told
-        .iter()
-        .find(|told| told["data"]["change"] == "viewer_token.created")
-        .unwrap();
+    served.move_clock(Duration::from_secs(61));
+    let told = records(&served, "viewer_token.created");
+    let [told] = told.as_slice() else {
+        panic!("{told:#?}");
+    };
     assert_eq!(told["data"]["tenant"], "acme");
+    assert_eq!(told["data"]["has_query"], true);
     let key = served.key(READER).split('_').nth(1).unwrap();
     assert_eq!(told["actor"]["id"], format!("key:{key}"));
+    assert_eq!(told["target"], json!({"id": key, "type": "key"}));
     let text = told.to_string();
     assert!(!text.contains("dana") && !text.contains(&token), "{text}");
+}
+
+/// The records of this change, when there are some.
+fn records(served: &Served, change: &str) -> Vec<Value> {
+    let mut told = Vec::new();
+    until("it is written what was changed", || {
+        told = served.own_records(ADMIN, "config.changed");
+        told.retain(|told| told["data"]["change"] == change);
+        !told.is_empty()
+    });
+    told
+}
+
+#[test]
+fn who_makes_tokens_and_exports_and_takes_them_away_fills_nothing() {
+    let served = served();
+    for _ in 0..40 {
+        made(&served, READER, &json!({"tenant": "acme"}));
+        let wanted = json!({"format": "csv", "tenant": "acme"});
+        let export = served.post_as(READER, "/v1/exports", &wanted).is(201);
+        let path = format!("/v1/exports/{}", export["id"].as_str().unwrap());
+        let reader = served.key(READER);
+        served
+            .ask_with(reader, "DELETE", &path, &Value::Null)
+            .is(200);
+    }
+    let expires = served.post_as(READER, PATH, &json!({"tenant": "acme"}));
+    let expires = expires.is(201)["expires_at"].clone();
+    served.move_clock(Duration::from_secs(61));
+    for (change, requests) in [("viewer_token.created", 41), ("export.removed", 40)] {
+        let told = records(&served, change);
+        let counted = told
+            .iter()
+            .map(|one| one["data"]["requests"].as_u64().unwrap());
+        assert_eq!(counted.sum::<u64>(), requests, "{told:#?}");
+        assert!(told.len() <= 2, "once a minute: {told:#?}");
+        assert!(told[0]["data"]["since"].as_str() <= told[0]["data"]["until"].as_str());
+    }
+    let last = records(&served, "viewer_token.created").pop().unwrap();
+    assert_eq!(last["data"]["expires_at"], expires, "the last end of them");
+    let removed = records(&served, "export.removed").pop().unwrap();
+    assert_eq!(removed["target"], json!({"id": "acme", "type": "tenant"}));
+}
+
+#[test]
+fn a_token_lives_no_longer_than_the_secret_it_was_made_with() {
+    let served = served();
+    let id = served.key(READER).split('_').nth(1).unwrap().to_owned();
+    let path = format!("/v1/keys/{id}/rotate");
+    let rotated = |grace: &str| {
+        let rotated = served.post_as(ADMIN, &path, &json!({"grace": grace}));
+        rotated.is(200)["bearer"].as_str().unwrap().to_owned()
+    };
+    let wanted = json!({"tenant": "acme", "for": "24h"});
+    let by = |bearer: &str| {
+        let made = served.ask_with(bearer, "POST", PATH, &wanted).is(201);
+        made["bearer"].as_str().unwrap().to_owned()
+    };
+    let status = |token: &str| get(&served, token, "/v1/records").status;
+    let first = made(&served, READER, &wanted);
+    let second = by(&rotated("1h"));
+    // Within the grace the old secret makes tokens that end with it.
+    let late = made(&served, READER, &wanted);
+    assert_eq!([&first, &second, &late].map(|one| status(one)), [200; 3]);
+    served.move_clock(Duration::from_hours(1));
+    assert_eq!(
+        [&first, &second, &late].map(|one| status(one)),
+        [401, 200, 401]
+    );
+    let third = by(&rotated("0"));
+    assert_eq!([&second, &third].map(|one| status(one)), [401, 200]);
+}
+
+#[test]
+fn a_token_does_not_tell_how_long_the_query_is_that_its_holder_does_not_see() {
+    let served = served();
+    let long = |query: &str| {
+        let wanted = json!({"tenant": "acme", "query": query});
+        made(&served, READER, &wanted).len()
+    };
+    let short = long("a");
+    assert_eq!(long("actor:ada OR actor:bob -target:invoice-7"), short);
+    let none = made(&served, READER, &json!({"tenant": "acme"}));
+    assert_eq!(none.len(), short);
 }
