@@ -152,7 +152,13 @@ impl Resolver<'_> {
 
     /// Notes that sealed values are asked for in a way that does not find them.
     fn seek_parts(&mut self) {
-        self.unsearched.extend(self.tenants.iter().cloned());
+        let finder = self.finder;
+        let has_sealed = |tenant: &&TenantId| {
+            let found = finder.and_then(|finder| finder.find(tenant, "ip", ""));
+            found != Some(FindHash::NOTHING)
+        };
+        let tenants = self.tenants.iter().filter(has_sealed);
+        self.unsearched.extend(tenants.cloned());
     }
 
     /// What finds the sealed addresses of a network, where these are not too many.

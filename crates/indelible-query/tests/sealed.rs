@@ -272,3 +272,23 @@ fn a_word_is_text_or_a_whole_identifier() {
     };
     assert!(!parts.iter().any(|part| matches!(part, Expr::Phrase(_))));
 }
+
+/// Nobody has sealed anything.
+struct NoKeys;
+
+impl Finder for NoKeys {
+    fn find(&self, _: &TenantId, _: &str, _: &str) -> Option<FindHash> {
+        Some(FindHash::NOTHING)
+    }
+}
+
+#[test]
+fn where_nothing_is_sealed_nothing_is_said_to_be_unsearched() {
+    for text in ["b*", "actor:b*", "ip:10.0.0.0/8"] {
+        assert!(
+            resolved(text, Some(&NoKeys)).unsearched.is_empty(),
+            "{text}"
+        );
+        assert!(!resolved(text, None).unsearched.is_empty(), "{text}");
+    }
+}

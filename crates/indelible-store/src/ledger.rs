@@ -31,6 +31,11 @@ impl std::fmt::Display for Handle {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct FindHash(pub [u8; 16]);
 
+impl FindHash {
+    /// What nothing has: where a tenant has sealed nothing.
+    pub const NOTHING: Self = Self([0; 16]);
+}
+
 /// A personal value beside its record: encrypted under the subject's key, never in the leaf.
 ///
 /// `row` is the ciphertext of `spec/sealing.md` §personal row. Encryption is deterministic, so a

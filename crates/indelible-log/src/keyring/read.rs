@@ -153,7 +153,7 @@ impl Finder for Keyring {
     fn find(&self, tenant: &TenantId, search_name: &str, value: &str) -> Option<FindHash> {
         let keys = self.known_tenant(tenant).ok()?;
         // A tenant without keys has sealed nothing: a hash that nothing has.
-        Some(keys.map_or(FindHash([0; 16]), |keys| keys.find_hash(search_name, value)))
+        Some(keys.map_or(FindHash::NOTHING, |keys| keys.find_hash(search_name, value)))
     }
 }
 

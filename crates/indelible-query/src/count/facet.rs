@@ -168,11 +168,10 @@ impl Ways {
                 .iter()
                 .map(move |name| finder.find(tenant, name, text))
         };
-        let nothing_has = FindHash([0; 16]);
         let finds = tenants.iter().flat_map(find).flatten();
         Self {
             is_clear: true,
-            finds: finds.filter(|find| *find != nothing_has).collect(),
+            finds: finds.filter(|find| *find != FindHash::NOTHING).collect(),
             is_sealed: false,
         }
     }
