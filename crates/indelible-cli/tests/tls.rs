@@ -95,6 +95,27 @@ fn shown_within(address: &str, certificate: &str) -> bool {
 }
 
 #[test]
+fn who_is_refused_while_he_still_sends_sees_why() {
+    let place = Place::new();
+    put(&place, ONE.0, ONE.1);
+    let serving = Serving::with_variables(&place, &settings(), "telemetry");
+    let mut stream = connect(&address(&serving));
+    let body = vec![b' '; 6 << 20];
+    let head = format!(
+        "POST /nothing/here HTTP/1.1\r\nHost: localhost\r\nContent-Length: {}\r\n\r\n",
+        body.len()
+    );
+    stream.write_all(head.as_bytes()).unwrap();
+    stream.flush().unwrap();
+    // The answer is there before the body.
+    std::thread::sleep(Duration::from_millis(100));
+    stream.write_all(&body).unwrap();
+    let mut answer = String::new();
+    let _ = stream.read_to_string(&mut answer);
+    assert!(answer.starts_with("HTTP/1.1 404"), "{answer}");
+}
+
+#[test]
 fn a_server_speaks_tls_and_the_command_with_it() {
     let place = Place::new();
     put(&place, ONE.0, ONE.1);
