@@ -58,7 +58,8 @@ fn a_page_reads_what_answers_say_in_headers() {
     let tenant = serde_json::json!({"tenant_id": "acme"});
     served.post_as(0, "/v1/tenants", &tenant).is(201);
     for n in 1..=3 {
-        let event = crate::support::event(n);
+        let mut event = crate::support::event(n);
+        event["actor"]["ip"] = serde_json::json!("10.0.0.7");
         served.post_as(0, "/v1/events?tenant=acme", &event).is(201);
     }
     let origin = format!("Origin: {NAMED}");

@@ -148,7 +148,9 @@ fn asked(route: &Route) -> Vec<String> {
         "/v1/exports/{id}" | "/v1/exports/{id}/file" => {
             vec![route.path.replace("{id}", &"0".repeat(32))]
         }
-        "/v1/exports" | "/v1/keys" | "/metrics" => with(route.path, &[""]),
+        "/v1/exports" | "/v1/keys" | "/v1/access" | "/v1/configuration" | "/metrics" => {
+            with(route.path, &[""])
+        }
         // Followed below.
         "/v1/tail" => with(route.path, &["?q=acter:x", "?cursor=abc", "?tenant={t}"]),
         path => panic!("{path}: say here what is asked of it"),
