@@ -208,7 +208,7 @@ pub const SETTINGS: [Setting; 51] = [
         default: None,
         takes: Takes::Path,
         doc: "File with the policy that says what is personal (`spec/sealing.md` §6), JSON; not set: \
-              the policy that is shown there, version 1.",
+              the one shown there, version 1.",
     },
     Setting {
         key: "import.batch_records",
