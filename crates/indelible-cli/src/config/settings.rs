@@ -207,8 +207,8 @@ pub const SETTINGS: [Setting; 51] = [
         key: "sealing_policy",
         default: None,
         takes: Takes::Path,
-        doc: "File with the policy that says what is personal (`spec/sealing.md` §6), JSON; not set: \
-              the one shown there, version 1.",
+        doc: "File with the policy that says what is personal (`spec/sealing.md` §6), JSON; not \
+              set: the one shown there, version 1.",
     },
     Setting {
         key: "import.batch_records",
