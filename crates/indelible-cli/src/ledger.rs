@@ -3,6 +3,7 @@
 //! What is opened is `indelible-directory`'s; here are the settings that say where it is, progress,
 //! and failures in words.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use indelible_directory::{DatabaseOptions, Directory, KeyFolder, Names, OpenError};
@@ -97,12 +98,33 @@ fn publish_and_close(log: Log, output: &Output) -> Result {
         .map_err(|error| Failure::Could(format!("committed, but not published: {error}")))
 }
 
-/// The sealing policy in force.
-pub fn sealing(switch: Switch) -> Arc<SealingPolicy> {
-    Arc::new(match switch {
-        Switch::On => SealingPolicy::default(),
-        Switch::Off => SealingPolicy::off(),
-    })
+/// The sealing policy in force; what the command line says goes before.
+///
+/// # Errors
+/// [`Failure::Usage`] when the file of the policy cannot be read, or is none.
+pub fn sealing(config: &Config, said: Option<Switch>) -> Result<Arc<SealingPolicy>> {
+    let policy = match (said.unwrap_or(config.sealing), &config.sealing_policy) {
+        (Switch::Off, _) => SealingPolicy::off(),
+        (Switch::On, None) => SealingPolicy::default(),
+        (Switch::On, Some(path)) => policy_in(path)?,
+    };
+    Ok(Arc::new(policy))
+}
+
+fn policy_in(path: &Path) -> Result<SealingPolicy> {
+    let wrong = |error: &dyn std::fmt::Display| {
+        let text = format!("the sealing policy in {}: {error}", path.display());
+        Failure::Usage(text)
+    };
+    let text = std::fs::read(path).map_err(|error| wrong(&error))?;
+    let policy: SealingPolicy = serde_json::from_slice(&text).map_err(|error| wrong(&error))?;
+    if policy.version() < 2 && *policy.draft() != *SealingPolicy::default().draft() {
+        return Err(wrong(
+            &"version 1 is the default policy, which says something else: give it a number from 2 \
+              on, and another one with every change",
+        ));
+    }
+    Ok(policy)
 }
 
 /// The data directory and its keys, unopened.
@@ -478,7 +500,7 @@ fn reached(url: &str, config: &Config) -> DatabaseOptions {
 ///
 /// # Errors
 /// [`Failure::Usage`] when there is none.
-pub fn keys(config: &Config) -> Result<&std::path::Path> {
+pub fn keys(config: &Config) -> Result<&Path> {
     config.keys.as_deref().ok_or_else(|| {
         Failure::Usage("there is no place for keys: HOME is not set, so say --keys DIR".to_owned())
     })

@@ -80,7 +80,7 @@ impl Here {
                 dialect: None,
                 submitted_by: None,
                 via: Some(via.to_owned()),
-                sealing: ledger::sealing(config.sealing),
+                sealing: ledger::sealing(config, None)?,
             }),
             ledger: ledger::write(config, output)?,
             published: Instant::now(),

@@ -161,3 +161,49 @@ fn partial(bytes: &[u8]) -> Option<Vec<u8>> {
     decoder.read_to_end(&mut text).ok()?;
     Some(text)
 }
+
+#[test]
+fn a_policy_of_ones_own_is_taken_and_a_wrong_one_leaves_no_ledger() {
+    let place = Place::new();
+    let event = r#"{"actor":{"id":"ada","type":"user"},"data":{"phone":"+1-555-0100-200"},"event_type":"a.b","outcome":"success"}"#;
+    place.file("a.ndjson", event);
+    let policy = |version: u64, field: &str| {
+        format!(
+            r#"{{"version":{version},"off":false,"fields":["/actor/email","{field}"],"whole":["/raw"],"masked":[],"email_values":true,"ip_values":true,"services":[]}}"#
+        )
+    };
+    let import = "import --format ndjson a.ndjson --tenant acme";
+    place.file("indelible.toml", "sealing_policy = \"policy.json\"\n");
+    for (wrong, said) in [
+        (None, "policy.json: No such file"),
+        (Some("{}".to_owned()), "missing field `version`"),
+        (
+            Some(policy(1, "/data/phone")),
+            "version 1 is the default policy",
+        ),
+        (
+            Some(policy(2, "/actor/id")),
+            "\"/actor/id\" cannot be sealed",
+        ),
+        (
+            Some(policy(2, "data.phone")),
+            "\"data.phone\" is not a json pointer",
+        ),
+    ] {
+        if let Some(text) = wrong {
+            place.file("policy.json", text);
+        }
+        let ended = place.ends(2, import);
+        assert!(ended.err.contains(said), "{said}: {}", ended.err);
+    }
+    place.file("policy.json", policy(2, "/data/phone"));
+    place.ok(import);
+    let leaf = |flags: &str| String::from_utf8(place.exported(flags, "out")[0].clone()).unwrap();
+    let sealed = leaf("");
+    assert!(sealed.contains("\"policy\":2"), "{sealed}");
+    assert!(!sealed.contains("0100"), "{sealed}");
+    let found = place.ok("query --json actor:ada");
+    assert!(found.out.contains("+1-555-0100-200"), "{}", found.out);
+    place.ok(&format!("{import} --sealing off --data open"));
+    assert!(leaf("--data open").contains("+1-555-0100-200"));
+}

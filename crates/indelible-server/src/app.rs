@@ -154,7 +154,7 @@ impl App {
             metrics,
             verdicts: Arc::default(),
             known: RwLock::default(),
-            open_admission: admission(None, settings.sealing),
+            open_admission: admission(None, &settings.sealing),
             stores: parts.stores,
             index: parts.index,
             keyring: parts.keyring,
@@ -170,7 +170,7 @@ impl App {
     pub(crate) fn admission(&self, principal: &Principal) -> Arc<Admission> {
         match principal.submitter() {
             None => Arc::clone(&self.open_admission),
-            submitter => admission(submitter, self.settings.sealing),
+            submitter => admission(submitter, &self.settings.sealing),
         }
     }
 
@@ -208,18 +208,13 @@ impl App {
     }
 }
 
-fn admission(submitted_by: Option<String>, sealing: bool) -> Arc<Admission> {
-    let sealing = if sealing {
-        SealingPolicy::default()
-    } else {
-        SealingPolicy::off()
-    };
+fn admission(submitted_by: Option<String>, sealing: &Arc<SealingPolicy>) -> Arc<Admission> {
     Arc::new(Admission {
         mode: Mode::Strict,
         catalogue: &NATIVE,
         dialect: None,
         submitted_by,
         via: Some("http".to_owned()),
-        sealing: Arc::new(sealing),
+        sealing: Arc::clone(sealing),
     })
 }

@@ -1,6 +1,9 @@
 //! Every limit of the server, in one place; defaults are what `docs/server.md` says.
 
+use std::sync::Arc;
 use std::time::Duration;
+
+use indelible_log::policy::SealingPolicy;
 
 use crate::limits::LimitSettings;
 
@@ -87,8 +90,8 @@ pub struct Settings {
     pub cors_origins: Vec<String>,
     /// Origins whose pages may show `/embed` in a frame.
     pub frame_ancestors: Vec<String>,
-    /// Whether personal data is sealed.
-    pub sealing: bool,
+    /// What of an event is personal, and sealed.
+    pub sealing: Arc<SealingPolicy>,
 }
 
 impl Default for Settings {
@@ -132,7 +135,7 @@ impl Default for Settings {
             keys_believed: Duration::from_secs(30),
             cors_origins: Vec::new(),
             frame_ancestors: Vec::new(),
-            sealing: true,
+            sealing: Arc::default(),
         }
     }
 }

@@ -184,7 +184,7 @@ impl File<'_> {
         };
         Ok(Rules {
             retried: Some(self.name.to_owned()),
-            ..rules(format, mode, config.sealing, tenant, config)
+            ..rules(format, mode, ledger::sealing(config, None)?, tenant, config)
         })
     }
 

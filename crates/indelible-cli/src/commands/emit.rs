@@ -43,7 +43,7 @@ pub fn run(args: &Emit, config: &Config, output: &mut Output) -> Result {
         dialect: None,
         submitted_by: None,
         via: Some("emit".to_owned()),
-        sealing: ledger::sealing(args.sealing.unwrap_or(config.sealing)),
+        sealing: ledger::sealing(config, args.sealing)?,
     });
     let submission = Submission {
         tenant,

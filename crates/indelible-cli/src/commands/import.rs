@@ -7,10 +7,11 @@ use std::sync::Arc;
 
 use indelible_event::catalogue::{CLOUDTRAIL, Catalogue, NATIVE, Open};
 use indelible_event::{Mode, TenantId};
+use indelible_log::policy::SealingPolicy;
 use indelible_log::prepare::Admission;
 use serde_json::json;
 
-use crate::args::{Format, Import, Switch};
+use crate::args::{Format, Import};
 use crate::cancel;
 use crate::config::Config;
 use crate::exit::{Failure, OrCould, Result};
@@ -50,7 +51,7 @@ pub fn run(args: &Import, config: &Config, output: &mut Output) -> Result {
     } else {
         Mode::Strict
     };
-    let sealing = args.sealing.unwrap_or(config.sealing);
+    let sealing = ledger::sealing(config, args.sealing)?;
     let rules = rules(args.format, mode, sealing, tenant, config);
     let bytes = plan.bytes;
     let imported = Feed::start(plan, args.format)
@@ -131,11 +132,10 @@ pub fn import(
 pub fn rules(
     format: Format,
     mode: Mode,
-    sealing: Switch,
+    sealing: Arc<SealingPolicy>,
     tenant: TenantId,
     config: &Config,
 ) -> Rules {
-    let sealing = ledger::sealing(sealing);
     let (catalogue, dialect) = match format {
         Format::Cloudtrail => (&CLOUDTRAIL, Some("cloudtrail".to_owned())),
         Format::Ndjson => (&NATIVE, None),

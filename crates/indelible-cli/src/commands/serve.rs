@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use indelible_api::InForce;
 use indelible_directory::{Directory, KeyFolder};
+use indelible_log::policy::SealingPolicy;
 use indelible_log::registry::identity;
 use indelible_log::verify::{Anchors, Kept};
 use indelible_proof::note::VerifierKey;
@@ -18,7 +19,7 @@ use indelible_server::{Configuration, ExportPlace, Parts, Server, Settings, Stop
 use indelible_store::Kind;
 use serde_json::json;
 
-use crate::args::{Serve, Switch};
+use crate::args::Serve;
 use crate::cancel;
 use crate::commands::config::in_force;
 use crate::config::{AuthConfig, Config, Source, without_password};
@@ -47,6 +48,7 @@ pub fn run(args: &Serve, config: &Config, output: &mut Output) -> Result {
     let config = scratch
         .as_ref()
         .map_or_else(|| config.clone(), |scratch| scratch.config(config));
+    let sealing = ledger::sealing(&config, None)?;
     may_be_new(&listener, &config)?;
     let Writing { log, access } = ledger::write(&config, output)?;
     must_seal(&access)?;
@@ -81,21 +83,18 @@ pub fn run(args: &Serve, config: &Config, output: &mut Output) -> Result {
         exports: exports(&access)?,
         anchors: Arc::new(move || anchors(&folder, named.as_ref(), state.as_ref())),
     };
-    let server =
-        Server::new(parts, settings(&config), listener).map_err(|error| match error.kind() {
+    let server = Server::new(parts, settings(&config, &sealing), listener).map_err(|error| {
+        match error.kind() {
             Kind::Invalid => Failure::Usage(error.context().to_owned()),
             _ => Failure::Could(format!("cannot serve: {error}")),
-        })?;
+        }
+    })?;
     // Whoever reads that it listens may stop it at once.
     let gently = cancel::gently();
     stop_on_signal(server.stop())?;
     announce(&server, &started, output)?;
     if args.demo {
-        demo::play(
-            server.feed(),
-            server.stop(),
-            ledger::sealing(config.sealing),
-        )?;
+        demo::play(server.feed(), server.stop(), sealing)?;
     }
     let served = server.run().or_could("end well");
     drop(gently);
@@ -103,7 +102,7 @@ pub fn run(args: &Serve, config: &Config, output: &mut Output) -> Result {
     served
 }
 
-fn settings(config: &Config) -> Settings {
+fn settings(config: &Config, sealing: &Arc<SealingPolicy>) -> Settings {
     let server = &config.server;
     Settings {
         connections_max: server.connections_max,
@@ -114,7 +113,7 @@ fn settings(config: &Config) -> Settings {
         stop_timeout: server.stop_timeout,
         cors_origins: server.cors_origins.clone(),
         frame_ancestors: server.frame_ancestors.clone(),
-        sealing: config.sealing == Switch::On,
+        sealing: Arc::clone(sealing),
         ..Settings::default()
     }
 }
@@ -136,7 +135,7 @@ fn told(args: &Serve, config: &Config) -> InForce {
 fn configuration(config: &Config) -> Configuration {
     let recorded = |key: &str| {
         let groups = ["server.", "auth.", "limits."];
-        key == "sealing" || groups.iter().any(|group| key.starts_with(group))
+        key.starts_with("sealing") || groups.iter().any(|group| key.starts_with(group))
     };
     let set = config.resolved.iter();
     let set = set.filter(|one| one.source != Source::Default && recorded(one.key));

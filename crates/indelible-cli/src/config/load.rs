@@ -166,6 +166,7 @@ pub fn load(global: &Global, environment: &Environment) -> Result<Config> {
         } else {
             Switch::On
         },
+        sealing_policy: path("sealing_policy", &None),
         import_batch_records: value("import.batch_records").parse().unwrap_or(1000),
         server: server(&value, tls)?,
         auth: auth(&value)?,

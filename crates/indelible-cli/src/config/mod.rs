@@ -151,6 +151,8 @@ pub struct Config {
     pub origin: Option<String>,
     /// Whether personal data is sealed.
     pub sealing: Switch,
+    /// The file that says what of it is personal, if not the default policy does.
+    pub sealing_policy: Option<PathBuf>,
     /// Events in one submission of an import.
     pub import_batch_records: usize,
     /// The server's settings.

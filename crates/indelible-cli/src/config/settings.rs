@@ -161,7 +161,7 @@ const fn rate(key: &'static str, doc: &'static str) -> Setting {
 }
 
 /// Every setting.
-pub const SETTINGS: [Setting; 50] = [
+pub const SETTINGS: [Setting; 51] = [
     Setting {
         key: "data",
         default: Some("./indelible-data"),
@@ -202,6 +202,13 @@ pub const SETTINGS: [Setting; 50] = [
         default: Some("on"),
         takes: Takes::OneOf(&["on", "off"]),
         doc: "Whether personal data is sealed when it is written.",
+    },
+    Setting {
+        key: "sealing_policy",
+        default: None,
+        takes: Takes::Path,
+        doc: "File with the policy that says what is personal (`spec/sealing.md` §6), JSON; not \
+              set: the one shown there, version 1.",
     },
     Setting {
         key: "import.batch_records",

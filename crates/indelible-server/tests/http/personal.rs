@@ -1,9 +1,11 @@
 //! Personal values are shown to the roles that may see them, and their shapes to the others: in
 //! lists, lines, single records, what belongs to them, counts and tails alike.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use indelible_api::Role;
+use indelible_log::policy::SealingPolicy;
 use serde_json::{Value, json};
 
 use crate::following::Tail;
@@ -252,4 +254,33 @@ fn a_query_of_addresses_binds_whom_somebody_bound_who_sees_them() {
         viewer(OFFICER, query).is(201);
     }
     viewer(READER, "actor:u-1").is(201);
+}
+
+/// A policy of one's own seals what it names: who may not see it sees its shape.
+#[test]
+fn what_a_policy_names_is_sealed_and_shown_by_its_shape() {
+    let mut draft = SealingPolicy::default().draft().clone();
+    draft.version = 2;
+    draft.fields.push("/data/phone".to_owned());
+    let policy = SealingPolicy::try_from(draft).unwrap();
+    let keys = [(Role::Admin, None), (Role::Reader, Some("acme"))];
+    let served = Served::start(&keys, |settings| settings.sealing = Arc::new(policy));
+    let made = json!({"tenant_id": "acme"});
+    served.post_as(ADMIN, "/v1/tenants", &made).is(201);
+    let mut called = event(1);
+    called["data"] = json!({"phone": "+1-555-0100-200", "n": 1});
+    served
+        .post_as(ADMIN, "/v1/events?tenant=acme", &called)
+        .is(201);
+    let shown = |who| {
+        let list = served
+            .get_as(who, "/v1/records?tenant=acme&q=actor:ada")
+            .is(200);
+        let leaf = list["records"][0]["leaf"].as_str().unwrap();
+        assert!(!leaf.contains("555"), "{leaf}");
+        assert!(leaf.contains("\"policy\":2"), "{leaf}");
+        list["records"][0]["record"]["event"]["data"]["phone"].clone()
+    };
+    assert_eq!(shown(ADMIN), "+1-555-0100-200");
+    assert_eq!(shown(READER), "+1-***-****");
 }
