@@ -27,10 +27,26 @@ try {
     trust: ['/?page=trust', '.log .pill'],
     trace: [`/?page=traces&record=${of(agent)}`, '.node dl'],
     admin: ['/?page=admin', '.plain-table td'],
-    embed: ['/embed?q=tenant%3Aacme#token=&accent=%239a63c4&on-accent=white&chosen=%239a63c433',
-      '#rows tr'],
   };
   mkdirSync(OUT, { recursive: true });
+  await take(pages);
+  // A frame takes viewer tokens alone, and these come with keys: the server is closed from here on.
+  const make = async (path, what, key) => {
+    const headers = { 'content-type': 'application/json', ...(key && { authorization: `Bearer ${key}` }) };
+    const made = await fetch(place.url + path, { method: 'POST', headers, body: JSON.stringify(what) });
+    return (await made.json()).bearer;
+  };
+  const admin = await make('/v1/keys', { role: 'admin' });
+  const reader = await make('/v1/keys', { role: 'reader', tenants: ['acme'] }, admin);
+  const viewer = await make('/v1/viewer-tokens', { tenant: 'acme' }, reader);
+  const colours = 'accent=%239a63c4&on-accent=white&chosen=%239a63c433';
+  await take({ embed: [`/embed#token=${viewer}&${colours}`, '#rows tr'] });
+} finally {
+  await chrome.close();
+  await place.remove();
+}
+
+async function take(pages) {
   for (const scheme of ['light', 'dark']) {
     for (const [width, height] of WIDTHS) {
       const context = await chrome.newContext({ viewport: { width, height }, colorScheme: scheme,
@@ -48,7 +64,4 @@ try {
       await context.close();
     }
   }
-} finally {
-  await chrome.close();
-  await place.remove();
 }

@@ -184,7 +184,13 @@ impl File<'_> {
         };
         Ok(Rules {
             retried: Some(self.name.to_owned()),
-            ..rules(format, mode, ledger::sealing(config, None)?, tenant, config)
+            ..rules(
+                format,
+                mode,
+                &ledger::sealing(config, None)?,
+                tenant,
+                config,
+            )
         })
     }
 

@@ -52,7 +52,7 @@ pub fn run(args: &Import, config: &Config, output: &mut Output) -> Result {
         Mode::Strict
     };
     let sealing = ledger::sealing(config, args.sealing)?;
-    let rules = rules(args.format, mode, sealing, tenant, config);
+    let rules = rules(args.format, mode, &sealing, tenant, config);
     let bytes = plan.bytes;
     let imported = Feed::start(plan, args.format)
         .or_could("start reading")
@@ -132,7 +132,7 @@ pub fn import(
 pub fn rules(
     format: Format,
     mode: Mode,
-    sealing: Arc<SealingPolicy>,
+    sealing: &Arc<SealingPolicy>,
     tenant: TenantId,
     config: &Config,
 ) -> Rules {
@@ -147,7 +147,7 @@ pub fn rules(
             dialect: dialect.clone(),
             submitted_by: None,
             via: Some("import".to_owned()),
-            sealing: Arc::clone(&sealing),
+            sealing: Arc::clone(sealing),
         })
     };
     Rules {
