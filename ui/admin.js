@@ -79,6 +79,7 @@ async function keys(again) {
     key.revoked_at ? '' : buttons(key, again)));
   const role = el('select', { 'aria-label': 'Role' }, ROLES.map((word) => el('option', { value: word },
     word.replace('_', ' '))));
+  if (!found.length) role.value = 'admin';
   const tenant = field('Tenants, parted by commas; none for all');
   const name = field('Name');
   const expires = field('Ends after, e.g. 90d', { size: 16 });
