@@ -153,11 +153,11 @@ impl<W: Write + Send> File<W> {
     }
 
     /// What it is written into, with what reached it so far.
-    pub fn into_mut(&mut self) -> &mut W {
+    pub fn inner_mut(&mut self) -> &mut W {
         match &mut self.0 {
             To::Leaves(into) | To::Joined(into) | To::Csv(into, _) => into,
             #[cfg(feature = "parquet")]
-            To::Parquet(table) => table.into_mut(),
+            To::Parquet(table) => table.inner_mut(),
         }
     }
 

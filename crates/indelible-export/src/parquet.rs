@@ -83,7 +83,7 @@ impl<W: Write + Send> Table<W> {
         Ok(())
     }
 
-    pub(crate) fn into_mut(&mut self) -> &mut W {
+    pub(crate) fn inner_mut(&mut self) -> &mut W {
         self.writer.inner_mut()
     }
 

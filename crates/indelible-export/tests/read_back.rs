@@ -158,7 +158,7 @@ fn what_is_no_record_is_refused_and_nothing_is_written_of_it() {
     let columns = Columns::usual();
     for format in [Format::Joined, Format::Csv] {
         let mut file = File::start(format, &columns, Vec::new()).unwrap();
-        let before = file.into_mut().len();
+        let before = file.inner_mut().len();
         let row = Row {
             leaf: b"{}",
             event: b"{}",

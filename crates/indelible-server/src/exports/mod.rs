@@ -131,7 +131,7 @@ fn whole(
         let paged = selection.page(app, &mut |leaf, event| {
             records += 1;
             file.row(&Row { leaf, event }).map_err(failed)?;
-            let bytes = file.into_mut().len();
+            let bytes = file.inner_mut().len();
             if bytes > EXPORT_ANSWER_BYTES_MAX {
                 return Err(too_large(format!(
                     "more than {EXPORT_ANSWER_BYTES_MAX} bytes"

@@ -134,7 +134,7 @@ fn write(app: &App, stop: &Stop, job: &Job) -> Result<Ended, Refusal> {
             records += 1;
             file.row(&Row { leaf, event }).map_err(of_file)
         })?;
-        let bytes = file.into_mut().bytes();
+        let bytes = file.inner_mut().bytes();
         let there = app.exports.change(&job.id, |job| {
             (job.records, job.bytes) = (records, bytes);
         });

@@ -132,7 +132,7 @@ struct Writing {
 
 impl Writing {
     fn pass_on(&mut self, output: &mut Output) -> Result {
-        let bytes = std::mem::take(self.file.into_mut());
+        let bytes = std::mem::take(self.file.inner_mut());
         put(self.part.as_mut(), &bytes, output)
     }
 
@@ -169,7 +169,7 @@ impl Rows for Writing {
         self.file.row(&row).or_could("write a record")?;
         self.count += 1;
         self.progress.add(1);
-        if self.file.into_mut().len() >= BUFFER_BYTES {
+        if self.file.inner_mut().len() >= BUFFER_BYTES {
             self.pass_on(output)?;
         }
         Ok(())
