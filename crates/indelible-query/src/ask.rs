@@ -13,6 +13,7 @@ use crate::inside;
 use crate::lex::{quote, write_value, write_word};
 use crate::qualifier::Qualifier;
 use crate::resolve::search_names;
+use crate::term::is_meant_as_address;
 
 /// All of time: no bound on either side.
 pub(crate) const EVER: Range<Micros> = Micros(i64::MIN)..Micros(i64::MAX);
@@ -196,7 +197,7 @@ impl Ask {
         match self {
             Self::Is(key, text) => match Qualifier::of(*key) {
                 Some(qualifier) if !qualifier.knows(text) => quote(text, out),
-                _ if *key == Key::Ip => quote_network(text, out),
+                _ if *key == Key::Ip => quote_address(text, out),
                 _ => write_value(text, out),
             },
             Self::Id(text) => write_value(text, out),
@@ -210,9 +211,10 @@ impl Ask {
     }
 }
 
-/// Text with a slash would be read as a network.
-fn quote_network(text: &str, out: &mut String) {
-    if text.contains('/') {
+/// Text with a slash would be read as a network, and what is like an address and is none as a
+/// mistake.
+fn quote_address(text: &str, out: &mut String) {
+    if text.contains('/') || is_meant_as_address(text) {
         quote(text, out);
     } else {
         write_value(text, out);

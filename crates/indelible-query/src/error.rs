@@ -66,13 +66,7 @@ impl fmt::Display for QueryError {
         let rest = self.text.chars().skip(skipped);
         let drawn: String = rest
             .take(DRAWN_CHARS_MAX)
-            .map(|c| {
-                if c.is_whitespace() || c.is_control() {
-                    ' '
-                } else {
-                    c
-                }
-            })
+            .map(|c| if takes_a_column(c) { c } else { ' ' })
             .collect();
         writeln!(f, "  {drawn}")?;
         let before = self.column - 1 - skipped;
@@ -86,6 +80,14 @@ impl fmt::Display for QueryError {
 }
 
 impl std::error::Error for QueryError {}
+
+/// Whether it is drawn, and as itself: what is not, or turns the direction of writing around, would
+/// move the carets away from their place.
+fn takes_a_column(c: char) -> bool {
+    let is_format = matches!(c, '\u{ad}' | '\u{61c}' | '\u{200b}'..='\u{200f}'
+        | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}');
+    !c.is_whitespace() && !c.is_control() && !is_format
+}
 
 /// A piece of the text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -213,7 +213,7 @@ pub(crate) fn compared(sign: Sign, number: Decimal) -> Test {
         Sign::From => Test::Number(Bound::Included(number), Bound::Unbounded),
         Sign::Below => Test::Number(Bound::Unbounded, Bound::Excluded(number)),
         Sign::UpTo => Test::Number(Bound::Unbounded, Bound::Included(number)),
-        Sign::Is | Sign::IsNot => {
+        Sign::Is | Sign::IsNot | Sign::Instead(_) => {
             Test::Number(Bound::Included(number.clone()), Bound::Included(number))
         }
     }

@@ -29,12 +29,18 @@ pub(crate) enum Sign {
     Below,
     /// `<=`
     UpTo,
+    /// `!>`, `!>=`, `!<` or `!<=`, which do not exist: the sign to write instead.
+    Instead(&'static str),
 }
 
 impl Sign {
     /// As they are written, longer ones before those they begin with.
-    const ALL: [(&str, Self); 7] = [
+    const ALL: [(&str, Self); 11] = [
         (":", Self::Is),
+        ("!>=", Self::Instead("<")),
+        ("!<=", Self::Instead(">")),
+        ("!>", Self::Instead("<=")),
+        ("!<", Self::Instead(">=")),
         ("!=", Self::IsNot),
         (">=", Self::From),
         ("<=", Self::UpTo),

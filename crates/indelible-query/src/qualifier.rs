@@ -51,6 +51,14 @@ pub struct Qualifier {
 
 const SEVERITIES: &[&str] = &["debug", "info", "warning", "error", "critical"];
 const LIGHTS: &[&str] = &["green", "amber", "red"];
+const PROOFS: &[&str] = &[
+    "screenshot",
+    "api_response",
+    "hash",
+    "url",
+    "none",
+    "bundle",
+];
 
 /// Words people write for one of the known values.
 const ALIASES: &[(&str, &str)] = &[
@@ -113,7 +121,7 @@ pub const QUALIFIERS: &[Qualifier] = &[
     is(
         "ip",
         Key::Ip,
-        "the actor's IP address, or a network: `ip:10.0.0.0/8`",
+        "the actor's IP address, or one that is sealed elsewhere, or a network: `ip:10.0.0.0/8`",
     ),
     is("email", Key::Email, "an e-mail address"),
     is("session", Key::Session, "the actor's session id"),
@@ -125,7 +133,7 @@ pub const QUALIFIERS: &[Qualifier] = &[
     is("agent", Key::Agent, "the AI agent type"),
     is("model", Key::Model, "the AI model"),
     one_of("light", Key::Light, LIGHTS, "the compliance traffic light"),
-    is("proof", Key::Proof, "the type of proof"),
+    one_of("proof", Key::Proof, PROOFS, "the type of proof"),
     is("agent-string", Key::UserAgent, "the whole user agent"),
     is("parent", Key::Parent, "the id of the parent event"),
     other("id", Meaning::Id, "the audit id, or the source's own id"),

@@ -225,7 +225,7 @@ pub fn search_names(key: Key) -> &'static [&'static str] {
     match key {
         Key::Actor => &["/actor/name", "/actor/id", "/actor/email"],
         Key::Target => &["/target/name", "/target/id", "/target/uid", "/target/email"],
-        Key::Ip => &["/actor/ip", "ip"],
+        Key::Ip => &["/actor/ip", "/target/ip", "ip"],
         Key::Email => &[
             "/actor/email",
             "/target/email",
@@ -233,7 +233,7 @@ pub fn search_names(key: Key) -> &'static [&'static str] {
             "/target/id",
             "email",
         ],
-        Key::UserAgent => &["/actor/user_agent"],
+        Key::UserAgent => &["/actor/user_agent", "/target/user_agent"],
         _ => &[],
     }
 }

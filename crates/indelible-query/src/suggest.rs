@@ -1,10 +1,15 @@
 //! The nearest known word to a misspelt one.
 
-/// The candidate nearest to `word`, if it is near enough to have been meant.
+/// So much of a word says the rest, where only one begins so.
+const BEGINNING_CHARS_MIN: usize = 4;
+
+/// The candidate nearest to `word`, if it is near enough to have been meant, else the only one that
+/// begins with it.
 pub(crate) fn nearest<'a>(
     word: &str,
     candidates: impl IntoIterator<Item = &'a str>,
 ) -> Option<&'a str> {
+    let candidates: Vec<_> = candidates.into_iter().collect();
     let allowed = match word.chars().count() {
         0 => return None,
         1..=2 => 0,
@@ -13,10 +18,17 @@ pub(crate) fn nearest<'a>(
         _ => 3,
     };
     let near = candidates
-        .into_iter()
-        .map(|c| (distance(word, c), c))
+        .iter()
+        .map(|c| (distance(word, c), *c))
         .min_by_key(|(d, _)| *d)?;
-    (near.0 <= allowed).then_some(near.1)
+    if near.0 <= allowed {
+        return Some(near.1);
+    }
+    let is_beginning = word.chars().count() >= BEGINNING_CHARS_MIN;
+    let mut begin = candidates
+        .iter()
+        .filter(|c| is_beginning && c.starts_with(word));
+    begin.next().filter(|_| begin.next().is_none()).copied()
 }
 
 /// Edit distance with swapped neighbours counted once (optimal string alignment).
@@ -70,6 +82,10 @@ mod tests {
         assert_eq!(nearest("acter", known), Some("actor"));
         assert_eq!(nearest("otucome", known), Some("outcome"));
         assert_eq!(nearest("arn", known), None);
+        let proofs = ["screenshot", "api_response", "api_request"];
+        assert_eq!(nearest("screen", proofs), Some("screenshot"));
+        assert_eq!(nearest("scr", proofs), None);
+        assert_eq!(nearest("api_re", proofs), None);
         assert_eq!(nearest("zz", known), None);
         assert_eq!(nearest("", known), None);
     }

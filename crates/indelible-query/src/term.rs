@@ -1,5 +1,6 @@
 //! One word, quoted text or qualifier with its values to a condition or a bound.
 
+use std::net::IpAddr;
 use std::ops::Range;
 
 use indelible_event::Field;
@@ -82,6 +83,9 @@ impl Parser<'_> {
     }
 
     pub(crate) fn qualified(&mut self, named: &Named<'_>, values: &[Value], whole: &Place) -> Node {
+        if let Sign::Instead(sign) = named.sign {
+            return self.wrong(whole, format!("there is no such sign: write `{sign}`"));
+        }
         let node = match read_path(named.name) {
             Some(Err(KeyMissing)) => {
                 let said = "a key is missing: write a path like `data.items.0.sku`";
@@ -335,6 +339,12 @@ impl Parser<'_> {
                 }
                 return network;
             }
+            if !value.quoted && is_meant_as_address(&address) {
+                let said = "this is no IP address: write one like 10.0.0.7 or 2001:db8::1, or quote \
+                            the text to search for it as it stands";
+                self.error(&value.place, said);
+                return None;
+            }
             return Some(Ask::Is(key, address.into_owned()));
         }
         let text = normalise(&meant(value)).into_owned();
@@ -394,6 +404,16 @@ impl Parser<'_> {
             Err(said) => self.wrong(&value.place, said),
         }
     }
+}
+
+/// Whether a text can be nothing but an address, and is none: names of services may stand in the
+/// place of one, and have letters other than these.
+pub(crate) fn is_meant_as_address(text: &str) -> bool {
+    let is_of_numbers = |c: char| c.is_ascii_digit() || c == '.';
+    let is_of_groups = |c: char| c.is_ascii_hexdigit() || matches!(c, '.' | ':' | '[' | ']' | '%');
+    let is_like_one =
+        text.chars().all(is_of_numbers) || (text.contains(':') && text.chars().all(is_of_groups));
+    is_like_one && text.parse::<IpAddr>().is_err()
 }
 
 /// The path that may have been meant where its first key is misspelt.

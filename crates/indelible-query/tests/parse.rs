@@ -57,6 +57,12 @@ fn words_quotes_and_qualifiers() {
     assert_eq!(ask("actor.type:USER"), is(Key::ActorType, "user"));
     assert_eq!(ask("ip:2001:DB8:0::1"), is(Key::Ip, "2001:db8::1"));
     assert_eq!(ask("ip:\"10.0.0.0/8\""), is(Key::Ip, "10.0.0.0/8"));
+    // What no address can be is searched for as it stands where somebody insists.
+    for text in ["300.1.1.1", "10.0.0.1:443", "10.0.0"] {
+        let quoted = format!("ip:\"{text}\"");
+        assert_eq!(ask(&quoted), is(Key::Ip, text));
+        assert_eq!(parse(&quoted, &context()).unwrap().to_string(), quoted);
+    }
     assert_eq!(
         ask("ip:cloudtrail.amazonaws.com"),
         is(Key::Ip, "cloudtrail.amazonaws.com")
@@ -86,7 +92,6 @@ fn every_qualifier_of_a_term_has_its_key() {
         ("subject", Key::Subject),
         ("agent", Key::Agent),
         ("model", Key::Model),
-        ("proof", Key::Proof),
         ("agent-string", Key::UserAgent),
         ("parent", Key::Parent),
     ] {
@@ -97,6 +102,7 @@ fn every_qualifier_of_a_term_has_its_key() {
         ("outcome:denied", Key::Outcome, "denied"),
         ("severity:critical", Key::Severity, "critical"),
         ("light:amber", Key::Light, "amber"),
+        ("proof:bundle", Key::Proof, "bundle"),
     ] {
         assert_eq!(ask(text), is(key, value));
     }
@@ -253,6 +259,20 @@ const CASES: &[Case] = &[
     ("* x", 1, 1, "some of the word beside `*`", None),
     ("x -*-*", 4, 3, "some of the word beside `*`", None),
     ("ip:10.0.*", 4, 6, "no wildcards", None),
+    ("ip:300.1.1.1", 4, 9, "no IP address", None),
+    ("ip:10.0.0.1,10.0.0", 13, 6, "no IP address", None),
+    ("ip:10.0.0.1:443", 4, 12, "no IP address", None),
+    ("ip:2001:db8:::1", 4, 12, "no IP address", None),
+    (
+        "proof:screen",
+        7,
+        6,
+        "is one of screenshot",
+        Some("screenshot"),
+    ),
+    ("x data.amount!>1", 3, 14, "write `<=`", None),
+    ("data.amount!<=1", 1, 15, "write `>`", None),
+    ("duration!>=1s", 1, 13, "write `<`", None),
     ("seq:1*", 5, 2, "write sequence numbers", None),
     ("cost:1*", 6, 2, "write a number here", None),
     ("tenant:ac*", 8, 3, "a tenant is 1 to 128", None),
@@ -377,6 +397,15 @@ fn all_mistakes_are_reported_in_order() {
     let found = errors("acter:x (outcome:failed OR seq:x) since:never");
     let columns: Vec<_> = found.iter().map(QueryError::column).collect();
     assert_eq!(columns, [1, 18, 32, 41]);
+}
+
+#[test]
+fn carets_stand_below_what_is_wrong_behind_characters_that_no_terminal_draws() {
+    let error = parse("\u{202e}\u{200b}a actr:x", &context()).unwrap_err();
+    let drawn = error[0].to_string();
+    let lines: Vec<_> = drawn.lines().collect();
+    assert_eq!(lines[1], "    a actr:x");
+    assert!(lines[2].starts_with("      ^^^^ did"), "{drawn}");
 }
 
 #[test]

@@ -207,7 +207,11 @@ fn search_names_are_those_of_the_sealer() {
             "x",
             &["/target/name", "/target/id", "/target/uid", "/target/email"],
         ),
-        ("ip:2001:DB8:0::1", "2001:db8::1", &["/actor/ip", "ip"]),
+        (
+            "ip:2001:DB8:0::1",
+            "2001:db8::1",
+            &["/actor/ip", "/target/ip", "ip"],
+        ),
         (
             "email:A@b.c",
             "a@b.c",
@@ -219,7 +223,11 @@ fn search_names_are_those_of_the_sealer() {
                 "email",
             ],
         ),
-        ("agent-string:\"Moz 5\"", "moz 5", &["/actor/user_agent"]),
+        (
+            "agent-string:\"Moz 5\"",
+            "moz 5",
+            &["/actor/user_agent", "/target/user_agent"],
+        ),
     ] {
         let hash = |tenant| {
             names
