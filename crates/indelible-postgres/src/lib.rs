@@ -28,6 +28,7 @@ mod personal;
 mod postgres;
 mod ranges;
 mod read;
+mod scattered;
 mod schema;
 mod search;
 pub mod secure;

@@ -19,7 +19,8 @@ use crate::database::Database;
 use crate::months::Months;
 use crate::read::Cursor;
 use crate::state::{Scan, Table};
-use crate::{Options, check, marks, mend, named, read, schema, search, state, tally, timescale};
+use crate::{Options, check, marks, mend, named, read, scattered};
+use crate::{schema, search, state, tally, timescale};
 
 /// A ledger, the index over it and small state in one database.
 ///
@@ -236,6 +237,38 @@ impl Ledger for Postgres {
                 database.run(async |client| read::chunk(client, tenant, from, end).await)?;
             // Outside of the call, so that who reads may ask for more, and holds no connection.
             next = chunk.visit(tenant, from, end, visit)?;
+        }
+        Ok(())
+    }
+
+    fn read_ranges<'a>(
+        &self,
+        mut wanted: &[(&'a TenantId, Range<u64>)],
+        visit: &mut dyn FnMut(&'a TenantId, Stored<'_>) -> ControlFlow<()>,
+    ) -> Result<()> {
+        let mut flow = ControlFlow::Continue(());
+        while flow.is_continue() && !wanted.is_empty() {
+            let (group, rest) = scattered::group(wanted);
+            wanted = rest;
+            let mut chunks = Vec::new();
+            if group.len() > 1 {
+                let database = &self.database;
+                chunks = database.run(async |client| scattered::chunks(client, group).await)?;
+            }
+            chunks.resize_with(group.len(), || None);
+            for ((tenant, range), chunk) in group.iter().zip(chunks) {
+                let mut visit = |stored: Stored<'_>| {
+                    flow = visit(tenant, stored);
+                    flow
+                };
+                match chunk {
+                    Some(chunk) => drop(chunk.whole(tenant, range, &mut visit)?),
+                    None => self.read(tenant, range.clone(), &mut visit)?,
+                }
+                if flow.is_break() {
+                    break;
+                }
+            }
         }
         Ok(())
     }

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::ops::{ControlFlow, Range};
+use std::sync::Arc;
 
 use deadpool_postgres::Object;
 use indelible_event::ids::{AuditId, TenantId};
@@ -9,7 +10,7 @@ use indelible_merkle::{Hash, leaf_hash};
 use indelible_proof::finding::Place;
 use indelible_store::{Error, FindHash, Head, Kind, Result, SealedValue, Stored, StoredRecord};
 use tokio_postgres::types::FromSql;
-use tokio_postgres::{Client, Row};
+use tokio_postgres::{Client, Row, Statement};
 
 use crate::failure::failed;
 use crate::personal::{self, Row as PersonalRow, Rows};
@@ -202,8 +203,8 @@ pub(crate) fn column<'a, T: FromSql<'a>>(row: &'a Row, at: usize) -> Result<T> {
 
 /// Some records of a log, in order, with their personal values.
 pub(crate) struct Chunk {
-    rows: Vec<Row>,
-    personal: Rows,
+    pub(crate) rows: Vec<Row>,
+    pub(crate) personal: Arc<Rows>,
 }
 
 /// The next records before `end`, as many as are fetched at once.
@@ -228,7 +229,10 @@ pub(crate) async fn chunk(
         )
         .await
         .map_err(oops)?;
-    let personal = personal_rows(client, tenant, &rows).await?;
+    let select = client.prepare_cached(SELECT_PERSONAL).await.map_err(oops)?;
+    let records = rows.iter().map(|row| (tenant_id, row));
+    let mut personal = personal_rows(client, &select, records).await?;
+    let personal = Arc::new(personal.remove(tenant_id).unwrap_or_default());
     Ok(Chunk { rows, personal })
 }
 
@@ -242,6 +246,41 @@ impl Chunk {
         end: u64,
         visit: &mut dyn FnMut(Stored<'_>) -> ControlFlow<()>,
     ) -> Result<Option<Cursor>> {
+        if self.given(tenant, &mut from, visit)?.is_break() {
+            return Ok(None);
+        }
+        if self.rows.len() as u64 == CHUNK.cast_unsigned() {
+            return Ok(Some(from));
+        }
+        // Fewer than were asked for: that was all, and the head says that there is more.
+        if from.next < end {
+            let _ = visit(missing(tenant, from.next..end));
+        }
+        Ok(None)
+    }
+
+    /// Calls `visit` for all records of a range, and for those that are missing.
+    pub(crate) fn whole(
+        &self,
+        tenant: &TenantId,
+        range: &Range<u64>,
+        visit: &mut dyn FnMut(Stored<'_>) -> ControlFlow<()>,
+    ) -> Result<ControlFlow<()>> {
+        let mut from = Cursor::at(range.start);
+        let flow = self.given(tenant, &mut from, visit)?;
+        if flow.is_continue() && from.next < range.end {
+            return Ok(visit(missing(tenant, from.next..range.end)));
+        }
+        Ok(flow)
+    }
+
+    /// Calls `visit` for what is there, and for what is missing before it.
+    fn given(
+        &self,
+        tenant: &TenantId,
+        from: &mut Cursor,
+        visit: &mut dyn FnMut(Stored<'_>) -> ControlFlow<()>,
+    ) -> Result<ControlFlow<()>> {
         for row in &self.rows {
             let stored: i64 = column(row, 0)?;
             let sequence_number = stored.cast_unsigned();
@@ -249,7 +288,7 @@ impl Chunk {
             if sequence_number > from.next
                 && visit(missing(tenant, from.next..sequence_number)).is_break()
             {
-                return Ok(None);
+                return Ok(ControlFlow::Break(()));
             }
             let values: Vec<SealedValue> = column::<Option<&[u8]>>(row, 2)?
                 .map(|entries| personal::values(entries, &self.personal))
@@ -261,18 +300,11 @@ impl Chunk {
                 unread: None,
             });
             if visit(record).is_break() {
-                return Ok(None);
+                return Ok(ControlFlow::Break(()));
             }
             from.next = from.next.max(sequence_number + 1);
         }
-        if self.rows.len() as u64 == CHUNK.cast_unsigned() {
-            return Ok(Some(from));
-        }
-        // Fewer than were asked for: that was all, and the head says that there is more.
-        if from.next < end {
-            let _ = visit(missing(tenant, from.next..end));
-        }
-        Ok(None)
+        Ok(ControlFlow::Continue(()))
     }
 }
 
@@ -288,38 +320,47 @@ pub(crate) fn place(tenant: &TenantId) -> Place {
     Place { file, bytes: 0..0 }
 }
 
-/// The personal rows that records name, in their third column.
-pub(crate) async fn personal_rows(
+/// Selects personal rows by tenants and names.
+pub(crate) const SELECT_PERSONAL: &str = "SELECT kept.tenant_id, kept.name, kept.find, kept.blob, \
+     kept.value FROM unnest($1::text[], $2::bytea[]) AS named (tenant, name) \
+     JOIN indelible.personal AS kept ON kept.tenant_id = named.tenant AND kept.name = named.name";
+
+/// The personal rows that records of these tenants name, in their third column; `select` is
+/// [`SELECT_PERSONAL`].
+pub(crate) async fn personal_rows<'a>(
     client: &Client,
-    tenant: &TenantId,
-    rows: &[Row],
-) -> Result<Rows> {
-    let mut names: Vec<&[u8]> = rows
-        .iter()
-        .filter_map(|row| row.try_get::<_, Option<&[u8]>>(2).ok().flatten())
-        .flat_map(personal::names)
-        .collect();
-    if names.is_empty() {
-        return Ok(Rows::new());
+    select: &Statement,
+    records: impl Iterator<Item = (&'a str, &'a Row)>,
+) -> Result<HashMap<String, Rows>> {
+    let mut named: Vec<(&str, &[u8])> = Vec::new();
+    for (tenant, row) in records {
+        let entries = row.try_get::<_, Option<&[u8]>>(2).ok().flatten();
+        named.extend(
+            entries
+                .into_iter()
+                .flat_map(personal::names)
+                .map(|name| (tenant, name)),
+        );
     }
-    names.sort_unstable();
-    names.dedup();
-    let select = "SELECT name, find, blob, value FROM indelible.personal \
-         WHERE tenant_id = $1 AND name = ANY($2)";
-    let found = client
-        .query(select, &[&tenant.as_str(), &names])
-        .await
-        .map_err(|error| failed(DOING, error))?;
-    let entry = |row: &Row| {
-        let find = row.get::<_, Option<&[u8]>>(1);
+    let mut found: HashMap<String, Rows> = HashMap::new();
+    if named.is_empty() {
+        return Ok(found);
+    }
+    named.sort_unstable();
+    named.dedup();
+    let (tenants, names): (Vec<&str>, Vec<&[u8]>) = named.into_iter().unzip();
+    let rows = client.query(select, &[&tenants, &names]).await;
+    for row in rows.map_err(|error| failed(DOING, error))? {
+        let find = row.get::<_, Option<&[u8]>>(2);
         let kept = PersonalRow {
             find: find.and_then(|bytes| bytes.try_into().ok()).map(FindHash),
-            blob: row.get(2),
-            value: row.get::<_, &[u8]>(3).into(),
+            blob: row.get(3),
+            value: row.get::<_, &[u8]>(4).into(),
         };
-        (row.get(0), kept)
-    };
-    Ok(found.iter().map(entry).collect())
+        let rows = found.entry(row.get(0)).or_default();
+        rows.insert(row.get(1), kept);
+    }
+    Ok(found)
 }
 
 /// What finds a personal row, if it is there and is no blob.

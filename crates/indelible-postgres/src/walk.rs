@@ -175,7 +175,16 @@ impl Walk<'_> {
     }
 
     async fn rows(&self, rows: &[Row], state: &mut State) -> Result<Found> {
-        let personal = read::personal_rows(self.client, self.tenant, rows).await?;
+        let oops = |error| failed(DOING, error);
+        let select = self
+            .client
+            .prepare(read::SELECT_PERSONAL)
+            .await
+            .map_err(oops)?;
+        let tenant = self.tenant.as_str();
+        let records = rows.iter().map(|row| (tenant, row));
+        let mut personal = read::personal_rows(self.client, &select, records).await?;
+        let personal = personal.remove(tenant).unwrap_or_default();
         let mut found = Found::default();
         let (mut ids, mut roots) = (Vec::new(), Vec::new());
         for row in rows {

@@ -274,10 +274,9 @@ impl<'a> Reading<'a> {
             self.after = Some(last.clone());
         }
         let mut bodies = Bodies::new(&self.query.expr, &hits);
-        for (tenant, range) in runs(&hits) {
-            self.ledger
-                .read(tenant, range, &mut |stored| bodies.meet(tenant, stored))?;
-        }
+        let runs = runs(&hits);
+        self.ledger
+            .read_ranges(&runs, &mut |tenant, stored| bodies.meet(tenant, stored))?;
         Ok(Some(bodies.finish()))
     }
 }

@@ -124,6 +124,7 @@ macro_rules! ledger_conformance {
                 the_same_commit_twice_adds_nothing,
                 ids_are_found_and_only_where_they_are,
                 ranges_are_read_in_order_up_to_the_head,
+                scattered_ranges_are_read_as_each_is,
                 reading_stops_when_told,
                 subtrees_are_those_of_rfc_6962,
                 many_tenants_share_a_commit,

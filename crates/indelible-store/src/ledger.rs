@@ -261,6 +261,29 @@ pub trait Ledger: Send + Sync {
         visit: &mut dyn FnMut(Stored<'_>) -> ControlFlow<()>,
     ) -> Result<()>;
 
+    /// As [`Ledger::read`] for each of some ranges, one after the other; as many calls, but for a
+    /// ledger that is far away.
+    ///
+    /// # Errors
+    /// As there.
+    fn read_ranges<'a>(
+        &self,
+        wanted: &[(&'a TenantId, Range<u64>)],
+        visit: &mut dyn FnMut(&'a TenantId, Stored<'_>) -> ControlFlow<()>,
+    ) -> Result<()> {
+        for (tenant, range) in wanted {
+            let mut flow = ControlFlow::Continue(());
+            self.read(tenant, range.clone(), &mut |stored| {
+                flow = visit(tenant, stored);
+                flow
+            })?;
+            if flow.is_break() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
     /// Damaged places that may have held records behind the end of some log: nothing that is left
     /// says of which. The last is the one written last.
     ///

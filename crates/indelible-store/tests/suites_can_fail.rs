@@ -29,6 +29,7 @@ enum Defect {
     SealsLost,
     IdOfAnyTenantFound,
     LastRecordNotRead,
+    OneRangeOfSeveralNotRead,
     BreakIgnored,
     SubtreeOfLeafForAll,
     TenantsNotInOrder,
@@ -137,6 +138,15 @@ impl Ledger for Broken {
                 flow
             }
         })
+    }
+
+    fn read_ranges<'a>(
+        &self,
+        wanted: &[(&'a TenantId, Range<u64>)],
+        visit: &mut dyn FnMut(&'a TenantId, Stored<'_>) -> ControlFlow<()>,
+    ) -> Result<()> {
+        let few = self.defect == D::OneRangeOfSeveralNotRead;
+        self.inner.read_ranges(&wanted[usize::from(few)..], visit)
     }
 
     fn subtree(&self, tenant: &TenantId, level: u32, index: u64) -> Result<Hash> {
@@ -328,6 +338,10 @@ const LEDGER_RULES: &[(Defect, LedgerRule)] = &[
         ledger::ranges_are_read_in_order_up_to_the_head,
     ),
     (D::LastRecordNotRead, ledger::any_bytes_come_back_verbatim),
+    (
+        D::OneRangeOfSeveralNotRead,
+        ledger::scattered_ranges_are_read_as_each_is,
+    ),
     (D::BreakIgnored, ledger::reading_stops_when_told),
     (
         D::SubtreeOfLeafForAll,

@@ -162,9 +162,10 @@ impl<'a> Walk<'a> {
             .iter()
             .map(|hit| ((&hit.tenant, hit.sequence_number), hit.occurred_at))
             .collect();
-        for (tenant, range) in runs(hits) {
-            let mut result = Ok(());
-            source.ledger.read(tenant, range, &mut |stored| {
+        let mut result = Ok(());
+        source
+            .ledger
+            .read_ranges(&runs(hits), &mut |tenant, stored| {
                 match stored {
                     Stored::Record(record) => {
                         if let Some(at) = missing.remove(&(tenant, record.sequence_number)) {
@@ -184,8 +185,7 @@ impl<'a> Walk<'a> {
                     Err(_) => ControlFlow::Break(()),
                 }
             })?;
-            result?;
-        }
+        result?;
         for (tenant, number) in missing.into_keys() {
             let said = "the index names a record that the log lacks".to_owned();
             self.damage(tenant, number..number + 1, said);

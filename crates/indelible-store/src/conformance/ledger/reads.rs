@@ -1,12 +1,12 @@
 //! What is read back: leaves, seals, ids, ranges and subtree roots.
 
-use std::ops::ControlFlow;
+use std::ops::{ControlFlow, Range};
 
 use indelible_event::ids::{AuditId, Micros, TenantId};
 use indelible_event::limits::LEAF_BYTES_MAX;
 use indelible_merkle::{Frontier, Hash, leaf_hash, root_of};
 
-use super::{generator, holds, one, read_all};
+use super::{Read, generator, holds, one, read_all};
 use crate::conformance::generate::new_record;
 use crate::conformance::{MakeLedger, Seals};
 use crate::{Append, Commit, Expected, Head, Kind, NewRecord, Stored};
@@ -178,6 +178,58 @@ pub fn ranges_are_read_in_order_up_to_the_head(make: MakeLedger<'_>) {
     }
     let end = u64::MAX;
     assert!(read_all(fixture.ledger(), tenant, end - 1..end).is_empty());
+}
+
+/// Ranges of several logs are read as each by itself, in the order asked, also where they overlap,
+/// are empty, are long, or reach behind a head; a visitor that breaks is called no more.
+pub fn scattered_ranges_are_read_as_each_is(make: MakeLedger<'_>) {
+    let fixture = make();
+    let ledger = fixture.ledger();
+    let mut generator = generator("scattered");
+    for count in [40, 300, 400] {
+        let appends = (0..3)
+            .map(|tenant| generator.append(tenant, count))
+            .collect();
+        ledger.append(&Commit { appends }).unwrap();
+    }
+    let tenants: Vec<_> = generator.tenants().take(3).cloned().collect();
+    let nobody = TenantId::parse("nobody-at-all").unwrap();
+    let mut wanted: Vec<(&TenantId, Range<u64>)> = Vec::new();
+    for number in (0..740).step_by(9) {
+        let of = &tenants[usize::try_from(number % 3).unwrap()];
+        wanted.push((of, number..number + 1 + number % 4));
+    }
+    wanted.push((&tenants[1], 5..5));
+    wanted.push((&nobody, 0..3));
+    wanted.push((&tenants[2], 100..700));
+    wanted.push((&tenants[0], 738..760));
+    wanted.push((&tenants[0], 3..6));
+    let alone = wanted.iter().flat_map(|(tenant, range)| {
+        let read = read_all(ledger, tenant, range.clone()).into_iter();
+        read.map(|record| ((*tenant).clone(), record))
+    });
+    let alone: Vec<_> = alone.collect();
+    assert!(alone.len() > 800);
+    for stop in [usize::MAX, 1, 50, 500] {
+        let mut found = Vec::new();
+        let visit = &mut |tenant: &TenantId, stored: Stored<'_>| {
+            let Stored::Record(record) = stored else {
+                panic!("nothing is damaged")
+            };
+            let read = Read {
+                sequence_number: record.sequence_number,
+                leaf: record.leaf.to_vec(),
+                sealed: record.sealed.to_vec(),
+            };
+            found.push((tenant.clone(), read));
+            if found.len() == stop {
+                return ControlFlow::Break(());
+            }
+            ControlFlow::Continue(())
+        };
+        ledger.read_ranges(&wanted, visit).unwrap();
+        assert!(found == alone[..stop.min(alone.len())], "up to {stop}");
+    }
 }
 
 /// A visitor that breaks is called no more.
