@@ -117,14 +117,7 @@ fn policy_in(path: &Path) -> Result<SealingPolicy> {
         Failure::Usage(text)
     };
     let text = std::fs::read(path).map_err(|error| wrong(&error))?;
-    let policy: SealingPolicy = serde_json::from_slice(&text).map_err(|error| wrong(&error))?;
-    if policy.version() < 2 && *policy.draft() != *SealingPolicy::default().draft() {
-        return Err(wrong(
-            &"version 1 is the default policy, which says something else: give it a number from 2 \
-              on, and another one with every change",
-        ));
-    }
-    Ok(policy)
+    SealingPolicy::from_json(&text).map_err(|error| wrong(&error))
 }
 
 /// The data directory and its keys, unopened.

@@ -11,6 +11,7 @@ use indelible_emit::{
     Bounds, Emitter, Options, Policy, Preset, Retry, SpoolBounds, SpoolOptions, StartError,
     Transport,
 };
+use indelible_log::policy::SealingPolicy;
 
 use crate::audit::Audit;
 use crate::embedded::Embedded;
@@ -52,13 +53,18 @@ pub struct ToServer {
 pub struct ToDirectory {
     path: PathBuf,
     keys: Option<PathBuf>,
+    sealing_policy: Option<PathBuf>,
 }
 
 impl AuditBuilder<ToDirectory> {
     pub(crate) fn embedded(path: &Path) -> Self {
         let path = path.to_path_buf();
         Self {
-            to: ToDirectory { path, keys: None },
+            to: ToDirectory {
+                path,
+                keys: None,
+                sealing_policy: None,
+            },
             options: Options::default(),
             standing: Standing::default(),
         }
@@ -71,6 +77,14 @@ impl AuditBuilder<ToDirectory> {
         self
     }
 
+    /// A file with the policy that says what of an event is personal and sealed (JSON, as in
+    /// `spec/sealing.md` §6, with a number from 2 on), instead of the default one. It is read when
+    /// the audit trail is opened.
+    pub fn sealing_policy(mut self, file: impl Into<PathBuf>) -> Self {
+        self.to.sealing_policy = Some(file.into());
+        self
+    }
+
     /// Opens the audit trail and starts its worker.
     ///
     /// # Errors
@@ -79,7 +93,8 @@ impl AuditBuilder<ToDirectory> {
         let options = checked(self.options, &self.standing)?;
         let keys = self.to.keys.or_else(key_directory);
         let keys = keys.ok_or(Error::NoKeyDirectory)?;
-        let embedded = Embedded::open(&self.to.path, &keys)?;
+        let sealing = self.to.sealing_policy.map(policy_in).transpose()?;
+        let embedded = Embedded::open(&self.to.path, &keys, sealing.unwrap_or_default())?;
         #[cfg(feature = "relay")]
         let way = embedded.way();
         let emitter = start(embedded, options, &self.standing)?;
@@ -294,6 +309,12 @@ fn start(
 ) -> Result<Emitter> {
     let emitter = Emitter::start(transport, options, Arc::new(Process));
     emitter.map_err(|error| standing.told(error))
+}
+
+fn policy_in(file: PathBuf) -> Result<SealingPolicy> {
+    let wrong = |error: String| Error::SealingPolicy(file.clone(), error);
+    let text = std::fs::read(&file).map_err(|error| wrong(error.to_string()))?;
+    SealingPolicy::from_json(&text).map_err(|error| wrong(error.to_string()))
 }
 
 fn key_directory() -> Option<PathBuf> {

@@ -1,12 +1,21 @@
 //! An audit trail in a directory, from the first event to what another program reads of it.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+use std::ops::ControlFlow;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::process::Command;
+use std::sync::Arc;
 use std::time::Duration;
 
 use indelible::{Actor, Audit, EmitError, Error, Outcome, Ticket, json};
+use indelible_disk::RealDisk;
+use indelible_event::TenantId;
+use indelible_store::{Ledger as _, Stored};
+
+/// Seals the phone numbers of this program, and no names.
+const POLICY: &str = r#"{"version":2,"fields":["/data/phone"],"whole":[],"masked":[],
+    "email_values":false,"ip_values":false,"services":[]}"#;
 
 const SOON: Duration = Duration::from_secs(30);
 
@@ -56,6 +65,66 @@ fn an_event_becomes_a_receipt_and_outlives_the_program() {
         panic!("{taken:?}")
     };
     assert_eq!(*first, receipt);
+}
+
+#[test]
+fn a_policy_of_ones_own_says_what_is_sealed() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("policy.json");
+    let open = || {
+        Audit::embedded(dir.path().join("data"))
+            .keys(dir.path().join("keys"))
+            .sealing_policy(&file)
+            .build()
+    };
+    for (text, said) in [
+        (None, "policy.json"),
+        (Some("{}"), "missing field `version`"),
+        (
+            Some(&POLICY.replace("\"version\":2", "\"version\":1")[..]),
+            "a number from 2 on",
+        ),
+        (
+            Some(&POLICY.replace("/data/phone", "/actor/id")[..]),
+            "cannot be sealed",
+        ),
+    ] {
+        text.map(|text| std::fs::write(&file, text).unwrap());
+        let error = open().unwrap_err();
+        assert!(matches!(error, Error::SealingPolicy(..)), "{error}");
+        assert!(error.to_string().contains(said), "{error}");
+        assert!(!dir.path().join("data").exists(), "nothing was made");
+    }
+    std::fs::write(&file, POLICY).unwrap();
+    let audit = open().unwrap();
+    let ticket = audit
+        .for_tenant("acme")
+        .action("user.called")
+        .actor(Actor::user("ada").name("Ada Lovelace"))
+        .target("call", "1")
+        .succeeded()
+        .data(json!({"phone": "+49 30 901820", "line": 7}))
+        .emit();
+    ticket.committed_blocking(SOON).unwrap();
+    assert!(audit.close(SOON).is_clean());
+    let mut leaves = String::new();
+    let disk = Arc::new(RealDisk::new(dir.path().join("data")));
+    let options = indelible_embedded::Options {
+        read_only: true,
+        ..Default::default()
+    };
+    let ledger = indelible_embedded::Embedded::open(disk, None, options, &mut |_| ()).unwrap();
+    let visit = &mut |stored: Stored<'_>| {
+        if let Stored::Record(record) = stored {
+            leaves += std::str::from_utf8(record.leaf).unwrap();
+        }
+        ControlFlow::Continue(())
+    };
+    let tenant = TenantId::parse("acme").unwrap();
+    ledger.read(&tenant, 0..u64::MAX, visit).unwrap();
+    assert!(leaves.contains("Ada Lovelace") && leaves.contains("\"line\":7"));
+    assert!(!leaves.contains("901820"), "{leaves}");
+    assert!(leaves.contains("\"policy\":2"), "{leaves}");
 }
 
 #[test]

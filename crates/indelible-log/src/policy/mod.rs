@@ -116,6 +116,15 @@ pub enum PolicyError {
     /// A pointer that is there twice or below another.
     #[error("{0:?} stands twice, or within another pointer of the policy: remove one of them")]
     Twice(String),
+    /// No policy as it is written down.
+    #[error("{0}")]
+    Json(String),
+    /// The number of the default under another policy.
+    #[error(
+        "version 1 is the default policy, which says something else: give it a number from 2 on, \
+         and another one with every change"
+    )]
+    Number,
 }
 
 impl TryFrom<Draft> for SealingPolicy {
@@ -177,6 +186,19 @@ impl SealingPolicy {
             rules: Node::default(),
             places: None,
         })
+    }
+
+    /// The policy that a file has, as JSON.
+    ///
+    /// # Errors
+    /// It is none, or has the number of another one.
+    pub fn from_json(text: &[u8]) -> Result<Self, PolicyError> {
+        let draft = serde_json::from_slice::<Draft>(text);
+        let draft = draft.map_err(|error| PolicyError::Json(error.to_string()))?;
+        if draft.version < 2 && draft != Draft::default() {
+            return Err(PolicyError::Number);
+        }
+        Self::try_from(draft)
     }
 
     /// The policy as it is written down.
@@ -285,6 +307,18 @@ mod tests {
         assert!(SealingPolicy::off().is_off());
         let unknown = json.replacen("\"version\"", "\"colour\":1,\"version\"", 1);
         assert!(serde_json::from_str::<SealingPolicy>(&unknown).is_err());
+    }
+
+    #[test]
+    fn a_policy_of_ones_own_has_a_number_of_its_own() {
+        let default = serde_json::to_string(&Draft::default()).unwrap();
+        let read = |text: &str| SealingPolicy::from_json(text.as_bytes());
+        assert_eq!(read(&default).unwrap().version(), 1);
+        let other = default.replace("/actor/name", "/data/phone");
+        assert_eq!(read(&other).unwrap_err(), PolicyError::Number);
+        let other = other.replace("\"version\":1", "\"version\":2");
+        assert_eq!(read(&other).unwrap().draft().fields[0], "/data/phone");
+        assert!(matches!(read("{}"), Err(PolicyError::Json(_))));
     }
 
     #[test]

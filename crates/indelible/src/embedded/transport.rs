@@ -34,21 +34,22 @@ pub(crate) struct Embedded {
 
 impl Embedded {
     /// Opens the ledger in `path`, whose keys lie under `keys`.
-    pub(crate) fn open(path: &Path, keys: &Path) -> Result<Self> {
-        Ok(Self::of(Arc::new(open(path, keys)?)))
+    pub(crate) fn open(path: &Path, keys: &Path, sealing: SealingPolicy) -> Result<Self> {
+        let admission = Admission {
+            mode: Mode::Strict,
+            catalogue: &NATIVE,
+            dialect: None,
+            submitted_by: None,
+            via: Some("sdk".to_owned()),
+            sealing: Arc::new(sealing),
+        };
+        Ok(Self::of(Arc::new(open(path, keys)?), Arc::new(admission)))
     }
 
-    fn of(log: Arc<Log>) -> Self {
+    fn of(log: Arc<Log>, admission: Arc<Admission>) -> Self {
         Self {
             log,
-            admission: Arc::new(Admission {
-                mode: Mode::Strict,
-                catalogue: &NATIVE,
-                dialect: None,
-                submitted_by: None,
-                via: Some("sdk".to_owned()),
-                sealing: Arc::new(SealingPolicy::default()),
-            }),
+            admission,
             published: Instant::now(),
             unpublished: false,
         }
@@ -58,8 +59,12 @@ impl Embedded {
     #[cfg(feature = "relay")]
     pub(crate) fn way(&self) -> crate::relay::Way {
         let log = Arc::downgrade(&self.log);
+        let admission = Arc::clone(&self.admission);
         let closed = || Error::Relay("the audit trail is closed".to_owned());
-        crate::relay::Way::new(move || Ok(Self::of(log.upgrade().ok_or_else(closed)?)))
+        crate::relay::Way::new(move || {
+            let log = log.upgrade().ok_or_else(closed)?;
+            Ok(Self::of(log, Arc::clone(&admission)))
+        })
     }
 
     /// What fails here is tried again with the next publication; what was committed stays so.
