@@ -4,15 +4,43 @@
 use axum::extract::rejection::QueryRejection;
 use serde_json::error::Category;
 
-/// What is wrong with a JSON body, and where.
+/// So much of a name that was sent is repeated.
+const NAME_CHARS_MAX: usize = 64;
+
+/// What is wrong with a JSON body, and where. Names of members are told, values never.
 pub(crate) fn of_json(error: &serde_json::Error) -> String {
     let what = match error.classify() {
-        Category::Data => "the body is JSON and not of the form that /openapi.json describes",
+        Category::Data => match member(&error.to_string()) {
+            Some(said) => &format!("the body: {said}"),
+            None => "the body is JSON and not of the form that /openapi.json describes",
+        },
         Category::Eof => "the body ends before its JSON does",
         Category::Syntax | Category::Io => "the body is not JSON",
     };
     let (line, column) = (error.line(), error.column());
     format!("{what}: line {line}, column {column}")
+}
+
+/// What is wrong with the members of an object, where that is it.
+fn member(text: &str) -> Option<String> {
+    let mut quoted = text.split('`').skip(1).step_by(2);
+    let name = quoted.next()?;
+    let short: String = name.chars().take(NAME_CHARS_MAX).collect();
+    if text.starts_with("unknown field") {
+        let known: Vec<_> = quoted.collect();
+        return Some(format!(
+            "the member `{short}` is not one of {}",
+            known.join(", ")
+        ));
+    }
+    let what = [
+        ("missing", "is missing"),
+        ("duplicate", "stands there twice"),
+    ];
+    let what = what
+        .iter()
+        .find(|(begin, _)| text.starts_with(&format!("{begin} field")))?;
+    Some(format!("the member `{short}` {}", what.1))
 }
 
 /// What is wrong with the query of a URL, by the names of its parameters and never by their values.
@@ -92,6 +120,25 @@ mod tests {
     }
 
     #[test]
+    fn a_member_that_is_missing_or_long_is_named_in_short() {
+        #[derive(Debug, Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct Named {
+            #[expect(dead_code, reason = "only read")]
+            name: String,
+        }
+        let said = |body: &str| of_json(&serde_json::from_str::<Named>(body).unwrap_err());
+        assert!(said("{}").starts_with("the body: the member `name` is missing"));
+        let long = said(&format!("{{\"{}\":1}}", "x".repeat(5_000)));
+        assert!(
+            long.len() < 200 && long.contains("is not one of name"),
+            "{long}"
+        );
+        let hostile = said("{\"a`b`c\":1}");
+        assert!(hostile.starts_with("the body: the member `a`"), "{hostile}");
+    }
+
+    #[test]
     fn a_body_that_cannot_be_read_is_told_by_its_place() {
         for (body, expected) in [
             ("{\"limit\": x}", "the body is not JSON: line 1, column 11"),
@@ -103,6 +150,14 @@ mod tests {
                 "{\"limit\":\"secret\"}",
                 "the body is JSON and not of the form that /openapi.json describes: \
                  line 1, column 17",
+            ),
+            (
+                "{\"limits\":1}",
+                "the body: the member `limits` is not one of limit, order: line 1, column 9",
+            ),
+            (
+                "{\"limit\":1,\"limit\":2}",
+                "the body: the member `limit` stands there twice: line 1, column 18",
             ),
         ] {
             let error = serde_json::from_str::<Wanted>(body).unwrap_err();
