@@ -1,23 +1,19 @@
 //! Counts: facets, a histogram and sums over everything, over one tenant, and over what a term
 //! finds, by the index; and a condition that only bodies decide, which reads all of them.
 
-use std::path::Path;
 use std::time::Instant;
 
-use indelible_bench::Fault;
-use indelible_bench::event::Shape;
-use indelible_bench::load::tenants;
-use indelible_bench::ours::{Stood, stand};
-use indelible_bench::report::{Figure, Report, Target};
-use indelible_bench::sample::Sample;
-use indelible_bench::usage::as_f64;
 use indelible_query::count::{CountedBy, Counting, Source, Written, count};
 use indelible_query::{ParseContext, parse, resolve};
+use indelible_store::{Index, Ledger};
 
-use crate::append::Filled;
+use crate::Fault;
+use crate::event::Shape;
+use crate::load::tenants;
+use crate::report::{Figure, Report, Target};
+use crate::sample::Sample;
+use crate::usage::as_f64;
 
-/// How often each is asked; the first time opens what it needs and is told apart.
-const TIMES: usize = 9;
 /// Bodies that are looked at: the bound of a command.
 const BODIES_MAX: u64 = 1_000_000;
 
@@ -63,24 +59,39 @@ const SUMS: Written<'static> = Written {
     ..NOTHING
 };
 
-/// Asks the ledger in `dir`.
-pub fn run(dir: &Path, filled: &Filled, report: &mut Report) -> Result<(), Fault> {
-    let stood = stand(dir, true)?;
-    let part = if filled.events >= 10_000_000 {
+/// Which ledger is asked, how often each question, and whether the figures to reach are its.
+pub struct Asked<'a> {
+    /// Where it looks.
+    pub index: &'a dyn Index,
+    /// Where it reads.
+    pub ledger: &'a dyn Ledger,
+    /// How often each is asked, after the first time.
+    pub times: usize,
+    /// Whether it is to reach the bounds.
+    pub bounded: bool,
+}
+
+/// What the part is called over so many records.
+pub fn part(records: u64) -> &'static str {
+    if records >= 10_000_000 {
         "counts at 10 M"
     } else {
         "counts"
-    };
+    }
+}
+
+/// Asks it. The first time opens what it needs and is told apart.
+pub fn run(asked: &Asked<'_>, part: &'static str, report: &mut Report) -> Result<(), Fault> {
     for (name, text, written, bound) in ASKED {
         let context = ParseContext::utc(indelible_event::Micros(0));
         let wanted = Counting::read(&written, &context.zone)?;
         let reads = bound.is_some_and(|bound| bound > 1_000.0);
-        let times = if reads { 1 } else { TIMES };
+        let times = if reads { 1 } else { asked.times };
         let (mut sample, mut first) = (Sample::default(), 0.0);
         let mut found = String::new();
         for time in 0..=times {
             let started = Instant::now();
-            found = ask(&stood, text, &wanted)?;
+            found = ask(asked, text, &wanted)?;
             if time == 0 {
                 first = started.elapsed().as_secs_f64() * 1e3;
             } else {
@@ -92,7 +103,7 @@ pub fn run(dir: &Path, filled: &Filled, report: &mut Report) -> Result<(), Fault
             name: name.to_owned(),
             value: sample.percentile(50).as_secs_f64() * 1e3,
             unit: "ms",
-            target: bound.map(Target::AtMost),
+            target: bound.filter(|_| asked.bounded).map(Target::AtMost),
             ratio: None,
         });
         report.note(
@@ -103,14 +114,14 @@ pub fn run(dir: &Path, filled: &Filled, report: &mut Report) -> Result<(), Fault
     Ok(())
 }
 
-fn ask(stood: &Stood, text: &str, wanted: &Counting) -> Result<String, Fault> {
+fn ask(asked: &Asked<'_>, text: &str, wanted: &Counting) -> Result<String, Fault> {
     let now = indelible_event::Micros(0);
     let parsed = parse(text, &ParseContext::utc(now)).map_err(|_| "a query that is none")?;
     let names = tenants(Shape::default().tenants)?;
     let query = resolve(&parsed, &names, None).query;
     let source = Source {
-        index: stood.embedded.as_ref(),
-        ledger: stood.stores.ledger.as_ref(),
+        index: asked.index,
+        ledger: asked.ledger,
         open: &|_, _| Ok(None),
         finder: None,
         bodies_max: BODIES_MAX,

@@ -6,6 +6,7 @@
 //! part run only [`submit`] and [`usage`]'s reading of clocks.
 
 pub mod client;
+pub mod counts;
 pub mod event;
 pub mod forgetting;
 pub mod http;

@@ -6,7 +6,6 @@
 
 mod append;
 mod child;
-mod counts;
 mod floor;
 mod query;
 mod reopen;
@@ -19,13 +18,17 @@ use std::process::ExitCode;
 use clap::{Parser, ValueEnum};
 use indelible_bench::event::Shape;
 use indelible_bench::machine::Machine;
+use indelible_bench::ours::stand;
 use indelible_bench::report::Report;
 use indelible_bench::run::{Outcome, Told, progress, tell};
 use indelible_bench::scratch::Scratch;
 use indelible_bench::usage::as_f64;
-use indelible_bench::{Fault, load, ours, question};
+use indelible_bench::{Fault, counts, load, ours, question};
 
 use crate::append::Filled;
+
+/// How often each count is asked, after the first time.
+const COUNTED_TIMES: usize = 9;
 
 /// The allocator of the command that is shipped.
 #[global_allocator]
@@ -129,7 +132,9 @@ fn parts(settings: &Settings, scratch: &Scratch, report: &mut Report) -> Result<
         progress("open after kill -9");
         reopen::run(settings, &plain, before, report)?;
     }
-    std::fs::remove_dir_all(&plain).ok();
+    if !settings.keep {
+        std::fs::remove_dir_all(&plain).ok();
+    }
     if settings.wants(Personal) {
         personal_parts(settings, scratch, report)?;
     }
@@ -159,7 +164,14 @@ fn plain_parts(
     }
     if settings.wants(Part::Counts) {
         progress("counts");
-        counts::run(plain, &filled, report)?;
+        let stood = stand(plain, true)?;
+        let asked = counts::Asked {
+            index: stood.embedded.as_ref(),
+            ledger: stood.stores.ledger.as_ref(),
+            times: COUNTED_TIMES,
+            bounded: true,
+        };
+        counts::run(&asked, counts::part(filled.events), report)?;
     }
     Ok(filled)
 }

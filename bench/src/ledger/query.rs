@@ -31,7 +31,12 @@ pub fn run(
     let stood = stand(dir, true)?;
     let names = tenants(Shape::default().tenants)?;
     let part = part(filled.events);
-    for bodies in [false, true] {
+    // The first time it mostly waits for the disk.
+    for (what, bodies) in [
+        ("index alone, the first time", false),
+        ("index alone", false),
+        ("page with bodies", true),
+    ] {
         let mut all = Answers::default();
         let mut words = Vec::new();
         for kind in Kind::ALL {
@@ -43,12 +48,7 @@ pub fn run(
             all.times.extend(answers.times);
             all.found += answers.found;
         }
-        let what = if bodies {
-            "page with bodies"
-        } else {
-            "index alone"
-        };
-        figures(part, what, &mut all, bodies.then_some(5.0), report);
+        figures(part, what, &mut all, bound(filled.events, what), report);
         let count = all.times.count();
         report.note(
             part,
@@ -99,10 +99,10 @@ pub fn ask_peer(
 }
 
 fn part(events: u64) -> &'static str {
-    if events >= 10_000_000 {
-        "query at 10 M"
-    } else {
-        "query"
+    match events {
+        100_000_000.. => "query at 100 M",
+        10_000_000.. => "query at 10 M",
+        _ => "query",
     }
 }
 
@@ -120,6 +120,15 @@ fn ask(stood: &Stood, query: &Query, bodies: bool, answers: &mut Answers) -> Res
     };
     answers.note(started.elapsed(), rows);
     Ok(())
+}
+
+/// What p99 is to reach, ms.
+fn bound(events: u64, what: &str) -> Option<f64> {
+    match (what, events) {
+        ("index alone", 100_000_000..) => Some(15.0),
+        ("page with bodies", 0..100_000_000) => Some(5.0),
+        _ => None,
+    }
 }
 
 fn figures(

@@ -3,6 +3,7 @@
 
 use std::time::Instant;
 
+use indelible_bench::counts::{self, Asked};
 use indelible_bench::event::{Generator, Shape};
 use indelible_bench::load::{Load, now, tenants};
 use indelible_bench::ours::Ours;
@@ -20,6 +21,8 @@ use crate::cluster::Cluster;
 
 /// Questions of all kinds together: fewer than of the embedded ledger, since each takes longer.
 const QUESTIONS: usize = 300;
+/// How often each count is asked, after the first time.
+const COUNTED_TIMES: usize = 3;
 /// Events made and held at a time.
 const CHUNK_EVENTS: u64 = 250_000;
 
@@ -79,6 +82,13 @@ pub fn run(settings: &Settings, cluster: &Cluster, report: &mut Report) -> Resul
         }
         report.note(part, format!("{what}, p50/p99: {}", words.join(", ")));
     }
+    let asked = Asked {
+        index: postgres.as_ref(),
+        ledger: postgres.as_ref(),
+        times: COUNTED_TIMES,
+        bounded: false,
+    };
+    counts::run(&asked, counts::part(settings.records), report)?;
     let text = format!("{} tenants, {} records", shape.tenants, settings.records);
     report.note(part, text);
     Ok(())

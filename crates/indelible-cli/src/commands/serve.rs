@@ -103,18 +103,9 @@ pub fn run(args: &Serve, config: &Config, output: &mut Output) -> Result {
 }
 
 fn settings(config: &Config, sealing: &Arc<SealingPolicy>) -> Settings {
-    let server = &config.server;
     Settings {
-        connections_max: server.connections_max,
-        in_flight_bytes_max: server.in_flight_bytes_max,
-        limits: server.limits.clone(),
-        header_timeout: server.header_timeout,
-        body_timeout: server.body_timeout,
-        stop_timeout: server.stop_timeout,
-        cors_origins: server.cors_origins.clone(),
-        frame_ancestors: server.frame_ancestors.clone(),
         sealing: Arc::clone(sealing),
-        ..Settings::default()
+        ..config.server.settings.clone()
     }
 }
 

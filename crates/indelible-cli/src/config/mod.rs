@@ -13,8 +13,6 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use indelible_server::limits::LimitSettings;
-
 use crate::args::{Color, Switch};
 use crate::listen::Listen;
 use crate::output::Show;
@@ -63,24 +61,10 @@ pub struct Resolved {
 pub struct ServerConfig {
     /// Where it listens.
     pub listen: Listen,
-    /// Connections at a time.
-    pub connections_max: usize,
-    /// Bytes of requests in flight.
-    pub in_flight_bytes_max: usize,
-    /// How much one key and one tenant may ask for.
-    pub limits: LimitSettings,
-    /// How long headers may take.
-    pub header_timeout: Duration,
-    /// How long a body may take.
-    pub body_timeout: Duration,
-    /// How long stopping may take.
-    pub stop_timeout: Duration,
+    /// Its limits and times.
+    pub settings: indelible_server::Settings,
     /// The files of the certificate and its key, if TLS is spoken.
     pub tls: Option<(PathBuf, PathBuf)>,
-    /// Origins whose pages may read answers.
-    pub cors_origins: Vec<String>,
-    /// Origins whose pages may show `/embed` in a frame.
-    pub frame_ancestors: Vec<String>,
     /// What is told on standard error; `None` for nothing.
     pub telemetry: Option<tracing::Level>,
 }

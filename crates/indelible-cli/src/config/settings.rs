@@ -148,20 +148,26 @@ const TIMEOUT: Takes = Takes::Number {
 };
 
 /// A limit of which 0 is none.
-const fn rate(key: &'static str, doc: &'static str) -> Setting {
+const fn number(
+    key: &'static str,
+    default: &'static str,
+    (min, max): (u64, u64),
+    doc: &'static str,
+) -> Setting {
     Setting {
         key,
-        default: Some("0"),
-        takes: Takes::Number {
-            min: 0,
-            max: RATE_MAX,
-        },
+        default: Some(default),
+        takes: Takes::Number { min, max },
         doc,
     }
 }
 
+const fn rate(key: &'static str, doc: &'static str) -> Setting {
+    number(key, "0", (0, RATE_MAX), doc)
+}
+
 /// Every setting.
-pub const SETTINGS: [Setting; 51] = [
+pub const SETTINGS: [Setting; 58] = [
     Setting {
         key: "data",
         default: Some("./indelible-data"),
@@ -225,51 +231,36 @@ pub const SETTINGS: [Setting; 51] = [
         takes: Takes::Address,
         doc: "Where `serve` listens.",
     },
-    Setting {
-        key: "server.connections_max",
-        default: Some("10000"),
-        takes: Takes::Number {
-            min: 1,
-            max: 1_000_000,
-        },
-        doc: "Connections at a time.",
-    },
-    Setting {
-        key: "server.in_flight_bytes_max",
-        default: Some("134217728"),
-        takes: Takes::Number {
-            min: 1 << 20,
-            max: 1 << 40,
-        },
-        doc: "Bytes of requests in flight; beyond it a request is answered 503.",
-    },
-    Setting {
-        key: "server.header_timeout_ms",
-        default: Some("30000"),
-        takes: Takes::Number {
-            min: 100,
-            max: 3_600_000,
-        },
-        doc: "How long a connection may take for a request's headers, or be idle.",
-    },
-    Setting {
-        key: "server.body_timeout_ms",
-        default: Some("120000"),
-        takes: Takes::Number {
-            min: 100,
-            max: 3_600_000,
-        },
-        doc: "How long a request's body may take.",
-    },
-    Setting {
-        key: "server.stop_timeout_ms",
-        default: Some("20000"),
-        takes: Takes::Number {
-            min: 0,
-            max: 3_600_000,
-        },
-        doc: "How long requests under way are waited for when the server stops.",
-    },
+    number(
+        "server.connections_max",
+        "10000",
+        (1, 1_000_000),
+        "Connections at a time.",
+    ),
+    number(
+        "server.in_flight_bytes_max",
+        "134217728",
+        (1 << 20, 1 << 40),
+        "Bytes of requests in flight; beyond it a request is answered 503.",
+    ),
+    number(
+        "server.header_timeout_ms",
+        "30000",
+        (100, 3_600_000),
+        "How long a connection may take for a request's headers, or be idle.",
+    ),
+    number(
+        "server.body_timeout_ms",
+        "120000",
+        (100, 3_600_000),
+        "How long a request's body may take.",
+    ),
+    number(
+        "server.stop_timeout_ms",
+        "20000",
+        (0, 3_600_000),
+        "How long requests under way are waited for when the server stops.",
+    ),
     Setting {
         key: "server.telemetry",
         default: Some("info"),
@@ -342,12 +333,54 @@ pub const SETTINGS: [Setting; 51] = [
         "limits.tenant_bytes_per_day",
         "Bytes a day, of UTC, of a tenant; beyond it is answered 429. 0: no limit.",
     ),
-    Setting {
-        key: "limits.burst_s",
-        default: Some("10"),
-        takes: Takes::Number { min: 1, max: 3_600 },
-        doc: "For so many seconds' worth of a rate may come at once.",
-    },
+    number(
+        "limits.tails_max",
+        "2000",
+        (1, 1_000_000),
+        "Tails at a time; one more is answered 503.",
+    ),
+    number(
+        "limits.key_tails_max",
+        "1000",
+        (1, 1_000_000),
+        "Tails of one key; one more is answered 429.",
+    ),
+    number(
+        "limits.exports_max",
+        "256",
+        (1, 1 << 20),
+        "Exports that are kept, of all keys; one more is answered 429.",
+    ),
+    number(
+        "limits.key_exports_max",
+        "16",
+        (1, 1 << 20),
+        "Exports of one key that are kept; one more is answered 429.",
+    ),
+    number(
+        "limits.export_bytes_max",
+        "4294967296",
+        (1 << 20, 1 << 50),
+        "Bytes of the file of one export; one that grows beyond it fails.",
+    ),
+    number(
+        "limits.exports_bytes_max",
+        "17179869184",
+        (1 << 20, 1 << 50),
+        "Bytes of the files of all exports.",
+    ),
+    number(
+        "limits.exports_kept_s",
+        "86400",
+        (60, 31_536_000),
+        "How long an export is kept from when it was asked for, seconds.",
+    ),
+    number(
+        "limits.burst_s",
+        "10",
+        (1, 3_600),
+        "For so many seconds' worth of a rate may come at once.",
+    ),
     Setting {
         key: "auth.jwt.issuer",
         default: None,
