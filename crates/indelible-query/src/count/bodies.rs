@@ -34,6 +34,9 @@ struct Met {
     sealed: bool,
 }
 
+/// A bar: where it starts, where it ends, and how many.
+type Drawn = (Micros, Micros, u64);
+
 /// A facet being counted.
 #[derive(Default)]
 struct Values {
@@ -275,9 +278,8 @@ impl<'a> Walk<'a> {
         Ok(())
     }
 
-    /// The bars from the first to the last, those without records too: how long each is, then
-    /// start, end and count.
-    fn all_bars(&self) -> Result<(Option<Every>, Vec<(Micros, Micros, u64)>)> {
+    /// The bars from the first to the last, those without records too, and how long each is.
+    fn all_bars(&self) -> Result<(Option<Every>, Vec<Drawn>)> {
         let ends = self.bars.first_key_value().zip(self.bars.last_key_value());
         let span = ends.map(|((first, _), (last, _))| (*first, *last));
         let bars = super::drawn(self.wanted, span)?;
