@@ -79,7 +79,7 @@ export function when(text) {
   if (Number.isNaN(time.getTime())) return el('span', {}, shown(text));
   if (isOld(time)) {
     const [day, clock] = inUtc(time);
-    return el('time', { datetime: text, title: `${text} UTC` }, el('span', { class: 'day year' }, day), ' ', clock);
+    return el('time', { datetime: text, title: text }, el('span', { class: 'day year' }, day), ' ', clock);
   }
   const near = Math.abs(Date.now() - time) < 300 * 86_400_000;
   const utc = time.toISOString().replace('T', ' ').replace('.000Z', '').replace('Z', '');
