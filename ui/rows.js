@@ -54,7 +54,6 @@ export function dress(shown, known, { isUsual }) {
     }
     return head;
   }));
-  sideways();
   redraw();
 }
 
@@ -235,7 +234,8 @@ body.addEventListener('focusin', (event) => {
 });
 
 window.addEventListener('scroll', soon, { passive: true });
-window.addEventListener('resize', () => {
-  sideways();
-  soon();
-});
+window.addEventListener('resize', soon);
+// A record that is opened beside the list, or a long time in it, changes what there is room for.
+const sizes = new ResizeObserver(sideways);
+sizes.observe(table);
+sizes.observe(byId('wide'));
