@@ -1,6 +1,6 @@
 // Charts as small SVG: a histogram to choose a span of time from, and bars for anything.
 
-import { counted, el } from '/ui/dom.js';
+import { counted, el, told as written } from '/ui/dom.js';
 
 const SVG = 'http://www.w3.org/2000/svg';
 const HEIGHT = 56;
@@ -25,6 +25,12 @@ const SPAN = {
   month: { month: 'short', year: 'numeric' },
 };
 
+/** How the ends of bars are told that are so long. */
+function formatOf(every) {
+  const format = new Intl.DateTimeFormat('en-GB', SPAN[every] ?? SPAN.day);
+  return (time) => written(new Date(time), format);
+}
+
 /** The bars of a histogram, without anything to choose. */
 export function bars(all, title) {
   const most = Math.max(1, ...all.map(({ count }) => count));
@@ -47,8 +53,8 @@ export function bars(all, title) {
 export function histogram(found, choose) {
   const all = found?.bars ?? [];
   if (!all.length) return null;
-  const format = new Intl.DateTimeFormat('en-GB', SPAN[found.every] ?? SPAN.day);
-  const told = ({ from, count }) => `${format.format(new Date(from))}: ${counted(count, 'record')}`;
+  const format = formatOf(found.every);
+  const told = ({ from, count }) => `${format(from)}: ${counted(count, 'record')}`;
   const drawn = bars(all, '');
   const chosen = el('div', { class: 'chosen', hidden: true });
   const label = el('output', { class: 'hint' }, told(all.at(-1)));
@@ -67,7 +73,7 @@ export function histogram(found, choose) {
     chosen.style.left = `${(100 * low) / all.length}%`;
     chosen.style.width = `${(100 * (high - low + 1)) / all.length}%`;
     const words = low === high ? told(all[low])
-      : `${format.format(new Date(all[low].from))} to ${format.format(new Date(all[high].until))}: `
+      : `${format(all[low].from)} to ${format(all[high].until)}: `
         + counted(sum(low, high), 'record');
     label.textContent = words;
     field.setAttribute('aria-valuenow', b);
@@ -93,8 +99,8 @@ export function histogram(found, choose) {
 
 /** Below bars: when they begin and end, and between them what is told. */
 export function ends(all, every, ...told) {
-  const format = new Intl.DateTimeFormat('en-GB', SPAN[every] ?? SPAN.day);
-  const words = (time) => el('span', {}, format.format(new Date(time)));
+  const format = formatOf(every);
+  const words = (time) => el('span', {}, format(time));
   const px = all.length * BAR_PX_MAX;
   const line = el('div', { class: px < FEW_PX ? 'ends few hint' : 'ends hint', 'aria-hidden': 'true' },
     words(all[0].from), told, words(all.at(-1).until));

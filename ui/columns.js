@@ -35,7 +35,7 @@ export function order(a, b) {
   return b.number - a.number;
 }
 
-const plain = (name) => (row) => cut(row[name] || '–', CHARS_MAX);
+const plain = (name) => (row) => el('span', { title: row[name] }, cut(row[name] || '–', CHARS_MAX));
 
 function actor(row) {
   const tag = row.actorType && row.actorType !== 'user' && row.actorType !== row.actor
@@ -45,7 +45,7 @@ function actor(row) {
 
 /** How far it is proved: signed for, as the server says, or checked by this page. */
 function place(row, { published, checked }) {
-  const state = checked.get(row.key);
+  const state = checked.get(row.key)?.state;
   const upTo = published.get(row.tenant);
   let badge = null;
   if (state === 'proved') badge = ['proved', '✓', 'Its proof was checked in this browser'];
@@ -59,26 +59,33 @@ function place(row, { published, checked }) {
 }
 
 /** The sentence, with the kind of actor where there is no column for who it was. */
-const said = (row) => [sentence(row), row.actorType && row.actorType !== 'user' && row.actorType !== row.actor
-  && el('span', { class: 'tag kind' }, shown(row.actorType))];
+function said(row) {
+  const words = el('span', { class: 'sentence' }, sentence(row));
+  words.title = words.textContent;
+  return [words, row.actorType && row.actorType !== 'user' && row.actorType !== row.actor
+    && el('span', { class: 'tag kind' }, shown(row.actorType))];
+}
 
-/** Name, title, what is in the cell, for how many letters there must be room (in rem), and whether it is there unless somebody chose otherwise. */
+/**
+ * Name, title, what is in the cell, and whether it is there unless somebody chose otherwise. `least` is for how many
+ * letters there must be room, in rem; `fixed` are those that need no more, and whose width the style sheet says.
+ */
 export const COLUMNS = [
-  { name: 'time', title: 'Time', least: 10.4, cell: (row) => when(row.time), usual: true },
-  { name: 'actor', title: 'Actor', least: 9, cell: actor, usual: true },
-  { name: 'said', title: 'What happened', least: 15, cell: said, usual: true },
-  { name: 'event', title: 'Action', least: 9, cell: plain('type'), usual: true },
-  { name: 'target', title: 'Target', least: 8, cell: plain('target') },
-  { name: 'outcome', title: 'Outcome', least: 6.6, cell: (row) => outcome(row.outcome), usual: true },
-  { name: 'severity', title: 'Severity', least: 6, cell: plain('severity') },
-  { name: 'tenant', title: 'Tenant', least: 7, cell: plain('tenant'), usual: true },
-  { name: 'service', title: 'Service', least: 7, cell: plain('service') },
-  { name: 'ip', title: 'Address', least: 8, cell: plain('ip') },
-  { name: 'correlation', title: 'Correlation', least: 9, cell: plain('correlation') },
-  { name: 'model', title: 'Model', least: 7, cell: plain('model') },
-  { name: 'description', title: 'Description', least: 14, cell: plain('description') },
-  { name: 'duration', title: 'Duration', least: 6, cell: (row) => (row.duration === undefined ? '–' : `${row.duration} ms`) },
-  { name: 'number', title: 'Place', least: 7, cell: place, usual: true },
+  { name: 'time', title: 'Time', fixed: 9.7, cell: (row) => when(row.time), usual: true },
+  { name: 'actor', title: 'Actor', least: 8, cell: actor, usual: true },
+  { name: 'said', title: 'What happened', least: 10, cell: said, usual: true },
+  { name: 'event', title: 'Action', least: 7.5, cell: plain('type'), usual: true },
+  { name: 'target', title: 'Target', least: 6.5, cell: plain('target') },
+  { name: 'outcome', title: 'Outcome', fixed: 6.2, cell: (row) => outcome(row.outcome), usual: true },
+  { name: 'severity', title: 'Severity', fixed: 6, cell: plain('severity') },
+  { name: 'tenant', title: 'Tenant', least: 6, cell: plain('tenant'), usual: true },
+  { name: 'service', title: 'Service', least: 6, cell: plain('service') },
+  { name: 'ip', title: 'Address', least: 7, cell: plain('ip') },
+  { name: 'correlation', title: 'Correlation', least: 7, cell: plain('correlation') },
+  { name: 'model', title: 'Model', least: 6, cell: plain('model') },
+  { name: 'description', title: 'Description', least: 10, cell: plain('description') },
+  { name: 'duration', title: 'Duration', fixed: 6, cell: (row) => (row.duration === undefined ? '–' : `${row.duration} ms`) },
+  { name: 'number', title: 'Place', fixed: 6.2, cell: place, usual: true },
 ];
 
 /** Whether these are the usual columns, for which the style sheet says what there is room for. */

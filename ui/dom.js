@@ -61,10 +61,26 @@ const CLOCK = new Intl.DateTimeFormat('en-GB', { timeStyle: 'medium' });
 const DAY = new Intl.DateTimeFormat('en-GB', { day: '2-digit', month: 'short' });
 const DATE = new Intl.DateTimeFormat('en-GB', { dateStyle: 'medium' });
 
-/** A time in the reader's zone: the day, set apart, and the clock to the second. */
+/** Before that zones had the sun's own time, to the second: such times are told in UTC, with all digits of the year. */
+const ZONES_FROM = Date.UTC(1900, 0, 1);
+const isOld = (time) => time < ZONES_FROM;
+/** Day and clock of a time in UTC, as they are written. */
+function inUtc(time) {
+  const [day, clock] = time.toISOString().split('T');
+  return [day, `${clock.slice(0, 8)}Z`];
+}
+
+/** A time in the reader's zone, as a format has it, or in UTC if it is an old one. */
+export const told = (time, format) => (isOld(time) ? inUtc(time).join(' ') : format.format(time));
+
+/** A time in the reader's zone: the day, set apart, and the clock to the second; an old one in UTC. */
 export function when(text) {
   const time = new Date(text);
   if (Number.isNaN(time.getTime())) return el('span', {}, shown(text));
+  if (isOld(time)) {
+    const [day, clock] = inUtc(time);
+    return el('time', { datetime: text, title: text }, el('span', { class: 'day year' }, day), ' ', clock);
+  }
   const near = Math.abs(Date.now() - time) < 300 * 86_400_000;
   const utc = time.toISOString().replace('T', ' ').replace('.000Z', '').replace('Z', '');
   return el('time', { datetime: text, title: `${utc} UTC` },

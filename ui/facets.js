@@ -11,10 +11,8 @@ const FACETS = [['outcome', 'Outcome'], ['severity', 'Severity'], ['type', 'Acti
   ['actor.type', 'Kind of actor'], ['target.type', 'Kind of target'], ['service', 'Service'], ['model', 'Model']];
 const TOP = 6;
 const CHARS_MAX = 60;
+/** More bars are those of months, of a span that is longer than anybody meant. */
 const BARS_MAX = 300;
-// The steps that a histogram has, from fine to coarse, each with about how long it is.
-const STEPS = [['1m', 60_000], ['1h', 3_600_000], ['1d', 86_400_000], ['1w', 604_800_000], ['1mo', 2_630_000_000]];
-const COARSE = STEPS.length - 1;
 
 /** What a histogram is of at most: before and after stand times that nobody meant, such as that of the year 1. */
 const YEARS = [-100, 10];
@@ -22,8 +20,8 @@ const YEARS = [-100, 10];
 const FEW = 0.005;
 
 let turn = 0;
-/** The step and the part that fit a query, once they are known. */
-let fits = { q: null, at: COARSE, part: null };
+/** The part of the time that is drawn of a query, once it is known. */
+let drawn = { q: null, part: null };
 
 const TIMES = [['15m', '15 min'], ['1h', '1 hour'], ['24h', '24 hours'], ['7d', '7 days'], ['', 'All time']];
 const KINDS = [['outcome:failure,timed_out', 'Failures'], ['outcome:denied,blocked', 'Denied'],
@@ -43,13 +41,6 @@ export function presets(q) {
   const focused = [...byId('presets').children].indexOf(document.activeElement);
   fill(byId('presets'), times, el('span', { class: 'gap' }), kinds);
   if (focused >= 0) byId('presets').children[focused]?.focus();
-}
-
-/** The step to begin with: coarse, unless the query says how short a time it asks for. */
-function guessed(q) {
-  const since = valueOf(q, 'since');
-  if (/^(?:\d+[sm]|1h)$/.test(since)) return 0;
-  return /^\d+h$/.test(since) ? 1 : COARSE;
 }
 
 /** The query with the span of its histogram, or as it is. */
@@ -75,51 +66,29 @@ function trimmed(all) {
   return all.slice(begin(all), all.length - begin(all.toReversed()));
 }
 
-/** Counts, with bars of the first step that is tried; of a part alone where all would be too many. */
-async function first(q, bars, facets) {
-  const { at, part } = bars;
-  if (!part) {
-    try {
-      return { found: await get('/v1/counts', { ...facets, q, every: STEPS[at][0] }), at, part };
-    } catch (error) {
-      if (error.status !== 400) throw error;
-    }
-  }
-  const used = part ? bars : { at: COARSE, part: sensible() };
-  // Where the query itself is wrong this says it.
-  const found = await get('/v1/counts', { ...facets, q });
-  const { histogram: drawn } = await get('/v1/counts',
-    { q: within(q, used.part), every: STEPS[used.at][0], zone: facets.zone });
-  return { found: { ...found, histogram: drawn }, ...used };
-}
-
-/** Counts; the histogram once more where finer bars, or coarser ones, say more. */
+/** Counts; the server chooses how long bars are. Of a time that is too long a part is drawn: what most records are of. */
 async function counts(q) {
   const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
-  const facets = { facet: FACETS.map(([name]) => name).join(','), top: TOP, zone };
-  const known = fits.q === q ? fits : { at: guessed(q), part: null };
-  const { found, at, part } = await first(q, known, facets);
-  let all = found.histogram?.bars ?? [];
-  fits = { q, at, part };
-  if (all.length > BARS_MAX && at === COARSE) {
-    const kept = trimmed(all);
-    if (kept.length < all.length) fits.part = { from: exact(kept[0].from), until: exact(kept.at(-1).until) };
-    all = kept;
+  const facets = FACETS.map(([name]) => name).join(',');
+  const bars = async (part) => (await get('/v1/counts', { q: within(q, part), every: 'auto', zone })).histogram;
+  let part = drawn.q === q ? drawn.part : null;
+  const found = await get('/v1/counts', { q, facet: facets, top: TOP, zone, every: part ? null : 'auto' });
+  if (part) found.histogram = await bars(part);
+  else {
+    // Not even months would do.
+    if (!found.histogram) {
+      part = sensible();
+      found.histogram = await bars(part);
+    }
+    const all = found.histogram?.bars ?? [];
+    const kept = all.length > BARS_MAX ? trimmed(all) : all;
+    if (kept.length < all.length) {
+      part = { from: exact(kept[0].from), until: exact(kept.at(-1).until) };
+      found.histogram = await bars(part);
+    }
   }
-  if (all.length) {
-    const begin = all.find(({ count }) => count) ?? all[0];
-    // Of coarse bars it is not known where in them the records are.
-    const span = Date.parse(all.at(-1).until) - Date.parse(begin.from);
-    const better = STEPS.findIndex(([, ms]) => span / ms <= BARS_MAX);
-    fits.at = better < 0 ? COARSE : at === COARSE && better < 2 ? 2 : better;
-  }
-  const bars = async (step) => (await get('/v1/counts', { q: within(q, fits.part), every: STEPS[step][0], zone })).histogram;
-  if (fits.at !== at || fits.part !== part) found.histogram = await bars(fits.at);
-  if (fits.at === 2 && found.histogram.bars.length <= BARS_MAX / 24) {
-    fits.at = 1;
-    found.histogram = await bars(1);
-  }
-  return { ...found, left: fits.part && await left(q, fits.part) };
+  drawn = { q, part };
+  return { ...found, left: part && await left(q, part) };
 }
 
 /** How many records stand before and after what is drawn, each with its query. */

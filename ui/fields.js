@@ -3,6 +3,7 @@
 import { bytes } from '/ui/api.js';
 import { el, outcome, shown, when } from '/ui/dom.js';
 import { walk } from '/ui/hidden.js';
+import { refused } from '/ui/leaf.js';
 
 const LONG_CHARS = 400;
 const NAMED_MAX = 12;
@@ -32,14 +33,31 @@ export function names(paths) {
 }
 
 /** Marks what shows a value that the leaf does not have, at one of these paths or below it. */
-export function marked({ filled }, node, ...paths) {
+export function marked({ personal }, node, ...paths) {
   const isOf = (one) => paths.some((path) => one === path || one.startsWith(`${path}.`));
-  if (node && [...filled].some(isOf)) (node.querySelector('h3') ?? node).append(' ', personal());
+  const found = node ? [...personal].filter(([path]) => isOf(path)).map(([, how]) => how) : [];
+  for (const how of new Set(found)) (node.querySelector('h3') ?? node).append(' ', tag(how));
   return node;
 }
 
-const personal = () => el('span', { class: 'tag',
-  title: 'A personal value: not in the leaf, where a commitment stands for it. It is the word of the server' }, 'personal');
+const TAGS = {
+  checked: ['personal', 'A personal value: not in the leaf, and checked here against the commitment that stands there for it'],
+  masked: ['masked', 'The shape of a personal value. It is the word of the server: only the value itself could be checked'],
+  unchecked: ['personal, not checked', 'A personal value, as the server discloses it: this page could not check it'],
+};
+const tag = (how) => TAGS[how] && el('span', { class: how === 'checked' ? 'tag' : 'tag unchecked', title: TAGS[how][1] },
+  TAGS[how][0]);
+
+/** Whether the server shows something else than was committed. */
+export const isLie = (row) => row.differs.length > 0 || refused(row).length > 0;
+
+/** What it shows otherwise, and whose personal values are not what the leaf commits to, in words. */
+export function lies(row) {
+  const { differs } = row;
+  const whose = refused(row);
+  return [differs.length > 0 && ['What the server shows is not what was committed: ', names(differs), '.'],
+    whose.map(([subject, why]) => [' Personal values of ', el('b', {}, shown(subject)), ' are not shown: ', why, '.'])];
+}
 
 /** Every field of a record with its value; what is personal says so. */
 export function fields(row) {
@@ -52,7 +70,7 @@ export function fields(row) {
   for (const [path, value] of walk(event)) {
     const name = path.join('.');
     if (TOLD.test(name)) continue;
-    put(name, long(value, name), row.filled.has(name) && personal());
+    put(name, long(value, name), tag(row.personal.get(name)));
   }
   return el('section', {}, el('h3', {}, 'Fields'), list);
 }

@@ -18,25 +18,26 @@ export const isMasked = (value) => typeof value === 'string' && value.includes('
 const at = (value, path) => path.reduce((inner, name) => inner?.[name], value);
 
 /**
- * The states of a record: one of `sealed`, `masked`, `erased`, `pruned` each, with where and why.
+ * The states of a record, as `leaf.js` holds it: one of `sealed`, `masked`, `erased`, `pruned` each, with where and why.
  * `erased` has the subjects that the log says were erased, each with the number of the record that says so.
  */
-export function states({ record, leaf, personal }, erased = new Map()) {
+export function states({ record, leaf, personal, subjects }, erased = new Map()) {
   if (!leaf || !record?.event) {
     return [{ state: 'pruned', where: 'the record', why: 'Its content was removed when its time to be kept was over. '
       + 'Its hash, its id and its place in the log stay, and with them every proof.' }];
   }
   const { event: inLeaf, ledger } = verbatim(leaf);
   const found = [];
-  // The server says it where it can; a record without its word, as in an export, is looked at.
-  const isOpen = personal ? personal !== 'sealed' : opened(record.event, inLeaf);
-  for (const { subject } of inLeaf.sealed ?? []) {
+  for (const [subject, { state, why }] of subjects) {
+    if (state === 'checked' || state === 'unchecked' || state === 'masked') continue;
     const said = erased.get(subject);
-    if (said !== undefined) {
+    if (state === 'refused') {
+      found.push({ state: 'sealed', where: subject, why: `Personal values of this person are not shown: ${why}.` });
+    } else if (said !== undefined) {
       found.push({ state: 'erased', where: subject,
         why: `The key of this person was destroyed (record ${said} says so): `
         + 'nobody can read these values again. The commitment to them stays, so that every proof holds.' });
-    } else if (!isOpen) {
+    } else {
       found.push({ state: 'sealed', where: subject, why: 'Personal values of this person are kept beside the log, '
         + 'encrypted under a key of theirs. Here they are opened for nobody: the keys are not at hand.' });
     }
@@ -52,7 +53,7 @@ export function states({ record, leaf, personal }, erased = new Map()) {
       found.push({ state: 'masked', where: pointer,
         why: `In this text stands a mark in the place of ${kinds.join(' and ')}. `
         + 'The whole text is sealed.' });
-    } else if (isMasked(value) && at(inLeaf, path) !== value) {
+    } else if (personal.get(pointer) === 'masked') {
       found.push({ state: 'masked', where: pointer,
         why: 'A personal value, of which the role of this key sees the shape. A privacy officer '
         + 'sees all of it.' });
@@ -65,10 +66,4 @@ export function states({ record, leaf, personal }, erased = new Map()) {
       + 'event was committed. It is kept nowhere.' });
   }
   return found;
-}
-
-/** Whether values that are not in the leaf were put back. */
-function opened(event, inLeaf) {
-  return walk(event).some(([path, value]) => path[0] !== 'sealed' && at(inLeaf, path) !== value
-    && value !== null);
 }

@@ -1,20 +1,11 @@
 // A record as its leaf says it. The leaf is what was hashed and what a proof speaks of: what is shown comes from
-// it. Of what the server sends besides, only personal values are taken, where the leaf has a commitment to them;
-// anything else that differs is named, and not shown. It asks nobody, and runs in node as it does in a browser.
+// it, and from disclosures that lead to the commitments in it (`sealed.js`). Anything else that the server says and
+// these do not is named, and not shown. It asks nobody, and runs in node as it does in a browser.
 
 import { verbatim } from './json.js';
+import { disclose, isOpen, isShape, plain } from './sealed.js';
 import { hex, leafHash } from './verify.js';
 
-const MARK = /\[(?:email|phone|ip)\]/;
-const SEALED = '[sealed]';
-
-// What no policy can seal (spec/sealing.md §6): it stands in the leaf or it is not said.
-const OPEN = new Set(['audit_id', 'category', 'event_type', 'occurred_at', 'outcome', 'schema_version', 'severity',
-  'source_event_id', 'tenant_id', 'sealed', 'actor', 'target', 'actor.type', 'target.type', 'actor.id', 'target.id',
-  'target.uid']);
-const HANDLES = new Set(['actor.id', 'target.id', 'target.uid']);
-
-const plain = (value) => value === null || typeof value !== 'object';
 const isObject = (value) => !plain(value) && !Array.isArray(value);
 
 /** The paths of all values in a value, those without any by their own. */
@@ -23,24 +14,11 @@ function leavesOf(value, path) {
   return inner.length ? inner.flatMap(([name, one]) => leavesOf(one, [...path, name])) : [path.join('.')];
 }
 
-/** Whether a text can be what stood where the leaf has marks; a role may see its shape alone. */
-function fitsMarks(marked, text) {
-  if (text.includes('***')) return true;
-  let at = 0;
-  const parts = marked.split(MARK);
-  const isWhole = parts.every((part, n) => {
-    const found = n === 0 ? (text.startsWith(part) ? 0 : -1) : text.indexOf(part, at);
-    at = found + part.length;
-    return found >= 0;
-  });
-  return isWhole && text.endsWith(parts.at(-1));
-}
-
-/** Puts sealed values into what the leaf says, and notes what was put in and what is otherwise. */
-class Joined {
-  constructor(handles) {
-    this.handles = handles;
-    this.filled = [];
+/** Holds what the server says against what is known, and notes what is otherwise; `shapes` may stand where nothing does. */
+class Compared {
+  constructor({ shapes = false } = {}) {
+    this.shapes = shapes;
+    this.masked = [];
     this.differs = [];
   }
 
@@ -49,44 +27,30 @@ class Joined {
     return value;
   }
 
-  fill(path, value) {
-    this.filled.push(...leavesOf(value, path));
-    return value;
-  }
-
-  /** Whether the leaf has a commitment that can be to this value. */
-  mayReplace(old, value, path) {
-    if (typeof old !== 'string' || !this.handles.size) return false;
-    if (old === SEALED) return /^\d+$/.test(path.at(-1));
-    if (typeof value !== 'string') return false;
-    return HANDLES.has(path.join('.')) ? this.handles.has(old) : MARK.test(old) && fitsMarks(old, value);
-  }
-
-  join(old, value, path) {
-    if (plain(old)) {
-      if (old === value) return old;
-      return this.mayReplace(old, value, path) ? this.fill(path, value) : this.differ(path, old);
+  join(own, told, path) {
+    if (plain(own)) return own === told ? own : this.differ(path, own);
+    if (plain(told) || Array.isArray(own) !== Array.isArray(told)) return this.differ(path, own);
+    if (Array.isArray(own)) {
+      if (own.length !== told.length) return this.differ(path, own);
+      return own.map((one, at) => this.join(one, told[at], [...path, String(at)]));
     }
-    if (plain(value) || Array.isArray(old) !== Array.isArray(value)) return this.differ(path, old);
-    if (Array.isArray(old)) {
-      if (old.length !== value.length) return this.differ(path, old);
-      return old.map((one, at) => this.join(one, value[at], [...path, String(at)]));
-    }
-    return this.object(old, value, path);
+    return this.object(own, told, path);
   }
 
-  object(old, value, path) {
-    const members = Object.entries(old).map(([name, one]) => {
+  object(own, told, path) {
+    const members = Object.entries(own).map(([name, one]) => {
       const at = [...path, name];
-      if (Object.hasOwn(value, name)) return [name, this.join(one, value[name], at)];
+      if (Object.hasOwn(told, name)) return [name, this.join(one, told[name], at)];
       // What was opened whole has no commitments beside it.
       return [name, at.join('.') === 'sealed' ? one : this.differ(at, one)];
     });
-    for (const [name, one] of Object.entries(value)) {
-      if (Object.hasOwn(old, name)) continue;
+    for (const [name, one] of Object.entries(told)) {
+      if (Object.hasOwn(own, name)) continue;
       const at = [...path, name];
-      if (!this.handles.size || OPEN.has(at.join('.'))) this.differ(at);
-      else members.push([name, this.fill(at, one)]);
+      if (this.shapes && !isOpen(at) && isShape(at, one)) {
+        this.masked.push(at.join('.'));
+        members.push([name, one]);
+      } else this.differ(at);
     }
     return Object.fromEntries(members.sort(([a], [b]) => (a < b ? -1 : 1)));
   }
@@ -114,9 +78,27 @@ function sameAs({ tenant, id }, { tenant: isTenant, id: isId, source }) {
     + `and ${isId} of ${isTenant} came.`);
 }
 
+/** The event of a leaf with its personal values, as far as they are shown; what of the answer is not so. */
+async function opened(inLeaf, answer, checks) {
+  const sealed = (Array.isArray(inLeaf.sealed) ? inLeaf.sealed : []).filter(isObject);
+  const { disclosures, personal, record } = answer;
+  const { subjects, put, isForeign } = await disclose(inLeaf, { sealed, disclosures, personal, checks });
+  const states = [...subjects.values()].map(({ state }) => state);
+  const compared = new Compared({
+    shapes: states.length > 0 && states.every((state) => state === 'masked' || state === 'closed'),
+  });
+  const event = compared.join(inLeaf, record.event, []);
+  const how = new Map([...put.flatMap(([path, value, state]) => leavesOf(value, path).map((one) => [one, state])),
+    ...compared.masked.map((path) => [path, 'masked'])].sort(([a], [b]) => (a < b ? -1 : 1)));
+  const differs = compared.differs.map((path) => path || 'the event');
+  return { event, subjects, personal: how, differs: isForeign ? [...differs, 'disclosures'] : differs };
+}
+
 /**
- * The record of an answer: `record` from the leaf, with personal values `filled` in, and what else the answer says
- * that the leaf does not say, in `differs`. `record_hash` is computed, null where there is nothing to compute it by;
+ * The record of an answer: `record` from the leaf and what leads to its commitments, and what else the answer says that
+ * these do not, in `differs`. `personal` has the path of each value that is not in the leaf, with how it came there:
+ * `checked` against a commitment, `unchecked` (there are no hashes here), or `masked`, the server's word. `subjects` has
+ * of each commitment its state (`sealed.js`). `record_hash` is computed, null where there is nothing to compute it by;
  * `said_hash` is the server's. Throws when it is no record, or another one than was asked for.
  */
 export async function held(answer, asked) {
@@ -126,20 +108,22 @@ export async function held(answer, asked) {
   if (answer.leaf === undefined && !answer.record.event) {
     const { tenant_id: tenant = asked.tenant, audit_id: id = asked.id } = answer.record;
     sameAs(asked, { tenant, id });
-    return { record: answer.record, record_hash: answer.record_hash, filled: new Set(), differs: [] };
+    return { record: answer.record, record_hash: answer.record_hash, personal: new Map(), subjects: new Map(), differs: [] };
   }
   if (typeof answer.leaf !== 'string') throw new Error('The server sent no leaf with it, so nothing of it can be checked.');
   const { event: inLeaf, ...head } = readable(answer.leaf);
   sameAs(asked, { tenant: head.tenant_id, id: inLeaf.audit_id, source: inLeaf.source_event_id });
-  const { event: given, ...told } = answer.record;
-  const sealed = Array.isArray(inLeaf.sealed) ? inLeaf.sealed : [];
-  const joined = new Joined(new Set(sealed.map((one) => one?.subject)));
-  const event = joined.join(inLeaf, given, []);
-  const beside = new Joined(new Set());
-  beside.join(head, told, []);
+  const { event: _, ...told } = answer.record;
   const hash = await leafHash(answer.leaf).then(hex, () => null);
-  const differs = [...joined.differs.map((path) => path || 'the event'), ...beside.differs];
+  const { event, subjects, personal, differs } = await opened(inLeaf, answer, hash !== null);
+  const beside = new Compared();
+  beside.join(head, told, []);
+  differs.push(...beside.differs);
   if (hash && answer.record_hash !== hash) differs.push('record_hash');
   return { record: { ...head, event }, record_hash: hash, said_hash: answer.record_hash, leaf: answer.leaf,
-    personal: answer.personal, filled: new Set(joined.filled), differs };
+    personal, subjects, differs };
 }
+
+/** The subjects whose values the server shows and that are not what the leaf commits to, each with why. */
+export const refused = ({ subjects }) => [...subjects].filter(([, { state }]) => state === 'refused')
+  .map(([subject, { why }]) => [subject, why]);

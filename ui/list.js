@@ -18,7 +18,7 @@ const LOGS_MAX = 8;
 
 const state = { q: null, cursor: null, turn: 0, reading: false, columns: null, stop: null, came: [], timer: null,
   isLost: false, isClosed: false };
-/** Up to which record of each tenant there is a checkpoint, and what this page has checked itself. */
+/** Up to which record of each tenant there is a checkpoint; what this page has checked itself, with the row that it is. */
 const known = { published: new Map(), checked: new Map(), opened: null };
 let hooks = { problem: () => {}, news: () => {} };
 
@@ -30,7 +30,7 @@ export function begin(to) {
   byId('more').addEventListener('click', older);
   byId('live').addEventListener('click', () => change({ live: state.stop ? 'off' : '' }, { step: false }));
   document.addEventListener('checked', ({ detail }) => {
-    known.checked.set(detail.key, detail.state);
+    known.checked.set(detail.key, detail.checked);
     rows.redraw();
   });
   setInterval(() => { if (!document.hidden && state.q !== null) signed(); }, SIGNED_MS);
@@ -192,6 +192,8 @@ export function shut() {
   state.turn += 1;
   state.q = null;
   state.isClosed = false;
+  // Whoever comes next may not see all of it.
+  known.checked.clear();
   clear();
 }
 

@@ -1,9 +1,11 @@
 // The proof of a record, checked here: what each step says, whether it holds, and under whose key.
 
 import { get, text } from '/ui/api.js';
+import { brief } from '/ui/columns.js';
 import { counted, el, fill, shown, when } from '/ui/dom.js';
-import { names, save } from '/ui/fields.js';
+import { isLie, lies, names, save } from '/ui/fields.js';
 import { verbatim } from '/ui/json.js';
+import { refused } from '/ui/leaf.js';
 import { canVerify, checkProof, cosignatures, readKey, readKeys } from '/ui/verify.js';
 
 const KEYS = 'indelible-verifier-keys';
@@ -74,8 +76,9 @@ async function check(section, row, asked) {
   const marks = new Map(STEPS.map(([name]) => [name, el('span', { class: 'pill plain' }, 'not reached')]));
   const verdict = el('p', { class: 'verdict', role: 'status' }, 'Checking …');
   const witnesses = el('p', {});
-  const list = STEPS.map(([name, title, words]) => el('li', {}, el('b', {}, title), ' ', marks.get(name),
-    el('p', {}, words), ...figures(name, row, proof), name === 'checkpoint' && witnesses));
+  const list = STEPS.map(([name, title, words]) => [el('li', {}, el('b', {}, title), ' ', marks.get(name),
+    el('p', {}, words), ...figures(name, row, proof), name === 'checkpoint' && witnesses),
+  name === 'leaf' && committed(row)]);
   fill(section, el('h3', {}, 'Proof'), verdict, unproved(row), el('ol', { class: 'steps' }, list),
     keys(theirs, own, (lines) => remember(origin, lines).then(() => check(section, row, asked))),
     el('p', { class: 'hint' }, 'It was computed by this page from the leaf, by ', el('code', {}, 'verify.js'),
@@ -89,17 +92,35 @@ async function check(section, row, asked) {
   verdict.className = `verdict ${tone}`;
   fill(verdict, words);
   const key = `${row.record.tenant_id}/${row.record.sequence_number}`;
-  document.dispatchEvent(new CustomEvent('checked', { detail: { key, state: tone === 'good' ? 'proved' : 'failed' } }));
+  // The row in the list is shown as it was checked, so that no badge stands beside something else.
+  const checked = { state: { good: 'proved', bad: 'failed' }[tone], row: brief(row) };
+  document.dispatchEvent(new CustomEvent('checked', { detail: { key, checked } }));
   return undefined;
 }
 
-/** What is shown and stands in no leaf, and so under no proof. */
-function unproved({ filled }) {
-  return filled.size > 0 && el('p', { class: 'unproved' }, 'Not under this proof: ', names(filled),
-    '. These are marked personal and are the server\u2019s word: the leaf has only a commitment to them, and the server sends '
-    + 'nothing to check it by. Where the ledger and its keys are, ', el('code', {},
-      'indelible export --data DIR --tenant TENANT --out FILE'), ' writes what is needed, and ', el('code', {},
-      'indelible verify FILE'), ' checks each of them.');
+const pathsOf = (row, how) => [...row.personal].filter(([, one]) => one === how).map(([path]) => path);
+
+/** Personal values as a step of their own: they stand in no leaf, and the leaf commits to them. */
+function committed(row) {
+  const checked = pathsOf(row, 'checked');
+  const wrong = refused(row);
+  if (!checked.length && !wrong.length) return null;
+  const pill = el('span', { class: 'pill' });
+  mark(pill, !wrong.length);
+  return el('li', { class: 'committed' }, el('b', {}, 'Personal values'), ' ', pill,
+    el('p', {}, 'what the server discloses of each, hashed, leads to the commitment that the leaf has'),
+    checked.length > 0 && el('p', {}, 'Under this proof, though not in the leaf: ', names(checked), '.'),
+    wrong.map(([subject, why]) => el('p', { class: 'finding' }, el('b', {}, shown(subject)), ': ', why)));
+}
+
+/** What is shown and stands under no proof. */
+function unproved(row) {
+  const masked = pathsOf(row, 'masked');
+  const unchecked = pathsOf(row, 'unchecked');
+  return [masked.length > 0 && el('p', { class: 'unproved' }, 'Not under this proof: ', names(masked), '. These are masked and '
+    + 'the server\u2019s word: the leaf commits to the values, and who sees their shapes alone can check nothing by it.'),
+  unchecked.length > 0 && el('p', { class: 'unproved' }, 'Not under this proof: ', names(unchecked), '. These are personal, '
+    + 'and this browser has nothing to check by what the server discloses of them.')];
 }
 
 function witnessed(cosigned) {
@@ -141,9 +162,8 @@ async function verified(proof, { row, theirs, own, marks }) {
 
 function verdictOf({ found, error, isKey }, { isTheirs, tenant, row }) {
   const what = `Record ${Number(row.record.sequence_number).toLocaleString('en')} of ${tenant}`;
-  if (row.differs.length) {
-    return ['bad', ['What the server shows is not what stands in the leaf: ', names(row.differs), '. ',
-      found ? 'The leaf, which is what is shown here, stands in the log.'
+  if (isLie(row)) {
+    return ['bad', [lies(row), ' ', found ? 'The leaf, which is what is shown here, stands in the log.'
         : ['Nor is the leaf proved: ', shown(error.message), '.']]];
   }
   if (isKey) return ['warn', [`${what} was not proved: `, shown(error.message), '.']];

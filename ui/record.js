@@ -4,13 +4,13 @@ import { get, isViewer, text } from '/ui/api.js';
 import { read as address } from '/ui/address.js';
 import { brief } from '/ui/columns.js';
 import { byId, cut, el, fill, outcome, shown, when } from '/ui/dom.js';
-import { chain, changes, decision, evidence, fields, marked, names, save } from '/ui/fields.js';
+import { chain, changes, decision, evidence, fields, isLie, lies, marked, save } from '/ui/fields.js';
 import { states } from '/ui/hidden.js';
 import { verbatim } from '/ui/json.js';
 import { held } from '/ui/leaf.js';
 import { prove } from '/ui/prove.js';
 import { pivots, relate } from '/ui/related.js';
-import { sentence } from '/ui/words.js';
+import { named, sentence } from '/ui/words.js';
 
 const TITLE_CHARS = 60;
 const NARROW = matchMedia('(max-width: 70rem)');
@@ -52,7 +52,7 @@ export async function show(tenant, id) {
       unreadable(hidden, row, current).catch(() => {}),
       beside(proof, 'Proof', prove(proof, row, { path: `${path}/proof`, tenant, current })),
       // A viewer sees one record at a time.
-      !isViewer() && beside(related, 'What belongs to it', relate(related, { path: `${path}/related`, tenant, current })),
+      !isViewer() && beside(related, 'What belongs to it', relate(related, { path: `${path}/related`, tenant, current, row })),
     ]);
   } catch (problem) {
     if (current()) fill(panel, head('Record'), failed(problem));
@@ -67,10 +67,9 @@ function parsed(answer) {
   }
 }
 
-/** What the server said and the leaf does not. */
-function differing({ differs }) {
-  return differs.length > 0 && el('p', { class: 'verdict bad', role: 'alert' },
-    'What the server shows is not what stands in the leaf: ', names(differs), '. Shown here is the leaf.');
+/** What the server said and the leaf, with what leads to its commitments, does not. */
+function differing(row) {
+  return isLie(row) && el('p', { class: 'verdict bad', role: 'alert' }, lies(row), ' Shown here is what the leaf says.');
 }
 
 function whole(row, { proof, related, hidden }) {
@@ -83,15 +82,22 @@ function whole(row, { proof, related, hidden }) {
   return [
     head(event.event_type, event.outcome),
     differing(row),
-    el('p', { class: 'said' }, sentence(brief(row))),
+    told(row),
     event.description && marked(row, el('p', { class: 'description' }, shown(event.description)), 'description'),
     el('p', { class: 'hint' }, 'Record ', el('b', {}, Number(number).toLocaleString('en')), ' of ', el('b', {}, tenant),
       ', ', when(event.occurred_at)),
     hidden, marked(row, changes(event), 'changes'), marked(row, decision(event), 'decision', 'error', 'outcome_raw'),
-    marked(row, chain(event), 'ai', 'context', 'data.on_behalf_of'),
+    marked(row, chain(event), 'actor.name', 'actor.id', 'ai', 'context', 'data.on_behalf_of'),
     marked(row, evidence(event, { tenant, id: event.audit_id }), 'proof'),
     pivots(row), proof, related, fields(row), leaf(row),
   ];
+}
+
+/** The sentence; where it names somebody by what could not be checked it says so. */
+function told(row) {
+  const by = named(row.record.event);
+  const unsure = new Map([...row.personal].filter(([path, how]) => how !== 'checked' && by.includes(path)));
+  return marked({ personal: unsure }, el('p', { class: 'said' }, sentence(brief(row))), ...by);
 }
 
 const TONE = { sealed: 'plain', masked: 'plain', erased: 'warn', pruned: 'warn' };

@@ -4,6 +4,7 @@ import { get } from '/ui/api.js';
 import { href, listOf, read } from '/ui/address.js';
 import { cut, el, fill, outcome, when } from '/ui/dom.js';
 import { term } from '/ui/query.js';
+import { what, who } from '/ui/words.js';
 
 const CHARS_MAX = 60;
 const AROUND_MS = 5 * 60_000;
@@ -42,6 +43,9 @@ export function line(tenant, one, { here = false, depth = 0 } = {}) {
   return row;
 }
 
+const inBrief = ({ record: { event } }) => ({ audit_id: event.audit_id, event_type: event.event_type, outcome: event.outcome,
+  actor: who(event.actor), target: what(event.target), occurred_at: event.occurred_at });
+
 const END = {
   missing: 'Above it stands a parent that is not here, or that this key may not see.',
   cycle: 'The records name each other as parents: the way up goes round in a circle.',
@@ -49,7 +53,7 @@ const END = {
 };
 
 /** Fills a section with what belongs to a record. */
-export async function relate(section, { path, tenant, current }) {
+export async function relate(section, { path, tenant, current, row }) {
   fill(section, el('h3', {}, 'What belongs to it'), el('p', { class: 'hint' }, 'Looking for what belongs to it …'));
   const found = await get(path, { tenant }).catch((problem) => problem);
   if (!current()) return;
@@ -59,15 +63,18 @@ export async function relate(section, { path, tenant, current }) {
     return;
   }
   const { ancestors, descendants, correlation, execution, above } = found;
+  // Of the record itself this says what was checked; of the others what the server says.
+  const own = { ...found.record, ...inBrief(row) };
+  const same = (one) => one.audit_id === own.audit_id;
   const isAlone = !ancestors.length && !descendants.length && above.end === 'root';
   const tree = !isAlone && el('ol', { class: 'tree' },
     [...ancestors].reverse().map((one, depth) => line(tenant, one, { depth })),
-    line(tenant, found.record, { here: true, depth: ancestors.length }),
+    line(tenant, own, { here: true, depth: ancestors.length }),
     descendants.map((one) => line(tenant, one, { depth: ancestors.length + one.depth })));
   const together = correlation?.records.length > 1 && [
     el('h3', {}, 'Same correlation, oldest first'),
     el('ol', { class: 'timeline' }, correlation.records.map((one) =>
-      line(tenant, one, { here: one.audit_id === found.record.audit_id }))),
+      line(tenant, same(one) ? own : one, { here: same(one) }))),
     correlation.more && el('p', { class: 'hint' }, 'There are more: the pivot above finds them.')];
   fill(section, el('h3', {}, 'What belongs to it'),
     isAlone && !together && el('p', { class: 'hint' }, 'It names no parent, and no record names it.'),
@@ -75,7 +82,7 @@ export async function relate(section, { path, tenant, current }) {
     found.more_below && el('p', { class: 'hint' }, 'There are more below than are shown.'),
     found.cycle_below && el('p', { class: 'hint' }, 'Records below name one above as what came of them.'),
     execution?.nodes.length > 0 && el('p', {}, el('a', { href: href({ page: 'traces',
-      record: `${tenant}/${found.record.audit_id}` }) },
+      record: `${tenant}/${own.audit_id}` }) },
       'The execution it is part of, as a trace')),
     together);
 }

@@ -42,15 +42,18 @@ export function dress(shown, known, { isUsual }) {
   columns = shown;
   context = known;
   table.className = [isUsual ? 'usual' : 'picked', ...columns.map(({ name }) => `has-${name}`)].join(' ');
-  // Chosen columns have all the room that they need: where there is none, the table is scrolled sideways.
-  const whole = columns.reduce((sum, { least }) => sum + least, 0);
-  table.style.minWidth = isUsual ? '' : `${whole}rem`;
-  fill(byId('titles'), columns.map(({ name, title, least }) => {
-    const head = el('th', { scope: 'col', class: name }, title);
-    if (!isUsual) head.style.width = `${(100 * least) / whole}%`;
+  // Chosen columns have the room that they need, and share what is left of the list's: where there is too little, the
+  // table is scrolled sideways.
+  const sum = (of) => columns.reduce((all, column) => all + (column[of] ?? 0), 0);
+  const [fixed, least] = [sum('fixed'), sum('least')];
+  table.style.minWidth = isUsual ? '' : `calc(${fixed + least}rem + var(--years))`;
+  fill(byId('titles'), columns.map((column) => {
+    const head = el('th', { scope: 'col', class: column.name }, column.title);
+    if (!isUsual && column.least) {
+      head.style.width = `max(${column.least}rem, (100cqi - ${fixed}rem - var(--years)) * ${column.least / least})`;
+    }
     return head;
   }));
-  sideways();
   redraw();
 }
 
@@ -164,9 +167,12 @@ function place(first, last) {
   if ((current < first || current >= last) && now.size) body.querySelector('.open').tabIndex = 0;
 }
 
+/** A row as it is shown: as this page checked it, once it did. */
+const seen = (row) => context.checked.get(row.key)?.row ?? row;
+
 function line(row) {
   const open = el('button', { type: 'button', class: 'open', tabindex: -1 }, 'Open');
-  const cells = columns.map(({ name, cell }) => el('td', { class: name }, cell(row, context)));
+  const cells = columns.map(({ name, cell }) => el('td', { class: name }, cell(seen(row), context)));
   const lead = cells[Math.max(0, columns.findIndex(({ name }) => name === 'said' || name === 'event'))];
   open.replaceChildren(...lead.childNodes);
   lead.replaceChildren(open);
@@ -176,7 +182,7 @@ function line(row) {
   tr.addEventListener('click', (press) => {
     if (press.target.closest('a')) return;
     focusOn(items.indexOf(row));
-    heard.open(row);
+    heard.open(seen(row));
   });
   return tr;
 }
@@ -228,7 +234,8 @@ body.addEventListener('focusin', (event) => {
 });
 
 window.addEventListener('scroll', soon, { passive: true });
-window.addEventListener('resize', () => {
-  sideways();
-  soon();
-});
+window.addEventListener('resize', soon);
+// A record that is opened beside the list, or a long time in it, changes what there is room for.
+const sizes = new ResizeObserver(sideways);
+sizes.observe(table);
+sizes.observe(byId('wide'));

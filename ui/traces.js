@@ -4,7 +4,7 @@
 import { get, text } from '/ui/api.js';
 import { href, listOf, recordOf } from '/ui/address.js';
 import { counted, cut, el, fill, outcome, shown, when } from '/ui/dom.js';
-import { changes, long, names, save } from '/ui/fields.js';
+import { changes, isLie, lies, long, names, save } from '/ui/fields.js';
 import { verbatim } from '/ui/json.js';
 import { held } from '/ui/leaf.js';
 import { and, term, without } from '/ui/query.js';
@@ -262,8 +262,14 @@ async function node(panel, { tenant, execution, name }) {
     el('dl', {}, item('duration', took(summed.duration_ms)), item('models', summed.models.join(', ')),
       item('tokens', summed.tokens && number(summed.tokens)), item('cost', summed.cost_usd && money(summed.cost_usd))),
     rows.map((row, at) => (row.problem ? el('p', { class: 'finding' }, row.problem.message)
-      : [row.differs.length > 0 && el('p', { class: 'verdict bad' }, 'What the server shows is not what stands in the leaf: ',
-        names(row.differs), '.'), step(row.record.event, own[at], tenant, item)])));
+      : [isLie(row) && el('p', { class: 'verdict bad' }, lies(row)), unsure(row),
+        step(row.record.event, own[at], tenant, item)])));
+}
+
+/** What of a record could not be checked. */
+function unsure({ personal }) {
+  const paths = [...personal].filter(([, how]) => how !== 'checked').map(([path]) => path);
+  return paths.length > 0 && el('p', { class: 'hint' }, 'Not checked, and the server\u2019s word: ', names(paths), '.');
 }
 
 /** Where a producer says that its execution can be run again from here; a link, which this page does not follow. */

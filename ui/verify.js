@@ -53,6 +53,18 @@ function unbase64(coded, part) {
 export const leafHash = (bytes) => sha256(join([0], typeof bytes === 'string' ? text.encode(bytes) : bytes));
 const nodeHash = (left, right) => sha256(join([1], left, right));
 
+/** The root of the tree over these hashes of leaves (RFC 6962 §2.1). */
+export async function rootOf(hashes) {
+  if (!hashes.length) return sha256(new Uint8Array());
+  // Nodes side by side belong together; what is left over at the right goes up as it is.
+  let level = hashes;
+  while (level.length > 1) {
+    const pairs = Array.from({ length: Math.ceil(level.length / 2) }, (_, at) => level.slice(2 * at, 2 * at + 2));
+    level = await Promise.all(pairs.map(([left, right]) => (right ? nodeHash(left, right) : left)));
+  }
+  return level[0];
+}
+
 function whole(value, part) {
   must(/^(?:0|[1-9]\d{0,19})$/.test(String(value)), part, 'a number is no whole number');
   const number = BigInt(value);

@@ -39,14 +39,26 @@ function verb(type) {
 const bold = (value) => el('b', {}, el('bdi', {}, shown(short(value))));
 const short = (value) => (value.length > CHARS_MAX ? `${value.slice(0, CHARS_MAX)}…` : value);
 
+/** Which field names it: the first that says more than a shape, else the first. */
+function naming(one, fields) {
+  const said = fields.filter((field) => one?.[field]);
+  return said.find((field) => !isMasked(one[field])) ?? said[0];
+}
+const namesActor = (actor) => naming(actor, ['name', 'id']);
+const namesTarget = (target) => naming(target, ['name', 'id', 'uid']);
+
 /** Who: a name that people know, and the system and nobody called so. */
 export function who(actor) {
-  const name = (!isMasked(actor?.name) && actor?.name) || actor?.id || actor?.name;
-  if (!name) return actor?.type === 'anonymous' ? 'somebody unknown' : actor?.type || 'somebody not named';
-  return String(name);
+  const field = namesActor(actor);
+  if (field) return String(actor[field]);
+  return actor?.type === 'anonymous' ? 'somebody unknown' : actor?.type || 'somebody not named';
 }
 
-export const what = (target) => String(target?.name || target?.id || target?.uid || target?.type || '');
+export const what = (target) => String(target?.[namesTarget(target)] || target?.type || '');
+
+/** The fields by which a sentence names who did it and to what. */
+export const named = ({ actor, target }) => [['actor', namesActor(actor)], ['target', namesTarget(target)]]
+  .filter(([, field]) => field).map((path) => path.join('.'));
 
 /** How a verb stands with how it ended. */
 function told(verb, outcome) {

@@ -10,14 +10,17 @@ const vectors = (name) => JSON.parse(readFileSync(new URL(`../../spec/vectors/${
 const { record } = vectors('sealing');
 const leaf = `{"event":${record.sealed_event},"ledger":{}}`;
 const sealed = verbatim(record.sealed_event);
+/** A record as the page holds it, with one state for all its subjects. */
+const row = (event, state, personal = []) => ({ record: { event }, leaf, personal: new Map(personal),
+  subjects: new Map(sealed.sealed.map(({ subject }) => [subject, { state, why: 'it is not so' }])) });
 
 test('a sealed event that was opened hides nothing', () => {
   const event = { ...verbatim(record.event), sealed: sealed.sealed };
-  assert.deepEqual(states({ record: { event }, leaf }), []);
+  for (const state of ['checked', 'unchecked']) assert.deepEqual(states(row(event, state)), []);
 });
 
 test('one that was not opened is sealed, with marks where texts were masked', () => {
-  const found = states({ record: { event: sealed }, leaf });
+  const found = states(row(sealed, 'closed'));
   const of = (state) => found.filter((one) => one.state === state).map(({ where }) => where);
   assert.deepEqual(of('sealed').filter((where) => where.startsWith('sub_')),
     sealed.sealed.map(({ subject }) => subject));
@@ -29,16 +32,22 @@ test('one that was not opened is sealed, with marks where texts were masked', ()
 test('a role that may not see personal values is told that it sees their shape', () => {
   const opened = verbatim(record.event);
   const event = { ...opened, sealed: sealed.sealed, actor: { ...opened.actor, name: '***', email: 'u***@d***.c***' } };
-  const found = states({ record: { event }, leaf, personal: 'masked' });
+  const found = states(row(event, 'masked', [['actor.email', 'masked'], ['actor.name', 'masked']]));
   assert.deepEqual(found.filter(({ why }) => why.includes('privacy officer')).map(({ state, where }) => [state, where]),
     [['masked', 'actor.email'], ['masked', 'actor.name']]);
   assert.ok(found.every(({ state }) => state === 'masked'));
-  assert.equal(states({ record: { event: sealed }, leaf, personal: 'sealed' })[0].state, 'sealed');
+  });
+
+test('values that do not lead to their commitment are sealed, with why, whatever the log says of erasing', () => {
+  const [{ subject }] = sealed.sealed;
+  const [one] = states(row(sealed, 'refused'), new Map([[subject, 7]]));
+  assert.deepEqual([one.state, one.where], ['sealed', subject]);
+  assert.match(one.why, /not shown: it is not so\./);
 });
 
 test('a subject that the log says was erased is erased, and others stay sealed', () => {
   const [{ subject }] = sealed.sealed;
-  const found = states({ record: { event: sealed }, leaf }, new Map([[subject, 7]]));
+  const found = states(row(sealed, 'closed'), new Map([[subject, 7]]));
   const one = found.find(({ where }) => where === subject);
   assert.equal(one.state, 'erased');
   assert.match(one.why, /record 7 says so/);
@@ -50,6 +59,6 @@ test('a record of which only the hash is left is pruned; a secret that was taken
   const [only, ...others] = states({ record: { audit_id: 'x' }, record_hash: hash });
   assert.deepEqual([only.state, others.length], ['pruned', 0]);
   const redacted = '{"event":{"data":{"token":"[redacted]"}},"ledger":{"redactions":["/data/token"]}}';
-  const found = states({ record: JSON.parse(redacted), leaf: redacted });
+  const found = states({ record: JSON.parse(redacted), leaf: redacted, personal: new Map(), subjects: new Map() });
   assert.deepEqual(found.map(({ state, where }) => [state, where]), [['masked', '/data/token']]);
 });

@@ -5,9 +5,10 @@ import { test } from 'node:test';
 import { readFileSync } from 'node:fs';
 import { verbatim } from '../json.js';
 import { held } from '../leaf.js';
+import { hex, leafHash, rootOf } from '../verify.js';
 
 const vectors = (name) => JSON.parse(readFileSync(new URL(`../../spec/vectors/${name}.json`, import.meta.url), 'utf8'));
-const { record: { audit_id: id, ...texts } } = vectors('sealing');
+const { record: { audit_id: id, values, ...texts } } = vectors('sealing');
 const record = Object.fromEntries(['event', 'sealed_event'].map((name) =>
   [name, texts[name].replace(/^\{/, `{"audit_id":"${id}",`)]));
 const HEAD = { ingested_at: '2026-01-02T03:04:05.000000Z', ledger: {}, previous_hash: '00', record_version: 1,
@@ -21,7 +22,14 @@ const hashed = async (whole, of = asked) => {
   const { record_hash: hash } = await held(whole, of);
   return { ...whole, record_hash: hash };
 };
-const sealed = () => answer(around(record.sealed_event), verbatim(record.event));
+/** As a server discloses the values: of each subject the texts, in the order of the vectors, which is that of pointers. */
+const disclosed = () => [ACTOR, RECORD, TARGET].map((subject) => ({ subject,
+  disclosures: values.filter((one) => one.subject === subject).map(({ disclosure }) => disclosure) }));
+const sealed = (more = { disclosures: disclosed() }) => answer(around(record.sealed_event), verbatim(record.event), more);
+const PERSONAL = values.map(({ pointer }) => pointer.slice(1).replaceAll('/', '.')).sort();
+const [ACTOR, RECORD, TARGET] = [...new Set(values.map(({ subject }) => subject))];
+const states = ({ subjects }) => Object.fromEntries([...subjects].map(([subject, { state }]) => [subject, state]));
+const leafOf = (event) => JSON.parse(record.sealed_event)[event];
 const plainEvent = { audit_id: id, actor: { id: 'dana', type: 'user' }, event_type: 'a.b', outcome: 'denied',
   data: { list: [1, 2], text: 'wrote to [email]', '[sealed]': '[sealed]' } };
 const open = (change) => {
@@ -30,24 +38,149 @@ const open = (change) => {
   return answer(around(JSON.stringify(plainEvent)), said);
 };
 
-test('a sealed record that was opened differs in nothing, and what was put in is named', async () => {
+test('a sealed record is opened by what leads to its commitments, and each value is named as checked', async () => {
   const found = await held(await hashed(sealed()), asked);
   assert.deepEqual(found.differs, []);
-  for (const path of ['actor.email', 'actor.ip', 'actor.name', 'description']) assert.ok(found.filled.has(path), path);
-  assert.ok(!found.filled.has('actor.type'));
+  assert.deepEqual([...found.personal.keys()].sort(), PERSONAL);
+  assert.deepEqual(new Set(found.personal.values()), new Set(['checked']));
+  assert.deepEqual(states(found), { [ACTOR]: 'checked', [RECORD]: 'checked', [TARGET]: 'checked' });
   const { sealed: commitments, ...event } = found.record.event;
   assert.deepEqual(event, verbatim(record.event), 'the event before it was sealed');
   assert.ok(commitments.length > 0);
 });
 
-test('one that was not opened, or of which a role sees the shape, differs in nothing', async () => {
-  const closed = answer(around(record.sealed_event), verbatim(record.sealed_event));
-  const { differs, filled } = await held(await hashed(closed), asked);
-  assert.deepEqual([differs, filled.size], [[], 0]);
-  const masked = sealed();
-  masked.record.event.actor.name = '***';
-  masked.record.event.description = '***';
-  assert.deepEqual((await held(await hashed(masked), asked)).differs, []);
+test('one that stays closed, or of which a role sees the shape, differs in nothing', async () => {
+  const closed = answer(around(record.sealed_event), verbatim(record.sealed_event), { personal: 'sealed' });
+  const found = await held(await hashed(closed), asked);
+  assert.deepEqual([found.differs, found.personal.size, new Set(Object.values(states(found)))], [[], 0, new Set(['closed'])]);
+  const masked = answer(around(record.sealed_event), verbatim(record.sealed_event), { personal: 'masked' });
+  Object.assign(masked.record.event.actor, { name: '***', email: 'b***@e***.c***', ip: '2001:***' });
+  Object.assign(masked.record.event.data, { phoneNumber: '+1-***-****', contact: '192.***.***.***' });
+  const seen = await held(await hashed(masked), asked);
+  assert.deepEqual(seen.differs, []);
+  assert.deepEqual([...seen.personal].sort(), ['actor.email', 'actor.ip', 'actor.name', 'data.contact', 'data.phoneNumber']
+    .map((path) => [path, 'masked']));
+  assert.deepEqual(new Set(Object.values(states(seen))), new Set(['masked']));
+});
+
+test('who sees shapes is shown shapes alone, where sealing leaves nothing, and no other value', async () => {
+  for (const [path, change] of [
+    ['actor.name', (event) => { event.actor.name = 'Framed Person'; }],
+    ['actor.email', (event) => { event.actor.email = 'bob***@example.com'; }],
+    ['actor.ip', (event) => { event.actor.ip = '2001:db8:***'; }],
+    ['data.phone', (event) => { event.data.phone = 'b***@e***.c***'; }],
+    ['data.code', (event) => { event.data.code = '+1-***-****'; }],
+    ['metadata', (event) => { event.metadata = { any: '***' }; }],
+    ['target.id', (event) => { event.target.id = '***'; }],
+    ['description', (event) => { event.description = '***'; }],
+    ['data.publicIpsSet.0', (event) => { event.data.publicIpsSet[0] = '***'; }],
+    ['target.uid', (event) => { event.target.uid = '***'; }],
+    ['category', (event) => { event.category = '***'; }],
+  ]) {
+    const one = answer(around(record.sealed_event), verbatim(record.sealed_event), { personal: 'masked' });
+    change(one.record.event);
+    const found = await held(await hashed(one), asked);
+    assert.deepEqual([found.differs, found.personal.size], [[path], 0], path);
+    assert.deepEqual(found.record.event, verbatim(record.sealed_event), path);
+  }
+  // Beside values that are told as they are there are no shapes.
+  const one = sealed();
+  one.record.event.actor.session = '***';
+  assert.deepEqual((await held(await hashed(one), asked)).differs, ['actor.session']);
+});
+
+test('what the server says of a sealed value is held against what leads to the commitment', async () => {
+  for (const [path, change] of [
+    ['actor.name', (event) => { event.actor.name = 'Framed Person'; }],
+    ['target.id', (event) => { event.target.id = 'framed@example.com'; }],
+    ['description', (event) => { event.description = 'mail framed@example.com "now"'; }],
+    ['data.publicIpsSet.0', (event) => { event.data.publicIpsSet[0] = '203.0.113.6'; }],
+    ['metadata', (event) => { event.metadata = { made: 'up' }; }],
+    ['actor.name', (event) => { delete event.actor.name; }],
+  ]) {
+    const one = sealed();
+    change(one.record.event);
+    const found = await held(await hashed(one), asked);
+    assert.deepEqual(found.differs, [path]);
+    const { sealed: _, ...event } = found.record.event;
+    assert.deepEqual(event, verbatim(record.event), `${path}: what was committed is shown`);
+    assert.ok(!found.personal.has('metadata.made'));
+  }
+});
+
+test('what does not lead to a commitment is refused for its subject alone, whose values are not shown', async () => {
+  const changed = (change) => (all) => {
+    const of = all.find(({ subject }) => subject === ACTOR);
+    of.disclosures = change(of.disclosures);
+    return all;
+  };
+  const other = (text) => text.replace('Bob', 'Rob');
+  for (const [why, change] of [
+    [/does not lead/, changed((texts) => texts.map(other))],
+    [/does not lead/, changed((texts) => texts.map((text) => text.replace('"a2d3', '"a2d4')))],
+    [/does not lead/, changed((texts) => texts.slice(1))],
+    [/does not lead/, changed((texts) => texts.map((text) => text.replace(',"Bob', ', "Bob')))],
+    [/order/, changed((texts) => texts.toReversed())],
+    [/order/, changed((texts) => [texts[0], ...texts])],
+    [/form/, changed((texts) => ['["00","/actor/name","Bob"]', ...texts])],
+    [/form/, changed((texts) => texts.map((text) => JSON.parse(text)))],
+    [/no JSON/, changed((texts) => texts.map((text) => text.slice(0, -1)))],
+    [/nothing to check/, changed(() => [])],
+    [/nothing to check/, (all) => all.filter(({ subject }) => subject !== ACTOR)],
+    [/twice/, (all) => [...all, all.find(({ subject }) => subject === ACTOR)]],
+  ]) {
+    const found = await held(await hashed(sealed({ disclosures: change(disclosed()) })), asked);
+    const { state, why: said } = found.subjects.get(ACTOR);
+    assert.equal(state, 'refused', String(change));
+    assert.match(said, why);
+    assert.deepEqual(states(found), { [ACTOR]: 'refused', [RECORD]: 'checked', [TARGET]: 'checked' });
+    assert.deepEqual(found.record.event.actor, leafOf('actor'), 'nothing of it is shown');
+    assert.equal(found.record.event.target.name, 'Amy');
+    assert.ok(found.differs.includes('actor.name'));
+  }
+  // Where the server sends none at all, to who is told values as they are, none are shown.
+  const found = await held(await hashed(sealed({})), asked);
+  assert.deepEqual(new Set(Object.values(states(found))), new Set(['refused']));
+  assert.deepEqual([found.record.event, found.personal.size], [verbatim(record.sealed_event), 0]);
+  // Nor where it says that they stay sealed, and shows them.
+  for (const personal of ['sealed', 'masked']) {
+    const lied = await held(await hashed(sealed({ personal })), asked);
+    assert.deepEqual(lied.record.event, verbatim(record.sealed_event));
+    assert.ok(lied.differs.includes('actor.name') && lied.differs.includes('target.id'));
+  }
+  const foreign = [...disclosed(), { subject: 'sub_00', disclosures: [values[0].disclosure] }];
+  for (const disclosures of [foreign, [null], { [ACTOR]: [] }, 7]) {
+    assert.ok((await held(await hashed(sealed({ disclosures })), asked)).differs.includes('disclosures'));
+  }
+});
+
+test('a commitment opens nothing but what sealing can have taken out of the leaf', async () => {
+  const salt = 'ab'.repeat(32);
+  const subject = 'sub_00000000000000000000000000000000';
+  const committed = async (disclosures, change = () => {}) => {
+    const hashes = await Promise.all(disclosures.map(leafHash));
+    const inLeaf = { ...structuredClone(plainEvent), sealed: [{ root: hex(await rootOf(hashes)), subject }] };
+    change(inLeaf);
+    const whole = answer(around(JSON.stringify(inLeaf)), undefined, { disclosures: [{ subject, disclosures }] });
+    return held(await hashed(whole), asked);
+  };
+  const at = (pointer, value = 'put in') => [JSON.stringify([salt, pointer, value])];
+  for (const pointer of ['/data/new', '/data/list/0', '/data/a~1b~0', '/__proto__', '/data/constructor']) {
+    const found = await committed(at(pointer), ({ data }) => { data.list[0] = '[sealed]'; });
+    assert.equal(found.subjects.get(subject).state, 'checked', pointer);
+    const name = pointer.slice(1).split('/').map((one) => one.replaceAll('~1', '/').replaceAll('~0', '~')).join('.');
+    assert.equal(found.personal.get(name), 'checked', pointer);
+  }
+  assert.equal({}.list, undefined);
+  for (const pointer of ['/outcome', '/category', '/actor/id', '/actor/type', '/target', '/target/uid', '/sealed/0/root',
+    '/data/text', '/data/list/0', '/data/list/2', '/data/list/length', '/data/list/00', '/data/[sealed]', '/no/where',
+    '/outcome/of']) {
+    const found = await committed(at(pointer));
+    assert.equal(found.subjects.get(subject).state, 'refused', pointer);
+    assert.match(found.subjects.get(subject).why, /does not fit the leaf/, pointer);
+    const { sealed: _, ...event } = found.record.event;
+    assert.deepEqual(event, plainEvent, pointer);
+  }
 });
 
 test('what the server says and the leaf does not is named, and is not shown', async () => {
@@ -69,28 +202,22 @@ test('what the server says and the leaf does not is named, and is not shown', as
   for (const [path, change] of cases) {
     const found = await held(await hashed(open(change)), asked);
     assert.deepEqual(found.differs, [path], String(change));
-    assert.deepEqual([found.record.event, found.filled.size], [plainEvent, 0], path);
+    assert.deepEqual([found.record.event, found.personal.size], [plainEvent, 0], path);
   }
   const { differs } = await held(await hashed(answer(around(JSON.stringify(plainEvent)), undefined)), asked);
   assert.deepEqual(differs, ['the event']);
 });
 
-test('in a sealed record, too, only what can be sealed may be put in', async () => {
-  const cases = [
+test('what no policy can seal stands in the leaf, in a sealed record too', async () => {
+  for (const [path, change] of [
     ['outcome', (event) => { event.outcome = 'denied_'; }],
     ['category', (event) => { event.category = 'other'; }],
     ['severity', (event) => { event.severity = 'low_'; }],
     ['actor.type', (event) => { event.actor.type = 'system_'; }],
-    ['description', (event) => { event.description = 'something else altogether'; }],
-  ];
-  for (const [path, change] of cases) {
+  ]) {
     const one = sealed();
     change(one.record.event);
-    const found = await held(await hashed(one), asked);
-    assert.deepEqual(found.differs, [path], path);
-    const [last, ...before] = path.split('.').reverse();
-    const of = (event) => before.reverse().reduce((inner, name) => inner[name], event)[last];
-    assert.equal(of(found.record.event), of(verbatim(record.sealed_event)), path);
+    assert.deepEqual((await held(await hashed(one), asked)).differs, [path], path);
   }
 });
 

@@ -61,6 +61,13 @@ export class Place {
     rmSync(this.path, { recursive: true });
   }
 
+  /** Makes a key, or a token, by another one. */
+  async make(what, { path = 'keys', by } = {}) {
+    const answer = await fetch(`${this.url}/v1/${path}`, { method: 'POST', body: JSON.stringify(what),
+      headers: { 'content-type': 'application/json', ...(by && { authorization: `Bearer ${by}` }) } });
+    return (await answer.json()).bearer;
+  }
+
   /** Sends events, each with what is given over a plain one. */
   async send(events, tenant = 'acme') {
     const whole = events.map((event) => ({
@@ -87,9 +94,9 @@ export function browser({ bars = false } = {}) {
  * the console, did the page break its own policy? `expected` are parts of lines that may be there.
  */
 export async function visit(chrome, place, options, test) {
-  const { path = '/', width = 1440, height = 900, scheme = 'light', expected = [] } = options;
+  const { path = '/', width = 1440, height = 900, scheme = 'light', zone = 'UTC', expected = [] } = options;
   const context = await chrome.newContext({
-    viewport: { width, height }, colorScheme: scheme, acceptDownloads: true, timezoneId: 'UTC',
+    viewport: { width, height }, colorScheme: scheme, acceptDownloads: true, timezoneId: zone,
   });
   const told = [];
   const elsewhere = [];
@@ -115,6 +122,32 @@ export async function visit(chrome, place, options, test) {
   } finally {
     await context.close();
   }
+}
+
+/** Where the record of a receipt is open. */
+export const addressOf = ({ tenant_id: tenant, audit_id: id }) => `/?live=off&record=${tenant}%2F${id}`;
+
+/** An answer, changed. */
+export const changed = (does) => (text) => {
+  const answer = JSON.parse(text);
+  does(answer);
+  return answer;
+};
+
+const ANSWERS = { record: /\/v1\/records\/[^/?]+(?:\?|$)/, proof: /\/proof(?:\?|$)/, related: /\/related(?:\?|$)/,
+  list: /\/v1\/records(?:\?|$)/ };
+
+/** Opens the record of a receipt at a server that changes answers: `record`, `proof`, `related` or `list`. */
+export function lying(chrome, place, { receipt, path = addressOf(receipt), what = 'record', change, options }, look) {
+  return visit(chrome, place, { path: '/docs', expected: ['Failed to load resource'], ...options }, async (page) => {
+    await page.route(ANSWERS[what], async (route) => {
+      const answer = await change(await (await route.fetch()).text());
+      await route.fulfill({ contentType: 'application/json',
+        body: typeof answer === 'string' ? answer : JSON.stringify(answer) });
+    });
+    await page.goto(place.url + path);
+    await look(page.locator('#record'), page);
+  });
 }
 
 /** Waits until `what` says something true. */

@@ -87,7 +87,7 @@ test('a node has its checkpoint, and a link to replay from it where its producer
       await route.fulfill({ json });
     });
     await page.locator('.nodes button', { hasText: 'review' }).click();
-    await node.getByText('What the server shows is not what stands in the leaf: ai.reasoning').waitFor();
+    await node.getByText('What the server shows is not what was committed: ai.reasoning').waitFor();
     assert.ok(!(await node.textContent()).includes('it was told so'), 'what a node did is what its leaves say');
   });
 });

@@ -3,7 +3,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { readFileSync } from 'node:fs';
-import { checkProof, cosignatures, hex, included, leafHash, openCheckpoint, openNote, readKey, readKeys } from '../verify.js';
+import { checkProof, cosignatures, hex, included, leafHash, openCheckpoint, openNote, readKey, readKeys, rootOf }
+  from '../verify.js';
 
 const vectors = (name) => JSON.parse(readFileSync(new URL(`../../spec/vectors/${name}.json`, import.meta.url), 'utf8'));
 const unhex = (digits) => Uint8Array.from(digits.match(/../g) ?? [], (pair) => Number.parseInt(pair, 16));
@@ -24,6 +25,15 @@ test('every path of the trees leads to its root, and no changed one does', async
       await assert.rejects(included({ ...right, ...change }), { name: 'Error' }, JSON.stringify([size, index, change]));
     }
   }
+});
+
+test('the root over leaves is that of the specification, for every number of them', async () => {
+  const { leaves_hex: leaves, roots } = vectors('merkle');
+  const hashes = await Promise.all(leaves.map((leaf) => leafHash(unhex(leaf))));
+  for (const [size, root] of Object.entries(roots)) {
+    assert.equal(hex(await rootOf(hashes.slice(0, Number(size)))), root, `of ${size}`);
+  }
+  assert.ok(Object.keys(roots).length >= 8);
 });
 
 test('leaves hash as the specification says', async () => {

@@ -13,7 +13,7 @@ pub struct Counts {
     pub counted: Counted,
     /// For each facet its values.
     pub facets: Vec<Facet>,
-    /// The histogram, if one was asked for.
+    /// The histogram, if one was asked for; null too where bars that fit would be too many.
     pub histogram: Option<Histogram>,
     /// For each column its numbers.
     pub stats: Vec<Stat>,

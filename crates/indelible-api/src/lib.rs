@@ -35,7 +35,7 @@ pub use ledger::{
     TenantCheckpoint, Tenants, Verdict,
 };
 pub use problem::{CONTENT_TYPE as PROBLEM_CONTENT_TYPE, Defect, Problem, ProblemKind};
-pub use records::{Personal, Record, RecordList, Unreadable};
+pub use records::{Disclosures, Personal, Record, RecordList, Unreadable};
 pub use related::Related;
 pub use server::{Allowed, InForce, May, Setting};
 pub use streams::{Numbers, Stream, Streams};

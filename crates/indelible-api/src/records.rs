@@ -17,6 +17,19 @@ pub struct Record {
     /// Why `record` has personal values other than they are; left out where it has all, or none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub personal: Option<Personal>,
+    /// By what the personal values can be held against the commitments in `leaf`: of each subject
+    /// whose values all open. Of a single record, for whoever may see them as they are; else none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub disclosures: Vec<Disclosures>,
+}
+
+/// The personal values of one subject in one record, with what makes them the ones committed to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Disclosures {
+    /// The subject's handle, as in `sealed` of the leaf.
+    pub subject: String,
+    /// The exact text of each disclosure, sorted by pointer: `spec/receipt.md` §3.
+    pub disclosures: Vec<String>,
 }
 
 /// Why a record has personal values other than they are.

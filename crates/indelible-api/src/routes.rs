@@ -111,8 +111,9 @@ const COUNTS: [Parameter; 7] = [
     },
     Parameter {
         name: "every",
-        schema: r#"{"enum":["1m","1h","1d","1w","1mo","minute","hour","day","week","month"]}"#,
-        description: "How long a bar of the histogram is.",
+        schema: r#"{"enum":["1m","1h","1d","1w","1mo","minute","hour","day","week","month","auto"]}"#,
+        description: "How long a bar of the histogram is; auto is the shortest that makes at most \
+                      300, else a month, and the answer says which.",
     },
     Parameter {
         name: "zone",

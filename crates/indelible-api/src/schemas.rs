@@ -195,6 +195,11 @@ fn records() -> Value {
             ("record_hash", hash()),
             ("leaf", text()),
             ("personal", json!({"enum": ["masked", "sealed"]})),
+            ("disclosures", list("Disclosures")),
+        ]),
+        "Disclosures": object(2, &[
+            ("subject", text()),
+            ("disclosures", json!({"type": "array", "items": text()})),
         ]),
         "RecordList": object(3, &[
             ("records", list("Record")),

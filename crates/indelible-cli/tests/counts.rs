@@ -11,8 +11,12 @@ fn place() -> Place {
     let place = Place::new();
     place.file("acme.json", support::cloudtrail_file(0..100));
     place.file("globex.ndjson", ndjson((0..300).map(event)));
+    let mut old = event(0);
+    old["occurred_at"] = json!("0001-01-01T00:00:00Z");
+    place.file("odd.ndjson", ndjson([old, event(1)]));
     place.ok("import --format cloudtrail acme.json --tenant acme");
     place.ok("import --format ndjson globex.ndjson --tenant globex");
+    place.ok("import --format ndjson odd.ndjson --tenant odd");
     place
 }
 
@@ -51,6 +55,8 @@ fn counts_of_a_server_are_those_of_the_directory() {
         &["count", "tenant:globex", "--facet", "outcome", "--json"],
         &["count", "--facet", "acter"],
         &["count", "--every", "1m", "tenant:globex"],
+        &["count", "--every", "auto", "tenant:globex"],
+        &["count", "--every", "auto", "tenant:odd"],
     ] {
         let here = place.run_args(asked);
         let there = place.run_args(asked.iter().chain(&["--url", &url]));
@@ -63,6 +69,16 @@ fn counts_of_a_server_are_those_of_the_directory() {
             assert_eq!(here.err, there.err, "{asked:?}");
         }
     }
+    let fitting = place.ok("count tenant:globex --every auto --json").json();
+    let bars = fitting[0]["histogram"]["bars"].as_array().unwrap();
+    assert!((1..=300).contains(&bars.len()), "{fitting:?}");
+    let odd = place.ok("count tenant:odd --every auto --facet outcome");
+    assert!(
+        odd.err.contains("more than 2000 bars of a month"),
+        "{}",
+        odd.err
+    );
+    assert!(odd.out.contains("success"), "{}", odd.out);
     let counts = place
         .ok("count tenant:acme --facet outcome --every 1mo --json")
         .json();

@@ -8,7 +8,8 @@ use std::ops::ControlFlow;
 use indelible_event::ids::{Micros, TenantId};
 use indelible_event::{EventView, Field, LeafView};
 use indelible_query::count::{
-    Bars, CountedBy, Counting, Counts, Every, OpenedValue, Source, Written, count,
+    CountedBy, Counting, Counts, Every, FITTING_BARS_MAX, Histogram, Length, OpenedValue, Source,
+    Written, count,
 };
 use indelible_store::conformance::queries::Queries;
 use indelible_store::conformance::{Generator, Mix, Random, seed};
@@ -87,7 +88,10 @@ fn wanted(every: Every) -> Counting {
     };
     let zone = TimeZone::get("Europe/Berlin").unwrap();
     Counting {
-        bars: Some(Bars { every, zone }),
+        bars: Some(Histogram {
+            length: Length::Of(every),
+            zone,
+        }),
         columns: Column::ALL.iter().map(|(column, _)| *column).collect(),
         ..Counting::read(&written, &TimeZone::UTC).unwrap()
     }
@@ -300,11 +304,50 @@ fn the_index_bodies_and_a_plain_walk_count_the_same() {
             (&Walking(&ledger), CountedBy::Bodies),
         ] {
             let counts = count(source(index, &ledger), &query, &wanted).unwrap();
-            assert_eq!(counts.by, by);
+            assert_eq!((counts.by, counts.every), (by, Some(every)));
             check(&counts, &wanted, &records, &query);
         }
     }
     assert!(found > 15, "{found}");
+}
+
+/// Bars that fit are the same whoever counts, though who counts bodies knows only in the end how
+/// long they are.
+#[test]
+fn bars_that_fit_are_the_shortest_of_which_there_are_at_most_300() {
+    let (ledger, mut queries) = filled("fitting", 120);
+    let fitting = Counting {
+        bars: Some(Histogram {
+            length: Length::Fitting,
+            zone: TimeZone::get("Europe/Berlin").unwrap(),
+        }),
+        ..Counting::default()
+    };
+    let mut lengths = BTreeSet::new();
+    let drawn = (0..60).map(|_| queries.draw(&[ledger.mark().unwrap()]));
+    for query in drawn.chain([Query::default()]) {
+        let places = ledger.matching(std::slice::from_ref(&query)).remove(0);
+        let counts = count(source(&ledger, &ledger), &query, &fitting).unwrap();
+        let walked = count(source(&Walking(&ledger), &ledger), &query, &fitting).unwrap();
+        assert_eq!(
+            (walked.every, walked.bars_end),
+            (counts.every, counts.bars_end)
+        );
+        assert_eq!(walked.bars, counts.bars, "{query:#?}");
+        let all: u64 = counts.bars.iter().map(|(_, count)| count).sum();
+        let every = counts.every.unwrap();
+        assert_eq!(all, places.len() as u64, "every record is in a bar");
+        assert!(counts.bars.len() <= FITTING_BARS_MAX || every == Every::Month);
+        lengths.insert(every.word());
+        let at = Every::ALL.iter().position(|(of, ..)| *of == every).unwrap();
+        if let Some((shorter, ..)) = at.checked_sub(1).map(|at| Every::ALL[at]) {
+            let wanted = wanted(shorter);
+            let finer = count(source(&ledger, &ledger), &query, &wanted);
+            assert!(finer.is_err() || finer.unwrap().bars.len() > FITTING_BARS_MAX);
+        }
+    }
+    assert!(lengths.len() > 1, "{lengths:?}");
+    assert!(ledger.mark().unwrap() > 2_000, "more minutes than bars");
 }
 
 #[test]

@@ -55,11 +55,15 @@ pub fn shown(counts: &count::Counts, wanted: &Counting) -> Counts {
         facets: facets
             .map(|(of, facet)| shown_facet(of.name, facet))
             .collect(),
-        histogram: wanted.bars.as_ref().map(|bars| Histogram {
-            every: bars.every.word().to_owned(),
-            zone: bars.zone.iana_name().unwrap_or("UTC").to_owned(),
-            bars: shown_bars(counts),
-        }),
+        histogram: wanted
+            .bars
+            .as_ref()
+            .zip(counts.every)
+            .map(|(asked, every)| Histogram {
+                every: every.word().to_owned(),
+                zone: asked.zone.iana_name().unwrap_or("UTC").to_owned(),
+                bars: shown_bars(counts),
+            }),
         stats: columns
             .map(|(column, (numbers, by))| stat(column_name(*column), numbers, counted(*by, lacks)))
             .collect(),

@@ -52,6 +52,7 @@ const FILES: &[(&str, &str)] = files![
     "record.js",
     "related.js",
     "rows.js",
+    "sealed.js",
     "style.css",
     "traces.js",
     "trust.js",

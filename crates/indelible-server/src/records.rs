@@ -7,18 +7,21 @@ use std::time::Duration;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Extension, Path, Query, State};
 use axum::http::StatusCode;
-use indelible_api::{ProblemKind, Record, Submitted};
+use indelible_api::{Disclosures, ProblemKind, Record, Submitted};
 use indelible_event::ids::{AuditId, TenantId};
 use indelible_event::leaf::LeafView;
+use indelible_event::view::EventView;
 use indelible_log::Keyring;
+use indelible_log::disclose::disclose;
 use indelible_log::export::{Personal, joined_as};
 use indelible_log::mask::Sight;
 use indelible_log::prove::{prove, receipt};
 use indelible_merkle::leaf_hash;
+use indelible_proof::disclosure::DisclosureLine;
 use indelible_proof::receipt::Receipt;
 use indelible_proof::registry::RecordProof;
 use indelible_query::page;
-use indelible_store::{Error, Kind, SealedValue, Stored};
+use indelible_store::{Error, Kind, SealedValue, Stored, StoredRecord};
 use serde_json::value::RawValue;
 
 use crate::access::Principal;
@@ -66,7 +69,33 @@ pub(crate) fn record(
             Personal::Masked => Some(indelible_api::Personal::Masked),
             Personal::Closed => Some(indelible_api::Personal::Sealed),
         },
+        disclosures: Vec::new(),
     })
+}
+
+/// By what the personal values of a record can be checked, for whoever sees them as they are: with
+/// a salt somebody else could try which values they are.
+fn disclosures(
+    (keyring, sight): (&Keyring, Sight),
+    tenant: &TenantId,
+    stored: &StoredRecord<'_>,
+) -> Result<Vec<Disclosures>, Refusal> {
+    if sight != Sight::Clear || stored.sealed.is_empty() {
+        return Ok(Vec::new());
+    }
+    let unreadable = || refuse(ProblemKind::Internal, "a stored record cannot be read");
+    let leaf = LeafView::locate(stored.leaf).map_err(|_| unreadable())?;
+    let event = EventView::parse(leaf.event()).map_err(|_| unreadable())?;
+    let lines = disclose(keyring, tenant, &event, stored)?.lines.into_iter();
+    let of_one = |line: DisclosureLine| Disclosures {
+        subject: line.subject,
+        disclosures: line
+            .disclosures
+            .iter()
+            .map(|raw| raw.get().to_owned())
+            .collect(),
+    };
+    Ok(lines.map(of_one).collect())
 }
 
 /// Reads one record.
@@ -223,7 +252,13 @@ pub(crate) fn stored(
             found = match stored {
                 Stored::Record(stored) => {
                     let with = (app.keyring.as_ref(), sight);
-                    record(with, tenant, stored.leaf, stored.sealed)
+                    record(with, tenant, stored.leaf, stored.sealed).and_then(|record| {
+                        let disclosures = disclosures(with, tenant, &stored)?;
+                        Ok(Record {
+                            disclosures,
+                            ..record
+                        })
+                    })
                 }
                 Stored::Damaged { .. } => Err(refuse(
                     ProblemKind::Internal,

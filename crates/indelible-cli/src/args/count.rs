@@ -34,7 +34,7 @@ pub struct Count {
     /// How many values of each facet are named
     #[arg(long, default_value_t = indelible_query::count::TOP_DEFAULT)]
     pub top: usize,
-    /// Count by time: 1m, 1h, 1d, 1w or 1mo
+    /// Count by time: 1m, 1h, 1d, 1w or 1mo; or auto, the shortest that makes at most 300 bars
     #[arg(long, value_name = "LENGTH")]
     pub every: Option<String>,
     /// The time zone whose days and hours these are; without it the local one

@@ -71,7 +71,7 @@ impl Asking<'_> {
                 let text = "the local time zone has no name that a server knows: say --zone";
                 Failure::Usage(text.to_owned())
             })?;
-            query.extend([("every", bars.every.word()), ("zone", zone)]);
+            query.extend([("every", bars.length.word()), ("zone", zone)]);
         }
         let counts: Counts = remote.get("/v1/counts", &query)?;
         if !counts.unsearched.is_empty() {
@@ -86,7 +86,7 @@ impl Asking<'_> {
             let damage = damage(unreadable.clone()).map_err(|error| remote.strange(error))?;
             told.damage(damage);
         }
-        print(&counts, output)?;
+        self.print(&counts, output)?;
         told.tell("the counts may lack records", output)
     }
 
@@ -125,13 +125,23 @@ impl Asking<'_> {
             .iter()
             .map(ToString::to_string)
             .collect();
-        print(&counts, output)?;
+        self.print(&counts, output)?;
         let mut told = Told::default();
         found
             .damaged
             .into_iter()
             .for_each(|damage| told.damage(damage));
         told.finish(&reading, &resolved.query, output)
+    }
+
+    fn print(&self, counts: &Counts, output: &mut Output) -> Result {
+        if self.wanted.bars.is_some() && counts.histogram.is_none() {
+            output.warn(
+                "no histogram: there would be more than 2000 bars of a month, so ask for less time \
+                 with since: and until:",
+            );
+        }
+        print(counts, output)
     }
 
     fn unsearched<'t>(&self, keys: &'t str) -> &'t str {

@@ -2,7 +2,9 @@
 
 use jiff::tz::TimeZone;
 
-use super::{Bars, Counting, Every, FACETS_MAX, Facet, TOP_MAX, column_name, column_named};
+use super::{
+    Counting, Every, FACETS_MAX, Facet, Histogram, Length, TOP_MAX, column_name, column_named,
+};
 use crate::suggest::nearest;
 
 /// Values of a facet that are named when nobody says how many.
@@ -61,8 +63,8 @@ impl Counting {
         };
         let bars = match written.every {
             Some(text) => {
-                let every = Every::parse(text).ok_or_else(|| no_every(text))?;
-                Some(Bars { every, zone })
+                let length = Length::parse(text).ok_or_else(|| no_every(text))?;
+                Some(Histogram { length, zone })
             }
             None => None,
         };
@@ -108,7 +110,7 @@ fn no_every(text: &str) -> String {
         .iter()
         .map(|(_, word, short)| format!("{short} ({word})"));
     format!(
-        "no bar is `{text}` long: {}",
+        "no bar is `{text}` long: {}, or auto",
         known.collect::<Vec<_>>().join(", ")
     )
 }

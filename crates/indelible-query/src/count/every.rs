@@ -9,6 +9,8 @@ use jiff::{RoundMode, Timestamp, ToSpan as _, Unit, Zoned, ZonedRound};
 
 /// Bars of one histogram.
 pub const BARS_MAX: usize = 2_000;
+/// Bars of one whose length is chosen for it; of months there may be more.
+pub const FITTING_BARS_MAX: usize = 300;
 
 /// How long a bar is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,6 +50,75 @@ impl Every {
     }
 }
 
+/// How long somebody asks that a bar is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Length {
+    /// So long.
+    Of(Every),
+    /// The shortest of which there are at most [`FITTING_BARS_MAX`], else a month.
+    Fitting,
+}
+
+impl Length {
+    /// The word for it where nothing was counted yet.
+    const FITTING: &'static str = "auto";
+
+    /// The one that is written so.
+    pub fn parse(text: &str) -> Option<Self> {
+        match text {
+            Self::FITTING => Some(Self::Fitting),
+            _ => Every::parse(text).map(Self::Of),
+        }
+    }
+
+    /// The word for it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Of(every) => every.word(),
+            Self::Fitting => Self::FITTING,
+        }
+    }
+}
+
+/// A histogram, as somebody asks for it.
+#[derive(Clone, Debug)]
+pub struct Histogram {
+    /// How long a bar is.
+    pub length: Length,
+    /// The zone whose days and hours they are.
+    pub zone: TimeZone,
+}
+
+impl Histogram {
+    /// The bars for what happened from the first time to the last; none where fitting ones would
+    /// be too many, even months.
+    ///
+    /// # Errors
+    /// [`Kind::Invalid`] for a time that no calendar has.
+    pub(crate) fn bars(&self, span: Option<(Micros, Micros)>) -> Result<Option<Bars>> {
+        let of = |every| Bars {
+            every,
+            zone: self.zone.clone(),
+        };
+        let (first, last) = match (self.length, span) {
+            (Length::Of(every), _) => return Ok(Some(of(every))),
+            (Length::Fitting, None) => return Ok(Some(of(Every::Minute))),
+            (Length::Fitting, Some(span)) => span,
+        };
+        for (every, ..) in Every::ALL {
+            let bars = of(every);
+            let most = match every {
+                Every::Month => BARS_MAX,
+                _ => FITTING_BARS_MAX,
+            };
+            if bars.borders_up_to(most, first, last)?.is_some() {
+                return Ok(Some(bars));
+            }
+        }
+        Ok(None)
+    }
+}
+
 /// Bars in a zone.
 #[derive(Clone, Debug)]
 pub struct Bars {
@@ -63,16 +134,38 @@ impl Bars {
     /// # Errors
     /// [`Kind::Invalid`] when these are too many.
     pub(crate) fn borders(&self, first: Micros, last: Micros) -> Result<Vec<Micros>> {
+        let borders = self.borders_up_to(BARS_MAX, first, last)?;
+        borders.ok_or_else(|| self.too_many())
+    }
+
+    /// The same, if there are at most so many bars.
+    fn borders_up_to(
+        &self,
+        most: usize,
+        first: Micros,
+        last: Micros,
+    ) -> Result<Option<Vec<Micros>>> {
         let mut border = self.start_of(first)?;
         let mut borders = vec![micros(&border)];
         while micros(&border) <= last {
-            if borders.len() > BARS_MAX {
-                return Err(self.too_many());
+            if borders.len() > most {
+                return Ok(None);
             }
             border = self.next(&border)?;
             borders.push(micros(&border));
         }
-        Ok(borders)
+        Ok(Some(borders))
+    }
+
+    /// The next longer bars that each of these lies within; days lie within weeks and months.
+    pub(crate) fn around(&self) -> Option<Self> {
+        let every = match self.every {
+            Every::Minute => Every::Hour,
+            Every::Hour => Every::Day,
+            Every::Day | Every::Week | Every::Month => return None,
+        };
+        let zone = self.zone.clone();
+        Some(Self { every, zone })
     }
 
     pub(crate) fn too_many(&self) -> Error {
@@ -208,11 +301,49 @@ mod tests {
     }
 
     #[test]
+    fn fitting_bars_are_the_shortest_of_which_there_are_not_too_many() {
+        let zone = TimeZone::get("Europe/Berlin").unwrap();
+        let length = Length::Fitting;
+        let asked = Histogram { length, zone };
+        let at = |text| Micros::parse(text).unwrap();
+        let from = at("2026-01-01T00:00:00Z");
+        let fitting = |until| {
+            asked
+                .bars(Some((from, until)))
+                .unwrap()
+                .map(|bars| bars.every)
+        };
+        let most = i64::try_from(FITTING_BARS_MAX).unwrap();
+        let after = |bars: i64, us: i64| Micros(from.0 + bars * us - 1);
+        let minute = 60_000_000;
+        for (until, every) in [
+            (from, Every::Minute),
+            (after(most, minute), Every::Minute),
+            (after(most + 1, minute), Every::Hour),
+            (after(most, 60 * minute), Every::Hour),
+            (after(most + 1, 60 * minute), Every::Day),
+            (at("2026-10-27T22:59:59Z"), Every::Day),
+            (at("2026-10-27T23:00:00Z"), Every::Week),
+            (at("2031-09-01T00:00:00Z"), Every::Week),
+            (at("2032-01-01T00:00:00Z"), Every::Month),
+            (at("2192-01-01T00:00:00Z"), Every::Month),
+        ] {
+            assert_eq!(fitting(until), Some(every), "{}", until.to_rfc3339());
+        }
+        assert_eq!(fitting(at("2193-01-01T00:00:00Z")), None, "2,000 months");
+        assert_eq!(asked.bars(None).unwrap().unwrap().every, Every::Minute);
+    }
+
+    #[test]
     fn each_can_be_written_in_two_ways() {
         for (every, word, short) in Every::ALL {
             assert_eq!(Every::parse(word), Some(every));
             assert_eq!(Every::parse(short), Some(every));
         }
         assert_eq!(Every::parse("2h"), None);
+        assert_eq!(Length::parse("1w"), Some(Length::Of(Every::Week)));
+        let auto = Length::parse("auto").unwrap();
+        assert_eq!((auto, auto.word()), (Length::Fitting, "auto"));
+        assert_eq!(Length::parse("2h"), None);
     }
 }

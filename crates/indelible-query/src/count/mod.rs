@@ -12,7 +12,8 @@ mod facet;
 mod sample;
 
 pub use asked::{TOP_DEFAULT, Written};
-pub use every::{BARS_MAX, Bars, Every};
+use every::Bars;
+pub use every::{BARS_MAX, Every, FITTING_BARS_MAX, Histogram, Length};
 pub use facet::{Facet, OpenedValue};
 
 use indelible_event::ids::{Micros, TenantId};
@@ -55,7 +56,7 @@ pub struct Counting {
     /// How many values of each facet are named, the most frequent ones.
     pub top: usize,
     /// By which times.
-    pub bars: Option<Bars>,
+    pub bars: Option<Histogram>,
     /// Of which columns the numbers are put together.
     pub columns: Vec<Column>,
 }
@@ -89,6 +90,8 @@ pub struct Counts {
     pub bars: Vec<(Micros, u64)>,
     /// Where the last bar ends.
     pub bars_end: Option<Micros>,
+    /// How long a bar is; none where none were asked for, or fitting ones would be too many.
+    pub every: Option<Every>,
     /// For each column its numbers, and who counted them.
     pub numbers: Vec<(Spread, CountedBy)>,
     /// What could not be read and may be lacking.
@@ -181,7 +184,8 @@ fn by_index(
     wanted: &Counting,
     first: Tallied,
 ) -> Result<Counts> {
-    let borders = match (&wanted.bars, first.span) {
+    let bars = drawn(wanted, first.span)?;
+    let borders = match (&bars, first.span) {
         (Some(bars), Some((from, to))) => bars.borders(from, to)?,
         _ => Vec::new(),
     };
@@ -195,6 +199,7 @@ fn by_index(
         facets: Vec::new(),
         bars: Vec::new(),
         bars_end: borders.last().copied(),
+        every: bars.map(|bars| bars.every),
         numbers,
         damaged: Vec::new(),
         as_of: 0,
@@ -203,6 +208,14 @@ fn by_index(
     counts.facets = facets;
     counts.bars = borders.into_iter().zip(bars).collect();
     Ok(counts)
+}
+
+/// The bars that are drawn of what happened in this span.
+fn drawn(wanted: &Counting, span: Option<(Micros, Micros)>) -> Result<Option<Bars>> {
+    match &wanted.bars {
+        Some(asked) => asked.bars(span),
+        None => Ok(None),
+    }
 }
 
 impl FacetCounts {

@@ -96,6 +96,38 @@ fn a_query_is_counted_by_value_by_day_and_by_number() {
 }
 
 #[test]
+fn a_histogram_that_fits_says_how_long_its_bars_are() {
+    let served = served();
+    for asked in ["type:document.viewed", "type:document.viewed+data.n%3E0"] {
+        let path = format!("/v1/counts?q={asked}&every=auto");
+        let counts = served.get_as(READER, &path).is(200);
+        assert_eq!(counts["histogram"]["every"], "hour", "{counts}");
+        let bars = counts["histogram"]["bars"].as_array().unwrap();
+        let sum: u64 = bars.iter().map(|bar| bar["count"].as_u64().unwrap()).sum();
+        assert!(bars.len() > 24 && bars.len() <= 300);
+        assert_eq!(sum, 6);
+    }
+    let none = served
+        .get_as(READER, "/v1/counts?q=type:none&every=auto")
+        .is(200);
+    assert_eq!(none["histogram"]["bars"], json!([]));
+    // More than 2,000 months are not drawn: the counts are there all the same.
+    let mut old = event(900);
+    old["occurred_at"] = json!("0001-01-01T00:00:00Z");
+    served
+        .post_as(ADMIN, "/v1/events?tenant=acme", &old)
+        .is(201);
+    for asked in ["", "data.n%3E0"] {
+        let path = format!("/v1/counts?q={asked}&every=auto&tenant=acme");
+        let counts = served.get_as(READER, &path).is(200);
+        assert!(counts["total"].as_u64().unwrap() > 6);
+        assert_eq!(counts["histogram"], Value::Null, "{counts}");
+    }
+    let month = "/v1/counts?every=month&tenant=acme";
+    served.get_as(READER, month).is_problem(400, "bad-request");
+}
+
+#[test]
 fn what_bodies_decide_is_counted_from_them() {
     let served = served();
     let counts = served

@@ -5,7 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use indelible_api::Role;
+use indelible_event::ids::TenantId;
+use indelible_log::keyring::parse_handle;
 use indelible_log::policy::SealingPolicy;
+use indelible_proof::disclosure::{commitment_root, commitments};
 use serde_json::{Value, json};
 
 use crate::following::Tail;
@@ -283,4 +286,111 @@ fn what_a_policy_names_is_sealed_and_shown_by_its_shape() {
     };
     assert_eq!(shown(ADMIN), "+1-555-0100-200");
     assert_eq!(shown(READER), "+1-***-****");
+}
+
+/// What a record is disclosed by, to whom it is.
+fn disclosed(answer: &Value) -> Vec<(String, Vec<String>)> {
+    let Some(all) = answer["disclosures"].as_array() else {
+        return Vec::new();
+    };
+    let one = |one: &Value| {
+        let subject = one["subject"].as_str().unwrap().to_owned();
+        let texts = one["disclosures"].as_array().unwrap().iter();
+        let texts = texts.map(|text| text.as_str().unwrap().to_owned());
+        (subject, texts.collect())
+    };
+    all.iter().map(one).collect()
+}
+
+#[test]
+fn who_sees_values_as_they_are_gets_what_leads_to_their_commitments() {
+    let served = served();
+    let id = event(1)["audit_id"].as_str().unwrap().to_owned();
+    let path = format!("/v1/records/{id}?tenant=acme");
+    for who in [ADMIN, OFFICER] {
+        let answer = served.get_as(who, &path).is(200);
+        let leaf = answer["leaf"].as_str().unwrap();
+        let committed = commitments(leaf.as_bytes()).unwrap();
+        let disclosed = disclosed(&answer);
+        assert_eq!(disclosed.len(), committed.len());
+        let mut pointers = Vec::new();
+        for (commitment, (subject, texts)) in committed.iter().zip(&disclosed) {
+            assert_eq!(*subject, commitment.subject);
+            assert_eq!(commitment_root(texts), commitment.root, "{texts:?}");
+            for text in texts {
+                let (_, pointer, value): (String, String, Value) =
+                    serde_json::from_str(text).unwrap();
+                assert_eq!(
+                    answer["record"]["event"].pointer(&pointer),
+                    Some(&value),
+                    "{pointer}"
+                );
+                pointers.push(pointer);
+            }
+        }
+        for pointer in ["/actor/name", "/data/cc/0", "/description", "/raw"] {
+            assert!(pointers.iter().any(|one| one == pointer), "{pointers:?}");
+        }
+    }
+    // Whose key is gone has no item; the others have theirs.
+    let whole = disclosed(&served.get_as(ADMIN, &path).is(200));
+    let gone = &whole[0].0;
+    let acme = TenantId::parse("acme").unwrap();
+    let handle = parse_handle(gone).unwrap();
+    served.keyring.destroy(&acme, &[handle]).unwrap();
+    let answer = served.get_as(ADMIN, &path).is(200);
+    assert_eq!(disclosed(&answer), whole[1..]);
+    assert_eq!(answer["personal"], "sealed");
+    assert!(answer["leaf"].as_str().unwrap().contains(gone));
+    // What has no personal values has nothing to disclose.
+    let plain = served
+        .post_as(ADMIN, "/v1/events?tenant=acme", &event(3))
+        .is(201);
+    let id = plain["receipt"]["audit_id"].as_str().unwrap();
+    let answer = served.get_as(ADMIN, &format!("/v1/records/{id}")).is(200);
+    assert_eq!(answer.get("disclosures"), None);
+}
+
+/// With a salt and the leaf one value after the other can be tried.
+#[test]
+fn who_sees_shapes_or_another_tenant_is_given_no_salt_by_any_route() {
+    let served = served();
+    let id = event(1)["audit_id"].as_str().unwrap().to_owned();
+    let path = format!("/v1/records/{id}?tenant=acme");
+    let clear = served.get_as(OFFICER, &path).is(200);
+    let salts: Vec<String> = disclosed(&clear)
+        .iter()
+        .flat_map(|(_, texts)| texts)
+        .map(|text| text[2..66].to_owned())
+        .collect();
+    assert!(salts.len() > 5, "{salts:?}");
+    let key = json!({"role": "privacy_officer", "tenants": ["globex"]});
+    let other = served.post_as(ADMIN, "/v1/keys", &key).is(201);
+    let wanted = json!({"tenant": "acme"});
+    let viewer = served
+        .post_as(OFFICER, "/v1/viewer-tokens", &wanted)
+        .is(201);
+    let others = [&other, &viewer].map(|made| made["bearer"].as_str().unwrap().to_owned());
+    let keys = [READER, AUDITOR].map(|n| served.key(n).to_owned());
+    let lists = [
+        "/v1/records?q=actor:u-1",
+        "/v1/export?format=joined&tenant=acme",
+    ];
+    let mut paths = paths();
+    paths.extend(lists.map(str::to_owned));
+    paths.push(format!("/v1/records/{id}/proof?tenant=acme"));
+    for key in keys.iter().chain(&others) {
+        for path in &paths {
+            let answer = served.ask_with(key, "GET", path, &Value::Null);
+            assert!(!answer.text().contains("\"disclosures\""), "{path}");
+            for salt in &salts {
+                assert!(!answer.text().contains(salt), "{path}: {}", answer.text());
+            }
+        }
+    }
+    // Nor are they in lists, for anybody.
+    for path in lists {
+        let answer = served.get_as(OFFICER, path);
+        assert!(!salts.iter().any(|salt| answer.text().contains(salt)));
+    }
 }

@@ -156,6 +156,7 @@ pub struct Served {
     pub ledger: Arc<MemoryLedger>,
     /// Where attachments are.
     pub disk: Arc<FaultyDisk>,
+    pub keyring: Arc<Keyring>,
     clock: Arc<Real>,
     keys: Vec<CreatedKey>,
 }
@@ -236,6 +237,7 @@ impl Served {
         let address = listener.local_addr().unwrap();
         let disk = Arc::clone(&stand.disk.0);
         let parts = parts(&stand, &disk, master, env);
+        let keyring = Arc::clone(&parts.keyring);
         let server = Server::new(parts, settings, listener).unwrap();
         let stop = server.stop();
         let thread = Some(std::thread::spawn(move || server.run()));
@@ -245,6 +247,7 @@ impl Served {
             thread,
             ledger: stand.ledger,
             disk,
+            keyring,
             clock,
             keys,
         }
