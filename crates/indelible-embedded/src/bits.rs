@@ -27,17 +27,13 @@ pub(crate) fn pack(numbers: impl Iterator<Item = u64>, width: u8, out: &mut Vec<
     }
 }
 
-/// Calls `take` with `count` numbers of `width` bits; missing bytes count as zeros.
-pub(crate) fn unpack(packed: &[u8], count: usize, width: u8, mut take: impl FnMut(u64)) {
+/// The numbers of `width` bits, without end; missing bytes count as zeros.
+pub(crate) fn unpacked(packed: &[u8], width: u8) -> impl Iterator<Item = u64> {
     let width = u32::from(width.min(64));
-    if width == 0 {
-        (0..count).for_each(|_| take(0));
-        return;
-    }
-    let mask = u64::MAX >> (64 - width);
+    let mask = u64::MAX.checked_shr(64 - width).unwrap_or(0);
     let (mut bits, mut held) = (0_u128, 0_u32);
     let mut words = packed.chunks(8);
-    for _ in 0..count {
+    std::iter::repeat_with(move || {
         if held < width {
             let mut word = [0; 8];
             if let Some(part) = words.next()
@@ -48,10 +44,11 @@ pub(crate) fn unpack(packed: &[u8], count: usize, width: u8, mut take: impl FnMu
             bits |= u128::from(u64::from_le_bytes(word)) << held;
             held += 64;
         }
-        take(u64::try_from(bits & u128::from(mask)).unwrap_or(0));
+        let number = u64::try_from(bits & u128::from(mask)).unwrap_or(0);
         bits >>= width;
         held -= width;
-    }
+        number
+    })
 }
 
 /// The number at `index` of packed ones; missing bytes count as zeros, `None` when all are missing.
@@ -89,8 +86,7 @@ mod tests {
             for (at, number) in numbers.iter().enumerate() {
                 prop_assert_eq!(number_at(&packed, at, width), Some(*number));
             }
-            let mut back = Vec::new();
-            unpack(&packed, numbers.len(), width, |number| back.push(number));
+            let back: Vec<_> = unpacked(&packed, width).take(numbers.len()).collect();
             prop_assert_eq!(back, numbers);
         }
     }

@@ -366,6 +366,7 @@ impl Index for Embedded {
                 hashing: &self.store.hashing,
                 query,
                 wanted,
+                shared_rows: self.store.options.shared_rows,
             }
             .run()
         })

@@ -16,6 +16,8 @@ pub struct Options {
     pub block_bytes: usize,
     /// Segments that are merged into one; below 2 none are.
     pub merge_segments: usize,
+    /// Rows of segments from which on two threads count them.
+    pub shared_rows: u64,
     /// Whether segments are sealed and merged on a thread of their own, or by the append that
     /// fills the tail.
     pub background: bool,
@@ -31,6 +33,7 @@ impl Default for Options {
             seal_bytes: 256 << 20,
             block_bytes: 32 << 10,
             merge_segments: 8,
+            shared_rows: 1 << 20,
             background: true,
             now: None,
         }

@@ -1,5 +1,5 @@
 //! The embedded ledger passes the suites of its roles, with segments small enough that every suite
-//! meets sealed and merged ones.
+//! meets sealed and merged ones, and two threads that count.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use std::sync::Arc;
@@ -58,6 +58,7 @@ fn segments() -> Box<dyn LedgerFixture> {
     Fixture::make(Options {
         seal_records: 40,
         merge_segments: 0,
+        shared_rows: 1,
         background: false,
         ..Options::default()
     })

@@ -18,7 +18,7 @@ use crate::checking::Checking;
 
 /// The most hits asked for at a time.
 const HITS_MAX: usize = 512;
-/// The most hits of a page whose bodies are read at a time.
+/// The most hits of a page of so many bytes whose bodies are read at a time.
 const BODIES_MAX: usize = 64;
 /// Records between two hits that are read over rather than starting another read.
 const GAP_RECORDS_MAX: u64 = 8;
@@ -126,7 +126,13 @@ pub fn page(
     let limit = limit.into();
     let records = limit.records.max(1);
     let mut bytes = 0_usize;
-    let mut reading = Reading::start(index, ledger, query, after, (records, BODIES_MAX))?;
+    // Read together, records that lie together are unpacked once.
+    let bodies_max = if limit.bytes == usize::MAX {
+        HITS_MAX
+    } else {
+        BODIES_MAX
+    };
+    let mut reading = Reading::start(index, ledger, query, after, (records, bodies_max))?;
     let mut page = Page {
         rows: Vec::with_capacity(records.min(HITS_MAX)),
         damaged: reading.unread()?,
@@ -290,9 +296,11 @@ impl Row {
 }
 
 /// The hits as ranges to read, each tenant's in order, near ones together.
-pub(crate) fn runs(hits: &[Place]) -> Vec<(&TenantId, Range<u64>)> {
+pub(crate) fn runs<'a>(
+    hits: impl IntoIterator<Item = &'a Place>,
+) -> Vec<(&'a TenantId, Range<u64>)> {
     let mut places: Vec<_> = hits
-        .iter()
+        .into_iter()
         .map(|hit| (&hit.tenant, hit.sequence_number))
         .collect();
     places.sort_unstable();

@@ -81,10 +81,34 @@ impl Tally {
 }
 
 impl Tallied {
+    /// Adds what was counted of other records, asked alike.
+    pub fn add(&mut self, other: &Self) {
+        self.total += other.total;
+        self.exact &= other.exact;
+        if let Some((earliest, latest)) = other.span {
+            self.reach(earliest, latest);
+        }
+        add(&mut self.bars, &other.bars);
+        for (group, of) in self.groups.iter_mut().zip(&other.groups) {
+            add(&mut group.counts, &of.counts);
+            group.none += of.none;
+        }
+        let numbers = self.numbers.iter_mut().flatten();
+        for (spread, of) in numbers.zip(other.numbers.iter().flatten()) {
+            spread.add_all(of);
+        }
+    }
+
     /// Widens the span.
     pub fn reach(&mut self, earliest: Micros, latest: Micros) {
         let (from, to) = self.span.unwrap_or((earliest, latest));
         self.span = Some((from.min(earliest), to.max(latest)));
+    }
+}
+
+fn add(counts: &mut [u64], others: &[u64]) {
+    for (count, other) in counts.iter_mut().zip(others) {
+        *count += other;
     }
 }
 
@@ -116,13 +140,45 @@ impl Spread {
         }
         *self.values.entry(order(value.to_bits())).or_default() += 1;
         if self.values.len() > VALUES_MAX {
-            self.near = Some((self.sum(), self.least(), self.greatest()));
-            for (value, count) in std::mem::take(&mut self.values) {
-                *self
-                    .values
-                    .entry(order(bits(value) & NEAR_BITS))
-                    .or_default() += count;
-            }
+            self.come_near();
+        }
+    }
+
+    /// Adds all values of another.
+    fn add_all(&mut self, other: &Self) {
+        if other.count == 0 {
+            return;
+        }
+        if self.count == 0 {
+            *self = other.clone();
+            return;
+        }
+        let others = (other.sum(), other.least(), other.greatest());
+        if other.near.is_some() && self.near.is_none() {
+            self.come_near();
+        }
+        self.count += other.count;
+        let mask = self.near.map_or(u64::MAX, |_| NEAR_BITS);
+        for (value, count) in &other.values {
+            *self.values.entry(order(bits(*value) & mask)).or_default() += count;
+        }
+        if let Some((sum, least, greatest)) = &mut self.near {
+            *sum += others.0;
+            *least = least.min(others.1);
+            *greatest = greatest.max(others.2);
+        } else if self.values.len() > VALUES_MAX {
+            self.come_near();
+        }
+    }
+
+    /// Tells values apart no longer that are near each other.
+    fn come_near(&mut self) {
+        self.near = Some((self.sum(), self.least(), self.greatest()));
+        for (value, count) in std::mem::take(&mut self.values) {
+            *self
+                .values
+                .entry(order(bits(value) & NEAR_BITS))
+                .or_default() += count;
         }
     }
 
@@ -237,6 +293,29 @@ mod tests {
             1.0,
             "no digit is lost on the way"
         );
+    }
+
+    #[test]
+    fn what_is_counted_apart_comes_to_the_same() {
+        let values: Vec<f64> = (0..150_000).map(|n| f64::from(n % 90_000) / 7.0).collect();
+        // Few values; too many together; too many in either.
+        for (count, at) in [
+            (900, 500),
+            (80_000, 40_000),
+            (150_000, 70_000),
+            (150_000, 80_000),
+        ] {
+            let (one, other) = values[..count].split_at(at);
+            for (one, other) in [(one, other), (other, one), (&values[..count], &[][..])] {
+                let mut apart = of(one);
+                apart.add_all(&of(other));
+                let whole = of(&values[..count]);
+                assert_eq!(apart.values, whole.values, "{count}");
+                let facts = |of: &Spread| (of.count(), of.is_exact(), of.least(), of.greatest());
+                assert_eq!(facts(&apart), facts(&whole));
+                assert!((apart.sum() / whole.sum() - 1.0).abs() < 1e-9);
+            }
+        }
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::ops::{Bound, Range};
 use indelible_store::{Column, Decimal, Expr, Key, Pattern, Result, Terms, Test};
 use roaring::{MultiOps as _, RoaringBitmap};
 
+use super::marks::Union;
 use crate::hashing::Hashing;
 use crate::part::Part;
 use crate::segment::ids::IdKey;
@@ -115,16 +116,28 @@ pub(crate) fn eval(part: &dyn Part, hashing: &Hashing, expr: &Expr) -> Result<(R
             }
             (rows, exact)
         }
-        Expr::Or(any) => {
-            let (mut rows, mut exact) = (Rows::Some(RoaringBitmap::new()), true);
-            for inner in any {
-                let (those, sure) = eval(part, hashing, inner)?;
-                rows = rows.or(those);
-                exact &= sure;
-            }
-            (rows, exact)
-        }
+        Expr::Or(any) => any_of(part, hashing, any)?,
     })
+}
+
+/// The rows that any of the conditions may hold for; terms are put together at once.
+fn any_of(part: &dyn Part, hashing: &Hashing, any: &[Expr]) -> Result<(Rows, bool)> {
+    let (mut rows, mut exact) = (Rows::Some(RoaringBitmap::new()), true);
+    let mut terms = Union::of(part)?;
+    for inner in any {
+        if let Expr::Is(key, text) = inner {
+            if let Some(hash) = hash_of(hashing, *key, text) {
+                terms.add(part.filed(hash)?);
+            }
+            rows = rows.or(Rows::Some(unfiled(part)));
+            exact &= part.unfiled().is_none();
+            continue;
+        }
+        let (those, sure) = eval(part, hashing, inner)?;
+        rows = rows.or(those);
+        exact &= sure;
+    }
+    Ok((rows.or(Rows::Some(terms.set())), exact))
 }
 
 /// The rows with these sequence numbers, of any tenant.

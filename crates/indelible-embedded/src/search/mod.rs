@@ -6,13 +6,14 @@
 
 mod eval;
 mod filter;
+mod marks;
 pub(crate) mod tally;
 mod top;
 
 use std::ops::Range;
 
 use indelible_event::ids::TenantId;
-use indelible_store::{Direction, Hits, Order, Place, Query, Result};
+use indelible_store::{Direction, Expr, Hits, Order, Place, Query, Result};
 use roaring::RoaringBitmap;
 
 use self::eval::{Rows, eval};
@@ -198,17 +199,18 @@ impl Search<'_> {
         } else {
             Box::new(tenants.iter())
         };
+        let (numbers, rest) = numbered(&self.query.expr);
         for tenant in ordered.filter(|tenant| self.query.wants_tenant(tenant)) {
-            let mut range = 0..u64::MAX;
+            let mut range = numbers.clone();
             if let Some(after) = self.after {
                 let order = tenant.cmp(&after.tenant);
                 if order == std::cmp::Ordering::Equal {
                     let at = after.sequence_number;
-                    range = if newest {
-                        0..at
+                    if newest {
+                        range.end = range.end.min(at);
                     } else {
-                        at.saturating_add(1)..u64::MAX
-                    };
+                        range.start = range.start.max(at.saturating_add(1));
+                    }
                 } else if order.is_gt() == newest {
                     continue;
                 }
@@ -217,7 +219,7 @@ impl Search<'_> {
             for step in 0..count {
                 let at = if newest { count - 1 - step } else { step };
                 if let (Some(part), Some(found)) = (self.view.parts.get(at), found.get_mut(at)) {
-                    part.with(|part| self.part_of(part, &log, found, &mut hits))?;
+                    part.with(|part| self.part_of(part, (&log, &rest), found, &mut hits))?;
                 }
                 if hits.len() > self.limit {
                     return Ok(hits);
@@ -227,11 +229,12 @@ impl Search<'_> {
         Ok(hits)
     }
 
-    /// Adds the hits of a part in one tenant's log, in order, up to one over the limit.
+    /// Adds the hits of a part in one tenant's log that fit the condition, in order, up to one over
+    /// the limit.
     fn part_of(
         &self,
         part: &dyn Part,
-        log: &(&TenantId, Range<u64>),
+        (log, expr): (&(&TenantId, Range<u64>), &Expr),
         found: &mut Option<Rows>,
         hits: &mut Vec<Place>,
     ) -> Result<()> {
@@ -240,11 +243,15 @@ impl Search<'_> {
         let Some(number) = directory.find(tenant) else {
             return Ok(());
         };
+        let mut runs: Vec<_> = directory.rows_between(number, range.clone()).collect();
+        if runs.is_empty() {
+            return Ok(());
+        }
         let Some(mut filter) = Filter::new(part, self.query)? else {
             return Ok(());
         };
         if found.is_none() {
-            *found = Some(eval(part, self.hashing, &self.query.expr)?.0);
+            *found = Some(eval(part, self.hashing, expr)?.0);
         }
         let Some(rows) = found else {
             return Ok(());
@@ -254,7 +261,6 @@ impl Search<'_> {
             hits.extend(filter.place(row, occurred)?);
             Ok(hits.len() > self.limit)
         };
-        let mut runs: Vec<_> = directory.rows_between(number, range.clone()).collect();
         if self.newest_first() {
             runs.reverse();
         }
@@ -272,5 +278,22 @@ impl Search<'_> {
             }
         }
         Ok(())
+    }
+}
+
+/// The sequence numbers that a condition leaves, and what it asks beside them.
+fn numbered(expr: &Expr) -> (Range<u64>, Expr) {
+    match expr {
+        Expr::Sequence(range) => (range.clone(), Expr::All),
+        Expr::And(all) => {
+            let (mut range, mut rest) = (0..u64::MAX, Vec::with_capacity(all.len()));
+            for inner in all {
+                let (these, inner) = numbered(inner);
+                range = range.start.max(these.start)..range.end.min(these.end);
+                rest.push(inner);
+            }
+            (range, Expr::And(rest))
+        }
+        _ => (0..u64::MAX, expr.clone()),
     }
 }

@@ -3,7 +3,9 @@
 //! Exact where terms and places decide; where bodies do it says that it is not, and counts only how
 //! many would have to be read. Whole chunks of rows are counted by their least and greatest time.
 
+use std::num::NonZero;
 use std::ops::Range;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use indelible_event::ids::Micros;
 use indelible_store::{Column, Expr, Query, Result, Spread, Tallied, Tally};
@@ -11,6 +13,7 @@ use roaring::RoaringBitmap;
 
 use super::eval::{Rows, eval, hash_of};
 use super::filter::Filter;
+use super::marks::{Among, Marks};
 use crate::bytes::to_u32;
 use crate::hashing::Hashing;
 use crate::part::{Part, PartRef, View};
@@ -23,6 +26,8 @@ pub(crate) struct Counting<'a> {
     pub(crate) hashing: &'a Hashing,
     pub(crate) query: &'a Query,
     pub(crate) wanted: &'a Tally,
+    /// Rows of segments from which on two threads count.
+    pub(crate) shared_rows: u64,
 }
 
 /// Rows of a part that are counted.
@@ -35,21 +40,43 @@ struct Counted<'a> {
 impl Counting<'_> {
     /// Counts.
     pub(crate) fn run(&self) -> Result<Tallied> {
-        let mut tallied = self.wanted.begin();
-        if self.query.occurred.is_empty() || self.query.ingested.is_empty() {
-            return Ok(tallied);
-        }
-        for part in &self.view.parts {
-            // What the manifest says of a segment saves opening it.
-            let outside = match part {
-                PartRef::Segment(segment) => !self.overlaps(segment.facts.occurred),
-                PartRef::Tail(_) => false,
-            };
-            if !outside {
+        let ever = !self.query.occurred.is_empty() && !self.query.ingested.is_empty();
+        // What the manifest says of a segment saves opening it.
+        let outside = |part: &&PartRef| match part {
+            PartRef::Segment(segment) => !self.overlaps(segment.facts.occurred),
+            PartRef::Tail(_) => false,
+        };
+        let parts = self.view.parts.iter().filter(|part| ever && !outside(part));
+        let parts: Vec<&PartRef> = parts.collect();
+        let next = AtomicUsize::new(0);
+        let count = || {
+            let mut tallied = self.wanted.begin();
+            while let Some(part) = parts.get(next.fetch_add(1, Ordering::Relaxed)) {
                 part.with(|part| self.part(part, &mut tallied))?;
             }
+            Ok(tallied)
+        };
+        if !self.is_large(&parts) {
+            return count();
         }
+        let (own, other) = std::thread::scope(|scope| {
+            let other = scope.spawn(count);
+            (count(), other.join())
+        });
+        let mut tallied = own?;
+        tallied.add(&other.unwrap_or_else(|panic| std::panic::resume_unwind(panic))?);
         Ok(tallied)
+    }
+
+    /// Whether it pays to count in two threads.
+    fn is_large(&self, parts: &[&PartRef]) -> bool {
+        let rows = |part: &&PartRef| match part {
+            PartRef::Segment(segment) => segment.facts.range().end - segment.facts.first,
+            PartRef::Tail(_) => 0,
+        };
+        let counts = !(self.wanted.groups.is_empty() && self.wanted.columns.is_empty());
+        let cores = || std::thread::available_parallelism().map_or(1, NonZero::get);
+        counts && parts.iter().map(rows).sum::<u64>() >= self.shared_rows && cores() > 1
     }
 
     fn overlaps(&self, (min, max): (i64, i64)) -> bool {
@@ -90,7 +117,7 @@ impl Counting<'_> {
     /// Counts for how many rows each condition of the groups holds, and for how many none does.
     fn groups(&self, counted: &Counted<'_>, tallied: &mut Tallied) -> Result<()> {
         let wanted = self.wanted.groups.iter().zip(&mut tallied.groups);
-        let all = Marks::of(&counted.rows, counted.filter.rows());
+        let mut among = Among::new(&counted.rows, counted.filter.rows());
         let mut exact = true;
         for (group, of) in wanted {
             let mut few = Marks::none(counted.filter.rows());
@@ -99,7 +126,8 @@ impl Counting<'_> {
                 // What is filed as few rows is gone through once, and never made a set.
                 match self.filed(counted.part, expr)? {
                     Some(Filed::Few(rows)) => {
-                        for row in rows.into_iter().filter(|row| all.has(*row)) {
+                        among.expect(rows.len());
+                        for row in rows.into_iter().filter(|row| among.has(*row)) {
                             few.mark(row);
                             *count += 1;
                         }
@@ -176,22 +204,24 @@ impl Counting<'_> {
 
     /// Counts the rows into bars, and widens the span to them.
     fn times(&self, counted: &mut Counted<'_>, tallied: &mut Tallied) -> Result<()> {
+        // Rows next to each other whose times are in one bar are counted at once.
+        let mut run = (None, 0..0);
         for (chunk, range) in counted.chunks() {
             let (min, max) = counted.part.zone(chunk)?;
-            let count = counted.rows.range_cardinality(range.clone());
-            let whole = count == u64::from(range.end - range.start);
             let spanned = |span: (Micros, Micros)| span.0.0 <= min && max <= span.1.0;
             let mut spans = tallied.span.is_some_and(spanned);
-            if whole {
+            if !spans && counted.has_all(range.clone()) {
                 tallied.reach(Micros(min), Micros(max));
                 spans = true;
             }
             let (first, last) = (Micros(min), Micros(max));
             if spans && self.is_one_bar(first, last) {
                 let bar = self.wanted.bar(first);
-                if let Some(bar) = bar.and_then(|bar| tallied.bars.get_mut(bar)) {
-                    *bar += count;
+                if run.0 != bar || run.1.end != range.start {
+                    counted.count(&run, tallied);
+                    run = (bar, range.start..range.start);
                 }
+                run.1.end = range.end;
                 continue;
             }
             let mut last = None;
@@ -206,6 +236,7 @@ impl Counting<'_> {
                 }
             }
         }
+        counted.count(&run, tallied);
         Ok(())
     }
 
@@ -250,46 +281,19 @@ fn rows_of(part: &dyn Part, filter: &Filter<'_>, rows: Rows) -> Result<RoaringBi
     })
 }
 
-/// Rows of a part, a bit each.
-struct Marks(Vec<u64>);
-
-impl Marks {
-    fn none(rows: u32) -> Self {
-        Self(vec![0; rows.div_ceil(u64::BITS) as usize])
-    }
-
-    fn of(set: &RoaringBitmap, rows: u32) -> Self {
-        let mut marks = Self::none(rows);
-        if set.len() == u64::from(rows) && set.max() < Some(rows) {
-            marks.0.fill(u64::MAX);
-            if let Some(last) = marks.0.last_mut() {
-                *last >>= (u64::BITS - rows % u64::BITS) % u64::BITS;
-            }
-        } else {
-            set.iter().for_each(|row| marks.mark(row));
-        }
-        marks
-    }
-
-    /// A row that is none of the part has no bit.
-    fn mark(&mut self, row: u32) {
-        if let Some(word) = self.0.get_mut((row / u64::BITS) as usize) {
-            *word |= 1 << (row % u64::BITS);
-        }
-    }
-
-    fn has(&self, row: u32) -> bool {
-        let word = self.0.get((row / u64::BITS) as usize);
-        word.is_some_and(|word| word >> (row % u64::BITS) & 1 == 1)
-    }
-
-    fn set(&self) -> RoaringBitmap {
-        let bytes: Vec<u8> = self.0.iter().flat_map(|word| word.to_le_bytes()).collect();
-        RoaringBitmap::from_lsb0_bytes(0, &bytes)
-    }
-}
-
 impl Counted<'_> {
+    /// Whether all rows of the range are counted.
+    fn has_all(&self, range: Range<u32>) -> bool {
+        self.rows.contains_range(range)
+    }
+
+    /// Counts the rows of a range into their bar, if they are in one.
+    fn count(&self, (bar, range): &(Option<usize>, Range<u32>), tallied: &mut Tallied) {
+        if let Some(bar) = bar.and_then(|bar| tallied.bars.get_mut(bar)) {
+            *bar += self.rows.range_cardinality(range.clone());
+        }
+    }
+
     /// The chunks that hold counted rows, with the rows they have.
     fn chunks(&self) -> Vec<(usize, Range<u32>)> {
         let mut chunks: Vec<(usize, Range<u32>)> = Vec::new();

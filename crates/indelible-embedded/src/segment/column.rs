@@ -8,7 +8,7 @@ use std::ops::Range;
 
 use indelible_store::Result;
 
-use crate::bits::{pack, packed_bytes, unpack, width_of};
+use crate::bits::{pack, packed_bytes, unpacked, width_of};
 use crate::bytes::{Reader, to_u32};
 use crate::container::{Container, Writer};
 use crate::frame::FILE_ROWS_MAX;
@@ -124,7 +124,7 @@ impl Column {
                 .min
                 .wrapping_add(steps.wrapping_mul(chunk.unit).cast_signed())
         };
-        unpack(&packed, count, chunk.width, |steps| out.push(value(steps)));
+        out.extend(unpacked(&packed, chunk.width).take(count).map(value));
         Ok(())
     }
 

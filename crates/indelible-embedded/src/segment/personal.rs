@@ -9,7 +9,7 @@ use std::ops::Range;
 use indelible_disk::Disk;
 use indelible_store::{FindHash, Result};
 
-use crate::bits::{pack, packed_bytes, unpack, width_of};
+use crate::bits::{pack, packed_bytes, unpacked, width_of};
 use crate::bytes::{Reader, to_u32};
 use crate::container::{Container, FileFacts, Writer, end_page};
 use crate::frame::FILE_ROWS_MAX;
@@ -159,20 +159,13 @@ fn parse(bytes: &[u8], first: u64, visit: &mut dyn FnMut(u64, u32)) -> Option<()
     let steps = reader.take(packed_bytes(count, keys))?;
     let packed = reader.take(packed_bytes(count, rows))?;
     let mut key = first;
-    let mut all = [0; PAGE_PAIRS];
-    let mut places = all.iter_mut();
-    unpack(steps, count, keys, |step| {
+    for (step, row) in unpacked(steps, keys)
+        .zip(unpacked(packed, rows))
+        .take(count)
+    {
         key = key.wrapping_add(step);
-        if let Some(place) = places.next() {
-            *place = key;
-        }
-    });
-    let mut found = all.iter();
-    unpack(packed, count, rows, |row| {
-        if let (Some(key), Ok(row)) = (found.next(), u32::try_from(row)) {
-            visit(*key, row);
-        }
-    });
+        visit(key, u32::try_from(row).ok()?);
+    }
     Some(())
 }
 

@@ -10,7 +10,7 @@ use indelible_disk::Disk;
 use indelible_store::Result;
 use roaring::RoaringBitmap;
 
-use crate::bits::{pack, packed_bytes, unpack, width_of};
+use crate::bits::{pack, packed_bytes, unpacked, width_of};
 use crate::bytes::{Reader, put_varint, to_u32};
 use crate::container::{Container, FileFacts, Writer, end_page};
 
@@ -237,7 +237,7 @@ impl Postings {
         let page = self.file.page(range.clone())?;
         let mut found = None;
         let first = self.sparse.get(at - 1).map_or(0, |(first, _)| *first);
-        visit_page(&page, first, &mut |term, list| {
+        visit_page(&page, first, |term, list| {
             if term == hash {
                 found = Some(list.pending()?);
             }
@@ -296,7 +296,7 @@ impl Terms<'_> {
             self.page += 1;
             self.rows.clear();
             let page = self.postings.file.page(range.clone())?;
-            visit_page(&page, *first, &mut |term, list| {
+            visit_page(&page, *first, |term, list| {
                 let start = self.rows.len();
                 let listed = match list {
                     Found::At(range) => Listed::At(range),
@@ -336,7 +336,7 @@ impl Terms<'_> {
 fn visit_page<'a>(
     page: &'a [u8],
     first: u64,
-    visit: &mut dyn FnMut(u64, Found<'a>) -> Option<bool>,
+    mut visit: impl FnMut(u64, Found<'a>) -> Option<bool>,
 ) -> Option<()> {
     let mut reader = Reader::new(page);
     let count = reader.u32()? as usize;
@@ -345,19 +345,12 @@ fn visit_page<'a>(
     if count > PAGE_TERMS || hashes > 64 || words > 64 {
         return None;
     }
-    let (mut steps, mut entries) = ([0; PAGE_TERMS], [0; PAGE_TERMS]);
-    for (width, numbers) in [(hashes, &mut steps), (words, &mut entries)] {
-        let packed = reader.take(packed_bytes(count, width))?;
-        let mut places = numbers.iter_mut();
-        unpack(packed, count, width, |number| {
-            if let Some(place) = places.next() {
-                *place = number;
-            }
-        });
-    }
+    let steps = reader.take(packed_bytes(count, hashes))?;
+    let entries = reader.take(packed_bytes(count, words))?;
     let mut hash = first;
-    for (step, word) in steps.iter().zip(entries).take(count) {
-        hash = hash.checked_add(*step)?;
+    let all = unpacked(steps, hashes).zip(unpacked(entries, words));
+    for (step, word) in all.take(count) {
+        hash = hash.checked_add(step)?;
         let found = if word & 1 == 1 {
             Found::Row(u32::try_from(word >> 1).ok()?)
         } else if word & SHORT != 0 {

@@ -1,25 +1,26 @@
 //! Counting where bodies decide: each that may match is read, checked and counted, up to a bound.
 //!
-//! Within the bound in the order they lie in, which is the fastest; beyond it the newest.
+//! Within the bound in the order they lie in, which is the fastest; beyond it the newest. Two
+//! threads look at them, half of some hits each; what matches is counted by one, in their order.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::ops::ControlFlow;
 
 use indelible_event::ids::{Micros, TenantId};
 use indelible_event::{EventView, LeafView};
 use indelible_store::{
-    Column, Direction, Expr, Order, Place, Query, Result, SealedValue, Spread, Stored,
-    StoredRecord, Terms, terms,
+    Column, Direction, Expr, Order, Place, Query, Result, SealedValue, Spread, Terms, terms,
 };
 
-use super::{
-    Bars, CountedBy, Counting, Counts, Every, FacetCounts, Length, OpenedValue, Source, ValueCount,
-};
-use crate::checking::Checking;
-use crate::page::{Damage, Lost, runs};
+use super::looked::{Kept, Looked, key};
+use super::{CountedBy, Counting, Counts, FacetCounts, OpenedValue, Source, ValueCount};
+use crate::page::Damage;
 
 /// Hits whose bodies are read at a time.
 const HITS: usize = 8_192;
+/// The same where what matches is kept until it is counted.
+const KEPT: usize = 512;
+/// From so many on two threads share them.
+const SHARED: usize = 128;
 /// Values of one facet that are told apart.
 const VALUES_MAX: usize = 10_000;
 /// Damaged places that are told.
@@ -33,9 +34,6 @@ struct Met {
     is_value: bool,
     sealed: bool,
 }
-
-/// A bar: where it starts, where it ends, and how many.
-type Drawn = (Micros, Micros, u64);
 
 /// A facet being counted.
 #[derive(Default)]
@@ -51,11 +49,9 @@ struct Values {
 struct Walk<'a> {
     source: Source<'a>,
     wanted: &'a Counting,
-    checking: Checking<'a>,
+    expr: &'a Expr,
     total: u64,
     facets: Vec<Values>,
-    /// In which bars is counted while it is not known which fit.
-    finest: Option<Bars>,
     bars: BTreeMap<Micros, u64>,
     /// The bar of the record before.
     bar: (Micros, Micros),
@@ -74,7 +70,7 @@ pub(super) fn count(
 ) -> Result<Counts> {
     let mut walk = Walk::new(source, wanted, &query.expr);
     let looked_at = walk.run(query, of)?;
-    let (every, bars) = walk.all_bars()?;
+    let bars = walk.all_bars()?;
     let by = if looked_at < of {
         CountedBy::Some { looked_at, of }
     } else {
@@ -89,7 +85,6 @@ pub(super) fn count(
         total: walk.total,
         by,
         facets: facets.collect(),
-        every,
         bars_end: bars.last().map(|(_, end, _)| *end),
         bars: bars
             .into_iter()
@@ -124,10 +119,9 @@ impl<'a> Walk<'a> {
         Self {
             source,
             wanted,
-            checking: Checking::new(expr),
+            expr,
             total: 0,
             facets: wanted.facets.iter().map(|_| Values::default()).collect(),
-            finest: finest(wanted),
             bars: BTreeMap::new(),
             bar: (Micros(0), Micros(0)),
             numbers: vec![Spread::default(); wanted.columns.len()],
@@ -165,69 +159,56 @@ impl<'a> Walk<'a> {
     }
 
     fn read(&mut self, hits: &[Place]) -> Result<()> {
-        let source = self.source;
-        // Hits whose records were not met yet.
-        let mut missing: HashMap<(&TenantId, u64), Micros> = hits
-            .iter()
-            .map(|hit| ((&hit.tenant, hit.sequence_number), hit.occurred_at))
-            .collect();
-        let mut result = Ok(());
-        source
-            .ledger
-            .read_ranges(&runs(hits), &mut |tenant, stored| {
-                match stored {
-                    Stored::Record(record) => {
-                        if let Some(at) = missing.remove(&(tenant, record.sequence_number)) {
-                            result = self.meet(tenant, &record, at);
-                        }
-                    }
-                    Stored::Damaged { range, place } => {
-                        let before = missing.len();
-                        missing.retain(|(of, number), _| *of != tenant || !range.contains(number));
-                        if missing.len() < before {
-                            self.damage(tenant, range, place.to_string());
-                        }
-                    }
-                }
-                match result {
-                    Ok(()) => ControlFlow::Continue(()),
-                    Err(_) => ControlFlow::Break(()),
-                }
-            })?;
-        result?;
-        for (tenant, number) in missing.into_keys() {
-            let said = "the index names a record that the log lacks".to_owned();
-            self.damage(tenant, number..number + 1, said);
+        let mut sorted: Vec<_> = hits.iter().collect();
+        sorted.sort_unstable_by(|a, b| key(a).cmp(&key(b)));
+        let (ledger, expr) = (self.source.ledger, self.expr);
+        let wanted = self.wanted;
+        let keeps =
+            !(wanted.facets.is_empty() && wanted.columns.is_empty() && wanted.bars.is_none());
+        let at_once = if keeps { KEPT } else { HITS };
+        for some in sorted.chunks(at_once) {
+            let look = |hits| Looked::at(ledger, (expr, keeps), hits);
+            let (first, second) = some.split_at(some.len() / 2);
+            if some.len() < SHARED || !has_cores() {
+                self.take(look(some)?)?;
+                continue;
+            }
+            let (first, second) = std::thread::scope(|scope| {
+                let second = scope.spawn(|| look(second));
+                (look(first), second.join())
+            });
+            self.take(first?)?;
+            self.take(second.unwrap_or_else(|panic| std::panic::resume_unwind(panic))?)?;
         }
         Ok(())
     }
 
-    fn damage(&mut self, tenant: &TenantId, range: std::ops::Range<u64>, place: String) {
-        let log = Some((tenant.clone(), range));
-        let lost = Lost::Records;
-        let damage = Damage { lost, log, place };
-        if self.damaged.len() < DAMAGED_MAX && !self.damaged.contains(&damage) {
-            self.damaged.push(damage);
+    fn take(&mut self, looked: Looked<'_>) -> Result<()> {
+        self.total += looked.total;
+        for damage in looked.damaged {
+            if self.damaged.len() < DAMAGED_MAX && !self.damaged.contains(&damage) {
+                self.damaged.push(damage);
+            }
         }
+        looked.kept.iter().try_for_each(|kept| self.count(kept))
     }
 
-    fn meet(&mut self, tenant: &TenantId, record: &StoredRecord<'_>, at: Micros) -> Result<()> {
-        let leaf = LeafView::locate(record.leaf).ok();
+    fn count(&mut self, kept: &Kept<'_>) -> Result<()> {
+        let leaf = LeafView::locate(&kept.leaf).ok();
         let event = leaf.and_then(|leaf| EventView::parse(leaf.event()).ok());
-        let matches = event
-            .as_ref()
-            .and_then(|event| self.checking.holds(record, event));
-        let (Some(event), Some(matches)) = (event, matches) else {
-            let number = record.sequence_number;
-            let said = "the stored bytes are not a record".to_owned();
-            self.damage(tenant, number..number + 1, said);
+        let Some(event) = event else {
             return Ok(());
         };
-        if !matches {
-            return Ok(());
+        let at = kept.hit.occurred_at;
+        if let Some(bars) = &self.wanted.bars {
+            if !(self.bar.0 <= at && at < self.bar.1) {
+                self.bar = bars.bar(at)?;
+            }
+            *self.bars.entry(self.bar.0).or_default() += 1;
+            if self.bars.len() > super::BARS_MAX {
+                return Err(bars.too_many());
+            }
         }
-        self.total += 1;
-        self.time(at)?;
         for (column, spread) in self.wanted.columns.iter().zip(&mut self.numbers) {
             let field = Column::ALL.iter().find(|(of, _)| of == column);
             if let Some(number) = field.and_then(|(_, field)| event.number(*field)) {
@@ -240,7 +221,7 @@ impl<'a> Walk<'a> {
         self.terms.clear();
         self.columns.clear();
         terms::extract(&event, &mut self.terms, &mut self.columns);
-        let (opened, closed) = self.source.opened(tenant, record.sealed)?;
+        let (opened, closed) = self.source.opened(&kept.hit.tenant, &kept.sealed)?;
         for (facet, values) in self.wanted.facets.iter().zip(&mut self.facets) {
             let own = facet.values(&event, &opened);
             let filed = self.terms.iter().filter(|(key, _)| *key == facet.key);
@@ -251,43 +232,13 @@ impl<'a> Walk<'a> {
         Ok(())
     }
 
-    /// Counts a time in its bar.
-    fn time(&mut self, at: Micros) -> Result<()> {
-        let (Some(asked), Some(bars)) = (&self.wanted.bars, &self.finest) else {
-            return Ok(());
-        };
-        if !(self.bar.0 <= at && at < self.bar.1) {
-            self.bar = bars.bar(at)?;
-        }
-        *self.bars.entry(self.bar.0).or_default() += 1;
-        if self.bars.len() <= super::BARS_MAX {
-            return Ok(());
-        }
-        // Of days there are no more than bodies that are looked at.
-        let around = match asked.length {
-            Length::Of(_) => return Err(bars.too_many()),
-            Length::Fitting => bars.around(),
-        };
-        if let Some(around) = around {
-            for (start, count) in std::mem::take(&mut self.bars) {
-                *self.bars.entry(around.bar(start)?.0).or_default() += count;
-            }
-            self.bar = (Micros(0), Micros(0));
-            self.finest = Some(around);
-        }
-        Ok(())
-    }
-
-    /// The bars from the first to the last, those without records too, and how long each is.
-    fn all_bars(&self) -> Result<(Option<Every>, Vec<Drawn>)> {
+    /// The bars from the first to the last, those without records too: start, end and count.
+    fn all_bars(&self) -> Result<Vec<(Micros, Micros, u64)>> {
         let ends = self.bars.first_key_value().zip(self.bars.last_key_value());
-        let span = ends.map(|((first, _), (last, _))| (*first, *last));
-        let bars = super::drawn(self.wanted, span)?;
-        let every = bars.as_ref().map(|bars| bars.every);
-        let (Some(bars), Some((first, last))) = (bars, span) else {
-            return Ok((every, Vec::new()));
+        let (Some(bars), Some(((first, _), (last, _)))) = (&self.wanted.bars, ends) else {
+            return Ok(Vec::new());
         };
-        let borders = bars.borders(first, last)?;
+        let borders = bars.borders(*first, *last)?;
         let bar = |pair: &[Micros]| match pair {
             [start, end] => {
                 let counted = self.bars.range(*start..*end).map(|(_, count)| *count);
@@ -295,18 +246,12 @@ impl<'a> Walk<'a> {
             }
             _ => None,
         };
-        Ok((every, borders.windows(2).filter_map(bar).collect()))
+        Ok(borders.windows(2).filter_map(bar).collect())
     }
 }
 
-fn finest(wanted: &Counting) -> Option<Bars> {
-    let asked = wanted.bars.as_ref()?;
-    let every = match asked.length {
-        Length::Of(every) => every,
-        Length::Fitting => Every::Minute,
-    };
-    let zone = asked.zone.clone();
-    Some(Bars { every, zone })
+fn has_cores() -> bool {
+    std::thread::available_parallelism().is_ok_and(|cores| cores.get() > 1)
 }
 
 impl Values {

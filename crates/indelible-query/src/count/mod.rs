@@ -9,6 +9,7 @@ mod asked;
 mod bodies;
 mod every;
 mod facet;
+mod looked;
 mod sample;
 
 pub use asked::{TOP_DEFAULT, Written};

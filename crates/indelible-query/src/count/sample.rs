@@ -18,9 +18,9 @@ use crate::page::{PageLimit, Row, page};
 use crate::resolve::{FINDS_MAX, search_names};
 
 /// Bodies that are read at a time.
-const BODIES: usize = 256;
+const BODIES: usize = 512;
 /// How often others are read.
-const ROUNDS: usize = 6;
+const ROUNDS: usize = 4;
 /// Values of one facet that are counted.
 const VALUES_MAX: usize = 512;
 
