@@ -12,7 +12,9 @@ use indelible_store::{
 };
 
 use super::looked::{Kept, Looked, key};
-use super::{CountedBy, Counting, Counts, FacetCounts, OpenedValue, Source, ValueCount};
+use super::{
+    Bars, CountedBy, Counting, Counts, Every, FacetCounts, Length, OpenedValue, Source, ValueCount,
+};
 use crate::page::Damage;
 
 /// Hits whose bodies are read at a time.
@@ -35,6 +37,9 @@ struct Met {
     sealed: bool,
 }
 
+/// A bar: where it starts, where it ends, and how many.
+type Drawn = (Micros, Micros, u64);
+
 /// A facet being counted.
 #[derive(Default)]
 struct Values {
@@ -52,6 +57,8 @@ struct Walk<'a> {
     expr: &'a Expr,
     total: u64,
     facets: Vec<Values>,
+    /// In which bars is counted while it is not known which fit.
+    finest: Option<Bars>,
     bars: BTreeMap<Micros, u64>,
     /// The bar of the record before.
     bar: (Micros, Micros),
@@ -70,7 +77,7 @@ pub(super) fn count(
 ) -> Result<Counts> {
     let mut walk = Walk::new(source, wanted, &query.expr);
     let looked_at = walk.run(query, of)?;
-    let bars = walk.all_bars()?;
+    let (every, bars) = walk.all_bars()?;
     let by = if looked_at < of {
         CountedBy::Some { looked_at, of }
     } else {
@@ -85,6 +92,7 @@ pub(super) fn count(
         total: walk.total,
         by,
         facets: facets.collect(),
+        every,
         bars_end: bars.last().map(|(_, end, _)| *end),
         bars: bars
             .into_iter()
@@ -122,6 +130,7 @@ impl<'a> Walk<'a> {
             expr,
             total: 0,
             facets: wanted.facets.iter().map(|_| Values::default()).collect(),
+            finest: finest(wanted),
             bars: BTreeMap::new(),
             bar: (Micros(0), Micros(0)),
             numbers: vec![Spread::default(); wanted.columns.len()],
@@ -200,15 +209,7 @@ impl<'a> Walk<'a> {
             return Ok(());
         };
         let at = kept.hit.occurred_at;
-        if let Some(bars) = &self.wanted.bars {
-            if !(self.bar.0 <= at && at < self.bar.1) {
-                self.bar = bars.bar(at)?;
-            }
-            *self.bars.entry(self.bar.0).or_default() += 1;
-            if self.bars.len() > super::BARS_MAX {
-                return Err(bars.too_many());
-            }
-        }
+        self.time(at)?;
         for (column, spread) in self.wanted.columns.iter().zip(&mut self.numbers) {
             let field = Column::ALL.iter().find(|(of, _)| of == column);
             if let Some(number) = field.and_then(|(_, field)| event.number(*field)) {
@@ -232,13 +233,43 @@ impl<'a> Walk<'a> {
         Ok(())
     }
 
-    /// The bars from the first to the last, those without records too: start, end and count.
-    fn all_bars(&self) -> Result<Vec<(Micros, Micros, u64)>> {
-        let ends = self.bars.first_key_value().zip(self.bars.last_key_value());
-        let (Some(bars), Some(((first, _), (last, _)))) = (&self.wanted.bars, ends) else {
-            return Ok(Vec::new());
+    /// Counts a time in its bar.
+    fn time(&mut self, at: Micros) -> Result<()> {
+        let (Some(asked), Some(bars)) = (&self.wanted.bars, &self.finest) else {
+            return Ok(());
         };
-        let borders = bars.borders(*first, *last)?;
+        if !(self.bar.0 <= at && at < self.bar.1) {
+            self.bar = bars.bar(at)?;
+        }
+        *self.bars.entry(self.bar.0).or_default() += 1;
+        if self.bars.len() <= super::BARS_MAX {
+            return Ok(());
+        }
+        // Of days there are no more than bodies that are looked at.
+        let around = match asked.length {
+            Length::Of(_) => return Err(bars.too_many()),
+            Length::Fitting => bars.around(),
+        };
+        if let Some(around) = around {
+            for (start, count) in std::mem::take(&mut self.bars) {
+                *self.bars.entry(around.bar(start)?.0).or_default() += count;
+            }
+            self.bar = (Micros(0), Micros(0));
+            self.finest = Some(around);
+        }
+        Ok(())
+    }
+
+    /// The bars from the first to the last, those without records too, and how long each is.
+    fn all_bars(&self) -> Result<(Option<Every>, Vec<Drawn>)> {
+        let ends = self.bars.first_key_value().zip(self.bars.last_key_value());
+        let span = ends.map(|((first, _), (last, _))| (*first, *last));
+        let bars = super::drawn(self.wanted, span)?;
+        let every = bars.as_ref().map(|bars| bars.every);
+        let (Some(bars), Some((first, last))) = (bars, span) else {
+            return Ok((every, Vec::new()));
+        };
+        let borders = bars.borders(first, last)?;
         let bar = |pair: &[Micros]| match pair {
             [start, end] => {
                 let counted = self.bars.range(*start..*end).map(|(_, count)| *count);
@@ -246,8 +277,18 @@ impl<'a> Walk<'a> {
             }
             _ => None,
         };
-        Ok(borders.windows(2).filter_map(bar).collect())
+        Ok((every, borders.windows(2).filter_map(bar).collect()))
     }
+}
+
+fn finest(wanted: &Counting) -> Option<Bars> {
+    let asked = wanted.bars.as_ref()?;
+    let every = match asked.length {
+        Length::Of(every) => every,
+        Length::Fitting => Every::Minute,
+    };
+    let zone = asked.zone.clone();
+    Some(Bars { every, zone })
 }
 
 fn has_cores() -> bool {
