@@ -340,8 +340,8 @@ impl Parser<'_> {
                 return network;
             }
             if !value.quoted && is_meant_as_address(&address) {
-                let said = "this is no IP address: write one like 10.0.0.7 or 2001:db8::1, or quote \
-                            the text to search for it as it stands";
+                let said = "this is no IP address: write one like 10.0.0.7 or 2001:db8::1, or \
+                            quote the text to search for it as it stands";
                 self.error(&value.place, said);
                 return None;
             }

@@ -53,7 +53,7 @@ pub struct ToServer {
 pub struct ToDirectory {
     path: PathBuf,
     keys: Option<PathBuf>,
-    sealing_policy: Option<PathBuf>,
+    sealing_policy: Option<String>,
 }
 
 impl AuditBuilder<ToDirectory> {
@@ -77,11 +77,10 @@ impl AuditBuilder<ToDirectory> {
         self
     }
 
-    /// A file with the policy that says what of an event is personal and sealed (JSON, as in
-    /// `spec/sealing.md` §6, with a number from 2 on), instead of the default one. It is read when
-    /// the audit trail is opened.
-    pub fn sealing_policy(mut self, file: impl Into<PathBuf>) -> Self {
-        self.to.sealing_policy = Some(file.into());
+    /// The policy that says what of an event is personal and sealed, instead of the default one:
+    /// JSON as in `spec/sealing.md` §6, with a number from 2 on.
+    pub fn sealing_policy(mut self, json: impl Into<String>) -> Self {
+        self.to.sealing_policy = Some(json.into());
         self
     }
 
@@ -93,8 +92,12 @@ impl AuditBuilder<ToDirectory> {
         let options = checked(self.options, &self.standing)?;
         let keys = self.to.keys.or_else(key_directory);
         let keys = keys.ok_or(Error::NoKeyDirectory)?;
-        let sealing = self.to.sealing_policy.map(policy_in).transpose()?;
-        let embedded = Embedded::open(&self.to.path, &keys, sealing.unwrap_or_default())?;
+        let sealing = match self.to.sealing_policy {
+            Some(json) => SealingPolicy::from_json(json.as_bytes())
+                .map_err(|error| Error::SealingPolicy(error.to_string()))?,
+            None => SealingPolicy::default(),
+        };
+        let embedded = Embedded::open(&self.to.path, &keys, sealing)?;
         #[cfg(feature = "relay")]
         let way = embedded.way();
         let emitter = start(embedded, options, &self.standing)?;
@@ -309,12 +312,6 @@ fn start(
 ) -> Result<Emitter> {
     let emitter = Emitter::start(transport, options, Arc::new(Process));
     emitter.map_err(|error| standing.told(error))
-}
-
-fn policy_in(file: PathBuf) -> Result<SealingPolicy> {
-    let wrong = |error: String| Error::SealingPolicy(file.clone(), error);
-    let text = std::fs::read(&file).map_err(|error| wrong(error.to_string()))?;
-    SealingPolicy::from_json(&text).map_err(|error| wrong(error.to_string()))
 }
 
 fn key_directory() -> Option<PathBuf> {

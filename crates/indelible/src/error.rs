@@ -19,9 +19,9 @@ pub enum Error {
     /// There is no place for keys; name one.
     #[error("there is no place for keys: HOME is not set, so name a directory with `keys`")]
     NoKeyDirectory,
-    /// The file of a sealing policy has none.
-    #[error("the sealing policy in {0}: {1}")]
-    SealingPolicy(PathBuf, String),
+    /// The sealing policy is none.
+    #[error("the sealing policy: {0}")]
+    SealingPolicy(String),
     /// The ledger's signing key is not where its keys are.
     #[error("the signing key is not in {0}; name its directory with `keys`")]
     NoSigningKey(PathBuf),

@@ -70,33 +70,29 @@ fn an_event_becomes_a_receipt_and_outlives_the_program() {
 #[test]
 fn a_policy_of_ones_own_says_what_is_sealed() {
     let dir = tempfile::tempdir().unwrap();
-    let file = dir.path().join("policy.json");
-    let open = || {
+    let open = |policy: &str| {
         Audit::embedded(dir.path().join("data"))
             .keys(dir.path().join("keys"))
-            .sealing_policy(&file)
+            .sealing_policy(policy)
             .build()
     };
-    for (text, said) in [
-        (None, "policy.json"),
-        (Some("{}"), "missing field `version`"),
+    for (policy, said) in [
+        ("{}", "missing field `version`"),
         (
-            Some(&POLICY.replace("\"version\":2", "\"version\":1")[..]),
+            &POLICY.replace("\"version\":2", "\"version\":1")[..],
             "a number from 2 on",
         ),
         (
-            Some(&POLICY.replace("/data/phone", "/actor/id")[..]),
+            &POLICY.replace("/data/phone", "/actor/id")[..],
             "cannot be sealed",
         ),
     ] {
-        text.map(|text| std::fs::write(&file, text).unwrap());
-        let error = open().unwrap_err();
-        assert!(matches!(error, Error::SealingPolicy(..)), "{error}");
+        let error = open(policy).unwrap_err();
+        assert!(matches!(error, Error::SealingPolicy(_)), "{error}");
         assert!(error.to_string().contains(said), "{error}");
         assert!(!dir.path().join("data").exists(), "nothing was made");
     }
-    std::fs::write(&file, POLICY).unwrap();
-    let audit = open().unwrap();
+    let audit = open(POLICY).unwrap();
     let ticket = audit
         .for_tenant("acme")
         .action("user.called")
