@@ -81,6 +81,9 @@ pub fn part(records: u64) -> &'static str {
 }
 
 /// Asks it. The first time opens what it needs and is told apart.
+///
+/// # Errors
+/// What the ledger answers.
 pub fn run(asked: &Asked<'_>, part: &'static str, report: &mut Report) -> Result<(), Fault> {
     for (name, text, written, bound) in ASKED {
         let context = ParseContext::utc(indelible_event::Micros(0));
