@@ -61,7 +61,7 @@ pub struct Facet {
     pub name: String,
     /// The most frequent values; each count is what the query finds with the value beside it.
     pub values: Vec<FacetValue>,
-    /// How many values were counted.
+    /// How many values were counted; where `complete` is false there may be more.
     pub distinct: u64,
     /// Records with none of the counted values: another one, or none at all.
     pub other: u64,

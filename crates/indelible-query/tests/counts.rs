@@ -5,19 +5,21 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 
-use indelible_event::ids::{Micros, TenantId};
+use indelible_event::ids::{AuditId, Micros, TenantId};
 use indelible_event::{EventView, Field, LeafView};
+use indelible_merkle::{Frontier, Hash};
 use indelible_query::count::{
     CountedBy, Counting, Counts, Every, FITTING_BARS_MAX, Histogram, Length, OpenedValue, Source,
     Written, count,
 };
+use indelible_store::conformance::generate::new_record;
 use indelible_store::conformance::queries::Queries;
 use indelible_store::conformance::{Generator, Mix, Random, seed};
 use indelible_store::memory::MemoryLedger;
 use indelible_store::terms::{Terms, extract, normalise, normalise_address};
 use indelible_store::{
-    Column, Commit, Expr, Hits, Index, Key, Ledger, Place, Query, Result, SealedValue, Spread,
-    Stored, Tallied, Tally,
+    Append, Column, Commit, Expected, Expr, Head, Hits, Index, Key, Ledger, Place, Query, Result,
+    SealedValue, Spread, Stored, Tallied, Tally,
 };
 use jiff::tz::TimeZone;
 
@@ -439,5 +441,103 @@ fn rare_values_are_found_behind_frequent_ones() {
             "{}",
             wanted.facets[at].name
         );
+    }
+}
+
+/// A log in which each number's record has the actor and the time that `made` says.
+fn acted(records: u64, made: impl Fn(u64) -> (String, i64)) -> MemoryLedger {
+    let tenant = TenantId::parse("acme").unwrap();
+    let ledger = MemoryLedger::new();
+    let mut head = Head {
+        frontier: Frontier::new(),
+        last_hash: Hash::ZERO,
+        last_ingested_at: Micros(0),
+    };
+    let made = (0..records).map(|number| {
+        let (actor, at) = made(number);
+        let id = AuditId((u128::from(number) + 1).to_be_bytes());
+        let at = Micros(at);
+        let event = format!(
+            r#"{{"actor":{{"id":"{actor}","type":"user"}},"audit_id":"{id}","event_type":"a.b","occurred_at":"{}","outcome":"success"}}"#,
+            at.to_rfc3339()
+        );
+        let times = (id, at, Micros(1_000 + number.cast_signed()));
+        new_record(&tenant, &mut head, event.as_bytes(), times, Vec::new())
+    });
+    let records = made.collect();
+    let append = Append {
+        tenant,
+        expected: Expected {
+            size: 0,
+            last_hash: Hash::ZERO,
+        },
+        records,
+        head,
+    };
+    ledger
+        .append(&Commit {
+            appends: vec![append],
+        })
+        .unwrap();
+    ledger
+}
+
+#[test]
+fn the_most_frequent_value_is_named_however_many_newer_ones_there_are() {
+    let day = 86_400_000_000;
+    let noise = |number: u64| format!("noise-{number}");
+    type Made = Box<dyn Fn(u64) -> (String, i64)>;
+    let logs: [(&str, u64, Made); 3] = [
+        // Whoever may emit says times ahead, and an actor each.
+        (
+            "behind",
+            6_000,
+            Box::new(move |n| match n {
+                0..5_000 => ("heavy".to_owned(), i64::try_from(n).unwrap()),
+                _ => (noise(n), day + i64::try_from(n).unwrap()),
+            }),
+        ),
+        // At both ends of time.
+        (
+            "between",
+            8_000,
+            Box::new(move |n| match n {
+                0..1_500 => (noise(n), i64::try_from(n).unwrap()),
+                1_500..6_500 => ("heavy".to_owned(), day + i64::try_from(n).unwrap()),
+                _ => (noise(n), 2 * day + i64::try_from(n).unwrap()),
+            }),
+        ),
+        // Everywhere, one of eight.
+        (
+            "among",
+            40_000,
+            Box::new(move |n| match n % 8 {
+                0 => ("heavy".to_owned(), i64::try_from(n).unwrap()),
+                _ => (noise(n), i64::try_from(n).unwrap()),
+            }),
+        ),
+    ];
+    for (name, records, made) in logs {
+        let ledger = acted(records, made);
+        let written = Written {
+            facets: "actor",
+            top: Some(3),
+            ..Written::default()
+        };
+        let wanted = Counting::read(&written, &TimeZone::UTC).unwrap();
+        for expr in [Expr::All, Expr::Is(Key::Outcome, "success".to_owned())] {
+            let query = Query {
+                expr,
+                ..Query::default()
+            };
+            let counts = count(source(&ledger, &ledger), &query, &wanted).unwrap();
+            let facet = &counts.facets[0];
+            assert!(!facet.complete, "{name}");
+            assert_eq!(
+                (&facet.values[0].value[..], facet.values[0].count),
+                ("heavy", 5_000),
+                "{name}"
+            );
+        }
     }
 }

@@ -211,7 +211,8 @@ fn facets(counts: &Counts, output: &mut Output) -> Result {
         if !facet.complete {
             let name = &facet.name;
             output.note(format_args!(
-                "{name}: another value may be as frequent as the last"
+                "{name}: others may be as frequent as these; which values there are is read from \
+                 some of the records"
             ));
         }
         if facet.closed {

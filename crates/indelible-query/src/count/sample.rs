@@ -1,24 +1,35 @@
 //! Facets and bars by the index: which values there are is read from some bodies, how many records
 //! have each is counted in the index.
 //!
-//! Terms are filed as hashes, so an index does not know values. The next bodies that are read are
+//! Terms are filed as hashes, so an index does not know values. Read are the newest bodies, the
+//! oldest, and some from all over the logs; the values met most often are counted. The next bodies that are read are
 //! those of records that have none of the values known so far, until there are none of these, or
 //! none with a value, or it was tried often enough.
 
-use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, HashMap};
+use std::ops::ControlFlow;
 
 use indelible_event::ids::{Micros, TenantId};
-use indelible_event::{EventView, LeafView};
-use indelible_store::{Direction, Expr, Finder, Group, Order, Query, Result, Tally};
+use indelible_event::{EventView, Field, LeafView};
+use indelible_store::{
+    Direction, Expr, FindHash, Finder, Group, Order, Query, Result, SealedValue, Stored,
+    StoredRecord, Tally,
+};
 
 use super::facet::{Facet, Value, Ways};
 use super::{Counting, FacetCounts, Source, ValueCount};
+use crate::checking::Checking;
 use crate::page::{PageLimit, Row, page};
 use crate::resolve::{FINDS_MAX, search_names};
 
 /// Bodies that are read at a time.
 const BODIES: usize = 512;
+/// So many places of the logs are looked at, and so many records there, which mostly lie together.
+const SPOTS: usize = 64;
+const SPOT_RECORDS: u64 = 32;
+/// 2^64 over the golden ratio: multiples of it are spread evenly.
+const SCATTER: u64 = 0x9e37_79b9_7f4a_7c15;
 /// How often others are read.
 const ROUNDS: usize = 4;
 /// Values of one facet that are counted.
@@ -52,12 +63,16 @@ pub(super) fn count(
         .map(|facet| Known::new(*facet, source.finder, query.tenants.as_deref()))
         .collect();
     if !known.is_empty() {
-        for direction in [Direction::NewestFirst, Direction::OldestFirst] {
-            let rows = read(source, query, query.expr.clone(), direction)?.0;
-            for row in &rows {
-                learn(source, row, &mut known)?;
-            }
+        let mut met = Met::of(source, &mut known);
+        let read = |direction| read(source, query, query.expr.clone(), direction);
+        let (newest, whole) = read(Direction::NewestFirst)?;
+        newest.iter().try_for_each(|row| met.row(row))?;
+        if !whole {
+            let (oldest, _) = read(Direction::OldestFirst)?;
+            oldest.iter().try_for_each(|row| met.row(row))?;
+            survey(source, query, &mut met)?;
         }
+        met.learn();
     }
     if borders.is_empty() && known.is_empty() {
         return Ok((Vec::new(), Vec::new()));
@@ -112,9 +127,9 @@ fn look_further(
     let others = Expr::And(vec![query.expr.clone(), others]);
     let (rows, whole) = read(source, query, others, Direction::NewestFirst)?;
     let before = this.size();
-    for row in &rows {
-        learn(source, row, known)?;
-    }
+    let mut met = Met::of(source, known);
+    rows.iter().try_for_each(|row| met.row(row))?;
+    met.learn();
     if let Some(this) = known.get_mut(at) {
         this.no_more = whole && this.size() == before;
     }
@@ -139,23 +154,113 @@ fn read(
     Ok((page.rows, page.next.is_none() && page.damaged.is_empty()))
 }
 
-fn learn(source: Source<'_>, row: &Row, known: &mut [Known<'_>]) -> Result<()> {
-    let leaf = LeafView::locate(&row.leaf).ok();
-    let event = leaf
-        .as_ref()
-        .and_then(|leaf| EventView::parse(leaf.event()).ok());
-    let Some(event) = event else {
-        return Ok(());
+/// Looks at records all over the logs: the newest and the oldest may be unlike the others, by chance
+/// or because somebody wants it so.
+fn survey(source: Source<'_>, query: &Query, met: &mut Met<'_, '_, '_>) -> Result<()> {
+    let tenants = match &query.tenants {
+        Some(tenants) => tenants.clone(),
+        None => source.ledger.tenants()?,
     };
-    let (opened, closed) = source.opened(&row.place.tenant, &row.sealed)?;
-    for known in known {
-        let values = known.facet.values(&event, &opened);
-        known.closed |= closed && values.is_empty() && known.facet.may_be_sealed();
-        for value in values {
-            known.meet(value);
+    let heads = source.ledger.heads(&tenants).into_iter();
+    let sizes = heads.map(|head| Ok(head?.map_or(0, |head| head.frontier.size())));
+    let sizes = sizes.collect::<Result<Vec<u64>>>()?;
+    let all: u64 = sizes.iter().sum();
+    let mut spots = Vec::with_capacity(SPOTS);
+    for spot in 0..SPOTS as u64 {
+        // Each somewhere in its part of all records, which nobody knows beforehand who emits.
+        let part = (all / SPOTS as u64).max(1);
+        let scattered = (spot + 1).wrapping_mul(all | 1).wrapping_mul(SCATTER) >> 32;
+        let mut at = spot * part + scattered % part;
+        for (tenant, size) in tenants.iter().zip(&sizes) {
+            if at < *size {
+                spots.push((tenant, at..size.min(&(at + SPOT_RECORDS)).to_owned()));
+                break;
+            }
+            at -= size;
         }
     }
-    Ok(())
+    let mut checking = Checking::new(&query.expr);
+    let mut result = Ok(());
+    source.ledger.read_ranges(&spots, &mut |tenant, stored| {
+        if let Stored::Record(record) = stored
+            && matches(&mut checking, query, &record)
+        {
+            result = met.record(tenant, record.leaf, record.sealed);
+        }
+        match result {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(_) => ControlFlow::Break(()),
+        }
+    })?;
+    result
+}
+
+/// Whether a record is one that the query finds; one that cannot be read tells nothing.
+fn matches(checking: &mut Checking<'_>, query: &Query, record: &StoredRecord<'_>) -> bool {
+    let Some(leaf) = LeafView::locate(record.leaf).ok() else {
+        return false;
+    };
+    let Some(event) = EventView::parse(leaf.event()).ok() else {
+        return false;
+    };
+    let occurred = event.text(Field::OccurredAt);
+    let occurred = occurred.and_then(|text| Micros::parse(&text).ok());
+    occurred.is_some_and(|at| query.occurred.contains(&at))
+        && checking.holds(record, &event) == Some(true)
+}
+
+/// The values of some records, and how often each was met.
+struct Met<'s, 'k, 'f> {
+    source: Source<'s>,
+    known: &'k mut [Known<'f>],
+    values: Vec<HashMap<String, Vec<Option<FindHash>>>>,
+}
+
+impl<'s, 'k, 'f> Met<'s, 'k, 'f> {
+    fn of(source: Source<'s>, known: &'k mut [Known<'f>]) -> Self {
+        let values = known.iter().map(|_| HashMap::new()).collect();
+        Self {
+            source,
+            known,
+            values,
+        }
+    }
+
+    fn row(&mut self, row: &Row) -> Result<()> {
+        self.record(&row.place.tenant, &row.leaf, &row.sealed)
+    }
+
+    fn record(&mut self, tenant: &TenantId, leaf: &[u8], sealed: &[SealedValue]) -> Result<()> {
+        let leaf = LeafView::locate(leaf).ok();
+        let event = leaf.as_ref();
+        let event = event.and_then(|leaf| EventView::parse(leaf.event()).ok());
+        let Some(event) = event else {
+            return Ok(());
+        };
+        let (opened, closed) = self.source.opened(tenant, sealed)?;
+        for (known, met) in self.known.iter_mut().zip(&mut self.values) {
+            let values = known.facet.values(&event, &opened);
+            known.closed |= closed && values.is_empty() && known.facet.may_be_sealed();
+            for value in values {
+                met.entry(value.text).or_default().push(value.find);
+            }
+        }
+        Ok(())
+    }
+
+    /// Knows them: where there are too many those that were met most often.
+    fn learn(self) {
+        for (known, met) in self.known.iter_mut().zip(self.values) {
+            let mut met: Vec<_> = met.into_iter().collect();
+            met.sort_by(|(a, of_a), (b, of_b)| (of_b.len(), a).cmp(&(of_a.len(), b)));
+            for (text, finds) in met {
+                for find in finds {
+                    let text = text.clone();
+                    known.meet(Value { text, find });
+                }
+            }
+        }
+    }
 }
 
 impl<'a> Known<'a> {
