@@ -75,8 +75,8 @@ async function counts(q) {
   const found = await get('/v1/counts', { q, facet: facets, top: TOP, zone, every: part ? null : 'auto' });
   if (part) found.histogram = await bars(part);
   else {
-    // Not even months would do.
-    if (!found.histogram) {
+    // Not even months would do. A query with a time of its own may have none of the part's.
+    if (!found.histogram && !valueOf(q, 'since') && !valueOf(q, 'until')) {
       part = sensible();
       found.histogram = await bars(part);
     }

@@ -109,7 +109,7 @@ function committed(row) {
   mark(pill, !wrong.length);
   return el('li', { class: 'committed' }, el('b', {}, 'Personal values'), ' ', pill,
     el('p', {}, 'what the server discloses of each, hashed, leads to the commitment that the leaf has'),
-    checked.length > 0 && el('p', {}, 'Under this proof, though not in the leaf: ', names(checked), '.'),
+    checked.length > 0 && el('p', {}, 'Committed to by the leaf, though not in it: ', names(checked), '.'),
     wrong.map(([subject, why]) => el('p', { class: 'finding' }, el('b', {}, shown(subject)), ': ', why)));
 }
 

@@ -1,6 +1,6 @@
 // One record: what it says, what belongs to it, its proof and the exact bytes that were hashed.
 
-import { get, isViewer, text } from '/ui/api.js';
+import { get, isViewer, mayPass, text, wait } from '/ui/api.js';
 import { read as address } from '/ui/address.js';
 import { brief } from '/ui/columns.js';
 import { byId, cut, el, fill, outcome, shown, when } from '/ui/dom.js';
@@ -26,7 +26,7 @@ export function onClose(does) {
 }
 
 /** Reads a record and shows it; whoever asks again meanwhile wins. */
-export async function show(tenant, id) {
+export async function show(tenant, id, tries = 0) {
   const name = `${tenant}/${id}`;
   if (panel.open && shownNow === name) return;
   const mine = ++turn;
@@ -55,7 +55,12 @@ export async function show(tenant, id) {
       !isViewer() && beside(related, 'What belongs to it', relate(related, { path: `${path}/related`, tenant, current, row })),
     ]);
   } catch (problem) {
-    if (current()) fill(panel, head('Record'), failed(problem));
+    if (!current()) return;
+    // Whoever asks for it once more is not told that it is there.
+    shownNow = '';
+    const again = () => current() && panel.open && show(tenant, id, tries + 1);
+    fill(panel, head('Record'), failed(problem, again, tries));
+    if (mayPass(problem)) setTimeout(again, wait(problem, tries) * 1000);
   }
 }
 
@@ -147,9 +152,11 @@ panel.addEventListener('close', () => {
   if (address().record) leave();
 });
 
-function failed(problem) {
-  return [el('p', { class: 'finding' }, `The record cannot be shown. ${problem.message}`),
-    problem.next && el('p', { class: 'hint' }, problem.next)];
+function failed(problem, again, tries) {
+  return [el('p', { class: 'finding', role: 'alert' }, `The record cannot be shown. ${problem.message}`),
+    problem.next && el('p', { class: 'hint' }, problem.next),
+    mayPass(problem) && el('p', {}, `It is tried again in ${wait(problem, tries)} s. `,
+      el('button', { type: 'button', class: 'link', onclick: again }, 'Try now'))];
 }
 
 function head(title, ended) {

@@ -109,8 +109,9 @@ const pill = (tone, words) => el('span', { class: `pill ${tone}` }, words);
 
 /** The ledger as a whole by both verdicts, and what was signed last. */
 function sum({ logs, tenants, more }, checkpoints) {
-  const tone = logs.broken ? 'bad' : logs.anchored === logs.all ? 'good' : 'warn';
-  const words = logs.broken ? `${counted(logs.broken, 'log')} of ${logs.all} broken`
+  const isHidden = tenants.every((log) => integrityOf(log) === HIDDEN);
+  const tone = isHidden ? 'plain' : logs.broken ? 'bad' : logs.anchored === logs.all ? 'good' : 'warn';
+  const words = isHidden ? 'No verdict is shown' : logs.broken ? `${counted(logs.broken, 'log')} of ${logs.all} broken`
     : logs.anchored === logs.all ? `${counted(logs.all, 'log')} intact`
       : `${logs.anchored} of ${counted(logs.all, 'log')} anchored`;
   return el('section', { class: 'panel', 'aria-label': 'The ledger' },

@@ -71,6 +71,16 @@ test('another record than was asked for is refused, with its proof or without', 
   });
 });
 
+test('a record whose source says another record\'s id is not shown in its place', async () => {
+  const [victim] = await place.send([{ description: 'what happened' }], 'posed');
+  const [impostor] = await place.send([{ description: 'a better story', source_event_id: victim.audit_id }], 'posed');
+  const story = (await fetch(`${place.url}/v1/records/${impostor.audit_id}?tenant=posed`)).text();
+  await lied(victim, { change: () => story }, async (panel) => {
+    await panel.getByText(/Another record was asked for than the server sent/).waitFor();
+    assert.ok(!(await panel.textContent()).includes('a better story'));
+  });
+});
+
 test('a proof that is none takes nothing of the record away', async () => {
   for (const garbage of ['{}', 'null', '[]', '{"log":7}', '<h1>', '']) {
     await lied(plain, { what: 'proof', change: () => garbage }, async (panel) => {

@@ -46,7 +46,7 @@ test('a personal value that leads to its commitment is under the proof, and its 
     await panel.locator('.proof .verdict.good').waitFor();
     const step = panel.locator('.steps .committed');
     assert.equal(await step.locator('.pill').textContent(), 'holds');
-    assert.match(await step.textContent(), /Under this proof, though not in the leaf: actor\.email, actor\.ip, actor\.name, target\.id, target\.name\./);
+    assert.match(await step.textContent(), /Committed to by the leaf, though not in it: actor\.email, actor\.ip, actor\.name, target\.id, target\.name\./);
     assert.equal(await panel.locator('.unproved').count(), 0);
     assert.doesNotMatch(await panel.textContent(), /server.s word/);
     assert.equal(await panel.locator('dd .tag', { hasText: /^personal$/ }).count(), 5);
@@ -94,7 +94,7 @@ test('disclosures that lead elsewhere, or are not there, are red for whose they 
     const step = panel.locator('.steps .committed');
     assert.equal(await step.locator('.pill').textContent(), 'does not hold');
     assert.match(await step.locator('.finding').textContent(), /^sub_[0-9a-f]{32}: .*does not lead to the commitment$/);
-    assert.match(await step.textContent(), /though not in the leaf: target\.id, target\.name\./);
+    assert.match(await step.textContent(), /though not in it: target\.id, target\.name\./);
     assert.equal(await panel.locator('.said').textContent(), 'dana viewed the user Amy Cole');
     const hidden = await panel.locator('.hidden-values li').allTextContents();
     assert.equal(hidden.length, 1);

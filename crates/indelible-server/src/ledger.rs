@@ -7,7 +7,7 @@ use axum::extract::{Extension, Query, Request, State};
 use axum::http::StatusCode;
 use indelible_api::limits::SMALL_BODY_BYTES_MAX;
 use indelible_api::{
-    Checkpoints, CreateTenant, Integrity, JSON, ProblemKind, RegistryCheckpoint, Tenant,
+    Checkpoints, CreateTenant, Integrity, JSON, Logs, ProblemKind, RegistryCheckpoint, Tenant,
     TenantCheckpoint, Tenants,
 };
 use indelible_event::ids::TenantId;
@@ -133,9 +133,18 @@ pub(crate) async fn tenants(
     let Query(which) = query.map_err(|error| bad_query(&error))?;
     let body = blocking(&app, move |app| {
         let mut tenants = app.visible(&principal)?;
-        let logs = app.verdicts.count(&tenants);
-        if let Some(wanted) = which.integrity {
-            app.verdicts.retain(&mut tenants, wanted);
+        let logs = match principal.is_narrowed() {
+            // Of no log is it told a verdict, so of none together either.
+            true => Logs {
+                all: tenants.len() as u64,
+                ..Logs::default()
+            },
+            false => app.verdicts.count(&tenants),
+        };
+        match which.integrity {
+            Some(_) if principal.is_narrowed() => tenants.clear(),
+            Some(wanted) => app.verdicts.retain(&mut tenants, wanted),
+            None => {}
         }
         let (tenants, next_cursor) = paged(
             (app, &principal, TENANTS),

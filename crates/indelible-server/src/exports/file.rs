@@ -20,6 +20,23 @@ const SEALED_BYTES: u64 = (CHUNK_BYTES + TAG_BYTES) as u64;
 /// A key of ours.
 pub(super) type Key = [u8; 64];
 
+/// How many bytes a file may have.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Room {
+    /// As many as each.
+    Own(u64),
+    /// As many as all others leave.
+    Left(u64),
+}
+
+impl Room {
+    fn bytes(self) -> u64 {
+        match self {
+            Self::Own(bytes) | Self::Left(bytes) => bytes,
+        }
+    }
+}
+
 /// A file being written.
 pub(super) struct Sink {
     file: Box<dyn DiskFile>,
@@ -28,19 +45,19 @@ pub(super) struct Sink {
     chunk: Vec<u8>,
     chunks: u64,
     bytes: u64,
-    bytes_max: u64,
+    room: Room,
 }
 
 impl Sink {
     /// A new file of at most so many bytes.
-    pub(super) fn create(disk: &dyn Disk, path: &str, key: &Key, bytes_max: u64) -> Result<Self> {
+    pub(super) fn create(disk: &dyn Disk, path: &str, key: &Key, room: Room) -> Result<Self> {
         Ok(Self {
             file: disk.open(path, Open::New).map_err(failed)?,
             cipher: Aes256Siv::new(&(*key).into()),
             chunk: Vec::with_capacity(CHUNK_BYTES),
             chunks: 0,
             bytes: 0,
-            bytes_max,
+            room,
         })
     }
 
@@ -76,8 +93,13 @@ impl Write for Sink {
             self.put(false)?;
         }
         let room = (CHUNK_BYTES - self.chunk.len()).min(bytes.len());
-        if self.bytes + room as u64 > self.bytes_max {
-            let text = format!("it would have more than {} bytes", self.bytes_max);
+        if self.bytes + room as u64 > self.room.bytes() {
+            let text = match self.room {
+                Room::Own(max) => format!("it would have more than {max} bytes: ask for less"),
+                Room::Left(_) => "exports take all the room there is for them: ask for less, \
+                                  delete some of yours, or ask again later"
+                    .to_owned(),
+            };
             return Err(io::Error::new(ErrorKind::FileTooLarge, text));
         }
         self.chunk
@@ -169,7 +191,7 @@ mod tests {
     const KEY: Key = [7; 64];
 
     fn written(disk: &FaultyDisk, bytes: &[u8]) {
-        let mut sink = Sink::create(disk, "x", &KEY, u64::MAX).unwrap();
+        let mut sink = Sink::create(disk, "x", &KEY, Room::Own(u64::MAX)).unwrap();
         sink.write_all(bytes).unwrap();
         assert_eq!(sink.finish().unwrap(), bytes.len() as u64);
     }
@@ -216,7 +238,7 @@ mod tests {
     #[test]
     fn no_more_is_written_than_there_is_room_for() {
         let disk = FaultyDisk::new(1);
-        let mut sink = Sink::create(&disk, "x", &KEY, 10).unwrap();
+        let mut sink = Sink::create(&disk, "x", &KEY, Room::Own(10)).unwrap();
         sink.write_all(b"0123456789").unwrap();
         let refused = sink.write_all(b"0").unwrap_err();
         assert_eq!(refused.kind(), ErrorKind::FileTooLarge);

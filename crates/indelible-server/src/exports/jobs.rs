@@ -17,7 +17,7 @@ use indelible_store::{Error, Kind, Result};
 use serde::{Deserialize, Serialize};
 
 use super::asked::{Asked, Owner};
-use super::file::{Key, Sink, Source, failed};
+use super::file::{Key, Room, Sink, Source, failed};
 use crate::access::{hex, unhex};
 use crate::answer::{Refusal, refuse};
 use crate::settings::Settings;
@@ -29,6 +29,8 @@ const DATA: &str = ".data";
 const SEALED: &str = "indelible/export/v1";
 /// How often one is begun before it is given up.
 const TRIES_MAX: u32 = 5;
+/// When to ask again where all keys together have as many as there may be.
+const FULL_RETRY_MICROS: i64 = 60_000_000;
 
 /// Where exports are kept, and the key that what is said of them is encrypted under.
 pub struct ExportPlace {
@@ -183,16 +185,25 @@ impl Jobs {
             seen: Vec::new(),
         };
         let mut all = self.all();
-        let own = all
-            .values()
-            .filter(|other| other.owner == job.owner)
-            .count();
-        let too_many = |text| Err(refuse(ProblemKind::TooManyExports, text));
-        if own >= settings.exports_per_key_max {
-            return too_many(format!("there are {own} exports of this key"));
+        let own: Vec<_> = all.values().filter(|one| one.owner == job.owner).collect();
+        let too_many = |text: String, after: Micros| {
+            let mut refusal = refuse(ProblemKind::TooManyExports, text);
+            let micros = after.0.saturating_sub(now.0).max(0).cast_unsigned();
+            refusal.0.retry_after_s = Some(micros.div_ceil(1_000_000).max(1));
+            Err(refusal)
+        };
+        if own.len() >= settings.exports_per_key_max {
+            let first = own.iter().map(|job| job.expires).min().unwrap_or(now);
+            let many = own.len();
+            return too_many(
+                format!("there are {many} exports of this key: delete one"),
+                first,
+            );
         }
         if all.len() >= settings.exports_max {
-            return too_many("there are as many exports as there may be".to_owned());
+            let text = "there are as many exports as there may be".to_owned();
+            // When others' end is not told.
+            return too_many(text, Micros(now.0.saturating_add(FULL_RETRY_MICROS)));
         }
         self.write(&job)?;
         all.insert(job.id.clone(), job.clone());
@@ -300,9 +311,14 @@ impl Jobs {
         self.remove_file(&path(&job.id, DATA))?;
         let others: u64 = self.all().values().map(|other| other.bytes).sum();
         let left = settings.exports_bytes_max.saturating_sub(others);
-        let bytes_max = left.min(settings.export_bytes_max);
+        // What others take is not told.
+        let room = if left < settings.export_bytes_max {
+            Room::Left(left)
+        } else {
+            Room::Own(settings.export_bytes_max)
+        };
         self.disk().create_dir_all(DIRECTORY).map_err(failed)?;
-        Sink::create(self.disk(), &path(&job.id, DATA), &job.key()?, bytes_max)
+        Sink::create(self.disk(), &path(&job.id, DATA), &job.key()?, room)
     }
 
     /// Makes the name of a file that was written durable.

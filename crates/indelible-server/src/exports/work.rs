@@ -154,10 +154,7 @@ fn write(app: &App, stop: &Stop, job: &Job) -> Result<Ended, Refusal> {
 /// What is said of a file that cannot be written.
 fn of_file(error: std::io::Error) -> Refusal {
     match error.kind() {
-        ErrorKind::FileTooLarge => {
-            let text = format!("{error}: ask for less, or delete other exports");
-            refuse(ProblemKind::ExportTooLarge, text)
-        }
+        ErrorKind::FileTooLarge => refuse(ProblemKind::ExportTooLarge, error.to_string()),
         ErrorKind::StorageFull => refuse(ProblemKind::Unavailable, NO_SPACE),
         ErrorKind::InvalidData => refuse(ProblemKind::Internal, "a stored record cannot be read"),
         _ => Error::new(Kind::Unavailable, "the file of an export")

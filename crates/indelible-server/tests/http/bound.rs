@@ -3,7 +3,7 @@
 use indelible_api::Role;
 use serde_json::{Value, json};
 
-use crate::support::{Served, event};
+use crate::support::{Served, event, until};
 
 const ADMIN: usize = 0;
 const EMITTER: usize = 1;
@@ -70,6 +70,29 @@ fn every_list_is_narrowed_whatever_is_asked() {
     let lines = served.send("GET", "/v1/records", &lines, b"");
     assert_eq!(lines.text().lines().count(), 3);
     assert!(!lines.text().contains("\"eve\""), "{}", lines.text());
+}
+
+#[test]
+fn of_a_whole_log_nothing_is_counted_or_judged() {
+    let (served, _) = served();
+    let key = bound(&served, "-actor:eve");
+    let get = |path: &str| served.ask_with(&key, "GET", path, &Value::Null).is(200);
+    until("the log is anchored", || {
+        let path = "/v1/tenants?integrity=anchored";
+        let whole = served.get_as(READER, path).is(200);
+        whole["logs"]["anchored"] != 0 && whole["tenants"] != json!([])
+    });
+    let told = get("/v1/tenants");
+    let all = told["tenants"].as_array().unwrap().len();
+    assert_eq!(
+        told["logs"],
+        json!({"all": all, "anchored": 0, "broken": 0})
+    );
+    assert_eq!(told["tenants"][0]["verdict"], Value::Null);
+    for verdict in ["anchored", "consistent_not_anchored", "broken"] {
+        let found = get(&format!("/v1/tenants?integrity={verdict}"));
+        assert_eq!(found["tenants"], json!([]), "{verdict}");
+    }
 }
 
 #[test]

@@ -320,9 +320,19 @@ fn exports_are_bounded_in_number_and_in_bytes() {
     make(READER).is(201);
     let refused = make(READER);
     refused.is_problem(429, "too-many-exports");
-    assert!(refused.header("retry-after").is_some());
+    // When the first of its own goes.
+    let after = |answer: &Answer| {
+        answer
+            .header("retry-after")
+            .unwrap()
+            .parse::<u64>()
+            .unwrap()
+    };
+    assert!((86_000..=86_400).contains(&after(&refused)));
     make(OTHER).is(201);
-    make(ADMIN).is_problem(429, "too-many-exports");
+    let refused = make(ADMIN);
+    refused.is_problem(429, "too-many-exports");
+    assert_eq!(after(&refused), 60);
     let path = format!("/v1/exports/{}", first["id"].as_str().unwrap());
     served
         .ask_with(served.key(READER), "DELETE", &path, &Value::Null)
@@ -335,6 +345,20 @@ fn exports_are_bounded_in_number_and_in_bytes() {
     );
     let answer = file(&served, served.key(READER), &told["id"], &[]);
     answer.is_problem(409, "not-done");
+}
+
+#[test]
+fn how_much_room_others_leave_is_not_told() {
+    let served = served_with(Stand::default(), |settings| {
+        settings.exports_bytes_max = 1_500
+    });
+    for n in [OTHER, READER] {
+        let told = job(&served, served.key(n), &json!({"format": "leaves"}));
+        assert_eq!(told["status"], "failed");
+        let why = told["failure"].as_str().unwrap();
+        assert!(why.contains("delete some of yours"), "{why}");
+        assert!(!why.contains(|c: char| c.is_ascii_digit()), "{why}");
+    }
 }
 
 #[test]
