@@ -2,9 +2,9 @@
 //! have each is counted in the index.
 //!
 //! Terms are filed as hashes, so an index does not know values. Read are the newest bodies, the
-//! oldest, and some from all over the logs; the values met most often are counted. The next bodies that are read are
-//! those of records that have none of the values known so far, until there are none of these, or
-//! none with a value, or it was tried often enough.
+//! oldest, and some from all over the logs; the values met most often are counted. The next bodies
+//! that are read are those of records that have none of the values known so far, until there are
+//! none of these, or none with a value, or it was tried often enough.
 
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, HashMap};
@@ -154,8 +154,8 @@ fn read(
     Ok((page.rows, page.next.is_none() && page.damaged.is_empty()))
 }
 
-/// Looks at records all over the logs: the newest and the oldest may be unlike the others, by chance
-/// or because somebody wants it so.
+/// Looks at records all over the logs: the newest and the oldest may be unlike the others, by
+/// chance or because somebody wants it so.
 fn survey(source: Source<'_>, query: &Query, met: &mut Met<'_, '_, '_>) -> Result<()> {
     let tenants = match &query.tenants {
         Some(tenants) => tenants.clone(),
