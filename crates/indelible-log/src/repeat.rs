@@ -23,6 +23,11 @@ pub(crate) fn same_content(keyring: &Keyring, new: &Prepared, kept: &[u8]) -> Re
     let (Some(policy), Ok(view)) = (&new.policy, EventView::parse(kept)) else {
         return Ok(false);
     };
+    // Another writer may have been first with the tenant or the person, and ours are not known to
+    // be superseded before they are written: under them equal events are not equal.
+    if !new.new_keys.is_empty() {
+        keyring.flush_pending()?;
+    }
     let handles: Vec<_> = sealed_subjects(&view).filter_map(parse_handle).collect();
     let (admitted, _) = new.admitted(keyring)?;
     let again = seal_again(

@@ -133,13 +133,14 @@ pub(crate) async fn tenants(
     let Query(which) = query.map_err(|error| bad_query(&error))?;
     let body = blocking(&app, move |app| {
         let mut tenants = app.visible(&principal)?;
-        let logs = match principal.is_narrowed() {
+        let logs = if principal.is_narrowed() {
             // Of no log is it told a verdict, so of none together either.
-            true => Logs {
+            Logs {
                 all: tenants.len() as u64,
                 ..Logs::default()
-            },
-            false => app.verdicts.count(&tenants),
+            }
+        } else {
+            app.verdicts.count(&tenants)
         };
         match which.integrity {
             Some(_) if principal.is_narrowed() => tenants.clear(),
