@@ -482,11 +482,13 @@ fn acted(records: u64, made: impl Fn(u64) -> (String, i64)) -> MemoryLedger {
     ledger
 }
 
+/// What stands in the record with a number: its actor and its time.
+type Made = Box<dyn Fn(u64) -> (String, i64)>;
+
 #[test]
 fn the_most_frequent_value_is_named_however_many_newer_ones_there_are() {
     let day = 86_400_000_000;
     let noise = |number: u64| format!("noise-{number}");
-    type Made = Box<dyn Fn(u64) -> (String, i64)>;
     let logs: [(&str, u64, Made); 3] = [
         // Whoever may emit says times ahead, and an actor each.
         (

@@ -137,18 +137,18 @@ mod tests {
     #[test]
     fn a_set_of_runs_has_a_bit_for_each_of_its_rows() {
         for runs in [
-            vec![1..230_001_u32],
-            vec![0..65_536],
-            vec![0..65_535, 65_536..131_072, 140_000..140_001],
-            vec![5..6, 70_000..200_000],
-            vec![0..300_000],
+            &[(1, 230_001)][..],
+            &[(0, 65_536)],
+            &[(0, 65_535), (65_536, 131_072), (140_000, 140_001)],
+            &[(5, 6), (70_000, 200_000)],
+            &[(0, 300_000)],
         ] {
             let rows = 300_000;
             let mut set = RoaringBitmap::new();
-            for run in &runs {
-                set.insert_range(run.clone());
+            for (from, to) in runs {
+                set.insert_range(*from..*to);
             }
-            let listed: RoaringBitmap = runs.iter().cloned().flatten().collect();
+            let listed: RoaringBitmap = runs.iter().flat_map(|(from, to)| *from..*to).collect();
             for set in [set, listed] {
                 let marks = Marks::of(&set, rows);
                 assert!((0..rows).all(|row| marks.has(row) == set.contains(row)));

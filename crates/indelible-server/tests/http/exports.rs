@@ -350,7 +350,7 @@ fn exports_are_bounded_in_number_and_in_bytes() {
 #[test]
 fn how_much_room_others_leave_is_not_told() {
     let served = served_with(Stand::default(), |settings| {
-        settings.exports_bytes_max = 1_500
+        settings.exports_bytes_max = 1_500;
     });
     for n in [OTHER, READER] {
         let told = job(&served, served.key(n), &json!({"format": "leaves"}));
