@@ -41,18 +41,12 @@ impl Sql {
     }
 
     fn term(&mut self, key: Key, text: &str) -> String {
-        // Filed terms are cut to a length; cutting is done where they are made.
-        let mut terms = Terms::default();
-        terms.push(key, text);
-        let hash = terms
-            .iter_bytes()
-            .next()
-            .map(|(key, text)| self.key.term(key, text));
+        let hash = hash_of(self.key, key, text);
         self.has(hash.into_iter().collect())
     }
 
-    fn has(&mut self, hashes: Vec<u64>) -> String {
-        let hashes: Vec<i64> = hashes.into_iter().map(u64::cast_signed).collect();
+    /// The condition that a record is found by one of these hashes.
+    pub(crate) fn has(&mut self, hashes: Vec<i64>) -> String {
         let hashes = self.value(hashes);
         format!("terms && {hashes}::int8[]")
     }
@@ -62,13 +56,8 @@ impl Sql {
     pub(crate) fn condition(&mut self, expr: &Expr) -> (String, bool) {
         match expr {
             Expr::All => ("true".into(), true),
-            Expr::Is(key, text) => (self.term(*key, text), true),
-            Expr::Sealed(finds) => {
-                let key = self.key;
-                let hashes = finds
-                    .iter()
-                    .map(|find| key.hash(PERSONAL, &find.0))
-                    .collect();
+            Expr::Is(..) | Expr::Sealed(_) => {
+                let hashes = hashes(self.key, expr).unwrap_or_default();
                 (self.has(hashes), true)
             }
             Expr::Phrase(words) => {
@@ -95,6 +84,7 @@ impl Sql {
             Expr::Within(network) => match network.few() {
                 Some(addresses) => {
                     let hashes = addresses.map(|text| self.key.term(Key::Ip, text.as_bytes()));
+                    let hashes = hashes.map(u64::cast_signed);
                     let hashes = hashes.collect();
                     (self.has(hashes), true)
                 }
@@ -114,6 +104,8 @@ impl Sql {
                 ("true".into(), false)
             }
             Expr::And(all) => self.conditions(all, " AND ", "true"),
+            // One look at a record's terms, rather than one for each of hundreds of values.
+            Expr::Or(_) if let Some(hashes) = hashes(self.key, expr) => (self.has(hashes), true),
             Expr::Or(any) => self.conditions(any, " OR ", "false"),
         }
     }
@@ -178,6 +170,32 @@ impl Sql {
         };
         format!("era < {era} OR era = {era} AND {seen}")
     }
+}
+
+/// The hashes that a record is found by, one of them at least, wherever the expression holds, and
+/// nowhere else; `None` where that is no matter of terms and personal values alone.
+pub(crate) fn hashes(key: TermKey, expr: &Expr) -> Option<Vec<i64>> {
+    match expr {
+        Expr::Is(of, text) => Some(hash_of(key, *of, text).into_iter().collect()),
+        Expr::Sealed(finds) => {
+            let hashes = finds.iter().map(|find| key.hash(PERSONAL, &find.0));
+            Some(hashes.map(u64::cast_signed).collect())
+        }
+        Expr::Or(any) => {
+            let all: Option<Vec<_>> = any.iter().map(|expr| hashes(key, expr)).collect();
+            Some(all?.concat())
+        }
+        _ => None,
+    }
+}
+
+/// That of a term.
+fn hash_of(key: TermKey, of: Key, text: &str) -> Option<i64> {
+    // Filed terms are cut to a length; cutting is done where they are made.
+    let mut terms = Terms::default();
+    terms.push(of, text);
+    let filed = terms.iter_bytes().next();
+    filed.map(|(of, text)| key.term(of, text).cast_signed())
 }
 
 /// The parts as one condition.

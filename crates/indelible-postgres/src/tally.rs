@@ -3,7 +3,7 @@
 //! Exact where terms and places decide. The typed numbers of events are no columns of this
 //! database, so none are counted here: the caller reads them from bodies.
 
-use indelible_store::{Error, Kind, Query, Result, Tallied, Tally};
+use indelible_store::{Error, Expr, Kind, Query, Result, Tallied, Tally, TermKey};
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Client, Row};
 
@@ -11,13 +11,10 @@ use crate::append::Terms as Filing;
 use crate::failure::failed;
 use crate::marks::{self, Mark};
 use crate::read::column;
-use crate::search::{Sql, joined};
+use crate::search::{Sql, hashes, joined};
 use crate::times::Time;
 
 const DOING: &str = "counting";
-
-/// Conditions that one statement counts; of more there are several.
-const CONDITIONS_MAX: usize = 64;
 
 /// Counts.
 pub(crate) async fn tally(
@@ -51,15 +48,8 @@ pub(crate) async fn tally(
     if wanted.borders.len() > 1 {
         counting.bars(wanted, &mut tallied).await?;
     }
-    for (group, of) in wanted.groups.iter().zip(&mut tallied.groups) {
-        of.none = counting.none(group).await?;
-        let counts = of.counts.chunks_mut(CONDITIONS_MAX);
-        for (some, counts) in group.chunks(CONDITIONS_MAX).zip(counts) {
-            let found = counting.each(some).await?;
-            for (count, found) in counts.iter_mut().zip(found) {
-                *count = unsigned(found)?;
-            }
-        }
+    if !wanted.groups.is_empty() {
+        counting.groups(wanted, &mut tallied).await?;
     }
     Ok(tallied)
 }
@@ -104,29 +94,61 @@ impl Counting<'_> {
         Ok(())
     }
 
-    /// For how many each of the conditions holds.
-    async fn each(&self, group: &[indelible_store::Expr]) -> Result<Vec<i64>> {
+    /// For how many each of the conditions of each group holds, and for how many none does.
+    async fn groups(&self, wanted: &Tally, tallied: &mut Tallied) -> Result<()> {
+        let mut filed = Filed::default();
         let mut sql = Sql::new(self.terms.key);
-        let counts = group.iter().map(|expr| {
-            let (condition, _) = sql.condition(expr);
-            format!("count(*) FILTER (WHERE {condition})")
-        });
-        let select = format!("ARRAY[{}]::int8[]", counts.collect::<Vec<_>>().join(", "));
+        let mut none = Vec::new();
+        for group in &wanted.groups {
+            let any = filed.add(group, self.terms.key)?;
+            none.push(format!("count(*) FILTER (WHERE NOT ({}))", sql.has(any)));
+        }
+        let select = format!("ARRAY[{}]::int8[]", none.join(", "));
         let (parts, _) = sql.wanted(self.query, self.mark);
         let rows = self.select(&select, &parts, "", sql).await?;
-        rows.first()
-            .map_or_else(|| Ok(Vec::new()), |row| column(row, 0))
+        let none: Vec<i64> = rows
+            .first()
+            .map_or_else(|| Ok(Vec::new()), |r| column(r, 0))?;
+        let found = self.each(&filed).await?;
+        let mut found = found.into_iter();
+        for (of, none) in tallied.groups.iter_mut().zip(none) {
+            of.none = unsigned(none)?;
+            for (count, found) in of.counts.iter_mut().zip(&mut found) {
+                *count = unsigned(found)?;
+            }
+        }
+        Ok(())
     }
 
-    /// For how many none of the conditions holds.
-    async fn none(&self, group: &[indelible_store::Expr]) -> Result<u64> {
+    /// How many records each condition holds for: the terms of all records are looked through once,
+    /// however many conditions there are.
+    async fn each(&self, filed: &Filed) -> Result<Vec<i64>> {
         let mut sql = Sql::new(self.terms.key);
-        let none = indelible_store::Expr::Or(group.to_vec());
-        let (none, _) = sql.condition(&indelible_store::Expr::Not(Box::new(none)));
-        let (mut parts, _) = sql.wanted(self.query, self.mark);
-        parts.push(none);
-        let rows = self.select("count(*)", &parts, "", sql).await?;
-        rows.first().map_or(Ok(0), |row| unsigned(column(row, 0)?))
+        let (parts, _) = sql.wanted(self.query, self.mark);
+        let condition = joined(&parts, " AND ", "true");
+        let (hashes, at) = (sql.value(filed.hashes.clone()), sql.value(filed.at.clone()));
+        // What a record is found by in two ways counts once.
+        let (once, record) = match filed.several {
+            true => (
+                "DISTINCT tenant_id, sequence_number, ",
+                "tenant_id, sequence_number, ",
+            ),
+            false => ("", ""),
+        };
+        let text = format!(
+            "SELECT at, count(*) FROM (SELECT {once}at FROM \
+             (SELECT {record}unnest(terms) AS term FROM indelible.records WHERE {condition}) \
+             AS filed JOIN unnest({hashes}::int8[], {at}::int4[]) AS wanted (term, at) \
+             USING (term)) AS found GROUP BY at"
+        );
+        let mut counts = vec![0; filed.conditions];
+        for row in self.rows(&text, &sql).await? {
+            let at: i32 = column(&row, 0)?;
+            if let Some(count) = usize::try_from(at).ok().and_then(|at| counts.get_mut(at)) {
+                *count = column(&row, 1)?;
+            }
+        }
+        Ok(counts)
     }
 
     async fn select(
@@ -138,9 +160,43 @@ impl Counting<'_> {
     ) -> Result<Vec<Row>> {
         let condition = joined(parts, " AND ", "true");
         let text = format!("SELECT {what} FROM indelible.records WHERE {condition} {behind}");
+        self.rows(&text, &sql).await
+    }
+
+    async fn rows(&self, text: &str, sql: &Sql) -> Result<Vec<Row>> {
         let values: Vec<&(dyn ToSql + Sync)> = sql.values.iter().map(|v| &**v as _).collect();
-        let rows = self.client.query(&text, &values).await;
+        let rows = self.client.query(text, &values).await;
         rows.map_err(|error| failed(DOING, error))
+    }
+}
+
+/// What conditions are found by.
+#[derive(Default)]
+struct Filed {
+    conditions: usize,
+    /// Each hash, and beside it the number of the condition that it belongs to.
+    hashes: Vec<i64>,
+    at: Vec<i32>,
+    /// Whether one condition has several.
+    several: bool,
+}
+
+impl Filed {
+    /// Numbers the conditions of a group on; all that they are found by.
+    fn add(&mut self, group: &[Expr], key: TermKey) -> Result<Vec<i64>> {
+        let from = self.hashes.len();
+        for expr in group {
+            let hashes = hashes(key, expr).ok_or_else(|| {
+                let text = "only terms and personal values can be counted in groups";
+                Error::new(Kind::Invalid, text)
+            })?;
+            let at = i32::try_from(self.conditions).unwrap_or(i32::MAX);
+            self.several |= hashes.len() > 1;
+            self.at.extend(hashes.iter().map(|_| at));
+            self.hashes.extend(hashes);
+            self.conditions += 1;
+        }
+        Ok(self.hashes.get(from..).unwrap_or_default().to_vec())
     }
 }
 

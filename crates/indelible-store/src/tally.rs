@@ -21,8 +21,8 @@ pub struct Tally {
     /// Borders in ascending order: between each two of them is a bar, from the first, which is in
     /// it, to the second, which is not.
     pub borders: Vec<Micros>,
-    /// Groups of conditions that are terms or sealed values: how many of the records each of them
-    /// holds for, and for how many of them none of a group does.
+    /// Groups of conditions, each a term, sealed values, or several of these of which one must be
+    /// there: how many of the records each holds for, and for how many none of a group does.
     pub groups: Vec<Vec<Expr>>,
     /// Columns whose values are wanted.
     pub columns: Vec<Column>,

@@ -24,8 +24,7 @@ pub(super) fn draw(bodies: &Bodies<'_>, places: &[Place], random: &mut Random) -
     let mut borders: Vec<Micros> = (0..count).filter_map(|_| near(random)).collect();
     borders.sort_unstable();
     borders.dedup();
-    let mut condition = || {
-        let body = &bodies[*random.pick(&keys)];
+    let condition = |body: &Body<'_>, random: &mut Random| {
         let finds: Vec<_> = body.sealed.iter().filter_map(|value| value.find).collect();
         if random.chance(30) && !finds.is_empty() {
             return Expr::Sealed(vec![*random.pick(&finds)]);
@@ -38,7 +37,18 @@ pub(super) fn draw(bodies: &Bodies<'_>, places: &[Place], random: &mut Random) -
         let (key, text) = random.pick(&terms).clone();
         Expr::Is(key, text)
     };
-    let groups = vec![(0..4).map(|_| condition()).collect(), Vec::new()];
+    let mut group = Vec::new();
+    for _ in 0..4 {
+        let body = &bodies[*random.pick(&keys)];
+        // A record that several ways lead to counts once.
+        group.push(match random.between(1, 4) {
+            1 => Expr::Or((0..3).map(|_| condition(body, random)).collect()),
+            _ => condition(body, random),
+        });
+    }
+    // What stands in a group twice counts for both.
+    group.extend(group.first().cloned());
+    let groups = vec![group, Vec::new()];
     let columns = Column::ALL.iter().map(|(column, _)| *column).collect();
     Tally {
         borders,
