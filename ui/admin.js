@@ -40,6 +40,8 @@ function table(titles, rows, { free } = {}) {
 }
 
 const row = (...cells) => cells;
+/** A sentence in which what a program reads stands between backticks. */
+const prose = (text) => text.split('`').map((part, at) => (at % 2 ? code(part) : shown(part)));
 /** What a program reads, which may be broken where its parts end. */
 const code = (text) => el('code', {}, String(text).split(/(?<=[._/,:=])/).flatMap((part) => [shown(part), el('wbr')]));
 const time = (text) => (text ? when(text) : '–');
@@ -155,7 +157,7 @@ async function configuration() {
   const rows = settings.map((one) => {
     const isSet = one.source !== 'default';
     return row(el('code', {}, shown(one.setting)), one.value === null ? el('span', { class: 'hint' }, 'not set') : code(one.value),
-      el('span', { class: isSet ? 'whence' : 'whence hint' }, shown(one.source)), shown(one.doc));
+      el('span', { class: isSet ? 'whence' : 'whence hint' }, shown(one.source)), prose(one.doc));
   });
   return [el('dl', {}, el('dt', {}, 'server'), el('dd', {}, 'version ', shown(about.info?.version ?? 'unknown')),
     el('dt', {}, 'work gets done'), el('dd', {},

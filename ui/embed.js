@@ -116,10 +116,10 @@ function taken() {
 let token = taken();
 // The page around may give another token, behind the same address.
 window.addEventListener('hashchange', () => {
-  const before = token;
-  token = taken();
-  if (token === before || !token.startsWith(VIEWER)) return;
-  if (before && !before.startsWith(VIEWER)) location.reload();
+  const found = taken();
+  if (found === token || !found.startsWith(VIEWER)) return;
+  if (token && !token.startsWith(VIEWER)) location.reload();
+  token = found;
   hold(token);
   apply();
 });
