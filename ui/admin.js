@@ -81,14 +81,20 @@ async function tenants(again) {
     })];
 }
 
+/** A query, which breaks between its terms. */
+const asked = (query) => el('code', {}, terms(query).map(({ text }) => [el('span', { class: 'term' }, shown(text)), ' ']));
+
+/** Whether a key is good, and until when. */
+function inForce({ revoked_at: revoked, expires_at: expires }) {
+  if (revoked) return ['revoked ', when(revoked)];
+  return expires ? ['until ', when(expires)] : 'in force';
+}
+
 async function keys(again) {
   const { keys: found } = await get('/v1/keys');
   const rows = found.map((key) => row(el('code', {}, shown(key.id)), shown(key.name ?? '–'), shown(key.role),
-    key.tenants ? shown(key.tenants.join(', ')) : 'all', key.query ? el('code', {}, terms(key.query).map(({ text }) => [el('span', { class: 'term' }, shown(text)), ' '])) : '–',
-      time(key.created_at),
-    time(key.last_used_at), key.revoked_at ? ['revoked ', when(key.revoked_at)] : key.expires_at ? ['until ',
-      when(key.expires_at)] : 'in force',
-    key.revoked_at ? '–' : buttons(key, again)));
+    key.tenants ? shown(key.tenants.join(', ')) : 'all', key.query ? asked(key.query) : '–', time(key.created_at),
+    time(key.last_used_at), inForce(key), key.revoked_at ? '–' : buttons(key, again)));
   const role = el('select', { 'aria-label': 'Role' }, ROLES.map((word) => el('option', { value: word },
     word.replace('_', ' '))));
   if (!found.length) role.value = 'admin';

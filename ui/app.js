@@ -49,8 +49,8 @@ const WITHOUT = {
   none: ['No records without a key', 'Give one above. An admin makes it, on the page Administration or by '],
   other: ['The key that was given is not in force', 'It expired, was revoked, or is not whole. Give another one above; an admin '
     + 'makes it, on the page Administration or by '],
-  mute: ['The key that was given reads no records', 'Keys of the role emitter send events, and read none. Give one above of the role '
-    + 'reader, auditor, privacy officer or admin; an admin makes it, on the page Administration or by '],
+  mute: ['The key that was given reads no records', 'Keys of the role emitter send events, and read none. Give one above of the '
+    + 'role reader, auditor, privacy officer or admin; an admin makes it, on the page Administration or by '],
 };
 
 /** What stands in the place of the records, and how to come to see them. */

@@ -1,12 +1,15 @@
 // Where there is little room, and no pointer that rests or keyboard: a phone, a tablet, and a list beside a record.
 
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
 import { after, before, test } from 'node:test';
 import { Place, addressOf, browser, changed, until, visit } from './support.js';
 
 const ID = (number) => `019a9b00-0000-7000-8000-${String(number).padStart(12, '0')}`;
 const ALL = 'time,actor,said,event,target,outcome,severity,tenant,service,ip,correlation,model,description,duration,number';
 const PHONE = { width: 390, height: 844 };
+const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 
 let place;
 let closed;
@@ -43,6 +46,11 @@ const enter = async (page, key) => {
   await page.getByLabel('This server asks for a key').fill(key);
   await page.keyboard.press('Enter');
 };
+const faultless = async (page) => {
+  await page.evaluate(AXE);
+  const { violations } = await page.evaluate(() => window.axe.run());
+  assert.deepEqual(violations.map((one) => `${one.id}: ${one.nodes.map((node) => node.html).join(' ')}`), []);
+};
 /** Whether each of these stands wholly within the other. */
 const within = async (inner, outer) => {
   const box = await outer.boundingBox();
@@ -69,6 +77,7 @@ for (const width of [390, 768]) {
       const query = card.getByRole('cell').filter({ hasText: 'outcome:denied' });
       assert.match(await query.evaluate((one) => getComputedStyle(one, '::before').content), /^"Query"/);
       assert.equal(await page.getByRole('table').count(), await page.locator('.rows').count());
+      await faultless(page);
       // A term of a query is not torn apart.
       for (const term of await query.locator('.term').all()) assert.equal(await term.evaluate((one) => one.offsetHeight < 24), true);
     });
@@ -88,6 +97,7 @@ test('menus stay on the screen of a phone, whatever a view is called', async () 
     await page.locator('#columns summary').click();
     await within(page.locator('#columns .sheet'), page.locator('html'));
     await within(page.locator('.tools > *'), page.locator('#records'));
+    await faultless(page);
     assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= window.innerWidth));
   });
 });
@@ -208,6 +218,7 @@ test('whoever gives no key, or one that sends events, is told what to do in the 
   await visit(chrome, closed, { expected: ['401', '403'] }, async (page) => {
     const empty = page.locator('#empty');
     await empty.getByText('No records without a key').waitFor();
+    await faultless(page);
     assert.match(await empty.textContent(), /Give one above.*indelible keys create --role reader --url http/);
     await enter(page, keys.emitter);
     await empty.getByText('The key that was given reads no records').waitFor();
