@@ -1,5 +1,7 @@
 // What the page shows stands in its address, whole: it can be kept, sent, and gone back to.
 
+import { byId } from '/ui/dom.js';
+
 const NAMES = ['page', 'q', 'columns', 'record', 'live', 'tenant', 'execution'];
 
 /** What an address asks for; what it does not say is an empty text. */
@@ -22,7 +24,7 @@ export const listOf = (q) => href({ q, columns: read().columns });
 export function go(asked, { step = true } = {}) {
   const to = href(asked);
   const isHere = to === location.pathname + location.search + location.hash;
-  if (!isHere) history[step ? 'pushState' : 'replaceState'](null, '', to);
+  if (!isHere) history[step ? 'pushState' : 'replaceState'](history.state, '', to);
   window.dispatchEvent(new Event('address'));
 }
 
@@ -33,4 +35,21 @@ export const change = (changes, options) => go({ ...read(), ...changes }, option
 export function recordOf(text) {
   const at = text.indexOf('/');
   return at > 0 ? { tenant: text.slice(0, at), id: text.slice(at + 1) } : null;
+}
+
+const COPIED_MS = 2000;
+
+/** Puts the address of what is shown into the clipboard; the button for it says how that went, and all is read out. */
+export async function copy(button) {
+  const { href: address } = location;
+  button.dataset.words ??= button.textContent;
+  try {
+    await navigator.clipboard.writeText(address);
+    byId('told').textContent = 'The link is copied';
+    button.textContent = 'Copied';
+  } catch {
+    byId('told').textContent = address;
+    button.textContent = 'See the address bar';
+  }
+  setTimeout(() => { button.textContent = button.dataset.words; }, COPIED_MS);
 }

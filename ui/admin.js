@@ -3,7 +3,7 @@
 import { act, get } from '/ui/api.js';
 import { href, listOf } from '/ui/address.js';
 import { ago, counted, el, shown, when } from '/ui/dom.js';
-import { term } from '/ui/query.js';
+import { term, terms } from '/ui/query.js';
 import { all } from '/ui/trust.js';
 
 const ROLES = ['reader', 'emitter', 'auditor', 'privacy_officer', 'admin'];
@@ -25,13 +25,25 @@ export const page = {
   },
 };
 
-function table(titles, rows) {
-  return el('div', { class: 'wide', tabindex: 0, role: 'region', 'aria-label': titles.join(', ') }, el('table',
-    { class: 'plain-table' },
-    el('thead', {}, el('tr', {}, titles.map((title) => el('th', { scope: 'col' }, title)))), el('tbody', {}, rows)));
+/**
+ * A table; where there is no room for its columns each row is a card with the titles beside the values, but for the one that
+ * is `free` of its title. Roles are said, since a browser takes them from what is laid out otherwise.
+ */
+function table(titles, rows, { free } = {}) {
+  const cell = (content, at) => el(at ? 'td' : 'th', { role: at ? 'cell' : 'rowheader', scope: !at && 'row',
+    class: titles[at] === free && 'hint free', 'data-title': titles[at] }, at ? el('div', {}, content) : content);
+  return el('div', { class: 'wide rows', tabindex: 0, role: 'region', 'aria-label': titles.join(', ') }, el('table',
+    { class: 'plain-table', role: 'table' },
+    el('thead', { role: 'rowgroup' }, el('tr', { role: 'row' }, titles.map((title) =>
+      el('th', { role: 'columnheader', scope: 'col' }, title)))),
+    el('tbody', { role: 'rowgroup' }, rows.map((cells) => el('tr', { role: 'row' }, cells.map(cell))))));
 }
 
-const row = (...cells) => el('tr', {}, cells.map((cell) => el('td', {}, cell)));
+const row = (...cells) => cells;
+/** A sentence in which what a program reads stands between backticks. */
+const prose = (text) => text.split('`').map((part, at) => (at % 2 ? code(part) : shown(part)));
+/** What a program reads, which may be broken where its parts end. */
+const code = (text) => el('code', {}, String(text).split(/(?<=[._/,:=])/).flatMap((part) => [shown(part), el('wbr')]));
 const time = (text) => (text ? when(text) : '–');
 
 /** A form that has something done, says what went wrong, and shows what came of it. */
@@ -69,14 +81,20 @@ async function tenants(again) {
     })];
 }
 
+/** A query, which breaks between its terms. */
+const asked = (query) => el('code', {}, terms(query).map(({ text }) => [el('span', { class: 'term' }, shown(text)), ' ']));
+
+/** Whether a key is good, and until when. */
+function inForce({ revoked_at: revoked, expires_at: expires }) {
+  if (revoked) return ['revoked ', when(revoked)];
+  return expires ? ['until ', when(expires)] : 'in force';
+}
+
 async function keys(again) {
   const { keys: found } = await get('/v1/keys');
-  const rows = found.map((key) => row(el('code', {}, shown(key.id)), shown(key.name ?? ''), shown(key.role),
-    key.tenants ? shown(key.tenants.join(', ')) : 'all', key.query ? el('code', {}, shown(key.query)) : '–',
-      time(key.created_at),
-    time(key.last_used_at), key.revoked_at ? ['revoked ', when(key.revoked_at)] : key.expires_at ? ['until ',
-      when(key.expires_at)] : 'in force',
-    key.revoked_at ? '' : buttons(key, again)));
+  const rows = found.map((key) => row(el('code', {}, shown(key.id)), shown(key.name ?? '–'), shown(key.role),
+    key.tenants ? shown(key.tenants.join(', ')) : 'all', key.query ? asked(key.query) : '–', time(key.created_at),
+    time(key.last_used_at), inForce(key), key.revoked_at ? '–' : buttons(key, again)));
   const role = el('select', { 'aria-label': 'Role' }, ROLES.map((word) => el('option', { value: word },
     word.replace('_', ' '))));
   if (!found.length) role.value = 'admin';
@@ -129,8 +147,7 @@ async function streams() {
       one.records.toLocaleString('en'),
     el('span', { class: `pill ${tone[one.word] ?? 'warn'}` }, shown(one.word.replaceAll('-', ' '))),
     one.last === undefined || one.last === null ? '–' : one.last.toLocaleString('en'),
-    heard(one.verdict) ? ago(heard(one.verdict)) : '–', one.submitted_by ? el('code', {},
-      shown(one.submitted_by)) : '–'));
+    heard(one.verdict) ? ago(heard(one.verdict)) : '–', one.submitted_by ? code(one.submitted_by) : '–'));
   const counts = behind ? `${counted(behind, 'committed record')} are not counted here yet.`
     : 'All that is committed is counted.';
   return [el('p', { class: 'hint' }, counts),
@@ -145,14 +162,13 @@ async function configuration() {
     get('/v1/configuration')]);
   const rows = settings.map((one) => {
     const isSet = one.source !== 'default';
-    return el('tr', {}, el('th', { scope: 'row', title: one.doc }, el('code', {}, shown(one.setting))),
-      el('td', {}, one.value === null ? el('span', { class: 'hint' }, 'not set') : el('code', {}, shown(one.value))),
-      el('td', { class: isSet ? '' : 'hint' }, shown(one.source)), el('td', { class: 'hint' }, shown(one.doc)));
+    return row(el('code', {}, shown(one.setting)), one.value === null ? el('span', { class: 'hint' }, 'not set') : code(one.value),
+      el('span', { class: isSet ? 'whence' : 'whence hint' }, shown(one.source)), prose(one.doc));
   });
   return [el('dl', {}, el('dt', {}, 'server'), el('dd', {}, 'version ', shown(about.info?.version ?? 'unknown')),
     el('dt', {}, 'work gets done'), el('dd', {},
       health.status === 'ok' ? 'yes' : shown(`no: ${(health.reasons ?? ['it does not say why']).join('; ')}`))),
-  table(['Setting', 'Value', 'From', 'What it is for'], rows),
+  table(['Setting', 'Value', 'From', 'What it is for'], rows, { free: 'What it is for' }),
   el('p', { class: 'hint' }, 'A setting is changed where the server runs (file, environment, command line), and is in force when '
     + 'it has started again. What was changed is recorded: ',
   el('a', { href: listOf(`${term('tenant', '_system')} type:config.changed`) }, 'the records'), '.')];

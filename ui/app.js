@@ -1,9 +1,9 @@
 // The pages of one small program: which one the address asks for, the key, and what went wrong.
 
 import { dropKey, get, key, mayPass, setKey, wait } from '/ui/api.js';
-import { change, go, read } from '/ui/address.js';
+import { change, copy, go, read } from '/ui/address.js';
 import { hide } from '/ui/complete.js';
-import { byId, el, fill, shown } from '/ui/dom.js';
+import { byId, el, fill, shown, turnZone } from '/ui/dom.js';
 import * as facets from '/ui/facets.js';
 import * as list from '/ui/list.js';
 import * as rows from '/ui/rows.js';
@@ -45,19 +45,34 @@ function problem(error, { lost = false } = {}) {
     && el('p', {}, when, el('button', { type: 'button', class: 'link', onclick: () => apply({ anew: true }) }, 'Try now'))]);
 }
 
+const WITHOUT = {
+  none: ['No records without a key', 'Give one above. An admin makes it, on the page Administration or by '],
+  other: ['The key that was given is not in force', 'It expired, was revoked, or is not whole. Give another one above; an admin '
+    + 'makes it, on the page Administration or by '],
+  mute: ['The key that was given reads no records', 'Keys of the role emitter send events, and read none. Give one above of the '
+    + 'role reader, auditor, privacy officer or admin; an admin makes it, on the page Administration or by '],
+};
+
+/** What stands in the place of the records, and how to come to see them. */
+function withoutKey({ status }) {
+  const [what, next] = WITHOUT[status === 403 ? 'mute' : key() ? 'other' : 'none'];
+  return [el('b', {}, what), el('p', {}, next, el('code', {}, `indelible keys create --role reader --url ${location.origin}`),
+    ' with the admin\'s key in ', el('code', {}, 'INDELIBLE_API_KEY'), '.')];
+}
+
 /** Whoever is there has no key, or none that is good for this: nothing is shown or asked until there is one. */
 function shut(error) {
   state.shut = true;
   state.turn += 1;
   clearTimeout(state.again);
-  list.shut();
+  list.shut(withoutKey(error));
   facets.clear();
   fill(byId('other'));
   byId('live').disabled = true;
   byId('banner').hidden = true;
   byId('login').hidden = false;
   // That a key is wanted stands beside its field; here is what was wrong with one that was given.
-  tell(key() && [el('p', {}, error.message), error.status === 403 && el('p', {}, 'Use a key that may read.')]);
+  tell(key() && el('p', {}, error.message));
   dropKey();
   byId('key').focus();
   byId('key').select();
@@ -206,6 +221,11 @@ document.addEventListener('click', (press) => {
   apply();
   if (byId('nav').contains(link)) window.scrollTo(0, 0);
 });
+// Where no pointer rests a time is touched; in a row of the list that opens the record, which has it whole.
+document.addEventListener('click', ({ target }) => {
+  if (target.closest('time') && !target.closest('#rows, a, button, summary')) turnZone();
+});
+document.addEventListener('zone', () => { if (!state.page && !state.shut) count(read().q); });
 window.addEventListener('popstate', () => apply());
 window.addEventListener('address', () => apply());
 
@@ -213,7 +233,8 @@ const KEYS = {
   '/': () => byId('q').focus(),
   j: () => rows.move(1),
   k: () => rows.move(-1),
-  y: () => views.copy(),
+  y: () => copy(byId('copy')),
+  u: turnZone,
 };
 const MOVES = {
   ArrowDown: () => rows.move(1),
@@ -226,7 +247,7 @@ document.addEventListener('keydown', (press) => {
   if (press.key === 'Escape' && read().record && !read().page) return void change({ record: '' });
   const isRow = press.target.closest('#rows');
   const does = KEYS[press.key] ?? (isRow && MOVES[press.key]);
-  if (!does || (read().page && press.key !== '/')) return;
+  if (!does || (read().page && !'/u'.includes(press.key))) return;
   press.preventDefault();
   does();
 });

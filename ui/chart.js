@@ -1,11 +1,15 @@
 // Charts as small SVG: a histogram to choose a span of time from, and bars for anything.
 
-import { counted, el, told as written } from '/ui/dom.js';
+import { counted, el, told as written, zone } from '/ui/dom.js';
 
 const SVG = 'http://www.w3.org/2000/svg';
 const HEIGHT = 56;
 /** No bar is wider: few of them do not fill the whole width. */
 const BAR_PX_MAX = 48;
+/** More bars than these are hairs: neighbours are drawn as one. */
+const BARS_MAX = 120;
+const BARS_MAX_NARROW = 60;
+const NARROW = matchMedia('(max-width: 40rem)');
 /** Below bars that take less than this there is no room for both ends. */
 const FEW_PX = 480;
 
@@ -27,7 +31,7 @@ const SPAN = {
 
 /** How the ends of bars are told that are so long. */
 function formatOf(every) {
-  const format = new Intl.DateTimeFormat('en-GB', SPAN[every] ?? SPAN.day);
+  const format = new Intl.DateTimeFormat('en-GB', { ...SPAN[every] ?? SPAN.day, timeZone: zone() });
   return (time) => written(new Date(time), format);
 }
 
@@ -46,15 +50,26 @@ export function bars(all, title) {
   return drawn;
 }
 
+/** As many bars as can be seen and hit: each of so many neighbours, the first of those that are over. */
+function grouped(all) {
+  const many = Math.ceil(all.length / (NARROW.matches ? BARS_MAX_NARROW : BARS_MAX));
+  const groups = [];
+  for (let until = all.length; until > 0; until -= many) groups.unshift(all.slice(Math.max(0, until - many), until));
+  return groups.map((some) => ({ from: some[0].from, until: some.at(-1).until,
+    count: some.reduce((sum, { count }) => sum + count, 0) }));
+}
+
 /**
  * A histogram; `choose` is called with the first and the last moment of what was dragged over, or chosen with
  * the keyboard: arrows move, with Shift they extend, Enter takes it.
  */
 export function histogram(found, choose) {
-  const all = found?.bars ?? [];
-  if (!all.length) return null;
+  const every = found?.bars ?? [];
+  if (!every.length) return null;
+  const all = grouped(every);
   const format = formatOf(found.every);
-  const told = ({ from, count }) => `${format(from)}: ${counted(count, 'record')}`;
+  const isGroup = all.length < every.length;
+  const told = ({ from, until, count }) => `${format(from)}${isGroup ? ` to ${format(until)}` : ''}: ${counted(count, 'record')}`;
   const drawn = bars(all, '');
   const chosen = el('div', { class: 'chosen', hidden: true });
   const label = el('output', { class: 'hint' }, told(all.at(-1)));
@@ -103,7 +118,7 @@ export function ends(all, every, ...told) {
   const words = (time) => el('span', {}, format(time));
   const px = all.length * BAR_PX_MAX;
   const line = el('div', { class: px < FEW_PX ? 'ends few hint' : 'ends hint', 'aria-hidden': 'true' },
-    words(all[0].from), told, words(all.at(-1).until));
+    all.length > 1 && words(all[0].from), told, words(all.at(-1).until));
   line.style.maxWidth = `${Math.max(px, FEW_PX)}px`;
   return line;
 }

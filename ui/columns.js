@@ -68,11 +68,12 @@ function said(row) {
 
 /**
  * Name, title, what is in the cell, and whether it is there unless somebody chose otherwise. `least` is for how many
- * letters there must be room, in rem; `fixed` are those that need no more, and whose width the style sheet says.
+ * letters there must be room, in rem; `fixed` are those that need no more. The style sheet says
+ * how wide these are, and `--time`, which the time takes.
  */
 export const COLUMNS = [
-  { name: 'time', title: 'Time', fixed: 9.7, cell: (row) => when(row.time), usual: true },
-  { name: 'actor', title: 'Actor', least: 8, cell: actor, usual: true },
+  { name: 'time', title: 'Time', cell: (row) => when(row.time), usual: true },
+  { name: 'actor', title: 'Actor', least: 9, cell: actor, usual: true },
   { name: 'said', title: 'What happened', least: 10, cell: said, usual: true },
   { name: 'event', title: 'Action', least: 7.5, cell: plain('type'), usual: true },
   { name: 'target', title: 'Target', least: 6.5, cell: plain('target') },

@@ -73,23 +73,51 @@ function inUtc(time) {
 /** A time in the reader's zone, as a format has it, or in UTC if it is an old one. */
 export const told = (time, format) => (isOld(time) ? inUtc(time).join(' ') : format.format(time));
 
-/** A time in the reader's zone: the day, set apart, and the clock to the second; an old one in UTC. */
+const ZONE = 'indelible-zone';
+const OWN = new Intl.DateTimeFormat('en-GB', { dateStyle: 'medium', timeStyle: 'long' });
+
+/** Whether times are told in UTC: the reader's choice, kept in this browser where that keeps anything. */
+let isUtc = false;
+try {
+  isUtc = localStorage.getItem(ZONE) === 'UTC';
+} catch { /* Whoever keeps nothing begins with the own zone. */ }
+
+/** The zone that times are told in. */
+export const zone = () => (isUtc ? 'UTC' : new Intl.DateTimeFormat().resolvedOptions().timeZone);
+
+/** A whole time in UTC, with its year and as much of the second as there is. */
+const whole = (time) => `${time.toISOString().replace('T', ' ').replace('.000Z', '').replace('Z', '')} UTC`;
+
+/** A time in the zone that is chosen: the day, set apart, and the clock to the second; an old one in UTC. */
 export function when(text) {
   const time = new Date(text);
   if (Number.isNaN(time.getTime())) return el('span', {}, shown(text));
-  if (isOld(time)) {
+  if (isOld(time) || isUtc) {
     const [day, clock] = inUtc(time);
-    return el('time', { datetime: text, title: text }, el('span', { class: 'day year' }, day), ' ', clock);
+    return el('time', { datetime: text, title: isOld(time) ? text : OWN.format(time) },
+      el('span', { class: 'day year' }, day), ' ', clock);
   }
   const near = Math.abs(Date.now() - time) < 300 * 86_400_000;
-  const utc = time.toISOString().replace('T', ' ').replace('.000Z', '').replace('Z', '');
-  return el('time', { datetime: text, title: `${utc} UTC` },
+  return el('time', { datetime: text, title: whole(time) },
     el('span', { class: near ? 'day' : 'day year' }, (near ? DAY : DATE).format(time)), ' ', CLOCK.format(time));
 }
 
-/** The clock alone, of what happened just now. */
-export function clock(text) {
-  return el('time', { datetime: text, title: text }, CLOCK.format(new Date(text)));
+/** The same, and beside it what no pointer can rest on everywhere: year and UTC. */
+export function exactly(text) {
+  const time = new Date(text);
+  const isPlain = Number.isNaN(time.getTime()) || isOld(time);
+  return [when(text), !isPlain && [' ', el('span', { class: 'hint utc' }, `(${whole(time)})`)]];
+}
+
+/** From now on times are told in UTC, or in the own zone again: those that stand there too. */
+export function turnZone() {
+  isUtc = !isUtc;
+  try {
+    localStorage.setItem(ZONE, isUtc ? 'UTC' : '');
+  } catch { /* It holds until the page is left. */ }
+  for (const old of document.querySelectorAll('time')) old.replaceWith(when(old.dateTime));
+  byId('told').textContent = isUtc ? 'Times are in UTC' : 'Times are in your own zone';
+  document.dispatchEvent(new Event('zone'));
 }
 
 const TONES = {

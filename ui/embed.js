@@ -1,14 +1,16 @@
 // The list and the record of one tenant, for a frame in somebody else's page, by a viewer token.
 //
-// Token and colours stand behind the `#` of the address, which a browser sends to nobody: `docs/page.md`.
+// Token and colours stand behind the `#` of the address, which a browser sends to nobody: `docs/page.md`. The token is
+// taken out of the address at once: no link in here, and no address that somebody copies, has it.
 
 import { hold, mayPass, wait } from '/ui/api.js';
 import { change, read } from '/ui/address.js';
-import { byId, el, fill } from '/ui/dom.js';
+import { byId, el, fill, turnZone } from '/ui/dom.js';
 import * as list from '/ui/list.js';
 import * as rows from '/ui/rows.js';
 
 const LOOK_MS = 30_000;
+const VIEWER = 'indv_';
 const EXPIRED = 'This view is not good any more. Load the page that it stands in again.';
 
 // What may be set: the names of the style sheet's own variables, each a colour.
@@ -73,21 +75,55 @@ document.querySelector('.skip').addEventListener('click', (press) => {
   press.preventDefault();
   byId('records-title').focus();
 });
+// What a link leads to is shown here, with the token that no link has; where no pointer rests a time is touched.
+document.addEventListener('click', (press) => {
+  const { target } = press;
+  if (target.closest('time') && !target.closest('#rows, a, button, summary')) return turnZone();
+  const link = target.closest('a');
+  if (!link || press.defaultPrevented || press.ctrlKey || press.metaKey || press.shiftKey || press.button !== 0) return;
+  if (link.download || link.origin !== location.origin || link.pathname !== location.pathname) return;
+  press.preventDefault();
+  if (link.href !== location.href) history.pushState(history.state, '', link.href);
+  apply();
+});
 window.addEventListener('popstate', () => apply());
 window.addEventListener('address', () => apply());
 document.addEventListener('keydown', (press) => {
   if (press.target.matches('input') || press.ctrlKey || press.metaKey || press.altKey) return;
   if (press.key === 'Escape' && read().record) change({ record: '' });
+  else if (press.key === 'u') turnZone();
   else if (press.key === 'j' || (press.key === 'ArrowDown' && press.target.closest('#rows'))) rows.move(1);
   else if (press.key === 'k' || (press.key === 'ArrowUp' && press.target.closest('#rows'))) rows.move(-1);
   else return;
   press.preventDefault();
 });
 
-const given = new URLSearchParams(location.hash.slice(1));
-const token = given.get('token') ?? '';
-dress(given);
-if (token && !token.startsWith('indv_')) {
+/**
+ * Takes the token out of the address. The entry of the history keeps it, for when the view is loaded again or gone back to:
+ * that is read by this view alone, and stands in no address.
+ */
+function taken() {
+  const given = new URLSearchParams(location.hash.slice(1));
+  dress(given);
+  const found = given.get('token') ?? history.state?.token ?? '';
+  if (!found.startsWith(VIEWER)) return found;
+  given.delete('token');
+  const rest = given.toString();
+  history.replaceState({ token: found }, '', location.pathname + location.search + (rest && `#${rest}`));
+  return found;
+}
+
+let token = taken();
+// The page around may give another token, behind the same address.
+window.addEventListener('hashchange', () => {
+  const found = taken();
+  if (found === token || !found.startsWith(VIEWER)) return;
+  if (token && !token.startsWith(VIEWER)) location.reload();
+  token = found;
+  hold(token);
+  apply();
+});
+if (token && !token.startsWith(VIEWER)) {
   byId('list-page').hidden = true;
   byId('top').hidden = true;
   tell(...NO_VIEWER);

@@ -3,7 +3,7 @@
 import { get, mayPass } from '/ui/api.js';
 import { change, listOf, read } from '/ui/address.js';
 import { exact, histogram } from '/ui/chart.js';
-import { byId, counted, cut, el, fill, shown } from '/ui/dom.js';
+import { byId, counted, cut, el, fill, shown, zone as zoneNow } from '/ui/dom.js';
 import { isMasked } from '/ui/hidden.js';
 import { and, has, term, toggled, valueOf, without } from '/ui/query.js';
 
@@ -68,7 +68,7 @@ function trimmed(all) {
 
 /** Counts; the server chooses how long bars are. Of a time that is too long a part is drawn: what most records are of. */
 async function counts(q) {
-  const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
+  const zone = zoneNow();
   const facets = FACETS.map(([name]) => name).join(',');
   const bars = async (part) => (await get('/v1/counts', { q: within(q, part), every: 'auto', zone })).histogram;
   let part = drawn.q === q ? drawn.part : null;
@@ -108,7 +108,8 @@ export async function refresh(q) {
     found = await counts(q);
   } catch (error) {
     if (mine === turn && error.status !== 401) {
-      fill(byId('facets'), el('p', { class: 'hint' }, `Not counted: ${error.message} `, mayPass(error)
+      // What is wrong with a query is told once, above.
+      fill(byId('facets'), error.status !== 400 && el('p', { class: 'hint' }, `Not counted: ${error.message} `, mayPass(error)
         && el('button', { type: 'button', class: 'link', onclick: () => refresh(q) }, 'Count again')));
       fill(byId('histogram'));
       fill(byId('count'));

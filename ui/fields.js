@@ -1,7 +1,7 @@
 // What a record says: fields, before and after, the decision beside the outcome, who acted for whom, attachments.
 
 import { bytes } from '/ui/api.js';
-import { el, outcome, shown, when } from '/ui/dom.js';
+import { el, exactly, outcome, shown } from '/ui/dom.js';
 import { walk } from '/ui/hidden.js';
 import { refused } from '/ui/leaf.js';
 
@@ -65,8 +65,8 @@ export function fields(row) {
   const list = el('dl', {});
   const put = (name, ...value) => list.append(el('dt', {}, broken(name)), el('dd', {}, ...value));
   if (String(event.event_type).length > TITLE_CHARS) put('event_type', long(event.event_type, 'event_type'));
-  put('happened', when(event.occurred_at));
-  put('committed', when(ingested));
+  put('happened', exactly(event.occurred_at));
+  put('committed', exactly(ingested));
   for (const [path, value] of walk(event)) {
     const name = path.join('.');
     if (TOLD.test(name)) continue;

@@ -186,8 +186,8 @@ export function clear() {
   for (const id of ['table', 'more', 'empty']) byId(id).hidden = true;
 }
 
-/** Nothing is shown or asked any more. */
-export function shut() {
+/** Nothing is shown or asked any more; in the place of the records stands why, and what to do. */
+export function shut(why) {
   pause();
   state.turn += 1;
   state.q = null;
@@ -195,6 +195,8 @@ export function shut() {
   // Whoever comes next may not see all of it.
   known.checked.clear();
   clear();
+  fill(byId('empty'), why);
+  byId('empty').hidden = !why;
 }
 
 /** How it stands with what is new: `on`, `off`, or `waiting` while there is no connection. */

@@ -3,7 +3,7 @@
 import { get } from '/ui/api.js';
 import { listOf } from '/ui/address.js';
 import { bars, ends } from '/ui/chart.js';
-import { ago, counted, cut, el } from '/ui/dom.js';
+import { ago, counted, cut, el, zone } from '/ui/dom.js';
 import { isMasked } from '/ui/hidden.js';
 import { and, quoted, term, without } from '/ui/query.js';
 
@@ -22,12 +22,11 @@ export const page = {
     const rest = without(q, 'since', 'until');
     // Without an end a single event of a far future would be as many hours away.
     const base = and(and(rest, `since:${WINDOW}`), 'until:now');
-    const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
     const failed = and(base, 'outcome:failure,timed_out');
     const denied = and(base, 'outcome:denied,blocked');
     const minute = and(rest, 'ingested-since:1m');
     const [whole, failures, denials, fresh, newest] = await Promise.all([
-      count(base, { facet: 'actor,type', top: TOP, every: '1h', zone }), count(failed, { facet: 'type', top: TOP }),
+      count(base, { facet: 'actor,type', top: TOP, every: '1h', zone: zone() }), count(failed, { facet: 'type', top: TOP }),
       count(denied, { facet: 'actor', top: TOP }), count(minute), get('/v1/records', { q: rest, limit: 100 })]);
     return [
       el('p', { class: 'hint' }, `What happened in the last 24 hours${rest ? ', of what the query finds' : ''}.`),

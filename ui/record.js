@@ -1,9 +1,9 @@
 // One record: what it says, what belongs to it, its proof and the exact bytes that were hashed.
 
 import { get, isViewer, mayPass, text, wait } from '/ui/api.js';
-import { read as address } from '/ui/address.js';
+import { copy, read as address } from '/ui/address.js';
 import { brief } from '/ui/columns.js';
-import { byId, cut, el, fill, outcome, shown, when } from '/ui/dom.js';
+import { byId, cut, el, exactly, fill, outcome, shown } from '/ui/dom.js';
 import { chain, changes, decision, evidence, fields, isLie, lies, marked, save } from '/ui/fields.js';
 import { states } from '/ui/hidden.js';
 import { verbatim } from '/ui/json.js';
@@ -84,13 +84,15 @@ function whole(row, { proof, related, hidden }) {
     return [head('Pruned record'), hidden, el('p', {}, el('code', {}, shown(row.record_hash ?? '')))];
   }
   const { tenant_id: tenant, sequence_number: number } = row.record;
+  // An address of a frame opens nothing without its token, which is in no link.
+  const link = !isViewer() && el('button', { type: 'button', class: 'link', onclick: () => copy(link) }, 'Copy its link');
   return [
     head(event.event_type, event.outcome),
     differing(row),
     told(row),
     event.description && marked(row, el('p', { class: 'description' }, shown(event.description)), 'description'),
     el('p', { class: 'hint' }, 'Record ', el('b', {}, Number(number).toLocaleString('en')), ' of ', el('b', {}, tenant),
-      ', ', when(event.occurred_at)),
+      ', ', exactly(event.occurred_at), link && [' · ', link]),
     hidden, marked(row, changes(event), 'changes'), marked(row, decision(event), 'decision', 'error', 'outcome_raw'),
     marked(row, chain(event), 'actor.name', 'actor.id', 'ai', 'context', 'data.on_behalf_of'),
     marked(row, evidence(event, { tenant, id: event.audit_id }), 'proof'),

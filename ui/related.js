@@ -8,28 +8,40 @@ import { what, who } from '/ui/words.js';
 
 const CHARS_MAX = 60;
 const AROUND_MS = 5 * 60_000;
+/** A query names no time before this. */
+const FIRST = Date.parse('0001-01-01T00:00:00Z');
+
+/** The ten minutes around a time, as far as there are any to ask for. */
+function around(at) {
+  const time = (ms) => new Date(ms).toISOString().replace('.000Z', 'Z');
+  return `since:${time(Math.max(FIRST, at - AROUND_MS))} until:${time(at + AROUND_MS)}`;
+}
 
 /** Links to queries that begin at this record. */
-export function pivots({ record }) {
+export function pivots({ record, personal }) {
   const { event, tenant_id: tenant } = record;
   const { actor = {}, target = {}, context = {} } = event;
   const at = Date.parse(event.occurred_at);
-  const time = (ms) => new Date(ms).toISOString().replace('.000Z', 'Z');
+  const on = target.id === undefined ? 'uid' : 'id';
   const ways = [
-    ['Same actor', actor.id && term('actor', actor.id)],
-    ['Same target', (target.id ?? target.uid) && term('target', target.id ?? target.uid)],
-    ['Same action', event.event_type && term('type', event.event_type)],
-    ['Same session', actor.session_id && term('session', actor.session_id)],
-    ['Same trace', context.trace_id && term('trace', context.trace_id)],
-    ['Same address', actor.ip && term('ip', actor.ip)],
-    ['Same correlation', context.correlation_id && term('correlation', context.correlation_id)],
-    ['Same request', context.request_id && term('request', context.request_id)],
-    ['± 5 minutes', !Number.isNaN(at) && `since:${time(at - AROUND_MS)} until:${time(at + AROUND_MS)}`],
-  ];
+    ['Same actor', 'actor', actor.id, 'actor.id'],
+    ['Same target', 'target', target[on], `target.${on}`],
+    ['Same action', 'type', event.event_type, 'event_type'],
+    ['Same session', 'session', actor.session_id, 'actor.session_id'],
+    ['Same trace', 'trace', context.trace_id, 'context.trace_id'],
+    ['Same address', 'ip', actor.ip, 'actor.ip'],
+    ['Same correlation', 'correlation', context.correlation_id, 'context.correlation_id'],
+    ['Same request', 'request', context.request_id, 'context.request_id'],
+  ].filter(([, , value]) => value);
   // Of a masked value only its shape is known, and that finds nothing.
-  const links = ways.filter(([, q]) => q && !q.includes('***')).map(([words, q]) => el('a', { class: 'chip',
-    href: listOf(`${term('tenant', tenant)} ${q}`) }, words));
-  return el('section', {}, el('h3', {}, 'Go on from here'), el('p', { class: 'ways' }, links));
+  const isShape = ([, , , path]) => personal.get(path) === 'masked';
+  const masked = ways.filter(isShape).map(([words]) => words.toLowerCase());
+  const found = ways.filter((way) => !isShape(way)).map(([words, name, value]) => [words, term(name, value)]);
+  if (!Number.isNaN(at)) found.push(['± 5 minutes', around(at)]);
+  const links = found.map(([words, q]) => el('a', { class: 'chip', href: listOf(`${term('tenant', tenant)} ${q}`) }, words));
+  return el('section', {}, el('h3', {}, 'Go on from here'), el('p', { class: 'ways' }, links),
+    masked.length > 0 && el('p', { class: 'hint' }, `Left out: ${masked.join(', ')}. Of a value that is masked the shape is `
+      + 'shown, and a shape finds nothing.'));
 }
 
 /** A record in brief, as a link to it. */

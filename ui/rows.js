@@ -46,11 +46,11 @@ export function dress(shown, known, { isUsual }) {
   // table is scrolled sideways.
   const sum = (of) => columns.reduce((all, column) => all + (column[of] ?? 0), 0);
   const [fixed, least] = [sum('fixed'), sum('least')];
-  table.style.minWidth = isUsual ? '' : `calc(${fixed + least}rem + var(--years))`;
+  table.style.minWidth = isUsual ? '' : `calc(${fixed + least}rem + var(--time))`;
   fill(byId('titles'), columns.map((column) => {
     const head = el('th', { scope: 'col', class: column.name }, column.title);
     if (!isUsual && column.least) {
-      head.style.width = `max(${column.least}rem, (100cqi - ${fixed}rem - var(--years)) * ${column.least / least})`;
+      head.style.width = `max(${column.least}rem, (100cqi - ${fixed}rem - var(--time)) * ${column.least / least})`;
     }
     return head;
   }));

@@ -1,8 +1,8 @@
 // The menus of the list: views that are kept in this browser, columns to choose, the link to copy.
 
-import { change, href, read } from '/ui/address.js';
+import { change, copy, href, read } from '/ui/address.js';
 import { COLUMNS, chosen } from '/ui/columns.js';
-import { byId, el, fill, shown } from '/ui/dom.js';
+import { byId, el, fill, shown, turnZone, zone } from '/ui/dom.js';
 
 const KEPT = 'indelible-views';
 const VIEWS_MAX = 50;
@@ -29,7 +29,7 @@ function drawViews() {
     maxlength: NAME_CHARS_MAX, required: true });
   const lines = all.map((view, at) => el('li', {},
     el('a', { href: href({ q: view.q, columns: view.columns }), 'data-go': true }, shown(view.name)),
-    el('button', { type: 'button', class: 'close', 'aria-label': `Forget ${view.name}`,
+    el('button', { type: 'button', class: 'close', 'aria-label': `Forget ${view.name}`, title: 'Forget it',
       onclick: () => keep(all.filter((_, index) => index !== at)) }, '×')));
   const form = el('form', { onsubmit: (event) => {
     event.preventDefault();
@@ -57,24 +57,14 @@ export function columns() {
   if (focused >= 0) sheet.querySelectorAll('input')[focused]?.focus();
 }
 
-/** Puts the address of what is shown into the clipboard, or shows it where there is none. */
-export async function copy() {
-  const { href: address } = location;
-  try {
-    await navigator.clipboard.writeText(address);
-    byId('told').textContent = 'The link is copied';
-    byId('copy').textContent = 'Copied';
-  } catch {
-    byId('told').textContent = address;
-    byId('copy').textContent = 'See the address bar';
-  }
-  setTimeout(() => { byId('copy').textContent = 'Copy link'; }, 2000);
-}
-
 /** Menus close when somebody goes elsewhere. */
 export function begin() {
   drawViews();
-  byId('copy').addEventListener('click', copy);
+  byId('copy').addEventListener('click', () => copy(byId('copy')));
+  byId('utc').addEventListener('click', turnZone);
+  const told = () => byId('utc').setAttribute('aria-pressed', String(zone() === 'UTC'));
+  document.addEventListener('zone', told);
+  told();
   const menus = [byId('views'), byId('columns')];
   document.addEventListener('click', ({ target }) => {
     menus.forEach((menu) => { if (target.isConnected && !menu.contains(target)) menu.open = false; });
