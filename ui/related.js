@@ -78,7 +78,8 @@ export async function relate(section, { path, tenant, current, row }) {
     correlation.more && el('p', { class: 'hint' }, 'There are more: the pivot above finds them.')];
   fill(section, el('h3', {}, 'What belongs to it'),
     isAlone && !together && el('p', { class: 'hint' }, 'It names no parent, and no record names it.'),
-    tree, END[above.end] && el('p', { class: 'hint' }, END[above.end]),
+    tree, (tree || together) && el('p', { class: 'hint' }, 'Of other records these are the server\u2019s words: open one to have it '
+      + 'checked.'), END[above.end] && el('p', { class: 'hint' }, END[above.end]),
     found.more_below && el('p', { class: 'hint' }, 'There are more below than are shown.'),
     found.cycle_below && el('p', { class: 'hint' }, 'Records below name one above as what came of them.'),
     execution?.nodes.length > 0 && el('p', {}, el('a', { href: href({ page: 'traces',
