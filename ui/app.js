@@ -83,6 +83,9 @@ const FOR_FRAMES = { detail: 'This is a viewer token: it shows one tenant\u2019s
 async function allowed() {
   if (isViewer()) throw new Problem(403, FOR_FRAMES);
   const own = await access();
+  // Whoever gives no key and may read is at a server without any: it is told, with the command that closes it.
+  byId('banner').hidden = Boolean(key());
+  byId('closes').textContent = `indelible keys create --role admin --url ${location.origin}`;
   byId('nav').querySelector('[data-page=admin]').hidden = !own.may.has('administer');
   if (!own.may.has('read')) {
     throw new Problem(403, { detail: `The key in use is of the role ${roleOf(own)}: it may send events, and read nothing.`,
@@ -220,14 +223,6 @@ function failed(error) {
 /** Whether somebody is at the page already: before that a heading takes the keyboard from nobody. */
 let hadFocus = false;
 
-/** Says that the server is open, with the command that closes it. */
-async function openness() {
-  if (key()) return;
-  const isOpen = await access().then(() => true, () => false);
-  byId('banner').hidden = !isOpen;
-  byId('closes').textContent = `indelible keys create --role admin --url ${location.origin}`;
-}
-
 function ask(q) {
   hide();
   if (read().page) go({ q });
@@ -298,6 +293,5 @@ setInterval(() => {
   if (!state.page && state.news) count(read().q);
   else if (PAGES[state.page]?.lives && byId('error').hidden) apply();
 }, COUNT_MS);
-await openness().catch(() => {});
 await apply();
 hadFocus = true;

@@ -15,6 +15,9 @@ function micros(time) {
   return Number.isNaN(at) ? 0 : Math.floor(at / 1000) * 1e6 + Number(fraction.padEnd(6, '0'));
 }
 
+/** Whether shapes stand in a record: as a list says it, or of one that was held against its leaf. */
+const hasShapes = (personal) => personal === 'masked' || (personal instanceof Map && [...personal.values()].includes('masked'));
+
 /** A record in brief. A part of a long text would hold the whole of it: what is kept is written anew. */
 export function brief(row) {
   const { tenant_id: tenant, sequence_number: number, event = {} } = row.record;
@@ -25,7 +28,7 @@ export function brief(row) {
     severity: text(event.severity), service: text(event.source?.service), ip: text(event.actor?.ip),
     correlation: text(event.context?.correlation_id), duration: event.performance?.duration_ms,
     model: text(event.ai?.model), description: text(event.description), hash: row.record_hash,
-    isMasked: row.personal === 'masked' || undefined,
+    isMasked: hasShapes(row.personal) || undefined,
   };
   return { ...JSON.parse(JSON.stringify(kept)), micros: micros(kept.time) };
 }

@@ -149,7 +149,7 @@ test('who sees shapes sees them marked as the server\u2019s word, beside the sen
     await seenBy(name, {}, async (panel, page) => {
       await panel.locator('.proof .verdict.good').waitFor();
       const words = await panel.locator('.unproved').textContent();
-      assert.match(words, /^Not under this proof: actor\.email, actor\.ip, actor\.name, target\.name\. These are masked and the server/);
+      assert.match(words, /^Not under this proof: actor\.email, actor\.ip, actor\.name, target\.name\. These are masked: that such fields are there, and their shapes, is the server\u2019s word\. .* values of 2 people or things/);
       assert.equal(await panel.locator('dd .tag.unchecked', { hasText: /^masked$/ }).count(), 4);
       assert.equal(await panel.locator('.committed').count(), 0);
       // A handle says more than a shape, and stands in the leaf.
