@@ -7,7 +7,7 @@ import { hide } from '/ui/complete.js';
 import { byId, el, fill, shown } from '/ui/dom.js';
 import * as facets from '/ui/facets.js';
 import * as list from '/ui/list.js';
-import { Parts, countdown, due } from '/ui/parts.js';
+import { Parts, answered, countdown, due } from '/ui/parts.js';
 import * as rows from '/ui/rows.js';
 import * as views from '/ui/views.js';
 import { page as admin } from '/ui/admin.js';
@@ -39,7 +39,7 @@ function problem(error, { lost = false, again = () => apply({ anew: true }) } = 
     return tell(null);
   }
   const passes = mayPass(error);
-  const words = [el('pre', {}, error.message), error.next && el('p', {}, error.next)];
+  const words = [el('pre', {}, error.message), error.next && el('p', {}, error.next), passes && answered(error)];
   // A tail makes its connection anew by itself.
   if (passes && lost) {
     return tell([words, el('p', {}, 'What is here stays, and the connection is made anew. ',

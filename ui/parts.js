@@ -38,10 +38,11 @@ export function countdown(until, again) {
 }
 
 /** Who was asked for what did not come, and what was answered. */
-function answered({ path, status }) {
+export function answered({ path, status }) {
   if (!path) return null;
-  const store = STORES[path];
-  return el('p', { class: 'hint' }, store ? `${store} (` : 'Asked was ', el('code', {}, shown(path)), store && ')',
+  const isRecord = /^\/v1\/records\/[^/]+$/.test(path);
+  const store = STORES[path] ?? (isRecord ? 'The log' : null);
+  return el('p', { class: 'hint answered' }, store ? `${store} (` : 'Asked was ', el('code', {}, shown(path)), store && ')',
     status ? ` answered ${status}.` : ' gave no answer that can be used.');
 }
 
@@ -105,7 +106,10 @@ export class Parts {
     if (!this.names.has(name)) return null;
     const own = this.found.get(name);
     if (own && !own.problem) return make(own.value);
-    if (told.has(name)) return null;
+    if (told.has(name)) {
+      return el('section', { class: 'panel' }, el('p', { class: 'hint' }, el('b', {}, title), own ? ' could not be read either.'
+        : ': reading …'));
+    }
     told.add(name);
     if (own) return failure(title, own, () => again(name));
     return el('section', { class: 'panel' }, el('p', { class: 'hint' }, `${title}: reading …`));

@@ -10,7 +10,7 @@ import { chain, changes, decision, evidence, fields, isLie, lies, marked, save }
 import { states } from '/ui/hidden.js';
 import { verbatim } from '/ui/json.js';
 import { held } from '/ui/leaf.js';
-import { countdown, due } from '/ui/parts.js';
+import { answered, countdown, due } from '/ui/parts.js';
 import { prove } from '/ui/prove.js';
 import { pivots, relate } from '/ui/related.js';
 import { named, sentence } from '/ui/words.js';
@@ -165,7 +165,7 @@ panel.addEventListener('close', () => {
 function failed(problem, again, tries) {
   return [el('p', { class: 'finding', role: 'alert' }, `The record cannot be shown. ${problem.message}`),
     problem.next && el('p', { class: 'hint' }, problem.next),
-    mayPass(problem) && countdown(due(problem, tries), again)];
+    mayPass(problem) && [answered(problem), countdown(due(problem, tries), again)]];
 }
 
 function head(title, ended) {

@@ -258,7 +258,7 @@ const figuresOf = (events) => ({
   cost_usd: sum(events, ({ ai }) => ai?.cost_usd) });
 
 const FIGURES = [['duration', ({ duration_ms: ms }) => took(ms)], ['models', ({ models }) => models.join(', ')],
-  ['tokens', ({ tokens }) => tokens && number(tokens)], ['cost', ({ cost_usd: cost }) => cost && money(cost)]];
+  ['tokens', ({ tokens }) => (tokens ? number(tokens) : '')], ['cost', ({ cost_usd: cost }) => (cost ? money(cost) : '')]];
 
 /** What a node took in all: as the leaves of its records say, where these are all here, else as the server says. */
 function total(summed, rows, item) {

@@ -79,6 +79,8 @@ test('what a key may not see is said in words', async () => {
   await by(keys.narrowed, '/?page=trust', async (page) => {
     await page.getByText(/is not shown signed checkpoints.*; nor how many records logs have, their verdicts and their streams/).waitFor();
   });
+  // Its badges are from proofs: how far whole logs are signed for it is not told.
+  await by(keys.narrowed, '/?live=off', (page) => page.locator('#rows .badge.signed').first().waitFor());
   await by(keys.emitter, '/', async (page) => {
     const error = page.locator('#error');
     await error.getByText('The key in use is of the role emitter: it may send events, and read nothing.').waitFor();
