@@ -37,12 +37,16 @@ export function countdown(until, again) {
   return line;
 }
 
+/** Who answers at the path of a record, and of what belongs to it. */
+const OF_A_RECORD = { '': 'The log', '/proof': 'The log, with its checkpoints', '/related': 'The index, and the log' };
+
 /** Who was asked for what did not come, and what was answered. */
 export function answered({ path, status }) {
   if (!path) return null;
-  const isRecord = /^\/v1\/records\/[^/]+$/.test(path);
-  const store = STORES[path] ?? (isRecord ? 'The log' : null);
-  return el('p', { class: 'hint answered' }, store ? `${store} (` : 'Asked was ', el('code', {}, shown(path)), store && ')',
+  const ofRecord = /^\/v1\/records\/[^/]+(.*)$/.exec(path)?.[1];
+  const store = STORES[path] ?? OF_A_RECORD[ofRecord];
+  const where = el('code', {}, shown(path));
+  return el('p', { class: 'hint answered' }, store ? [`${store} (`, where, ')'] : where,
     status ? ` answered ${status}.` : ' gave no answer that can be used.');
 }
 
@@ -57,7 +61,7 @@ function failure(title, { problem, until }, again) {
 
 /** What was read of a page, as it goes on: values stay until newer ones come, tries are counted for each part. */
 export class Parts {
-  /** `refused` is told of a key that is not in force any more. */
+  /** `refused` is told of what is a matter of the whole page, when a part is tried again. */
   constructor(refused) {
     this.refused = refused;
     this.found = new Map();
@@ -68,7 +72,7 @@ export class Parts {
   /**
    * Reads all parts but those that wait for their next try, and draws when all came, or with those that came when some
    * take long. `draw` is given `part(name, title, make)`: what `make` makes of a part's value, or why there is none;
-   * null where the part is not one that is asked for. `part.value(name)` is the value, or null. Throws a 401.
+   * null where the part is not one that is asked for. `part.value(name)` is the value, or null. Throws a 400 and a 401.
    */
   async read(reads, draw) {
     const turn = ++this.turn;
@@ -96,7 +100,8 @@ export class Parts {
     try {
       now = { value: await read(), tries: 0 };
     } catch (problem) {
-      if (problem.status === 401) throw problem;
+      // A key that is not in force, and a query that is wrong, are matters of the whole page.
+      if (problem.status === 401 || problem.status === 400) throw problem;
       now = { problem, tries: tries + 1, until: due(problem, tries) };
     }
     if (isCurrent()) this.found.set(name, now);

@@ -1,11 +1,12 @@
 // The proof of a record, checked here: what each step says, whether it holds, and under whose key.
 
-import { get, text } from '/ui/api.js';
+import { get, mayPass, text } from '/ui/api.js';
 import { brief } from '/ui/columns.js';
 import { counted, el, fill, shown, when } from '/ui/dom.js';
 import { isLie, lies, names, save } from '/ui/fields.js';
 import { verbatim } from '/ui/json.js';
 import { refused } from '/ui/leaf.js';
+import { answered, countdown, due } from '/ui/parts.js';
 import { canVerify, checkProof, cosignatures, readKey, readKeys } from '/ui/verify.js';
 
 const KEYS = 'indelible-verifier-keys';
@@ -44,15 +45,19 @@ export async function proven(row, saved, own) {
 }
 
 /** Fills a section with the proof of a row, as it is checked. */
-export async function prove(section, row, { path, tenant, current }) {
+export async function prove(section, row, { path, tenant, current, tries = 0 }) {
   fill(section, el('h3', {}, 'Proof'), el('p', { class: 'hint' }, 'Asking for the proof …'));
   let saved;
   let own;
   try {
     [saved, own] = await Promise.all([text(path, { tenant }), named(tenant).catch(() => '')]);
   } catch (problem) {
-    if (current()) fill(section, el('h3', {}, 'Proof'), el('p', { class: 'finding' },
-      `There is no proof. ${problem.message}`));
+    const again = () => current() && prove(section, row, { path, tenant, current, tries: tries + 1 });
+    // What could not be asked is not what is not there.
+    if (current()) fill(section, el('h3', {}, 'Proof'), mayPass(problem)
+      ? [el('p', { class: 'finding' }, `The proof could not be read, so nothing is proved yet. ${problem.message}`), answered(problem),
+        countdown(due(problem, tries), again)]
+      : el('p', { class: 'finding' }, `There is no proof. ${problem.message}`));
     return;
   }
   if (current()) await check(section, row, { saved, own, tenant, current });

@@ -1,8 +1,9 @@
 // What belongs to a record: parents and children as a tree, the correlation as a timeline, and ways on from here.
 
-import { get } from '/ui/api.js';
+import { get, mayPass } from '/ui/api.js';
 import { href, listOf, read } from '/ui/address.js';
 import { cut, el, fill, outcome, when } from '/ui/dom.js';
+import { answered, countdown, due } from '/ui/parts.js';
 import { term } from '/ui/query.js';
 import { what, who } from '/ui/words.js';
 
@@ -53,13 +54,14 @@ const END = {
 };
 
 /** Fills a section with what belongs to a record. */
-export async function relate(section, { path, tenant, current, row }) {
+export async function relate(section, { path, tenant, current, row, tries = 0 }) {
   fill(section, el('h3', {}, 'What belongs to it'), el('p', { class: 'hint' }, 'Looking for what belongs to it …'));
   const found = await get(path, { tenant }).catch((problem) => problem);
   if (!current()) return;
   if (found instanceof Error) {
     fill(section, el('h3', {}, 'What belongs to it'), el('p', { class: 'finding' },
-      `It cannot be read. ${found.message}`));
+      `It cannot be read. ${found.message}`), mayPass(found) && [answered(found), countdown(due(found, tries),
+      () => current() && relate(section, { path, tenant, current, row, tries: tries + 1 }))]);
     return;
   }
   const { ancestors, descendants, correlation, execution, above } = found;

@@ -62,6 +62,30 @@ for (const [name, which, path, title, stays, store] of [
   });
 }
 
+test('a query that is wrong is told once, for the whole page', async () => {
+  await visit(chrome, place, { path: '/?page=overview&q=outcome%3A%28', expected: ['Failed to load resource'] }, async (page) => {
+    await page.locator('#error').waitFor();
+    assert.equal(await page.locator('#q').getAttribute('aria-invalid'), 'true');
+    assert.equal(await page.locator('#other .failed').count(), 0);
+  });
+});
+
+test('a proof that cannot be had now is not said to be none, and is tried again', async () => {
+  const [{ tenant_id: tenant, audit_id: id }] = await place.send([{}]);
+  await without(/\/(?:proof|related)\?/, `/?live=off&record=${tenant}%2F${id}`, async (page, isDown) => {
+    const proof = page.locator('#record .proof');
+    await proof.getByText('The proof could not be read, so nothing is proved yet. made-up detail').waitFor();
+    const text = await proof.textContent();
+    assert.match(text, /The log, with its checkpoints \(\/v1\/records\/.*\/proof\) answered 503\./);
+    assert.doesNotMatch(text, /There is no proof/);
+    isDown.now = false;
+    await proof.getByRole('button', { name: 'Try now' }).click();
+    await proof.locator('.verdict.good').waitFor();
+    await page.getByRole('region', { name: 'What belongs to it' }).getByRole('button', { name: 'Try now' }).click();
+    await page.getByText('It names no parent').waitFor();
+  });
+});
+
 test('the wait is counted down for the eye, is not read out, and ends with a try', async () => {
   await without(/^\/v1\/checkpoints/, '/?page=trust', async (page, isDown) => {
     const part = page.getByRole('region', { name: 'The newest checkpoint', exact: true });
