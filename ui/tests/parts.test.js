@@ -2,7 +2,11 @@
 
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
+import { readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
 import { Place, browser, until, visit } from './support.js';
+
+const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 
 let place;
 let chrome;
@@ -52,6 +56,9 @@ for (const [name, which, path, title, stays, store] of [
       assert.match(text, store);
       assert.equal(await page.locator('#error').isVisible(), false, 'the page is there');
       assert.equal(await page.locator('#other .failed').count(), 1, 'it is said once');
+      await page.evaluate(AXE);
+      const { violations } = await page.evaluate(() => window.axe.run());
+      assert.deepEqual(violations.map((one) => `${one.id}: ${one.nodes.map((node) => node.html).join(' ')}`), []);
       isDown.now = false;
       const others = [];
       page.on('request', (request) => { if (/\/v1\/(?!tail)/.test(request.url())) others.push(new URL(request.url())); });
@@ -61,6 +68,23 @@ for (const [name, which, path, title, stays, store] of [
     });
   });
 }
+
+test('a part that takes long keeps no other from being shown', async () => {
+  await visit(chrome, place, { path: '/docs' }, async (page) => {
+    let goOn;
+    const held = new Promise((done) => { goOn = done; });
+    await page.route('**/v1/streams?*', async (route) => {
+      await held;
+      await route.continue();
+    });
+    await page.goto(`${place.url}/?page=trust`);
+    await page.locator('.log').first().waitFor();
+    await page.getByText('What is known of streams: reading …').waitFor();
+    goOn();
+    await page.getByText('What is known of streams: reading …').waitFor({ state: 'detached' });
+    assert.ok(await page.locator('.log').count() > 0);
+  });
+});
 
 test('a query that is wrong is told once, for the whole page', async () => {
   await visit(chrome, place, { path: '/?page=overview&q=outcome%3A%28', expected: ['Failed to load resource'] }, async (page) => {
