@@ -9,19 +9,21 @@ import { all } from '/ui/trust.js';
 const ROLES = ['reader', 'emitter', 'auditor', 'privacy_officer', 'admin'];
 const STREAMS_MAX = 500;
 
-const section = async (title, content) => el('section', { class: 'panel' }, el('h2', {}, title), await content());
+const section = (title, content) => el('section', { class: 'panel' }, el('h2', {}, title), content);
 
 export const page = {
   title: 'Administration',
   /** What the key in use may do: the rest is not offered, nor asked for, since that would be refused and recorded. */
-  async content(_, { again, may }) {
-    const isAdmin = may === null || may.has('administer');
-    const whole = may === null || may.has('whole');
-    const sections = await Promise.all([whole && section('Tenants', () => tenants(isAdmin && again)),
-      isAdmin && section('Keys', () => keys(again)), whole && section('Streams', streams),
-      isAdmin && section('Configuration in force', configuration)]);
-    return [!isAdmin && el('p', { class: 'panel' }, 'Keys and settings are for admins, and the key in use is none\'s. ',
-      whole ? 'Here is what it may see.' : 'It sees nothing of whole logs either.'), sections];
+  made(_, { again, own }) {
+    const isAdmin = own.may.has('administer');
+    const whole = own.may.has('whole');
+    const parts = [whole && ['tenants', 'Tenants', () => tenants(isAdmin && again)], isAdmin && ['keys', 'Keys', () => keys(again)],
+      whole && ['streams', 'Streams', streams], isAdmin && ['configuration', 'Configuration in force', configuration]]
+      .filter(Boolean);
+    return { reads: Object.fromEntries(parts.map(([name, , read]) => [name, read])),
+      draw: (part) => [!isAdmin && el('p', { class: 'panel' }, 'Keys and settings are for admins, and the key in use is none\'s. ',
+        whole ? 'Here is what it may see.' : 'It sees nothing of whole logs either.'),
+      parts.map(([name, title]) => part(name, title, (content) => section(title, content)))] };
   },
 };
 

@@ -21,6 +21,8 @@ export class Problem extends Error {
     this.next = document?.next;
     /** After how many seconds the server wants to be asked again. */
     this.after = after;
+    /** What was asked, by its path. */
+    this.path = null;
   }
 }
 
@@ -99,16 +101,17 @@ async function ask(path, query = {}, { method = 'GET', body, signal } = {}) {
   throw await problem(response);
 }
 
+/** What comes of asking at a path; what goes wrong says where it was asked. */
+const asking = (path, work) => work().catch((error) => {
+  if (error instanceof Problem) error.path = path;
+  throw error;
+});
+
 /** What is at a path, as text; `query` becomes the URL's, without empty values. */
-export async function text(path, query) {
-  const response = await ask(path, query);
-  return response.text().catch(unreached);
-}
+export const text = (path, query) => asking(path, async () => (await ask(path, query)).text().catch(unreached));
 
 /** The JSON at a path, of the form that a page can be made of. */
-export async function get(path, query) {
-  return formed(path, await text(path, query));
-}
+export const get = (path, query) => asking(path, async () => formed(path, await text(path, query)));
 
 /** An answer that goes on. */
 export const opened = (path, query, signal) => ask(path, query, { signal });

@@ -1,11 +1,13 @@
 // The pages of one small program: which one the address asks for, the key, and what went wrong.
 
-import { dropKey, get, key, mayPass, setKey, wait } from '/ui/api.js';
+import { Problem, dropKey, isViewer, key, mayPass, setKey } from '/ui/api.js';
+import { access, roleOf } from '/ui/access.js';
 import { change, copy, go, read } from '/ui/address.js';
 import { hide } from '/ui/complete.js';
 import { byId, el, fill, shown, turnZone } from '/ui/dom.js';
 import * as facets from '/ui/facets.js';
 import * as list from '/ui/list.js';
+import { Parts, answered, countdown, due } from '/ui/parts.js';
 import * as rows from '/ui/rows.js';
 import * as views from '/ui/views.js';
 import { page as admin } from '/ui/admin.js';
@@ -16,17 +18,20 @@ import { page as trust } from '/ui/trust.js';
 const COUNT_MS = 15_000;
 const PAGES = { overview, trust, traces, admin };
 
-const state = { shut: false, turn: 0, counted: null, news: false, again: null, tries: 0, page: '', may: null };
+const state = { shut: false, turn: 0, counted: null, news: false, tries: 0, page: '', parts: null,
+  where: '' };
 
 function tell(what) {
   byId('error').hidden = !what;
   fill(byId('error'), what);
 }
 
-/** Tells what went wrong, or that nothing is wrong any more; what may pass is tried again, ever later. */
-function problem(error, { lost = false } = {}) {
+/**
+ * Tells what went wrong, or that nothing is wrong any more; what may pass is tried again, ever later, as long as somebody
+ * stays where they are.
+ */
+function problem(error, { lost = false, again = () => apply({ anew: true }) } = {}) {
   if (error?.status === 401 || (error?.status === 403 && !state.page && !lost)) return shut(error);
-  clearTimeout(state.again);
   // A query that is wrong stays wrong: nothing is asked again until it is another.
   byId('q').setAttribute('aria-invalid', String(error?.status === 400));
   if (!error) {
@@ -34,23 +39,23 @@ function problem(error, { lost = false } = {}) {
     return tell(null);
   }
   const passes = mayPass(error);
-  const seconds = wait(error, state.tries);
+  const words = [el('pre', {}, error.message), error.next && el('p', {}, error.next), passes && answered(error)];
   // A tail makes its connection anew by itself.
-  if (passes && !lost) {
-    state.tries += 1;
-    state.again = setTimeout(() => apply({ anew: true }), seconds * 1000);
+  if (passes && lost) {
+    return tell([words, el('p', {}, 'What is here stays, and the connection is made anew. ',
+      el('button', { type: 'button', class: 'link', onclick: () => apply({ anew: true }) }, 'Try now'))]);
   }
-  const when = lost ? 'What is here stays, and the connection is made anew. ' : `It is tried again in ${seconds} s. `;
-  return tell([el('pre', {}, error.message), error.next && el('p', {}, error.next), passes
-    && el('p', {}, when, el('button', { type: 'button', class: 'link', onclick: () => apply({ anew: true }) }, 'Try now'))]);
+  const until = due(error, state.tries);
+  state.tries += 1;
+  return tell([words, passes && countdown(until, again)]);
 }
 
 const WITHOUT = {
   none: ['No records without a key', 'Give one above. An admin makes it, on the page Administration or by '],
   other: ['The key that was given is not in force', 'It expired, was revoked, or is not whole. Give another one above; an admin '
     + 'makes it, on the page Administration or by '],
-  mute: ['The key that was given reads no records', 'Keys of the role emitter send events, and read none. Give one above of the '
-    + 'role reader, auditor, privacy officer or admin; an admin makes it, on the page Administration or by '],
+  mute: ['The key that was given reads no records', 'Give another one above, of the role reader, auditor, privacy officer or '
+    + 'admin; an admin makes it, on the page Administration or by '],
 };
 
 /** What stands in the place of the records, and how to come to see them. */
@@ -64,7 +69,7 @@ function withoutKey({ status }) {
 function shut(error) {
   state.shut = true;
   state.turn += 1;
-  clearTimeout(state.again);
+  state.parts = null;
   list.shut(withoutKey(error));
   facets.clear();
   fill(byId('other'));
@@ -72,7 +77,7 @@ function shut(error) {
   byId('banner').hidden = true;
   byId('login').hidden = false;
   // That a key is wanted stands beside its field; here is what was wrong with one that was given.
-  tell(key() && el('p', {}, error.message));
+  tell(key() && [el('p', {}, error.message), error.next && el('p', {}, error.next)]);
   dropKey();
   byId('key').focus();
   byId('key').select();
@@ -85,11 +90,29 @@ async function count(q) {
   if (!await facets.refresh(q)) state.news = true;
 }
 
-/** Shows of the pages those that are for the key in use. */
-async function access() {
-  state.may = await get('/v1/access').then(({ may }) => new Set(may)).catch(() => null);
-  const link = byId('nav').querySelector('[data-page=admin]');
-  link.hidden = state.may !== null && !state.may.has('administer');
+const FOR_FRAMES = { detail: 'This is a viewer token: it shows one tenant\u2019s records in a frame, and opens nothing here.',
+  next: 'Give a key (ind_…). The frame is /embed#token=indv_…' };
+
+/** What the key in use may, and the pages that are for it; throws where it may read nothing. */
+async function allowed() {
+  if (isViewer()) throw new Problem(403, FOR_FRAMES);
+  const own = await access();
+  // Whoever gives no key and may read is at a server without any: it is told, with the command that closes it.
+  byId('banner').hidden = Boolean(key());
+  byId('closes').textContent = `indelible keys create --role admin --url ${location.origin}`;
+  byId('nav').querySelector('[data-page=admin]').hidden = !own.may.has('administer');
+  if (!own.may.has('read')) {
+    throw new Problem(403, { detail: `The key in use is of the role ${roleOf(own)}: it may send events, and read nothing.`,
+      next: 'To look at records give a key of the role reader, auditor, privacy officer or admin: indelible keys create '
+        + '--role reader' });
+  }
+  return own;
+}
+
+/** Somebody goes elsewhere: what was tried in vain there counts no more. */
+function moved() {
+  state.tries = 0;
+  return apply();
 }
 
 /** Shows what the address asks for. */
@@ -111,7 +134,18 @@ async function apply({ anew = false } = {}) {
   byId('list-page').hidden = Boolean(page);
   byId('other').hidden = !page;
   if (document.activeElement !== byId('q') || isOther || anew === false) byId('q').value = asked.q;
-  if (page) return other(page, asked, turn, isOther || anew);
+  const isNew = isOther || anew;
+  if (page && isNew) begin(page);
+  let own;
+  try {
+    own = await allowed();
+  } catch (error) {
+    if (turn !== state.turn) return false;
+    return unknown(error, page);
+  }
+  if (turn !== state.turn) return false;
+  if (page) return other(page, { asked, turn, isNew, own });
+  state.parts = null;
   fill(byId('other'));
   if (isOther && hadFocus) byId('heading').focus({ preventScroll: true });
   views.columns();
@@ -139,29 +173,56 @@ function put(root, ...content) {
   (same ?? head).focus({ preventScroll: true });
 }
 
-async function other(page, asked, turn, isNew) {
-  list.pause();
-  const root = byId('other');
-  if (isNew) {
-    byId('told').textContent = '';
-    const head = el('h1', { tabindex: -1 }, page.title);
-    fill(root, head, el('p', { class: 'hint loading-page' }, 'Reading …'));
-    if (hadFocus) head.focus({ preventScroll: true });
+/** Nobody knows what the key may: nothing else is asked. */
+function unknown(error, page) {
+  if (error.status === 403) shut(error);
+  else {
+    if (page) put(byId('other'), failed(error));
+    else list.unreached(error);
+    problem(error);
   }
+  return false;
+}
+
+/** Another page, of which nothing is here yet. */
+function begin(page) {
+  list.pause();
+  byId('told').textContent = '';
+  const head = el('h1', { tabindex: -1 }, page.title);
+  fill(byId('other'), head, el('p', { class: 'hint loading-page' }, 'Reading …'));
+  if (hadFocus) head.focus({ preventScroll: true });
+  state.parts = null;
+}
+
+async function other(page, { asked, turn, isNew, own }) {
+  const root = byId('other');
+  const isCurrent = () => turn === state.turn;
+  const context = { again: () => apply(), own };
+  // What was read for another address is not shown at this one.
+  const where = JSON.stringify(asked);
+  if (where !== state.where) state.parts = null;
+  state.where = where;
   root.setAttribute('aria-busy', 'true');
   try {
-    const content = await page.content(asked, { again: () => apply(), may: state.may });
-    if (turn !== state.turn) return false;
-    put(root, content);
+    if (page.made) {
+      const { reads, draw } = page.made(asked, context);
+      state.parts ??= new Parts(problem);
+      const { parts } = state;
+      await parts.read(reads, (part) => parts === state.parts && put(root, draw(part)));
+    } else {
+      const content = await page.content(asked, context);
+      if (isCurrent()) put(root, content);
+    }
+    if (!isCurrent()) return false;
     problem(null);
     return true;
   } catch (error) {
-    if (turn !== state.turn) return false;
+    if (!isCurrent()) return false;
     if (isNew) put(root, failed(error));
     problem(error);
     return false;
   } finally {
-    root.removeAttribute('aria-busy');
+    if (isCurrent()) root.removeAttribute('aria-busy');
   }
 }
 
@@ -175,14 +236,6 @@ function failed(error) {
 
 /** Whether somebody is at the page already: before that a heading takes the keyboard from nobody. */
 let hadFocus = false;
-
-/** Says that the server is open, with the command that closes it. */
-async function openness() {
-  if (key()) return;
-  const answer = await fetch('/v1/tenants?limit=1');
-  byId('banner').hidden = !answer.ok;
-  byId('closes').textContent = `indelible keys create --role admin --url ${location.origin}`;
-}
 
 function ask(q) {
   hide();
@@ -199,8 +252,8 @@ byId('login').addEventListener('submit', async (event) => {
   event.preventDefault();
   setKey(byId('key').value.trim());
   state.shut = false;
+  state.tries = 0;
   byId('live').disabled = false;
-  await access();
   if (!await apply({ anew: true })) return;
   byId('login').hidden = true;
   byId('key').value = '';
@@ -218,7 +271,7 @@ document.addEventListener('click', (press) => {
     return;
   }
   if (link.href !== location.href) history.pushState(null, '', link.href);
-  apply();
+  moved();
   if (byId('nav').contains(link)) window.scrollTo(0, 0);
 });
 // Where no pointer rests a time is touched; in a row of the list that opens the record, which has it whole.
@@ -226,8 +279,8 @@ document.addEventListener('click', ({ target }) => {
   if (target.closest('time') && !target.closest('#rows, a, button, summary')) turnZone();
 });
 document.addEventListener('zone', () => { if (!state.page && !state.shut) count(read().q); });
-window.addEventListener('popstate', () => apply());
-window.addEventListener('address', () => apply());
+window.addEventListener('popstate', moved);
+window.addEventListener('address', moved);
 
 const KEYS = {
   '/': () => byId('q').focus(),
@@ -258,10 +311,7 @@ list.begin({ problem, news: () => { state.news = true; } });
 setInterval(() => {
   if (state.shut || document.hidden) return;
   if (!state.page && state.news) count(read().q);
-  else if (PAGES[state.page]?.lives) apply();
+  else if (PAGES[state.page]?.lives && byId('error').hidden) apply();
 }, COUNT_MS);
-await openness().catch(() => {});
-const known = access();
-if (read().page) await known;
 await apply();
 hadFocus = true;

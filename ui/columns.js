@@ -1,6 +1,7 @@
 // What a row keeps of a record, and the columns that show it. Bounded: texts are cut, the record goes.
 
 import { counted, cut, el, outcome, shown, when } from '/ui/dom.js';
+import { isMasked } from '/ui/hidden.js';
 import { sentence, what, who } from '/ui/words.js';
 
 const CHARS_MAX = 80;
@@ -14,6 +15,9 @@ function micros(time) {
   return Number.isNaN(at) ? 0 : Math.floor(at / 1000) * 1e6 + Number(fraction.padEnd(6, '0'));
 }
 
+/** Whether shapes stand in a record: as a list says it, or of one that was held against its leaf. */
+const hasShapes = (personal) => personal === 'masked' || (personal instanceof Map && [...personal.values()].includes('masked'));
+
 /** A record in brief. A part of a long text would hold the whole of it: what is kept is written anew. */
 export function brief(row) {
   const { tenant_id: tenant, sequence_number: number, event = {} } = row.record;
@@ -24,6 +28,7 @@ export function brief(row) {
     severity: text(event.severity), service: text(event.source?.service), ip: text(event.actor?.ip),
     correlation: text(event.context?.correlation_id), duration: event.performance?.duration_ms,
     model: text(event.ai?.model), description: text(event.description), hash: row.record_hash,
+    isMasked: hasShapes(row.personal) || undefined,
   };
   return { ...JSON.parse(JSON.stringify(kept)), micros: micros(kept.time) };
 }
@@ -35,12 +40,18 @@ export function order(a, b) {
   return b.number - a.number;
 }
 
-const plain = (name) => (row) => el('span', { title: row[name] }, cut(row[name] || '–', CHARS_MAX));
+/** What marks a shape that stands for a personal value. */
+const shape = (value) => (isMasked(value) ? 'shape' : undefined);
+const WORD = 'masked: the server\u2019s word';
+const titled = (value) => (isMasked(value) ? `${value} (${WORD})` : value);
+
+const plain = (name) => (row) => el('span', { class: shape(row[name]), title: titled(row[name]) },
+  cut(row[name] || '–', CHARS_MAX));
 
 function actor(row) {
   const tag = row.actorType && row.actorType !== 'user' && row.actorType !== row.actor
     && el('span', { class: 'tag', title: row.actorType }, shown(row.actorType));
-  return el('span', { class: 'tagged', title: row.actor }, cut(row.actor, CHARS_MAX), tag);
+  return el('span', { class: ['tagged', shape(row.actor)].filter(Boolean).join(' '), title: titled(row.actor) }, cut(row.actor, CHARS_MAX), tag);
 }
 
 /** How far it is proved: signed for, as the server says, or checked by this page. */
@@ -53,6 +64,8 @@ function place(row, { published, checked }) {
   else if (upTo > row.number) {
     badge = ['signed', '●', `Under a signed checkpoint, the server says (${counted(upTo, 'record')} of this log are)`];
   } else if (upTo !== undefined) badge = ['waiting', '○', 'Not under a checkpoint yet, as far as was asked'];
+  // A mark of what was proved says of what it was not.
+  if (badge && row.isMasked) badge[2] += '; masked values are the server\u2019s word';
   return [el('span', {}, Number(row.number).toLocaleString('en')),
     badge && el('span', { class: `badge ${badge[0]}`, role: 'img', 'aria-label': badge[2], title: badge[2] },
       badge[1])];

@@ -3,10 +3,11 @@
 // Token and colours stand behind the `#` of the address, which a browser sends to nobody: `docs/page.md`. The token is
 // taken out of the address at once: no link in here, and no address that somebody copies, has it.
 
-import { hold, mayPass, wait } from '/ui/api.js';
+import { hold, mayPass } from '/ui/api.js';
 import { change, read } from '/ui/address.js';
 import { byId, el, fill, turnZone } from '/ui/dom.js';
 import * as list from '/ui/list.js';
+import { countdown, due } from '/ui/parts.js';
 import * as rows from '/ui/rows.js';
 
 const LOOK_MS = 30_000;
@@ -25,7 +26,6 @@ const NO_VIEWER = ['What this view was opened with is no viewer token, and is no
   + 'viewer token begins with indv_, and POST /v1/viewer-tokens gives one. A key (ind_…) never belongs into the address of a '
   + 'page: revoke the one that stood here.'];
 
-let again = null;
 let tries = 0;
 
 function dress(given) {
@@ -37,11 +37,10 @@ function dress(given) {
 
 function tell(...words) {
   byId('error').hidden = !words.length;
-  fill(byId('error'), words.length > 0 && el('pre', {}, words[0]), words.slice(1).map((one) => one && el('p', {}, one)));
+  fill(byId('error'), words.length > 0 && el('pre', {}, words[0]), words.slice(1).map((one) => one && (one instanceof Node ? one : el('p', {}, one))));
 }
 
-function problem(error) {
-  clearTimeout(again);
+function problem(error, { again = () => apply({ anew: true }) } = {}) {
   byId('q').setAttribute('aria-invalid', String(error?.status === 400));
   if (!error) {
     tries = 0;
@@ -52,11 +51,9 @@ function problem(error) {
     return tell(...(error.status === 403 ? [error.message] : token ? [EXPIRED] : WITHOUT));
   }
   if (!mayPass(error)) return tell(error.message, error.next);
-  const seconds = wait(error, tries);
+  const until = due(error, tries);
   tries += 1;
-  again = setTimeout(() => apply({ anew: true }), seconds * 1000);
-  return tell(error.message, [`It is tried again in ${seconds} s. `,
-    el('button', { type: 'button', class: 'link', onclick: () => apply({ anew: true }) }, 'Try now')]);
+  return tell(error.message, countdown(until, again));
 }
 
 function apply({ anew = false } = {}) {
@@ -75,6 +72,11 @@ document.querySelector('.skip').addEventListener('click', (press) => {
   press.preventDefault();
   byId('records-title').focus();
 });
+/** Somebody goes elsewhere: what was tried in vain there counts no more. */
+function moved() {
+  tries = 0;
+  return apply();
+}
 // What a link leads to is shown here, with the token that no link has; where no pointer rests a time is touched.
 document.addEventListener('click', (press) => {
   const { target } = press;
@@ -84,10 +86,10 @@ document.addEventListener('click', (press) => {
   if (link.download || link.origin !== location.origin || link.pathname !== location.pathname) return;
   press.preventDefault();
   if (link.href !== location.href) history.pushState(history.state, '', link.href);
-  apply();
+  moved();
 });
-window.addEventListener('popstate', () => apply());
-window.addEventListener('address', () => apply());
+window.addEventListener('popstate', moved);
+window.addEventListener('address', moved);
 document.addEventListener('keydown', (press) => {
   if (press.target.matches('input') || press.ctrlKey || press.metaKey || press.altKey) return;
   if (press.key === 'Escape' && read().record) change({ record: '' });

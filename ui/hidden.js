@@ -19,12 +19,13 @@ const at = (value, path) => path.reduce((inner, name) => inner?.[name], value);
 
 /**
  * The states of a record, as `leaf.js` holds it: one of `sealed`, `masked`, `erased`, `pruned` each, with where and why.
- * `erased` has the subjects that the log says were erased, each with the number of the record that says so.
+ * `erased` has the subjects that the server says were erased (`erased.js`), each with the record that it says so by, and
+ * whether that was proved: only then it is told as what is. `by` is the id of that record.
  */
 export function states({ record, leaf, personal, subjects }, erased = new Map()) {
   if (!leaf || !record?.event) {
-    return [{ state: 'pruned', where: 'the record', why: 'Its content was removed when its time to be kept was over. '
-      + 'Its hash, its id and its place in the log stay, and with them every proof.' }];
+    return [{ state: 'pruned', where: 'the record', why: 'The server says that its content was removed when its time to be '
+      + 'kept was over. Its hash, its id and its place in the log stay, and with them every proof.' }];
   }
   const { event: inLeaf, ledger } = verbatim(leaf);
   const found = [];
@@ -33,13 +34,17 @@ export function states({ record, leaf, personal, subjects }, erased = new Map())
     const said = erased.get(subject);
     if (state === 'refused') {
       found.push({ state: 'sealed', where: subject, why: `Personal values of this person are not shown: ${why}.` });
-    } else if (said !== undefined) {
-      found.push({ state: 'erased', where: subject,
-        why: `The key of this person was destroyed (record ${said} says so): `
-        + 'nobody can read these values again. The commitment to them stays, so that every proof holds.' });
+    } else if (said?.isProved) {
+      found.push({ state: 'erased', where: subject, by: said.id,
+        why: `Erased, proved by record ${said.number} of this log, under the key that ${said.isTheirs ? 'you gave' : 'the log names'}: `
+        + 'the key of this person was destroyed, and nobody can read these values again. The commitment to them stays, so '
+        + 'that every proof holds.' });
+    } else if (said) {
+      found.push({ state: 'sealed', where: subject, by: said.id,
+        why: `The server says that this person was erased. That is not proved: ${said.why}. It shows none of these values.` });
     } else {
       found.push({ state: 'sealed', where: subject, why: 'Personal values of this person are kept beside the log, '
-        + 'encrypted under a key of theirs. Here they are opened for nobody: the keys are not at hand.' });
+        + 'encrypted under a key of theirs. The server says that it has none to open them by: that is its word, and no proof.' });
     }
   }
   for (const [path, value] of walk(record.event)) {
@@ -55,8 +60,8 @@ export function states({ record, leaf, personal, subjects }, erased = new Map())
         + 'The whole text is sealed.' });
     } else if (personal.get(pointer) === 'masked') {
       found.push({ state: 'masked', where: pointer,
-        why: 'A personal value, of which the role of this key sees the shape. A privacy officer '
-        + 'sees all of it.' });
+        why: 'As the server says, a personal value, of which the role of this key sees the shape. '
+        + 'A privacy officer sees all of it.' });
     }
     MARK.lastIndex = 0;
   }

@@ -3,7 +3,7 @@
 // these do not is named, and not shown. It asks nobody, and runs in node as it does in a browser.
 
 import { verbatim } from './json.js';
-import { disclose, isOpen, isShape, plain } from './sealed.js';
+import { canSeal, disclose, isOpen, isShape, ownerOf, plain } from './sealed.js';
 import { hex, leafHash } from './verify.js';
 
 const isObject = (value) => !plain(value) && !Array.isArray(value);
@@ -14,10 +14,13 @@ function leavesOf(value, path) {
   return inner.length ? inner.flatMap(([name, one]) => leavesOf(one, [...path, name])) : [path.join('.')];
 }
 
-/** Holds what the server says against what is known, and notes what is otherwise; `shapes` may stand where nothing does. */
+/**
+ * Holds what the server says against what is known, and notes what is otherwise. Where nothing stands there may stand
+ * what `isMasked` takes for the shape of a value that was sealed.
+ */
 class Compared {
-  constructor({ shapes = false } = {}) {
-    this.shapes = shapes;
+  constructor({ isMasked = () => false } = {}) {
+    this.isMasked = isMasked;
     this.masked = [];
     this.differs = [];
   }
@@ -47,8 +50,8 @@ class Compared {
     for (const [name, one] of Object.entries(told)) {
       if (Object.hasOwn(own, name)) continue;
       const at = [...path, name];
-      if (this.shapes && !isOpen(at) && isShape(at, one)) {
-        this.masked.push(at.join('.'));
+      if (this.isMasked(at, one)) {
+        this.masked.push(at);
         members.push([name, one]);
       } else this.differ(at);
     }
@@ -82,18 +85,32 @@ function sameAs({ tenant, id }, { tenant: isTenant, id: isId, source }) {
     + `and ${isId} of ${isTenant} came.`);
 }
 
+/** What the server says of an event of which only shapes come: of no more people than the leaf commits to values of. */
+function shaped(inLeaf, told, { subjects, policy }) {
+  const isMasked = (path, one) => !isOpen(path) && isShape(path, one) && canSeal(path, one, policy);
+  const compared = new Compared({ isMasked });
+  const event = compared.join(inLeaf, told, []);
+  const owners = new Set(compared.masked.map((path) => ownerOf(inLeaf, path)));
+  if (owners.size <= subjects.size) return { compared, event };
+  const bare = new Compared();
+  return { compared: bare, event: bare.join(inLeaf, told, []) };
+}
+
 /** The event of a leaf with its personal values, as far as they are shown; what of the answer is not so. */
-async function opened(inLeaf, answer, checks) {
+async function opened(inLeaf, answer, { checks, policy }) {
   const sealed = (Array.isArray(inLeaf.sealed) ? inLeaf.sealed : []).filter(isObject);
   const { disclosures, personal, record } = answer;
   const { subjects, put, isForeign } = await disclose(inLeaf, { sealed, disclosures, personal, checks });
   const states = [...subjects.values()].map(({ state }) => state);
-  const compared = new Compared({
-    shapes: states.length > 0 && states.every((state) => state === 'masked' || state === 'closed'),
-  });
-  const event = compared.join(inLeaf, record.event, []);
+  // Beside values that are told as they are there are no shapes; beside what nobody can open there may be.
+  const isShaped = states.length > 0 && states.every((state) => state === 'masked' || state === 'closed');
+  const plainly = () => {
+    const compared = new Compared();
+    return { compared, event: compared.join(inLeaf, record.event, []) };
+  };
+  const { compared, event } = isShaped ? shaped(inLeaf, record.event, { subjects, policy }) : plainly();
   const how = new Map([...put.flatMap(([path, value, state]) => leavesOf(value, path).map((one) => [one, state])),
-    ...compared.masked.map((path) => [path, 'masked'])].sort(([a], [b]) => (a < b ? -1 : 1)));
+    ...compared.masked.map((path) => [path.join('.'), 'masked'])].sort(([a], [b]) => (a < b ? -1 : 1)));
   const differs = compared.differs.map((path) => path || 'the event');
   return { event, subjects, personal: how, differs: isForeign ? [...differs, 'disclosures'] : differs };
 }
@@ -119,7 +136,7 @@ export async function held(answer, asked) {
   sameAs(asked, { tenant: head.tenant_id, id: inLeaf.audit_id, source: inLeaf.source_event_id });
   const { event: _, ...told } = answer.record;
   const hash = await leafHash(answer.leaf).then(hex, () => null);
-  const { event, subjects, personal, differs } = await opened(inLeaf, answer, hash !== null);
+  const { event, subjects, personal, differs } = await opened(inLeaf, answer, { checks: hash !== null, policy: head.ledger?.policy });
   const beside = new Compared();
   beside.join(head, told, []);
   differs.push(...beside.differs);

@@ -129,7 +129,8 @@ async function older() {
   } catch (error) {
     if (turn !== state.turn) return;
     state.reading = false;
-    hooks.problem(error);
+    // What is here stays, and goes on where it ended.
+    hooks.problem(error, { again: older });
   }
 }
 
@@ -174,6 +175,14 @@ function nothing({ indexed_up_to: upTo }) {
     el('p', {}, cursor ? 'There are more records to look at. ' : 'No record answers this query. '
       + `The index answered${upTo ? `, with ${counted(upTo, 'record')} in it` : ''}. `,
     el('button', { type: 'button', class: 'link', onclick: () => change({ q: '' }) }, 'Show all records'))];
+}
+
+/** Nothing could be asked, since nobody knows what may be. */
+export function unreached(error) {
+  clear();
+  fill(byId('empty'), unread(error));
+  byId('empty').hidden = false;
+  state.q = null;
 }
 
 /** Takes away the records of what was asked before, and the one that was opened. */
@@ -286,6 +295,11 @@ async function signed() {
 async function published() {
   try {
     const { tenants } = await get('/v1/tenants', { limit: 1000 });
+    // Who is told names alone is told nothing of how far a log is signed for.
+    if (tenants.some(({ records }) => records === null)) {
+      state.isClosed = true;
+      return proved();
+    }
     return new Map(tenants.map((log) => [log.tenant_id, log.published]));
   } catch (error) {
     // Whoever sees some records of a log, and nothing of the whole, is not asked again.

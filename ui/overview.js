@@ -3,50 +3,66 @@
 import { get } from '/ui/api.js';
 import { listOf } from '/ui/address.js';
 import { bars, ends } from '/ui/chart.js';
-import { ago, counted, cut, el, zone } from '/ui/dom.js';
+import { ago, counted, cut, el, when, zone } from '/ui/dom.js';
 import { isMasked } from '/ui/hidden.js';
 import { and, quoted, term, without } from '/ui/query.js';
 
 const TOP = 8;
 const ADDRESSES_MAX = 60;
-const WINDOW = '24h';
+const NEWEST = 100;
+const HAPPENED = 'happened in the last 24 h';
+const MINUTE_MS = 60_000;
 const HOUR_MS = 3_600_000;
 const DAY_MS = 24 * HOUR_MS;
 
 const count = (q, more = {}) => get('/v1/counts', { q, ...more });
+const moment = (ms) => new Date(ms).toISOString().replace('.000Z', 'Z');
 
 export const page = {
   title: 'Overview',
   lives: true,
-  async content({ q }) {
+  made({ q }) {
     const rest = without(q, 'since', 'until');
-    // Without an end a single event of a far future would be as many hours away.
-    const base = and(and(rest, `since:${WINDOW}`), 'until:now');
-    const failed = and(base, 'outcome:failure,timed_out');
-    const denied = and(base, 'outcome:denied,blocked');
-    const minute = and(rest, 'ingested-since:1m');
-    const [whole, failures, denials, fresh, newest] = await Promise.all([
-      count(base, { facet: 'actor,type', top: TOP, every: '1h', zone: zone() }), count(failed, { facet: 'type', top: TOP }),
-      count(denied, { facet: 'actor', top: TOP }), count(minute), get('/v1/records', { q: rest, limit: 100 })]);
-    return [
-      el('p', { class: 'hint' }, `What happened in the last 24 hours${rest ? ', of what the query finds' : ''}.`),
-      el('div', { class: 'figures' },
-        figure('Records', whole, base), figure('Failures', failures, failed), figure('Denied', denials, denied),
-        figure('In the last minute', fresh, minute), lag(newest.records)),
-      hours(whole),
-      el('div', { class: 'cards' },
-        top('Who did most', whole.facets[0], base), top('What was done most', whole.facets[1], base),
-        top('What failed most', failures.facets[0], failed), top('Who was denied most', denials.facets[0], denied),
-        await addresses(base, rest)),
-    ];
+    // Both ends are moments, so that a link finds what the figure counted; without an end a single event of a far future
+    // would be as many hours away.
+    const now = Date.now();
+    const [from, until] = [moment(now - DAY_MS), moment(now)];
+    const day = and(and(rest, `since:${from}`), `until:${until}`);
+    const failed = and(day, 'outcome:failure,timed_out');
+    const denied = and(day, 'outcome:denied,blocked');
+    const minute = and(and(rest, `ingested-since:${moment(now - MINUTE_MS)}`), `ingested-until:${until}`);
+    const reads = {
+      whole: () => count(day, { facet: 'actor,type', top: TOP, every: '1h', zone: zone() }),
+      failures: () => count(failed, { facet: 'type', top: TOP }), denials: () => count(denied, { facet: 'actor', top: TOP }),
+      fresh: () => count(minute), newest: () => get('/v1/records', { q: rest, limit: NEWEST }),
+      addresses: () => addresses(day, rest, from),
+    };
+    const draw = (part) => {
+      const number = (name, title, window, to) => part(name, title, (found) => figure(title, window, found, to));
+      const most = (name, at, title, to) => part(name, title, (found) => top(title, found.facets[at], to));
+      return [
+        el('p', { class: 'hint' }, 'From ', when(from), ' to ', when(until), rest && ', of what the query finds',
+          '. Each figure says of which time it is, and leads to the records that it counts.'),
+        el('div', { class: 'figures' }, number('whole', 'Records', HAPPENED, day), number('failures', 'Failures', HAPPENED, failed),
+          number('denials', 'Denied', HAPPENED, denied),
+          number('fresh', 'Committed', 'committed in the last minute, whenever they happened', minute),
+          part('newest', 'From event to log', ({ records }) => lag(records, rest))),
+        part('whole', 'By hour', hours),
+        el('div', { class: 'cards' },
+          most('whole', 0, 'Who did most', day), most('whole', 1, 'What was done most', day),
+          most('failures', 0, 'What failed most', failed), most('denials', 0, 'Who was denied most', denied),
+          part('addresses', 'Addresses seen for the first time', (found) => firsts(found, day))),
+      ];
+    };
+    return { reads, draw };
   },
 };
 
 const number = (value) => Number(value).toLocaleString('en');
 
-function figure(title, found, q) {
+function figure(title, window, found, q) {
   return el('a', { class: 'panel figure', href: listOf(q) }, el('span', { class: 'hint' }, title),
-    el('b', {}, `${found.counted.exact ? '' : 'about '}${number(found.total)}`));
+    el('b', {}, `${found.counted.exact ? '' : 'about '}${number(found.total)}`), el('span', { class: 'hint' }, window));
 }
 
 /** The day by hours, those without records too. */
@@ -69,20 +85,20 @@ function hours({ histogram, total }) {
  * How long the newest records took from when they happened to when they were committed. What came later than
  * an hour after was brought in, as by an import, and says nothing of how long events are on their way.
  */
-function lag(records) {
+function lag(records, rest) {
   const all = records.map(({ record }) => Date.parse(record.ingested_at) - Date.parse(record.event.occurred_at));
   const took = all.filter((ms) => ms >= 0 && ms <= HOUR_MS).sort((a, b) => a - b);
   const last = records.map(({ record }) => record.ingested_at).sort().at(-1);
   if (!records.length) return null;
   const old = all.filter((ms) => ms > HOUR_MS).length;
   const middle = took[Math.floor(took.length / 2)];
-  const of = took.length ? `the middle of ${took.length}${old ? `, without ${old} that came over an hour late` : ''}`
-    : `none of the newest ${records.length} came within the hour`;
+  const of = took.length ? `the middle of ${took.length}${old ? `, without ${old} that came over an hour late` : ''}, `
+    + `of the newest ${records.length}` : `none of the newest ${records.length} came within the hour`;
   const seconds = middle < 120_000 ? `${(middle / 1000).toFixed(1)} s` : `${Math.round(middle / 60_000)} min`;
   const words = middle < 1000 ? `${middle} ms` : seconds;
-  return el('a', { class: 'panel figure', href: listOf('') }, el('span', { class: 'hint' },
+  return el('a', { class: 'panel figure', href: listOf(rest) }, el('span', { class: 'hint' },
     'From event to log'), el('b', {}, took.length ? words : '–'), el('span', { class: 'hint' },
-    `${of}; the last one ${ago(last)}`));
+    `${of}; the last one was committed ${ago(last)}`));
 }
 
 function top(title, facet, q) {
@@ -99,22 +115,28 @@ function top(title, facet, q) {
     all.length ? el('ul', { class: 'top-list' }, all.map(line)) : el('p', { class: 'hint' }, 'Nothing.'));
 }
 
-/** Addresses of the day that no record before it has. */
-async function addresses(base, rest) {
-  const [facet] = (await count(base, { facet: 'ip', top: ADDRESSES_MAX })).facets;
+/** Addresses of the day that no record before it has; null where only their shapes are to be seen. */
+async function addresses(day, rest, from) {
+  const { facets: [facet] } = await count(day, { facet: 'ip', top: ADDRESSES_MAX });
   if (facet.values.some(({ value }) => isMasked(value))) return null;
   const seen = facet.values.filter(({ value }) => value !== null);
-  let fresh = seen;
-  if (seen.length) {
-    const before = new Date(Date.now() - DAY_MS).toISOString().replace(/\.\d+Z$/, 'Z');
-    const q = and(and(rest, `ip:${seen.map(({ value }) => quoted(value)).join(',')}`), `until:${before}`);
-    const [known] = (await count(q, { facet: 'ip', top: 100 })).facets;
-    const old = new Set(known.values.map(({ value }) => value));
-    fresh = seen.filter(({ value }) => !old.has(value));
+  if (!seen.length) return { facet, seen, fresh: seen };
+  const q = and(and(rest, `ip:${seen.map(({ value }) => quoted(value)).join(',')}`), `until:${from}`);
+  const [known] = (await count(q, { facet: 'ip', top: 100 })).facets;
+  const old = new Set(known.values.map(({ value }) => value));
+  return { facet, seen, fresh: seen.filter(({ value }) => !old.has(value)) };
+}
+
+function firsts(found, day) {
+  const title = 'Addresses seen for the first time';
+  if (!found) {
+    return el('section', { class: 'panel' }, el('h2', {}, title), el('p', { class: 'hint' },
+      'The key in use sees the shapes of addresses, by which one is not told from another.'));
   }
-  const section = top('Addresses seen for the first time', { ...facet, values: fresh.slice(0, TOP) }, base);
+  const { facet, seen, fresh } = found;
+  const section = top(title, { ...facet, values: fresh.slice(0, TOP) }, day);
   section.append(el('p', { class: 'hint' },
     `${counted(fresh.length, 'address', 'addresses')} of the ${seen.length} most frequent `
-    + 'of the day were in no record before it.'));
+    + 'of the last 24 h were in no record that happened before.'));
   return section;
 }

@@ -1,11 +1,12 @@
 // The proof of a record, checked here: what each step says, whether it holds, and under whose key.
 
-import { get, text } from '/ui/api.js';
+import { get, mayPass, text } from '/ui/api.js';
 import { brief } from '/ui/columns.js';
 import { counted, el, fill, shown, when } from '/ui/dom.js';
 import { isLie, lies, names, save } from '/ui/fields.js';
 import { verbatim } from '/ui/json.js';
 import { refused } from '/ui/leaf.js';
+import { answered, countdown, due } from '/ui/parts.js';
 import { canVerify, checkProof, cosignatures, readKey, readKeys } from '/ui/verify.js';
 
 const KEYS = 'indelible-verifier-keys';
@@ -26,22 +27,37 @@ function given() {
   }
 }
 
-/** The key that a log names in its first record. */
+/** The key that a log names in its first record, which no producer can write. */
 export async function named(tenant) {
-  const { records } = await get('/v1/records', { tenant, order: 'seq', limit: 1 });
-  return records[0]?.record.event?.data?.verifier_key ?? '';
+  const { records: [first] } = await get('/v1/records', { tenant, order: 'seq', limit: 1 });
+  const isFirst = first?.record.sequence_number === 0 && first.record.event?.event_type === 'log.created';
+  return isFirst ? first.record.event.data?.verifier_key ?? '' : '';
+}
+
+/** Whether a record, as it is held, stands in its log: what its proof leads to; throws with why not. */
+export async function proven(row, saved, own) {
+  const proof = formed(saved);
+  const theirs = given()[proof.registry.checkpoint.split('\n', 1)[0]] ?? '';
+  const { found, error, isTheirs } = await verified(proof, { row, theirs, own });
+  if (error) throw error;
+  if (row.record_hash !== row.said_hash) throw new Error('the hash is not that of its leaf');
+  return { ...found, isTheirs };
 }
 
 /** Fills a section with the proof of a row, as it is checked. */
-export async function prove(section, row, { path, tenant, current }) {
+export async function prove(section, row, { path, tenant, current, tries = 0 }) {
   fill(section, el('h3', {}, 'Proof'), el('p', { class: 'hint' }, 'Asking for the proof …'));
   let saved;
   let own;
   try {
     [saved, own] = await Promise.all([text(path, { tenant }), named(tenant).catch(() => '')]);
   } catch (problem) {
-    if (current()) fill(section, el('h3', {}, 'Proof'), el('p', { class: 'finding' },
-      `There is no proof. ${problem.message}`));
+    const again = () => current() && prove(section, row, { path, tenant, current, tries: tries + 1 });
+    // What could not be asked is not what is not there.
+    if (current()) fill(section, el('h3', {}, 'Proof'), mayPass(problem)
+      ? [el('p', { class: 'finding' }, `The proof could not be read, so nothing is proved yet. ${problem.message}`), answered(problem),
+        countdown(due(problem, tries), again)]
+      : el('p', { class: 'finding' }, `There is no proof. ${problem.message}`));
     return;
   }
   if (current()) await check(section, row, { saved, own, tenant, current });
@@ -117,8 +133,10 @@ function committed(row) {
 function unproved(row) {
   const masked = pathsOf(row, 'masked');
   const unchecked = pathsOf(row, 'unchecked');
-  return [masked.length > 0 && el('p', { class: 'unproved' }, 'Not under this proof: ', names(masked), '. These are masked and '
-    + 'the server\u2019s word: the leaf commits to the values, and who sees their shapes alone can check nothing by it.'),
+  return [masked.length > 0 && el('p', { class: 'unproved' }, 'Not under this proof: ', names(masked), '. These are masked: that '
+    + 'such fields are there, and their shapes, is the server\u2019s word. The leaf commits to values of '
+    + `${row.subjects.size === 1 ? 'one person or thing' : `${row.subjects.size} people or things`}, and who sees shapes alone `
+    + 'can check nothing by it.'),
   unchecked.length > 0 && el('p', { class: 'unproved' }, 'Not under this proof: ', names(unchecked), '. These are personal, '
     + 'and this browser has nothing to check by what the server discloses of them.')];
 }
@@ -132,11 +150,12 @@ function witnessed(cosigned) {
 }
 
 function mark(pill, holds) {
+  if (!pill) return;
   pill.className = `pill ${holds ? 'good' : 'bad'}`;
   pill.textContent = holds ? 'holds' : 'does not hold';
 }
 
-async function verified(proof, { row, theirs, own, marks }) {
+async function verified(proof, { row, theirs, own, marks = new Map() }) {
   const reached = [];
   let isTheirs = false;
   try {

@@ -1,13 +1,16 @@
 // One record: what it says, what belongs to it, its proof and the exact bytes that were hashed.
 
-import { get, isViewer, mayPass, text, wait } from '/ui/api.js';
-import { copy, read as address } from '/ui/address.js';
+import { access, roleOf, seesWhole } from '/ui/access.js';
+import { isViewer, mayPass, text } from '/ui/api.js';
+import { copy, href, read as address } from '/ui/address.js';
 import { brief } from '/ui/columns.js';
 import { byId, cut, el, exactly, fill, outcome, shown } from '/ui/dom.js';
+import { erasures } from '/ui/erased.js';
 import { chain, changes, decision, evidence, fields, isLie, lies, marked, save } from '/ui/fields.js';
 import { states } from '/ui/hidden.js';
 import { verbatim } from '/ui/json.js';
 import { held } from '/ui/leaf.js';
+import { answered, countdown, due } from '/ui/parts.js';
 import { prove } from '/ui/prove.js';
 import { pivots, relate } from '/ui/related.js';
 import { named, sentence } from '/ui/words.js';
@@ -36,8 +39,10 @@ export async function show(tenant, id, tries = 0) {
   fill(panel, head('Record'), el('p', { class: 'hint' }, 'Reading the record …'));
   open();
   try {
-    const row = await held(parsed(await text(path, { tenant })), { tenant, id });
+    const [row, own] = await Promise.all([text(path, { tenant }).then((answer) => held(parsed(answer), { tenant, id })),
+      access().catch(() => null)]);
     if (!current()) return;
+    row.reader = own;
     const proof = el('section', { class: 'proof', 'aria-label': 'Proof' });
     const related = el('section', { 'aria-label': 'What belongs to it' });
     const hidden = el('section', { 'aria-label': 'What cannot be read' });
@@ -60,7 +65,6 @@ export async function show(tenant, id, tries = 0) {
     shownNow = '';
     const again = () => current() && panel.open && show(tenant, id, tries + 1);
     fill(panel, head('Record'), failed(problem, again, tries));
-    if (mayPass(problem)) setTimeout(again, wait(problem, tries) * 1000);
   }
 }
 
@@ -77,10 +81,18 @@ function differing(row) {
   return isLie(row) && el('p', { class: 'verdict bad', role: 'alert' }, lies(row), ' Shown here is what the leaf says.');
 }
 
+/** Shapes that come to somebody who sees personal values as they are. */
+function withheld({ personal, subjects, reader }) {
+  const isMasked = [...personal.values(), ...[...subjects.values()].map(({ state }) => state)].includes('masked');
+  return isMasked && reader && seesWhole(reader) && el('p', { class: 'verdict warn', role: 'status' },
+    `This is not as it should be: the key in use is of the role ${roleOf(reader)}, which sees personal values as they are, and `
+    + 'the server sends shapes of them, by which nothing can be checked.');
+}
+
 function whole(row, { proof, related, hidden }) {
   const { event } = row.record;
   if (!event) {
-    explain(hidden, states(row));
+    explain(hidden, states(row), row.record.tenant_id);
     return [head('Pruned record'), hidden, el('p', {}, el('code', {}, shown(row.record_hash ?? '')))];
   }
   const { tenant_id: tenant, sequence_number: number } = row.record;
@@ -88,7 +100,7 @@ function whole(row, { proof, related, hidden }) {
   const link = !isViewer() && el('button', { type: 'button', class: 'link', onclick: () => copy(link) }, 'Copy its link');
   return [
     head(event.event_type, event.outcome),
-    differing(row),
+    differing(row), withheld(row),
     told(row),
     event.description && marked(row, el('p', { class: 'description' }, shown(event.description)), 'description'),
     el('p', { class: 'hint' }, 'Record ', el('b', {}, Number(number).toLocaleString('en')), ' of ', el('b', {}, tenant),
@@ -110,25 +122,23 @@ function told(row) {
 const TONE = { sealed: 'plain', masked: 'plain', erased: 'warn', pruned: 'warn' };
 
 /** Says what cannot be read, and why. */
-export function explain(section, found) {
+export function explain(section, found, tenant) {
   if (!found.length) return fill(section);
   return fill(section, el('h3', {}, 'What cannot be read'), el('ul', { class: 'hidden-values' },
-    found.map(({ state, where, why }) => el('li', {}, el('span', { class: `pill ${TONE[state]}` }, state), ' ',
-      el('b', {}, shown(where)), el('p', {}, why)))));
+    found.map(({ state, where, why, by }) => el('li', {}, el('span', { class: `pill ${TONE[state]}` }, state), ' ',
+      el('b', {}, shown(where)), el('p', {}, why, by && !isViewer() && [' ',
+        el('a', { href: href({ ...address(), record: `${tenant}/${by}` }) }, 'The record that says so')])))));
 }
 
-/** Sealed values may have been erased: the log says so, if it is so. */
+/** Sealed values may have been erased: what the server says of that is looked up, and checked. */
 async function unreadable(section, row, current) {
+  const { tenant_id: tenant } = row.record;
   const found = states(row);
-  explain(section, found);
+  explain(section, found, tenant);
   const sealed = found.filter(({ state, where }) => state === 'sealed' && where.startsWith('sub_'));
   if (!sealed.length) return;
-  const q = `type:privacy.erased data.subjects:${sealed.map(({ where }) => where).join(',')}`;
-  const said = await get('/v1/records', { q, tenant: row.record.tenant_id, limit: 100 }).catch(() => null);
-  if (!current() || !said) return;
-  const erased = new Map(said.records.flatMap(({ record }) =>
-    (record.event.data?.subjects ?? []).map((subject) => [subject, record.sequence_number])));
-  explain(section, states(row, erased));
+  const erased = await erasures(tenant, sealed.map(({ where }) => where)).catch(() => null);
+  if (current() && erased?.size) explain(section, states(row, erased), tenant);
 }
 
 /** Beside the list where there is room, else over it. */
@@ -157,8 +167,7 @@ panel.addEventListener('close', () => {
 function failed(problem, again, tries) {
   return [el('p', { class: 'finding', role: 'alert' }, `The record cannot be shown. ${problem.message}`),
     problem.next && el('p', { class: 'hint' }, problem.next),
-    mayPass(problem) && el('p', {}, `It is tried again in ${wait(problem, tries)} s. `,
-      el('button', { type: 'button', class: 'link', onclick: again }, 'Try now'))];
+    mayPass(problem) && [answered(problem), countdown(due(problem, tries), again)]];
 }
 
 function head(title, ended) {

@@ -1,8 +1,9 @@
 // What belongs to a record: parents and children as a tree, the correlation as a timeline, and ways on from here.
 
-import { get } from '/ui/api.js';
+import { get, mayPass } from '/ui/api.js';
 import { href, listOf, read } from '/ui/address.js';
 import { cut, el, fill, outcome, when } from '/ui/dom.js';
+import { answered, countdown, due } from '/ui/parts.js';
 import { term } from '/ui/query.js';
 import { what, who } from '/ui/words.js';
 
@@ -65,13 +66,14 @@ const END = {
 };
 
 /** Fills a section with what belongs to a record. */
-export async function relate(section, { path, tenant, current, row }) {
+export async function relate(section, { path, tenant, current, row, tries = 0 }) {
   fill(section, el('h3', {}, 'What belongs to it'), el('p', { class: 'hint' }, 'Looking for what belongs to it …'));
   const found = await get(path, { tenant }).catch((problem) => problem);
   if (!current()) return;
   if (found instanceof Error) {
     fill(section, el('h3', {}, 'What belongs to it'), el('p', { class: 'finding' },
-      `It cannot be read. ${found.message}`));
+      `It cannot be read. ${found.message}`), mayPass(found) && [answered(found), countdown(due(found, tries),
+      () => current() && relate(section, { path, tenant, current, row, tries: tries + 1 }))]);
     return;
   }
   const { ancestors, descendants, correlation, execution, above } = found;
@@ -90,7 +92,8 @@ export async function relate(section, { path, tenant, current, row }) {
     correlation.more && el('p', { class: 'hint' }, 'There are more: the pivot above finds them.')];
   fill(section, el('h3', {}, 'What belongs to it'),
     isAlone && !together && el('p', { class: 'hint' }, 'It names no parent, and no record names it.'),
-    tree, END[above.end] && el('p', { class: 'hint' }, END[above.end]),
+    tree, (tree || together) && el('p', { class: 'hint' }, 'Of other records these are the server\u2019s words: open one to have it '
+      + 'checked.'), END[above.end] && el('p', { class: 'hint' }, END[above.end]),
     found.more_below && el('p', { class: 'hint' }, 'There are more below than are shown.'),
     found.cycle_below && el('p', { class: 'hint' }, 'Records below name one above as what came of them.'),
     execution?.nodes.length > 0 && el('p', {}, el('a', { href: href({ page: 'traces',

@@ -127,10 +127,45 @@ export async function disclose(event, { sealed, disclosures, personal, checks })
 
 const PHONES = new Set(['phone', 'phone_number', 'phonenumber', 'mobile']);
 const PHONE = /^(?:\+1|\*{3})-\*{3}-\*{4}$/;
-const SHAPE = /^(?:\*{3}|\d{1,3}(?:\.\*{3}){3}|[0-9a-f]{1,4}:\*{3}|.\*{3}@.\*{3}\..\*{3})$/su;
+const MAIL = /^.\*{3}@.\*{3}\..\*{3}$/su;
+const ADDRESS = /^(?:\d{1,3}(?:\.\*{3}){3}|[0-9a-f]{1,4}:\*{3})$/;
+const ANY = '***';
 
 /** Whether a value is the shape that stands for a personal value there (docs/server.md, “Personal values”). */
 export function isShape(path, value) {
   if (typeof value !== 'string') return false;
-  return (PHONES.has(path.at(-1).toLowerCase()) ? PHONE : SHAPE).test(value);
+  if (PHONES.has(path.at(-1).toLowerCase())) return PHONE.test(value);
+  return value === ANY || MAIL.test(value) || ADDRESS.test(value);
+}
+
+/** The policy that is everybody's, by its number in the leaf; others name fields of their own. */
+const DEFAULT_POLICY = 1;
+const FIELDS = new Set(['actor', 'target'].flatMap((who) => ['name', 'email', 'ip', 'user_agent'].map((name) => `${who}/${name}`)));
+const IP_WORDS = new Set(['ip', 'ips', 'ipv4', 'ipv6', 'ipaddr', 'ipaddress', 'ipaddresses', 'iplist',
+  ...['client', 'remote', 'source', 'src', 'dest', 'dst', 'user', 'host', 'server', 'peer', 'public', 'private'].map((word) => `${word}ip`)]);
+const AFTER_I = new Set(['p', 'ps', 'pv4', 'pv6']);
+
+/** Whether a key says that its value is an address of IP (spec/sealing.md §6, `ip_values`). */
+export function namesIp(key) {
+  const words = key.split(/[^A-Za-z0-9]+|(?<=[^A-Z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])/).map((word) => word.toLowerCase());
+  return words.some((word, at) => IP_WORDS.has(word) || (words[at - 1] === 'i' && AFTER_I.has(word)));
+}
+
+/**
+ * Whether the policy of this number can have sealed what stands there and has this shape. The default one names its
+ * fields; beyond these it seals addresses of mail wherever they stand, and of IP under keys that say so.
+ */
+export function canSeal(path, shape, policy) {
+  if (Number(policy) !== DEFAULT_POLICY) return true;
+  const name = nameOf(path);
+  if (FIELDS.has(name) || name === 'raw') return true;
+  return MAIL.test(shape) || PHONE.test(shape) || (ADDRESS.test(shape) && namesIp(path.at(-1)));
+}
+
+/** Whose a value is by where it stands (spec/sealing.md §1), told apart from others of the same record. */
+export function ownerOf(event, [top]) {
+  const one = top === 'actor' || top === 'target' ? event[top] : null;
+  const id = top === 'target' ? one?.id ?? one?.uid : one?.id;
+  const isNamed = [one?.type, id].every((text) => typeof text === 'string' && text !== '');
+  return isNamed ? JSON.stringify([one.type, id]) : 'the record';
 }

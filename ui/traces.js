@@ -150,7 +150,9 @@ function head(tenant, execution, raw) {
       item('Began', execution.started_at ? when(execution.started_at) : '–'), item('Time at work', took(work)),
       item('From first record to last', took(execution.duration_ms)),
       item('Tokens', number(execution.tokens)), item('Cost', money(execution.cost_usd)),
-      item('Records', number(execution.records.length), execution.more && ' and more')));
+      item('Records', number(execution.records.length), execution.more && ' and more')),
+    el('p', { class: 'hint' }, 'These figures, those of the nodes and the tree in time are the server\u2019s word; what a node\u2019s '
+      + 'records say, by their leaves, stands in its panel, and a record\u2019s proof beside the record.'));
 }
 
 /** The nodes in their order, as boxes that grow with what they took. */
@@ -246,6 +248,44 @@ function timeline(tenant, execution) {
     execution.more && el('p', { class: 'hint' }, 'There are more records than are shown: the full log has them.'));
 }
 
+const sum = (all, of) => all.reduce((total, event) => total + (Number(of(event)) || 0), 0);
+const ended = (all) => all.map(({ outcome: word }) => word).filter(Boolean).at(-1);
+
+/** What the records of a node say in all, by their leaves, as the server sums it too. */
+const figuresOf = (events) => ({
+  outcome: ended(events), duration_ms: sum(events, ({ performance, ai }) => performance?.duration_ms ?? ai?.latency_ms),
+  models: [...new Set(events.map(({ ai }) => ai?.model).filter(Boolean))], tokens: sum(events, ({ ai }) => ai?.total_tokens),
+  cost_usd: sum(events, ({ ai }) => ai?.cost_usd) });
+
+const FIGURES = [['duration', ({ duration_ms: ms }) => took(ms)], ['models', ({ models }) => models.join(', ')],
+  ['tokens', ({ tokens }) => (tokens ? number(tokens) : '')], ['cost', ({ cost_usd: cost }) => (cost ? money(cost) : '')]];
+
+/** What a node took in all: as the leaves of its records say, where these are all here, else as the server says. */
+function total(summed, rows, item) {
+  const events = rows.filter(({ problem }) => !problem).map(({ record }) => record.event);
+  const isWhole = events.length === summed.records;
+  const own = figuresOf(events);
+  const shownFigures = isWhole ? own : summed;
+  const other = isWhole ? FIGURES.filter(([, of]) => of(own) !== of(summed)) : [];
+  const words = isWhole ? `Summed from the leaves of ${counted(events.length, 'record')}. That these are all of its records is the `
+    + 'server\u2019s word.' : `These are the server\u2019s word, for ${counted(summed.records, 'record')}: only what `
+    + `${counted(events.length, 'record')} below ${events.length === 1 ? 'says' : 'say'} is from leaves.`;
+  return { outcome: shownFigures.outcome, parts: [
+    other.length > 0 && el('p', { class: 'verdict bad', role: 'alert' }, 'What the server says of this node is not what its records say: ',
+      other.map(([name, of], at) => [at > 0 && ', ', `${name} `, el('b', {}, shown(of(summed) || 'none'))]), '.'),
+    el('dl', {}, FIGURES.map(([name, of]) => item(name, of(shownFigures)))),
+    el('p', { class: isWhole ? 'hint' : 'hint unproved' }, words)] };
+}
+
+/** Refuses a record that is no one of this node. */
+function ofNode(row, { execution, name }) {
+  const { context, target, ai } = row.record.event ?? {};
+  const isOf = [context?.request_id, target?.id, target?.uid].some((id) => String(id ?? '').toLowerCase()
+    === String(execution.id).toLowerCase());
+  if (!isOf || ai?.trace?.node !== name) throw new Error('The server says that a record is of this node, and its leaf does not.');
+  return row;
+}
+
 /** What a node says: status, times, model, tokens, confidence, tools, reasoning, state before and after. */
 async function node(panel, { tenant, execution, name }) {
   const summed = execution.nodes.find((one) => one.name === name);
@@ -253,14 +293,14 @@ async function node(panel, { tenant, execution, name }) {
   panel.dataset.node = name;
   fill(panel, el('h2', {}, shown(name)), el('p', { class: 'hint' }, 'Reading …'));
   const read = ({ audit_id: id }) => text(`/v1/records/${encodeURIComponent(id)}`, { tenant })
-    .then((answer) => held(verbatim(answer), { tenant, id })).catch((problem) => ({ problem }));
+    .then((answer) => held(verbatim(answer), { tenant, id })).then((row) => ofNode(row, { execution, name }))
+    .catch((problem) => ({ problem }));
   const rows = await Promise.all(own.map(read));
   if (panel.dataset.node !== name) return;
   const item = (title, value) => value !== undefined && value !== null && value !== '' && [el('dt', {}, title),
     el('dd', {}, long(value, title))];
-  fill(panel, el('div', { class: 'bar' }, el('h2', {}, shown(name)), outcome(summed.outcome)),
-    el('dl', {}, item('duration', took(summed.duration_ms)), item('models', summed.models.join(', ')),
-      item('tokens', summed.tokens && number(summed.tokens)), item('cost', summed.cost_usd && money(summed.cost_usd))),
+  const { outcome: word, parts } = total(summed, rows, item);
+  fill(panel, el('div', { class: 'bar' }, el('h2', {}, shown(name)), outcome(word)), parts,
     rows.map((row, at) => (row.problem ? el('p', { class: 'finding' }, row.problem.message)
       : [isLie(row) && el('p', { class: 'verdict bad' }, lies(row)), unsure(row),
         step(row.record.event, own[at], tenant, item)])));

@@ -26,33 +26,47 @@ export async function all(path, name, query = {}) {
   return { ...last, [name]: found, more: Boolean(cursor) };
 }
 
-/** The same, or the problem where the key may not see it. */
-const perhaps = (promise) => promise.catch((problem) => {
-  if (problem.status === 403) return problem;
-  throw problem;
-});
-
 export const page = {
   title: 'Trust',
   lives: true,
-  async content({ tenant }) {
-    const query = tenant ? { tenant } : {};
-    const [tenants, streams, checkpoints] = await Promise.all([
-      all('/v1/tenants', 'tenants'), perhaps(all('/v1/streams', 'streams', query)),
-      perhaps(all('/v1/checkpoints', 'tenants'))]);
-    const shownLogs = tenants.tenants.filter((log) => !tenant || log.tenant_id === tenant).sort(worstFirst);
-    if (!tenants.tenants.length) {
-      return el('p', { class: 'panel' }, el('b', {}, 'No log yet. '), 'The first event of a tenant makes its log.');
+  made({ tenant }, { own }) {
+    const seen = { streams: own.may.has('whole'), checkpoints: own.may.has('audit') };
+    let logs;
+    const reads = { tenants: () => { logs = all('/v1/tenants', 'tenants'); return logs; } };
+    if (seen.checkpoints) reads.checkpoints = () => all('/v1/checkpoints', 'tenants');
+    if (seen.streams) {
+      reads.streams = async () => {
+        // Of a log that is not there nothing more is asked: it would be refused, and the refusal recorded.
+        const known = tenant && await (logs ?? all('/v1/tenants', 'tenants')).catch(() => null);
+        if (known && !known.tenants.some((log) => log.tenant_id === tenant)) return { streams: [] };
+        return all('/v1/streams', 'streams', tenant ? { tenant } : {});
+      };
     }
-    const cards = shownLogs.slice(0, CARDS_MAX).map((log) => card(log, { streams, checkpoints }));
-    const left = shownLogs.length - cards.length;
-    return [sum(tenants, checkpoints), tenant && el('p', {}, el('a', { href: href({ page: 'trust' }) },
-      'All logs')),
-      el('div', { class: 'cards' }, cards),
-      (left > 0 || tenants.more) && el('p', { class: 'hint' },
-        `${left > 0 ? counted(left, 'log') : 'Others'} more are not shown.`)];
+    return { reads, draw: (part) => drawn(part, { tenant, seen }) };
   },
 };
+
+function drawn(part, { tenant, seen }) {
+  const found = { streams: part.value('streams'), checkpoints: part.value('checkpoints'), tenant, seen };
+  return [tenant && el('p', {}, el('a', { href: href({ page: 'trust' }) }, 'All logs')),
+    ledger(part, seen), part('streams', 'What is known of streams', () => null),
+    part('tenants', 'The logs and their verdicts', (tenants) => cards(tenants, found))];
+}
+
+function cards(tenants, { tenant, streams, checkpoints, seen }) {
+  const shownLogs = tenants.tenants.filter((log) => !tenant || log.tenant_id === tenant).sort(worstFirst);
+  if (!tenants.tenants.length) {
+    return el('p', { class: 'panel' }, el('b', {}, 'No log yet. '), 'The first event of a tenant makes its log.');
+  }
+  if (!shownLogs.length) {
+    return el('p', { class: 'panel' }, 'No log that this key may see is called ', el('b', {}, shown(tenant)), '.');
+  }
+  const first = shownLogs.slice(0, CARDS_MAX);
+  const left = shownLogs.length - first.length;
+  return [el('div', { class: 'cards' }, first.map((log) => card(log, { streams, checkpoints, seen }))),
+    (left > 0 || tenants.more) && el('p', { class: 'hint' },
+      `${left > 0 ? counted(left, 'log') : 'Others'} more are not shown.`)];
+}
 
 const INTEGRITY = {
   anchored: { tone: 'good', words: 'Intact, anchored', rank: 0 },
@@ -107,22 +121,33 @@ function worstFirst(a, b) {
 
 const pill = (tone, words) => el('span', { class: `pill ${tone}` }, words);
 
-/** The ledger as a whole by both verdicts, and what was signed last. */
-function sum({ logs, tenants, more }, checkpoints) {
+/** The ledger as a whole by both verdicts, what was signed last, and what this key is not shown. */
+function ledger(part, seen) {
+  const unseen = [!seen.checkpoints && 'signed checkpoints, which are for auditors',
+    !seen.streams && 'how many records logs have, their verdicts and their streams: it sees records, and nothing of whole logs']
+    .filter(Boolean);
+  return el('section', { class: 'panel', 'aria-label': 'The ledger' },
+    part('tenants', 'The logs and their verdicts', sum),
+    part('checkpoints', 'The newest checkpoint', signed),
+    unseen.length > 0 && el('p', { class: 'hint' }, `The key in use is not shown ${unseen.join('; nor ')}.`),
+    el('p', { class: 'hint' }, 'These are the words of the server about itself. Whoever does not want to rely on it runs ',
+      el('code', {}, `indelible verify --url ${location.origin} --key KEY --require-anchor`),
+      ' with the key that ', el('code', {}, 'indelible keys show'), ' prints where the ledger is.'));
+}
+
+function sum({ logs, tenants, more }) {
   const isHidden = tenants.every((log) => integrityOf(log) === HIDDEN);
   const tone = isHidden ? 'plain' : logs.broken ? 'bad' : logs.anchored === logs.all ? 'good' : 'warn';
   const words = isHidden ? 'No verdict is shown' : logs.broken ? `${counted(logs.broken, 'log')} of ${logs.all} broken`
     : logs.anchored === logs.all ? `${counted(logs.all, 'log')} intact`
       : `${logs.anchored} of ${counted(logs.all, 'log')} anchored`;
-  return el('section', { class: 'panel', 'aria-label': 'The ledger' },
-    el('p', {}, pill(tone, words), ' ', el('b', {}, 'Integrity'),
-      ': every committed record is what was committed, in that order.'),
-    el('p', { class: 'missing' }, missing(tenants), ' ', el('b', {}, 'Completeness'),
-      ': what is known about what is missing', more && `, of the first ${counted(tenants.length, 'log')}`, '.'),
-    signed(checkpoints),
-    el('p', { class: 'hint' }, 'These are the words of the server about itself. Whoever does not want to rely on it runs ',
-      el('code', {}, `indelible verify --url ${location.origin} --key KEY --require-anchor`),
-      ' with the key that ', el('code', {}, 'indelible keys show'), ' prints where the ledger is.'));
+  const times = tenants.map(({ verdict }) => verdict?.verified_at).filter(Boolean).sort();
+  return [el('p', {}, pill(tone, words), ' ', el('b', {}, 'Integrity'),
+    ': every committed record is what was committed, in that order.'),
+  el('p', { class: 'missing' }, missing(tenants), ' ', el('b', {}, 'Completeness'),
+    ': what is known about what is missing', more && `, of the first ${counted(tenants.length, 'log')}`, '.'),
+  times.length > 0 && el('p', {}, 'The last verification was ', when(times.at(-1)), ` (${ago(times.at(-1))})`,
+    times.length > 1 && [', the one of the log that waits longest ', when(times[0]), ` (${ago(times[0])})`], '.')];
 }
 
 /** How many logs miss what, and of how many nobody can say; a log counts by its worst. */
@@ -143,7 +168,6 @@ function missing(logs) {
 }
 
 function signed(checkpoints) {
-  if (checkpoints instanceof Error) return el('p', { class: 'hint' }, 'Checkpoints are shown to auditors.');
   const { registry } = checkpoints;
   if (!registry) return el('p', {}, pill('plain', 'Nothing signed yet'),
     ' The first checkpoint comes with the first records.');
@@ -161,23 +185,50 @@ const NARROW = matchMedia('(max-width: 40rem)');
 /** What somebody folded or unfolded, which stays when the page reads anew. */
 const folded = new Map();
 
-function card(log, { streams, checkpoints }) {
+function card(log, { streams, checkpoints, seen }) {
   const name = log.tenant_id;
-  const own = streams instanceof Error ? null : streams.streams.filter((one) => one.tenant_id === name);
-  const point = checkpoints instanceof Error ? null : checkpoints.tenants.find((one) => one.tenant_id === name);
+  const own = streams?.streams.filter((one) => one.tenant_id === name);
+  const point = checkpoints?.tenants.find((one) => one.tenant_id === name);
   const [whole, all] = [integrityOf(log), completenessOf(log)];
   const isOpen = !(folded.get(name) ?? (NARROW.matches && rank(log) < 2));
+  const words = el('div', { class: 'words' }, log.verdict ? integrity(log, log.verdict) : el('p', {},
+    log.records === null ? 'No verdict is shown: this key sees only some of its records, or the log cannot be read. '
+      : 'The verifier has not come to this log yet. ', anchored(log)),
+  seen.checkpoints && checkpoints && checkpointed(log, point, checkpoints.registry),
+  log.verdict && completeness(log.verdict, own));
   const details = el('details', { open: isOpen },
-    el('summary', { onclick: () => folded.set(name, details.open) }, 'In words'),
-    log.verdict ? integrity(log, log.verdict) : el('p', {},
-      log.records === null ? 'No verdict is shown: this key sees only some of its records, or the log cannot be read. '
-        : 'The verifier has not come to this log yet. ', anchored(log)),
-    point && el('p', {}, save(`${name}.checkpoint`, point.checkpoint, 'Save its checkpoint', 'link')),
-    log.verdict && completeness(log.verdict, own));
+    el('summary', { onclick: () => folded.set(name, details.open) }, 'In words'), words,
+    el('p', {}, quote(name, () => `${whole.words}${log.verdict ? `, ${all.words.toLowerCase()}` : ''}.`, words),
+      point && [' ', save(`${name}.checkpoint`, point.checkpoint, 'Save its checkpoint', 'link')]));
   return el('article', { class: 'panel log', 'data-tenant': name },
     el('div', { class: 'bar' }, el('h2', {}, el('a', { href: listOf(term('tenant', name)) }, shown(name))),
       log.records !== null && el('span', { class: 'hint' }, counted(log.records, 'record'))),
     el('p', {}, pill(whole.tone, whole.words), log.verdict && [' ', pill(all.tone, all.words)]), details);
+}
+
+/** How far a log's own newest checkpoint goes, and since when it is under a signature. */
+function checkpointed(log, point, registry) {
+  const size = Number(point?.checkpoint.split('\n')[1]);
+  if (!Number.isSafeInteger(size)) return el('p', {}, 'It has no signed checkpoint of its own yet.');
+  const time = registry && JSON.parse(registry.snapshot).time;
+  return el('p', {}, `Its newest signed checkpoint is over ${counted(size, 'record')}`, time && [', and was in force when the '
+    + 'ledger was signed last, ', when(time), ` (${ago(time)})`], '.');
+}
+
+/** What a card says as a text that can be quoted: with times in UTC, where it was read, and when. */
+function quote(name, verdicts, words) {
+  const told = el('span', { class: 'hint', role: 'status' });
+  const text = () => {
+    const copy = words.cloneNode(true);
+    for (const time of copy.querySelectorAll('time')) time.textContent = time.getAttribute('datetime');
+    for (const line of copy.querySelectorAll('p, li')) line.append('\n');
+    const said = copy.textContent.split('\n').map((line) => line.replace(/\s+/g, ' ').trim()).filter(Boolean);
+    return [`Log ${name}: ${verdicts()}`, ...said,
+      `As ${location.origin} said of itself at ${new Date().toISOString()}; not verified apart from it.`, ''].join('\n');
+  };
+  return [el('button', { type: 'button', class: 'link', onclick: () => navigator.clipboard.writeText(text())
+    .then(() => { told.textContent = ' copied'; }, () => { told.textContent = ' this browser does not let it be copied'; }) },
+  'Copy these words'), told];
 }
 
 /** What was found when it was verified, and how far it is anchored now: one paragraph, each figure with its time. */

@@ -36,7 +36,8 @@ function verb(type) {
   return null;
 }
 
-const bold = (value) => el('b', {}, el('bdi', {}, shown(short(value))));
+const MASKED = 'The shape of a personal value, and the server\u2019s word: only the value itself could be checked';
+const bold = (value) => el('b', isMasked(value) ? { class: 'shape', title: MASKED } : {}, el('bdi', {}, shown(short(value))));
 const short = (value) => (value.length > CHARS_MAX ? `${value.slice(0, CHARS_MAX)}…` : value);
 
 /** Which field names it: the first that says more than a shape, else the first. */

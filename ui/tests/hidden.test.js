@@ -45,13 +45,17 @@ test('values that do not lead to their commitment are sealed, with why, whatever
   assert.match(one.why, /not shown: it is not so\./);
 });
 
-test('a subject that the log says was erased is erased, and others stay sealed', () => {
-  const [{ subject }] = sealed.sealed;
-  const found = states(row(sealed, 'closed'), new Map([[subject, 7]]));
-  const one = found.find(({ where }) => where === subject);
-  assert.equal(one.state, 'erased');
-  assert.match(one.why, /record 7 says so/);
-  assert.equal(found.filter(({ state }) => state === 'erased').length, 1);
+test('a subject is erased where a record that was proved says so; else it is what the server says, and sealed', () => {
+  const [{ subject }, ...others] = sealed.sealed;
+  const of = (said) => states(row(sealed, 'closed', []), new Map([[subject, said]])).filter(({ where }) => where.startsWith('sub_'));
+  const [one, ...rest] = of({ isProved: true, number: 7, id: 'x', why: '' });
+  assert.deepEqual([one.state, one.where, one.by], ['erased', subject, 'x']);
+  assert.match(one.why, /^Erased, proved by record 7 of this log, under the key that the log names/);
+  assert.deepEqual(rest.map(({ state }) => state), others.map(() => 'sealed'));
+  for (const { why } of rest) assert.match(why, /The server says .* its word, and no proof/);
+  const [told] = of({ isProved: false, id: 'y', why: 'the path does not lead to the root' });
+  assert.deepEqual([told.state, told.by], ['sealed', 'y']);
+  assert.match(told.why, /^The server says that this person was erased\. That is not proved: the path does not lead to the root\./);
 });
 
 test('a record of which only the hash is left is pruned; a secret that was taken out is told', () => {

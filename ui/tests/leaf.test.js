@@ -5,6 +5,7 @@ import { test } from 'node:test';
 import { readFileSync } from 'node:fs';
 import { verbatim } from '../json.js';
 import { held } from '../leaf.js';
+import { namesIp } from '../sealed.js';
 import { hex, leafHash, rootOf } from '../verify.js';
 
 const vectors = (name) => JSON.parse(readFileSync(new URL(`../../spec/vectors/${name}.json`, import.meta.url), 'utf8'));
@@ -87,6 +88,41 @@ test('who sees shapes is shown shapes alone, where sealing leaves nothing, and n
   const one = sealed();
   one.record.event.actor.session = '***';
   assert.deepEqual((await held(await hashed(one), asked)).differs, ['actor.session']);
+});
+
+test('under the default policy shapes stand where that policy can have sealed, and of no more people than were committed to', async () => {
+  const leaf = around(record.sealed_event).replace('"ledger":{}', '"ledger":{"policy":1}');
+  const seen = async (change, sealedEvent = leaf) => {
+    const one = answer(sealedEvent, verbatim(sealedEvent).event, { personal: 'masked' });
+    one.record.ledger = { policy: 1 };
+    change(one.record.event);
+    return held(await hashed(one), asked);
+  };
+  for (const [path, shape] of [['actor.name', '***'], ['target.user_agent', '***'], ['data.contact', 'b***@e***.c***'],
+    ['data.clientIp', '192.***.***.***'], ['data.phone', '***-***-****']]) {
+    const [top, name] = path.split('.');
+    const found = await seen((event) => { event[top][name] = shape; });
+    assert.deepEqual([found.differs, [...found.personal]], [[], [[path, 'masked']]], path);
+  }
+  for (const [path, shape] of [['data.Dana stole it', '***'], ['actor.session_id', '***'], ['data.host', '192.***.***.***'],
+    ['context', '***'], ['data.note', '2001:***'], ['data.phone', '***']]) {
+    const [top, name] = path.split('.');
+    const found = await seen((event) => { if (name) event[top][name] = shape; else event[top] = shape; });
+    assert.deepEqual([found.differs, found.personal.size], [[path], 0], path);
+    assert.deepEqual(found.record.event, verbatim(record.sealed_event), path);
+  }
+  // One commitment is to the values of one person: names of two are more than there can be.
+  const single = leaf.replace(/"sealed":\[(\{[^}]*\}).*?\]/, '"sealed":[$1]');
+  const both = (event) => { event.actor.name = '***'; event.target.name = '***'; };
+  assert.deepEqual((await seen(both, leaf)).differs, []);
+  const found = await seen(both, single);
+  assert.deepEqual([found.differs, found.personal.size], [['actor.name', 'target.name'], 0]);
+});
+
+test('which keys say that an address stands there is as the specification says', () => {
+  const { ip_key: keys } = vectors('sealing-text');
+  for (const key of keys.yes) assert.ok(namesIp(key), key);
+  for (const key of keys.no) assert.ok(!namesIp(key), key);
 });
 
 test('what the server says of a sealed value is held against what leads to the commitment', async () => {

@@ -3,6 +3,8 @@
 
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
+import { verbatim } from '../json.js';
+import { held } from '../leaf.js';
 import { Place, addressOf, browser, changed, lying, until, visit } from './support.js';
 
 let place;
@@ -149,7 +151,7 @@ test('who sees shapes sees them marked as the server\u2019s word, beside the sen
     await seenBy(name, {}, async (panel, page) => {
       await panel.locator('.proof .verdict.good').waitFor();
       const words = await panel.locator('.unproved').textContent();
-      assert.match(words, /^Not under this proof: actor\.email, actor\.ip, actor\.name, target\.name\. These are masked and the server/);
+      assert.match(words, /^Not under this proof: actor\.email, actor\.ip, actor\.name, target\.name\. These are masked: that such fields are there, and their shapes, is the server\u2019s word\. .* values of 2 people or things/);
       assert.equal(await panel.locator('dd .tag.unchecked', { hasText: /^masked$/ }).count(), 4);
       assert.equal(await panel.locator('.committed').count(), 0);
       // A handle says more than a shape, and stands in the leaf.
@@ -178,7 +180,9 @@ async function send(events) {
     target: { type: 'document', id: 'document-1' }, ...event }));
   const answer = await fetch(`${closed.url}/v1/events:batch?tenant=acme`, { method: 'POST', body: JSON.stringify(whole),
     headers: { 'content-type': 'application/json', authorization: `Bearer ${keys.admin}` } });
-  return (await answer.json()).results.map(({ receipt }) => receipt);
+  const { results } = await answer.json();
+  for (const { receipt, problem } of results) assert.ok(receipt, JSON.stringify(problem));
+  return results.map(({ receipt }) => receipt);
 }
 
 test('what one key was shown, the next one is not', async () => {
@@ -209,4 +213,25 @@ test('where the browser has no hashes, personal values are shown as not checked'
     await panel.locator('.unproved', { hasText: 'nothing to check by' }).waitFor();
     assert.equal(await page.locator('#rows .badge:is(.proved, .failed)').count(), 0);
   });
+});
+
+test('an honest server\u2019s shapes are taken, whatever was sealed under the default policy', async () => {
+  const odd = [
+    { data: { clientIps: ['192.0.2.1', '2001:db8::1'], peers: { remoteIP: '::ffff:192.0.2.9', 'x-ip': '10.0.0.1' } } },
+    { data: { contact: 'carol@example.com', list: ['a', 'eve@example.com'], phone: 'kim@example.com', mobile: '+1 555 123 4567' } },
+    { raw: { eventName: 'x', user: { mail: 'x@example.com' } }, description: 'call 030 1234567 or mail bo@example.com' },
+    { actor: { type: 'user', id: 'a@example.com', name: '"', email: 'not an address', ip: 'localhost', user_agent: 'curl/8.5' } },
+    { target: { type: 'user', id: 'dana', name: 'Dana', ip: '203.0.113.9' }, actor: { type: 'user', id: 'dana', name: 'Dana' } },
+    { target: { type: 'document' }, actor: { type: 'user', id: 'x', name: 'No Target' }, error: { message: 'no route to 192.0.2.8' } },
+    { changes: { before: { email: 'old@example.com' }, after: { email: 'new@example.com' } } },
+  ];
+  const receipts = await send(odd.map((one) => ({ actor: { type: 'user', id: 'plain' }, ...one })));
+  const checks = [];
+  for (const [at, { audit_id: id }] of receipts.entries()) {
+    const answer = await fetch(`${closed.url}/v1/records/${id}?tenant=acme`, { headers: { authorization: `Bearer ${keys.reader}` } });
+    const found = await held(verbatim(await answer.text()), { tenant: 'acme', id });
+    assert.deepEqual(found.differs, [], JSON.stringify([odd[at], found.record.event]));
+    checks.push(...found.personal.keys());
+  }
+  assert.ok(checks.length >= 8 && checks.includes('data.contact') && checks.includes('data.peers.remoteIP'), checks.join(', '));
 });

@@ -92,6 +92,41 @@ test('a node has its checkpoint, and a link to replay from it where its producer
   });
 });
 
+test('what a node took is what its leaves say, and the server\u2019s word is told as that', async () => {
+  const at = '/?page=traces&tenant=acme&execution=run-1';
+  await visit(chrome, place, { path: at }, async (page) => {
+    const node = page.getByRole('region', { name: 'Node' });
+    await node.getByText('Summed from the leaves of 1 record.').waitFor();
+    assert.match(await node.locator('dl').first().textContent(), /^duration2\.00 s/);
+    assert.equal(await node.locator('.verdict').count(), 0);
+    await page.getByText(/These figures, those of the nodes and the tree in time are the server.s word/).waitFor();
+    // A server that says other sums than its records.
+    const lie = { does: () => {} };
+    await page.route(/\/related\?/, async (route) => {
+      const json = await (await route.fetch()).json();
+      lie.does(json.execution);
+      await route.fulfill({ json });
+    });
+    lie.does = ({ nodes: [first] }) => Object.assign(first, { tokens: 9_000_000, cost_usd: 123, models: ['small-1'], duration_ms: 1 });
+    await page.goto(place.url + at);
+    await node.locator('.verdict.bad', { hasText: 'What the server says of this node is not what its records say: duration 1 ms, '
+      + 'models small-1, tokens 9,000,000, cost $123.00.' }).waitFor();
+    assert.match(await node.locator('dl').first().textContent(), /^duration2\.00 s$/);
+    // A node of which not all records are here has the server's figures, marked as such.
+    lie.does = ({ nodes: [first] }) => { first.records = 40; };
+    await page.goto(place.url + at);
+    await node.locator('.unproved', { hasText: /These are the server.s word, for 40 records/ }).waitFor();
+    // A record of another node is none of this one.
+    lie.does = ({ nodes, records }) => {
+      nodes[0].records = 2;
+      records.find((one) => one.node === 'review').node = 'plan';
+    };
+    await page.goto(place.url + at);
+    await node.getByText('The server says that a record is of this node, and its leaf does not.').waitFor();
+    assert.equal(await node.locator('article').count(), 1);
+  });
+});
+
 const verdict = (integrity, ...completeness) => ({ verified_at: time(0), records: 972, anchored_records: 970, integrity,
   findings: integrity === 'broken' ? ['link-broken at 7'] : [], unnumbered: completeness.length ? 0 : 12,
   completeness: completeness.map((words, at) => ({ stream: `app-${at}`, verdict: words, clean: false })) });
@@ -135,6 +170,37 @@ test('the worst log stands first, what is missing is counted, and what is well i
       assert.equal(await isOpen('a-well'), true, 'what was unfolded stays so');
     });
   }
+});
+
+test('what a log\u2019s card says is copied as a text with its times, the place and the date, and names the checkpoint\u2019s age', async () => {
+  await visit(chrome, place, { path: '/docs', expected: [] }, async (page) => {
+    await page.context().grantPermissions(['clipboard-read', 'clipboard-write']);
+    const card = page.locator('.log[data-tenant="acme"]');
+    await until(async () => {
+      await page.goto(`${place.url}/?page=trust`);
+      await card.waitFor();
+      return /Intact, anchored/.test(await card.textContent());
+    }, 'the log to be verified');
+    await until(async () => /The last verification was .* ago\), the one of the log that waits longest/.test(
+      await page.getByRole('region', { name: 'The ledger' }).textContent()), 'the last verification');
+    assert.match(await card.textContent(), /Its newest signed checkpoint is over 4 records, and was in force when the ledger was signed last, .* ago\)\./);
+    await card.getByRole('button', { name: 'Copy these words' }).click();
+    await card.getByText('copied').waitFor();
+    const lines = (await page.evaluate(() => navigator.clipboard.readText())).trim().split('\n');
+    assert.equal(lines[0], 'Log acme: Intact, anchored, unnumbered.');
+    assert.match(lines[1], /^When it was verified, \d{4}-\d\d-\d\dT[\d:.]+Z \(\d+ s ago\), this log had 4 records: each was read again, hashed, and found chained/);
+    assert.match(lines.at(-1), new RegExp(`^As ${place.url} said of itself at \\d{4}-\\d\\d-\\d\\dT[\\d:.]+Z; not verified apart from it\\.$`));
+  });
+});
+
+test('a log that is not there is told so, and no more is asked of it', async () => {
+  await visit(chrome, place, { path: '/docs' }, async (page) => {
+    const asked = [];
+    page.on('request', (request) => { if (/no-such/.test(request.url()) && /\/v1\//.test(request.url())) asked.push(request.url()); });
+    await page.goto(`${place.url}/?page=trust&tenant=no-such-log`);
+    await page.getByText('No log that this key may see is called no-such-log.').waitFor();
+    assert.deepEqual(asked, []);
+  });
 });
 
 test('a key that is told the names of logs alone is not told that they were not verified', async () => {

@@ -24,6 +24,7 @@ macro_rules! files {
 
 /// What the pages are made of.
 const FILES: &[(&str, &str)] = files![
+    "access.js",
     "admin.js",
     "api.js",
     "app.js",
@@ -35,6 +36,7 @@ const FILES: &[(&str, &str)] = files![
     "docs.js",
     "embed.css",
     "embed.js",
+    "erased.js",
     "facets.js",
     "fields.js",
     "hidden.js",
@@ -46,6 +48,7 @@ const FILES: &[(&str, &str)] = files![
     "mark.svg",
     "overview.js",
     "pages.css",
+    "parts.js",
     "prove.js",
     "query.js",
     "record.css",
