@@ -5,7 +5,7 @@ import { listOf } from '/ui/address.js';
 import { bars, ends } from '/ui/chart.js';
 import { ago, counted, cut, el } from '/ui/dom.js';
 import { isMasked } from '/ui/hidden.js';
-import { and, quoted, term, without } from '/ui/query.js';
+import { and, term, without, written } from '/ui/query.js';
 
 const TOP = 8;
 const ADDRESSES_MAX = 60;
@@ -108,7 +108,7 @@ async function addresses(base, rest) {
   let fresh = seen;
   if (seen.length) {
     const before = new Date(Date.now() - DAY_MS).toISOString().replace(/\.\d+Z$/, 'Z');
-    const q = and(and(rest, `ip:${seen.map(({ value }) => quoted(value)).join(',')}`), `until:${before}`);
+    const q = and(and(rest, `ip:${seen.map(({ value }) => written('ip', value)).join(',')}`), `until:${before}`);
     const [known] = (await count(q, { facet: 'ip', top: 100 })).facets;
     const old = new Set(known.values.map(({ value }) => value));
     fresh = seen.filter(({ value }) => !old.has(value));
