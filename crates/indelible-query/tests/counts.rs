@@ -108,6 +108,17 @@ struct Seen {
     numbers: Vec<(Column, f64)>,
 }
 
+impl Seen {
+    /// Whether `name:value` finds it.
+    fn holds(&self, key: Key, (text, sealed): &(String, bool)) -> bool {
+        if *sealed {
+            return self.finds.contains(text);
+        }
+        let mut terms = self.terms.iter();
+        terms.any(|(of, term)| *of == key && term == text)
+    }
+}
+
 const KEYS: [Key; 6] = [
     Key::Outcome,
     Key::Type,
@@ -184,13 +195,7 @@ fn walked(records: &[Seen]) -> Vec<(BTreeMap<String, u64>, u64)> {
             .iter()
             .flat_map(|record| &record.own[at].1)
             .collect();
-        let holds = |record: &Seen, (text, sealed): &(String, bool)| match sealed {
-            true => record.finds.contains(text),
-            false => record
-                .terms
-                .iter()
-                .any(|(of, term)| *of == key && term == text),
-        };
+        let holds = |record: &Seen, value: &(String, bool)| record.holds(key, value);
         let count = |value: &(String, bool)| {
             records.iter().filter(|record| holds(record, value)).count() as u64
         };
@@ -220,7 +225,8 @@ fn check(counts: &Counts, wanted: &Counting, records: &[Seen], query: &Query) {
             .collect();
         // An actor whose id is the last segment of others' may hide these from the index.
         if by_index && facet.name == "actor" {
-            assert!(!of.complete || records.is_empty());
+            assert_eq!(of.complete, records.is_empty(), "{query:#?}");
+            assert_eq!(of.more, !records.is_empty(), "{query:#?}");
             assert!(
                 found
                     .iter()
@@ -242,6 +248,7 @@ fn check(counts: &Counts, wanted: &Counting, records: &[Seen], query: &Query) {
             "{} of {query:#?}",
             facet.name
         );
+        assert!(!of.more || of.closed, "{} of {query:#?}", facet.name);
         let ordered = |pair: &[indelible_query::count::ValueCount]| {
             (pair[1].count, &pair[0].value) < (pair[0].count, &pair[1].value)
         };
@@ -308,9 +315,120 @@ fn the_index_bodies_and_a_plain_walk_count_the_same() {
             let counts = count(source(index, &ledger), &query, &wanted).unwrap();
             assert_eq!((counts.by, counts.every), (by, Some(every)));
             check(&counts, &wanted, &records, &query);
+            let fewer = Counting {
+                top: 2,
+                ..wanted.clone()
+            };
+            let counts = count(source(index, &ledger), &query, &fewer).unwrap();
+            check_others(&counts, &records, &query);
         }
     }
     assert!(found > 15, "{found}");
+}
+
+/// Those that are named and the others are all records, however many values were counted.
+fn check_others(counts: &Counts, records: &[Seen], query: &Query) {
+    for (facet, key) in counts.facets.iter().zip(KEYS) {
+        assert!(facet.values.len() <= 2);
+        let named = facet.values.iter();
+        let named: Vec<_> = named
+            .map(|value| (value.value.clone(), key == Key::Ip && value.sealed))
+            .collect();
+        let none = |record: &&Seen| !named.iter().any(|value| record.holds(key, value));
+        let none = records.iter().filter(none).count() as u64;
+        assert_eq!(facet.other, none, "{key:?} of {query:#?}");
+    }
+}
+
+#[test]
+fn tenants_are_counted_as_a_query_for_each_counts_them() {
+    let (ledger, mut queries) = filled("tenants", 20);
+    let written = Written {
+        facets: "outcome,tenant",
+        top: Some(2),
+        ..Written::default()
+    };
+    let wanted = Counting::read(&written, &TimeZone::UTC).unwrap();
+    let mut several = 0;
+    for _ in 0..60 {
+        let query = queries.draw(&[ledger.mark().unwrap()]);
+        let mut expected = BTreeMap::<String, u64>::new();
+        for place in ledger.matching(std::slice::from_ref(&query)).remove(0) {
+            *expected.entry(place.tenant.to_string()).or_default() += 1;
+        }
+        several += usize::from(expected.len() > 2);
+        for index in [&ledger as &dyn Index, &Walking(&ledger)] {
+            let counts = count(source(index, &ledger), &query, &wanted).unwrap();
+            let facet = &counts.facets[1];
+            let mut ordered: Vec<_> = expected.iter().map(|(name, n)| (*n, name)).collect();
+            ordered.sort_by(|(a, of_a), (b, of_b)| b.cmp(a).then_with(|| of_a.cmp(of_b)));
+            let named = facet.values.iter().map(|value| (value.count, &value.value));
+            let others: u64 = ordered.iter().skip(2).map(|(n, _)| n).sum();
+            ordered.truncate(2);
+            assert_eq!(named.collect::<Vec<_>>(), ordered, "{query:#?}");
+            assert_eq!(
+                (facet.other, facet.distinct),
+                (others, expected.len() as u64)
+            );
+            assert!(facet.complete && !facet.more, "{query:#?}");
+        }
+    }
+    assert!(several > 5, "{several}");
+}
+
+#[test]
+fn of_very_many_tenants_the_most_frequent_are_named() {
+    let mix = Mix {
+        tenants: 1_000,
+        ..Mix::default()
+    };
+    let mut generator = Generator::new(seed("many tenants", 1), mix);
+    let ledger = MemoryLedger::new();
+    let appends =
+        (0..1_000).map(|n| generator.append(n, if n % 100 == 7 { 3 + n / 100 } else { 1 }));
+    let appends = appends.collect();
+    ledger.append(&Commit { appends }).unwrap();
+    let written = Written {
+        facets: "tenant",
+        top: Some(5),
+        ..Written::default()
+    };
+    let wanted = Counting::read(&written, &TimeZone::UTC).unwrap();
+    let counts = count(source(&ledger, &ledger), &Query::default(), &wanted).unwrap();
+    let facet = &counts.facets[0];
+    let named = facet
+        .values
+        .iter()
+        .map(|value| (&value.value[..], value.count));
+    let expected = [9, 8, 7, 6, 5].map(|n| (format!("tenant-{n}07"), n + 3));
+    assert!(named.eq(expected.iter().map(|(name, count)| (&name[..], *count))));
+    assert!(facet.complete && facet.more, "{facet:?}");
+    assert_eq!(facet.other, counts.total - 50);
+}
+
+#[test]
+fn more_values_than_are_counted_are_said_to_be_more() {
+    let ledger = acted(12_000, |number| {
+        (format!("actor-{number}"), i64::try_from(number).unwrap())
+    });
+    let written = Written {
+        facets: "actor,type",
+        top: Some(3),
+        ..Written::default()
+    };
+    let wanted = Counting::read(&written, &TimeZone::UTC).unwrap();
+    for (index, counted) in [
+        (&ledger as &dyn Index, 512),
+        (&Walking(&ledger) as &dyn Index, 10_000),
+    ] {
+        let counts = count(source(index, &ledger), &Query::default(), &wanted).unwrap();
+        let [actors, types] = &counts.facets[..] else {
+            panic!("{counts:?}")
+        };
+        assert_eq!((actors.distinct, actors.more), (counted, true));
+        assert_eq!((actors.values.len(), actors.other), (3, 11_997));
+        assert_eq!((types.distinct, types.more, types.other), (1, false, 0));
+    }
 }
 
 /// Bars that fit are the same whoever counts, though who counts bodies knows only in the end how
