@@ -36,7 +36,7 @@ impl Made {
         Self {
             actor: if number < OTHERS { "one" } else { "other" },
             target: format!("t-{}", number % 1_000),
-            outcome: if number % 3 == 0 {
+            outcome: if number.is_multiple_of(3) {
                 "failure"
             } else {
                 "success"

@@ -1,6 +1,6 @@
-//! The columns of a table of records: what only the ledger knows, the fields of the unified model by
-//! their paths, and paths further into what applications put there. Reading a cell never fails: what
-//! is not there is nothing.
+//! The columns of a table of records: what only the ledger knows, the fields of the unified model
+//! by their paths, and paths further into what applications put there. Reading a cell never fails:
+//! what is not there is nothing.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -333,7 +333,7 @@ fn roots() -> impl Iterator<Item = Field> {
 /// The path that may have been meant where its first key is misspelt.
 fn nearest_path(name: &str) -> Option<String> {
     let (first, rest) = name.split_once('.')?;
-    let mut paths = roots().map(|root| root.path());
+    let mut paths = roots().map(Field::path);
     let near = paths.find(|root| strsim::osa_distance(first, root) <= 1)?;
     Some(format!("{near}.{rest}"))
 }

@@ -1,5 +1,5 @@
-//! Slips of the pen that would otherwise pass for words of free text and find nothing: blanks around
-//! a sign, and `!` where this language has `-` and `!=`.
+//! Slips of the pen that would otherwise pass for words of free text and find nothing: blanks
+//! around a sign, and `!` where this language has `-` and `!=`.
 //!
 //! Only where a name stands that can be asked for, or where nothing else can have been meant; what
 //! is in quotes is text.

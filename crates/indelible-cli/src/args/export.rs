@@ -18,9 +18,9 @@ server gives no disclosures: with --url only the leaves and the checkpoint are w
 With --query, and as a table, it writes exactly what `indelible query` finds, of all logs that are
 asked, as of the moment when it begins, to OUT alone. Leaves of a query are no log: each can be
 checked against its proof (`verify --proof`), and `verify` of the file names those that are not in
-it. Tables have the columns of the event model by their names (--columns all has every one), and paths
-into what applications put there (data.amount); no cell of CSV is a formula. Parquet is in a build
-with --features full.
+it. Tables have the columns of the event model by their names (--columns all has every one), and
+paths into what applications put there (data.amount); no cell of CSV is a formula. Parquet is in a
+build with --features full.
 
 Examples:
   indelible export --tenant acme --out acme.ndjson
