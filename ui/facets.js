@@ -118,7 +118,8 @@ export async function refresh(q) {
   }
   if (mine !== turn) return true;
   const about = found.counted.exact ? '' : 'about ';
-  const of = found.counted.exact ? '' : `, of the newest ${Number(found.counted.looked_at).toLocaleString('en')} looked at`;
+  const looked = found.counted.looked_at;
+  const of = looked === undefined ? '' : `, of the newest ${Number(looked).toLocaleString('en')} looked at`;
   byId('count').textContent = `${about}${counted(found.total, 'record')}${of}`;
   byId('count').title = found.counted.by === 'index' ? 'Counted by the index' : 'Counted by looking at the records';
   byId('told').textContent = `${byId('count').textContent} found`;

@@ -5,7 +5,7 @@ import { listOf } from '/ui/address.js';
 import { bars, ends } from '/ui/chart.js';
 import { ago, counted, cut, el, when, zone } from '/ui/dom.js';
 import { isMasked } from '/ui/hidden.js';
-import { and, quoted, term, without } from '/ui/query.js';
+import { and, term, without, written } from '/ui/query.js';
 
 const TOP = 8;
 const ADDRESSES_MAX = 60;
@@ -121,7 +121,7 @@ async function addresses(day, rest, from) {
   if (facet.values.some(({ value }) => isMasked(value))) return null;
   const seen = facet.values.filter(({ value }) => value !== null);
   if (!seen.length) return { facet, seen, fresh: seen };
-  const q = and(and(rest, `ip:${seen.map(({ value }) => quoted(value)).join(',')}`), `until:${from}`);
+  const q = and(and(rest, `ip:${seen.map(({ value }) => written('ip', value)).join(',')}`), `until:${from}`);
   const [known] = (await count(q, { facet: 'ip', top: 100 })).facets;
   const old = new Set(known.values.map(({ value }) => value));
   return { facet, seen, fresh: seen.filter(({ value }) => !old.has(value)) };

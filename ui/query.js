@@ -35,7 +35,14 @@ export function quoted(value) {
   return plain ? text : `"${text.replace(/["\\]/g, '\\$&')}"`;
 }
 
-export const term = (name, value) => `${name}:${quoted(value)}`;
+/** An address; of anything else that stands in its place the server wants to be told that it is meant. */
+const isAddress = (text) => /^(\d{1,3}\.){3}\d{1,3}$|^[\da-f]*:[\da-f:]*:[\da-f]*$/i.test(text);
+
+/** A value as it stands behind a qualifier. */
+export const written = (name, value) => (name === 'ip' && !isAddress(value)
+  ? `"${String(value).replace(/["\\]/g, '\\$&')}"` : quoted(value));
+
+export const term = (name, value) => `${name}:${written(name, value)}`;
 
 const named = (text, names) => names.some((name) => new RegExp(`^-?${name.replaceAll('.', '\\.')}[:=<>!]`).test(text));
 

@@ -32,8 +32,9 @@ pub struct Counts {
 pub struct Counted {
     /// From what.
     pub by: CountedBy,
-    /// Whether all records that may match were counted, and could be read; otherwise counts are
-    /// those of `looked_at` of `of` records, or lack what is `unreadable`.
+    /// Whether all records that may match were counted, could be read and were searched; otherwise
+    /// counts are those of `looked_at` of `of` records, or lack what is `unreadable`, or are about
+    /// right where sealed values are `unsearched`.
     pub exact: bool,
     /// Records whose bodies were looked at, where these are not all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -61,9 +62,12 @@ pub struct Facet {
     pub name: String,
     /// The most frequent values; each count is what the query finds with the value beside it.
     pub values: Vec<FacetValue>,
-    /// How many values were counted; where `complete` is false there may be more.
+    /// How many values were counted.
     pub distinct: u64,
-    /// Records with none of the counted values: another one, or none at all.
+    /// Whether there may be more values than these: `distinct` is the least that there are.
+    #[serde(default)]
+    pub more: bool,
+    /// Records with none of the values named here: another one, or none at all.
     pub other: u64,
     /// Whether no other value can be as frequent as those named.
     pub complete: bool,

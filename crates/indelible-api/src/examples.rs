@@ -52,8 +52,8 @@ const LEAF: &str = concat!(
 
 const COUNTS: &str = r#"{"total":3,"counted":{"by":"index","exact":true},"facets":[{
     "name":"outcome","values":[{"value":"success","count":2,"sealed":false},
-    {"value":"failure","count":1,"sealed":false}],"distinct":2,"other":0,"complete":true,
-    "closed":false}],"histogram":{"every":"day","zone":"UTC","bars":[{
+    {"value":"failure","count":1,"sealed":false}],"distinct":2,"more":false,"other":0,
+    "complete":true,"closed":false}],"histogram":{"every":"day","zone":"UTC","bars":[{
     "from":"2026-01-15T00:00:00.000000Z","until":"2026-01-16T00:00:00.000000Z","count":3}]},
     "stats":[{"name":"duration","records":2,"sum":1500.0,"least":250.0,"greatest":1250.0,
     "p50":250.0,"p90":1250.0,"p95":1250.0,"p99":1250.0,"near":false,

@@ -16,7 +16,7 @@ pub struct CreateExport {
     /// Only the records of this tenant.
     #[serde(default)]
     pub tenant: Option<String>,
-    /// Columns of a table, with commas between them; `all` for all.
+    /// Columns of a table, with commas between them, also paths like `data.amount`; `all` for all.
     #[serde(default)]
     pub columns: Option<String>,
     /// `seq`, as when left out, `seq-newest`, `oldest` or `newest`.

@@ -57,6 +57,23 @@ fn counts_of_a_server_are_those_of_the_directory() {
         &["count", "--every", "1m", "tenant:globex"],
         &["count", "--every", "auto", "tenant:globex"],
         &["count", "--every", "auto", "tenant:odd"],
+        &["count", "tenant:acme,globex", "--facet", "tenant", "--json"],
+        &[
+            "count",
+            "tenant:acme,globex",
+            "--facet",
+            "tenant",
+            "--top",
+            "1",
+        ],
+        &[
+            "count",
+            "tenant:globex",
+            "--every",
+            "1h",
+            "--zone",
+            "Australia/Lord_Howe",
+        ],
     ] {
         let here = place.run_args(asked);
         let there = place.run_args(asked.iter().chain(&["--url", &url]));
@@ -104,6 +121,17 @@ fn people_get_tables() {
         "{}",
         ran.out
     );
+    // What is named and what is not are all there are.
+    let few = place.ok("count tenant:globex --facet target --top 3");
+    let numbers = few.out.lines().filter(|line| line.starts_with("target"));
+    let numbers = numbers.map(|line| line.split_whitespace().next_back().unwrap().to_owned());
+    let numbers: Vec<u64> = numbers.map(|number| number.parse().unwrap()).collect();
+    assert_eq!(numbers, [1, 1, 1, 298], "{}", few.out);
+    let said = "target: at least 301 values, of which 3 are named (--top)";
+    assert!(few.err.contains(said), "{}", few.err);
+    let plain = place.ok("count tenant:globex --facet type --top 1");
+    let said = "type: 2 values, of which 1 are named (--top)";
+    assert!(plain.err.contains(said), "{}", plain.err);
     let wrong = place.ends(2, "count --facet outcom");
     assert!(
         wrong.err.contains("did you mean `outcome`"),
@@ -111,6 +139,75 @@ fn people_get_tables() {
         wrong.err
     );
     place.ends(3, "count --tenant nowhere");
+}
+
+/// The half hour that comes twice where clocks go back, and the zone that was asked for.
+#[test]
+fn bars_are_those_of_the_zone_that_was_asked_for() {
+    let place = Place::new();
+    let times = ["14:10", "14:50", "15:10", "15:29", "15:40", "16:40"];
+    let events = times.iter().enumerate().map(|(n, time)| {
+        let mut event = event(n);
+        event["occurred_at"] = json!(format!("2026-04-04T{time}:00Z"));
+        event
+    });
+    place.file("acme.ndjson", ndjson(events));
+    place.ok("import --format ndjson acme.ndjson --tenant acme");
+    let asked = "count type:content.review --every 1h --zone Australia/Lord_Howe";
+    // An index counts the first, bodies the second.
+    for query in ["", " has:target"] {
+        let ran = place.ok(&format!("{asked}{query}"));
+        let bars: Vec<_> = ran
+            .out
+            .lines()
+            .skip_while(|line| !line.contains("FROM"))
+            .collect();
+        let bars = bars
+            .iter()
+            .skip(1)
+            .map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "));
+        let expected = [
+            "2026-04-05 01:00:00+11:00 2",
+            "2026-04-05 01:30:00+10:30 2",
+            "2026-04-05 02:00:00+10:30 1",
+            "2026-04-05 03:00:00+10:30 1",
+        ];
+        assert!(bars.eq(expected), "{}", ran.out);
+    }
+}
+
+#[test]
+fn nothing_is_exact_where_sealed_values_were_not_searched() {
+    let place = Place::new();
+    let events = (0..6).map(|n| {
+        let mut event = event(n);
+        event["actor"]["ip"] = json!("10.0.0.7");
+        event["performance"] = json!({"duration_ms": n});
+        event
+    });
+    place.file("acme.ndjson", ndjson(events));
+    place.ok("import --format ndjson acme.ndjson --tenant acme");
+    let exact = |line: &str| {
+        let counts = place.ok(line).json().remove(0);
+        let of = [&counts, &counts["stats"][0]].map(|of| of["counted"]["exact"].clone());
+        assert_eq!(of[0], of[1], "{counts}");
+        let unsearched = counts["unsearched"].as_array().map_or(0, Vec::len);
+        (
+            of[0].as_bool().unwrap(),
+            counts["total"].as_u64().unwrap(),
+            unsearched,
+        )
+    };
+    let asked = "count --tenant acme --stats duration --json ip:10.0.0.7";
+    assert_eq!(exact(asked), (true, 6, 0));
+    assert_eq!(exact(&format!("{asked} --keys elsewhere")), (false, 0, 1));
+    // By bodies too, and where parts of sealed values are asked for.
+    let bodies = format!("{asked} has:target --keys elsewhere");
+    assert_eq!(exact(&bodies), (false, 0, 1));
+    let wide = "count --tenant acme --stats duration --json -- -ip:10.0.0.0/8";
+    assert_eq!(exact(wide), (false, 7, 1));
+    let told = place.ok("count --tenant acme ip:10.0.0.7 --keys elsewhere");
+    assert!(told.out.contains("about so many"), "{}", told.out);
 }
 
 #[test]

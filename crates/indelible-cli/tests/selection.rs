@@ -154,6 +154,68 @@ fn every_form_has_the_rows_of_the_query_here_and_there() {
     }
 }
 
+/// What of a sealed value may be seen is seen in a path as well, and no more.
+#[test]
+fn columns_are_paths_too_and_masked_like_all() {
+    let place = Place::new();
+    let events = (0..3).map(|n| {
+        let mut event = event(n);
+        event["data"] = json!({"contact": {"mail": "ada@example.com"}, "amount": -1.50});
+        event["changes"] = json!({"after": {"status": "=paid"}});
+        event
+    });
+    place.file("acme.ndjson", ndjson(events));
+    place.ok("import --format ndjson acme.ndjson --tenant acme");
+    let key = |line: &str| place.ok(line).out.trim().to_owned();
+    key("keys create --role admin");
+    let officer = key("keys create --role privacy_officer");
+    let reader = key("keys create --role reader --tenant acme");
+    let serving = Serving::start(&place, "");
+    let url = format!("http://{}", serving.address);
+    let columns = "data.amount,data.contact.mail,changes.after.status,data.nothing";
+    let asked = [
+        "export",
+        "--format",
+        "csv",
+        "--query",
+        "type:content.review",
+        "--tenant",
+        "acme",
+        "--columns",
+        columns,
+    ];
+    let here = place.run_args(asked).out;
+    let mail = here
+        .lines()
+        .nth(1)
+        .unwrap()
+        .split(',')
+        .nth(1)
+        .unwrap()
+        .to_owned();
+    assert_eq!(
+        here,
+        format!(
+            "{columns}\r\n{}",
+            format!("-1.5,{mail},\"'=paid\",\r\n").repeat(3)
+        )
+    );
+    assert_eq!(mail, "ada@example.com");
+    for (key, mail) in [(&officer, "ada@example.com"), (&reader, "a***@e***.c***")] {
+        let mut command = place.command(asked.iter().chain(&["--url", &url]));
+        let ran = command.env("INDELIBLE_API_KEY", key).output().unwrap();
+        let out = String::from_utf8(ran.stdout).unwrap();
+        let row = format!("-1.5,{mail},\"'=paid\",\r\n");
+        assert_eq!(out, format!("{columns}\r\n{}", row.repeat(3)));
+    }
+    // Without keys it stays closed, as in other columns.
+    let closed = place
+        .run_args(asked.iter().chain(&["--keys", "elsewhere"]))
+        .out;
+    assert!(!closed.contains("ada"), "{closed}");
+    assert_eq!(closed.lines().count(), 4, "{closed}");
+}
+
 #[test]
 fn leaves_of_a_query_are_leaves_and_what_is_not_among_them_is_named() {
     let place = place();
@@ -196,6 +258,14 @@ fn mistakes_say_what_to_do_and_leave_no_file() {
         (
             "export --format csv --columns actor.nmae --out x",
             "did you mean `actor.name`",
+        ),
+        (
+            "export --format csv --columns dta.amount --out x",
+            "did you mean `data.amount`",
+        ),
+        (
+            "export --format csv --columns data..x --out x",
+            "a key is missing",
         ),
         (
             "export --format csv --query acter:x --out x",

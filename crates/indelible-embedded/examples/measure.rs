@@ -71,6 +71,7 @@ fn main() {
         targets: 1_000_000,
         personal_percent: personal,
         late_percent: 1,
+        ..Mix::default()
     };
     let mut generator = Generator::new(1, mix);
     let (mut spent, mut bytes, mut slowest, mut worked) = (0.0, 0, 0.0_f64, 0.0);

@@ -8,6 +8,7 @@
 
 pub mod canonical;
 pub mod catalogue;
+pub mod dotted;
 mod edits;
 pub mod event;
 mod field;

@@ -1,12 +1,13 @@
-//! The columns of a table of records: what only the ledger knows, and the fields of the unified
-//! model by their paths. Reading a cell never fails: what is not there is nothing.
+//! The columns of a table of records: what only the ledger knows, the fields of the unified model
+//! by their paths, and paths further into what applications put there. Reading a cell never fails:
+//! what is not there is nothing.
 
 use std::borrow::Cow;
 use std::fmt;
 
 use indelible_event::canonical::unescape;
 use indelible_event::view::{EventView, string_content};
-use indelible_event::{Field, Kind, LeafView};
+use indelible_event::{Field, Group, Kind, LeafView, dotted};
 use indelible_merkle::leaf_hash;
 
 /// The columns that are taken when nobody chooses.
@@ -46,8 +47,11 @@ const NOT_OF_EVENTS: [Field; 6] = [
     Field::Stream,
 ];
 
+/// What no path leads into: there is a mark in it, and nothing of the application's.
+const CLOSED: [Field; 1] = [Field::Sealed];
+
 /// One column.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Column {
     /// Whose log.
     Tenant,
@@ -65,6 +69,8 @@ pub enum Column {
     Event,
     /// A field of the event.
     Field(Field),
+    /// What these keys lead to in a field.
+    Path(Field, Vec<String>),
 }
 
 /// What the cells of a column are.
@@ -82,6 +88,15 @@ pub enum Shape {
     Flag,
     /// A time.
     Time,
+    /// Text as text, any other JSON value as JSON.
+    Any,
+}
+
+/// What stands in a column of a row.
+pub(crate) struct Cell<'a> {
+    pub(crate) text: Cow<'a, str>,
+    /// Whether it is a number, and not a text of digits.
+    pub(crate) is_number: bool,
 }
 
 /// The columns of one table, in order: at least one, each once.
@@ -102,6 +117,9 @@ pub enum NoColumn {
     /// It is named twice.
     #[error("the column `{0}` is named twice")]
     Twice(String),
+    /// A path without one of its keys.
+    #[error("a key is missing in `{0}`: write a path like `data.items.0.sku`")]
+    KeyMissing(String),
 }
 
 fn suggested(nearest: Option<&String>) -> String {
@@ -117,9 +135,9 @@ impl Columns {
         match text.trim() {
             "" => Ok(Self::usual()),
             ALL => Ok(Self(Column::all().collect())),
-            text => {
+            _ => {
                 let mut columns = Vec::new();
-                for name in text.split(',').map(str::trim) {
+                for name in names(text) {
                     let column = Column::named(name)?;
                     if columns.contains(&column) {
                         return Err(NoColumn::Twice(name.to_owned()));
@@ -138,9 +156,30 @@ impl Columns {
     }
 
     /// Each, in order.
-    pub fn iter(&self) -> impl Iterator<Item = Column> + '_ {
-        self.0.iter().copied()
+    pub fn iter(&self) -> impl Iterator<Item = &Column> {
+        self.0.iter()
     }
+}
+
+/// Names with commas between them; a comma behind a backslash is part of a key.
+fn names(text: &str) -> impl Iterator<Item = &str> {
+    let mut escaped = false;
+    let split = text.split(move |c| {
+        let is_it = c == ',' && !escaped;
+        escaped = c == '\\' && !escaped;
+        is_it
+    });
+    split.map(trimmed)
+}
+
+/// Without the white space around it; behind a backslash it is part of a key.
+fn trimmed(name: &str) -> &str {
+    let name = name.trim_start();
+    let (short, rest) = name.split_at(name.trim_end().len());
+    let backslashes = short.bytes().rev().take_while(|b| *b == b'\\').count();
+    let kept = rest.chars().next().filter(|_| backslashes % 2 == 1);
+    let end = short.len() + kept.map_or(0, char::len_utf8);
+    name.get(..end).unwrap_or(short)
 }
 
 impl fmt::Display for Columns {
@@ -168,20 +207,26 @@ impl Column {
     }
 
     fn named(name: &str) -> Result<Self, NoColumn> {
-        let found = Self::all().find(|column| column.name() == name);
-        found.ok_or_else(|| {
-            let names = Self::all().map(Self::name);
-            let near = names.map(|known| (strsim::osa_distance(name, &known), known));
-            let near = near.min_by_key(|(distance, _)| *distance);
-            NoColumn::Unknown {
-                name: name.to_owned(),
-                nearest: near.filter(|(far, _)| *far <= 3).map(|(_, known)| known),
-            }
+        if let Some(found) = Self::all().find(|column| column.name() == name) {
+            return Ok(found);
+        }
+        let within = |field: &Field| name.strip_prefix(&field.path())?.strip_prefix('.');
+        if let Some((field, keys)) = roots().find_map(|field| Some((field, within(&field)?))) {
+            let steps = dotted::read(keys).ok_or_else(|| NoColumn::KeyMissing(name.to_owned()))?;
+            return Ok(Self::Path(field, steps));
+        }
+        let near = Self::all().map(|known| known.name());
+        let near = near.map(|known| (strsim::osa_distance(name, &known), known));
+        let near = near.min_by_key(|(distance, _)| *distance);
+        let near = near.filter(|(far, _)| *far <= 3).map(|(_, known)| known);
+        Err(NoColumn::Unknown {
+            name: name.to_owned(),
+            nearest: near.or_else(|| nearest_path(name)),
         })
     }
 
     /// Its name: that of the leaf, or the path of the field.
-    pub fn name(self) -> String {
+    pub fn name(&self) -> String {
         match self {
             Self::Tenant => "tenant_id".to_owned(),
             Self::Number => "sequence_number".to_owned(),
@@ -191,12 +236,18 @@ impl Column {
             Self::Ledger => "ledger".to_owned(),
             Self::Event => "event".to_owned(),
             Self::Field(field) => field.path(),
+            Self::Path(field, steps) => {
+                let mut name = field.path();
+                dotted::write(steps, &mut name);
+                name
+            }
         }
     }
 
     /// What its cells are.
-    pub fn shape(self) -> Shape {
+    pub fn shape(&self) -> Shape {
         match self {
+            Self::Path(..) => Shape::Any,
             Self::Tenant | Self::RecordHash | Self::PreviousHash => Shape::Text,
             Self::Number => Shape::Count,
             Self::IngestedAt => Shape::Time,
@@ -217,28 +268,74 @@ impl Column {
     /// What stands in it: text without quotes and escapes, anything else as JSON has it, `None` for
     /// what is not there or `null`.
     pub(crate) fn cell<'a>(
-        self,
+        &self,
         leaf: &'a LeafView<'a>,
         event: &EventView<'a>,
-    ) -> Option<Cow<'a, str>> {
+    ) -> Option<Cell<'a>> {
         let text = |bytes| std::str::from_utf8(bytes).ok().map(Cow::Borrowed);
-        match self {
-            Self::Tenant => Some(leaf.tenant_id().into()),
-            Self::Number => Some(leaf.sequence_number.to_string().into()),
-            Self::IngestedAt => Some(leaf.ingested_at.to_rfc3339().into()),
-            Self::RecordHash => Some(leaf_hash(leaf.bytes()).to_string().into()),
-            Self::PreviousHash => Some(hex(&leaf.previous_hash).into()),
-            Self::Ledger => text(leaf.ledger()),
-            Self::Event => Some(event.as_str().into()),
-            Self::Field(field) => {
-                let token = event.raw(field).filter(|token| *token != "null")?;
-                Some(match (self.shape(), string_content(token)) {
-                    (Shape::Json, _) | (_, None) => token.into(),
-                    (_, Some(content)) => unescape(content),
-                })
-            }
+        let token = match self {
+            Self::Tenant => return Some(Cell::text(leaf.tenant_id())),
+            Self::Number => Cow::Owned(leaf.sequence_number.to_string()),
+            Self::IngestedAt => return Some(Cell::text(leaf.ingested_at.to_rfc3339())),
+            Self::RecordHash => return Some(Cell::text(leaf_hash(leaf.bytes()).to_string())),
+            Self::PreviousHash => return Some(Cell::text(hex(&leaf.previous_hash))),
+            Self::Ledger => text(leaf.ledger())?,
+            Self::Event => event.as_str().into(),
+            Self::Field(field) => event.raw(*field)?.into(),
+            Self::Path(field, steps) => dotted::value(event.raw(*field)?, steps)?,
+        };
+        if token == "null" {
+            return None;
+        }
+        if self.shape() == Shape::Json {
+            return Some(Cell::json(token));
+        }
+        Some(match token {
+            Cow::Borrowed(token) => match string_content(token) {
+                Some(content) => Cell::text(unescape(content)),
+                None => Cell::json(token.into()),
+            },
+            // A list that was put together, or a number.
+            Cow::Owned(token) => Cell::json(token.into()),
+        })
+    }
+}
+
+impl<'a> Cell<'a> {
+    fn text(text: impl Into<Cow<'a, str>>) -> Self {
+        Self {
+            text: text.into(),
+            is_number: false,
         }
     }
+
+    fn json(token: Cow<'a, str>) -> Self {
+        let begins = token.starts_with(|c: char| c == '-' || c.is_ascii_digit());
+        Self {
+            is_number: begins && token.parse::<f64>().is_ok_and(f64::is_finite),
+            text: token,
+        }
+    }
+}
+
+/// The fields that paths lead into: what takes any value, and before and after.
+fn roots() -> impl Iterator<Item = Field> {
+    let all = Field::ALL.iter().copied();
+    let open = all.filter(|field| {
+        matches!(
+            field.kind(),
+            Kind::Any | Kind::Object | Kind::TextMap | Kind::Group(Group::Changes)
+        )
+    });
+    open.filter(|field| !NOT_OF_EVENTS.contains(field) && !CLOSED.contains(field))
+}
+
+/// The path that may have been meant where its first key is misspelt.
+fn nearest_path(name: &str) -> Option<String> {
+    let (first, rest) = name.split_once('.')?;
+    let mut paths = roots().map(Field::path);
+    let near = paths.find(|root| strsim::osa_distance(first, root) <= 1)?;
+    Some(format!("{near}.{rest}"))
 }
 
 fn hex(bytes: &[u8; 32]) -> String {
@@ -257,7 +354,7 @@ mod tests {
             let columns = Columns::parse(text).unwrap();
             assert_eq!(Columns::parse(&columns.to_string()).unwrap(), columns);
         }
-        let all: Vec<_> = Column::all().map(Column::name).collect();
+        let all: Vec<_> = Column::all().map(|column| column.name()).collect();
         let mut once = all.clone();
         once.sort_unstable();
         once.dedup();
@@ -270,5 +367,34 @@ mod tests {
         let twice = Columns::parse("event,event").unwrap_err();
         assert_eq!(twice.to_string(), "the column `event` is named twice");
         assert!(Columns::parse("actor").is_err(), "a group is no column");
+        for paths in [
+            "data.amount",
+            "actor.id,metadata.x,changes.status.new,changes.before.a.0",
+            r"data.a\.b\,c,target.metadata.\ ,source_payload.x",
+        ] {
+            let columns = Columns::parse(paths).unwrap();
+            assert_eq!(columns.to_string(), paths);
+        }
+        let before = Columns::parse("changes.before").unwrap();
+        let field = Column::Field(Field::ChangesBefore);
+        assert_eq!(before.iter().collect::<Vec<_>>(), [&field]);
+        for (name, said) in [
+            (
+                "dta.amount",
+                "there is no column `dta.amount`: did you mean `data.amount`?",
+            ),
+            (
+                "data.",
+                "a key is missing in `data.`: write a path like `data.items.0.sku`",
+            ),
+            ("people.x.y", "there is no column `people.x.y`"),
+            (
+                "sealed.0",
+                "there is no column `sealed.0`: did you mean `sealed`?",
+            ),
+            ("data.a,data.a", "the column `data.a` is named twice"),
+        ] {
+            assert_eq!(Columns::parse(name).unwrap_err().to_string(), said);
+        }
     }
 }

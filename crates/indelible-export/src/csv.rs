@@ -2,18 +2,22 @@
 //! of names first; UTF-8 without a mark.
 //!
 //! No cell is a formula in a spreadsheet: a text that would begin one has a `'` in front, and so
-//! has one that begins with `'` itself, so that [`plain`] gives every text back. Numbers of
-//! columns of numbers stay as they are. Source: RFC 4180, and OWASP on CSV injection.
+//! has one that begins with `'` itself, so that [`plain`] gives every text back. Numbers
+//! stay as they are. Source: RFC 4180, and OWASP on CSV injection.
 
 use std::io::{Result, Write};
 
 use indelible_event::LeafView;
 use indelible_event::view::EventView;
 
-use crate::column::{Columns, Shape};
+use crate::column::Columns;
 
-/// What a formula begins with, wide forms included.
-const FORMULA: [char; 8] = ['=', '+', '-', '@', '＝', '＋', '－', '＠'];
+/// What a formula begins with, and what a program may take for it: wide, small, raised and lowered
+/// forms, and the sign of minus.
+const FORMULA: [char; 19] = [
+    '=', '+', '-', '@', '＝', '＋', '－', '＠', '﹦', '﹢', '﹣', '﹫', '⁼', '⁺', '⁻', '₌', '₊',
+    '₋', '−',
+];
 
 /// The line of names.
 pub(crate) fn head(columns: &Columns, into: &mut dyn Write) -> Result<()> {
@@ -38,12 +42,16 @@ pub(crate) fn line(
         let Some(cell) = column.cell(leaf, event) else {
             continue;
         };
-        let is_number = column.shape() != Shape::Text && is_number(&cell);
-        if !is_number && may_be_formula(&cell) {
-            quoted(&format!("'{cell}"), &mut line);
+        let text = &cell.text;
+        if !cell.is_number && may_be_formula(text) {
+            quoted(&format!("'{text}"), &mut line);
         } else {
-            quoted(&cell, &mut line);
+            quoted(text, &mut line);
         }
+    }
+    // A blank line is no row to many readers.
+    if line.is_empty() {
+        line.push_str("\"\"");
     }
     line.push_str("\r\n");
     into.write_all(line.as_bytes())
@@ -75,10 +83,6 @@ fn quoted(text: &str, line: &mut String) {
     line.push('"');
 }
 
-fn is_number(token: &str) -> bool {
-    token.parse::<f64>().is_ok_and(f64::is_finite)
-}
-
 /// Whether a spreadsheet may take it for a formula, also one that passes over what cannot be seen;
 /// and what begins with the sign that tells so.
 fn may_be_formula(text: &str) -> bool {
@@ -93,14 +97,18 @@ fn may_be_formula(text: &str) -> bool {
     }
 }
 
-/// White space, control characters, and those that only steer how text is shown.
+/// White space, control characters, and what is not drawn: those that only steer how text is shown,
+/// fillers, and what Unicode says to ignore by default (`Default_Ignorable_Code_Point`).
 fn is_unseen(c: char) -> bool {
     c.is_whitespace()
         || c.is_control()
         || matches!(
             c,
-            '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}'
-                | '\u{2060}'..='\u{206f}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}'
+            '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}'..='\u{1160}' | '\u{17b4}'..='\u{17b5}'
+                | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}'
+                | '\u{2060}'..='\u{206f}' | '\u{2800}' | '\u{3164}' | '\u{fe00}'..='\u{fe0f}'
+                | '\u{feff}' | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}' | '\u{1bca0}'..='\u{1bca3}'
+                | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}'
         )
 }
 
@@ -123,6 +131,17 @@ mod tests {
             "\u{202e}=1",
             "\u{feff}\u{200b}=1",
             "＝1",
+            "\u{e0001}=1",
+            "\u{34f}+1",
+            "\u{115f}-1",
+            "\u{3164}@x",
+            "\u{ffa0}\u{2800} =1",
+            "﹦1",
+            "﹢1",
+            "﹣1",
+            "﹫x",
+            "−1",
+            "⁻1",
             "'",
             "'=1",
         ] {
@@ -137,6 +156,8 @@ mod tests {
             "ada@example.com",
             "\"=1\"",
             " ",
+            "\u{3164}",
+            "–1",
         ] {
             assert!(!may_be_formula(text), "{text:?}");
             assert_eq!(plain(text), text);

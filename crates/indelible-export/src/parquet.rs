@@ -73,8 +73,9 @@ impl<W: Write + Send> Table<W> {
     pub(crate) fn row(&mut self, leaf: &LeafView<'_>, event: &EventView<'_>) -> Result<()> {
         for kept in &mut self.columns {
             let cell = kept.column.cell(leaf, event);
-            self.bytes += CELL_BYTES + cell.as_ref().map_or(0, |cell| cell.len());
-            kept.put(cell.as_deref());
+            let cell = cell.as_ref().map(|cell| &*cell.text);
+            self.bytes += CELL_BYTES + cell.map_or(0, str::len);
+            kept.put(cell);
         }
         self.rows += 1;
         if self.rows >= GROUP_ROWS_MAX || self.bytes >= GROUP_BYTES_MAX {
@@ -111,15 +112,15 @@ impl<W: Write + Send> Table<W> {
 }
 
 impl Kept {
-    fn new(column: Column) -> Self {
+    fn new(column: &Column) -> Self {
         let cells = match column.shape() {
-            Shape::Text | Shape::Json => Cells::Texts(Vec::new()),
+            Shape::Text | Shape::Json | Shape::Any => Cells::Texts(Vec::new()),
             Shape::Count | Shape::Time => Cells::Whole(Vec::new()),
             Shape::Amount => Cells::Numbers(Vec::new()),
             Shape::Flag => Cells::Flags(Vec::new()),
         };
         Self {
-            column,
+            column: column.clone(),
             there: Vec::new(),
             cells,
         }
@@ -181,9 +182,9 @@ impl Kept {
 
 type Result2<T> = std::result::Result<T, ParquetError>;
 
-fn typed(column: Column) -> Result2<Type> {
+fn typed(column: &Column) -> Result2<Type> {
     let (physical, logical) = match column.shape() {
-        Shape::Text => (Physical::BYTE_ARRAY, Some(LogicalType::String)),
+        Shape::Text | Shape::Any => (Physical::BYTE_ARRAY, Some(LogicalType::String)),
         Shape::Json => (Physical::BYTE_ARRAY, Some(LogicalType::Json)),
         Shape::Count => (Physical::INT64, Some(LogicalType::integer(64, false))),
         Shape::Time => {

@@ -73,6 +73,11 @@ fn hostile() -> Vec<String> {
         "\u{202e}=1",
         "\u{feff}=1",
         "＝1",
+        "\u{e0001}=1",
+        "\u{34f}=1",
+        "\u{3164}@1",
+        "﹦1",
+        "−1",
         " padded ",
         "",
         "null",
@@ -121,14 +126,77 @@ fn no_hostile_text_is_a_formula_and_every_one_is_read_back() {
         assert_eq!(row[5], "");
         for cell in row {
             let seen = cell.trim_start_matches(|c: char| {
-                c.is_whitespace() || c.is_control() || "\u{feff}\u{202e}".contains(c)
+                let unseen = "\u{feff}\u{202e}\u{e0001}\u{34f}\u{3164}";
+                c.is_whitespace() || c.is_control() || unseen.contains(c)
             });
-            assert!(!seen.starts_with(['=', '+', '-', '@', '＝']), "{cell:?}");
+            assert!(
+                !seen.starts_with(['=', '+', '-', '@', '＝', '﹦', '−']),
+                "{cell:?}"
+            );
         }
     }
     // RFC 4180: every line ends with CR LF, the last one too.
     assert!(csv.starts_with(format!("{columns}\r\n").as_bytes()));
     assert!(csv.ends_with(b"\r\n"));
+}
+
+/// Events with what applications put into them.
+fn paths() -> (&'static str, Vec<Record>, Vec<[&'static str; 6]>) {
+    let mut first = event("x");
+    first["data"] = json!({"amount": 0, "to": "-5", "items": [{"sku": "X"}, {"sku": 7}, {}]});
+    first["changes"] = json!({"after": {"status": "=live"}, "fields": ["status"]});
+    first["metadata"] = json!({"a.b": {"z": true, "a": null}});
+    let mut second = event("x");
+    second["data"] = json!({"amount": -5, "to": {"b": 1}, "items": "none"});
+    second["changes"] = json!({"status": {"new": null}});
+    let records = [first, second].map(|event| {
+        // A number that no machine number is.
+        let text = event
+            .to_string()
+            .replace("\"amount\":0", "\"amount\":12345678901234567.50");
+        let (leaf, _) = record(0, &event);
+        (leaf, canonicalize(text.as_bytes()).unwrap().into_owned())
+    });
+    let columns =
+        r"data.amount,data.to,data.items.sku,changes.after.status,metadata.a\.b,data.items.0";
+    let rows = vec![
+        [
+            "12345678901234567.50",
+            "-5",
+            r#"["X",7]"#,
+            "=live",
+            r#"{"a":null,"z":true}"#,
+            r#"{"sku":"X"}"#,
+        ],
+        ["-5", r#"{"b":1}"#, "", "", "", ""],
+    ];
+    (columns, records.into(), rows)
+}
+
+#[test]
+fn paths_lead_to_what_applications_put_there() {
+    let (columns, records, wanted) = paths();
+    let csv = written(Format::Csv, columns, &records);
+    let (names, rows) = read(&csv);
+    assert_eq!(names.join(","), columns);
+    let plain = |row: &Vec<String>| row.iter().map(|cell| plain(cell).to_owned()).collect();
+    let read: Vec<Vec<String>> = rows.iter().map(plain).collect();
+    assert_eq!(read, wanted);
+    // Digits of a text are a text, and a number is a number.
+    assert_eq!((&rows[0][1][..], &rows[1][0][..]), ("'-5", "-5"));
+    assert_eq!(rows[0][3], "'=live");
+}
+
+#[test]
+fn a_row_of_one_empty_cell_is_no_blank_line() {
+    let records: Vec<_> = (0..3).map(|n| record(n, &event("Ada"))).collect();
+    let csv = written(Format::Csv, "target.id", &records);
+    assert_eq!(
+        String::from_utf8(csv.clone()).unwrap(),
+        "target.id\r\n\"\"\r\n\"\"\r\n\"\"\r\n"
+    );
+    let (_, rows) = read(&csv);
+    assert_eq!(rows, [[""], [""], [""]]);
 }
 
 #[test]
@@ -233,6 +301,22 @@ mod parquet {
         assert_eq!(cell(last, "occurred_at"), Field::Null);
         let event: Value = serde_json::from_str(&text(cell(last, "event"))).unwrap();
         assert_eq!(event["performance"]["duration_ms"], "twelve");
+    }
+
+    #[test]
+    fn paths_are_texts() {
+        let (columns, records, wanted) = paths();
+        let rows = read(written(Format::Parquet, columns, &records));
+        for (row, wanted) in rows.iter().zip(&wanted) {
+            for ((_, cell), wanted) in row.iter().zip(wanted) {
+                match cell {
+                    Field::Null => assert_eq!(*wanted, ""),
+                    Field::Str(text) => assert_eq!(text, wanted),
+                    other => panic!("{other:?}"),
+                }
+            }
+        }
+        assert_eq!(rows.len(), wanted.len());
     }
 
     #[test]

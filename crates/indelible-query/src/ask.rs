@@ -9,11 +9,11 @@ use std::ops::Range;
 use indelible_event::ids::{Micros, TenantId};
 use indelible_store::{Key, Network, Path, Pattern, Test};
 
+use crate::address::is_address_or_name;
 use crate::inside;
-use crate::lex::{quote, write_value, write_word};
+use crate::lex::{begins_apart, quote, write_value, write_word};
 use crate::qualifier::Qualifier;
 use crate::resolve::search_names;
-use crate::term::is_meant_as_address;
 
 /// All of time: no bound on either side.
 pub(crate) const EVER: Range<Micros> = Micros(i64::MIN)..Micros(i64::MAX);
@@ -134,6 +134,12 @@ impl Ask {
             // Only at the top, where nothing is written.
             Self::All => {}
             Self::Text(text) => write_word(text, out),
+            // Alone, lest what it begins with belongs to a name before it.
+            Self::TextLike(text) if begins_apart(text) => {
+                out.push('(');
+                out.push_str(text);
+                out.push(')');
+            }
             Self::TextLike(text) => out.push_str(text),
             Self::Is(key, _) | Self::Like(key, _) => {
                 write_name(qualifier_name(*key), out);
@@ -211,13 +217,12 @@ impl Ask {
     }
 }
 
-/// Text with a slash would be read as a network, and what is like an address and is none as a
-/// mistake.
+/// Other texts would be read as a network, or as a mistake.
 fn quote_address(text: &str, out: &mut String) {
-    if text.contains('/') || is_meant_as_address(text) {
-        quote(text, out);
-    } else {
+    if is_address_or_name(text) {
         write_value(text, out);
+    } else {
+        quote(text, out);
     }
 }
 

@@ -3,7 +3,7 @@
 
 use std::ops::Bound;
 
-use indelible_event::Field;
+use indelible_event::{Field, dotted};
 use indelible_store::terms::normalise;
 use indelible_store::{Decimal, Path, Pattern, Test};
 
@@ -117,36 +117,14 @@ pub(crate) fn read_path(text: &str) -> Option<Result<Path, KeyMissing>> {
     let (root, rest) = text.trim().split_once('.')?;
     let root = ROOTS.into_iter().find(|r| r.eq_ignore_ascii_case(root))?;
     let field = Field::ALL.iter().copied().find(|f| f.path() == root)?;
-    let mut steps = vec![String::new()];
-    let mut chars = rest.chars();
-    while let Some(c) = chars.next() {
-        match (c, steps.last_mut()) {
-            ('.', _) => steps.push(String::new()),
-            ('\\', Some(step)) => step.extend(chars.next()),
-            (_, Some(step)) => step.push(c),
-            (_, None) => {}
-        }
-    }
-    let is_whole = steps.iter().all(|step| !step.is_empty());
-    Some(if is_whole {
-        Ok(Path { field, steps })
-    } else {
-        Err(KeyMissing)
-    })
+    let steps = dotted::read(rest).ok_or(KeyMissing);
+    Some(steps.map(|steps| Path { field, steps }))
 }
 
 /// Writes a path so that it is read back; its signs with a backslash before them.
 pub(crate) fn path_text(path: &Path) -> String {
     let mut text = path.field.path();
-    for step in &path.steps {
-        text.push('.');
-        for c in step.chars() {
-            if !c.is_alphanumeric() && !matches!(c, '_' | '-') {
-                text.push('\\');
-            }
-            text.push(c);
-        }
-    }
+    dotted::write(&path.steps, &mut text);
     text
 }
 

@@ -29,14 +29,20 @@ pub(crate) enum Sign {
     Below,
     /// `<=`
     UpTo,
-    /// `!>`, `!>=`, `!<` or `!<=`, which do not exist: the sign to write instead.
+    /// One that does not exist, like `!>` or `==`: the sign to write instead.
     Instead(&'static str),
 }
 
 impl Sign {
     /// As they are written, longer ones before those they begin with.
-    const ALL: [(&str, Self); 11] = [
+    const ALL: [(&str, Self); 17] = [
         (":", Self::Is),
+        ("===", Self::Instead("=")),
+        ("!==", Self::Instead("!=")),
+        ("==", Self::Instead("=")),
+        ("=>", Self::Instead(">=")),
+        ("=<", Self::Instead("<=")),
+        ("<>", Self::Instead("!=")),
         ("!>=", Self::Instead("<")),
         ("!<=", Self::Instead(">")),
         ("!>", Self::Instead("<=")),
@@ -62,6 +68,8 @@ pub(crate) enum Token {
     Close,
     /// `-` before something, or `NOT`.
     Not,
+    /// `!` before something, which negates elsewhere.
+    Bang,
     /// `AND`
     And,
     /// `OR`
@@ -245,6 +253,9 @@ impl Iterator for Lexer {
             '-' if next.is_some_and(|c| !c.is_whitespace() && c != ')') => {
                 Some(self.one(Token::Not))
             }
+            '!' if next.is_some_and(|c| !c.is_whitespace() && !matches!(c, ')' | '=')) => {
+                Some(self.one(Token::Bang))
+            }
             '"' => {
                 let token = self.quoted().map_or(Token::Unclosed, Token::Text);
                 Some((token, self.since(start)))
@@ -282,12 +293,17 @@ pub(crate) fn ends_value(c: char) -> bool {
 pub(crate) fn write_word(text: &str, out: &mut String) {
     let mut lexer = Lexer::new(text);
     let alone = matches!(lexer.next(), Some((Token::Text(v), _)) if !v.quoted && v.text == text);
-    let says_itself = text != "-" && !text.contains(['*', '\\']);
+    let says_itself = text != "-" && !text.contains(['*', '\\', '!']) && !begins_apart(text);
     if alone && says_itself && lexer.next().is_none() {
         out.push_str(text);
     } else {
         quote(text, out);
     }
+}
+
+/// Whether a word begins with a sign or a comma, which would belong to a name before it.
+pub(crate) fn begins_apart(text: &str) -> bool {
+    text.starts_with([':', '=', '<', '>', '!', ','])
 }
 
 /// Writes `text` so that it is read back as one value of a qualifier.

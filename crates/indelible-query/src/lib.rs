@@ -9,10 +9,12 @@
 //! keys (a [`indelible_store::Finder`] is asked), deciding who may read what (the caller names the
 //! tenants). The language is described in `docs/query.md`, whose examples are tests.
 
+mod address;
 mod ask;
 mod checking;
 pub mod count;
 mod cursor;
+mod elsewhere;
 mod error;
 mod inside;
 mod lex;
@@ -22,6 +24,7 @@ mod qualifier;
 mod redacted;
 pub mod related;
 mod resolve;
+mod slips;
 mod suggest;
 mod term;
 mod when;

@@ -14,7 +14,7 @@ use indelible_event::ids::{Micros, TenantId};
 
 use crate::ask::{Ask, EVER, Parsed};
 use crate::error::{Place, QueryError};
-use crate::lex::{Lexer, Token};
+use crate::lex::{Lexer, Token, Value};
 use crate::qualifier::Clock;
 use crate::term::Named;
 use crate::when::ParseContext;
@@ -36,6 +36,10 @@ pub fn parse(text: &str, context: &ParseContext) -> Result<Parsed, Vec<QueryErro
         context,
         lexer: Lexer::new(text),
         ahead: None,
+        last: Place {
+            column: 1,
+            length: 0,
+        },
         errors: Vec::new(),
         terms: 0,
     };
@@ -89,13 +93,33 @@ pub(crate) struct Parser<'a> {
     pub(crate) context: &'a ParseContext,
     lexer: Lexer,
     ahead: Option<(Token, Place)>,
+    /// Where the token before `ahead` stands.
+    last: Place,
     pub(crate) errors: Vec<QueryError>,
     pub(crate) terms: usize,
 }
 
 impl Parser<'_> {
-    fn advance(&mut self) -> Option<(Token, Place)> {
-        std::mem::replace(&mut self.ahead, self.lexer.next())
+    pub(crate) fn advance(&mut self) -> Option<(Token, Place)> {
+        let token = std::mem::replace(&mut self.ahead, self.lexer.next());
+        if let Some((_, place)) = &token {
+            self.last = *place;
+        }
+        token
+    }
+
+    /// The word or quoted text that comes next, if one does.
+    pub(crate) fn text_ahead(&self) -> Option<(&Value, Place)> {
+        match &self.ahead {
+            Some((Token::Text(value), place)) => Some((value, *place)),
+            _ => None,
+        }
+    }
+
+    /// What stands at a place, as it was written.
+    pub(crate) fn written(&self, place: &Place) -> String {
+        let rest = self.text.chars().skip(place.column - 1);
+        rest.take(place.length).collect()
     }
 
     fn here(&self) -> Place {
@@ -246,6 +270,7 @@ impl Parser<'_> {
         };
         match token {
             Token::Not => Some(Node::Not(Box::new(self.not(depth + 1)?))),
+            Token::Bang => self.bang(depth, &place),
             Token::Open => self.group(depth, &place),
             Token::Close | Token::And | Token::Or => {
                 let said = "a word or qualifier is missing before this; quote it to search for it";
@@ -256,7 +281,7 @@ impl Parser<'_> {
                 self.error(&place, "the quote is not closed: add `\"`");
                 None
             }
-            Token::Text(value) => Some(self.text(&value)),
+            Token::Text(value) => Some(self.word(&value)),
             Token::Qualified(name, sign, at, values) => {
                 let named = Named {
                     name: &name,
@@ -266,6 +291,12 @@ impl Parser<'_> {
                 Some(self.qualified(&named, &values, &place))
             }
         }
+    }
+
+    /// What `!` stands before is read all the same, to say how it is negated.
+    fn bang(&mut self, depth: usize, sign: &Place) -> Option<Node> {
+        self.not(depth + 1)?;
+        Some(self.banged(sign, self.last))
     }
 
     fn group(&mut self, depth: usize, open: &Place) -> Option<Node> {

@@ -1,6 +1,5 @@
 //! One word, quoted text or qualifier with its values to a condition or a bound.
 
-use std::net::IpAddr;
 use std::ops::Range;
 
 use indelible_event::Field;
@@ -9,7 +8,9 @@ use indelible_store::pattern::{unescape, whole_pattern};
 use indelible_store::terms::{normalise, normalise_address};
 use indelible_store::{Key, Network, Path, Pattern, Test};
 
+use crate::address::{is_address_or_name, network_of};
 use crate::ask::Ask;
+use crate::elsewhere;
 use crate::error::{Place, QueryError};
 use crate::inside::{
     KeyMissing, Part, Unit, begins_with_sign, compared, is_backwards, read_number, read_path,
@@ -83,10 +84,17 @@ impl Parser<'_> {
     }
 
     pub(crate) fn qualified(&mut self, named: &Named<'_>, values: &[Value], whole: &Place) -> Node {
-        if let Sign::Instead(sign) = named.sign {
-            return self.wrong(whole, format!("there is no such sign: write `{sign}`"));
+        let path = read_path(named.name);
+        if path.is_none() && self.known(named).is_none() {
+            return Node::Wrong;
         }
-        let node = match read_path(named.name) {
+        if let Some(wrong) = self.misplaced(named, values, whole) {
+            return wrong;
+        }
+        if let Sign::Instead(sign) = named.sign {
+            return self.other_sign((named, sign), values, whole);
+        }
+        let node = match path {
             Some(Err(KeyMissing)) => {
                 let said = "a key is missing: write a path like `data.items.0.sku`";
                 return self.wrong(&named.at, said);
@@ -98,7 +106,7 @@ impl Parser<'_> {
                     _ => self.compared(named, (&path, Unit::One), values, whole),
                 }
             }
-            None => match self.known(named) {
+            None => match Qualifier::named(named.name) {
                 Some(qualifier) => self.by_qualifier(qualifier, named, values, whole),
                 None => return Node::Wrong,
             },
@@ -114,12 +122,18 @@ impl Parser<'_> {
         let known = Qualifier::named(name);
         if known.is_none() {
             let lower = name.to_ascii_lowercase();
-            let near = nearest(&lower, QUALIFIERS.iter().map(|q| q.name)).map(str::to_owned);
+            let names = QUALIFIERS.iter().map(|q| q.name);
+            let near = elsewhere::meant(name)
+                .or_else(|| nearest(&lower, names).filter(|_| !elsewhere::is_text(name)))
+                .map(str::to_owned);
             let near = near.or_else(|| nearest_path(name));
+            let none = format!("there is no qualifier `{name}`");
             let said = if near.is_some() {
-                format!("there is no qualifier `{name}`")
+                none
+            } else if elsewhere::is_text(name) {
+                format!("{none}: words of texts are searched without one, so write them alone")
             } else {
-                format!("there is no qualifier `{name}`; to search for the text itself, quote it")
+                format!("{none}; to search for the text itself, quote it")
             };
             self.errors
                 .push(QueryError::new(&self.text, &named.at, said).suggesting(near));
@@ -177,7 +191,8 @@ impl Parser<'_> {
         match (qualifier.meaning, Self::pattern(value)) {
             (Meaning::Is(Key::Ip), Some(_)) => {
                 let said = "`ip:` takes an address or a network like 10.0.0.0/8, no wildcards";
-                self.error(&value.place, said);
+                let error = QueryError::new(&self.text, &value.place, said);
+                self.errors.push(error.suggesting(network_of(&value.text)));
                 return None;
             }
             (Meaning::Is(key), Some(pattern)) => {
@@ -339,9 +354,10 @@ impl Parser<'_> {
                 }
                 return network;
             }
-            if !value.quoted && is_meant_as_address(&address) {
-                let said = "this is no IP address: write one like 10.0.0.7 or 2001:db8::1, or \
-                            quote the text to search for it as it stands";
+            if !value.quoted && !is_address_or_name(&address) {
+                let said = "this is no IP address: write one like 10.0.0.7 or 2001:db8::1, a \
+                            network like 10.0.0.0/8, several with commas between them, or quote \
+                            the text to search for it as it stands";
                 self.error(&value.place, said);
                 return None;
             }
@@ -404,16 +420,6 @@ impl Parser<'_> {
             Err(said) => self.wrong(&value.place, said),
         }
     }
-}
-
-/// Whether a text can be nothing but an address, and is none: names of services may stand in the
-/// place of one, and have letters other than these.
-pub(crate) fn is_meant_as_address(text: &str) -> bool {
-    let is_of_numbers = |c: char| c.is_ascii_digit() || c == '.';
-    let is_of_groups = |c: char| c.is_ascii_hexdigit() || matches!(c, '.' | ':' | '[' | ']' | '%');
-    let is_like_one =
-        text.chars().all(is_of_numbers) || (text.contains(':') && text.chars().all(is_of_groups));
-    is_like_one && text.parse::<IpAddr>().is_err()
 }
 
 /// The path that may have been meant where its first key is misspelt.

@@ -82,7 +82,6 @@ fn every_qualifier_of_a_term_has_its_key() {
         ("correlation", Key::Correlation),
         ("request", Key::Request),
         ("trace", Key::Trace),
-        ("ip", Key::Ip),
         ("email", Key::Email),
         ("session", Key::Session),
         ("project", Key::Project),
@@ -98,6 +97,7 @@ fn every_qualifier_of_a_term_has_its_key() {
         assert_eq!(ask(&format!("{name}:x1")), is(key, "x1"));
     }
     for (text, key, value) in [
+        ("ip:10.0.0.7", Key::Ip, "10.0.0.7"),
         ("actor.type:agent", Key::ActorType, "agent"),
         ("outcome:denied", Key::Outcome, "denied"),
         ("severity:critical", Key::Severity, "critical"),
@@ -258,7 +258,7 @@ const CASES: &[Case] = &[
     ("NOT", 4, 0, "is missing here", None),
     ("* x", 1, 1, "some of the word beside `*`", None),
     ("x -*-*", 4, 3, "some of the word beside `*`", None),
-    ("ip:10.0.*", 4, 6, "no wildcards", None),
+    ("ip:10.0.*", 4, 6, "no wildcards", Some("10.0.0.0/16")),
     ("ip:300.1.1.1", 4, 9, "no IP address", None),
     ("ip:10.0.0.1,10.0.0", 13, 6, "no IP address", None),
     ("ip:10.0.0.1:443", 4, 12, "no IP address", None),
@@ -270,9 +270,15 @@ const CASES: &[Case] = &[
         "is one of screenshot",
         Some("screenshot"),
     ),
-    ("x data.amount!>1", 3, 14, "write `<=`", None),
-    ("data.amount!<=1", 1, 15, "write `>`", None),
-    ("duration!>=1s", 1, 13, "write `<`", None),
+    (
+        "x data.amount!>1",
+        3,
+        14,
+        "write `<=`",
+        Some("data.amount<=1"),
+    ),
+    ("data.amount!<=1", 1, 15, "write `>`", Some("data.amount>1")),
+    ("duration!>=1s", 1, 13, "write `<`", Some("duration<1s")),
     ("seq:1*", 5, 2, "write sequence numbers", None),
     ("cost:1*", 6, 2, "write a number here", None),
     ("tenant:ac*", 8, 3, "a tenant is 1 to 128", None),

@@ -91,6 +91,13 @@ fn piece() -> impl Strategy<Value = String> {
         "\"why?\"",
         "\"a*b\"",
         "\"-x\"",
+        "\"!x\"",
+        "\":x\"",
+        ":x*",
+        ",x",
+        "\"actor\"",
+        "\"data.a\"",
+        "\"data.a!x\"",
         "\"OR\"",
         "\"actor:x\"",
         "\"10.0.0.0/8\"",
@@ -107,7 +114,7 @@ fn piece() -> impl Strategy<Value = String> {
         4 => (prop::sample::select(names), prop::sample::select(values.clone()))
             .prop_map(|(name, value)| format!("{name}{value} ")),
         3 => prop::sample::select(values).prop_map(|value| format!("{value} ")),
-        2 => prop::sample::select(vec!["OR ", "AND ", "NOT ", "-", "(", ") ", " "])
+        2 => prop::sample::select(vec!["OR ", "AND ", "NOT ", "-", "!", "(", ") ", " "])
             .prop_map(str::to_owned),
         1 => "\\PC{0,6}",
     ]

@@ -44,9 +44,10 @@ pub fn opened(
     }))
 }
 
-/// The counts, without what depends on who asks.
-pub fn shown(counts: &count::Counts, wanted: &Counting) -> Counts {
-    let lacks = !counts.damaged.is_empty();
+/// The counts, without what else depends on who asks. None is exact where something could not be
+/// read, or where sealed values of these tenants were not searched.
+pub fn shown(counts: &count::Counts, wanted: &Counting, unsearched: &[TenantId]) -> Counts {
+    let lacks = !counts.damaged.is_empty() || !unsearched.is_empty();
     let facets = wanted.facets.iter().zip(&counts.facets);
     let columns = wanted.columns.iter().zip(&counts.numbers);
     Counts {
@@ -67,6 +68,7 @@ pub fn shown(counts: &count::Counts, wanted: &Counting) -> Counts {
         stats: columns
             .map(|(column, (numbers, by))| stat(column_name(*column), numbers, counted(*by, lacks)))
             .collect(),
+        unsearched: unsearched.iter().map(ToString::to_string).collect(),
         ..Counts::default()
     }
 }
@@ -96,6 +98,7 @@ fn shown_facet(name: &str, facet: &FacetCounts) -> Facet {
         name: name.to_owned(),
         values: values.collect(),
         distinct: facet.distinct,
+        more: facet.more,
         other: facet.other,
         complete: facet.complete,
         closed: facet.closed,

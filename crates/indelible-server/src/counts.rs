@@ -86,13 +86,8 @@ fn counts(app: &App, principal: &Principal, asked: &Asked) -> Result<Counts, Ref
     app.accesses.note(principal, done, &seen, now);
     let damaged = found.damaged.iter().cloned();
     let damaged = damaged.map(|damage| unreadable(damage, is_bound(principal, &tenants)));
-    let mut counts = shown(&found, &wanted);
+    let mut counts = shown(&found, &wanted, &resolved.unsearched);
     counts.unreadable = damaged.collect();
-    counts.unsearched = resolved
-        .unsearched
-        .iter()
-        .map(ToString::to_string)
-        .collect();
     counts.indexed_up_to = principal.sees_all().then_some(found.as_of);
     Ok(counts)
 }

@@ -18,7 +18,8 @@ const ASKED: [Parameter; 5] = [
     Parameter {
         name: "columns",
         schema: r#"{"type":"string","maxLength":4096,"pattern":"^[a-z_., ]*$"}"#,
-        description: "Columns of a table, with commas between them; `all` for all.",
+        description: "Columns of a table, with commas between them, also paths like `data.amount`; \
+                      `all` for all.",
     },
     Parameter {
         name: "order",

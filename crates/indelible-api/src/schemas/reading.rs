@@ -24,9 +24,9 @@ pub(super) fn counts() -> Value {
             ("looked_at", count()),
             ("of", count()),
         ]),
-        "Facet": object(6, &[
+        "Facet": object(7, &[
             ("name", text()), ("values", list("FacetValue")), ("distinct", count()),
-            ("other", count()), ("complete", yes()), ("closed", yes()),
+            ("more", yes()), ("other", count()), ("complete", yes()), ("closed", yes()),
         ]),
         "FacetValue": object(3, &[("value", text()), ("count", count()), ("sealed", yes())]),
         "Histogram": object(3, &[("every", text()), ("zone", text()), ("bars", list("Bar"))]),

@@ -18,15 +18,16 @@ server gives no disclosures: with --url only the leaves and the checkpoint are w
 With --query, and as a table, it writes exactly what `indelible query` finds, of all logs that are
 asked, as of the moment when it begins, to OUT alone. Leaves of a query are no log: each can be
 checked against its proof (`verify --proof`), and `verify` of the file names those that are not in
-it. Tables have the columns of the event model by their names (--columns all has every one); no cell
-of CSV is a formula. Parquet is in a build with --features full.
+it. Tables have the columns of the event model by their names (--columns all has every one), and
+paths into what applications put there (data.amount); no cell of CSV is a formula. Parquet is in a
+build with --features full.
 
 Examples:
   indelible export --tenant acme --out acme.ndjson
   indelible export --tenant acme --out acme.ndjson --url http://127.0.0.1:8080
   indelible export --tenant acme --joined | jq .event.actor
   indelible export --format csv --query 'outcome:failure since:7d' --out failures.csv
-  indelible export --format csv --columns occurred_at,actor.id,event_type --tenant acme
+  indelible export --format csv --columns occurred_at,actor.id,data.amount --tenant acme
   indelible export --format leaves --query 'actor:ada' --out ada.ndjson")]
 pub struct Export {
     /// Whose log; of a query or a table, only this one's
@@ -41,7 +42,7 @@ pub struct Export {
     /// Only what this query finds
     #[arg(long, value_name = "QUERY", allow_hyphen_values = true)]
     pub query: Option<String>,
-    /// Columns of a table, with commas between them; `all` for all
+    /// Columns of a table, with commas between them, also paths like data.amount; `all` for all
     #[arg(
         long,
         value_name = "NAMES",

@@ -3,7 +3,7 @@
 //! Counted in a data directory or by a server, and shown alike.
 
 use indelible_api::Counts;
-use indelible_api::counts::Counted;
+use indelible_api::counts::{Counted, Histogram};
 use indelible_event::ids::{Micros, TenantId};
 use indelible_log::mask::Sight;
 use indelible_query::count::{Counting, Source, Written, count};
@@ -17,7 +17,7 @@ use crate::config::Config;
 use crate::damage::Told;
 use crate::exit::{Failure, OrCould, Result};
 use crate::ledger;
-use crate::output::{Column, Output, Show, Table, Tone};
+use crate::output::{Column, Output, Show, Table, Tone, Zone};
 use crate::process::{environment, tenant_to_read};
 use crate::remote::Remote;
 
@@ -118,13 +118,8 @@ impl Asking<'_> {
             indelible_store::Kind::Invalid => Failure::Usage(error.context().to_owned()),
             _ => Failure::Could(format!("cannot count: {error}")),
         })?;
-        let mut counts = shown(&found, &self.wanted);
+        let mut counts = shown(&found, &self.wanted, &resolved.unsearched);
         counts.indexed_up_to = Some(found.as_of);
-        counts.unsearched = resolved
-            .unsearched
-            .iter()
-            .map(ToString::to_string)
-            .collect();
         self.print(&counts, output)?;
         let mut told = Told::default();
         found
@@ -141,7 +136,8 @@ impl Asking<'_> {
                  with since: and until:",
             );
         }
-        print(counts, output)
+        let zone = self.wanted.bars.as_ref().map(|bars| Zone::of(&bars.zone));
+        print(counts, zone.as_ref(), output)
     }
 
     fn unsearched<'t>(&self, keys: &'t str) -> &'t str {
@@ -153,7 +149,7 @@ impl Asking<'_> {
     }
 }
 
-fn print(counts: &Counts, output: &mut Output) -> Result {
+fn print(counts: &Counts, zone: Option<&Zone>, output: &mut Output) -> Result {
     if output.json {
         return output.json_line(counts);
     }
@@ -163,7 +159,9 @@ fn print(counts: &Counts, output: &mut Output) -> Result {
         in_words(&counts.counted, counts.total)
     ))?;
     facets(counts, output)?;
-    histogram(counts, output)?;
+    if let (Some(histogram), Some(zone)) = (&counts.histogram, zone) {
+        bars(histogram, zone, output)?;
+    }
     stats(counts, output)
 }
 
@@ -175,7 +173,7 @@ fn in_words(counted: &Counted, total: u64) -> String {
             "{records} of the newest {looked_at} of {of} that may match: all counts are of these"
         ),
         _ if counted.exact => records.to_owned(),
-        _ => format!("{records}, or about so many: there are some that cannot be read"),
+        _ => format!("{records}, or about so many: not everything could be read and searched"),
     }
 }
 
@@ -197,7 +195,6 @@ fn facets(counts: &Counts, output: &mut Output) -> Result {
         for value in &facet.values {
             row(value.value.clone(), value.count, Tone::Plain);
         }
-        let more = facet.distinct.saturating_sub(facet.values.len() as u64);
         if facet.other > 0 {
             row(
                 "(another value, or none)".to_owned(),
@@ -205,8 +202,13 @@ fn facets(counts: &Counts, output: &mut Output) -> Result {
                 Tone::Dim,
             );
         }
-        if more > 0 {
-            output.note(format_args!("{}: {more} more values (--top)", facet.name));
+        let named = facet.values.len() as u64;
+        if facet.distinct > named {
+            let least = if facet.more { "at least " } else { "" };
+            output.note(format_args!(
+                "{}: {least}{} values, of which {named} are named (--top)",
+                facet.name, facet.distinct
+            ));
         }
         if !facet.complete {
             let name = &facet.name;
@@ -226,17 +228,24 @@ fn facets(counts: &Counts, output: &mut Output) -> Result {
 }
 
 /// Bars that have records; programs get the others too.
-fn histogram(counts: &Counts, output: &mut Output) -> Result {
-    let Some(histogram) = &counts.histogram else {
-        return Ok(());
-    };
+fn bars(histogram: &Histogram, zone: &Zone, output: &mut Output) -> Result {
     let mut table = Table::new(vec![Column::whole("FROM"), Column::number("RECORDS")]);
-    for bar in histogram.bars.iter().filter(|bar| bar.count > 0) {
-        let from = Micros::parse(&bar.from).or_could("show a time")?;
-        table.row(vec![
-            (output.zone.seconds(from), Tone::Dim),
-            (bar.count.to_string(), Tone::Plain),
-        ]);
+    let some = histogram.bars.iter().filter(|bar| bar.count > 0);
+    let some = some.map(|bar| Ok((Micros::parse(&bar.from).or_could("show a time")?, bar.count)));
+    let some = some.collect::<Result<Vec<_>>>()?;
+    let first = some.first().map(|(from, _)| *from);
+    // The same time of day may come twice where clocks are put back.
+    let is_short = ["minute", "hour"].contains(&histogram.every.as_str());
+    let changes = some
+        .iter()
+        .any(|(at, _)| !first.is_some_and(|first| zone.is_same(first, *at)));
+    for (from, count) in some {
+        let from = if is_short && changes {
+            zone.seconds_and_offset(from)
+        } else {
+            zone.seconds(from)
+        };
+        table.row(vec![(from, Tone::Dim), (count.to_string(), Tone::Plain)]);
     }
     output.table(&table)
 }

@@ -25,6 +25,29 @@ impl Zone {
         &self.0
     }
 
+    /// This one.
+    pub fn of(zone: &TimeZone) -> Self {
+        Self(zone.clone())
+    }
+
+    /// Whether clocks in it are as far from UTC at both times.
+    pub fn is_same(&self, one: Micros, other: Micros) -> bool {
+        let offset = |time: Micros| {
+            let stamp = Timestamp::from_microsecond(time.0).ok();
+            stamp.map(|stamp| self.0.to_offset(stamp))
+        };
+        offset(one) == offset(other)
+    }
+
+    /// As [`Zone::seconds`], with how far clocks are from UTC: `2023-07-10 13:45:02+02:00`.
+    pub fn seconds_and_offset(&self, time: Micros) -> String {
+        let zoned = Timestamp::from_microsecond(time.0).map(|at| at.to_zoned(self.0.clone()));
+        zoned.map_or_else(
+            |_| time.to_rfc3339(),
+            |at| at.strftime("%Y-%m-%d %H:%M:%S%:z").to_string(),
+        )
+    }
+
     /// `2023-07-10 13:45:02`, in this zone; UTC has a `Z` behind it.
     pub fn seconds(&self, time: Micros) -> String {
         let utc = self.0 == TimeZone::UTC;
@@ -51,5 +74,15 @@ mod tests {
         assert_eq!(Zone(TimeZone::UTC).seconds(time), "2023-07-10 11:45:02Z");
         let fixed = TimeZone::fixed(jiff::tz::offset(2));
         assert_eq!(Zone(fixed).seconds(time), "2023-07-10 13:45:02");
+        let lord_howe = TimeZone::get("Australia/Lord_Howe").unwrap();
+        let zone = Zone::of(&lord_howe);
+        let back = Micros::parse("2026-04-04T15:00:00Z").unwrap();
+        let before = Micros(back.0 - 1_800_000_000);
+        let shown = [before, back].map(|at| zone.seconds_and_offset(at));
+        assert_eq!(
+            shown,
+            ["2026-04-05 01:30:00+11:00", "2026-04-05 01:30:00+10:30"]
+        );
+        assert!(!zone.is_same(before, back) && zone.is_same(back, back));
     }
 }

@@ -5,6 +5,7 @@ use jiff::tz::TimeZone;
 use super::{
     Counting, Every, FACETS_MAX, Facet, Histogram, Length, TOP_MAX, column_name, column_named,
 };
+use crate::elsewhere;
 use crate::suggest::nearest;
 
 /// Values of a facet that are named when nobody says how many.
@@ -84,7 +85,8 @@ fn names(list: &str) -> impl Iterator<Item = &str> {
 }
 
 fn meant<'a>(name: &str, known: impl Iterator<Item = &'a str> + Clone) -> String {
-    match nearest(name, known.clone()) {
+    let elsewhere = elsewhere::meant(name).filter(|ours| known.clone().any(|name| name == *ours));
+    match elsewhere.or_else(|| nearest(name, known.clone())) {
         Some(near) => format!("did you mean `{near}`?"),
         None => format!("there are {}", known.collect::<Vec<_>>().join(", ")),
     }
@@ -147,6 +149,11 @@ mod tests {
             ..Written::default()
         });
         assert!(facets.contains("did you mean `outcome`"), "{facets}");
+        let facets = error(Written {
+            facets: "event_type",
+            ..Written::default()
+        });
+        assert!(facets.contains("did you mean `type`"), "{facets}");
         let facets = error(Written {
             facets: "duration",
             ..Written::default()

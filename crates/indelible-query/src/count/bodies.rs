@@ -31,6 +31,8 @@ const DAMAGED_MAX: usize = 100;
 /// How often a value was met.
 #[derive(Default)]
 struct Met {
+    /// Which of the values met it is.
+    number: usize,
     count: u64,
     /// Whether it is the value of the facet somewhere, and not only what else is filed.
     is_value: bool,
@@ -44,9 +46,12 @@ type Drawn = (Micros, Micros, u64);
 #[derive(Default)]
 struct Values {
     met: HashMap<String, Met>,
-    other: u64,
-    /// Of these, those that have a value, of which there are too many, or one that stays closed.
+    /// How many records have the same values, where these are several.
+    together: HashMap<Vec<usize>, u64>,
+    /// Records that have a value, of which there are too many, or one that stays closed.
     rest: u64,
+    /// Whether a value was passed over.
+    more: bool,
     closed: bool,
 }
 
@@ -83,9 +88,11 @@ pub(super) fn count(
     } else {
         CountedBy::Bodies
     };
+    let total = walk.total;
     let facets = walk.facets.into_iter().map(|values| {
-        let mut facet = values.finish(wanted.top);
+        let mut facet = values.finish(wanted.top, total);
         facet.complete &= looked_at >= of;
+        facet.more |= looked_at < of;
         facet
     });
     Ok(Counts {
@@ -224,8 +231,9 @@ impl<'a> Walk<'a> {
         terms::extract(&event, &mut self.terms, &mut self.columns);
         let (opened, closed) = self.source.opened(&kept.hit.tenant, &kept.sealed)?;
         for (facet, values) in self.wanted.facets.iter().zip(&mut self.facets) {
-            let own = facet.values(&event, &opened);
-            let filed = self.terms.iter().filter(|(key, _)| *key == facet.key);
+            let own = facet.values(&kept.hit.tenant, &event, &opened);
+            let of_facet = |key| facet.key() == Some(key);
+            let filed = self.terms.iter().filter(|(key, _)| of_facet(*key));
             let filed: HashSet<&str> = filed.map(|(_, text)| text).collect();
             let closed = closed && own.is_empty() && facet.may_be_sealed();
             values.meet(&own, filed, closed);
@@ -301,33 +309,58 @@ impl Values {
         let mut texts = filed;
         texts.extend(own.iter().map(|value| value.text.as_str()));
         let mut has_one = false;
+        let mut numbers = Vec::with_capacity(texts.len());
         for text in texts {
-            if self.met.len() >= VALUES_MAX && !self.met.contains_key(text) {
+            let number = self.met.len();
+            if number >= VALUES_MAX && !self.met.contains_key(text) {
+                self.more |= own.iter().any(|value| value.text == text);
                 continue;
             }
-            let met = self.met.entry(text.to_owned()).or_default();
+            let met = self.met.entry(text.to_owned()).or_insert_with(|| Met {
+                number,
+                ..Met::default()
+            });
             met.count += 1;
+            numbers.push(met.number);
             for value in own.iter().filter(|value| value.text == text) {
                 met.is_value = true;
                 met.sealed |= value.find.is_some();
                 has_one = true;
             }
         }
+        if numbers.len() > 1 {
+            numbers.sort_unstable();
+            *self.together.entry(numbers).or_default() += 1;
+        }
         if !has_one {
-            self.other += 1;
             self.rest += u64::from(closed || !own.is_empty());
         }
     }
 
-    fn finish(self, top: usize) -> FacetCounts {
-        let met = self.met.into_iter().filter(|(_, met)| met.is_value);
+    /// The most frequent values of so many records.
+    fn finish(self, top: usize, total: u64) -> FacetCounts {
+        let met = self.met.iter().filter(|(_, met)| met.is_value);
         let values = met.map(|(value, met)| ValueCount {
-            value,
+            value: value.clone(),
             sealed: met.sealed,
             count: met.count,
         });
-        let counts = FacetCounts::top(values.collect(), top, (self.other, self.rest));
+        let counts = FacetCounts::top(values.collect(), top, self.rest);
+        let named = counts.values.iter();
+        let named = named.filter_map(|value| Some(self.met.get(&value.value)?.number));
+        let named: HashSet<usize> = named.collect();
+        // Who has several of them is counted once.
+        let sum: u64 = counts.values.iter().map(|value| value.count).sum();
+        let again = self.together.iter().map(|(numbers, records)| {
+            let several = numbers
+                .iter()
+                .filter(|number| named.contains(number))
+                .count();
+            several.saturating_sub(1) as u64 * records
+        });
         FacetCounts {
+            more: counts.more || self.more,
+            other: (total + again.sum::<u64>()).saturating_sub(sum),
             closed: self.closed,
             ..counts
         }

@@ -5,12 +5,15 @@
 use indelible_event::ids::Micros;
 use indelible_store::{Error, Kind, Result};
 use jiff::tz::TimeZone;
-use jiff::{RoundMode, Timestamp, ToSpan as _, Unit, Zoned, ZonedRound};
+use jiff::{SignedDuration, Timestamp, ToSpan as _, Zoned};
 
 /// Bars of one histogram.
 pub const BARS_MAX: usize = 2_000;
 /// Bars of one whose length is chosen for it; of months there may be more.
 pub const FITTING_BARS_MAX: usize = 300;
+
+const MINUTE: i64 = 60;
+const HOUR: i64 = 3_600;
 
 /// How long a bar is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -170,8 +173,9 @@ impl Bars {
 
     pub(crate) fn too_many(&self) -> Error {
         let word = self.every.word();
+        let a = if self.every == Every::Hour { "an" } else { "a" };
         let text = format!(
-            "there would be more than {BARS_MAX} bars of a {word}: ask for longer ones, or for \
+            "there would be more than {BARS_MAX} bars of {a} {word}: ask for longer ones, or for \
              less time with since: and until:"
         );
         Error::new(Kind::Invalid, text)
@@ -188,8 +192,8 @@ impl Bars {
         let at = Timestamp::from_microsecond(at.0).map_err(off)?;
         let at = at.to_zoned(self.zone.clone());
         let start = match self.every {
-            Every::Minute => truncated(&at, Unit::Minute),
-            Every::Hour => truncated(&at, Unit::Hour),
+            Every::Minute => return Ok(begun(&at, MINUTE)),
+            Every::Hour => return Ok(begun(&at, HOUR)),
             Every::Day => at.start_of_day(),
             Every::Week => {
                 let days = i64::from(at.weekday().to_monday_zero_offset());
@@ -204,8 +208,8 @@ impl Bars {
     fn next(&self, start: &Zoned) -> Result<Zoned> {
         let date = start.date();
         let next = match self.every {
-            Every::Minute => return start.checked_add(1.minute()).map_err(off),
-            Every::Hour => return start.checked_add(1.hour()).map_err(off),
+            Every::Minute => return ended(start, MINUTE).map_err(off),
+            Every::Hour => return ended(start, HOUR).map_err(off),
             Every::Day => date.tomorrow(),
             Every::Week => date.checked_add(1.week()),
             Every::Month => date.checked_add(1.month()),
@@ -215,8 +219,39 @@ impl Bars {
     }
 }
 
-fn truncated(at: &Zoned, unit: Unit) -> std::result::Result<Zoned, jiff::Error> {
-    at.round(ZonedRound::new().smallest(unit).mode(RoundMode::Trunc))
+/// The hour or minute that a time is in, as the clock has it there, begins; where clocks were
+/// changed within it, it begins anew.
+fn begun(at: &Zoned, seconds: i64) -> Zoned {
+    let local = at.timestamp().as_second() + i64::from(at.offset().seconds());
+    let past = SignedDuration::from_secs(local.rem_euclid(seconds));
+    let past = past + SignedDuration::from_nanos(at.timestamp().subsec_nanosecond().into());
+    let start = at.timestamp().checked_sub(past).unwrap_or(at.timestamp());
+    let zone = at.time_zone();
+    let next = at.timestamp().checked_add(SignedDuration::from_nanos(1));
+    let changes = zone.preceding(next.unwrap_or(at.timestamp()));
+    let within = changes.map(|change| change.timestamp());
+    let mut within = within.take_while(|change| *change > start);
+    let changed = within.find(|change| changes_clocks(zone, *change));
+    changed.unwrap_or(start).to_zoned(zone.clone())
+}
+
+/// When the one that begins so ends.
+fn ended(start: &Zoned, seconds: i64) -> std::result::Result<Zoned, jiff::Error> {
+    let local = start.timestamp().as_second() + i64::from(start.offset().seconds());
+    let left = SignedDuration::from_secs(seconds - local.rem_euclid(seconds));
+    let end = start.timestamp().checked_add(left)?;
+    let zone = start.time_zone();
+    let changes = zone.following(start.timestamp());
+    let within = changes.map(|change| change.timestamp());
+    let mut within = within.take_while(|change| *change < end);
+    let changed = within.find(|change| changes_clocks(zone, *change));
+    Ok(changed.unwrap_or(end).to_zoned(zone.clone()))
+}
+
+/// Whether clocks show another time from then on, and not only the zone another name.
+fn changes_clocks(zone: &TimeZone, at: Timestamp) -> bool {
+    let before = at.checked_sub(SignedDuration::from_nanos(1));
+    before.is_ok_and(|before| zone.to_offset(before) != zone.to_offset(at))
 }
 
 fn micros(at: &Zoned) -> Micros {
@@ -282,6 +317,77 @@ mod tests {
         assert_eq!(minutes.len(), 3);
     }
 
+    /// Clocks on Lord Howe Island go forward and back by half an hour, those of Dublin change the
+    /// name of the zone too, and Samoa left out a day.
+    #[test]
+    fn bars_meet_where_clocks_change_by_less_than_an_hour() {
+        let lord_howe = "Australia/Lord_Howe";
+        let (from, to) = ("2026-04-04T13:30:00Z", "2026-04-04T16:10:00Z");
+        let back = borders(Every::Hour, lord_howe, from, to);
+        let back: Vec<_> = back.iter().map(|border| &border[11..16]).collect();
+        // 00:00, 01:00, again 01:30, 02:00, 03:00.
+        assert_eq!(back, ["13:00", "14:00", "15:00", "15:30", "16:30"]);
+        let (from, to) = ("2026-10-03T14:40:00Z", "2026-10-03T16:10:00Z");
+        let forward = borders(Every::Hour, lord_howe, from, to);
+        let forward: Vec<_> = forward.iter().map(|border| &border[11..16]).collect();
+        // 01:00, 02:30, 03:00, 04:00.
+        assert_eq!(forward, ["14:30", "15:30", "16:00", "17:00"]);
+        let days = |from, to| {
+            let days = borders(Every::Day, lord_howe, from, to);
+            let at = |text: &String| Micros::parse(text).unwrap().0;
+            let long = days.windows(2).map(|pair| at(&pair[1]) - at(&pair[0]));
+            long.map(|us| us / 60_000_000).collect::<Vec<_>>()
+        };
+        assert_eq!(
+            days("2026-04-03T20:00:00Z", "2026-04-05T20:00:00Z"),
+            [1_440, 1_470, 1_440]
+        );
+        assert_eq!(
+            days("2026-10-02T20:00:00Z", "2026-10-04T20:00:00Z"),
+            [1_440, 1_410, 1_440]
+        );
+        for (zone, from, to) in [
+            (lord_howe, "2026-04-01T00:00:00Z", "2026-04-08T00:00:00Z"),
+            (lord_howe, "2026-10-01T00:00:00Z", "2026-10-07T00:00:00Z"),
+            (
+                "Europe/Dublin",
+                "2026-10-24T00:00:00Z",
+                "2026-10-27T00:00:00Z",
+            ),
+            (
+                "Pacific/Apia",
+                "2011-12-28T00:00:00Z",
+                "2012-01-02T00:00:00Z",
+            ),
+            (
+                "Africa/Monrovia",
+                "1972-01-06T00:00:00Z",
+                "1972-01-08T00:00:00Z",
+            ),
+            (
+                "America/Havana",
+                "2026-10-31T00:00:00Z",
+                "2026-11-03T00:00:00Z",
+            ),
+        ] {
+            let zone_of = |every| Bars {
+                every,
+                zone: TimeZone::get(zone).unwrap(),
+            };
+            for every in [Every::Hour, Every::Day, Every::Week, Every::Month] {
+                let borders = borders(every, zone, from, to);
+                let around = zone_of(every).around();
+                for pair in borders.windows(2) {
+                    assert!(pair[0] < pair[1], "{zone} {borders:?}");
+                    let ends = [&pair[0], &pair[1]].map(|text| Micros::parse(text).unwrap());
+                    let outer = around.as_ref().map(|bars| bars.bar(ends[0]).unwrap());
+                    let lies_within = outer.is_none_or(|(_, end)| ends[1] <= end);
+                    assert!(lies_within, "{zone} {pair:?}");
+                }
+            }
+        }
+    }
+
     #[test]
     fn too_many_bars_are_refused() {
         let bars = Bars {
@@ -297,7 +403,11 @@ mod tests {
         );
         let error = bars.borders(Micros(0), minutes(BARS_MAX)).unwrap_err();
         assert_eq!(error.kind(), Kind::Invalid);
-        assert!(error.to_string().contains("minute"), "{error}");
+        assert!(error.to_string().contains("bars of a minute"), "{error}");
+        let every = Every::Hour;
+        let hours = Bars { every, ..bars };
+        let error = hours.too_many().to_string();
+        assert!(error.contains("bars of an hour:"), "{error}");
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! What facets count by: the values that one qualifier finds.
+//! What facets count by: the values that one qualifier finds, or whose logs they are.
 //!
 //! A value's count is what the query finds with `name:value` beside it, so a record may count for
 //! several values: for its actor's id and, where another actor has that as its whole id, for the
@@ -19,7 +19,16 @@ use crate::resolve::search_names;
 pub struct Facet {
     /// As it is called.
     pub name: &'static str,
-    pub(crate) key: Key,
+    by: By,
+}
+
+/// What is counted by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum By {
+    /// Terms.
+    Terms(Key),
+    /// Logs.
+    Tenants,
 }
 
 impl Facet {
@@ -36,19 +45,34 @@ impl Facet {
     fn of(qualifier: &Qualifier) -> Option<Self> {
         let name = qualifier.name;
         match qualifier.meaning {
-            Meaning::Is(key) => Some(Self { name, key }),
+            Meaning::Is(key) => Some(Self {
+                name,
+                by: By::Terms(key),
+            }),
+            Meaning::Tenant => Some(Self {
+                name,
+                by: By::Tenants,
+            }),
             _ => None,
+        }
+    }
+
+    /// The key of the terms that are counted; none where logs are.
+    pub(crate) fn key(self) -> Option<Key> {
+        match self.by {
+            By::Terms(key) => Some(key),
+            By::Tenants => None,
         }
     }
 
     /// Where in an event personal values of it stood.
     fn pointers(self) -> &'static [&'static str] {
-        match self.key {
-            Key::Actor => &["/actor/id"],
-            Key::Target => &["/target/id"],
-            Key::Ip => &["/actor/ip"],
-            Key::Email => &["/actor/email", "/target/email"],
-            Key::UserAgent => &["/actor/user_agent"],
+        match self.key() {
+            Some(Key::Actor) => &["/actor/id"],
+            Some(Key::Target) => &["/target/id"],
+            Some(Key::Ip) => &["/actor/ip"],
+            Some(Key::Email) => &["/actor/email", "/target/email"],
+            Some(Key::UserAgent) => &["/actor/user_agent"],
             _ => &[],
         }
     }
@@ -63,7 +87,7 @@ impl Facet {
             Key::Trace,
             Key::Subject,
         ];
-        !several.contains(&self.key)
+        !self.key().is_some_and(|key| several.contains(&key))
     }
 
     /// Whether values of it may be personal ones.
@@ -71,8 +95,18 @@ impl Facet {
         !self.pointers().is_empty()
     }
 
-    /// The values that a record is counted under: of several fields the first that is there.
-    pub(crate) fn values(self, event: &EventView<'_>, opened: &[OpenedValue]) -> Vec<Value> {
+    /// The values that a record of a tenant is counted under: of several fields the first that is
+    /// there.
+    pub(crate) fn values(
+        self,
+        tenant: &TenantId,
+        event: &EventView<'_>,
+        opened: &[OpenedValue],
+    ) -> Vec<Value> {
+        let Some(key) = self.key() else {
+            let text = tenant.to_string();
+            return vec![Value { text, find: None }];
+        };
         let sealed: Vec<_> = opened
             .iter()
             .filter(|value| self.pointers().contains(&value.pointer.as_str()))
@@ -85,18 +119,18 @@ impl Facet {
             return sealed;
         }
         let clear = |text: &str| Value {
-            text: cut(self.key, text),
+            text: cut(key, text),
             find: None,
         };
-        if self.key == Key::Subject {
+        if key == Key::Subject {
             return sealed_subjects(event).map(clear).collect();
         }
-        let mut fields = self.key.fields().iter();
+        let mut fields = key.fields().iter();
         let field = fields.find_map(|field| event.text(*field));
         let text = match field {
-            Some(text) if self.key == Key::Ip => normalise_address(&text).into_owned(),
+            Some(text) if key == Key::Ip => normalise_address(&text).into_owned(),
             Some(text) => normalise(&text).into_owned(),
-            None if self.key == Key::Category && event.raw(Field::Category).is_none() => {
+            None if key == Key::Category && event.raw(Field::Category).is_none() => {
                 let text = event.text(Field::EventType).unwrap_or_default();
                 let first = text.trim().split('.').next().unwrap_or_default();
                 normalise(first).into_owned()
@@ -162,7 +196,7 @@ impl Ways {
         finder: &dyn Finder,
         tenants: &[TenantId],
     ) -> Self {
-        let names = search_names(facet.key);
+        let names = facet.key().map_or(&[][..], search_names);
         let find = |tenant| {
             names
                 .iter()
@@ -178,7 +212,8 @@ impl Ways {
 
     /// The condition that the value is there.
     pub(crate) fn expr(&self, facet: Facet, text: &str) -> Expr {
-        let clear = self.is_clear.then(|| Expr::Is(facet.key, text.to_owned()));
+        let clear = facet.key().filter(|_| self.is_clear);
+        let clear = clear.map(|key| Expr::Is(key, text.to_owned()));
         let sealed =
             (!self.finds.is_empty()).then(|| Expr::Sealed(self.finds.iter().copied().collect()));
         let mut ways: Vec<_> = clear.into_iter().chain(sealed).collect();

@@ -11,6 +11,7 @@ mod every;
 mod facet;
 mod looked;
 mod sample;
+mod tenants;
 
 pub use asked::{TOP_DEFAULT, Written};
 use every::Bars;
@@ -108,7 +109,9 @@ pub struct FacetCounts {
     pub values: Vec<ValueCount>,
     /// How many values were counted.
     pub distinct: u64,
-    /// How many records have none of these: another value, or none.
+    /// Whether there may be more values than were counted.
+    pub more: bool,
+    /// How many records have none of the values named here: another one, or none.
     pub other: u64,
     /// Whether no other value can be as frequent as those named: these are the most frequent ones.
     pub complete: bool,
@@ -205,8 +208,14 @@ fn by_index(
         damaged: Vec::new(),
         as_of: 0,
     };
-    let (facets, bars) = sample::count(source, query, wanted, &borders)?;
-    counts.facets = facets;
+    let (facets, bars) = sample::count(source, query, (wanted, first.total), &borders)?;
+    let mut by_terms = facets.into_iter();
+    for facet in &wanted.facets {
+        counts.facets.extend(match facet.key() {
+            Some(_) => by_terms.next(),
+            None => Some(tenants::count(source, query, (wanted.top, first.total))?),
+        });
+    }
     counts.bars = borders.into_iter().zip(bars).collect();
     Ok(counts)
 }
@@ -221,8 +230,8 @@ fn drawn(wanted: &Counting, span: Option<(Micros, Micros)>) -> Result<Option<Bar
 
 impl FacetCounts {
     /// Of all values that were counted the most frequent ones; `rest` is how many records may have
-    /// values that were not.
-    fn top(mut values: Vec<ValueCount>, top: usize, (other, rest): (u64, u64)) -> Self {
+    /// values that were not. How many have none of these is left to the caller.
+    fn top(mut values: Vec<ValueCount>, top: usize, rest: u64) -> Self {
         values.retain(|value| value.count > 0);
         values.sort_by(|a, b| b.count.cmp(&a.count).then_with(|| a.value.cmp(&b.value)));
         let distinct = values.len() as u64;
@@ -231,7 +240,8 @@ impl FacetCounts {
         Self {
             values,
             distinct,
-            other,
+            more: rest > 0,
+            other: 0,
             complete: rest <= least && (rest == 0 || distinct >= top as u64),
             closed: false,
         }

@@ -50,16 +50,17 @@ struct Known<'a> {
     closed: bool,
 }
 
-/// The facets, and the bars between the borders.
+/// The facets of so many records that count by terms, and the bars between the borders.
 pub(super) fn count(
     source: Source<'_>,
     query: &Query,
-    wanted: &Counting,
+    (wanted, total): (&Counting, u64),
     borders: &[Micros],
 ) -> Result<(Vec<FacetCounts>, Vec<u64>)> {
     let mut known: Vec<_> = wanted
         .facets
         .iter()
+        .filter(|facet| facet.key().is_some())
         .map(|facet| Known::new(*facet, source.finder, query.tenants.as_deref()))
         .collect();
     if !known.is_empty() {
@@ -89,8 +90,44 @@ pub(super) fn count(
         }
         recount(source, query, stale, &[])?;
     }
-    let facets = known.into_iter().map(|known| known.finish(wanted.top));
-    Ok((facets.collect(), bars))
+    let mut facets: Vec<_> = known
+        .iter()
+        .map(|known| known.finish(wanted.top, total))
+        .collect();
+    count_others(source, query, &known, &mut facets)?;
+    Ok((facets, bars))
+}
+
+/// Counts the records that have none of the values that are named.
+fn count_others(
+    source: Source<'_>,
+    query: &Query,
+    known: &[Known<'_>],
+    facets: &mut [FacetCounts],
+) -> Result<()> {
+    let names_all = |facet: &FacetCounts| facet.distinct == facet.values.len() as u64;
+    let group = |(known, facet): (&Known<'_>, &FacetCounts)| {
+        let named = facet.values.iter().filter(|_| !names_all(facet));
+        let ways = named.filter_map(|value| known.values.get_key_value(&value.value));
+        ways.map(|(text, ways)| ways.expr(known.facet, text))
+            .collect()
+    };
+    let wanted = Tally {
+        groups: known.iter().zip(facets.iter()).map(group).collect(),
+        ..Tally::default()
+    };
+    let counted = if facets.iter().all(names_all) {
+        Vec::new()
+    } else {
+        source.index.tally(query, &wanted)?.groups
+    };
+    for (at, (known, facet)) in known.iter().zip(facets).enumerate() {
+        facet.other = match counted.get(at).filter(|_| !names_all(facet)) {
+            Some(group) => group.none,
+            None => known.counted.none,
+        };
+    }
+    Ok(())
 }
 
 /// Counts the values of these facets, and the bars.
@@ -239,7 +276,7 @@ impl<'s, 'k, 'f> Met<'s, 'k, 'f> {
         };
         let (opened, closed) = self.source.opened(tenant, sealed)?;
         for (known, met) in self.known.iter_mut().zip(&mut self.values) {
-            let values = known.facet.values(&event, &opened);
+            let values = known.facet.values(tenant, &event, &opened);
             known.closed |= closed && values.is_empty() && known.facet.may_be_sealed();
             for value in values {
                 met.entry(value.text).or_default().push(value.find);
@@ -266,7 +303,8 @@ impl<'s, 'k, 'f> Met<'s, 'k, 'f> {
 impl<'a> Known<'a> {
     fn new(facet: Facet, finder: Option<&'a dyn Finder>, tenants: Option<&'a [TenantId]>) -> Self {
         let tenants = tenants.unwrap_or_default();
-        let finds = search_names(facet.key).len() * tenants.len() * VALUES_MAX;
+        let names = facet.key().map_or(&[][..], search_names);
+        let finds = names.len() * tenants.len() * VALUES_MAX;
         let finder = finder.filter(|_| facet.may_be_sealed() && finds <= FINDS_MAX);
         Self {
             facet,
@@ -318,22 +356,24 @@ impl<'a> Known<'a> {
         self.counted.none > 0 && !self.no_more && self.values.len() < VALUES_MAX
     }
 
-    fn finish(self, top: usize) -> FacetCounts {
-        let values = self.values.into_iter().zip(self.counted.counts);
+    fn finish(&self, top: usize, total: u64) -> FacetCounts {
+        let values = self.values.iter().zip(&self.counted.counts);
         let values = values.map(|((value, ways), count)| ValueCount {
-            value,
+            value: value.clone(),
             sealed: ways.is_sealed,
-            count,
+            count: *count,
         });
-        let none = self.counted.none;
         let rest = if self.no_more && !self.closed {
             0
         } else {
-            none
+            self.counted.none
         };
-        let counts = FacetCounts::top(values.collect(), top, (none, rest));
+        let counts = FacetCounts::top(values.collect(), top, rest);
+        // A value hides behind others only where there is a record.
+        let hides = !self.facet.is_plain() && total > 0;
         FacetCounts {
-            complete: counts.complete && self.facet.is_plain(),
+            complete: counts.complete && !hides,
+            more: counts.more || hides,
             closed: self.closed,
             ..counts
         }

@@ -146,8 +146,15 @@ fn what_bodies_decide_is_counted_from_them() {
 fn nobody_learns_a_count_of_what_they_may_not_see() {
     let served = served();
     let counts = served
-        .get_as(READER, "/v1/counts?facet=actor,type,category,ip")
+        .get_as(READER, "/v1/counts?facet=actor,type,category,ip,tenant")
         .is(200);
+    let of_acme = counts["total"].as_u64().unwrap();
+    assert_eq!(values(&counts, 4), [pair("acme", of_acme)]);
+    let of_type = "/v1/counts?q=type:document.viewed&facet=tenant";
+    let all = served.get_as(ADMIN, of_type).is(200);
+    assert_eq!(values(&all, 0), [pair("acme", 6), pair("globex", 1)]);
+    let both = format!("{of_type}&tenant=globex");
+    served.get_as(READER, &both).is_problem(404, "not-found");
     assert!(!counts.to_string().contains("globex"), "{counts}");
     served
         .get_as(READER, "/v1/counts?tenant=globex")
@@ -171,8 +178,9 @@ fn nobody_learns_a_count_of_what_they_may_not_see() {
         ("q=data.n%3E0", 3),
         ("q=data.n:2", 0),
     ] {
-        let path =
-            format!("/v1/counts?{asked}&facet=actor,outcome,ip,subject&every=month&stats=duration");
+        let path = format!(
+            "/v1/counts?{asked}&facet=actor,outcome,ip,subject,tenant&every=month&stats=duration"
+        );
         let counts = served.ask_with(key, "GET", &path, &Value::Null).is(200);
         assert_eq!(counts["total"], total, "{asked}");
         assert_eq!(counts["indexed_up_to"], Value::Null);

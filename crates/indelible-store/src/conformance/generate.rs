@@ -26,6 +26,8 @@ pub struct Mix {
     pub personal_percent: u64,
     /// Of 100 records, how many happened long before they are committed.
     pub late_percent: u64,
+    /// Of 100 records, how many have the fields that few applications fill in.
+    pub rare_percent: u64,
 }
 
 impl Default for Mix {
@@ -36,6 +38,7 @@ impl Default for Mix {
             targets: 200,
             personal_percent: 70,
             late_percent: 5,
+            rare_percent: 0,
         }
     }
 }
@@ -239,6 +242,9 @@ impl Generator {
         };
         extras(random, event_type, members);
         payload(random, members);
+        if self.mix.rare_percent > 0 && random.chance(self.mix.rare_percent) {
+            rare(random, number, members);
+        }
         let mut sealed = Vec::new();
         if random.chance(self.mix.personal_percent) {
             let handle = Seals::handle(tenant, &actor_id);
@@ -254,7 +260,7 @@ impl Generator {
                 json!([{"root": root, "subject": written(handle)}]),
             );
         } else if let Some(Value::Object(actor)) = members.get_mut("actor") {
-            actor.insert("ip".into(), address.into());
+            actor.entry("ip").or_insert_with(|| address.into());
             actor.insert("name".into(), name.into());
             actor.insert("user_agent".into(), browser.into());
         }
@@ -293,6 +299,37 @@ fn extras(random: &mut Random, event_type: &str, members: &mut Map<String, Value
     if random.chance(5) {
         members.insert("category".into(), "special".into());
     }
+}
+
+/// Fields that few have, so that each qualifier finds something.
+fn rare(random: &mut Random, actor: usize, members: &mut Map<String, Value>) {
+    let mut id = |kind: &str, of: u64| format!("{kind}-{}", random.below(of));
+    let context = [
+        ("trace_id", id("trace", 40)),
+        ("span_id", id("span", 9)),
+        ("parent_id", id("parent", 40)),
+        ("project_id", id("project", 3)),
+        ("investigation_id", id("Case", 5)),
+        ("alert_id", id("alert", 5)),
+    ];
+    members.insert("source_event_id".into(), id("ext", 60).into());
+    let session = id("session", 30);
+    if let Some(Value::Object(of)) = members.get_mut("context") {
+        of.extend(context.map(|(key, id)| (key.to_owned(), id.into())));
+    }
+    let address = format!("2001:db8::{actor:x}");
+    for (group, key, value) in [
+        ("actor", "session_id", session),
+        ("actor", "email", format!("Person.{actor}@example.com")),
+        ("actor", "ip", address),
+        ("target", "uid", format!("uid/{}", actor % 7)),
+    ] {
+        if let Some(Value::Object(of)) = members.get_mut(group) {
+            of.insert(key.into(), value.into());
+        }
+    }
+    let light = *random.pick(&["green", "amber", "red"]);
+    members.insert("compliance".into(), json!({"traffic_light": light}));
 }
 
 fn actor(number: usize) -> (&'static str, String) {

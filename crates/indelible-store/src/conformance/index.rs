@@ -222,6 +222,14 @@ pub fn equal_times_are_told_apart(make: MakeLedger<'_>) {
     }
 }
 
+/// Records that every qualifier finds something among.
+pub(super) fn mix() -> Mix {
+    Mix {
+        rare_percent: 30,
+        ..Mix::default()
+    }
+}
+
 /// One ledger and its reference with the same records.
 struct World {
     fixture: Box<dyn LedgerFixture>,
@@ -234,7 +242,7 @@ struct World {
 
 impl World {
     fn build(make: MakeLedger<'_>, seed: u64) -> Self {
-        let mut generator = Generator::new(seed, Mix::default());
+        let mut generator = Generator::new(seed, mix());
         let mut world = Self {
             fixture: make(),
             reference: MemoryLedger::new(),
@@ -346,4 +354,126 @@ pub fn random_queries_agree_with_the_reference(make: MakeLedger<'_>, queries: us
         non_empty * 100 >= asked * NON_EMPTY_PERCENT,
         "{non_empty} of {asked} found something"
     );
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::Key;
+
+    /// What must be asked for, beside every key.
+    const KINDS: [&str; 26] = [
+        "All",
+        "Sealed",
+        "Phrase",
+        "Id",
+        "Sequence",
+        "Within",
+        "Within v6",
+        "PhraseLike",
+        "Attachment",
+        "Not",
+        "And",
+        "Or",
+        "Not Is",
+        "Not Like",
+        "Not At",
+        "Not Or",
+        "Not And",
+        "Not Within",
+        "At There",
+        "At Null inside",
+        "At Flag inside",
+        "At Text inside",
+        "At Like inside",
+        "At Number inside",
+        "At Number",
+        "At There inside",
+    ];
+
+    /// The kinds of a condition and of those within it; of terms and paths with what they ask.
+    fn kinds(expr: &Expr, negated: bool, seen: &mut BTreeSet<String>) {
+        let text = format!("{expr:?}");
+        let kind: String = text.chars().take_while(|c| c.is_alphanumeric()).collect();
+        let of = |what: &dyn std::fmt::Debug| {
+            let what = format!("{what:?}");
+            let what = what.split(['(', ' ']).next().unwrap_or_default().to_owned();
+            format!("{kind} {what}")
+        };
+        seen.insert(match expr {
+            Expr::Is(key, _) | Expr::Like(key, _) => of(key),
+            Expr::At(path, test) => of(test) + if path.steps.is_empty() { "" } else { " inside" },
+            Expr::Within(network) if network.to_string().contains(':') => "Within v6".to_owned(),
+            _ => kind.clone(),
+        });
+        if negated {
+            seen.insert("Not ".to_owned() + &kind);
+        }
+        match expr {
+            Expr::Not(inner) => kinds(inner, true, seen),
+            Expr::And(parts) | Expr::Or(parts) => {
+                for part in parts {
+                    kinds(part, false, seen);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Of what a query can ask nothing is left out, and what is asked for is there.
+    #[test]
+    fn generated_queries_ask_for_everything_there_is() {
+        let (mut generator, mut queries) = (Generator::new(1, mix()), Queries::new(2));
+        let reference = MemoryLedger::new();
+        for _ in 0..40 {
+            let commit = generator.commit(20);
+            commit
+                .appends
+                .iter()
+                .for_each(|append| queries.show(append));
+            reference.append(&commit).unwrap();
+        }
+        let (mut seen, mut found) = (BTreeSet::new(), BTreeSet::new());
+        let asked: Vec<_> = (0..8_000).map(|_| queries.draw(&[7])).collect();
+        let answers = reference.matching(&asked);
+        let ever = Query::default().occurred;
+        for (query, answer) in asked.iter().zip(answers) {
+            kinds(&query.expr, false, &mut seen);
+            for (kind, is) in [
+                ("tenants", query.tenants.is_some()),
+                ("occurred", query.occurred != ever),
+                ("ingested", query.ingested != ever),
+                ("as of", query.as_of.is_some()),
+                ("by number", query.order == Order::Sequence),
+                ("oldest first", query.direction == Direction::OldestFirst),
+            ] {
+                if is {
+                    seen.insert(kind.to_owned());
+                }
+            }
+            if !answer.is_empty() {
+                kinds(&query.expr, false, &mut found);
+            }
+        }
+        let mut wanted: Vec<String> = KINDS.map(str::to_owned).into();
+        let kinds = Key::ALL
+            .iter()
+            .flat_map(|key| [format!("Is {key:?}"), format!("Like {key:?}")]);
+        wanted.extend(kinds);
+        for kind in wanted {
+            assert!(found.contains(&kind), "{kind}");
+        }
+        for kind in [
+            "tenants",
+            "occurred",
+            "ingested",
+            "as of",
+            "by number",
+            "oldest first",
+        ] {
+            assert!(seen.contains(kind), "{kind}");
+        }
+    }
 }

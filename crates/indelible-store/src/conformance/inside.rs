@@ -119,7 +119,7 @@ pub(super) fn pattern(random: &mut Random, text: &str) -> Pattern {
 
 /// A network that an address is in, or nearly.
 fn network(random: &mut Random, address: &str) -> Expr {
-    let prefix = random.between(6, 32);
+    let prefix = random.between(6, 32) * if address.contains(':') { 4 } else { 1 };
     let network = Network::parse(&format!("{address}/{prefix}"));
     network.map_or(Expr::All, Expr::Within)
 }
