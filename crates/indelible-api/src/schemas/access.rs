@@ -12,11 +12,18 @@ const MOMENT: &str = "^([0-9]{1,6}[smhdw]|[0-9]{4}-[0-9]{2}-[0-9]{2}([Tt ].*)?)$
 pub(super) fn keys() -> Value {
     let role = json!({"enum": crate::Role::ALL.map(crate::Role::word)});
     let tenants = json!({"type": ["array", "null"], "items": text()});
+    let all_tenants = json!({"const": crate::KeyTenants::ALL});
     let bound_to = json!({
-        "type": ["array", "null"],
-        "items": {"type": "string", "pattern": TENANT},
-        "minItems": 1,
-        "maxItems": KEY_TENANTS_MAX,
+        "anyOf": [
+            {
+                "type": "array",
+                "items": {"type": "string", "pattern": TENANT},
+                "minItems": 1,
+                "maxItems": KEY_TENANTS_MAX,
+            },
+            all_tenants,
+        ],
+        "description": "Whom it is for: names, or * for all tenants, also those that come later.",
     });
     let name = json!({
         "type": ["string", "null"],
@@ -36,7 +43,7 @@ pub(super) fn keys() -> Value {
     });
     let grace = json!({"type": ["string", "null"], "pattern": "^(0|[0-9]{1,6}[smhdw])$"});
     let mut create = closed(object(
-        1,
+        2,
         &[
             ("role", role.clone()),
             ("tenants", bound_to),
@@ -53,7 +60,7 @@ pub(super) fn keys() -> Value {
     let bindable: Vec<_> = bindable.map(crate::Role::word).collect();
     create["anyOf"] = json!([
         {"properties": {"role": {"enum": bindable}}},
-        {"properties": {"tenants": {"type": "null"}}},
+        {"properties": {"tenants": all_tenants}},
     ]);
     json!({
         "Key": object(6, &[

@@ -9,7 +9,7 @@ use indelible_api::openapi::{ROUTES, Route};
 use serde_json::{Value, json};
 
 use crate::following::Tail;
-use crate::support::{Answer, Served, event, until};
+use crate::support::{Answer, Served, Stand, event, until};
 
 const ADMIN: usize = 0;
 const READER: usize = 1;
@@ -78,13 +78,17 @@ fn attach(served: &Served, tenant: &str, digest: &str, bytes: &[u8]) {
 
 /// One with our tenant's data, and with the other's, or not.
 fn served(with_theirs: bool) -> Served {
+    served_on(Stand::default(), with_theirs)
+}
+
+fn served_on(stand: Stand, with_theirs: bool) -> Served {
     let keys = [
         (Role::Admin, None),
         (Role::Reader, Some(OURS)),
         (Role::Reader, Some(THEIRS)),
         (Role::Auditor, Some(OURS)),
     ];
-    let served = Served::closed(&keys);
+    let served = Served::start_on(stand, &keys, |_| {});
     let tenant = json!({"tenant_id": OURS});
     served.post_as(ADMIN, "/v1/tenants", &tenant).is(201);
     if with_theirs {
@@ -390,6 +394,48 @@ fn what_is_theirs_is_refused_in_the_words_for_what_is_not_there() {
         };
         assert_eq!(of(THEIRS), of(NOBODYS), "{path}");
     }
+}
+
+/// How long an answer takes is what is done for it: so much is asked of the stores for what is
+/// another's as for what is not there.
+#[test]
+fn as_much_is_looked_up_for_what_is_theirs_as_for_what_is_not_there() {
+    let (stand, counted) = Stand::counting();
+    let beside = served_on(stand, true);
+    let mut some = 0;
+    let mut work = |key: usize, path: &str| {
+        counted.asked();
+        get(&beside, key, path);
+        let asked = counted.asked();
+        some += usize::from(!asked.is_empty());
+        asked
+    };
+    // What is known of our own tenant from the first time on.
+    work(READER, "/v1/records?tenant=acme");
+    for key in [READER, AUDITOR] {
+        for route in reading() {
+            for path in asked(route).into_iter().filter(|path| path.contains("{t}")) {
+                let [theirs, nobodys] = [THEIRS, NOBODYS].map(|name| {
+                    let asked = work(key, &path.replace("{t}", name)).join("\n");
+                    asked.replace(name, "{t}")
+                });
+                assert_eq!(theirs, nobodys, "{path}");
+            }
+        }
+        for end in ["", "/proof", "/related", "?tenant=acme"] {
+            let mut of = |id: &str| work(key, &format!("/v1/records/{id}{end}"));
+            let (theirs, nobodys) = (of(&id(50)), of(&id(5_000)));
+            assert!(
+                theirs.iter().any(|one| one.starts_with("find")),
+                "{theirs:?}"
+            );
+            assert_eq!(theirs, nobodys, "{end}");
+            assert_eq!(of("ext-50"), of("ext-5000"), "{end}");
+        }
+        let mut of = |digest: &str| work(key, &format!("/v1/attachments/{digest}?tenant=acme"));
+        assert_eq!(of(THEIR_DIGEST), of(NO_DIGEST));
+    }
+    assert!(some > 30, "{some}");
 }
 
 #[test]
