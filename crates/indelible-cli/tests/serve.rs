@@ -164,7 +164,7 @@ fn keys_are_made_listed_and_revoked_on_the_command_line() {
     place.ends(2, "keys create --role reader --tenant acme --all-tenants");
     let bound = place.ends(2, "keys create --role admin --tenant acme");
     assert!(
-        bound.err.contains("an admin is of all tenants: leave"),
+        bound.err.contains("an admin is of all tenants: name none"),
         "{}",
         bound.err
     );
@@ -350,7 +350,11 @@ fn telemetry_is_json_and_holds_nothing_personal_and_no_secret() {
     ] {
         send("GET", path, "");
     }
-    let (status, made) = send("POST", "/v1/keys", "{\"role\":\"reader\"}");
+    let (status, made) = send(
+        "POST",
+        "/v1/keys",
+        "{\"role\":\"reader\",\"tenants\":\"*\"}",
+    );
     assert_eq!(status, 201);
     let mut errors = serving.errors();
     assert_eq!(serving.signal("TERM"), Some(0));

@@ -256,7 +256,7 @@ pub(super) fn check(wanted: &CreateKey, now: Micros) -> Result<()> {
     }
     if names.is_some_and(|names| !(1..=KEY_TENANTS_MAX).contains(&names.len())) {
         return invalid(format!(
-            "access is bound to 1 to {KEY_TENANTS_MAX} tenants, or to all"
+            "say for whom: 1 to {KEY_TENANTS_MAX} tenants, or `*` for all"
         ));
     }
     let tenants = names.unwrap_or_default();

@@ -273,6 +273,50 @@ fn a_slow_reader_ends_alone_and_goes_on_where_it_was() {
 }
 
 #[test]
+fn a_slow_websocket_ends_behind_a_whole_message_with_the_reason_and_where_to_go_on() {
+    let served = Served::start(&KEYS, |settings| {
+        settings.tail_patience = Duration::from_millis(300);
+    });
+    create(&served, "acme");
+    let count = 600;
+    for n in 1..=count {
+        let mut event = event(n);
+        event["data"]["text"] = json!("x".repeat(20_000));
+        let path = "/v1/events?tenant=acme";
+        served.post_as(EMITTER, path, &event).is(201);
+    }
+    let reader = format!("Authorization: Bearer {}", served.key(READER));
+    let path = "/v1/tail?from=start";
+    let mut slow = Socket::open(&served, path, &[&reader]).unwrap();
+    until("it is too slow", || {
+        let metrics = served.get_as(ADMIN, "/metrics").text();
+        metrics.contains("indelible_tails_too_slow_total 1\n")
+    });
+    assert_eq!(slow.next().event, "open");
+    let mut seen = Vec::new();
+    let end = loop {
+        let said = slow.next();
+        if said.event == "end" {
+            break said;
+        }
+        seen.push(said.number());
+    };
+    assert_eq!(end.data["reason"], "too-slow", "{end:?}");
+    assert!(seen.len() < count, "{}", seen.len());
+    let (kind, data) = slow.frame();
+    assert_eq!((kind, &data[..2]), (8, &1013_u16.to_be_bytes()[..]));
+    assert_eq!(&data[2..], b"too-slow: see the last message");
+    let path = format!(
+        "/v1/tail?after={}",
+        end.data["next_cursor"].as_str().unwrap()
+    );
+    let mut again = Socket::open(&served, &path, &[&reader]).unwrap();
+    assert_eq!(again.next().event, "open");
+    seen.extend((seen.len()..=count).map(|_| again.next().number()));
+    assert_eq!(seen, (0..=count as u64).collect::<Vec<_>>());
+}
+
+#[test]
 fn a_reader_that_takes_a_little_at_a_time_is_never_cut_off_in_the_middle() {
     let served = Served::start(&KEYS, |settings| {
         settings.answer_timeout = Duration::from_millis(300);
