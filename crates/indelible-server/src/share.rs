@@ -33,7 +33,9 @@ mod tests {
             // All at once they have the same.
             let mut even = vec![0; parties];
             while gets_one(even[0], free(&even)) {
-                even.iter_mut().for_each(|has| *has += 1);
+                for has in &mut even {
+                    *has += 1;
+                }
             }
             assert!(even[0] >= 1_000 / (parties + 1), "{even:?}");
         }

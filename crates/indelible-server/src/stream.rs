@@ -45,9 +45,10 @@ impl GoesOn {
         self.0.store(Self::ON, Relaxed);
     }
 
-    /// What is left of it is taken in the time of any answer.
+    /// What is left of it, if it did, is taken in the time of any answer.
     pub(crate) fn ends(&self) {
-        self.0.store(Self::ENDED, Relaxed);
+        let (on, ended) = (Self::ON, Self::ENDED);
+        let _ = self.0.compare_exchange(on, ended, Relaxed, Relaxed);
     }
 
     /// Whether it is one that goes on, or did.

@@ -362,6 +362,13 @@ impl Following {
     }
 }
 
+/// Also where it ends otherwise than in [`Following::run`].
+impl Drop for Following {
+    fn drop(&mut self) {
+        self.goes_on.ends();
+    }
+}
+
 fn stopping() -> Over {
     let text = "the server is stopping: go on from next_cursor";
     Over::Ends(TailReason::Stopping, text.to_owned())

@@ -171,15 +171,7 @@ pub(crate) async fn tail(
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Answer {
     let principal = allow(principal.as_deref(), Needs::Read)?.clone();
-    let Query(mut wanted) = query.map_err(|error| bad_query(&error))?;
-    // A browser that opens a tail again sends `Last-Event-ID` to the same URL, with its `from`.
-    only_if(
-        (wanted.from.is_some(), "from"),
-        (
-            wanted.after.is_none(),
-            "without `after`, which says where the tail begins",
-        ),
-    )?;
+    let wanted = wanted(query, &headers)?;
     let upgrade = match upgrade {
         Ok(upgrade) => Some(upgrade),
         Err(error) if headers.contains_key(header::UPGRADE) => {
@@ -192,12 +184,6 @@ pub(crate) async fn tail(
     } else if !wants_events(&headers) {
         let text = "a tail comes as text/event-stream, or over WebSocket";
         return Err(refuse(ProblemKind::BadRequest, text));
-    }
-    let last = headers.get(LAST_EVENT_ID);
-    if let Some(last) = last.and_then(|last| last.to_str().ok())
-        && !last.is_empty()
-    {
-        wanted.after = Some(last.to_owned());
     }
     let seat = app.tails.seat(&principal)?;
     let name = Name::of(&wanted.q, wanted.tenant.as_deref(), &principal.scope());
@@ -240,6 +226,28 @@ pub(crate) async fn tail(
         drop(place);
     });
     Ok(response)
+}
+
+/// What is asked, from where the reader says that it was.
+fn wanted(
+    query: Result<Query<Wanted>, QueryRejection>,
+    headers: &HeaderMap,
+) -> Result<Wanted, Refusal> {
+    let Query(mut wanted) = query.map_err(|error| bad_query(&error))?;
+    // A browser that opens a tail again sends `Last-Event-ID` to the same URL, with its `from`.
+    only_if(
+        (wanted.from.is_some(), "from"),
+        (
+            wanted.after.is_none(),
+            "without `after`, which says where the tail begins",
+        ),
+    )?;
+    let last = headers.get(LAST_EVENT_ID);
+    let last = last.and_then(|last| last.to_str().ok());
+    if let Some(last) = last.filter(|last| !last.is_empty()) {
+        wanted.after = Some(last.to_owned());
+    }
+    Ok(wanted)
 }
 
 /// Whether events are taken; who says nothing takes anything.
