@@ -1,5 +1,5 @@
-//! Searching for somebody who may go: an index that looks, where it is asked, whether whoever asked is
-//! still there, so that a long search ends at its next page of hits.
+//! Searching for somebody who may go: an index that looks, where it is asked, whether whoever asked
+//! is still there, so that a long search ends at its next page of hits.
 //!
 //! A client that closes its half to say that it has asked all looks like one that has gone. So what
 //! is short is searched to its end for either. For whom a thread searches is said once

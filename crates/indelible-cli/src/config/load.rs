@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::auth::auth;
+use super::parts::parts;
 use super::server::server;
 use super::settings::{DIRECTORY, SETTINGS, Setting};
 use super::{Config, PostgresConfig, Resolved, Source};
@@ -26,14 +27,6 @@ const OTHER_VARIABLES: [&str; 11] = [
     "INDELIBLE_UPDATE_DOCS",
     "INDELIBLE_OUTBOX",
     "INDELIBLE_URL",
-];
-
-/// Settings that are part of another: limits of one, and of all of them.
-const PARTS: [(&str, &str); 4] = [
-    ("postgres.connections_min", "postgres.connections_max"),
-    ("limits.key_tails_max", "limits.tails_max"),
-    ("limits.key_exports_max", "limits.exports_max"),
-    ("limits.export_bytes_max", "limits.exports_bytes_max"),
 ];
 
 /// The address of a database as other audit services name it.
@@ -189,27 +182,6 @@ pub fn load(global: &Global, environment: &Environment) -> Result<Config> {
         file: layers.path,
         resolved,
     })
-}
-
-/// Refuses a part that is said to be larger than its whole, which it then could never be used up
-/// to. One that nobody said is no more than the whole by itself.
-fn parts(resolved: &[Resolved]) -> Result<()> {
-    let found = |key: &str| {
-        let found = resolved.iter().find(|resolved| resolved.key == key)?;
-        let number: u64 = found.value.as_deref()?.parse().ok()?;
-        Some((&found.source, number))
-    };
-    for (part, whole) in PARTS {
-        if let (Some((of_part, most)), Some((of_whole, all))) = (found(part), found(whole))
-            && most > all
-            && *of_part != Source::Default
-        {
-            return Err(Failure::Usage(format!(
-                "{of_part}: {part} is {most}, but {whole} is {all} ({of_whole})"
-            )));
-        }
-    }
-    Ok(())
 }
 
 /// The connections to a database. Where only their maximum was said, the minimum that nobody said

@@ -31,3 +31,4 @@ mod tail;
 mod tokens;
 mod turns;
 mod viewers;
+mod work;
