@@ -100,13 +100,15 @@ async function keys(again) {
   const role = el('select', { 'aria-label': 'Role' }, ROLES.map((word) => el('option', { value: word },
     word.replace('_', ' '))));
   if (!found.length) role.value = 'admin';
-  const tenant = field('Tenants, parted by commas; none for all');
+  const tenant = field('Tenants, parted by commas; * for all');
   const name = field('Name');
   const expires = field('Ends after, e.g. 90d', { size: 16 });
   const query = field('What a reader is narrowed to');
   const made = async () => {
     const names = tenant.value.split(',').map((one) => one.trim()).filter(Boolean);
-    const { bearer } = await act('POST', '/v1/keys', { role: role.value, tenants: names.length ? names : null,
+    // Whom it is for has to be said, but of an admin, who is for all.
+    const all = names.join() === '*' || role.value === 'admin' && !names.length;
+    const { bearer } = await act('POST', '/v1/keys', { role: role.value, tenants: all ? '*' : names,
       name: name.value.trim() || null, expires: expires.value.trim() || null, query: query.value.trim() || null });
     return secret(bearer, again);
   };

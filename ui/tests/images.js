@@ -36,7 +36,7 @@ try {
     const made = await fetch(place.url + path, { method: 'POST', headers, body: JSON.stringify(what) });
     return (await made.json()).bearer;
   };
-  const admin = await make('/v1/keys', { role: 'admin' });
+  const admin = await make('/v1/keys', { role: 'admin', tenants: '*' });
   const reader = await make('/v1/keys', { role: 'reader', tenants: ['acme'] }, admin);
   const viewer = await make('/v1/viewer-tokens', { tenant: 'acme' }, reader);
   const colours = 'accent=%239a63c4&on-accent=white&chosen=%239a63c433';

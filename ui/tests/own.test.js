@@ -251,7 +251,7 @@ test('loading is seen, errors are told, and it goes on when the server is back',
 test('a server with keys asks for one', async () => {
   await place.send([{ description: 'one' }]);
   await place.stop();
-  const create = (role) => place.run('keys', 'create', '--role', role, '--data', 'data').trim();
+  const create = (role) => place.run('keys', 'create', '--role', role, '--all-tenants', '--data', 'data').trim();
   // The first key is an admin's.
   create('admin');
   const key = create('reader');

@@ -26,9 +26,9 @@ before(async () => {
   closed = new Place();
   await closed.serve();
   [masked] = await closed.send([{ actor: { ...actor, id: 'dana@acme.example' }, target }]);
-  keys.admin = await closed.make({ role: 'admin' });
+  keys.admin = await closed.make({ role: 'admin', tenants: '*' });
   keys.reader = await closed.make({ role: 'reader', tenants: ['acme'] }, { by: keys.admin });
-  keys.officer = await closed.make({ role: 'privacy_officer' }, { by: keys.admin });
+  keys.officer = await closed.make({ role: 'privacy_officer', tenants: '*' }, { by: keys.admin });
   keys.viewer = await closed.make({ tenant: 'acme' }, { path: 'viewer-tokens', by: keys.officer });
 });
 after(async () => {

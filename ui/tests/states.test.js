@@ -24,7 +24,7 @@ before(async () => {
   await closed.serve();
   await closed.send([{ audit_id: ID(1) }, { audit_id: ID(2), outcome: 'denied' }]);
   await closed.send([{ audit_id: ID(3) }], 'globex');
-  keys.admin = await closed.make({ role: 'admin' });
+  keys.admin = await closed.make({ role: 'admin', tenants: '*' });
   keys.reader = await closed.make({ role: 'reader', tenants: ['acme'] }, { by: keys.admin });
   keys.viewer = await closed.make({ tenant: 'acme' }, { path: 'viewer-tokens', by: keys.reader });
   keys.blind = await closed.make({ tenant: 'acme', query: 'actor:nobody-at-all' }, { path: 'viewer-tokens', by: keys.reader });

@@ -1,6 +1,10 @@
 //! API keys as they go over the wire: roles, bindings, and the one moment a secret is seen.
 
-use serde::{Deserialize, Serialize};
+use std::fmt;
+
+use serde::de::value::SeqAccessDeserializer;
+use serde::de::{self, SeqAccess, Unexpected, Visitor};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// What a key may do in the tenants it is bound to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -145,15 +149,72 @@ pub struct Keys {
     pub keys: Vec<Key>,
 }
 
+/// The tenants that a key is made for: `"*"`, or a list of names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum KeyTenants {
+    /// All, also those that come later.
+    All,
+    /// These.
+    Only(Vec<String>),
+}
+
+impl KeyTenants {
+    /// How all are written.
+    pub const ALL: &str = "*";
+
+    /// The names; `None` for all.
+    pub fn names(&self) -> Option<&[String]> {
+        match self {
+            Self::All => None,
+            Self::Only(names) => Some(names),
+        }
+    }
+}
+
+impl Serialize for KeyTenants {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::All => serializer.serialize_str(Self::ALL),
+            Self::Only(names) => names.serialize(serializer),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for KeyTenants {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Either;
+
+        impl<'de> Visitor<'de> for Either {
+            type Value = KeyTenants;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("`*` or a list of tenants")
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<KeyTenants, E> {
+                match text {
+                    KeyTenants::ALL => Ok(KeyTenants::All),
+                    _ => Err(E::invalid_value(Unexpected::Str(text), &self)),
+                }
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, names: A) -> Result<KeyTenants, A::Error> {
+                Vec::deserialize(SeqAccessDeserializer::new(names)).map(KeyTenants::Only)
+            }
+        }
+
+        deserializer.deserialize_any(Either)
+    }
+}
+
 /// Request of `POST /v1/keys`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CreateKey {
     /// What it may do.
     pub role: Role,
-    /// The tenants it is bound to; left out or null: all. An admin is bound to none.
-    #[serde(default)]
-    pub tenants: Option<Vec<String>>,
+    /// The tenants it is for, which has to be said; an admin is for all.
+    pub tenants: KeyTenants,
     /// For people.
     #[serde(default)]
     pub name: Option<String>,

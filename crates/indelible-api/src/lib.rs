@@ -29,7 +29,7 @@ pub use attachments::{AttachmentNamed, AttachmentStored};
 pub use counts::Counts;
 pub use events::{BatchItem, BatchResponse, BatchWriter, Came, ItemResult, Submitted};
 pub use exports::{CreateExport, Export, ExportStatus, Exports};
-pub use keys::{CreateKey, CreatedKey, Key, Keys, Rates, Role, RotateKey};
+pub use keys::{CreateKey, CreatedKey, Key, KeyTenants, Keys, Rates, Role, RotateKey};
 pub use ledger::{
     Checkpoints, Completeness, CreateTenant, Health, Integrity, Logs, RegistryCheckpoint, Tenant,
     TenantCheckpoint, Tenants, Verdict,

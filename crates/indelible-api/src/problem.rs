@@ -245,7 +245,7 @@ kinds! {
     TenantNeeded = 422 "tenant-needed", "It is not known whose event this is",
         "name the tenant: ?tenant=NAME, or tenant_id in the event";
     /// The key has as many tails as one may have.
-    TooManyTails = 429 "too-many-tails", "The key has too many tails",
+    TooManyTails = 429 "too-many-tails", "There are too many tails",
         "end one of the tails, or ask again after Retry-After seconds";
     /// A key or a tenant has come to its rate.
     RateLimited = 429 "rate-limited", "More comes than may come",

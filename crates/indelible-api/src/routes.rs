@@ -126,7 +126,7 @@ const COUNTS: [Parameter; 7] = [
         description: "Qualifiers whose numbers are put together, with commas between them.",
     },
 ];
-const LIST: [Parameter; 6] = [
+const LIST: [Parameter; 7] = [
     QUERY,
     TENANT,
     LIMIT,
@@ -144,6 +144,11 @@ const LIST: [Parameter; 6] = [
         name: "after",
         schema: r#"{"type":"string","maxLength":1024}"#,
         description: "A receipt, the answer it came in, or tenant_id/sequence_number: wait for it.",
+    },
+    Parameter {
+        name: "purpose",
+        schema: r#"{"enum":["read","export"],"default":"read"}"#,
+        description: "As what it is recorded in the ledger's own log: reading, or exporting.",
     },
 ];
 

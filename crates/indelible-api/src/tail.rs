@@ -65,6 +65,16 @@ pub enum TailReason {
 }
 
 impl TailReason {
+    /// Its word.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::TooSlow => "too-slow",
+            Self::NotInForce => "not-in-force",
+            Self::Stopping => "stopping",
+            Self::Failed => "failed",
+        }
+    }
+
     /// Whether a tail may be opened again at its cursor.
     pub fn may_go_on(self) -> bool {
         self != Self::NotInForce

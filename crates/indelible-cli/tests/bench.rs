@@ -98,7 +98,10 @@ fn what_is_refused_is_counted_by_kind() {
             .output()
             .unwrap()
     };
-    let made = with_key(&admin, &format!("keys create --role reader --url {url}"));
+    let made = with_key(
+        &admin,
+        &format!("keys create --role reader --all-tenants --url {url}"),
+    );
     let reader = String::from_utf8(made.stdout).unwrap();
     let line = format!("bench --url {url} --rate 50 --duration 1s --json");
     let ran = with_key(&reader, &line);

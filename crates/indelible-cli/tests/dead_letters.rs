@@ -28,7 +28,7 @@ fn emit(audit: &Audit, tenant: &str, target: &str) -> Ticket {
 /// an emitter.
 fn closed(place: &Place) -> (Serving, [String; 2]) {
     let key = |role: &str| {
-        let ran = place.ok(&format!("keys create --role {role}"));
+        let ran = place.ok(&format!("keys create --role {role} --all-tenants"));
         ran.out.trim().to_owned()
     };
     let keys = ["admin", "emitter"].map(key);

@@ -155,7 +155,12 @@ fn keys_of_an_issuer_are_in_a_file_and_a_proxy_speaks_from_its_address() {
     ];
     let made = serving.send("POST", "/v1/tenants", &all, "{\"tenant_id\":\"acme\"}");
     assert_eq!(made.unwrap().0, 201);
-    let key = serving.send("POST", "/v1/keys", &all, "{\"role\":\"reader\"}");
+    let key = serving.send(
+        "POST",
+        "/v1/keys",
+        &all,
+        "{\"role\":\"reader\",\"tenants\":\"*\"}",
+    );
     assert_eq!(key.unwrap().0, 201);
     assert_eq!(
         with(&serving, &token("one", &pair, "reads"), "/v1/records").0,

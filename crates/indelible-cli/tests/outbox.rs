@@ -266,7 +266,7 @@ fn a_relay_waits_for_what_somebody_must_mend_and_says_so() {
     outbox.ends(0, &place, "relay --install");
     let key = |role: &str| {
         place
-            .ok(&format!("keys create --role {role}"))
+            .ok(&format!("keys create --role {role} --all-tenants"))
             .out
             .trim()
             .to_owned()

@@ -34,7 +34,7 @@ fn emit(audit: &Audit, n: usize) -> Ticket {
 fn what_comes_after_a_key_was_revoked_is_there_when_there_is_a_new_one() {
     let place = Place::new();
     let key = |role: &str| {
-        let ran = place.ok(&format!("keys create --role {role}"));
+        let ran = place.ok(&format!("keys create --role {role} --all-tenants"));
         ran.out.trim().to_owned()
     };
     let [admin, old, new] = ["admin", "emitter", "emitter"].map(key);

@@ -156,9 +156,15 @@ fn keys_are_made_listed_and_revoked_on_the_command_line() {
     let emitter = made.out.trim().to_owned();
     assert!(emitter.starts_with("ind_"), "{}", made.out);
     place.ends(2, "keys create --role king");
+    // One that reads or writes everybody's is nobody's by oversight.
+    for role in ["reader", "emitter", "auditor", "privacy_officer"] {
+        let unsaid = place.ends(2, &format!("keys create --role {role}"));
+        assert!(unsaid.err.contains("--all-tenants"), "{}", unsaid.err);
+    }
+    place.ends(2, "keys create --role reader --tenant acme --all-tenants");
     let bound = place.ends(2, "keys create --role admin --tenant acme");
     assert!(
-        bound.err.contains("an admin is of all tenants: leave"),
+        bound.err.contains("an admin is of all tenants: name none"),
         "{}",
         bound.err
     );
@@ -206,7 +212,10 @@ fn an_open_server_is_closed_by_the_command_that_it_names() {
     let named = serving.said.iter().find(|line| line.contains("--url"));
     let line = named.unwrap().trim().strip_prefix("indelible ").unwrap();
     let url = format!("--url http://{}", serving.address);
-    let first = place.ends(2, &format!("keys create --role emitter {url}"));
+    let first = place.ends(
+        2,
+        &format!("keys create --role emitter --all-tenants {url}"),
+    );
     assert!(first.err.contains("--role admin"), "{}", first.err);
     let admin = place.ok(line).out.trim().to_owned();
     assert_eq!(serving.get("/v1/records").0, 401, "it is closed");
@@ -248,10 +257,19 @@ fn an_open_server_is_closed_by_the_command_that_it_names() {
 fn a_key_expires_and_gets_new_secrets_on_the_command_line() {
     let place = Place::new();
     let admin = place.ok("keys create --role admin").out.trim().to_owned();
-    place.ends(2, "keys create --role reader --expires yesterday");
-    place.ends(2, "keys create --role reader --query actr:ada");
-    place.ends(2, "keys create --role emitter --query actor:ada");
-    let line = "keys create --role reader --query actor:ada --expires 90d --json";
+    place.ends(
+        2,
+        "keys create --role reader --all-tenants --expires yesterday",
+    );
+    place.ends(
+        2,
+        "keys create --role reader --all-tenants --query actr:ada",
+    );
+    place.ends(
+        2,
+        "keys create --role emitter --all-tenants --query actor:ada",
+    );
+    let line = "keys create --role reader --all-tenants --query actor:ada --expires 90d --json";
     let made = place.ok(line).json().remove(0);
     let id = made["key"]["id"].as_str().unwrap();
     let first = made["bearer"].as_str().unwrap();
@@ -300,7 +318,7 @@ fn a_key_for_no_ledger_is_not_made_in_silence() {
     for told in [&*data.to_string_lossy(), "home/.config/indelible", "--url"] {
         assert!(made.err.contains(told), "{told}: {}", made.err);
     }
-    let again = place.ok("keys create --role reader --quiet");
+    let again = place.ok("keys create --role reader --all-tenants --quiet");
     assert!(again.err.is_empty(), "{}", again.err);
 }
 
@@ -332,7 +350,11 @@ fn telemetry_is_json_and_holds_nothing_personal_and_no_secret() {
     ] {
         send("GET", path, "");
     }
-    let (status, made) = send("POST", "/v1/keys", "{\"role\":\"reader\"}");
+    let (status, made) = send(
+        "POST",
+        "/v1/keys",
+        "{\"role\":\"reader\",\"tenants\":\"*\"}",
+    );
     assert_eq!(status, 201);
     let mut errors = serving.errors();
     assert_eq!(serving.signal("TERM"), Some(0));

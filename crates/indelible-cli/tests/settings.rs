@@ -158,6 +158,47 @@ fn fewest_and_most_connections_are_held_against_each_other() {
 }
 
 #[test]
+fn a_number_is_no_text_and_a_part_no_more_than_the_whole() {
+    let place = Place::new();
+    for (file, told) in [
+        (
+            "tails_max = \"7\"",
+            "`limits.tails_max` must be a whole number",
+        ),
+        (
+            "tails_max = [7]",
+            "`limits.tails_max` must be a whole number",
+        ),
+        (
+            "key_tails_max = 7.0",
+            "`limits.key_tails_max` must be a whole number",
+        ),
+        (
+            "key_tails_max = 5000",
+            "limits.key_tails_max is 5000, but limits.tails_max is 2000",
+        ),
+        (
+            "key_exports_max = 20\nexports_max = 10",
+            "limits.key_exports_max is 20, but limits.exports_max is 10",
+        ),
+        (
+            "export_bytes_max = 9000000000\nexports_bytes_max = 8000000000",
+            "limits.export_bytes_max is 9000000000, but limits.exports_bytes_max is 8000000000",
+        ),
+    ] {
+        place.file("indelible.toml", format!("[limits]\n{file}\n"));
+        let ran = place.ends(2, "config check");
+        assert!(ran.err.contains(told), "{file}: {}", ran.err);
+    }
+    place.file("indelible.toml", "[output]\nutc = \"true\"\n");
+    let ran = place.ends(2, "config check");
+    assert!(ran.err.contains("must be true or false"), "{}", ran.err);
+    // A part that nobody said is no mistake where less was said of the whole.
+    place.file("indelible.toml", "[limits]\ntails_max = 500\n");
+    place.ok("config check");
+}
+
+#[test]
 fn completions_for_every_shell() {
     let place = Place::new();
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {

@@ -6,7 +6,7 @@ mod support;
 
 use std::time::{Duration, Instant};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use support::served::Serving;
 use support::{Place, Ran, event, ndjson};
 
@@ -318,4 +318,46 @@ fn a_key_sees_what_is_its_own() {
     // A file is a file, whatever is in the environment; and so is a directory that is named.
     with(&reader, 0, "verify a.ndjson --key vkey");
     with(&reader, 3, "query --data ./elsewhere");
+}
+
+#[test]
+fn an_export_is_recorded_as_one() {
+    let (place, mut serving) = served();
+    assert_eq!(serving.signal("TERM"), Some(0));
+    place.ok("keys create --role admin");
+    let auditor = place.ok("keys create --role auditor --tenant acme --json");
+    let auditor = auditor.json().remove(0);
+    let mut serving = Serving::start(&place, "");
+    let url = format!("http://{}", serving.address);
+    for line in ["export --out b.ndjson", "query actor:ada"] {
+        let mut command = place.command(line.split_whitespace());
+        command.env("INDELIBLE_URL", &url);
+        command.env("INDELIBLE_API_KEY", auditor["bearer"].as_str().unwrap());
+        assert!(command.output().unwrap().status.success(), "{line}");
+    }
+    // What was noted is written when the server ends.
+    assert_eq!(serving.signal("TERM"), Some(0));
+    let by = format!("key:{}", auditor["key"]["id"].as_str().unwrap());
+    let told = |event_type: &str| {
+        let line = format!("query --tenant _system --json --limit 0 type:{event_type}");
+        let all = place.ok(&line).json().into_iter();
+        let all = all.map(|one| one["record"]["event"].clone());
+        let own = all.filter(|event| event["actor"]["id"] == by);
+        own.map(|event| event["data"].clone()).collect::<Vec<_>>()
+    };
+    let exported = told("access.exported");
+    assert_eq!(exported.len(), 1, "{exported:?}");
+    assert_eq!(
+        (
+            &exported[0]["route"],
+            &exported[0]["records"],
+            &exported[0]["query"]
+        ),
+        (&json!("/v1/records"), &json!(101), &Value::Null),
+    );
+    let read = told("access.read");
+    assert!(
+        read.iter().all(|data| data["query"] == "actor:ada"),
+        "{read:?}"
+    );
 }

@@ -11,6 +11,7 @@ use indelible_proof::receipt::Receipt;
 use indelible_store::{Error, Kind};
 use serde::Serialize;
 
+use crate::attended::is_for_nobody;
 use crate::seldom::Seldom;
 
 /// Seconds after which a refused request may be sent again.
@@ -130,7 +131,8 @@ pub(crate) fn of_store(error: &Error) -> Problem {
             "stored bytes cannot be read".to_owned(),
         ),
     };
-    if !matches!(error.kind(), Kind::NotFound | Kind::Invalid) {
+    // Where whoever asked has gone, it is that, and nothing of the store's.
+    if !matches!(error.kind(), Kind::NotFound | Kind::Invalid) && !is_for_nobody() {
         tell_failure(error);
     }
     Problem::new(kind, detail)

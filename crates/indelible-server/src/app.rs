@@ -18,6 +18,7 @@ use indelible_store::{Index, Result};
 
 use crate::access::{Access, Principal, Trusted};
 use crate::accesses::Accesses;
+use crate::attended::Attended;
 use crate::budget::Memory;
 use crate::configuration::{self, Configuration};
 use crate::cursor_key::CursorKey;
@@ -156,7 +157,7 @@ impl App {
             known: RwLock::default(),
             open_admission: admission(None, &settings.sealing),
             stores: parts.stores,
-            index: parts.index,
+            index: Arc::new(Attended(parts.index)),
             keyring: parts.keyring,
             env: parts.env,
             shared: parts.shared,

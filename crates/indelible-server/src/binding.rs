@@ -64,12 +64,17 @@ fn binding(app: &App, principal: &Principal, tenants: &[TenantId]) -> Result<Vec
         binding.push(own_part(app, principal)?);
     }
     for own in principal.queries() {
-        let own = parsed(own, app.env.clock.now())?;
+        // Its text is not for whoever is narrowed by it, who may never have seen it.
+        let own = parsed(own, app.env.clock.now()).map_err(|_| {
+            let text = "the query that narrows your access cannot be read any more: whoever gave \
+                        it to you has to give you another";
+            refuse(ProblemKind::Forbidden, text)
+        })?;
         // Where sealed values cannot be found, a negation would let pass what it is to keep back.
         let resolved = resolve(&own, tenants, Some(app.keyring.as_ref()));
         if !resolved.unsearched.is_empty() {
-            let text =
-                "the key's own query cannot be answered, since keys of the ledger are missing";
+            let text = "the query that narrows your access cannot be answered, since keys of the \
+                        ledger are missing";
             return Err(refuse(ProblemKind::Unavailable, text));
         }
         binding.push(own);

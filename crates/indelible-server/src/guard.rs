@@ -438,7 +438,7 @@ pub(crate) fn allow(principal: Option<&Principal>, needs: Needs) -> Result<&Prin
         .ok_or_else(|| refuse(ProblemKind::Unauthorized, "there is no key in the request"))?;
     let role = principal.role();
     if principal.is_narrowed() && matches!(needs, Needs::Whole | Needs::Audit) {
-        let text = "a key with a query of its own sees records, and nothing of whole logs";
+        let text = "access that is narrowed by a query is to records, and to nothing of whole logs";
         return Err(refuse(ProblemKind::Forbidden, text));
     }
     let (allowed, what) = match needs {
@@ -453,7 +453,7 @@ pub(crate) fn allow(principal: Option<&Principal>, needs: Needs) -> Result<&Prin
     if allowed {
         return Ok(principal);
     }
-    let text = format!("a key of the role {} may not {what}", role.word());
+    let text = format!("the role {} may not {what}", role.word());
     Err(refuse(ProblemKind::Forbidden, text))
 }
 

@@ -23,7 +23,7 @@ use crate::body::{must_be_json, read};
 use crate::guard::{Needs, allow};
 use crate::list::page_limit;
 use crate::read::blocking;
-use crate::submit::{Nothing, bad_query, nothing, tenant_named};
+use crate::submit::{Nothing, bad_query, nothing, only_if, tenant_named};
 use crate::words;
 
 /// What the cursors are of.
@@ -47,6 +47,12 @@ pub(crate) async fn checkpoints(
 ) -> Answer {
     let principal = allow(principal.as_deref(), Needs::Audit)?.clone();
     let Query(which) = query.map_err(|error| bad_query(&error))?;
+    let of_all = (
+        which.tenant.is_none(),
+        "without `tenant`, which has one checkpoint",
+    );
+    only_if((which.cursor.is_some(), "cursor"), of_all)?;
+    only_if((which.limit.is_some(), "limit"), of_all)?;
     let body = blocking(&app, move |app| {
         let tenants = match which.tenant.as_deref().map(tenant_named).transpose()? {
             None => app.visible(&principal)?,
@@ -240,6 +246,5 @@ pub(crate) async fn small<T: serde::de::DeserializeOwned>(
         let text = "the body is an array and not the object that /openapi.json describes";
         return Err(refuse(ProblemKind::BadRequest, text));
     }
-    serde_json::from_slice(&read.bytes)
-        .map_err(|error| refuse(ProblemKind::BadRequest, words::of_json(&error)))
+    words::read_json(&read.bytes)
 }

@@ -51,6 +51,26 @@ pub(crate) struct Wanted {
     #[serde(default)]
     order: Sort,
     after: Option<String>,
+    #[serde(default)]
+    purpose: Purpose,
+}
+
+/// What the records are for, as whoever asks says, and as what that is recorded.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Purpose {
+    #[default]
+    Read,
+    Export,
+}
+
+impl Purpose {
+    fn what(self) -> What {
+        match self {
+            Self::Read => What::Read,
+            Self::Export => What::Exported,
+        }
+    }
 }
 
 /// In which order.
@@ -254,7 +274,10 @@ fn note(
     for row in rows {
         shown.add(&row.place.tenant, 1);
     }
-    let (done, now) = ((What::Read, ROUTE, wanted.q.as_str()), app.env.clock.now());
+    let (done, now) = (
+        (wanted.purpose.what(), ROUTE, wanted.q.as_str()),
+        app.env.clock.now(),
+    );
     app.accesses.note(principal, done, &shown, now);
 }
 

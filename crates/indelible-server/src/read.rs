@@ -1,5 +1,6 @@
 //! Reads run on threads of their own, a bounded number at a time; more wait, a bounded number too,
-//! each party in its turn and nobody for whom nobody waits any more.
+//! each party in its turn and nobody for whom nobody waits any more. A long one that has
+//! begun ends at its next page of hits where whoever asked has gone (`attended`).
 
 use std::sync::Arc;
 
@@ -7,6 +8,7 @@ use indelible_api::ProblemKind;
 
 use crate::answer::{Refusal, refuse};
 use crate::app::App;
+use crate::attended::for_reader;
 use crate::caller::Caller;
 
 /// Runs `read` where it may wait for a disk, when it is its caller's turn.
@@ -28,7 +30,7 @@ pub(crate) async fn blocking<T: Send + 'static>(
     };
     let app = Arc::clone(app);
     tokio::task::spawn_blocking(move || {
-        let result = read(&app);
+        let result = for_reader(caller.gone, || read(&app));
         drop(turn);
         result
     })

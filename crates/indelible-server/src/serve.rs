@@ -29,7 +29,7 @@ use crate::router::router;
 use crate::settings::Settings;
 use crate::socket::Socket;
 use crate::stream::{Head, Patient};
-use crate::tail::{self, GoesOn};
+use crate::tail;
 use crate::waiting::Waiter;
 use crate::{accesses, attachments, books, exports, keys, publisher, verifier};
 
@@ -275,15 +275,14 @@ impl Connected {
             head.ended(is_to_read(request.method()));
             waits.asked();
             request.extensions_mut().insert(head.gone());
+            request.extensions_mut().insert(head.goes_on());
             request.extensions_mut().insert(Arc::clone(&waits));
             request.extensions_mut().insert(peer);
             request.extensions_mut().insert(Arc::clone(&held));
             let answer = routes.call(request);
             async move {
                 let answer = answer.await;
-                let goes_on =
-                    |answer: &hyper::Response<_>| answer.extensions().get::<GoesOn>().is_some();
-                if !answer.as_ref().is_ok_and(goes_on) {
+                if !head.goes_on().is_long() {
                     head.begins();
                 }
                 answer

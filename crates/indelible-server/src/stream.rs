@@ -5,7 +5,7 @@ use std::future::Future;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering::Relaxed};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -31,11 +31,42 @@ const UNDER_WAY: usize = usize::MAX;
 /// The same, of a request that has no body: what is read is behind it, or that nobody is there.
 const READING: usize = UNDER_WAY - 1;
 
+/// Whether an answer goes on for as long as its reader takes it, told by who gives it: then its
+/// connection waits for no other request, and whoever gives it ends it in time.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct GoesOn(Arc<AtomicU8>);
+
+impl GoesOn {
+    const ON: u8 = 1;
+    const ENDED: u8 = 2;
+
+    /// From now on it does.
+    pub(crate) fn begins(&self) {
+        self.0.store(Self::ON, Relaxed);
+    }
+
+    /// What is left of it, if it did, is taken in the time of any answer.
+    pub(crate) fn ends(&self) {
+        let (on, ended) = (Self::ON, Self::ENDED);
+        let _ = self.0.compare_exchange(on, ended, Relaxed, Relaxed);
+    }
+
+    /// Whether it is one that goes on, or did.
+    pub(crate) fn is_long(&self) -> bool {
+        self.0.load(Relaxed) != 0
+    }
+
+    fn is_on(&self) -> bool {
+        self.0.load(Relaxed) == Self::ON
+    }
+}
+
 /// How much was read of a request's head, told by the socket and by who handles the request.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Head {
     read: Arc<AtomicUsize>,
     gone: Gone,
+    goes_on: GoesOn,
 }
 
 impl Head {
@@ -53,6 +84,11 @@ impl Head {
     /// Whether the client has gone.
     pub(crate) fn gone(&self) -> Gone {
         self.gone.clone()
+    }
+
+    /// Whether its answer goes on.
+    pub(crate) fn goes_on(&self) -> GoesOn {
+        self.goes_on.clone()
     }
 
     fn is_under_way(&self) -> bool {
@@ -75,7 +111,8 @@ impl Head {
 }
 
 /// A socket whose answers must be taken: without a pause that is too long, and in time as a whole.
-/// Otherwise its writes fail, which ends the connection.
+/// Otherwise its writes fail, which ends the connection. One that goes on is cut off by nobody but
+/// who gives it, who ends it between two things said; from there on it is an answer as any.
 pub(crate) struct Patient {
     stream: Socket,
     pause: Duration,
@@ -144,12 +181,16 @@ impl Patient {
             return written;
         }
         let now = Instant::now();
-        let whole = *self.since.get_or_insert(now) + self.whole;
+        let since = self.since.get_or_insert(now);
         let first = || (now, Box::pin(sleep_until(now)));
         let (began, look) = self.paused.get_or_insert_with(first);
         loop {
             ready!(look.as_mut().poll(cx));
             let now = Instant::now();
+            if self.head.goes_on.is_on() {
+                (*since, *began) = (now, now);
+            }
+            let whole = *since + self.whole;
             let end = whole.min(*began + self.memory.pause(self.pause));
             if now >= end {
                 return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
@@ -253,9 +294,8 @@ mod tests {
     use crate::metrics::Metrics;
     use crate::waiting::Waiting;
 
-    /// Who takes an answer bit by bit pauses never, and is cut off all the same.
-    #[test]
-    fn an_answer_that_is_taken_for_ever_is_cut_off() {
+    /// What it comes to when an answer is taken bit by bit, without a pause; how many bytes were.
+    fn taken(head: &Head, bytes: usize) -> (io::Result<()>, usize) {
         let settings = Settings {
             write_timeout: Duration::from_mins(1),
             answer_timeout: Duration::from_millis(300),
@@ -263,7 +303,7 @@ mod tests {
         };
         let mut builder = tokio::runtime::Builder::new_current_thread();
         let runtime = builder.enable_all().build().unwrap();
-        let written = runtime.block_on(async {
+        runtime.block_on(async {
             let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
             let address = listener.local_addr().unwrap();
             let mut peer = TcpStream::connect(address).await.unwrap();
@@ -271,17 +311,47 @@ mod tests {
             let memory = Memory::new(&settings, &Arc::new(Metrics::default()));
             let waiter = Arc::new(Arc::new(Waiting::default()).join());
             let stream = Socket::Plain(stream);
-            let mut patient = Patient::new(stream, &settings, (Head::default(), waiter), memory);
+            let mut patient = Patient::new(stream, &settings, (head.clone(), waiter), memory);
+            let goes_on = head.goes_on();
             let reads = tokio::spawn(async move {
-                let mut bytes = [0; 1_024];
-                while peer.read(&mut bytes).await.is_ok_and(|count| count > 0) {
-                    sleep(Duration::from_millis(5)).await;
+                let (mut bytes, mut all) = ([0; 16 << 10], 0);
+                let ends = Instant::now() + Duration::from_secs(1);
+                while let Ok(count) = peer.read(&mut bytes).await
+                    && count > 0
+                {
+                    all += count;
+                    sleep(Duration::from_millis(1)).await;
+                    if goes_on.is_on() && Instant::now() > ends {
+                        goes_on.ends();
+                    }
                 }
+                all
             });
-            let written = patient.write_all(&vec![0; 64 << 20]).await;
-            reads.abort();
-            written
-        });
+            let began = Instant::now();
+            let written = patient.write_all(&vec![0; bytes]).await;
+            let took = began.elapsed();
+            drop(patient);
+            let all = reads.await.unwrap();
+            assert!(took < Duration::from_secs(10), "{took:?}");
+            (written, all)
+        })
+    }
+
+    /// Who takes an answer bit by bit pauses never, and is cut off all the same.
+    #[test]
+    fn an_answer_that_is_taken_for_ever_is_cut_off() {
+        let (written, _) = taken(&Head::default(), 256 << 20);
         assert_eq!(written.unwrap_err().kind(), io::ErrorKind::TimedOut);
+    }
+
+    #[test]
+    fn one_that_goes_on_is_not_cut_off_before_it_ends() {
+        let (short, long) = (Head::default(), Head::default());
+        long.goes_on().begins();
+        let (_, cut) = taken(&short, 256 << 20);
+        let (written, taken) = taken(&long, 256 << 20);
+        // It was told to end after a second, and was in time from there on.
+        assert_eq!(written.unwrap_err().kind(), io::ErrorKind::TimedOut);
+        assert!(taken > cut, "{taken} and {cut}");
     }
 }

@@ -112,6 +112,18 @@ pub(crate) fn nothing(query: Result<Query<Nothing>, QueryRejection>) -> Result<(
     query.map(|_| ()).map_err(|error| bad_query(&error))
 }
 
+/// Refuses a parameter that would be passed over beside, or without, another one.
+pub(crate) fn only_if(
+    (given, parameter): (bool, &str),
+    (holds, when): (bool, &str),
+) -> Result<(), Refusal> {
+    if !given || holds {
+        return Ok(());
+    }
+    let text = format!("the URL's query: the parameter `{parameter}` is taken only {when}");
+    Err(refuse(ProblemKind::BadRequest, text))
+}
+
 /// What is wrong with a query of the URL.
 pub(crate) fn bad_query(error: &QueryRejection) -> Refusal {
     refuse(ProblemKind::BadRequest, crate::words::of_query(error))

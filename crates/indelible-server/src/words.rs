@@ -2,20 +2,66 @@
 //! speak to programmers, change with them, and repeat what was sent.
 
 use axum::extract::rejection::QueryRejection;
+use indelible_api::{Problem, ProblemKind};
+use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::error::Category;
+use serde_path_to_error::{Path, Segment};
+
+use crate::answer::{Refusal, refuse};
 
 /// So much of a name that was sent is repeated.
 const NAME_CHARS_MAX: usize = 64;
 
+/// What a JSON body says, or what is wrong with it and where: the place has a pointer where it is a
+/// value that is of another kind than it must be.
+pub(crate) fn read_json<T: DeserializeOwned>(body: &[u8]) -> Result<T, Refusal> {
+    let mut reader = serde_json::Deserializer::from_slice(body);
+    let read = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
+        let pointer = pointer(error.path());
+        let error = error.into_inner();
+        // Where a word of some is expected, a number is told as if it were no JSON.
+        let is_of_value = member(&error.to_string()).is_none()
+            && serde_json::from_slice::<IgnoredAny>(body).is_ok();
+        let pointer = pointer.filter(|_| is_of_value);
+        let text = of_json(&error, pointer.as_deref());
+        let problem = Problem::new(ProblemKind::BadRequest, text);
+        match pointer {
+            Some(pointer) => problem.at(pointer),
+            None => problem,
+        }
+    })?;
+    let ended = reader.end();
+    ended.map_err(|error| refuse(ProblemKind::BadRequest, of_json(&error, None)))?;
+    Ok(read)
+}
+
+/// The pointer of a place in a body (RFC 6901); `None` for the body itself.
+fn pointer(path: &Path) -> Option<String> {
+    let mut pointer = String::new();
+    for segment in path {
+        let name = match segment {
+            Segment::Seq { index } => index.to_string(),
+            Segment::Map { key } => key.replace('~', "~0").replace('/', "~1"),
+            Segment::Enum { .. } | Segment::Unknown => continue,
+        };
+        pointer.push('/');
+        pointer.extend(name.chars().take(NAME_CHARS_MAX));
+    }
+    (!pointer.is_empty()).then_some(pointer)
+}
+
 /// What is wrong with a JSON body, and where. Names of members are told, values never.
-pub(crate) fn of_json(error: &serde_json::Error) -> String {
-    let what = match error.classify() {
-        Category::Data => match member(&error.to_string()) {
+fn of_json(error: &serde_json::Error, pointer: Option<&str>) -> String {
+    let what = match (error.classify(), pointer) {
+        (_, Some(pointer)) => &format!(
+            "the body: the value at `{pointer}` is not of the form that /openapi.json describes"
+        ),
+        (Category::Data, None) => match member(&error.to_string()) {
             Some(said) => &format!("the body: {said}"),
             None => "the body is JSON and not of the form that /openapi.json describes",
         },
-        Category::Eof => "the body ends before its JSON does",
-        Category::Syntax | Category::Io => "the body is not JSON",
+        (Category::Eof, None) => "the body ends before its JSON does",
+        (Category::Syntax | Category::Io, None) => "the body is not JSON",
     };
     let (line, column) = (error.line(), error.column());
     format!("{what}: line {line}, column {column}")
@@ -127,7 +173,7 @@ mod tests {
             #[expect(dead_code, reason = "only read")]
             name: String,
         }
-        let said = |body: &str| of_json(&serde_json::from_str::<Named>(body).unwrap_err());
+        let said = |body: &str| read_json::<Named>(body.as_bytes()).unwrap_err().0.detail;
         assert!(said("{}").starts_with("the body: the member `name` is missing"));
         let long = said(&format!("{{\"{}\":1}}", "x".repeat(5_000)));
         assert!(
@@ -148,7 +194,7 @@ mod tests {
             ),
             (
                 "{\"limit\":\"secret\"}",
-                "the body is JSON and not of the form that /openapi.json describes: \
+                "the body: the value at `/limit` is not of the form that /openapi.json describes: \
                  line 1, column 17",
             ),
             (
@@ -159,9 +205,42 @@ mod tests {
                 "{\"limit\":1,\"limit\":2}",
                 "the body: the member `limit` stands there twice: line 1, column 18",
             ),
+            (
+                "7",
+                "the body is JSON and not of the form that /openapi.json describes: \
+                 line 1, column 1",
+            ),
+            ("{\"limit\":1} x", "the body is not JSON: line 1, column 13"),
         ] {
-            let error = serde_json::from_str::<Wanted>(body).unwrap_err();
-            assert_eq!(of_json(&error), expected);
+            let refusal = read_json::<Wanted>(body.as_bytes()).unwrap_err();
+            assert_eq!(refusal.0.detail, expected);
         }
+    }
+
+    #[test]
+    fn a_value_of_another_kind_is_told_by_its_pointer() {
+        for (body, pointer) in [
+            (r#"{"role":"reader","tenants":5}"#, "/tenants"),
+            (r#"{"role":"reader","tenants":["a",5]}"#, "/tenants/1"),
+            (r#"{"role":7,"tenants":"*"}"#, "/role"),
+            (r#"{"role":"king","tenants":"*"}"#, "/role"),
+            (
+                r#"{"role":"reader","tenants":"*","limits":{"events_per_s":"secret"}}"#,
+                "/limits/events_per_s",
+            ),
+        ] {
+            let refusal = read_json::<indelible_api::CreateKey>(body.as_bytes()).unwrap_err();
+            assert_eq!(refusal.0.pointer.as_deref(), Some(pointer), "{body}");
+            let detail = &refusal.0.detail;
+            assert!(detail.contains(&format!("`{pointer}`")), "{detail}");
+            assert!(
+                !detail.contains("secret") && !detail.contains("king"),
+                "{detail}"
+            );
+        }
+        let body = br#"{"role":"reader","tenats":5}"#;
+        let refusal = read_json::<indelible_api::CreateKey>(body).unwrap_err();
+        assert_eq!(refusal.0.pointer, None);
+        assert!(refusal.0.detail.contains("`tenats` is not one of"));
     }
 }

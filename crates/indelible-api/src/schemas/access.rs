@@ -12,12 +12,6 @@ const MOMENT: &str = "^([0-9]{1,6}[smhdw]|[0-9]{4}-[0-9]{2}-[0-9]{2}([Tt ].*)?)$
 pub(super) fn keys() -> Value {
     let role = json!({"enum": crate::Role::ALL.map(crate::Role::word)});
     let tenants = json!({"type": ["array", "null"], "items": text()});
-    let bound_to = json!({
-        "type": ["array", "null"],
-        "items": {"type": "string", "pattern": TENANT},
-        "minItems": 1,
-        "maxItems": KEY_TENANTS_MAX,
-    });
     let name = json!({
         "type": ["string", "null"],
         "maxLength": KEY_NAME_CHARS_MAX,
@@ -36,10 +30,10 @@ pub(super) fn keys() -> Value {
     });
     let grace = json!({"type": ["string", "null"], "pattern": "^(0|[0-9]{1,6}[smhdw])$"});
     let mut create = closed(object(
-        1,
+        2,
         &[
             ("role", role.clone()),
-            ("tenants", bound_to),
+            ("tenants", whom()),
             ("name", name),
             ("query", query),
             ("expires", moment.clone()),
@@ -53,7 +47,7 @@ pub(super) fn keys() -> Value {
     let bindable: Vec<_> = bindable.map(crate::Role::word).collect();
     create["anyOf"] = json!([
         {"properties": {"role": {"enum": bindable}}},
-        {"properties": {"tenants": {"type": "null"}}},
+        {"properties": {"tenants": {"const": crate::KeyTenants::ALL}}},
     ]);
     json!({
         "Key": object(6, &[
@@ -74,6 +68,22 @@ pub(super) fn keys() -> Value {
         "CreateKey": create,
         "RotateKey": closed(object(0, &[("grace", grace), ("expires", moment)])),
         "CreatedKey": object(2, &[("key", reference("Key")), ("bearer", text())]),
+    })
+}
+
+/// The tenants that a key is for.
+fn whom() -> Value {
+    json!({
+        "anyOf": [
+            {
+                "type": "array",
+                "items": {"type": "string", "pattern": TENANT},
+                "minItems": 1,
+                "maxItems": KEY_TENANTS_MAX,
+            },
+            {"const": crate::KeyTenants::ALL},
+        ],
+        "description": "Whom it is for: names, or * for all tenants, also those that come later.",
     })
 }
 

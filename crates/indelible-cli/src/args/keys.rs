@@ -80,10 +80,12 @@ pub struct KeysCreate {
     /// What it may do
     #[arg(long, value_enum)]
     pub role: KeyRole,
-    /// A tenant it is bound to; may be given several times; an admin is bound to none
-    /// [default: all]
+    /// A tenant it is for; may be given several times. An admin is for all
     #[arg(long = "tenant", value_name = "TENANT")]
     pub tenants: Vec<String>,
+    /// In the place of --tenant: it is for all tenants, also those that come later
+    #[arg(long, conflicts_with = "tenants")]
+    pub all_tenants: bool,
     /// A name for people
     #[arg(long)]
     pub name: Option<String>,

@@ -3,7 +3,7 @@
 
 use std::fs;
 
-use indelible_api::{CreateKey, CreatedKey, Key, Rates, Role, RotateKey};
+use indelible_api::{CreateKey, CreatedKey, Key, KeyTenants, Rates, Role, RotateKey};
 use indelible_directory::{KeyFolder, SIGNING};
 use indelible_event::ids::Micros;
 use indelible_log::registry::identity;
@@ -149,7 +149,7 @@ fn create(args: &KeysCreate, config: &Config, output: &mut Output) -> Result {
     let wanted = CreateKey {
         limits: Some(limits).filter(|limits| *limits != Rates::default()),
         role,
-        tenants: (!args.tenants.is_empty()).then(|| args.tenants.clone()),
+        tenants: tenants(args, role)?,
         name: args.name.clone(),
         query: args.query.clone(),
         expires: args.expires.clone(),
@@ -171,6 +171,19 @@ fn create(args: &KeysCreate, config: &Config, output: &mut Output) -> Result {
         role.word()
     ));
     output.line(created.bearer)
+}
+
+/// For whom the key is: that has to be said, since one for all tenants reads everybody's.
+fn tenants(args: &KeysCreate, role: Role) -> Result<KeyTenants> {
+    if !args.tenants.is_empty() {
+        return Ok(KeyTenants::Only(args.tenants.clone()));
+    }
+    if args.all_tenants || role.may_administer() {
+        return Ok(KeyTenants::All);
+    }
+    let text =
+        "say whom the key is for: --tenant NAME, again for each of several, or --all-tenants";
+    Err(Failure::Usage(text.to_owned()))
 }
 
 fn create_here(wanted: &CreateKey, config: &Config, output: &Output) -> Result<CreatedKey> {

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::auth::auth;
+use super::parts::parts;
 use super::server::server;
 use super::settings::{DIRECTORY, SETTINGS, Setting};
 use super::{Config, PostgresConfig, Resolved, Source};
@@ -134,6 +135,7 @@ impl Layers {
 pub fn load(global: &Global, environment: &Environment) -> Result<Config> {
     let layers = Layers::read(global, environment)?;
     let resolved: Vec<Resolved> = SETTINGS.iter().map(|s| resolve(s, &layers)).collect();
+    parts(&resolved)?;
     let value = |key: &str| {
         resolved
             .iter()
@@ -170,7 +172,7 @@ pub fn load(global: &Global, environment: &Environment) -> Result<Config> {
         import_batch_records: value("import.batch_records").parse().unwrap_or(1000),
         server: server(&value, tls)?,
         auth: auth(&value)?,
-        postgres: postgres(&resolved)?,
+        postgres: postgres(&value),
         utc: value("output.utc") == "true",
         color: match value("output.color").as_str() {
             "always" => Color::Always,
@@ -184,35 +186,18 @@ pub fn load(global: &Global, environment: &Environment) -> Result<Config> {
 
 /// The connections to a database. Where only their maximum was said, the minimum that nobody said
 /// is no more than it.
-fn postgres(resolved: &[Resolved]) -> Result<PostgresConfig> {
-    const MIN: &str = "postgres.connections_min";
-    const MAX: &str = "postgres.connections_max";
-    let found = |key: &str| resolved.iter().find(|resolved| resolved.key == key);
-    let number = |key: &str| {
-        let value = found(key).and_then(|resolved| resolved.value.as_ref());
-        value
-            .and_then(|value| value.parse::<u64>().ok())
-            .unwrap_or_default()
-    };
+fn postgres(value: &dyn Fn(&str) -> String) -> PostgresConfig {
+    let number = |key: &str| value(key).parse::<u64>().unwrap_or_default();
     let size = |key: &str| usize::try_from(number(key)).unwrap_or(usize::MAX);
     let time = |key: &str| Duration::from_millis(number(key));
-    let (min, max) = (size(MIN), size(MAX));
-    if let (Some(of_min), Some(of_max)) = (found(MIN), found(MAX))
-        && min > max
-        && of_min.source != Source::Default
-    {
-        return Err(Failure::Usage(format!(
-            "{}: {MIN} is {min}, but {MAX} is {max} ({})",
-            of_min.source, of_max.source
-        )));
-    }
-    Ok(PostgresConfig {
-        connections_min: min.min(max),
+    let max = size("postgres.connections_max");
+    PostgresConfig {
+        connections_min: size("postgres.connections_min").min(max),
         connections_max: max,
         connect_timeout: time("postgres.connect_timeout_ms"),
         statement_timeout: time("postgres.statement_timeout_ms"),
         lock_timeout: time("postgres.lock_timeout_ms"),
-    })
+    }
 }
 
 fn resolve(setting: &Setting, layers: &Layers) -> Resolved {
@@ -349,6 +334,10 @@ fn check_file(
         problems.push(format!("{path}: unknown setting `{key}`{hint}"));
         return None;
     };
+    if let Some(problem) = setting.takes.problem_of_kind(value) {
+        problems.push(format!("{path}: `{key}` {problem}"));
+        return None;
+    }
     let text = match value {
         toml::Value::String(text) => text.clone(),
         toml::Value::Array(all) => {

@@ -6,6 +6,7 @@
 
 mod auth;
 mod load;
+mod parts;
 mod server;
 mod settings;
 

@@ -62,6 +62,19 @@ pub enum Takes {
     OneOf(&'static [&'static str]),
 }
 
+impl Takes {
+    /// What is wrong with the kind of a value in a file, if anything: a number is not text there.
+    pub fn problem_of_kind(self, value: &toml::Value) -> Option<&'static str> {
+        match (self, value) {
+            (Self::Number { .. }, toml::Value::Integer(_))
+            | (Self::Bool, toml::Value::Boolean(_)) => None,
+            (Self::Number { .. }, _) => Some("must be a whole number, without quotes"),
+            (Self::Bool, _) => Some("must be true or false, without quotes"),
+            _ => None,
+        }
+    }
+}
+
 impl Setting {
     /// The variable of the environment that sets it.
     pub fn variable(&self) -> String {
@@ -431,7 +444,8 @@ pub const SETTINGS: [Setting; 58] = [
         key: "auth.jwt.query_claim",
         default: None,
         takes: Takes::Text,
-        doc: "Claim that has a query which a reader is bound by; not set: none.",
+        doc: "Claim that has a query which a reader is bound by, `*` for all records; a reader's \
+              token without it is refused. Not set: tokens have none.",
     },
     Setting {
         key: "auth.jwt.leeway_s",

@@ -19,6 +19,15 @@ use crate::exit::{Failure, Result};
 /// So many pages without records in a row: a server looks at 100,000 for each.
 const EMPTY_PAGES_MAX: u32 = 10_000;
 
+/// What records are for, which the server records.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// To be looked at.
+    Read,
+    /// To be kept elsewhere.
+    Export,
+}
+
 /// Which records are asked for.
 pub struct Asked<'a> {
     /// The query text.
@@ -31,6 +40,8 @@ pub struct Asked<'a> {
     pub cursor: Option<String>,
     /// How many at most.
     pub most: u64,
+    /// What for.
+    pub purpose: Purpose,
 }
 
 impl<'a> Asked<'a> {
@@ -42,6 +53,7 @@ impl<'a> Asked<'a> {
             order: (Order::Sequence, Direction::OldestFirst),
             cursor: None,
             most,
+            purpose: Purpose::Read,
         }
     }
 
@@ -99,6 +111,9 @@ impl Pages<'_> {
         let mut query = vec![("q", asked.text), ("order", order), ("limit", &number)];
         query.extend(asked.tenant.map(|tenant| ("tenant", tenant.as_str())));
         query.extend(asked.cursor.as_deref().map(|cursor| ("cursor", cursor)));
+        if asked.purpose == Purpose::Export {
+            query.push(("purpose", "export"));
+        }
         let page: RecordList = self.remote.get("/v1/records", &query)?;
         let count = page.records.len() as u64;
         if count > limit {

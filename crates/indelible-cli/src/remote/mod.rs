@@ -31,7 +31,7 @@ use crate::output::{Output, Show};
 use crate::tls;
 
 pub use listen::{Asking, Heard};
-pub use lists::{Asked, Checked, Pages};
+pub use lists::{Asked, Checked, Pages, Purpose};
 pub use load::Sent;
 pub use unreadable::Unreadable;
 

@@ -14,11 +14,11 @@ use serde_json::{Map, Value};
 
 use super::NotInForce;
 use super::jws::Algorithm;
-use super::named::{Claimed, Names, SUBJECT_BYTES_MAX};
+use super::named::{Claimed, Names, SUBJECT_BYTES_MAX, of_names};
 use super::principal::{Principal, Who};
 
-/// Stands for all tenants.
-pub(super) const ALL_TENANTS: &str = "*";
+/// Stands for no query where a claim has one; as a query it would be wrong.
+const ALL_RECORDS: &str = "*";
 const MICROS: i64 = 1_000_000;
 /// The last second that a moment can have here.
 const SECONDS_MAX: i64 = Micros::MAX.0 / MICROS;
@@ -68,7 +68,7 @@ pub struct TrustedIssuer {
     pub role_claim: String,
     /// How roles are called there.
     pub roles: RoleNames,
-    /// The claim that has a query of the bearer's own, if one may have it.
+    /// The claim that has a query of the bearer's own, if tokens have one: then a reader's must.
     pub query_claim: Option<String>,
     /// How far its clock and ours may be apart.
     pub leeway: Duration,
@@ -121,9 +121,9 @@ impl TrustedIssuer {
             who: Who::Token(name(subject).ok_or(NotInForce::Unknown)?.into()),
             wanted: CreateKey {
                 role,
-                tenants: (tenants != [ALL_TENANTS]).then_some(tenants),
+                tenants: of_names(tenants),
                 name: None,
-                query: self.query(claims)?,
+                query: self.query(claims, role)?,
                 expires: None,
                 limits: None,
             },
@@ -155,13 +155,20 @@ impl TrustedIssuer {
         Ok(())
     }
 
-    fn query(&self, claims: &Map<String, Value>) -> Result<Option<String>, NotInForce> {
+    /// What narrows the token, where tokens are narrowed: a reader's that does not say by what is
+    /// nobody, since who forgot it would read all.
+    fn query(&self, claims: &Map<String, Value>, role: Role) -> Result<Option<String>, NotInForce> {
         let Some(claim) = &self.query_claim else {
             return Ok(None);
         };
         match found(claims, claim) {
-            None => Ok(None),
-            Some(Value::String(query)) => Ok(Some(query.clone())),
+            None if role != Role::Reader => Ok(None),
+            None => Err(unfit(&format!(
+                "has no query in `{claim}`, which a reader's has: `{ALL_RECORDS}` for all records"
+            ))),
+            Some(Value::String(query)) => {
+                Ok(Some(query.clone()).filter(|query| query != ALL_RECORDS))
+            }
             Some(_) => Err(unfit(&format!("has a query that is no text in `{claim}`"))),
         }
     }
@@ -257,6 +264,7 @@ mod tests {
             "exp": NOW_S + 300,
             "tenants": ["acme"],
             "realm_access": {"roles": ["offline_access", "reader"]},
+            "https://example.com/query": "*",
         });
         for (name, value) in change.as_object().unwrap() {
             claims[name] = value.clone();
@@ -279,6 +287,12 @@ mod tests {
         assert_eq!(found.queries().collect::<Vec<_>>(), ["type:a.b"]);
         let admin = json!({"tenants": "*", "realm_access": {"roles": "reader admin"}});
         assert!(taken(&admin).unwrap().sees_all());
+        // Nobody but a reader can have a query; `*` says that there is none.
+        let query = "https://example.com/query";
+        for role in ["emitter", "auditor"] {
+            taken(&json!({"realm_access": {"roles": role}, query: null})).unwrap();
+        }
+        assert!(!taken(&json!({})).unwrap().is_narrowed());
         for (refused, why) in [
             (json!({"realm_access": {"roles": ["admin"]}}), "all tenants"),
             (json!({"realm_access": {"roles": []}}), "no text"),
@@ -291,7 +305,11 @@ mod tests {
             (json!({"tenants": ["*", "acme"]}), "`*`"),
             (json!({"tenants": ["_system"]}), "own logs"),
             (json!({"tenants": 7}), "no text"),
-            (json!({"https://example.com/query": ""}), "leave it out"),
+            (
+                json!({"https://example.com/query": null}),
+                "no query in `https://example.com/query`",
+            ),
+            (json!({"https://example.com/query": ""}), "1 to 4096 bytes"),
             (json!({"https://example.com/query": "type:"}), "query"),
             (json!({"https://example.com/query": ["a"]}), "no text"),
             (json!({"sub": null}), "subject"),

@@ -5,7 +5,7 @@
 //! hash of it, the same for one subject at all times, unless the configuration says that subjects
 //! are no personal data.
 
-use indelible_api::CreateKey;
+use indelible_api::{CreateKey, KeyTenants};
 use indelible_event::ids::{Micros, TenantId};
 
 use super::hex;
@@ -43,6 +43,15 @@ impl Names {
     }
 }
 
+/// The tenants that these names are of: `*` alone is all.
+pub(super) fn of_names(names: Vec<String>) -> KeyTenants {
+    if names == [KeyTenants::ALL] {
+        KeyTenants::All
+    } else {
+        KeyTenants::Only(names)
+    }
+}
+
 /// What others say that somebody is and may.
 pub(super) struct Claimed {
     pub(super) who: Who,
@@ -58,11 +67,11 @@ impl Claimed {
     pub(super) fn principal(self, now: Micros) -> Result<Principal, String> {
         let Self { who, wanted } = self;
         check(&wanted, now).map_err(|error| error.context().to_owned())?;
-        let parse = |names: Vec<String>| {
+        let parse = |names: &[String]| {
             let tenants = names.iter().map(|name| TenantId::parse(name));
             tenants.collect::<Result<_, _>>()
         };
-        let tenants = wanted.tenants.map(parse).transpose();
+        let tenants = wanted.tenants.names().map(parse).transpose();
         Ok(Principal::Known {
             who,
             role: wanted.role,

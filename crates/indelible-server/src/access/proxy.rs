@@ -15,8 +15,8 @@ use indelible_api::CreateKey;
 use indelible_event::ids::Micros;
 
 use super::NotInForce;
-use super::jwt::{ALL_TENANTS, RoleNames};
-use super::named::{Claimed, Names, SUBJECT_BYTES_MAX};
+use super::jwt::RoleNames;
+use super::named::{Claimed, Names, SUBJECT_BYTES_MAX, of_names};
 use super::principal::{Principal, Who};
 use crate::cursor_key::CursorKey;
 
@@ -143,7 +143,7 @@ impl TrustedProxy {
             who: Who::Proxy(name.into()),
             wanted: CreateKey {
                 role,
-                tenants: (tenants != [ALL_TENANTS]).then_some(tenants),
+                tenants: of_names(tenants),
                 name: None,
                 query: None,
                 expires: None,

@@ -79,7 +79,7 @@ pub fn create(
     let key = Key {
         id,
         role: wanted.role,
-        tenants: wanted.tenants.clone(),
+        tenants: wanted.tenants.names().map(<[String]>::to_vec),
         name: wanted.name.clone(),
         query: wanted.query.clone(),
         limits: wanted.limits.clone(),
@@ -95,7 +95,7 @@ pub fn create(
         old_hash: None,
         key,
     };
-    let tenants = wanted.tenants.as_deref();
+    let tenants = wanted.tenants.names();
     let data = json!({
         "change": "key.created",
         "expires_at": row.key.expires_at,
@@ -123,7 +123,9 @@ pub fn list(state: &dyn State) -> Result<Vec<Key>> {
     }
     let mut keys: Vec<Key> = rows(state)?.into_iter().map(|(row, _)| row.key).collect();
     for key in &mut keys {
-        key.last_used_at = used.remove(&key.id);
+        // Kept is the hour, and in its first one a key was used after it was made.
+        let hour = used.remove(&key.id);
+        key.last_used_at = hour.map(|hour| hour.max(key.created_at.clone()));
     }
     keys.sort_by(|a, b| (&a.created_at, &a.id).cmp(&(&b.created_at, &b.id)));
     Ok(keys)
@@ -244,25 +246,26 @@ pub(super) fn check(wanted: &CreateKey, now: Micros) -> Result<()> {
     if rates.flatten().any(|most| most > RATE_MAX) {
         return invalid(format!("a limit of a key is at most {RATE_MAX}; 0 is none"));
     }
-    if wanted.role.may_administer() && wanted.tenants.is_some() {
+    let names = wanted.tenants.names();
+    if wanted.role.may_administer() && names.is_some() {
         return invalid(
-            "an admin is of all tenants: leave the tenants out, or choose another role; who is to \
-             send and to read in one tenant takes a key of each, emitter and reader"
+            "an admin is of all tenants: name none, or choose another role; who is to send and to \
+             read in one tenant takes a key of each, emitter and reader"
                 .to_owned(),
         );
     }
-    let tenants = wanted.tenants.as_deref().unwrap_or_default();
-    if tenants.len() > KEY_TENANTS_MAX || wanted.tenants.as_ref().is_some_and(Vec::is_empty) {
+    if names.is_some_and(|names| !(1..=KEY_TENANTS_MAX).contains(&names.len())) {
         return invalid(format!(
-            "a key is bound to 1 to {KEY_TENANTS_MAX} tenants, or to all"
+            "say for whom: 1 to {KEY_TENANTS_MAX} tenants, or `*` for all"
         ));
     }
+    let tenants = names.unwrap_or_default();
     for tenant in tenants {
         match TenantId::parse(tenant) {
             Ok(tenant) if tenant.is_ours() => {
                 return invalid(format!(
-                    "`{tenant}`: the ledger's own logs speak of every tenant, so only keys of all \
-                     tenants read them"
+                    "`{tenant}`: the ledger's own logs speak of every tenant, so only who is of \
+                     all tenants reads them"
                 ));
             }
             Ok(_) => {}
@@ -285,14 +288,15 @@ fn check_query(query: &str, now: Micros) -> Result<()> {
     let invalid = |what: String| Err(Error::new(Kind::Invalid, what));
     if query.trim().is_empty() || query.len() > QUERY_BYTES_MAX {
         return invalid(format!(
-            "the query of a key has 1 to {QUERY_BYTES_MAX} bytes; leave it out for all records"
+            "a query that narrows access has 1 to {QUERY_BYTES_MAX} bytes; leave it out for all \
+             records"
         ));
     }
     match parse(query, &ParseContext::utc(now)) {
         Ok(_) => Ok(()),
         Err(errors) => {
             let all: Vec<_> = errors.iter().map(ToString::to_string).collect();
-            invalid(format!("the query of the key: {}", all.join("\n")))
+            invalid(format!("the query that narrows access: {}", all.join("\n")))
         }
     }
 }

@@ -3,7 +3,7 @@
 
 use std::sync::atomic::{AtomicI64, AtomicU8, Ordering};
 
-use indelible_api::Role;
+use indelible_api::{KeyTenants, Role};
 use indelible_event::ids::Micros;
 use indelible_log::{Clock, Random};
 use indelible_store::memory::MemoryState;
@@ -43,7 +43,9 @@ fn env() -> Env {
 fn wanted(role: Role, tenants: Option<&[&str]>) -> CreateKey {
     CreateKey {
         role,
-        tenants: tenants.map(|names| names.iter().map(|n| (*n).to_owned()).collect()),
+        tenants: tenants.map_or(KeyTenants::All, |names| {
+            KeyTenants::Only(names.iter().map(|n| (*n).to_owned()).collect())
+        }),
         name: None,
         query: None,
         expires: None,
@@ -272,6 +274,15 @@ fn the_hour_of_the_last_use_is_kept_with_one_write_an_hour() {
         access.principal(&created.bearer, at).unwrap();
         access.keep_used().unwrap();
     }
+    let (_, early, _, made) = with(|_| {});
+    early.principal(&made.bearer, NOW).unwrap();
+    early.keep_used().unwrap();
+    let key = early.list().unwrap().pop().unwrap();
+    assert_eq!(
+        key.last_used_at,
+        Some(key.created_at),
+        "not before it was made"
+    );
     // 02:40 to 03:30: two hours.
     assert_eq!(used(id).unwrap().1, 2, "writes");
     let key = access.list().unwrap().pop().unwrap();

@@ -9,7 +9,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use indelible_api::limits::{TOKEN_BYTES_MAX, VIEWER_DEFAULT, VIEWER_SECONDS_MAX};
-use indelible_api::{CreateKey, CreateViewerToken, Role, ViewerToken};
+use indelible_api::{CreateKey, CreateViewerToken, KeyTenants, Role, ViewerToken};
 use indelible_event::ids::{Micros, TenantId};
 use indelible_store::{Error, Kind, Result};
 use serde::{Deserialize, Serialize};
@@ -82,7 +82,7 @@ pub(super) fn create(
 fn reader(wanted: &CreateViewerToken) -> CreateKey {
     CreateKey {
         role: Role::Reader,
-        tenants: Some(vec![wanted.tenant.clone()]),
+        tenants: KeyTenants::Only(vec![wanted.tenant.clone()]),
         name: None,
         query: wanted.query.clone(),
         expires: None,

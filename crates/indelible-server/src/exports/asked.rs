@@ -116,6 +116,14 @@ impl Owner {
         }
     }
 
+    /// For whom it is kept, where that is shared; as `Principal::party`.
+    pub(super) fn party(&self) -> String {
+        match &self.tenants {
+            Some(names) => names.join(" "),
+            None => self.name.clone().unwrap_or_default(),
+        }
+    }
+
     /// Who that is; `None` where it cannot be told any more.
     pub(super) fn principal(&self) -> Option<Principal> {
         let Some(name) = &self.name else {

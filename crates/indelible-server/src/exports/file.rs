@@ -25,7 +25,7 @@ pub(super) type Key = [u8; 64];
 pub(super) enum Room {
     /// As many as each.
     Own(u64),
-    /// As many as all others leave.
+    /// As many as are left of what all may have.
     Left(u64),
 }
 
@@ -96,8 +96,8 @@ impl Write for Sink {
         if self.bytes + room as u64 > self.room.bytes() {
             let text = match self.room {
                 Room::Own(max) => format!("it would have more than {max} bytes: ask for less"),
-                Room::Left(_) => "exports take all the room there is for them: ask for less, \
-                                  delete some of yours, or ask again later"
+                Room::Left(_) => "exports take all the room that there is for you now: ask for \
+                                  less, delete some of yours, or ask again later"
                     .to_owned(),
             };
             return Err(io::Error::new(ErrorKind::FileTooLarge, text));

@@ -21,6 +21,7 @@ use super::file::{Key, Room, Sink, Source, failed};
 use crate::access::{hex, unhex};
 use crate::answer::{Refusal, refuse};
 use crate::settings::Settings;
+use crate::share::{self, gets_one};
 
 const DIRECTORY: &str = "exports";
 const JOB: &str = ".job";
@@ -196,12 +197,17 @@ impl Jobs {
             let first = own.iter().map(|job| job.expires).min().unwrap_or(now);
             let many = own.len();
             return too_many(
-                format!("there are {many} exports of this key: delete one"),
+                format!("you have {many} exports, as many as you may: delete one"),
                 first,
             );
         }
-        if all.len() >= settings.exports_max {
-            let text = "there are as many exports as there may be".to_owned();
+        let party = job.owner.party();
+        let of_party = all.values().filter(|one| one.owner.party() == party);
+        let free = settings.exports_max.saturating_sub(all.len());
+        if !gets_one(of_party.count(), free) {
+            let text = "there are as many exports as there may be now, of all who see what you \
+                        see or of everybody: delete one of yours, or ask again later";
+            let text = text.to_owned();
             // When others' end is not told.
             return too_many(text, Micros(now.0.saturating_add(FULL_RETRY_MICROS)));
         }
@@ -309,8 +315,17 @@ impl Jobs {
     /// Begins the file of a job that is being written.
     pub(super) fn sink(&self, job: &Job, settings: &Settings) -> Result<Sink> {
         self.remove_file(&path(&job.id, DATA))?;
-        let others: u64 = self.all().values().map(|other| other.bytes).sum();
-        let left = settings.exports_bytes_max.saturating_sub(others);
+        let party = job.owner.party();
+        let (mut own, mut others) = (0, 0);
+        for one in self.all().values() {
+            let of = if one.owner.party() == party {
+                &mut own
+            } else {
+                &mut others
+            };
+            *of += one.bytes;
+        }
+        let left = share::room(own, others, settings.exports_bytes_max);
         // What others take is not told.
         let room = if left < settings.export_bytes_max {
             Room::Left(left)

@@ -104,7 +104,8 @@ fn failed(app: &App, job: &Job, refusal: &Refusal) -> indelible_store::Result<()
     tracing::warn!(export = job.id, "an export came to nothing");
     app.exports.settle(&job.id, |job| {
         job.status = ExportStatus::Failed;
-        job.bytes = 0;
+        // How far it came would tell how much room others left.
+        (job.records, job.bytes) = (0, 0);
         job.failure = Some(why);
     })?;
     Ok(())

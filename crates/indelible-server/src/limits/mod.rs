@@ -209,7 +209,7 @@ impl Reached {
         let (kind, text) = match whose {
             Whose::Key => (
                 ProblemKind::RateLimited,
-                format!("the key may bring {most} {what} a second"),
+                format!("you may bring {most} {what} a second"),
             ),
             Whose::Tenant => (
                 ProblemKind::RateLimited,

@@ -21,6 +21,7 @@ use crate::answer::{Refusal, written};
 use crate::app::App;
 use crate::guard::{Asker, Needs, allow, still};
 use crate::read::blocking;
+use crate::stream::GoesOn;
 use crate::tail::Seat;
 use crate::tail::hub::{Follower, Joined, Left, Told};
 use crate::tail::place::{Name, Places};
@@ -49,6 +50,7 @@ pub(crate) struct Following {
     pub(crate) seen: Shown,
     /// How many logs there were when it looked, where it follows those that come later.
     pub(crate) logs: Option<usize>,
+    pub(crate) goes_on: GoesOn,
     pub(crate) _seat: Seat,
 }
 
@@ -111,6 +113,7 @@ impl Following {
     pub(crate) async fn run(mut self, mut wire: Wire) {
         let Err(over) = self.tell(&mut wire).await;
         self.note_told();
+        self.goes_on.ends();
         let Over::Ends(reason, detail) = over else {
             return;
         };
@@ -356,6 +359,13 @@ impl Following {
                 looked => return Ok(looked?),
             }
         }
+    }
+}
+
+/// Also where it ends otherwise than in [`Following::run`].
+impl Drop for Following {
+    fn drop(&mut self) {
+        self.goes_on.ends();
     }
 }
 

@@ -21,7 +21,6 @@ use axum::extract::{Extension, Query, State};
 use axum::http::{HeaderMap, HeaderValue, Response, StatusCode, Uri, header};
 use indelible_api::tail::EVENT_STREAM;
 use indelible_api::{JSON, ProblemKind};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::accept::prefers;
 use crate::access::Principal;
@@ -32,7 +31,9 @@ use crate::caller::{Caller, spawn};
 use crate::guard::{Asker, Needs, Peer, allow};
 use crate::serve::Place;
 use crate::settings::Settings;
-use crate::submit::bad_query;
+use crate::share::gets_one;
+use crate::stream::GoesOn;
+use crate::submit::{bad_query, only_if};
 
 use follow::Following;
 use hub::Hub;
@@ -50,27 +51,33 @@ const LAST_EVENT_ID: &str = "last-event-id";
 /// All tails.
 pub(crate) struct Tails {
     hub: Hub,
-    all: Arc<Semaphore>,
+    held: Arc<Mutex<Held>>,
     all_max: usize,
-    by_key: Arc<Mutex<HashMap<String, usize>>>,
     by_key_max: usize,
     wishes: Mutex<Vec<Weak<Wish>>>,
+}
+
+/// How many places are taken, and by whom: in the name of a key, token or user, and for a party.
+#[derive(Default)]
+struct Held {
+    all: usize,
+    by_key: HashMap<String, usize>,
+    by_party: HashMap<String, usize>,
 }
 
 /// A place among the tails; given back when it is dropped.
 pub(crate) struct Seat {
     key: String,
-    by_key: Arc<Mutex<HashMap<String, usize>>>,
-    _one: OwnedSemaphorePermit,
+    party: String,
+    held: Arc<Mutex<Held>>,
 }
 
 impl Tails {
     pub(crate) fn new(settings: &Settings) -> Self {
         Self {
             hub: Hub::default(),
-            all: Arc::new(Semaphore::new(settings.tails_max)),
+            held: Arc::default(),
             all_max: settings.tails_max,
-            by_key: Arc::default(),
             by_key_max: settings.tails_per_key_max,
             wishes: Mutex::default(),
         }
@@ -78,27 +85,35 @@ impl Tails {
 
     /// How many there are.
     pub(crate) fn open(&self) -> usize {
-        self.all_max.saturating_sub(self.all.available_permits())
+        lock(&self.held).all
     }
 
     fn seat(&self, principal: &Principal) -> Result<Seat, Refusal> {
-        let key = principal.submitter().unwrap_or_default();
-        let mut by_key = lock(&self.by_key);
-        let held = by_key.get(&key).copied().unwrap_or_default();
-        if held >= self.by_key_max {
-            let text = format!("the key has {held} tails open, as many as one may have");
+        let (key, party) = (principal.submitter().unwrap_or_default(), principal.party());
+        let mut held = lock(&self.held);
+        let of = |all: &HashMap<String, usize>, name| all.get(name).copied().unwrap_or_default();
+        let (by_key, by_party) = (of(&held.by_key, &key), of(&held.by_party, &party));
+        let free = self.all_max.saturating_sub(held.all);
+        if by_key >= self.by_key_max {
+            let text = format!("you have {by_key} tails open, as many as one key may have");
             return Err(refuse(ProblemKind::TooManyTails, text));
         }
-        let one = Arc::clone(&self.all).try_acquire_owned();
-        let one = one.map_err(|_| {
+        if free == 0 {
             let text = "as many tails are open as the server has room for";
-            refuse(ProblemKind::Overloaded, text)
-        })?;
-        by_key.insert(key.clone(), held + 1);
+            return Err(refuse(ProblemKind::Overloaded, text));
+        }
+        if !gets_one(by_party, free) {
+            let text = "all who see what you see have as many tails open as is their part now: \
+                        what is free is kept for others";
+            return Err(refuse(ProblemKind::TooManyTails, text));
+        }
+        held.all += 1;
+        *held.by_key.entry(key.clone()).or_default() += 1;
+        *held.by_party.entry(party.clone()).or_default() += 1;
         Ok(Seat {
             key,
-            by_key: Arc::clone(&self.by_key),
-            _one: one,
+            party,
+            held: Arc::clone(&self.held),
         })
     }
 
@@ -118,12 +133,18 @@ impl Tails {
 
 impl Drop for Seat {
     fn drop(&mut self) {
-        let mut by_key = lock(&self.by_key);
-        if let Some(held) = by_key.get_mut(&self.key) {
-            *held -= 1;
-            if *held == 0 {
-                by_key.remove(&self.key);
-            }
+        let mut held = lock(&self.held);
+        held.all -= 1;
+        give_back(&mut held.by_key, &self.key);
+        give_back(&mut held.by_party, &self.party);
+    }
+}
+
+fn give_back(held: &mut HashMap<String, usize>, name: &str) {
+    if let Some(count) = held.get_mut(name) {
+        *count -= 1;
+        if *count == 0 {
+            held.remove(name);
         }
     }
 }
@@ -132,23 +153,25 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// That an answer goes on for long: its connection waits for no other request meanwhile.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct GoesOn;
-
 /// What of a request a tail keeps.
-type Asked = (Extension<Arc<Place>>, Extension<Peer>, Uri, HeaderMap);
+type Asked = (
+    Extension<Arc<Place>>,
+    Extension<Peer>,
+    Extension<GoesOn>,
+    Uri,
+    HeaderMap,
+);
 
 /// Follows what is committed.
 pub(crate) async fn tail(
     State(app): State<Arc<App>>,
     principal: Option<Extension<Principal>>,
     query: Result<Query<Wanted>, QueryRejection>,
-    (Extension(place), Extension(Peer(peer)), uri, headers): Asked,
+    (Extension(place), Extension(Peer(peer)), Extension(goes_on), uri, headers): Asked,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Answer {
     let principal = allow(principal.as_deref(), Needs::Read)?.clone();
-    let Query(mut wanted) = query.map_err(|error| bad_query(&error))?;
+    let wanted = wanted(query, &headers)?;
     let upgrade = match upgrade {
         Ok(upgrade) => Some(upgrade),
         Err(error) if headers.contains_key(header::UPGRADE) => {
@@ -162,17 +185,11 @@ pub(crate) async fn tail(
         let text = "a tail comes as text/event-stream, or over WebSocket";
         return Err(refuse(ProblemKind::BadRequest, text));
     }
-    let last = headers.get(LAST_EVENT_ID);
-    if let Some(last) = last.and_then(|last| last.to_str().ok())
-        && !last.is_empty()
-    {
-        wanted.after = Some(last.to_owned());
-    }
     let seat = app.tails.seat(&principal)?;
     let name = Name::of(&wanted.q, wanted.tenant.as_deref(), &principal.scope());
     let after = wanted.after.as_deref();
     let places = after.map(|after| Places::of(after, &app.cursor_key, &name));
-    let start = || (wanted.from == From::Start).then(Places::default);
+    let start = || (wanted.from == Some(From::Start)).then(Places::default);
     let places = places.transpose()?.or_else(start);
     let asker = Asker {
         headers,
@@ -188,27 +205,49 @@ pub(crate) async fn tail(
         wish: None,
         seen: Shown::default(),
         logs: None,
+        goes_on: goes_on.clone(),
         _seat: seat,
     };
     following.look().await?;
     following.note_opened();
+    goes_on.begins();
     let Some(upgrade) = upgrade else {
         let (wire, body) = Wire::events(Caller::now().gone);
         spawn(following.run(wire));
         let mut response: Response<Body> = typed(StatusCode::OK, EVENT_STREAM, Body::new(body));
         let close = HeaderValue::from_static("close");
         response.headers_mut().insert(header::CONNECTION, close);
-        response.extensions_mut().insert(GoesOn);
         return Ok(response);
     };
     let upgrade = upgrade.max_message_size(SAID_BYTES_MAX);
     let caller = Caller::now();
-    let mut response = upgrade.on_upgrade(async move |socket| {
+    let response = upgrade.on_upgrade(async move |socket| {
         caller.has(following.run(Wire::socket(socket))).await;
         drop(place);
     });
-    response.extensions_mut().insert(GoesOn);
     Ok(response)
+}
+
+/// What is asked, from where the reader says that it was.
+fn wanted(
+    query: Result<Query<Wanted>, QueryRejection>,
+    headers: &HeaderMap,
+) -> Result<Wanted, Refusal> {
+    let Query(mut wanted) = query.map_err(|error| bad_query(&error))?;
+    // A browser that opens a tail again sends `Last-Event-ID` to the same URL, with its `from`.
+    only_if(
+        (wanted.from.is_some(), "from"),
+        (
+            wanted.after.is_none(),
+            "without `after`, which says where the tail begins",
+        ),
+    )?;
+    let last = headers.get(LAST_EVENT_ID);
+    let last = last.and_then(|last| last.to_str().ok());
+    if let Some(last) = last.filter(|last| !last.is_empty()) {
+        wanted.after = Some(last.to_owned());
+    }
+    Ok(wanted)
 }
 
 /// Whether events are taken; who says nothing takes anything.

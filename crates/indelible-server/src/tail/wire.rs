@@ -145,7 +145,7 @@ impl Wire {
                 TailReason::Stopping => close_code::AWAY,
                 TailReason::Failed => close_code::ERROR,
             };
-            let reason = "see the last message".into();
+            let reason = format!("{}: see the last message", reason.word()).into();
             let _ = socket
                 .send(Message::Close(Some(CloseFrame { code, reason })))
                 .await;

@@ -27,16 +27,14 @@ pub(crate) struct Wanted {
     pub(crate) q: String,
     pub(crate) tenant: Option<String>,
     pub(crate) after: Option<String>,
-    #[serde(default)]
-    pub(crate) from: From,
+    pub(crate) from: Option<From>,
 }
 
 /// Where a tail without a cursor begins.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum From {
-    /// With what comes from now on.
-    #[default]
+    /// With what comes from now on, which is what it does when nobody says.
     Now,
     /// With the first record that is there.
     Start,

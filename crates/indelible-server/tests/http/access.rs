@@ -214,7 +214,7 @@ fn keys_are_made_shown_once_and_revoked_at_once() {
     served
         .send("DELETE", "/v1/keys/nobody", &[&admin], b"")
         .is_problem(404, "not-found");
-    let wrong = served.post_as(ADMIN, "/v1/keys", &json!({"role": "king"}));
+    let wrong = served.post_as(ADMIN, "/v1/keys", &json!({"role": "king", "tenants": "*"}));
     wrong.is_problem(400, "bad-request");
     let wrong = served.post_as(
         ADMIN,
@@ -234,13 +234,15 @@ fn keys_are_made_shown_once_and_revoked_at_once() {
 fn the_first_key_closes_an_open_server() {
     let served = Served::open();
     for role in ["emitter", "reader", "auditor", "privacy_officer"] {
-        let problem = served.post("/v1/keys", &json!({"role": role}));
+        let problem = served.post("/v1/keys", &json!({"role": role, "tenants": "*"}));
         let problem = problem.is_problem(400, "bad-request");
         let detail = problem["detail"].as_str().unwrap();
         assert!(detail.contains("keys create --role admin"), "{detail}");
     }
     served.get("/v1/records").is(200);
-    served.post("/v1/keys", &json!({"role": "admin"})).is(201);
+    served
+        .post("/v1/keys", &json!({"role": "admin", "tenants": "*"}))
+        .is(201);
     served.get("/v1/records").is_problem(401, "unauthorized");
 }
 
@@ -259,7 +261,7 @@ fn an_open_server_answers_only_to_names_of_its_own_machine() {
 fn changes_of_keys_at_the_same_time_are_all_in_force() {
     let served = Arc::new(Served::closed(&[(Role::Admin, None)]));
     let make = || {
-        let made = served.post_as(0, "/v1/keys", &json!({"role": "reader"}));
+        let made = served.post_as(0, "/v1/keys", &json!({"role": "reader", "tenants": "*"}));
         let made = made.is(201);
         let text = |member: &Value| member.as_str().unwrap().to_owned();
         (text(&made["key"]["id"]), text(&made["bearer"]))

@@ -193,7 +193,11 @@ fn what_is_denied_is_recorded_with_who_and_why() {
         .get_as(OTHER, "/v1/records?tenant=nobody")
         .is_problem(404, "not-found");
     served
-        .post_as(READER, "/v1/keys", &json!({"role": "reader"}))
+        .post_as(
+            READER,
+            "/v1/keys",
+            &json!({"role": "reader", "tenants": "*"}),
+        )
         .is_problem(403, "forbidden");
     let wanted = json!({"role": "reader", "tenants": ["acme"], "query": "actor:eve"});
     let bound = served.post_as(ADMIN, "/v1/keys", &wanted).is(201);

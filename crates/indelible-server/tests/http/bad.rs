@@ -507,7 +507,7 @@ fn problems_are_told_in_our_words() {
         .is_problem(400, "bad-request");
     let detail = problem["detail"].as_str().unwrap();
     assert!(
-        detail.ends_with("`since` is not one of q, tenant, limit, cursor, order, after"),
+        detail.ends_with("`since` is not one of q, tenant, limit, cursor, order, after, purpose"),
         "{detail}"
     );
 }

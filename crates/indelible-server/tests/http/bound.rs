@@ -193,7 +193,7 @@ fn a_query_narrows_by_time_and_tenant_and_mistakes_are_refused() {
         ("emitter", "actor:ada"),
         ("admin", "actor:ada"),
     ] {
-        let wanted = json!({"role": role, "query": query});
+        let wanted = json!({"role": role, "tenants": "*", "query": query});
         let refused = served.post_as(ADMIN, "/v1/keys", &wanted);
         refused.is_problem(400, "bad-request");
     }

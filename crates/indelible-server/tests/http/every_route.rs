@@ -24,7 +24,11 @@ const DIGEST: &str = "sha256:a948904f2f0f479b8f8197694b30184b0d2ed1c1cd2a1ec0fb8
 fn asked(served: &Served, route: &Route, who: &[&str]) -> (String, Vec<u8>) {
     let json = |value: Value| value.to_string().into_bytes();
     let id = || {
-        let made = served.post_as(ADMIN, "/v1/keys", &json!({"role": "reader"}));
+        let made = served.post_as(
+            ADMIN,
+            "/v1/keys",
+            &json!({"role": "reader", "tenants": "*"}),
+        );
         made.is(201)["key"]["id"].as_str().unwrap().to_owned()
     };
     let path = route.path.to_owned();
@@ -54,7 +58,7 @@ fn asked(served: &Served, route: &Route, who: &[&str]) -> (String, Vec<u8>) {
             (path.replace("{id}", &exported(served, who)), vec![])
         }
         ("post", "/v1/tenants") => (path, json(json!({"tenant_id": "hooli"}))),
-        ("post", "/v1/keys") => (path, json(json!({"role": "reader"}))),
+        ("post", "/v1/keys") => (path, json(json!({"role": "reader", "tenants": "*"}))),
         ("post", "/v1/viewer-tokens") => (path, json(json!({"tenant": "acme"}))),
         ("post", "/v1/keys/{id}/rotate") => (path.replace("{id}", &id()), json(json!({}))),
         ("delete", "/v1/keys/{id}") => (path.replace("{id}", &id()), vec![]),
@@ -362,7 +366,7 @@ fn what_is_refused_leaves_a_record_of_who_was_and_changes_nothing() {
 #[test]
 fn a_bound_reader_learns_of_other_records_nowhere() {
     let served = served();
-    let wanted = json!({"role": "reader", "query": "type:nothing.ever"});
+    let wanted = json!({"role": "reader", "tenants": "*", "query": "type:nothing.ever"});
     let made = served.post_as(ADMIN, "/v1/keys", &wanted).is(201);
     let bearer = made["bearer"].as_str().unwrap();
     let record = served

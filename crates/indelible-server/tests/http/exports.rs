@@ -272,7 +272,11 @@ fn a_job_outlives_a_restart_done_or_not() {
 fn what_is_over_is_removed_with_its_key_and_nothing_stands_in_clear() {
     let served = served();
     let made = served
-        .post_as(ADMIN, "/v1/keys", &json!({"role": "privacy_officer"}))
+        .post_as(
+            ADMIN,
+            "/v1/keys",
+            &json!({"role": "privacy_officer", "tenants": "*"}),
+        )
         .is(201);
     let bearer = made["bearer"].as_str().unwrap();
     let told = job(&served, bearer, &json!({"format": "joined", "q": "grace"}));
@@ -312,7 +316,7 @@ fn what_is_over_is_removed_with_its_key_and_nothing_stands_in_clear() {
 fn exports_are_bounded_in_number_and_in_bytes() {
     let served = served_with(Stand::default(), |settings| {
         settings.exports_per_key_max = 2;
-        settings.exports_max = 3;
+        settings.exports_max = 5;
         settings.export_bytes_max = 3_000;
     });
     let make = |n: usize| served.post_as(n, "/v1/exports", &json!({"format": "csv", "q": "seq:1"}));
@@ -329,14 +333,21 @@ fn exports_are_bounded_in_number_and_in_bytes() {
             .unwrap()
     };
     assert!((86_000..=86_400).contains(&after(&refused)));
-    make(OTHER).is(201);
+    // Another key of the tenant is no way to more than the tenant's part, and others find theirs.
+    let third = make(OTHER).is(201);
+    let refused = make(OTHER);
+    refused.is_problem(429, "too-many-exports");
+    assert_eq!(after(&refused), 60);
+    make(ADMIN).is(201);
     let refused = make(ADMIN);
     refused.is_problem(429, "too-many-exports");
     assert_eq!(after(&refused), 60);
-    let path = format!("/v1/exports/{}", first["id"].as_str().unwrap());
-    served
-        .ask_with(served.key(READER), "DELETE", &path, &Value::Null)
-        .is(200);
+    for (n, made) in [(READER, first), (OTHER, third)] {
+        let path = format!("/v1/exports/{}", made["id"].as_str().unwrap());
+        served
+            .ask_with(served.key(n), "DELETE", &path, &Value::Null)
+            .is(200);
+    }
     let told = job(&served, served.key(READER), &json!({"format": "leaves"}));
     assert_eq!(told["status"], "failed");
     assert!(
@@ -359,6 +370,31 @@ fn how_much_room_others_leave_is_not_told() {
         assert!(why.contains("delete some of yours"), "{why}");
         assert!(!why.contains(|c: char| c.is_ascii_digit()), "{why}");
     }
+}
+
+#[test]
+fn exports_of_one_tenant_leave_room_for_those_of_others() {
+    let served = served_with(Stand::default(), |settings| {
+        settings.exports_bytes_max = 100_000;
+    });
+    let leaves = json!({"format": "leaves"});
+    // By whichever key of the tenant: it has half of all at most while nobody else has any.
+    let mut sizes = Vec::new();
+    let failed = loop {
+        let key = [READER, OTHER][sizes.len() % 2];
+        let told = job(&served, served.key(key), &leaves);
+        match told["bytes"].as_u64().unwrap() {
+            0 => break told,
+            bytes => sizes.push(bytes),
+        }
+    };
+    let all: u64 = sizes.iter().sum();
+    assert!(all <= 50_000 && all + sizes[0] > 50_000, "{sizes:?}");
+    assert!(sizes.len() > 1, "{sizes:?}");
+    assert_eq!(failed["status"], "failed");
+    assert_eq!(failed["records"], 0, "it is not told how far it came");
+    let csv = json!({"format": "csv", "tenant": "globex"});
+    assert_eq!(job(&served, served.key(ADMIN), &csv)["status"], "done");
 }
 
 #[test]

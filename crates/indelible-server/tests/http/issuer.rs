@@ -124,6 +124,7 @@ pub fn claims(change: &Value) -> Value {
         "exp": now.as_secs() + 3_600,
         "tenants": ["acme"],
         "roles": ["reader"],
+        "query": "*",
     });
     for (name, value) in change.as_object().unwrap() {
         claims[name] = value.clone();

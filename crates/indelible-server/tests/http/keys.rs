@@ -39,7 +39,7 @@ fn a_key_expires_and_says_so_to_who_has_its_secret() {
     assert!(text(&problem["detail"]).contains(end), "{problem}");
     ask(&guessed(bearer)).is_problem(401, "unauthorized");
     for wrong in ["0", "2020-01-01", "next week", "1y"] {
-        let wanted = json!({"role": "reader", "expires": wrong});
+        let wanted = json!({"role": "reader", "tenants": "*", "expires": wrong});
         let problem = served.post_as(ADMIN, "/v1/keys", &wanted);
         problem.is_problem(400, "bad-request");
     }
@@ -49,7 +49,11 @@ fn a_key_expires_and_says_so_to_who_has_its_secret() {
 fn a_new_secret_takes_over_within_the_grace() {
     let served = served();
     let made = served
-        .post_as(ADMIN, "/v1/keys", &json!({"role": "reader"}))
+        .post_as(
+            ADMIN,
+            "/v1/keys",
+            &json!({"role": "reader", "tenants": "*"}),
+        )
         .is(201);
     let path = format!("/v1/keys/{}/rotate", text(&made["key"]["id"]));
     let first = text(&made["bearer"]).to_owned();
@@ -127,7 +131,7 @@ fn what_is_done_with_keys_stands_in_the_ledgers_own_log() {
 #[test]
 fn the_list_tells_of_a_key_all_but_its_secret() {
     let served = served();
-    let wanted = json!({"role": "reader", "query": "type:a.b", "expires": "90d"});
+    let wanted = json!({"role": "reader", "tenants": "*", "query": "type:a.b", "expires": "90d"});
     let made = served.post_as(ADMIN, "/v1/keys", &wanted).is(201);
     let bearer = text(&made["bearer"]).to_owned();
     let listed = || {
@@ -144,6 +148,18 @@ fn the_list_tells_of_a_key_all_but_its_secret() {
         .is(200);
     until("the hour of its use is kept", || {
         !listed()["last_used_at"].is_null()
+    });
+    assert_eq!(
+        listed()["last_used_at"],
+        made["key"]["created_at"],
+        "it was not used before it was made"
+    );
+    served.move_clock(HOUR);
+    served
+        .ask_with(&bearer, "GET", "/v1/records", &Value::Null)
+        .is(200);
+    until("the next hour is kept", || {
+        listed()["last_used_at"] != made["key"]["created_at"]
     });
     let used = listed()["last_used_at"].clone();
     assert!(text(&used).ends_with(":00:00.000000Z"), "{used}");

@@ -100,7 +100,7 @@ fn a_key_has_the_rate_that_it_was_made_with_else_that_of_the_server() {
         settings.limits.key.requests_per_s = Some(20);
     });
     let made = |limits: Value| {
-        let wanted = json!({"role": "reader", "limits": limits});
+        let wanted = json!({"role": "reader", "tenants": "*", "limits": limits});
         let made = served.post_as(ADMIN, "/v1/keys", &wanted);
         made.is(201)["bearer"].as_str().unwrap().to_owned()
     };
@@ -115,11 +115,7 @@ fn a_key_has_the_rate_that_it_was_made_with_else_that_of_the_server() {
     let answers = many(&slow, 10);
     assert!((2..=5).contains(&ok(&answers)), "{}", ok(&answers));
     let last = answers.iter().rev().find(|one| one.status == 429).unwrap();
-    limited(
-        last,
-        "rate-limited",
-        "the key may bring 2 requests a second",
-    );
+    limited(last, "rate-limited", "you may bring 2 requests a second");
     assert_eq!(ok(&many(&free, 60)), 60);
     let began = Instant::now();
     let taken = ok(&many(&usual, 100));
@@ -135,7 +131,7 @@ fn a_key_has_the_rate_that_it_was_made_with_else_that_of_the_server() {
         json!({"events_per_s": 1_u64 << 41}),
         json!({"x": 1}),
     ] {
-        let wanted = json!({"role": "reader", "limits": wrong});
+        let wanted = json!({"role": "reader", "tenants": "*", "limits": wrong});
         let refused = served.post_as(ADMIN, "/v1/keys", &wanted);
         assert!(
             refused.status == 400 || refused.status == 429,
@@ -155,11 +151,7 @@ fn bytes_of_events_and_attachments_are_counted() {
         served.send("PUT", &path, &[&header], &bytes)
     };
     put().is(201);
-    limited(
-        &put(),
-        "rate-limited",
-        "the key may bring 1000 bytes a second",
-    );
+    limited(&put(), "rate-limited", "you may bring 1000 bytes a second");
     served.post_as(QUIET, "/v1/events", &event(1)).is(201);
 }
 

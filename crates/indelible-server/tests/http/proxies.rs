@@ -123,7 +123,12 @@ fn what_a_proxy_says_is_whole_and_said_once() {
 fn a_server_with_a_proxy_and_no_key_is_not_open() {
     let served = Served::start_on(Stand::behind(trusted("127.0.0.1")), &[], |_| {});
     records(&served, &[]).is_problem(401, "unauthorized");
-    let problem = served.ask_with("x", "POST", "/v1/keys", &json!({"role": "admin"}));
+    let problem = served.ask_with(
+        "x",
+        "POST",
+        "/v1/keys",
+        &json!({"role": "admin", "tenants": "*"}),
+    );
     problem.is_problem(401, "unauthorized");
     let admin = [USER, "X-Indelible-Tenants: *", "X-Indelible-Roles: admin"];
     let list = served.send("GET", "/v1/keys", &admin, b"").is(200);

@@ -220,7 +220,10 @@ fn parameters_that_are_not_known_are_refused_but_for_health() {
         assert!(detail.contains("is not taken"), "{path}: {detail}");
     }
     for (path, body) in [
-        ("/v1/keys?tenant=acme", json!({"role": "admin"})),
+        (
+            "/v1/keys?tenant=acme",
+            json!({"role": "admin", "tenants": "*"}),
+        ),
         ("/v1/tenants?dry-run=1", json!({"tenant_id": "acme"})),
     ] {
         served.post(path, &body).is_problem(400, "bad-request");
@@ -229,6 +232,25 @@ fn parameters_that_are_not_known_are_refused_but_for_health() {
     assert_eq!(served.get("/metrics").status, 200);
     for path in ["/health/live?t=1", "/health/ready?t=1&t=2"] {
         assert_eq!(served.get(path).status, 200, "{path}");
+    }
+}
+
+#[test]
+fn parameters_that_would_be_passed_over_beside_others_are_named() {
+    let served = Served::open();
+    served
+        .post("/v1/tenants", &json!({"tenant_id": "acme"}))
+        .is(201);
+    for (path, named) in [
+        ("/v1/tail?from=start&after=x", "`from`"),
+        ("/v1/tail?from=now&after=x", "`from`"),
+        ("/v1/checkpoints?tenant=acme&limit=1", "`limit`"),
+        ("/v1/checkpoints?tenant=acme&cursor=x", "`cursor`"),
+        ("/v1/export?columns=actor.id", "columns"),
+    ] {
+        let problem = served.get(path).is_problem(400, "bad-request");
+        let detail = problem["detail"].as_str().unwrap();
+        assert!(detail.contains(named), "{path}: {detail}");
     }
 }
 

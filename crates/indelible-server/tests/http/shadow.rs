@@ -9,20 +9,21 @@ use indelible_api::openapi::{ROUTES, Route};
 use serde_json::{Value, json};
 
 use crate::following::Tail;
-use crate::support::{Answer, Served, event, until};
+use crate::support::{Answer, Served, Stand, event, until};
 
 const ADMIN: usize = 0;
-const READER: usize = 1;
+pub const READER: usize = 1;
 const OTHER: usize = 2;
-const AUDITOR: usize = 3;
+pub const AUDITOR: usize = 3;
 /// Of the tenant that is there on both, of the other one's, of nobody's.
 const OURS: &str = "acme";
-const THEIRS: &str = "beta";
-const NOBODYS: &str = "nope";
+pub const THEIRS: &str = "beta";
+pub const NOBODYS: &str = "nope";
 const DIGEST: &str = "sha256:a948904f2f0f479b8f8197694b30184b0d2ed1c1cd2a1ec0fb85d299a192a447";
-const THEIR_DIGEST: &str =
+pub const THEIR_DIGEST: &str =
     "sha256:5891b5b522d5df086d0ff0b110fbd9d21bb4fc7163af34d08286a2e846f6be03";
-const NO_DIGEST: &str = "sha256:0000000000000000000000000000000000000000000000000000000000000000";
+pub const NO_DIGEST: &str =
+    "sha256:0000000000000000000000000000000000000000000000000000000000000000";
 
 /// What is asked of lists, counts and exports; `{t}` stands for the other tenant.
 const LISTS: &[&str] = &[
@@ -57,7 +58,7 @@ const EXPORTS: &[&str] = &[
     "?tenant={t}",
 ];
 
-fn id(n: usize) -> String {
+pub fn id(n: usize) -> String {
     event(n)["audit_id"].as_str().unwrap().to_owned()
 }
 
@@ -78,13 +79,17 @@ fn attach(served: &Served, tenant: &str, digest: &str, bytes: &[u8]) {
 
 /// One with our tenant's data, and with the other's, or not.
 fn served(with_theirs: bool) -> Served {
+    served_on(Stand::default(), with_theirs)
+}
+
+pub fn served_on(stand: Stand, with_theirs: bool) -> Served {
     let keys = [
         (Role::Admin, None),
         (Role::Reader, Some(OURS)),
         (Role::Reader, Some(THEIRS)),
         (Role::Auditor, Some(OURS)),
     ];
-    let served = Served::closed(&keys);
+    let served = Served::start_on(stand, &keys, |_| {});
     let tenant = json!({"tenant_id": OURS});
     served.post_as(ADMIN, "/v1/tenants", &tenant).is(201);
     if with_theirs {
@@ -111,7 +116,7 @@ fn served(with_theirs: bool) -> Served {
 
 /// What is asked of a route: ours, what is theirs or nobody's, and mistakes. `{t}` stands for the
 /// other tenant.
-fn asked(route: &Route) -> Vec<String> {
+pub fn asked(route: &Route) -> Vec<String> {
     let (ours, theirs) = (id(3), id(50));
     let each = |end: &str| {
         [ours.as_str(), &theirs, "ext-3", "ext-50", "nothing"]
@@ -226,11 +231,11 @@ fn same(one: &str, other: &str, what: &str) {
     assert!(one == other, "{what}:\n{}\n{}", near(one), near(other));
 }
 
-fn get(served: &Served, key: usize, path: &str) -> Answer {
+pub fn get(served: &Served, key: usize, path: &str) -> Answer {
     served.get_as(key, path)
 }
 
-fn reading() -> impl Iterator<Item = &'static Route> {
+pub fn reading() -> impl Iterator<Item = &'static Route> {
     ROUTES
         .iter()
         .filter(|route| route.method == "get" && !route.who.is_empty())

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use indelible_api::{CreateKey, CreatedKey, InForce, Role, Setting};
+use indelible_api::{CreateKey, CreatedKey, InForce, KeyTenants, Role, Setting};
 use indelible_disk::FaultyDisk;
 use indelible_event::Micros;
 use indelible_log::attachments::Attachments;
@@ -19,9 +19,11 @@ use indelible_proof::signer::SignerState;
 use indelible_server::access::{Trusted, TrustedIssuer, TrustedProxy};
 use indelible_server::{Configuration, Parts, Server, Settings, Stop, access};
 use indelible_store::memory::{MemoryLedger, MemoryState};
-use indelible_store::{Result, State};
+use indelible_store::{Index, Ledger, Result, State};
 pub use indelible_testing::http::{Answer, Client};
 use serde_json::{Value, json};
+
+use crate::counted::Counted;
 
 const ORIGIN: &str = "indelible.dev/test";
 
@@ -85,6 +87,8 @@ pub struct Stand {
     /// Where attachments and exports are.
     disk: OwnDisk,
     place: Place,
+    /// What counts what is asked of the ledger, in its place.
+    pub counted: Option<Arc<Counted>>,
     /// Who else than keys says who somebody is.
     pub trusted: Trusted,
     /// What somebody has set of it.
@@ -111,6 +115,14 @@ enum Place {
 }
 
 impl Stand {
+    /// One that counts what is asked of its ledger.
+    pub fn counting() -> (Self, Arc<Counted>) {
+        let mut stand = Self::default();
+        let counted = Counted::on(Arc::clone(&stand.ledger));
+        stand.counted = Some(Arc::clone(&counted));
+        (stand, counted)
+    }
+
     /// That of a server which takes tokens of this issuer.
     pub fn trusting(issuer: TrustedIssuer) -> Self {
         Self {
@@ -220,7 +232,9 @@ impl Served {
         let create = |role, tenants: Option<&str>| {
             let wanted = CreateKey {
                 role,
-                tenants: tenants.map(|names| names.split(' ').map(str::to_owned).collect()),
+                tenants: tenants.map_or(KeyTenants::All, |names| {
+                    KeyTenants::Only(names.split(' ').map(str::to_owned).collect())
+                }),
                 name: None,
                 query: None,
                 expires: None,
@@ -350,8 +364,12 @@ pub fn parts(stand: &Stand, disk: &Arc<FaultyDisk>, master: Option<MasterKey>, e
         Arc::new(KeySigner::new(&key, ORIGIN, stand.kept.clone()).unwrap())
     };
     let signer = (stand.place != Place::WithoutSigner).then(signer);
+    let (ledger, index): (Arc<dyn Ledger>, Arc<dyn Index>) = match &stand.counted {
+        Some(counted) => (counted.clone(), counted.clone()),
+        None => (stand.ledger.clone(), stand.ledger.clone()),
+    };
     let stores = Stores {
-        ledger: stand.ledger.clone(),
+        ledger,
         state: stand.state.clone(),
     };
     let rows: Arc<dyn State> = stand.rows.clone();
@@ -388,7 +406,7 @@ pub fn parts(stand: &Stand, disk: &Arc<FaultyDisk>, master: Option<MasterKey>, e
         tls: None,
         log,
         stores,
-        index: stand.ledger.clone(),
+        index,
         keyring,
         env,
         exports: indelible_server::ExportPlace {

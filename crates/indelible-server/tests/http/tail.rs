@@ -64,8 +64,20 @@ fn records_come_once_in_their_order_and_a_tail_goes_on_where_it_was() {
     let path = "/v1/tail?from=start&q=seq:2..9";
     let (mut start, _) = Tail::of(&served, served.key(READER), path);
     assert_eq!(start.numbers(8), (2..=9).collect::<Vec<_>>());
-    let path = format!("/v1/tail?from=start&after={}", open.cursor);
-    let (mut whole, _) = Tail::of(&served, served.key(READER), &path);
+    // A browser opens the same URL again and says where it was beside it.
+    let id = format!("Last-Event-ID: {}", open.cursor);
+    let path = "/v1/tail?from=start";
+    let mut whole = Tail::open(&served, path, &[&bearer, &id]).unwrap();
+    assert_eq!(whole.next().unwrap().event, "open");
+    // In one URL only one of the two can hold.
+    let path = format!("/v1/tail?from=now&after={}", open.cursor);
+    let refused = served.get_as(READER, &path);
+    let problem = refused.is_problem(400, "bad-request");
+    let detail = problem["detail"].as_str().unwrap();
+    assert!(
+        detail.contains("`from`") && detail.contains("`after`"),
+        "{detail}"
+    );
     emit(&served, "acme", 13..=14);
     assert_eq!(whole.numbers(11), (4..=14).collect::<Vec<_>>());
     assert_eq!(again.numbers(2), [13, 14]);
@@ -261,6 +273,77 @@ fn a_slow_reader_ends_alone_and_goes_on_where_it_was() {
 }
 
 #[test]
+fn a_slow_websocket_ends_behind_a_whole_message_with_the_reason_and_where_to_go_on() {
+    let served = Served::start(&KEYS, |settings| {
+        settings.tail_patience = Duration::from_millis(300);
+    });
+    create(&served, "acme");
+    let count = 600;
+    for n in 1..=count {
+        let mut event = event(n);
+        event["data"]["text"] = json!("x".repeat(20_000));
+        let path = "/v1/events?tenant=acme";
+        served.post_as(EMITTER, path, &event).is(201);
+    }
+    let reader = format!("Authorization: Bearer {}", served.key(READER));
+    let path = "/v1/tail?from=start";
+    let mut slow = Socket::open(&served, path, &[&reader]).unwrap();
+    until("it is too slow", || {
+        let metrics = served.get_as(ADMIN, "/metrics").text();
+        metrics.contains("indelible_tails_too_slow_total 1\n")
+    });
+    assert_eq!(slow.next().event, "open");
+    let mut seen = Vec::new();
+    let end = loop {
+        let said = slow.next();
+        if said.event == "end" {
+            break said;
+        }
+        seen.push(said.number());
+    };
+    assert_eq!(end.data["reason"], "too-slow", "{end:?}");
+    assert!(seen.len() < count, "{}", seen.len());
+    let (kind, data) = slow.frame();
+    assert_eq!((kind, &data[..2]), (8, &1013_u16.to_be_bytes()[..]));
+    assert_eq!(&data[2..], b"too-slow: see the last message");
+    let path = format!(
+        "/v1/tail?after={}",
+        end.data["next_cursor"].as_str().unwrap()
+    );
+    let mut again = Socket::open(&served, &path, &[&reader]).unwrap();
+    assert_eq!(again.next().event, "open");
+    seen.extend((seen.len()..=count).map(|_| again.next().number()));
+    assert_eq!(seen, (0..=count as u64).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_reader_that_takes_a_little_at_a_time_is_never_cut_off_in_the_middle() {
+    let served = Served::start(&KEYS, |settings| {
+        settings.answer_timeout = Duration::from_millis(300);
+        settings.write_timeout = Duration::from_millis(300);
+        settings.tail_patience = Duration::from_millis(1_500);
+    });
+    create(&served, "acme");
+    let count = 300;
+    for n in 1..=count {
+        let mut event = event(n);
+        event["data"]["text"] = json!("x".repeat(40_000));
+        let path = "/v1/events?tenant=acme";
+        served.post_as(EMITTER, path, &event).is(201);
+    }
+    let path = "/v1/tail?from=start";
+    let (mut tail, _) = Tail::of(&served, served.key(READER), path);
+    // Longer than an answer may take as a whole, and than one may pause.
+    let mut numbers = Vec::new();
+    for n in 0..=count {
+        let pause = if n == 10 { 700 } else { 8 };
+        std::thread::sleep(Duration::from_millis(pause));
+        numbers.push(tail.next().unwrap().number());
+    }
+    assert_eq!(numbers, (0..=count as u64).collect::<Vec<_>>());
+}
+
+#[test]
 fn tails_end_with_the_server_and_go_on_with_the_next() {
     let stand = Stand::default();
     let first = Served::start_on(stand.clone(), &KEYS, |_| {});
@@ -332,6 +415,41 @@ fn tails_are_bounded_by_key_and_in_all_and_keep_their_connections() {
 }
 
 #[test]
+fn tails_of_one_tenant_leave_some_to_those_of_others() {
+    let keys = [
+        (Role::Admin, None),
+        (Role::Reader, Some("acme")),
+        (Role::Reader, Some("acme")),
+        (Role::Reader, Some("globex")),
+        (Role::Reader, Some("acme globex")),
+    ];
+    let served = Served::start(&keys, |settings| settings.tails_max = 16);
+    create(&served, "acme");
+    create(&served, "globex");
+    let open = |n: usize| {
+        let key = format!("Authorization: Bearer {}", served.key(n));
+        Tail::open(&served, "/v1/tail", &[&key])
+    };
+    let open_all = |n: usize| {
+        let mut held = Vec::new();
+        loop {
+            match open(n) {
+                Ok(tail) => held.push(tail),
+                Err(429) => return held,
+                Err(status) => panic!("{status} for {n} with {}", held.len()),
+            }
+        }
+    };
+    // The tenant has half, by whichever of its keys; each who comes half of what is left, or as
+    // much as is left then.
+    let all: Vec<_> = [1, 2, 3, 4, 0].into_iter().map(open_all).collect();
+    let counts: Vec<_> = all.iter().map(Vec::len).collect();
+    assert_eq!(counts, [8, 0, 4, 2, 1]);
+    drop(all);
+    until("places are given back", || open(3).is_ok());
+}
+
+#[test]
 fn a_reader_that_goes_gives_its_place_back_although_nothing_is_said() {
     let served = Served::start(&KEYS, |settings| {
         settings.tails_per_key_max = 1;
@@ -394,6 +512,7 @@ fn a_websocket_says_the_same_and_no_page_of_others_opens_one() {
     );
     let (kind, data) = again.frame();
     assert_eq!((kind, &data[..2]), (8, &1001_u16.to_be_bytes()[..]));
+    assert_eq!(&data[2..], b"stopping: see the last message");
     drop((socket, again));
     served.end().unwrap();
     assert!(

@@ -49,6 +49,20 @@ fn a_token_makes_somebody_as_a_key_does() {
     assert_eq!(name.len(), 32, "{text}");
     assert!(!text.contains("geheim"), "{text}");
 
+    // Who forgot the query reads nothing, and is told which claim it is.
+    let unbound = records(&served, &token(json!({"query": null})));
+    let problem = unbound.is_problem(401, "unauthorized");
+    let detail = problem["detail"].as_str().unwrap();
+    assert!(detail.contains("`query`"), "{detail}");
+    for (claim, name) in [("tenants", "`tenants`"), ("roles", "`roles`")] {
+        let without = records(&served, &token(json!({claim: null})));
+        let problem = without.is_problem(401, "unauthorized");
+        assert!(
+            problem["detail"].as_str().unwrap().contains(name),
+            "{problem}"
+        );
+    }
+
     let bound = token(json!({"query": "type:nothing.ever"}));
     assert_eq!(records(&served, &bound).is(200)["records"], json!([]));
     let path = "/v1/streams";
@@ -57,7 +71,12 @@ fn a_token_makes_somebody_as_a_key_does() {
         .is_problem(403, "forbidden");
 
     let admin = token(json!({"roles": ["admin"], "tenants": "*", "sub": "root"}));
-    let made = served.ask_with(&admin, "POST", "/v1/keys", &json!({"role": "reader"}));
+    let made = served.ask_with(
+        &admin,
+        "POST",
+        "/v1/keys",
+        &json!({"role": "reader", "tenants": "*"}),
+    );
     let id = made.is(201)["key"]["id"].clone();
     let told = served.own_records(ADMIN, "config.changed");
     let told = told.iter().find(|told| told["target"]["id"] == id).unwrap();

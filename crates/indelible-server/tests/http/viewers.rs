@@ -79,7 +79,7 @@ fn a_viewer_sees_what_the_token_says_of_what_its_maker_sees() {
     let elsewhere = get(&served, &all, "/v1/records?tenant=globex");
     elsewhere.is_problem(404, "not-found");
     // The query of the key that makes it goes before its own.
-    let bound = json!({"role": "reader", "query": "type:document.viewed"});
+    let bound = json!({"role": "reader", "tenants": "*", "query": "type:document.viewed"});
     let bound = served.post_as(ADMIN, "/v1/keys", &bound).is(201);
     let wanted = json!({"tenant": "acme", "query": "type:invoice.paid OR type:document.viewed"});
     let narrow = served.ask_with(bound["bearer"].as_str().unwrap(), "POST", PATH, &wanted);
@@ -191,8 +191,8 @@ fn a_token_falls_with_the_key_that_made_it() {
         made.is(201)["bearer"].as_str().unwrap().to_owned()
     };
     let (revoked, expired) = (
-        key(json!({"role": "reader"})),
-        key(json!({"role": "reader", "expires": "1h"})),
+        key(json!({"role": "reader", "tenants": "*"})),
+        key(json!({"role": "reader", "tenants": "*", "expires": "1h"})),
     );
     let (of_revoked, of_expired) = (make(&revoked), make(&expired));
     let path = format!("/v1/keys/{}", revoked["key"]["id"].as_str().unwrap());

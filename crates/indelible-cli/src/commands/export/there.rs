@@ -8,7 +8,7 @@ use indelible_log::registry::PublishedHead;
 use indelible_merkle::{Frontier, leaf_hash};
 
 use crate::exit::Result;
-use crate::remote::{Asked, Checked, Remote, Unreadable};
+use crate::remote::{Asked, Checked, Purpose, Remote, Unreadable};
 
 /// Gives every record to `give`, until it breaks off; what is not there is given as damaged. Which
 /// root they lead to is computed here.
@@ -33,7 +33,10 @@ pub fn export(
     let mut unreadable = Unreadable::new(&head.tenant, head.size);
     let mut tree = Frontier::new();
     let mut next = 0;
-    let mut pages = remote.records(Asked::log(&head.tenant, head.size));
+    let mut pages = remote.records(Asked {
+        purpose: Purpose::Export,
+        ..Asked::log(&head.tenant, head.size)
+    });
     while let Some(page) = pages.next()? {
         unreadable.take(&page.unreadable);
         for record in &page.records {

@@ -17,7 +17,7 @@ use crate::cancel;
 use crate::damage::Told;
 use crate::exit::{Failure, Result};
 use crate::output::{Output, Show};
-use crate::remote::{Asked, Checked, Pages, Remote};
+use crate::remote::{Asked, Checked, Pages, Purpose, Remote};
 
 /// Where the page before ended for the server, and when its first was asked.
 ///
@@ -62,6 +62,7 @@ pub fn give(
             0 => u64::MAX,
             limit => limit as u64,
         },
+        purpose: Purpose::Read,
     });
     let mut answer = Answer::new(asking, remote, rows);
     let _gently = (asking.limit == 0).then(cancel::gently);
