@@ -20,63 +20,66 @@ fn place() -> Place {
     place
 }
 
+/// What is counted here and there.
+const ASKED: &[&[&str]] = &[
+    &["count", "tenant:acme,globex"],
+    &[
+        "count",
+        "tenant:acme",
+        "--facet",
+        "outcome,type,actor,ip",
+        "--top",
+        "3",
+    ],
+    &[
+        "count",
+        "outcome:denied,failure",
+        "--every",
+        "1d",
+        "--zone",
+        "Europe/Berlin",
+    ],
+    &["count", "\"access denied\"", "--facet", "service"],
+    &[
+        "count",
+        "nothing-like-it",
+        "--facet",
+        "outcome",
+        "--stats",
+        "duration,tokens",
+    ],
+    &["count", "tenant:globex", "--facet", "outcome", "--json"],
+    &["count", "--facet", "acter"],
+    &["count", "--every", "1m", "tenant:globex"],
+    &["count", "--every", "auto", "tenant:globex"],
+    &["count", "--every", "auto", "tenant:odd"],
+    &["count", "tenant:acme,globex", "--facet", "tenant", "--json"],
+    &[
+        "count",
+        "tenant:acme,globex",
+        "--facet",
+        "tenant",
+        "--top",
+        "1",
+    ],
+    &[
+        "count",
+        "tenant:globex",
+        "--every",
+        "1h",
+        "--zone",
+        "Australia/Lord_Howe",
+    ],
+];
+
 #[test]
 fn counts_of_a_server_are_those_of_the_directory() {
     let place = place();
     let serving = Serving::start(&place, "");
     let url = format!("http://{}", serving.address);
-    for asked in [
-        &["count", "tenant:acme,globex"][..],
-        &[
-            "count",
-            "tenant:acme",
-            "--facet",
-            "outcome,type,actor,ip",
-            "--top",
-            "3",
-        ],
-        &[
-            "count",
-            "outcome:denied,failure",
-            "--every",
-            "1d",
-            "--zone",
-            "Europe/Berlin",
-        ],
-        &["count", "\"access denied\"", "--facet", "service"],
-        &[
-            "count",
-            "nothing-like-it",
-            "--facet",
-            "outcome",
-            "--stats",
-            "duration,tokens",
-        ],
-        &["count", "tenant:globex", "--facet", "outcome", "--json"],
-        &["count", "--facet", "acter"],
-        &["count", "--every", "1m", "tenant:globex"],
-        &["count", "--every", "auto", "tenant:globex"],
-        &["count", "--every", "auto", "tenant:odd"],
-        &["count", "tenant:acme,globex", "--facet", "tenant", "--json"],
-        &[
-            "count",
-            "tenant:acme,globex",
-            "--facet",
-            "tenant",
-            "--top",
-            "1",
-        ],
-        &[
-            "count",
-            "tenant:globex",
-            "--every",
-            "1h",
-            "--zone",
-            "Australia/Lord_Howe",
-        ],
-    ] {
-        let here = place.run_args(asked);
-        let there = place.run_args(asked.iter().chain(&["--url", &url]));
+    for asked in ASKED {
+        let here = place.run_args(*asked);
+        let there = place.run_args(asked.iter().copied().chain(["--url", &url]));
         assert_eq!(
             (here.code, &here.out),
             (there.code, &there.out),

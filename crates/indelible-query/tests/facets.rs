@@ -1,4 +1,4 @@
-//! Facets of very many values and tenants: the most frequent ones are named, and what is not is said.
+//! Facets of very many values and tenants: the most frequent ones are named, what is not is said.
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
