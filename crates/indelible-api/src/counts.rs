@@ -65,7 +65,6 @@ pub struct Facet {
     /// How many values were counted.
     pub distinct: u64,
     /// Whether there may be more values than these: `distinct` is the least that there are.
-    #[serde(default)]
     pub more: bool,
     /// Records with none of the values named here: another one, or none at all.
     pub other: u64,
