@@ -24,7 +24,7 @@ use crate::tail::place::Places;
 use crate::tail::wish::Wish;
 
 /// How long a round rests, in what it worked.
-const REST_FACTOR: u32 = 20;
+const REST_FACTOR: u32 = 60;
 const REST_MAX: Duration = Duration::from_secs(1);
 /// How often the tenants are looked at, and followers told how far all was read.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
