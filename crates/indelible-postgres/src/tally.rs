@@ -128,12 +128,11 @@ impl Counting<'_> {
         let condition = joined(&parts, " AND ", "true");
         let (hashes, at) = (sql.value(filed.hashes.clone()), sql.value(filed.at.clone()));
         // What a record is found by in two ways counts once.
-        let (once, record) = match filed.several {
-            true => (
-                "DISTINCT tenant_id, sequence_number, ",
-                "tenant_id, sequence_number, ",
-            ),
-            false => ("", ""),
+        let record = "tenant_id, sequence_number, ";
+        let (once, record) = if filed.several {
+            (format!("DISTINCT {record}"), record)
+        } else {
+            (String::new(), "")
         };
         let text = format!(
             "SELECT at, count(*) FROM (SELECT {once}at FROM \
