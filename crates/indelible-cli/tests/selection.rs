@@ -168,7 +168,7 @@ fn columns_are_paths_too_and_masked_like_all() {
     place.ok("import --format ndjson acme.ndjson --tenant acme");
     let key = |line: &str| place.ok(line).out.trim().to_owned();
     key("keys create --role admin");
-    let officer = key("keys create --role privacy_officer");
+    let officer = key("keys create --role privacy_officer --all-tenants");
     let reader = key("keys create --role reader --tenant acme");
     let serving = Serving::start(&place, "");
     let url = format!("http://{}", serving.address);
