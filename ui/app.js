@@ -61,7 +61,7 @@ const WITHOUT = {
 /** What stands in the place of the records, and how to come to see them. */
 function withoutKey({ status }) {
   const [what, next] = WITHOUT[status === 403 ? 'mute' : key() ? 'other' : 'none'];
-  return [el('b', {}, what), el('p', {}, next, el('code', {}, `indelible keys create --role reader --url ${location.origin}`),
+  return [el('b', {}, what), el('p', {}, next, el('code', {}, `indelible keys create --role reader --all-tenants --url ${location.origin}`),
     ' with the admin\'s key in ', el('code', {}, 'INDELIBLE_API_KEY'), '.')];
 }
 
@@ -104,7 +104,7 @@ async function allowed() {
   if (!own.may.has('read')) {
     throw new Problem(403, { detail: `The key in use is of the role ${roleOf(own)}: it may send events, and read nothing.`,
       next: 'To look at records give a key of the role reader, auditor, privacy officer or admin: indelible keys create '
-        + '--role reader' });
+        + '--role reader --tenant NAME' });
   }
   return own;
 }

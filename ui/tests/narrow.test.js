@@ -219,7 +219,7 @@ test('whoever gives no key, or one that sends events, is told what to do in the 
     const empty = page.locator('#empty');
     await empty.getByText('No records without a key').waitFor();
     await faultless(page);
-    assert.match(await empty.textContent(), /Give one above.*indelible keys create --role reader --url http/);
+    assert.match(await empty.textContent(), /Give one above.*indelible keys create --role reader --all-tenants --url http/);
     await enter(page, keys.emitter);
     await empty.getByText('The key that was given reads no records').waitFor();
     assert.match(await empty.textContent(), /role emitter send events.*reader, auditor, privacy officer or admin/);

