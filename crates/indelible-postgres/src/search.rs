@@ -18,6 +18,8 @@ use crate::read::{column, tenant};
 use crate::times::{Time, Uuid};
 
 const DOING: &str = "searching";
+/// So many hashes are compared with a record's terms one by one.
+const COMPARED_MAX: usize = 8;
 
 pub(crate) type Value = Box<dyn ToSql + Sync + Send>;
 
@@ -49,6 +51,19 @@ impl Sql {
     pub(crate) fn has(&mut self, hashes: Vec<i64>) -> String {
         let hashes = self.value(hashes);
         format!("terms && {hashes}::int8[]")
+    }
+
+    /// The condition that a record is found by none of these hashes. Where there are many each term is
+    /// looked up among them: to compare two lists takes the time of their product.
+    pub(crate) fn lacks(&mut self, hashes: Vec<i64>) -> String {
+        if hashes.len() <= COMPARED_MAX {
+            return format!("NOT ({})", self.has(hashes));
+        }
+        let hashes = self.value(hashes);
+        format!(
+            "NOT EXISTS (SELECT FROM unnest(terms) AS filed (term) \
+             WHERE filed.term = ANY({hashes}::int8[]))"
+        )
     }
 
     /// A condition that holds wherever the expression does; the flag says that it holds nowhere
@@ -93,6 +108,9 @@ impl Sql {
             // Stands in the leaf alone.
             Expr::Like(..) | Expr::At(..) | Expr::Attachment => ("true".into(), false),
             Expr::Not(inner) => {
+                if let Some(hashes) = hashes(self.key, inner) {
+                    return (self.lacks(hashes), true);
+                }
                 let before = self.values.len();
                 let (condition, exact) = self.condition(inner);
                 if exact {

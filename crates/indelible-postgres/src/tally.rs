@@ -101,7 +101,7 @@ impl Counting<'_> {
         let mut none = Vec::new();
         for group in &wanted.groups {
             let any = filed.add(group, self.terms.key)?;
-            none.push(format!("count(*) FILTER (WHERE NOT ({}))", sql.has(any)));
+            none.push(format!("count(*) FILTER (WHERE {})", sql.lacks(any)));
         }
         let select = format!("ARRAY[{}]::int8[]", none.join(", "));
         let (parts, _) = sql.wanted(self.query, self.mark);

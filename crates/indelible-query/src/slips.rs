@@ -8,7 +8,7 @@ use crate::error::{Place, QueryError};
 use crate::inside::read_path;
 use crate::lex::Value;
 use crate::parse::{Node, Parser};
-use crate::qualifier::Qualifier;
+use crate::qualifier::{Meaning, Qualifier};
 use crate::term::Named;
 
 /// The longest text that is suggested, characters.
@@ -76,11 +76,35 @@ impl Parser<'_> {
             let said = "no blanks before a value: write it right behind";
             return Some(self.apart(whole, said));
         }
+        if is_moment(named.name) && !ahead.quoted && is_clock(&ahead.text) {
+            return Some(self.split_moment(whole));
+        }
         if !ahead.quoted && ahead.text.starts_with(',') {
             let said = "no blanks around a comma: write the values side by side";
             return Some(self.apart(whole, said));
         }
         None
+    }
+
+    /// A moment that a blank parts: from its clock, or from its zone, whose `+` is a blank in a URL.
+    fn split_moment(&mut self, first: &Place) -> Node {
+        let (mut whole, day) = (*first, self.written(first));
+        let Some((_, clock)) = self.advance() else {
+            return Node::Wrong;
+        };
+        whole = whole.to(clock);
+        let clock = self.written(&clock);
+        let has_clock = day
+            .split_once(SIGNS)
+            .is_some_and(|(_, day)| day.contains(['T', 't']));
+        let (sign, said) = if has_clock {
+            let said = "a blank stands in this time: the `+` before a zone is `%2B` in a URL";
+            ('+', said)
+        } else {
+            let said = "a blank stands in this time: write `T` between day and clock";
+            ('T', said)
+        };
+        self.slip(&whole, said, Some(format!("{day}{sign}{clock}")))
     }
 
     /// A sign that there is not, and what to write instead.
@@ -123,6 +147,19 @@ impl Parser<'_> {
 /// Whether it can stand before a sign.
 fn is_name(text: &str) -> bool {
     Qualifier::named(text).is_some() || matches!(read_path(text), Some(Ok(_)))
+}
+
+/// Whether it compares moments.
+fn is_moment(name: &str) -> bool {
+    let meaning = Qualifier::named(name).map(|qualifier| &qualifier.meaning);
+    matches!(meaning, Some(Meaning::Since(_) | Meaning::Until(_)))
+}
+
+/// Whether it is a clock, or how far a zone is from UTC: two numbers with a colon between.
+fn is_clock(text: &str) -> bool {
+    let mut numbers = text.split(':').map(|part| part.get(..2).unwrap_or(part));
+    let is_number = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
+    numbers.clone().count() > 1 && numbers.all(is_number)
 }
 
 /// What stands before the first `!` that has no backslash before it, and behind.

@@ -42,6 +42,20 @@ const SLIPS: &[Case] = &[
     ("data.a!5", 1, 8, "`!` is no sign", Some("data.a!=5")),
     ("data.a!:5", 1, 9, "`!` is no sign", Some("data.a!=5")),
     ("x outcome!:y", 3, 10, "`!` is no sign", Some("outcome!=y")),
+    (
+        "since:2026-11-20T10:00:00 01:00 x",
+        1,
+        31,
+        "`%2B` in a URL",
+        Some("since:2026-11-20T10:00:00+01:00"),
+    ),
+    (
+        "x ingested-until:2026-11-20 10:00",
+        3,
+        31,
+        "write `T`",
+        Some("ingested-until:2026-11-20T10:00"),
+    ),
     ("actor :x", 1, 8, "no blanks around a sign", Some("actor:x")),
     (
         "actor : \"B J\" c",

@@ -398,7 +398,7 @@ fn limited(
 ) -> Result<Option<Principal>, Refusal> {
     if let Some(known) = &principal
         && route.starts_with("/v1/")
-        && let Some(name) = known.submitter()
+        && let Some(name) = known.payer()
     {
         let admitted = app.limits.key(&name, &app.rates(known));
         admitted.map_err(|reached| Refusal::from(reached.problem(&app.metrics)))?;

@@ -2,6 +2,7 @@
 //!
 //! Not how that is found out: `super::Access` knows.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use indelible_api::Role;
@@ -121,8 +122,9 @@ impl Principal {
         match self.tenants() {
             None => "*".to_owned(),
             Some(tenants) => {
-                let names: Vec<_> = tenants.iter().map(TenantId::as_str).collect();
-                names.join(" ")
+                // However they were named, in which order and how often.
+                let names: BTreeSet<_> = tenants.iter().map(TenantId::as_str).collect();
+                Vec::from_iter(names).join(" ")
             }
         }
     }
@@ -160,6 +162,17 @@ impl Principal {
         match self {
             Self::Open => None,
             Self::Known { who, .. } => Some(who.name()),
+        }
+    }
+
+    /// Who pays for its requests: a viewer's the key that made its token.
+    pub(crate) fn payer(&self) -> Option<String> {
+        match self {
+            Self::Known {
+                who: Who::Viewer(key),
+                ..
+            } => Some(Who::Key(Arc::clone(key)).name()),
+            _ => self.submitter(),
         }
     }
 

@@ -116,6 +116,20 @@ fn a_key_has_the_rate_that_it_was_made_with_else_that_of_the_server() {
     assert!((2..=5).contains(&ok(&answers)), "{}", ok(&answers));
     let last = answers.iter().rev().find(|one| one.status == 429).unwrap();
     limited(last, "rate-limited", "you may bring 2 requests a second");
+    // What a key has used up, the viewers that it made have used up.
+    let token = json!({"tenant": "acme", "for": "user-1"});
+    let mut viewer = String::new();
+    until("it is let in again", || {
+        let made = served.ask_with(&slow, "POST", "/v1/viewer-tokens", &token);
+        if made.status == 201 {
+            viewer = made.json()["bearer"].as_str().unwrap().to_owned();
+        }
+        made.status == 201
+    });
+    many(&slow, 10);
+    let get = |_| served.ask_with(&viewer, "GET", "/v1/records", &Value::Null);
+    let seen: Vec<_> = (0..10).map(get).collect();
+    assert!(ok(&seen) <= 3, "{}", ok(&seen));
     assert_eq!(ok(&many(&free, 60)), 60);
     let began = Instant::now();
     let taken = ok(&many(&usual, 100));

@@ -422,6 +422,9 @@ fn tails_of_one_tenant_leave_some_to_those_of_others() {
         (Role::Reader, Some("acme")),
         (Role::Reader, Some("globex")),
         (Role::Reader, Some("acme globex")),
+        // The same tenants, however they are named.
+        (Role::Reader, Some("globex acme globex")),
+        (Role::Reader, Some("acme acme")),
     ];
     let served = Served::start(&keys, |settings| settings.tails_max = 16);
     create(&served, "acme");
@@ -442,9 +445,9 @@ fn tails_of_one_tenant_leave_some_to_those_of_others() {
     };
     // The tenant has half, by whichever of its keys; each who comes half of what is left, or as
     // much as is left then.
-    let all: Vec<_> = [1, 2, 3, 4, 0].into_iter().map(open_all).collect();
+    let all: Vec<_> = [1, 2, 6, 3, 4, 5, 0].into_iter().map(open_all).collect();
     let counts: Vec<_> = all.iter().map(Vec::len).collect();
-    assert_eq!(counts, [8, 0, 4, 2, 1]);
+    assert_eq!(counts, [8, 0, 0, 4, 2, 0, 1]);
     drop(all);
     until("places are given back", || open(3).is_ok());
 }
