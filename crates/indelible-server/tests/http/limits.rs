@@ -117,7 +117,9 @@ fn a_key_has_the_rate_that_it_was_made_with_else_that_of_the_server() {
     let last = answers.iter().rev().find(|one| one.status == 429).unwrap();
     limited(last, "rate-limited", "you may bring 2 requests a second");
     // What a key has used up, the viewers that it made have used up.
-    let token = json!({"tenant": "acme", "for": "user-1"});
+    let tenant = json!({"tenant_id": "acme"});
+    served.post_as(ADMIN, "/v1/tenants", &tenant).is(201);
+    let token = json!({"tenant": "acme"});
     let mut viewer = String::new();
     until("it is let in again", || {
         let made = served.ask_with(&slow, "POST", "/v1/viewer-tokens", &token);
