@@ -116,7 +116,7 @@ test('after a key was given, another ledger under another name is not proved by 
       await panel.getByLabel('Verifier key').fill(theirs);
       await panel.getByRole('button', { name: 'Check with it' }).click();
       await panel.getByText('under the key that you gave').waitFor();
-      await panel.getByText('The key that you gave').click();
+      await panel.getByText('The key that you gave', { exact: true }).click();
       await panel.getByLabel('Verifier key').fill('');
       await panel.getByRole('button', { name: 'Check with it' }).click();
       await verdict.waitFor();

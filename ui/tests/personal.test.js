@@ -206,6 +206,21 @@ test('what one key was shown, the next one is not', async () => {
   });
 });
 
+test('to who sees shapes the head of a trace says that it names by one', async () => {
+  await send([{ actor: { type: 'agent', id: 'agent:reviewer' }, target: { type: 'user', id: 'amy@acme.example', name: 'Amy Cole' },
+    context: { request_id: 'run-masked' }, ai: { agent_type: 'reviewer', trace: { node: 'check' } } }]);
+  await visit(chrome, closed, { path: '/docs' }, async (page) => {
+    await page.evaluate((key) => sessionStorage.setItem('indelible-key', key), keys.reader);
+    await page.goto(`${closed.url}/?page=traces&tenant=acme&execution=run-masked`);
+    const on = page.locator('.facts > div', { hasText: /^On/ });
+    await on.waitFor();
+    const words = await on.textContent();
+    assert.doesNotMatch(words, /Amy/);
+    if (words.includes('***')) await on.locator('.tag.unchecked', { hasText: /^masked$/ }).waitFor();
+    else assert.match(words, /^Onsub_[0-9a-f]{32}$/);
+  });
+});
+
 test('values that are kept back without a shape are told, of each person', async () => {
   const bare = changed(({ record: { event } }) => {
     for (const one of [event.actor, event.target]) for (const name of ['name', 'email', 'ip']) delete one[name];
