@@ -277,7 +277,8 @@ function total(summed, rows, item) {
   return { outcome: shownFigures.outcome, parts: [
     other.length > 0 && el('p', { class: 'verdict bad', role: 'alert' }, 'What the server says of this node is not what its records say: ',
       other.map(([name, of], at) => [at > 0 && ', ', `${name} `, el('b', {}, shown(of(summed) || 'none'))]), '.'),
-    el('dl', {}, FIGURES.map(([name, of]) => item(name, of(shownFigures)))),
+    FIGURES.some(([, of]) => of(shownFigures)) ? el('dl', {}, FIGURES.map(([name, of]) => item(name, of(shownFigures))))
+      : el('p', {}, 'Of time, models, tokens and cost nothing is said.'),
     el('p', { class: isWhole ? 'hint' : 'hint unproved' }, words)] };
 }
 

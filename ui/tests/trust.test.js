@@ -54,7 +54,7 @@ test('what no record says of tokens, cost and work is left out, and not told as 
     const head = page.getByRole('region', { name: 'Execution' });
     await head.waitFor();
     assert.match(await head.textContent(), /From first record to last1\.00 s.*Records2/);
-    await page.locator('.node dl').first().waitFor();
+    await page.locator('.node', { hasText: 'Of time, models, tokens and cost nothing is said.' }).waitFor();
     assert.deepEqual(await page.locator('.nodes .hint').allTextContents(), ['1 record', '1 record']);
     assert.doesNotMatch(await page.locator('#other').textContent(), /Tokens|Cost|Time at work|\b0 ms|\$0|duration/);
   });
