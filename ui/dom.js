@@ -32,7 +32,8 @@ export const byId = (id) => document.getElementById(id);
 // variation selectors), separators of lines, marks of annotations, the blank of braille, halves of a character. Joiners
 // stay where the eye sees what they do: after a letter of Arabic that would join the next one, and after the sign that
 // takes a vowel away. Emoji keep theirs as escapes: two that look alike would be two.
-const UNJOINED = String.raw`\u0621-\u0625\u0627\u0629\u062f-\u0632\u0648\u0649\u0671-\u0673\u0675-\u0677\u0688-\u0699\u06c0-\u06cb\u06cd\u06cf\u06d2-\u06d5\u06ee\u06ef`;
+const UNJOINED = String.raw`\u0621-\u0625\u0627\u0629\u062f-\u0632\u0648\u0649\u0671-\u0673\u0675-\u0677\u0688-\u0699`
+  + String.raw`\u06c0-\u06cb\u06cd\u06cf\u06d2-\u06d5\u06ee\u06ef`;
 const VIRAMA = String.raw`\u094d\u09cd\u0a4d\u0acd\u0b4d\u0bcd\u0c4d\u0ccd\u0d4d\u0dca\u1039\u17d2`;
 const ARABIC = String.raw`(?=\p{L})\p{Script=Arabic}`;
 const SEEN = String.raw`(?<=(?![${UNJOINED}])${ARABIC})\u200c(?=${ARABIC})|(?<=[${VIRAMA}])[\u200c\u200d](?=\p{L})`;

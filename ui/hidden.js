@@ -24,8 +24,6 @@ const isShown = ({ state }) => state === 'checked' || state === 'unchecked';
 /** The handles of those whose values the leaf commits to and the page does not show. */
 export const unshown = ({ subjects }) => [...subjects].filter(([, one]) => !isShown(one)).map(([subject]) => subject);
 
-const KEPT = 'Personal values of this person are kept beside the log, encrypted under a key of theirs. ';
-
 /** What is to be said of one whose values are not shown. `said` is what the log says of erasing them. */
 function ofSubject({ state, why }, said, { number }) {
   if (state === 'refused') return { state: 'sealed', why: `Personal values of this person are not shown: ${why}.` };
@@ -45,10 +43,11 @@ function ofSubject({ state, why }, said, { number }) {
       + 'shows none of these values.' };
   }
   if (state === 'masked') {
-    return { state: 'masked', why: `${KEPT}The server says that the role of this key sees no more than their shapes, where it shows `
-      + 'any: that is its word.' };
+    return { state: 'masked', why: 'Personal values of this person are kept beside the log. The role of this key sees no more than '
+      + 'their shapes, where the server shows any: that is its word.' };
   }
-  return { state: 'sealed', why: `${KEPT}The server says that it has none to open them by: that is its word, and no proof.` };
+  return { state: 'sealed', why: 'Personal values of this person are kept beside the log, encrypted under a key of theirs. The server '
+    + 'says that it has none to open them by: that is its word, and no proof.' };
 }
 
 /**

@@ -151,7 +151,8 @@ function head(tenant, execution, raw) {
       shown(document), isMasked(document) && [' ', tag('masked')]),
       item('Began', execution.started_at ? when(execution.started_at) : '–'),
       // A sum of nothing is no figure: what no record says is left out.
-      isTimed && item('Time at work', took(work)), item('From first record to last', took(execution.duration_ms)),
+      isTimed && item('Time at work', took(work)),
+      execution.records.length > 1 && item('From first record to last', took(execution.duration_ms)),
       execution.tokens > 0 && item('Tokens', number(execution.tokens)),
       execution.cost_usd > 0 && item('Cost', money(execution.cost_usd)),
       item('Records', number(execution.records.length), execution.more && ' and more')),
@@ -173,7 +174,7 @@ function nodes(execution, choose) {
       choose(one.name);
     } }, el('b', {}, shown(one.name)), ' ', outcome(one.outcome), el('span', { class: 'hint' },
       [one.duration_ms > 0 && took(one.duration_ms), counted(one.records, 'record'), one.tokens && `${number(one.tokens)} tokens`]
-        .filter(Boolean).join(' · ')), share);
+        .filter(Boolean).join(' · ')), one.duration_ms > 0 && share);
     return el('li', {}, button);
   };
   return el('section', { class: 'panel' }, el('h2', {}, 'Nodes'), el('ol', { class: 'nodes' },

@@ -68,7 +68,7 @@ test('each whose values are not shown is told, though the server sends no shape 
     [handles[1], { isProved: false, id: 'y', why: 'it is not so' }]]));
   assert.deepEqual([erased.state, erased.by, told.state, told.by], ['erased', 'x', 'sealed', 'y']);
   assert.deepEqual(masked.map(({ state }) => state), handles.slice(2).map(() => 'masked'));
-  for (const { why } of masked) assert.match(why, /no more than their shapes, where it shows any: that is its word/);
+  for (const { why } of masked) assert.match(why, /no more than their shapes, where the server shows any: that is its word/);
 });
 
 test('an erasure that is older than the record is a contradiction, and erases nothing', () => {

@@ -104,7 +104,8 @@ test('after a key was given, another ledger under another name is not proved by 
       await page.goto(place.url + addressOf(forged));
       const verdict = panel.locator('.proof .verdict.bad');
       await verdict.waitFor();
-      const words = new RegExp(`not proved: it is signed as another ledger, ${theirs.split('+')[0]}, than the one that you gave a key for, ${key.split('+')[0]}\\.`);
+      const [is, was] = [theirs, key].map((one) => one.split('+')[0]);
+      const words = new RegExp(`not proved: it is signed as another ledger, ${is}, than the one that you gave a key for, ${was}\\.`);
       assert.match(await verdict.textContent(), words);
       assert.equal(await panel.locator('.verdict.good').count(), 0);
       assert.equal(await panel.locator('.steps > li', { hasText: 'Checkpoint' }).locator('.pill').first().textContent(), 'does not hold');
