@@ -1,6 +1,6 @@
 // What a row keeps of a record, and the columns that show it. Bounded: texts are cut, the record goes.
 
-import { counted, cut, el, outcome, shown, when } from '/ui/dom.js';
+import { counted, cut, el, legible, outcome, shown, when } from '/ui/dom.js';
 import { isMasked } from '/ui/hidden.js';
 import { sentence, what, who } from '/ui/words.js';
 
@@ -43,14 +43,14 @@ export function order(a, b) {
 /** What marks a shape that stands for a personal value. */
 const shape = (value) => (isMasked(value) ? 'shape' : undefined);
 const WORD = 'masked: the server\u2019s word';
-const titled = (value) => (isMasked(value) ? `${value} (${WORD})` : value);
+const titled = (value) => value && (isMasked(value) ? `${legible(value)} (${WORD})` : legible(value));
 
 const plain = (name) => (row) => el('span', { class: shape(row[name]), title: titled(row[name]) },
   cut(row[name] || '–', CHARS_MAX));
 
 function actor(row) {
   const tag = row.actorType && row.actorType !== 'user' && row.actorType !== row.actor
-    && el('span', { class: 'tag', title: row.actorType }, shown(row.actorType));
+    && el('span', { class: 'tag', title: legible(row.actorType) }, shown(row.actorType));
   return el('span', { class: ['tagged', shape(row.actor)].filter(Boolean).join(' '), title: titled(row.actor) }, cut(row.actor, CHARS_MAX), tag);
 }
 

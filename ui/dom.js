@@ -28,9 +28,16 @@ export function fill(element, ...children) {
 
 export const byId = (id) => document.getElementById(id);
 
-// Controls, marks that turn the direction of text, spaces without width, line separators, a byte
-// order mark, halves of a character. Joiners stay: scripts and emoji need them.
-const UNSEEN = /[\p{Cc}\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff\p{Cs}]+/gu;
+// Controls, all that Unicode has to be shown as nothing (marks of direction, spaces and letters without width, tags,
+// variation selectors), separators of lines, marks of annotations, the blank of braille, halves of a character. Joiners
+// stay where the eye sees what they do: after a letter of Arabic that would join the next one, and after the sign that
+// takes a vowel away. Emoji keep theirs as escapes: two that look alike would be two.
+const UNJOINED = String.raw`\u0621-\u0625\u0627\u0629\u062f-\u0632\u0648\u0649\u0671-\u0673\u0675-\u0677\u0688-\u0699`
+  + String.raw`\u06c0-\u06cb\u06cd\u06cf\u06d2-\u06d5\u06ee\u06ef`;
+const VIRAMA = String.raw`\u094d\u09cd\u0a4d\u0acd\u0b4d\u0bcd\u0c4d\u0ccd\u0d4d\u0dca\u1039\u17d2`;
+const ARABIC = String.raw`(?=\p{L})\p{Script=Arabic}`;
+const SEEN = String.raw`(?<=(?![${UNJOINED}])${ARABIC})\u200c(?=${ARABIC})|(?<=[${VIRAMA}])[\u200c\u200d](?=\p{L})`;
+const UNSEEN = new RegExp(String.raw`(?:(?!${SEEN})[\p{Cc}\p{Cs}\p{Default_Ignorable_Code_Point}\u2028\u2029\u2800\ufff9-\ufffb])+`, 'gu');
 
 /** Text from an event as nodes: what cannot be seen stands as an escape, set apart. */
 export function shown(value) {
@@ -46,9 +53,14 @@ export function shown(value) {
 }
 
 function escaped(text) {
-  const escape = (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`;
-  return text.split('').map(escape).join('');
+  return Array.from(text, (one) => {
+    const code = one.codePointAt(0).toString(16);
+    return code.length > 4 ? `\\u{${code}}` : `\\u${code.padStart(4, '0')}`;
+  }).join('');
 }
+
+/** The same as a text alone, where there is no place for more. */
+export const legible = (value) => String(value).replace(UNSEEN, escaped);
 
 /** The same, cut to a length, in a place of its own where its direction turns nothing else. */
 export function cut(value, chars) {

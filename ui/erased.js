@@ -29,27 +29,40 @@ async function checked({ tenant, id }, own) {
   return { names: new Set(names), number: row.record.sequence_number, isTheirs };
 }
 
+/** Of the records that the server names for a subject, what holds: one that is proved, and before all one that cannot be. */
+function verdictOn(subject, ids, { found, number }) {
+  const all = ids.map((id) => {
+    const one = found.get(id) ?? { why: 'more records say such things than this page checks' };
+    const isProved = Boolean(one.names?.has(subject));
+    return { id, number: one.number, isProved, isTheirs: Boolean(one.isTheirs),
+      // A handle is for one generation (spec/sealing.md §1): under a key that was destroyed nothing is committed any more.
+      isOlder: isProved && Number(one.number) < Number(number),
+      why: isProved ? '' : one.why ?? 'that record does not name this person' };
+  });
+  return all.find(({ isOlder }) => isOlder) ?? all.find(({ isProved }) => isProved) ?? all[0];
+}
+
 /**
- * What the log of a tenant says of these subjects having been erased: of each that the server names a record for its
- * number and id, and whether that was proved (`isProved`, and by whose key) or `why` not. Never more than is known.
+ * What the log of a tenant says of these subjects, to whose values the record of this number commits, having been erased:
+ * of each that the server names a record for its number and id, and whether that was proved (`isProved`, and by whose
+ * key) or `why` not; `isOlder` where it was proved and cannot be. Never more than is known.
  */
-export async function erasures(tenant, subjects) {
+export async function erasures({ tenant, number }, subjects) {
   const q = `type:${TYPE} data.subjects:${subjects.join(',')}`;
   const { records } = await get('/v1/records', { q, tenant, limit: SAID_MAX });
   const said = new Map();
   for (const row of records) {
     const id = row.record.event?.audit_id;
     if (typeof id !== 'string' || row.record.tenant_id !== tenant) continue;
-    for (const subject of subjectsOf(row)) if (subjects.includes(subject) && !said.has(subject)) said.set(subject, id);
+    for (const subject of new Set(subjectsOf(row))) {
+      if (subjects.includes(subject)) said.set(subject, [...said.get(subject) ?? [], id]);
+    }
   }
   const own = said.size ? await named(tenant).catch(() => '') : '';
-  const ids = [...new Set(said.values())];
-  const found = new Map(await Promise.all(ids.slice(0, CHECKED_MAX).map(async (id) => [id,
+  // One for each before a second for any: what is said often keeps no other from being checked.
+  const most = Math.max(0, ...[...said.values()].map((ids) => ids.length));
+  const ids = new Set(Array.from({ length: most }, (_, at) => [...said.values()].map((all) => all[at])).flat().filter(Boolean));
+  const found = new Map(await Promise.all([...ids].slice(0, CHECKED_MAX).map(async (id) => [id,
     await checked({ tenant, id }, own).catch(({ message }) => ({ why: message }))])));
-  return new Map([...said].map(([subject, id]) => {
-    const one = found.get(id) ?? { why: 'more records say such things than this page checks' };
-    const isProved = Boolean(one.names?.has(subject));
-    return [subject, { id, number: one.number, isProved, isTheirs: Boolean(one.isTheirs),
-      why: isProved ? '' : one.why ?? 'that record does not name this person' }];
-  }));
+  return new Map([...said].map(([subject, all]) => [subject, verdictOn(subject, all, { found, number })]));
 }

@@ -1,8 +1,10 @@
 // What a record says: fields, before and after, the decision beside the outcome, who acted for whom, attachments.
 
 import { bytes } from '/ui/api.js';
+import { differences, textOf } from '/ui/diff.js';
 import { el, exactly, outcome, shown } from '/ui/dom.js';
 import { walk } from '/ui/hidden.js';
+import { digitsIn, pathName } from '/ui/json.js';
 import { refused } from '/ui/leaf.js';
 
 const LONG_CHARS = 400;
@@ -15,7 +17,7 @@ const TOLD = /^(?:event_type|outcome|description|occurred_at|changes|decision|se
 const plain = (value) => value === null || typeof value !== 'object';
 
 export function long(value, label) {
-  const text = String(value);
+  const text = textOf(value);
   return text.length > LONG_CHARS
     ? el('div', { class: 'long', tabindex: 0, role: 'region', 'aria-label': label }, shown(text)) : shown(text);
 }
@@ -45,7 +47,7 @@ const TAGS = {
   masked: ['masked', 'The shape of a personal value. It is the word of the server: only the value itself could be checked'],
   unchecked: ['personal, not checked', 'A personal value, as the server discloses it: this page could not check it'],
 };
-const tag = (how) => TAGS[how] && el('span', { class: how === 'checked' ? 'tag' : 'tag unchecked', title: TAGS[how][1] },
+export const tag = (how) => TAGS[how] && el('span', { class: how === 'checked' ? 'tag' : 'tag unchecked', title: TAGS[how][1] },
   TAGS[how][0]);
 
 /** Whether the server shows something else than was committed. */
@@ -68,7 +70,7 @@ export function fields(row) {
   put('happened', exactly(event.occurred_at));
   put('committed', exactly(ingested));
   for (const [path, value] of walk(event)) {
-    const name = path.join('.');
+    const name = pathName(path);
     if (TOLD.test(name)) continue;
     put(name, long(value, name), tag(row.personal.get(name)));
   }
@@ -76,26 +78,23 @@ export function fields(row) {
 }
 
 /** Before and after, side by side, of what differs; what stayed is counted. */
-export function changes(event) {
+export function changes({ record: { event }, leaf }) {
   const { before, after, fields: named } = event.changes ?? {};
   if (before === undefined && after === undefined) {
     return named?.length ? el('section', {}, el('h3', {}, 'Changes'),
       el('p', { class: 'hint' }, 'Only names were said: ', shown(named.join(', ')))) : null;
   }
-  const old = new Map(plain(before) ? [['', before]] : walk(before).map(([path, value]) => [path.join('.'), value]));
-  const now = new Map(plain(after) ? [['', after]] : walk(after).map(([path, value]) => [path.join('.'), value]));
-  const names = [...new Set([...old.keys(), ...now.keys()])];
-  const differ = names.filter((name) => old.get(name) !== now.get(name) || old.has(name) !== now.has(name));
-  const cell = (map, name, kind) => el('td', { class: kind }, map.has(name)
-    ? el(kind === 'old' ? 'del' : 'ins', {}, long(map.get(name) ?? 'null', `${name} ${kind}`))
-    : el('span', { class: 'hint' }, kind === 'old' ? 'was not there' : 'is gone'));
-  const rows = differ.map((name) => el('tr', {}, el('th', { scope: 'row' }, broken(name || 'value')),
+  const { rows, same } = differences(before, after, digitsIn(leaf).event.changes ?? {});
+  const cell = (text, name, kind) => el('td', { class: kind }, text === undefined
+    ? el('span', { class: 'hint' }, kind === 'old' ? 'was not there' : 'is gone')
+    : el(kind === 'old' ? 'del' : 'ins', {}, long(text, `${name} ${kind}`)));
+  const lines = rows.map(({ name, old, now }) => el('tr', {}, el('th', { scope: 'row' }, broken(name || 'value')),
     cell(old, name, 'old'), cell(now, name, 'new')));
-  const same = names.length - differ.length;
   return el('section', {}, el('h3', {}, 'Before and after'),
-    el('table', { class: 'diff' }, el('thead', {}, el('tr', {}, el('th', { scope: 'col' }, 'Field'),
-      el('th', { scope: 'col' }, 'Before'), el('th', { scope: 'col' }, 'After'))), el('tbody', {}, rows)),
-    same > 0 && el('p', { class: 'hint' }, `${same} more stayed as they were.`));
+    lines.length > 0 && el('table', { class: 'diff' }, el('thead', {}, el('tr', {}, el('th', { scope: 'col' }, 'Field'),
+      el('th', { scope: 'col' }, 'Before'), el('th', { scope: 'col' }, 'After'))), el('tbody', {}, lines)),
+    same > 0 && el('p', { class: 'hint' }, lines.length ? `${same} more stayed as they were.`
+      : `All of it, ${same === 1 ? 'one value' : `${same} values`}, stayed as it was.`));
 }
 
 /** What was decided, beside how it ended. */
@@ -104,7 +103,7 @@ export function decision(event) {
   if (!made && !error) return null;
   const item = (name, ...value) => [el('dt', {}, name), el('dd', {}, ...value)];
   const said = made && el('dl', {}, walk(made).map(([path, value]) =>
-    item(path.join('.').replaceAll('_', ' '), shown(value))));
+    item(pathName(path).replaceAll('_', ' '), shown(textOf(value)))));
   const end = el('dl', {}, item('outcome', outcome(ended)), event.outcome_raw && item('as its source says',
     shown(event.outcome_raw)),
     error?.code && item('error', shown(error.code)), error?.message && item('message', long(error.message, 'error')));
@@ -138,14 +137,14 @@ export function evidence(event, { tenant, id }) {
   const look = (value, path) => {
     if (plain(value)) return;
     const { attachment } = value;
-    if (typeof attachment?.digest === 'string') named.push([path, attachment]);
-    else for (const [name, inner] of Object.entries(value)) look(inner, path ? `${path}.${name}` : name);
+    if (typeof attachment?.digest === 'string') named.push([pathName(path), attachment]);
+    else for (const [name, inner] of Object.entries(value)) look(inner, [...path, name]);
   };
-  look(event, '');
+  look(event, []);
   if (!proof && !named.length) return null;
   const whence = { tenant, record: id };
   const said = proof && el('dl', {}, walk(proof).flatMap(([path, value]) =>
-    [el('dt', {}, broken(path.join('.'))), el('dd', {}, long(value, path.join('.')))]));
+    [el('dt', {}, broken(pathName(path))), el('dd', {}, long(value, pathName(path)))]));
   return el('section', {}, el('h3', {}, 'Evidence and attachments'), said,
     named.length > 0 && el('ul', { class: 'attached' }, named.map(([path, one]) => attached(path, one, whence))));
 }

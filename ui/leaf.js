@@ -2,7 +2,7 @@
 // it, and from disclosures that lead to the commitments in it (`sealed.js`). Anything else that the server says and
 // these do not is named, and not shown. It asks nobody, and runs in node as it does in a browser.
 
-import { verbatim } from './json.js';
+import { pathName, verbatim } from './json.js';
 import { canSeal, disclose, isOpen, isShape, ownerOf, plain } from './sealed.js';
 import { hex, leafHash } from './verify.js';
 
@@ -11,7 +11,7 @@ const isObject = (value) => !plain(value) && !Array.isArray(value);
 /** The paths of all values in a value, those without any by their own. */
 function leavesOf(value, path) {
   const inner = plain(value) ? [] : Object.entries(value);
-  return inner.length ? inner.flatMap(([name, one]) => leavesOf(one, [...path, name])) : [path.join('.')];
+  return inner.length ? inner.flatMap(([name, one]) => leavesOf(one, [...path, name])) : [pathName(path)];
 }
 
 /**
@@ -26,7 +26,7 @@ class Compared {
   }
 
   differ(path, value) {
-    this.differs.push(path.join('.'));
+    this.differs.push(pathName(path));
     return value;
   }
 
@@ -45,7 +45,7 @@ class Compared {
       const at = [...path, name];
       if (Object.hasOwn(told, name)) return [name, this.join(one, told[name], at)];
       // What was opened whole has no commitments beside it.
-      return [name, at.join('.') === 'sealed' ? one : this.differ(at, one)];
+      return [name, at.length === 1 && name === 'sealed' ? one : this.differ(at, one)];
     });
     for (const [name, one] of Object.entries(told)) {
       if (Object.hasOwn(own, name)) continue;
@@ -110,7 +110,7 @@ async function opened(inLeaf, answer, { checks, policy }) {
   };
   const { compared, event } = isShaped ? shaped(inLeaf, record.event, { subjects, policy }) : plainly();
   const how = new Map([...put.flatMap(([path, value, state]) => leavesOf(value, path).map((one) => [one, state])),
-    ...compared.masked.map((path) => [path.join('.'), 'masked'])].sort(([a], [b]) => (a < b ? -1 : 1)));
+    ...compared.masked.map((path) => [pathName(path), 'masked'])].sort(([a], [b]) => (a < b ? -1 : 1)));
   const differs = compared.differs.map((path) => path || 'the event');
   return { event, subjects, personal: how, differs: isForeign ? [...differs, 'disclosures'] : differs };
 }

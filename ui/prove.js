@@ -4,10 +4,11 @@ import { get, mayPass, text } from '/ui/api.js';
 import { brief } from '/ui/columns.js';
 import { counted, el, fill, shown, when } from '/ui/dom.js';
 import { isLie, lies, names, save } from '/ui/fields.js';
+import { unshown } from '/ui/hidden.js';
 import { verbatim } from '/ui/json.js';
 import { refused } from '/ui/leaf.js';
 import { answered, countdown, due } from '/ui/parts.js';
-import { canVerify, checkProof, cosignatures, readKey, readKeys } from '/ui/verify.js';
+import { canVerify, checkProof, cosignatures, isIncarnation, readKey, readKeys } from '/ui/verify.js';
 
 const KEYS = 'indelible-verifier-keys';
 
@@ -18,13 +19,26 @@ const STEPS = [
   ['checkpoint', 'Checkpoint', 'the snapshot stands in the tree that the ledger signed, and the signature holds'],
 ];
 
-/** The keys that somebody gave, by the origin that they sign for. */
+/** The keys that somebody gave, by the origin that they sign for, which is their name. */
 function given() {
   try {
-    return JSON.parse(localStorage.getItem(KEYS) ?? '{}');
+    return JSON.parse(localStorage.getItem(KEYS)) ?? {};
   } catch {
     return {};
   }
+}
+
+const originOf = (proof) => proof.registry.checkpoint.split('\n', 1)[0];
+
+/**
+ * What was given for the ledger of a proof, and where that is nothing, the `others` for which something was. Of which
+ * ledger it is a checkpoint says itself, and who lies says another one: to whoever gave a key that proves nothing.
+ */
+function givenFor(origin) {
+  const all = given();
+  const names = Object.keys(all);
+  const name = names.find((one) => one === origin) ?? names.find((one) => isIncarnation(one, origin));
+  return { name, theirs: name === undefined ? '' : all[name], others: name === undefined ? names : [] };
 }
 
 /** The key that a log names in its first record, which no producer can write. */
@@ -37,8 +51,7 @@ export async function named(tenant) {
 /** Whether a record, as it is held, stands in its log: what its proof leads to; throws with why not. */
 export async function proven(row, saved, own) {
   const proof = formed(saved);
-  const theirs = given()[proof.registry.checkpoint.split('\n', 1)[0]] ?? '';
-  const { found, error, isTheirs } = await verified(proof, { row, theirs, own });
+  const { found, error, isTheirs } = await verified(proof, { row, ...givenFor(originOf(proof)), own });
   if (error) throw error;
   if (row.record_hash !== row.said_hash) throw new Error('the hash is not that of its leaf');
   return { ...found, isTheirs };
@@ -87,8 +100,8 @@ async function check(section, row, asked) {
   } catch (problem) {
     return unformed(section, saved, problem);
   }
-  const origin = proof.registry.checkpoint.split('\n', 1)[0];
-  const theirs = given()[origin] ?? '';
+  const origin = originOf(proof);
+  const of = givenFor(origin);
   const marks = new Map(STEPS.map(([name]) => [name, el('span', { class: 'pill plain' }, 'not reached')]));
   const verdict = el('p', { class: 'verdict', role: 'status' }, 'Checking …');
   const witnesses = el('p', {});
@@ -96,12 +109,12 @@ async function check(section, row, asked) {
     el('p', {}, words), ...figures(name, row, proof), name === 'checkpoint' && witnesses),
   name === 'leaf' && committed(row)]);
   fill(section, el('h3', {}, 'Proof'), verdict, unproved(row), el('ol', { class: 'steps' }, list),
-    keys(theirs, own, (lines) => remember(origin, lines).then(() => check(section, row, asked))),
+    keys(of, own, { origin, again: () => check(section, row, asked) }),
     el('p', { class: 'hint' }, 'It was computed by this page from the leaf, by ', el('code', {}, 'verify.js'),
       '. A page can be changed by whoever serves it: where that matters, save the proof and check it without this server: ',
       el('code', {}, 'indelible verify --proof proof.json --key KEY')),
     el('p', {}, save('proof.json', saved, 'Save the proof')));
-  const state = await verified(proof, { row, theirs, own, marks });
+  const state = await verified(proof, { row, ...of, own, marks });
   if (!current()) return undefined;
   if (state.cosigned) fill(witnesses, witnessed(state.cosigned));
   const [tone, words] = verdictOf(state, { isTheirs: Boolean(state.isTheirs), tenant, row });
@@ -116,15 +129,27 @@ async function check(section, row, asked) {
 
 const pathsOf = (row, how) => [...row.personal].filter(([, one]) => one === how).map(([path]) => path);
 
+const people = (number) => counted(number, 'person or thing', 'people or things');
+
+/** Of how many people the leaf commits to values, and whose are not shown: that none is kept back in silence. */
+function commitments(row) {
+  const kept = unshown(row);
+  const shownOf = row.subjects.size - kept.length;
+  return el('p', { class: 'commits' }, `The leaf commits to values of ${people(row.subjects.size)}: `, kept.length
+    ? [shownOf > 0 && `those of ${shownOf} are shown, `, 'not shown are those of ', names(kept), '.'] : 'all are shown.');
+}
+
 /** Personal values as a step of their own: they stand in no leaf, and the leaf commits to them. */
 function committed(row) {
+  if (!row.subjects.size) return null;
   const checked = pathsOf(row, 'checked');
   const wrong = refused(row);
-  if (!checked.length && !wrong.length) return null;
-  const pill = el('span', { class: 'pill' });
-  mark(pill, !wrong.length);
-  return el('li', { class: 'committed' }, el('b', {}, 'Personal values'), ' ', pill,
-    el('p', {}, 'what the server discloses of each, hashed, leads to the commitment that the leaf has'),
+  const pill = el('span', { class: 'pill plain' }, 'not shown');
+  const isChecked = checked.length > 0 || wrong.length > 0;
+  if (isChecked) mark(pill, !wrong.length);
+  else if (pathsOf(row, 'unchecked').length) pill.textContent = 'not checked';
+  return el('li', { class: 'committed' }, el('b', {}, 'Personal values'), ' ', pill, commitments(row),
+    isChecked && el('p', {}, 'What the server discloses of each, hashed, leads to the commitment that the leaf has.'),
     checked.length > 0 && el('p', {}, 'Committed to by the leaf, though not in it: ', names(checked), '.'),
     wrong.map(([subject, why]) => el('p', { class: 'finding' }, el('b', {}, shown(subject)), ': ', why)));
 }
@@ -135,8 +160,7 @@ function unproved(row) {
   const unchecked = pathsOf(row, 'unchecked');
   return [masked.length > 0 && el('p', { class: 'unproved' }, 'Not under this proof: ', names(masked), '. These are masked: that '
     + 'such fields are there, and their shapes, is the server\u2019s word. The leaf commits to values of '
-    + `${row.subjects.size === 1 ? 'one person or thing' : `${row.subjects.size} people or things`}, and who sees shapes alone `
-    + 'can check nothing by it.'),
+    + `${people(row.subjects.size)}, and who sees shapes alone can check nothing by it.`),
   unchecked.length > 0 && el('p', { class: 'unproved' }, 'Not under this proof: ', names(unchecked), '. These are personal, '
     + 'and this browser has nothing to check by what the server discloses of them.')];
 }
@@ -155,7 +179,7 @@ function mark(pill, holds) {
   pill.textContent = holds ? 'holds' : 'does not hold';
 }
 
-async function verified(proof, { row, theirs, own, marks = new Map() }) {
+async function verified(proof, { row, theirs, others, own, marks = new Map() }) {
   const reached = [];
   let isTheirs = false;
   try {
@@ -164,14 +188,18 @@ async function verified(proof, { row, theirs, own, marks = new Map() }) {
     if (!await canVerify()) throw Object.assign(new Error('this browser has no Ed25519'), { part: 'browser' });
     const { line, witnesses } = await readKeys(theirs);
     isTheirs = Boolean(line);
-    const key = line || own ? await readKey(line || own) : null;
+    const known = others.length ? '' : line || own;
+    const key = known ? await readKey(known) : null;
     const found = await checkProof(proof, { leaf: row.leaf, key, step: (name) => {
       reached.push(name);
       mark(marks.get(name), name !== 'leaf' || row.record_hash === row.said_hash);
     } });
     const cosigned = await cosignatures(proof.registry.checkpoint, found.origin, witnesses);
     return { found, cosigned, isTheirs };
-  } catch (error) {
+  } catch (problem) {
+    const isForeign = others.length > 0 && problem.part === 'key';
+    const error = isForeign ? new Error(`it is signed as another ledger, ${originOf(proof)}, than the one that you gave a key for, `
+      + others.join(', ')) : problem;
     const next = STEPS.map(([name]) => name).find((name) => !reached.includes(name)) ?? 'checkpoint';
     const isKey = error.part === 'key' || error.part === 'browser';
     if (!isKey) mark(marks.get(next), false);
@@ -206,25 +234,35 @@ function figures(name, row, proof) {
   }
 }
 
-async function remember(origin, lines) {
-  await readKeys(lines);
+/** Keeps keys under the name of the ledger's among them; without any what was given for that ledger goes. */
+async function remember(lines, { name, origin }) {
+  const { line } = await readKeys(lines);
   const all = given();
-  if (lines) all[origin] = lines; else delete all[origin];
+  delete all[name];
+  if (lines) all[line ? line.split('+', 1)[0] : origin] = lines;
   localStorage.setItem(KEYS, JSON.stringify(all));
 }
 
+async function forget(name) {
+  const { [name]: _, ...rest } = given();
+  localStorage.setItem(KEYS, JSON.stringify(rest));
+}
+
 /** Where keys of one's own are given; they stay in this browser. */
-function keys(theirs, own, use) {
+function keys({ name, theirs, others }, own, { origin, again }) {
   const field = el('textarea', { 'aria-label': 'Verifier key', rows: 2, spellcheck: 'false', autocomplete: 'off',
     placeholder: 'name+id+key, from whoever runs it; keys of witnesses below it' });
   field.value = theirs;
   const told = el('span', { class: 'finding', role: 'alert' });
   const form = el('form', { onsubmit: (event) => {
     event.preventDefault();
-    use(field.value.trim()).catch((error) => { told.textContent = error.message; });
+    remember(field.value.trim(), { name, origin }).then(again).catch((error) => { told.textContent = error.message; });
   } }, field, el('button', { type: 'submit' }, 'Check with it'), told);
-  return el('details', { class: 'own-key' }, el('summary', {},
-    theirs ? 'The key that you gave' : 'Check with a key of your own'),
+  const kept = others.map((one) => el('p', { class: 'hint' }, 'You gave a key for ', el('b', {}, shown(one)), ', which this is not. If you '
+    + 'mean this ledger too, give its own key. ', el('button', { type: 'button', class: 'link',
+    onclick: () => forget(one).then(again) }, 'Forget the key that I gave')));
+  return el('details', { class: 'own-key', open: others.length > 0 }, el('summary', {},
+    theirs ? 'The key that you gave' : 'Check with a key of your own'), kept,
     el('p', { class: 'hint' }, 'A page could lie about the key with all the rest. ', el('code', {},
       'indelible keys show'),
       ' prints it where the ledger is. Keys of witnesses, one a line, check their cosignatures.'), form,

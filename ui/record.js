@@ -7,7 +7,7 @@ import { brief } from '/ui/columns.js';
 import { byId, cut, el, exactly, fill, outcome, shown } from '/ui/dom.js';
 import { erasures } from '/ui/erased.js';
 import { chain, changes, decision, evidence, fields, isLie, lies, marked, save } from '/ui/fields.js';
-import { states } from '/ui/hidden.js';
+import { states, unshown } from '/ui/hidden.js';
 import { verbatim } from '/ui/json.js';
 import { held } from '/ui/leaf.js';
 import { answered, countdown, due } from '/ui/parts.js';
@@ -105,7 +105,7 @@ function whole(row, { proof, related, hidden }) {
     event.description && marked(row, el('p', { class: 'description' }, shown(event.description)), 'description'),
     el('p', { class: 'hint' }, 'Record ', el('b', {}, Number(number).toLocaleString('en')), ' of ', el('b', {}, tenant),
       ', ', exactly(event.occurred_at), link && [' · ', link]),
-    hidden, marked(row, changes(event), 'changes'), marked(row, decision(event), 'decision', 'error', 'outcome_raw'),
+    hidden, marked(row, changes(row), 'changes'), marked(row, decision(event), 'decision', 'error', 'outcome_raw'),
     marked(row, chain(event), 'actor.name', 'actor.id', 'ai', 'context', 'data.on_behalf_of'),
     marked(row, evidence(event, { tenant, id: event.audit_id }), 'proof'),
     pivots(row), proof, related, fields(row), leaf(row),
@@ -119,7 +119,7 @@ function told(row) {
   return marked({ personal: unsure }, el('p', { class: 'said' }, sentence(brief(row))), ...by);
 }
 
-const TONE = { sealed: 'plain', masked: 'plain', erased: 'warn', pruned: 'warn' };
+const TONE = { sealed: 'plain', masked: 'plain', erased: 'warn', pruned: 'warn', contradiction: 'bad' };
 
 /** Says what cannot be read, and why. */
 export function explain(section, found, tenant) {
@@ -130,14 +130,13 @@ export function explain(section, found, tenant) {
         el('a', { href: href({ ...address(), record: `${tenant}/${by}` }) }, 'The record that says so')])))));
 }
 
-/** Sealed values may have been erased: what the server says of that is looked up, and checked. */
+/** Values that are not shown may have been erased: what the server says of that is looked up, and checked. */
 async function unreadable(section, row, current) {
-  const { tenant_id: tenant } = row.record;
-  const found = states(row);
-  explain(section, found, tenant);
-  const sealed = found.filter(({ state, where }) => state === 'sealed' && where.startsWith('sub_'));
-  if (!sealed.length) return;
-  const erased = await erasures(tenant, sealed.map(({ where }) => where)).catch(() => null);
+  const { tenant_id: tenant, sequence_number: number } = row.record;
+  explain(section, states(row), tenant);
+  const kept = unshown(row);
+  if (!kept.length) return;
+  const erased = await erasures({ tenant, number }, kept).catch(() => null);
   if (current() && erased?.size) explain(section, states(row, erased), tenant);
 }
 

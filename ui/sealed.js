@@ -17,7 +17,7 @@ const OPEN = new Set(['audit_id', 'category', 'event_type', 'occurred_at', 'outc
 const HANDLES = new Set(['actor/id', 'target/id', 'target/uid']);
 
 export const plain = (value) => value === null || typeof value !== 'object';
-const nameOf = (path) => path.join('/');
+const nameOf = (path) => path.map((step) => step.replaceAll('~', '~0').replaceAll('/', '~1')).join('/');
 
 /** Whether no policy can have sealed what would stand there. */
 export const isOpen = (path) => OPEN.has(nameOf(path)) || path[0] === 'sealed';

@@ -4,7 +4,8 @@
 import { get, text } from '/ui/api.js';
 import { href, listOf, recordOf } from '/ui/address.js';
 import { counted, cut, el, fill, outcome, shown, when } from '/ui/dom.js';
-import { changes, isLie, lies, long, names, save } from '/ui/fields.js';
+import { changes, isLie, lies, long, names, save, tag } from '/ui/fields.js';
+import { isMasked, unshown } from '/ui/hidden.js';
 import { verbatim } from '/ui/json.js';
 import { held } from '/ui/leaf.js';
 import { and, term, without } from '/ui/query.js';
@@ -138,6 +139,7 @@ async function trace({ tenant, id }) {
 function head(tenant, execution, raw) {
   const item = (name, ...value) => el('div', {}, el('span', { class: 'hint' }, name), el('b', {}, ...value));
   const work = execution.records.reduce((sum, { duration_ms: ms }) => sum + (ms ?? 0), 0);
+  const isTimed = execution.records.some(({ duration_ms: ms }) => typeof ms === 'number');
   const document = execution.records.find(({ target }) => target)?.target;
   return el('section', { class: 'panel', 'aria-label': 'Execution' },
     el('div', { class: 'bar trace-head' }, el('h2', {}, 'Execution ', el('code', {}, shown(execution.id))),
@@ -146,10 +148,13 @@ function head(tenant, execution, raw) {
         el('a', { href: listOf(`${term('tenant', tenant)} ${term('request', execution.id)}`) }, 'Full log'))),
     el('div', { class: 'facts' }, item('Agent', shown(execution.agent ?? 'not said')),
       item('Log', el('a', { href: href({ page: 'traces', tenant }) }, shown(tenant))), document && item('On',
-      shown(document)),
-      item('Began', execution.started_at ? when(execution.started_at) : '–'), item('Time at work', took(work)),
-      item('From first record to last', took(execution.duration_ms)),
-      item('Tokens', number(execution.tokens)), item('Cost', money(execution.cost_usd)),
+      shown(document), isMasked(document) && [' ', tag('masked')]),
+      item('Began', execution.started_at ? when(execution.started_at) : '–'),
+      // A sum of nothing is no figure: what no record says is left out.
+      isTimed && item('Time at work', took(work)),
+      execution.records.length > 1 && item('From first record to last', took(execution.duration_ms)),
+      execution.tokens > 0 && item('Tokens', number(execution.tokens)),
+      execution.cost_usd > 0 && item('Cost', money(execution.cost_usd)),
       item('Records', number(execution.records.length), execution.more && ' and more')),
     el('p', { class: 'hint' }, 'These figures, those of the nodes and the tree in time are the server\u2019s word; what a node\u2019s '
       + 'records say, by their leaves, stands in its panel, and a record\u2019s proof beside the record.'));
@@ -168,8 +173,8 @@ function nodes(execution, choose) {
       currentTarget.setAttribute('aria-pressed', 'true');
       choose(one.name);
     } }, el('b', {}, shown(one.name)), ' ', outcome(one.outcome), el('span', { class: 'hint' },
-      [took(one.duration_ms), counted(one.records, 'record'), one.tokens && `${number(one.tokens)} tokens`]
-        .filter(Boolean).join(' · ')), share);
+      [one.duration_ms > 0 && took(one.duration_ms), counted(one.records, 'record'), one.tokens && `${number(one.tokens)} tokens`]
+        .filter(Boolean).join(' · ')), one.duration_ms > 0 && share);
     return el('li', {}, button);
   };
   return el('section', { class: 'panel' }, el('h2', {}, 'Nodes'), el('ol', { class: 'nodes' },
@@ -257,7 +262,7 @@ const figuresOf = (events) => ({
   models: [...new Set(events.map(({ ai }) => ai?.model).filter(Boolean))], tokens: sum(events, ({ ai }) => ai?.total_tokens),
   cost_usd: sum(events, ({ ai }) => ai?.cost_usd) });
 
-const FIGURES = [['duration', ({ duration_ms: ms }) => took(ms)], ['models', ({ models }) => models.join(', ')],
+const FIGURES = [['duration', ({ duration_ms: ms }) => (ms ? took(ms) : '')], ['models', ({ models }) => models.join(', ')],
   ['tokens', ({ tokens }) => (tokens ? number(tokens) : '')], ['cost', ({ cost_usd: cost }) => (cost ? money(cost) : '')]];
 
 /** What a node took in all: as the leaves of its records say, where these are all here, else as the server says. */
@@ -273,7 +278,8 @@ function total(summed, rows, item) {
   return { outcome: shownFigures.outcome, parts: [
     other.length > 0 && el('p', { class: 'verdict bad', role: 'alert' }, 'What the server says of this node is not what its records say: ',
       other.map(([name, of], at) => [at > 0 && ', ', `${name} `, el('b', {}, shown(of(summed) || 'none'))]), '.'),
-    el('dl', {}, FIGURES.map(([name, of]) => item(name, of(shownFigures)))),
+    FIGURES.some(([, of]) => of(shownFigures)) ? el('dl', {}, FIGURES.map(([name, of]) => item(name, of(shownFigures))))
+      : el('p', {}, 'Of time, models, tokens and cost nothing is said.'),
     el('p', { class: isWhole ? 'hint' : 'hint unproved' }, words)] };
 }
 
@@ -303,13 +309,15 @@ async function node(panel, { tenant, execution, name }) {
   fill(panel, el('div', { class: 'bar' }, el('h2', {}, shown(name)), outcome(word)), parts,
     rows.map((row, at) => (row.problem ? el('p', { class: 'finding' }, row.problem.message)
       : [isLie(row) && el('p', { class: 'verdict bad' }, lies(row)), unsure(row),
-        step(row.record.event, own[at], tenant, item)])));
+        step(row, own[at], tenant, item)])));
 }
 
 /** What of a record could not be checked. */
-function unsure({ personal }) {
-  const paths = [...personal].filter(([, how]) => how !== 'checked').map(([path]) => path);
-  return paths.length > 0 && el('p', { class: 'hint' }, 'Not checked, and the server\u2019s word: ', names(paths), '.');
+function unsure(row) {
+  const paths = [...row.personal].filter(([, how]) => how !== 'checked').map(([path]) => path);
+  const kept = unshown(row);
+  return [paths.length > 0 && el('p', { class: 'hint' }, 'Not checked, and the server\u2019s word: ', names(paths), '.'),
+    kept.length > 0 && el('p', { class: 'hint' }, 'Personal values that are not shown: those of ', names(kept), '.')];
 }
 
 /** Where a producer says that its execution can be run again from here; a link, which this page does not follow. */
@@ -319,7 +327,8 @@ function replay({ replay_url: url }) {
     el('span', { class: 'hint' }, ` at ${new URL(url).host}, as its producer says`));
 }
 
-function step(event, brief, tenant, item) {
+function step(row, brief, tenant, item) {
+  const { event } = row.record;
   const { ai = {} } = event;
   const { trace: at = {} } = ai;
   const state = at?.state_changes;
@@ -334,5 +343,5 @@ function step(event, brief, tenant, item) {
     item('state changes', state && (typeof state === 'string' ? state : JSON.stringify(state))),
     item('checkpoint', at?.checkpoint_id), item('goes on from', at?.parent_checkpoint_id),
     item('error', event.error?.message ?? event.error?.code)),
-  replay(at ?? {}), changes(event));
+  replay(at ?? {}), changes(row));
 }

@@ -127,10 +127,12 @@ export async function readKeys(lines) {
 
 const keyId = async (name, bytes) => hex((await sha256(join(text.encode(`${name}\n`), bytes))).slice(0, 4));
 
-/** The same key under the name of another incarnation of the same ledger (spec/checkpoint.md §5). */
+/** Whether a name is that of another incarnation of the ledger of this name (spec/checkpoint.md §5). */
+export const isIncarnation = (of, name) => name.startsWith(`${of}/`) && /^\d+$/.test(name.slice(of.length + 1));
+
+/** The same key under the name of another incarnation of the same ledger. */
 export async function under(key, name) {
-  const isAnother = name.startsWith(`${key.name}/`) && /^\d+$/.test(name.slice(key.name.length + 1));
-  return isAnother ? { ...key, name, id: await keyId(name, join([ED25519], key.point)) } : key;
+  return isIncarnation(key.name, name) ? { ...key, name, id: await keyId(name, join([ED25519], key.point)) } : key;
 }
 
 // Points of small order, under which a signature says nothing, in every way they can be written; without the sign.

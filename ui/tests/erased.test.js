@@ -7,7 +7,8 @@ import { after, before, test } from 'node:test';
 import { Place, browser, visit } from './support.js';
 
 const SUBJECT = `sub_${'ab'.repeat(16)}`;
-const ids = { person: '019a9b00-0000-7000-8000-000000000001', erasure: '019a9b00-0000-7000-8000-000000000002' };
+const ids = { person: '019a9b00-0000-7000-8000-000000000001', erasure: '019a9b00-0000-7000-8000-000000000002',
+  none: '019a9b00-0000-7000-8000-000000000003' };
 const hash = (...parts) => createHash('sha256').update(Buffer.concat(parts.map((part) => Buffer.from(part)))).digest();
 const leafHash = (text) => hash([0], text);
 const nodeHash = (left, right) => hash([1], left, right);
@@ -60,9 +61,12 @@ const erasure = { actor: { id: 'indelible', type: 'system' }, audit_id: ids.eras
   event_type: 'privacy.erased', occurred_at: '2026-01-02T03:04:01.000000Z', outcome: 'success' };
 
 /** Opens the record of the person at a server that says these things; `lie` changes what it says of the erasure. */
-async function said({ event = erasure, tenant, lie = () => {} }, look) {
-  const made = ledger([leafOf(0, sealed), leafOf(1, event, tenant)]);
-  const told = { list: [{ record: { tenant_id: 'acme', sequence_number: 1, event: erasure } }], record: made.answer(1), proof: made.proof(1) };
+async function said({ event = erasure, tenant, lie = () => {}, personal = 'sealed', opened = 0, given, verdict = 'good' }, look) {
+  // `opened` is the number of the record that is looked at, and the erasure has the other.
+  const leaves = [leafOf(opened, sealed), leafOf(1 - opened, event, tenant)];
+  const made = ledger(opened ? leaves.reverse() : leaves);
+  const erased = 1 - opened;
+  const told = { list: [{ record: { tenant_id: 'acme', sequence_number: erased, event: erasure } }], record: made.answer(erased), proof: made.proof(erased) };
   lie(told, made);
   const json = (answer) => (route) => route.fulfill({ json: answer });
   await visit(chrome, place, { path: '/docs', expected: ['Failed to load resource'] }, async (page) => {
@@ -73,15 +77,16 @@ async function said({ event = erasure, tenant, lie = () => {} }, look) {
       const records = isErasure ? told.list : searchParams.get('order') === 'seq' ? [first] : [];
       return route.fulfill({ json: { records, next_cursor: null } });
     });
-    for (const [id, answer, proof] of [[ids.person, made.answer(0, { personal: 'sealed' }), made.proof(0)],
+    for (const [id, answer, proof] of [[ids.person, made.answer(opened, { personal }), made.proof(opened)],
       [ids.erasure, told.record, told.proof]]) {
       await page.route(new RegExp(`/v1/records/${id}\\?`), json(answer));
       await page.route(new RegExp(`/v1/records/${id}/proof`), json(proof));
       await page.route(new RegExp(`/v1/records/${id}/related`), json({ record: {}, ancestors: [], descendants: [], correlation: null,
         execution: null, above: { end: 'root' } }));
     }
+    if (given) await page.evaluate((keys) => localStorage.setItem('indelible-verifier-keys', JSON.stringify(keys)), given(made));
     await page.goto(`${place.url}/?live=off&record=acme%2F${ids.person}`);
-    await page.locator('#record .proof .verdict.good').waitFor();
+    await page.locator(`#record .proof .verdict.${verdict}`).waitFor();
     await look(page.locator('#record .hidden-values li'), page);
   });
 }
@@ -93,6 +98,38 @@ test('an erasure that a record of the log proves is told as one, with the record
     await line.getByRole('link', { name: 'The record that says so' }).click();
     await page.locator('#record h2', { hasText: 'privacy.erased' }).waitFor();
     await page.locator('#record .proof .verdict.good').waitFor();
+  });
+});
+
+test('an erasure is looked up, and proved, where the server says masked too', async () => {
+  await said({ personal: 'masked' }, async (line) => {
+    await line.locator('.pill', { hasText: /^erased$/ }).waitFor();
+    assert.equal(await line.count(), 1);
+  });
+});
+
+test('an erasure that is older than the record is named as a contradiction', async () => {
+  await said({ opened: 1 }, async (line) => {
+    await line.locator('.pill.bad', { hasText: /^contradiction$/ }).waitFor();
+    assert.match(await line.textContent(), /Record 0 of this log, which is proved, .* This record, number 1, was committed later/);
+    assert.doesNotMatch(await line.textContent(), /Erased/);
+  });
+  // Nor does one that the server names before it make it good.
+  const hide = (told) => { told.list.unshift({ record: { tenant_id: 'acme', sequence_number: 5, event: { ...erasure, audit_id: ids.none } } }); };
+  await said({ opened: 1, lie: hide }, async (line) => {
+    await line.locator('.pill.bad', { hasText: /^contradiction$/ }).waitFor();
+  });
+});
+
+test('under the key of another ledger than somebody gave one for, nothing is proved, and no erasure', async () => {
+  const given = (made) => ({ 'indelible.dev/mine': made.key.replace('indelible.dev/made', 'indelible.dev/mine') });
+  await said({ given, verdict: 'bad' }, async (line) => {
+    await line.getByText(/That is not proved/).waitFor();
+    assert.match(await line.textContent(), /signed as another ledger, indelible\.dev\/made, than the one that you gave a key for, indelible\.dev\/mine/);
+    assert.equal(await line.locator('.pill').textContent(), 'sealed');
+  });
+  await said({ given: (made) => ({ [made.key.split('+')[0]]: made.key }) }, async (line) => {
+    await line.getByText('under the key that you gave').waitFor();
   });
 });
 

@@ -210,6 +210,24 @@ test('a record: before and after, decision, actors, what belongs to it, and ways
   });
 });
 
+test('before and after hides no change: not behind a dot, nor what is empty, nor a type', async () => {
+  const [receipt] = await place.send([{ changes: {
+    before: { role: { admin: false }, 'role.admin': false, roles: [], note: null, level: 1 },
+    after: { role: { admin: true }, 'role.admin': false, roles: {}, note: 'null', level: '1' } } }], 'diffs');
+  await visit(chrome, place, { path: `/?live=off&record=diffs%2F${receipt.audit_id}` }, async (page) => {
+    const panel = page.locator('#record');
+    await panel.locator('.verdict.good').waitFor();
+    const lines = await panel.locator('.diff tbody tr').evaluateAll((all) => all.map((line) => [...line.cells].map((cell) => cell.textContent)));
+    assert.deepEqual(lines.sort(), [['level', '1', '"1"'], ['note', 'null', '"null"'], ['role.admin', 'false', 'true'], ['roles', '[]', '{}']]);
+    await panel.getByText('1 more stayed as they were').waitFor();
+    await page.locator('#word', { hasText: 'Rows are as the server sends them' }).waitFor();
+  });
+  await visit(chrome, place, { path: '/?q=actor:nobody-at-all' }, async (page) => {
+    await page.locator('#empty').waitFor();
+    assert.equal(await page.locator('#word').isVisible(), false, 'of no rows nothing is said');
+  });
+});
+
 test('an attachment is fetched, and held against the digest that the record names', async () => {
   await visit(chrome, place, { path: `/?record=acme%2F${ID(4)}` }, async (page) => {
     const panel = page.locator('#record');

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { readFileSync } from 'node:fs';
-import { states } from '../hidden.js';
+import { states, unshown } from '../hidden.js';
 import { verbatim } from '../json.js';
 
 const vectors = (name) => JSON.parse(readFileSync(new URL(`../../spec/vectors/${name}.json`, import.meta.url), 'utf8'));
@@ -56,6 +56,30 @@ test('a subject is erased where a record that was proved says so; else it is wha
   const [told] = of({ isProved: false, id: 'y', why: 'the path does not lead to the root' });
   assert.deepEqual([told.state, told.by], ['sealed', 'y']);
   assert.match(told.why, /^The server says that this person was erased\. That is not proved: the path does not lead to the root\./);
+});
+
+test('each whose values are not shown is told, though the server sends no shape of them, and each for itself', () => {
+  const handles = sealed.sealed.map(({ subject }) => subject);
+  const whose = (said) => states(row(sealed, 'masked'), said).filter(({ where }) => where.startsWith('sub_'));
+  assert.deepEqual(whose().map(({ state, where }) => [state, where]), handles.map((one) => ['masked', one]));
+  assert.deepEqual(unshown(row(sealed, 'masked')), handles);
+  assert.deepEqual(unshown(row(sealed, 'checked')), []);
+  const [erased, told, ...masked] = whose(new Map([[handles[0], { isProved: true, number: 7, id: 'x', why: '' }],
+    [handles[1], { isProved: false, id: 'y', why: 'it is not so' }]]));
+  assert.deepEqual([erased.state, erased.by, told.state, told.by], ['erased', 'x', 'sealed', 'y']);
+  assert.deepEqual(masked.map(({ state }) => state), handles.slice(2).map(() => 'masked'));
+  for (const { why } of masked) assert.match(why, /no more than their shapes, where the server shows any: that is its word/);
+});
+
+test('an erasure that is older than the record is a contradiction, and erases nothing', () => {
+  const [{ subject }] = sealed.sealed;
+  for (const state of ['closed', 'masked']) {
+    const { record, ...rest } = row(sealed, state);
+    const [one] = states({ ...rest, record: { ...record, sequence_number: 9 } },
+      new Map([[subject, { isProved: true, isOlder: true, number: 7, id: 'x', why: '' }]]));
+    assert.deepEqual([one.state, one.where, one.by], ['contradiction', subject, 'x']);
+    assert.match(one.why, /^Record 7 of this log, which is proved, .* This record, number 9, was committed later, .* Both cannot be/);
+  }
 });
 
 test('a record of which only the hash is left is pruned; a secret that was taken out is told', () => {

@@ -50,6 +50,16 @@ test('a sealed record is opened by what leads to its commitments, and each value
   assert.ok(commitments.length > 0);
 });
 
+test('a personal value is marked where it stands, and nowhere else', async () => {
+  const salt = 'ab'.repeat(32);
+  const subject = 'sub_00000000000000000000000000000000';
+  const disclosures = [JSON.stringify([salt, '/data/user.name', 'Dana'])];
+  const inLeaf = { ...structuredClone(plainEvent), sealed: [{ root: hex(await rootOf(await Promise.all(disclosures.map(leafHash)))), subject }] };
+  inLeaf.data = { user: { name: 'plain' } };
+  const found = await held(await hashed(answer(around(JSON.stringify(inLeaf)), undefined, { disclosures: [{ subject, disclosures }] })), asked);
+  assert.deepEqual([...found.personal], [['data."user.name"', 'checked']]);
+});
+
 test('one that stays closed, or of which a role sees the shape, differs in nothing', async () => {
   const closed = answer(around(record.sealed_event), verbatim(record.sealed_event), { personal: 'sealed' });
   const found = await held(await hashed(closed), asked);
@@ -103,6 +113,11 @@ test('under the default policy shapes stand where that policy can have sealed, a
     const [top, name] = path.split('.');
     const found = await seen((event) => { event[top][name] = shape; });
     assert.deepEqual([found.differs, [...found.personal]], [[], [[path, 'masked']]], path);
+  }
+  // A key that is written as a path is none.
+  for (const name of ['actor/name', 'actor.name', 'raw/']) {
+    const found = await seen((event) => { event[name] = '***'; });
+    assert.deepEqual([found.differs, found.personal.size], [[name === 'actor.name' ? '"actor.name"' : name], 0], name);
   }
   for (const [path, shape] of [['data.Dana stole it', '***'], ['actor.session_id', '***'], ['data.host', '192.***.***.***'],
     ['context', '***'], ['data.note', '2001:***'], ['data.phone', '***']]) {
@@ -231,6 +246,8 @@ test('what the server says and the leaf does not is named, and is not shown', as
     ['data.text', (event) => { event.data.text = 'wrote to framed@acme.example'; }],
     ['data.[sealed]', (event) => { event.data['[sealed]'] = 'put in'; }],
     ['data', (event) => { event.data = [1]; }],
+    ['"actor.id"', (event) => { event['actor.id'] = 'dana'; }],
+    ['data."a.b"', (event) => { event.data['a.b'] = 1; }],
     ['decision', (event) => { event.decision = { result: 'approved' }; }],
     ['__proto__', (event) => { Object.defineProperty(event, '__proto__', { value: 1, enumerable: true }); }],
     ['sealed', (event) => { event.sealed = [{ subject: 'dana' }]; }],

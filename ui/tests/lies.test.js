@@ -81,6 +81,54 @@ test('a record whose source says another record\'s id is not shown in its place'
   });
 });
 
+test('after a key was given, another ledger under another name is not proved by its own', async () => {
+  const impostor = new Place();
+  await impostor.serve();
+  try {
+    const [forged] = await impostor.send([{ description: 'never happened' }]);
+    const key = place.run('keys', 'show', '--data', 'data').trim();
+    const theirs = impostor.run('keys', 'show', '--data', 'data').trim();
+    await visit(chrome, place, { path: addressOf(plain), expected: ['Failed to load resource'] }, async (page) => {
+      const panel = page.locator('#record');
+      await panel.locator('.proof .verdict.good').waitFor();
+      await panel.getByText('Check with a key of your own').click();
+      await panel.getByLabel('Verifier key').fill(key);
+      await panel.getByRole('button', { name: 'Check with it' }).click();
+      await panel.getByText('under the key that you gave').waitFor();
+      // From now on somebody else answers.
+      await page.route(/\/v1\//, async (route) => {
+        const { pathname, search } = new URL(route.request().url());
+        const answer = await fetch(impostor.url + pathname + search);
+        await route.fulfill({ status: answer.status, contentType: 'application/json', body: await answer.text() });
+      });
+      await page.goto(place.url + addressOf(forged));
+      const verdict = panel.locator('.proof .verdict.bad');
+      await verdict.waitFor();
+      const [is, was] = [theirs, key].map((one) => one.split('+')[0]);
+      const words = new RegExp(`not proved: it is signed as another ledger, ${is}, than the one that you gave a key for, ${was}\\.`);
+      assert.match(await verdict.textContent(), words);
+      assert.equal(await panel.locator('.verdict.good').count(), 0);
+      assert.equal(await panel.locator('.steps > li', { hasText: 'Checkpoint' }).locator('.pill').first().textContent(), 'does not hold');
+      await page.locator('#rows .badge.failed').waitFor();
+      // The key of this one, given too, says what it says; the other stays.
+      await panel.getByLabel('Verifier key').fill(key);
+      await panel.getByRole('button', { name: 'Check with it' }).click();
+      await until(async () => words.test(await verdict.textContent()), 'the same verdict');
+      await panel.getByLabel('Verifier key').fill(theirs);
+      await panel.getByRole('button', { name: 'Check with it' }).click();
+      await panel.getByText('under the key that you gave').waitFor();
+      await panel.getByText('The key that you gave', { exact: true }).click();
+      await panel.getByLabel('Verifier key').fill('');
+      await panel.getByRole('button', { name: 'Check with it' }).click();
+      await verdict.waitFor();
+      await panel.getByRole('button', { name: 'Forget the key that I gave' }).click();
+      await panel.getByText('under the key that the log itself names').waitFor();
+    });
+  } finally {
+    await impostor.remove();
+  }
+});
+
 test('a proof that is none takes nothing of the record away', async () => {
   for (const garbage of ['{}', 'null', '[]', '{"log":7}', '<h1>', '']) {
     await lied(plain, { what: 'proof', change: () => garbage }, async (panel) => {

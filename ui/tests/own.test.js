@@ -133,6 +133,7 @@ test('hostile contents are text, and what hides is shown', async () => {
       data: { [MARKUP]: 'javascript:alert(3)', none: 'a\u0000b', long: 'x'.repeat(58_000) } },
     { actor: { type: 'user', id: 'y'.repeat(200) }, description: 'z'.repeat(8_000) },
     { actor: { type: 'user', id: '__proto__', name: 'constructor' }, data: { constructor: { toString: 'x' } } },
+    { actor: { type: 'user', id: 'ada\u00adm' }, target: { type: 'file', id: 'tag\u{e0061}\u3164' } },
   ]);
   await visit(chrome, place, { path: '/?columns=time,actor,event,target' }, async (page) => {
     const row = page.locator('#rows tr', { hasText: '<img' });
@@ -140,6 +141,10 @@ test('hostile contents are text, and what hides is shown', async () => {
     assert.ok((await row.locator('td.actor').textContent()).startsWith('<img src=x onerror=alert(1)>'));
     assert.equal(await row.locator('td.target').textContent(), 'invoice\\u202efdp.exe');
     assert.equal(await row.locator('.unseen').textContent(), '\\u202e');
+    const alike = page.locator('#rows tr', { hasText: 'ada\\u00adm' });
+    assert.equal(await alike.locator('td.target').textContent(), 'tag\\u{e0061}\\u3164');
+    assert.deepEqual(await alike.locator('td.actor > [title], td.target > [title]').evaluateAll((all) => all.map(({ title }) => title)),
+      ['ada\\u00adm', 'tag\\u{e0061}\\u3164']);
     await row.click();
     const panel = page.locator('#record');
     await panel.locator('.steps').waitFor();

@@ -153,7 +153,11 @@ test('who sees shapes sees them marked as the server\u2019s word, beside the sen
       const words = await panel.locator('.unproved').textContent();
       assert.match(words, /^Not under this proof: actor\.email, actor\.ip, actor\.name, target\.name\. These are masked: that such fields are there, and their shapes, is the server\u2019s word\. .* values of 2 people or things/);
       assert.equal(await panel.locator('dd .tag.unchecked', { hasText: /^masked$/ }).count(), 4);
-      assert.equal(await panel.locator('.committed').count(), 0);
+      // Of how many people the leaf has commitments, and whose values are not shown, is always told.
+      const step = panel.locator('.committed');
+      assert.equal(await step.locator('.pill').textContent(), 'not shown');
+      assert.match(await step.textContent(), /commits to values of 2 people or things: not shown are those of sub_[0-9a-f]{32}, sub_[0-9a-f]{32}\.$/);
+      assert.equal(await panel.locator('.hidden-values li', { hasText: /^masked sub_/ }).count(), 2);
       // A handle says more than a shape, and stands in the leaf.
       assert.match(await panel.locator('.said').textContent(), /^sub_[0-9a-f]{32} viewed the user sub_[0-9a-f]{32}$/);
       await page.locator('#rows .badge.proved').waitFor();
@@ -200,6 +204,34 @@ test('what one key was shown, the next one is not', async () => {
     await page.locator('#rows tr', { hasText: 'document.viewed' }).first().waitFor();
     assert.doesNotMatch(await page.locator('#rows').textContent(), /Petrov|Amy/);
   });
+});
+
+test('to who sees shapes the head of a trace says that it names by one', async () => {
+  await send([{ actor: { type: 'agent', id: 'agent:reviewer' }, target: { type: 'user', id: 'amy@acme.example', name: 'Amy Cole' },
+    context: { request_id: 'run-masked' }, ai: { agent_type: 'reviewer', trace: { node: 'check' } } }]);
+  await visit(chrome, closed, { path: '/docs' }, async (page) => {
+    await page.evaluate((key) => sessionStorage.setItem('indelible-key', key), keys.reader);
+    await page.goto(`${closed.url}/?page=traces&tenant=acme&execution=run-masked`);
+    const on = page.locator('.facts > div', { hasText: /^On/ });
+    await on.waitFor();
+    const words = await on.textContent();
+    assert.doesNotMatch(words, /Amy/);
+    if (words.includes('***')) await on.locator('.tag.unchecked', { hasText: /^masked$/ }).waitFor();
+    else assert.match(words, /^Onsub_[0-9a-f]{32}$/);
+  });
+});
+
+test('values that are kept back without a shape are told, of each person', async () => {
+  const bare = changed(({ record: { event } }) => {
+    for (const one of [event.actor, event.target]) for (const name of ['name', 'email', 'ip']) delete one[name];
+  });
+  for (const name of ['reader', 'viewer']) {
+    await seenBy(name, { change: bare }, async (panel) => {
+      await panel.locator('.proof .verdict.good').waitFor();
+      assert.equal(await panel.locator('.hidden-values li', { hasText: /^masked sub_[0-9a-f]{32}/ }).count(), 2);
+      await panel.locator('.committed', { hasText: 'values of 2 people or things: not shown are those of sub_' }).waitFor();
+    });
+  }
 });
 
 test('where the browser has no hashes, personal values are shown as not checked', async () => {

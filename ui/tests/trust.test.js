@@ -47,6 +47,26 @@ test('an execution is one of its log: the list and the address say which, and an
   });
 });
 
+test('what no record says of tokens, cost and work is left out, and not told as nothing', async () => {
+  const bare = ({ performance, ai: { agent_type, trace }, ...rest }) => ({ ...rest, ai: { agent_type, trace } });
+  await place.send([bare(step('plan', 0)), bare(step('write', 1000))].map((one) => ({ ...one, context: { request_id: 'run-bare' } })), 'bare');
+  await visit(chrome, place, { path: '/?page=traces&tenant=bare&execution=run-bare' }, async (page) => {
+    const head = page.getByRole('region', { name: 'Execution' });
+    await head.waitFor();
+    assert.match(await head.textContent(), /From first record to last1\.00 s.*Records2/);
+    await page.locator('.node', { hasText: 'Of time, models, tokens and cost nothing is said.' }).waitFor();
+    assert.deepEqual(await page.locator('.nodes .hint').allTextContents(), ['1 record', '1 record']);
+    assert.doesNotMatch(await page.locator('#other').textContent(), /Tokens|Cost|Time at work|\b0 ms|\$0|duration/);
+  });
+  // What is said of some is told, and of those alone.
+  await visit(chrome, place, { path: '/?page=traces&tenant=globex&execution=run-1' }, async (page) => {
+    const head = page.getByRole('region', { name: 'Execution' });
+    await head.waitFor();
+    assert.match(await head.textContent(), /Time at work2\.00 s/);
+    assert.doesNotMatch(await head.textContent(), /Tokens|Cost/);
+  });
+});
+
 test('waiting is not work: what an execution took says both, and bars are as long as the work', async () => {
   for (const width of [1280, 390]) {
     await visit(chrome, place, { path: '/?page=traces&tenant=acme&execution=run-1', width }, async (page) => {

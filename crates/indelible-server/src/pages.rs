@@ -32,6 +32,7 @@ const FILES: &[(&str, &str)] = files![
     "chart.js",
     "columns.js",
     "complete.js",
+    "diff.js",
     "dom.js",
     "docs.js",
     "embed.css",
