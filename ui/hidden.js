@@ -20,9 +20,9 @@ const at = (value, path) => path.reduce((inner, name) => inner?.[name], value);
 /**
  * The states of a record, as `leaf.js` holds it: one of `sealed`, `masked`, `erased`, `pruned` each, with where and why.
  * `erased` has the subjects that the server says were erased (`erased.js`), each with the record that it says so by, and
- * whether that was proved: only then it is told as what is. `by` is the id of that record.
+ * whether that was proved: only then it is told as what is. `by` is the id of that record. A customer has no key and no role.
  */
-export function states({ record, leaf, personal, subjects }, erased = new Map()) {
+export function states({ record, leaf, personal, subjects }, erased = new Map(), isCustomer = false) {
   if (!leaf || !record?.event) {
     return [{ state: 'pruned', where: 'the record', why: 'The server says that its content was removed when its time to be '
       + 'kept was over. Its hash, its id and its place in the log stay, and with them every proof.' }];
@@ -60,8 +60,9 @@ export function states({ record, leaf, personal, subjects }, erased = new Map())
         + 'The whole text is sealed.' });
     } else if (personal.get(pointer) === 'masked') {
       found.push({ state: 'masked', where: pointer,
-        why: 'As the server says, a personal value, of which the role of this key sees the shape. '
-        + 'A privacy officer sees all of it.' });
+        why: isCustomer ? 'A personal value. This view shows its shape alone, as the server says.'
+          : 'As the server says, a personal value, of which the role of this key sees the shape. '
+          + 'A privacy officer sees all of it.' });
     }
     MARK.lastIndex = 0;
   }

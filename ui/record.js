@@ -92,7 +92,7 @@ function withheld({ personal, subjects, reader }) {
 function whole(row, { proof, related, hidden }) {
   const { event } = row.record;
   if (!event) {
-    explain(hidden, states(row), row.record.tenant_id);
+    explain(hidden, states(row, undefined, isViewer()), row.record.tenant_id);
     return [head('Pruned record'), hidden, el('p', {}, el('code', {}, shown(row.record_hash ?? '')))];
   }
   const { tenant_id: tenant, sequence_number: number } = row.record;
@@ -133,12 +133,12 @@ export function explain(section, found, tenant) {
 /** Sealed values may have been erased: what the server says of that is looked up, and checked. */
 async function unreadable(section, row, current) {
   const { tenant_id: tenant } = row.record;
-  const found = states(row);
+  const found = states(row, undefined, isViewer());
   explain(section, found, tenant);
   const sealed = found.filter(({ state, where }) => state === 'sealed' && where.startsWith('sub_'));
   if (!sealed.length) return;
   const erased = await erasures(tenant, sealed.map(({ where }) => where)).catch(() => null);
-  if (current() && erased?.size) explain(section, states(row, erased), tenant);
+  if (current() && erased?.size) explain(section, states(row, erased, isViewer()), tenant);
 }
 
 /** Beside the list where there is room, else over it. */
