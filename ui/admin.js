@@ -1,8 +1,9 @@
 // For those who may: tenants, keys, streams and what the server says of its configuration.
 
-import { act, get } from '/ui/api.js';
+import { act, get, pathOf } from '/ui/api.js';
 import { href, listOf } from '/ui/address.js';
-import { ago, counted, el, shown, when } from '/ui/dom.js';
+import { ago, byId, counted, el, shown, when } from '/ui/dom.js';
+import { made } from '/ui/parts.js';
 import { term, terms } from '/ui/query.js';
 import { all } from '/ui/trust.js';
 
@@ -11,19 +12,38 @@ const STREAMS_MAX = 500;
 
 const section = (title, content) => el('section', { class: 'panel' }, el('h2', {}, title), content);
 
+/** Links to the parts of a page that is long, and where they lead; what is read anew moves nobody. */
+const placeOf = (name) => `admin-${name}`;
+function jumps(parts) {
+  const to = ([name, title]) => el('li', {}, el('a', { href: `#${placeOf(name)}`, onclick: (press) => {
+    press.preventDefault();
+    byId(placeOf(name)).scrollIntoView();
+    byId(placeOf(name)).focus({ preventScroll: true });
+  } }, title));
+  return parts.length > 1 && el('nav', { class: 'jumps', 'aria-label': 'On this page' }, el('ul', {}, parts.map(to)));
+}
+
 export const page = {
   title: 'Administration',
   /** What the key in use may do: the rest is not offered, nor asked for, since that would be refused and recorded. */
   made(_, { again, own }) {
     const isAdmin = own.may.has('administer');
     const whole = own.may.has('whole');
-    const parts = [whole && ['tenants', 'Tenants', () => tenants(isAdmin && again)], isAdmin && ['keys', 'Keys', () => keys(again)],
-      whole && ['streams', 'Streams', streams], isAdmin && ['configuration', 'Configuration in force', configuration]]
-      .filter(Boolean);
-    return { reads: Object.fromEntries(parts.map(([name, , read]) => [name, read])),
+    const parts = [
+      whole && ['tenants', 'Tenants', () => all('/v1/tenants', 'tenants'), (found) => tenants(found, isAdmin && again)],
+      isAdmin && ['keys', 'Keys', () => get('/v1/keys'), (found) => keys(found, again)],
+      whole && ['streams', 'Streams', () => all('/v1/streams', 'streams'), streams],
+      isAdmin && ['configuration', 'Configuration in force', settled, configuration]].filter(Boolean);
+    // Each is made once for each answer: a form stays as somebody fills it in while other parts are drawn.
+    const read = ([name, title, ask, make]) => [name, async () => {
+      const found = await ask();
+      return made(title, () => section(title, make(found)), { path: pathOf(found), again });
+    }];
+    return { reads: Object.fromEntries(parts.map(read)),
       draw: (part) => [!isAdmin && el('p', { class: 'panel' }, 'Keys and settings are for admins, and the key in use is none\'s. ',
         whole ? 'Here is what it may see.' : 'It sees nothing of whole logs either.'),
-      parts.map(([name, title]) => part(name, title, (content) => section(title, content)))] };
+      jumps(parts), parts.map(([name, title]) => el('div', { id: placeOf(name), class: 'place', tabindex: -1 },
+        part(name, title, (content) => content)))] };
   },
 };
 
@@ -54,22 +74,26 @@ function form(fields, label, does) {
   const button = el('button', { type: 'submit' }, label);
   return el('form', { class: 'act', onsubmit: async (event) => {
     event.preventDefault();
-    button.disabled = true;
+    // A button that is disabled loses the keyboard.
+    if (button.ariaDisabled === 'true') return;
+    button.ariaDisabled = 'true';
+    for (const one of event.target.querySelectorAll('[aria-invalid]')) one.removeAttribute('aria-invalid');
     try {
       told.replaceChildren(...[await does()].flat().filter(Boolean));
       told.className = 'outcome-of';
     } catch (problem) {
-      told.textContent = [problem.message, problem.next].filter(Boolean).join(' – ');
+      told.replaceChildren(...prose([problem.message, problem.next].filter(Boolean).join(' – ')).flat());
       told.className = 'outcome-of finding';
+      problem.field?.setAttribute('aria-invalid', 'true');
+      problem.field?.focus();
     }
-    button.disabled = false;
+    button.ariaDisabled = 'false';
   } }, fields, button, told);
 }
 
 const field = (label, attributes = {}) => el('input', { 'aria-label': label, placeholder: label, ...attributes });
 
-async function tenants(again) {
-  const { tenants: found, more } = await all('/v1/tenants', 'tenants');
+function tenants({ tenants: found, more }, again) {
   const rows = found.map((log) => row(el('a', { href: href({ page: 'trust', tenant: log.tenant_id }) },
     shown(log.tenant_id)),
     log.records === null ? '–' : log.records.toLocaleString('en'), time(log.last_ingested_at),
@@ -92,8 +116,7 @@ function inForce({ revoked_at: revoked, expires_at: expires }) {
   return expires ? ['until ', when(expires)] : 'in force';
 }
 
-async function keys(again) {
-  const { keys: found } = await get('/v1/keys');
+function keys({ keys: found }, again) {
   const rows = found.map((key) => row(el('code', {}, shown(key.id)), shown(key.name ?? '–'), shown(key.role),
     key.tenants ? shown(key.tenants.join(', ')) : 'all', key.query ? asked(key.query) : '–', time(key.created_at),
     time(key.last_used_at), inForce(key), key.revoked_at ? '–' : buttons(key, again)));
@@ -108,6 +131,9 @@ async function keys(again) {
     const names = tenant.value.split(',').map((one) => one.trim()).filter(Boolean);
     // Whom it is for has to be said, but of an admin, who is for all.
     const all = names.join() === '*' || role.value === 'admin' && !names.length;
+    if (!all && !names.length) {
+      throw Object.assign(new Error('Say for which tenants the key is: their names, parted by commas, or * for all.'), { field: tenant });
+    }
     const { bearer } = await act('POST', '/v1/keys', { role: role.value, tenants: all ? '*' : names,
       name: name.value.trim() || null, expires: expires.value.trim() || null, query: query.value.trim() || null });
     return secret(bearer, again);
@@ -140,8 +166,7 @@ function buttons(key, again) {
   }), told];
 }
 
-async function streams() {
-  const { streams: found, behind, more } = await all('/v1/streams', 'streams');
+function streams({ streams: found, behind, more }) {
   if (!found.length) return el('p', { class: 'hint' }, 'No producer numbers its events yet.');
   const heard = (words) => /last heard (\S+)/.exec(words)?.[1];
   const tone = { open: 'plain', complete: 'good', 'undeclared-gap': 'bad' };
@@ -159,11 +184,16 @@ async function streams() {
       { class: 'hint' }, 'and more')];
 }
 
-/** Whether work gets done, and every setting with where it comes from. */
-async function configuration() {
-  const [health, about, { settings }] = await Promise.all([
+/** What the server says of its settings, and of itself. */
+async function settled() {
+  const [health, about, found] = await Promise.all([
     fetch('/health/ready').then((answer) => answer.json()).catch(() => ({})), get('/openapi.json'),
     get('/v1/configuration')]);
+  return { ...found, health, about };
+}
+
+/** Whether work gets done, and every setting with where it comes from. */
+function configuration({ health, about, settings }) {
   const rows = settings.map((one) => {
     const isSet = one.source !== 'default';
     return row(el('code', {}, shown(one.setting)), one.value === null ? el('span', { class: 'hint' }, 'not set') : code(one.value),

@@ -43,11 +43,22 @@ function unreached(error) {
 const UNREAD = { next: 'Something between this page and the server, such as a proxy, may have changed it; or the two are '
   + 'of different versions: load the page again.' };
 
+/** That an answer has a form that this page does not know, as it is told wherever it is found out. */
+export const unknownForm = (path = null) => Object.assign(new Problem(0, { ...UNREAD,
+  detail: 'The server answered in a form that this page does not know.' }), { path });
+
+const isObject = (found) => found !== null && typeof found === 'object';
+const isCounts = ({ facets, histogram, total, counted: how }) => Number.isFinite(total) && isObject(how)
+  && Array.isArray(facets) && facets.every((one) => isObject(one) && typeof one.name === 'string' && Array.isArray(one.values)
+    && one.values.every((each) => isObject(each) && Number.isFinite(each.count)))
+  && (!histogram || (Array.isArray(histogram.bars) && histogram.bars.every((bar) => isObject(bar) && Number.isFinite(bar.count)
+    && Number.isFinite(Date.parse(bar.from)) && Number.isFinite(Date.parse(bar.until)))));
+
 /** What must be in an answer for a page to be made of it. */
 const list = (name) => (found) => Array.isArray(found[name]);
 const FORMS = [
   [/^\/v1\/records$/, (found) => list('records')(found) && found.records.every((row) => row?.record?.tenant_id)],
-  [/^\/v1\/counts$/, (found) => list('facets')(found) && Number.isFinite(found.total) && found.counted],
+  [/^\/v1\/counts$/, isCounts],
   [/^\/v1\/tenants$/, list('tenants')], [/^\/v1\/streams$/, list('streams')], [/^\/v1\/keys$/, list('keys')],
   [/^\/v1\/checkpoints$/, list('tenants')], [/^\/v1\/configuration$/, list('settings')],
   [/^\/v1\/access$/, list('may')],
@@ -63,9 +74,7 @@ function formed(path, answer) {
       : 'The answer of the server is empty.' });
   }
   const form = FORMS.find(([which]) => which.test(path))?.[1] ?? (() => true);
-  if (found === null || typeof found !== 'object' || !form(found)) {
-    throw new Problem(0, { ...UNREAD, detail: 'The answer of the server is not of the form that this page knows.' });
-  }
+  if (!isObject(found) || !form(found)) throw unknownForm();
   return found;
 }
 
@@ -110,8 +119,12 @@ const asking = (path, work) => work().catch((error) => {
 /** What is at a path, as text; `query` becomes the URL's, without empty values. */
 export const text = (path, query) => asking(path, async () => (await ask(path, query)).text().catch(unreached));
 
+/** Where an answer is from; what is made of it by spreading it has it too. */
+const FROM = Symbol('from');
+export const pathOf = (answer) => answer?.[FROM] ?? null;
+
 /** The JSON at a path, of the form that a page can be made of. */
-export const get = (path, query) => asking(path, async () => formed(path, await text(path, query)));
+export const get = (path, query) => asking(path, async () => ({ ...formed(path, await text(path, query)), [FROM]: path }));
 
 /** An answer that goes on. */
 export const opened = (path, query, signal) => ask(path, query, { signal });

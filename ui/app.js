@@ -7,7 +7,7 @@ import { hide } from '/ui/complete.js';
 import { byId, el, fill, shown, turnZone } from '/ui/dom.js';
 import * as facets from '/ui/facets.js';
 import * as list from '/ui/list.js';
-import { Parts, answered, countdown, due } from '/ui/parts.js';
+import { Parts, answered, countdown, due, inWords } from '/ui/parts.js';
 import * as rows from '/ui/rows.js';
 import * as views from '/ui/views.js';
 import { page as admin } from '/ui/admin.js';
@@ -19,7 +19,7 @@ const COUNT_MS = 15_000;
 const PAGES = { overview, trust, traces, admin };
 
 const state = { shut: false, turn: 0, counted: null, news: false, tries: 0, page: '', parts: null,
-  where: '' };
+  where: '', why: null };
 
 function tell(what) {
   byId('error').hidden = !what;
@@ -58,11 +58,19 @@ const WITHOUT = {
     + 'admin; an admin makes it, on the page Administration or by '],
 };
 
-/** What stands in the place of the records, and how to come to see them. */
+/** What stands in the place of the records, and how to come to see them; which it is is known while the key is. */
 function withoutKey({ status }) {
   const [what, next] = WITHOUT[status === 403 ? 'mute' : key() ? 'other' : 'none'];
-  return [el('b', {}, what), el('p', {}, next, el('code', {}, `indelible keys create --role reader --all-tenants --url ${location.origin}`),
+  return () => [el('b', {}, what), el('p', {}, next,
+    el('code', {}, `indelible keys create --role reader --all-tenants --url ${location.origin}`),
     ' with the admin\'s key in ', el('code', {}, 'INDELIBLE_API_KEY'), '.')];
+}
+
+/** Of a page that is no list the same is said under its heading. */
+function closed() {
+  const page = at(read());
+  byId('other').removeAttribute('aria-busy');
+  fill(byId('other'), page && [el('h1', { tabindex: -1 }, page.title), el('section', { class: 'panel empty' }, state.why())]);
 }
 
 /** Whoever is there has no key, or none that is good for this: nothing is shown or asked until there is one. */
@@ -70,9 +78,10 @@ function shut(error) {
   state.shut = true;
   state.turn += 1;
   state.parts = null;
-  list.shut(withoutKey(error));
+  state.why = withoutKey(error);
+  list.shut(state.why());
   facets.clear();
-  fill(byId('other'));
+  closed();
   byId('live').disabled = true;
   byId('banner').hidden = true;
   byId('login').hidden = false;
@@ -115,16 +124,9 @@ function moved() {
   return apply();
 }
 
-/** Shows what the address asks for. */
-async function apply({ anew = false } = {}) {
-  if (state.shut) {
-    byId('key').focus();
-    return false;
-  }
-  const asked = read();
-  const turn = ++state.turn;
+/** The page of an address, which is the one that is in sight from now on; nothing where it is the list. */
+function at(asked) {
   const page = Object.hasOwn(PAGES, asked.page) ? PAGES[asked.page] : asked.page && missing(asked.page);
-  const isOther = asked.page !== state.page;
   state.page = page ? asked.page : '';
   for (const link of byId('nav').querySelectorAll('[data-page]')) {
     if (link.dataset.page === state.page) link.setAttribute('aria-current', 'page');
@@ -133,6 +135,20 @@ async function apply({ anew = false } = {}) {
   document.title = page ? `${page.title} · Indelible` : 'Indelible';
   byId('list-page').hidden = Boolean(page);
   byId('other').hidden = !page;
+  return page;
+}
+
+/** Shows what the address asks for. */
+async function apply({ anew = false } = {}) {
+  if (state.shut) {
+    closed();
+    byId('key').focus();
+    return false;
+  }
+  const asked = read();
+  const turn = ++state.turn;
+  const isOther = asked.page !== state.page;
+  const page = at(asked);
   if (document.activeElement !== byId('q') || isOther || anew === false) byId('q').value = asked.q;
   const isNew = isOther || anew;
   if (page && isNew) begin(page);
@@ -216,8 +232,9 @@ async function other(page, { asked, turn, isNew, own }) {
     if (!isCurrent()) return false;
     problem(null);
     return true;
-  } catch (error) {
+  } catch (thrown) {
     if (!isCurrent()) return false;
+    const error = inWords(thrown);
     if (isNew) put(root, failed(error));
     problem(error);
     return false;
@@ -278,7 +295,12 @@ document.addEventListener('click', (press) => {
 document.addEventListener('click', ({ target }) => {
   if (target.closest('time') && !target.closest('#rows, a, button, summary')) turnZone();
 });
-document.addEventListener('zone', () => { if (!state.page && !state.shut) count(read().q); });
+document.addEventListener('zone', () => {
+  if (state.shut) return;
+  if (!state.page) count(read().q);
+  // Hours begin elsewhere, and their ends are told otherwise.
+  else if (PAGES[state.page]?.lives) apply();
+});
 window.addEventListener('popstate', moved);
 window.addEventListener('address', moved);
 

@@ -5,6 +5,8 @@ import { isMasked } from '/ui/hidden.js';
 import { sentence, what, who } from '/ui/words.js';
 
 const CHARS_MAX = 80;
+/** A row that names no place is known by how it begins. */
+const KEY_CHARS = 300;
 
 const text = (value) => (value === undefined || value === null ? '' : String(value).slice(0, CHARS_MAX + 1));
 
@@ -18,8 +20,33 @@ function micros(time) {
 /** Whether shapes stand in a record: as a list says it, or of one that was held against its leaf. */
 const hasShapes = (personal) => personal === 'masked' || (personal instanceof Map && [...personal.values()].includes('masked'));
 
+const isWord = (value) => value === undefined || value === null || typeof value === 'string';
+const isThing = (value) => value === undefined || value === null || (typeof value === 'object' && !Array.isArray(value));
+
+/** Whether a row has the form of one: what is said of other ones would be words that nobody wrote. */
+function isForm({ tenant_id: tenant, sequence_number: number, event }) {
+  if (typeof tenant !== 'string' || !Number.isSafeInteger(number)) return false;
+  // Of a pruned record nothing else is left.
+  if (event === undefined || event === null) return true;
+  const { actor, target } = event;
+  return isThing(event) && typeof event.audit_id === 'string' && typeof event.event_type === 'string'
+    && !Number.isNaN(Date.parse(event.occurred_at)) && [actor, target, event.context, event.ai, event.source].every(isThing)
+    && [event.outcome, event.severity, event.description, actor?.type, actor?.id, actor?.name, actor?.ip, target?.type, target?.id,
+      target?.name, target?.uid].every(isWord);
+}
+
+/** What is kept of a row of another form: where it says that it is, if so, and that it is one. */
+function strange(row) {
+  const { tenant_id: tenant, sequence_number: number, event } = row?.record ?? {};
+  const word = (value) => (typeof value === 'string' ? text(value) : '');
+  const kept = { tenant: word(tenant), id: word(event?.audit_id), time: word(event?.occurred_at) };
+  return { key: `${kept.tenant}/${JSON.stringify(row ?? null).slice(0, KEY_CHARS)}`, ...kept, micros: micros(kept.time), type: '', actor: '',
+    target: '', number: Number.isSafeInteger(number) ? number : null, isStrange: true };
+}
+
 /** A record in brief. A part of a long text would hold the whole of it: what is kept is written anew. */
 export function brief(row) {
+  if (!isForm(row?.record ?? {})) return strange(row);
   const { tenant_id: tenant, sequence_number: number, event = {} } = row.record;
   const kept = {
     key: `${tenant}/${number}`, tenant, number, id: text(event.audit_id), time: text(event.occurred_at),
@@ -84,7 +111,7 @@ function said(row) {
  * letters there must be room, in rem; `fixed` are those that need no more. The style sheet says
  * how wide these are, and `--time`, which the time takes.
  */
-export const COLUMNS = [
+const ALL = [
   { name: 'time', title: 'Time', cell: (row) => when(row.time), usual: true },
   { name: 'actor', title: 'Actor', least: 9, cell: actor, usual: true },
   { name: 'said', title: 'What happened', least: 10, cell: said, usual: true },
@@ -101,6 +128,16 @@ export const COLUMNS = [
   { name: 'duration', title: 'Duration', fixed: 6, cell: (row) => (row.duration === undefined ? '–' : `${row.duration} ms`) },
   { name: 'number', title: 'Place', fixed: 6.2, cell: place, usual: true },
 ];
+
+const STRANGE = 'This row is not of a form that is known';
+
+/** Of a row of another form one column says so, and the others nothing. */
+const cellOf = ({ name, cell }) => (row, context) => {
+  if (!row.isStrange) return cell(row, context);
+  if (name === 'said') return el('span', { class: 'sentence', title: STRANGE }, STRANGE);
+  return el('span', {}, name === 'event' ? 'no known form' : '–');
+};
+export const COLUMNS = ALL.map((column) => ({ ...column, cell: cellOf(column) }));
 
 /** Whether these are the usual columns, for which the style sheet says what there is room for. */
 export const isUsual = (names) => chosen(names).every(({ usual }) => usual)

@@ -94,6 +94,9 @@ try {
   isUtc = localStorage.getItem(ZONE) === 'UTC';
 } catch { /* Whoever keeps nothing begins with the own zone. */ }
 
+/** Whether somebody chose that, whatever their own zone is. */
+export const isInUtc = () => isUtc;
+
 /** The zone that times are told in. */
 export const zone = () => (isUtc ? 'UTC' : new Intl.DateTimeFormat().resolvedOptions().timeZone);
 

@@ -12,6 +12,7 @@ import * as rows from '/ui/rows.js';
 
 const LOOK_MS = 30_000;
 const VIEWER = 'indv_';
+const REFUSED = 'refused';
 const EXPIRED = 'This view is not good any more. Load the page that it stands in again.';
 
 // What may be set: the names of the style sheet's own variables, each a colour.
@@ -28,11 +29,51 @@ const NO_VIEWER = ['What this view was opened with is no viewer token, and is no
 
 let tries = 0;
 
+const { style } = document.documentElement;
+const DARK = matchMedia('(prefers-color-scheme: dark)');
+/** What small text has to stand out by from what is below it (WCAG 2.2, 1.4.3). */
+const CONTRAST = 4.5;
+
+/** A colour as red, green and blue, whichever way it is written. */
+function rgb(colour) {
+  const drawn = Object.assign(document.createElement('canvas'), { width: 1, height: 1 }).getContext('2d');
+  drawn.fillStyle = colour;
+  drawn.fillRect(0, 0, 1, 1);
+  return [...drawn.getImageData(0, 0, 1, 1).data].slice(0, 3);
+}
+function luminance(colour) {
+  const [red, green, blue] = colour.map((value) => (value <= 10 ? value / 3294 : ((value / 255 + 0.055) / 1.055) ** 2.4));
+  return 0.2126 * red + 0.7152 * green + 0.0722 * blue;
+}
+function contrast(one, other) {
+  const [low, high] = [luminance(one), luminance(other)].sort((a, b) => a - b);
+  return (high + 0.05) / (low + 0.05);
+}
+
+/** An accent that is given alone is made as light, or as dark, as it has to be to be read; what stands on it likewise. */
+function accented(given) {
+  const value = given.get('accent');
+  const has = (name) => given.get(name) && CSS.supports('color', given.get(name));
+  if (!has('accent') || has('paper') || has('ground')) return value;
+  const paper = rgb(getComputedStyle(document.documentElement).getPropertyValue('--paper'));
+  const towards = DARK.matches ? 255 : 0;
+  const own = rgb(value);
+  let now = own;
+  for (let share = 0; share <= 1 && contrast(now, paper) < CONTRAST; share += 0.05) {
+    now = own.map((part) => Math.round(part + (towards - part) * share));
+  }
+  return now === own ? value : `rgb(${now.join(' ')})`;
+}
+
 function dress(given) {
   for (const name of COLOURS) {
-    const value = given.get(name);
-    if (value && CSS.supports('color', value)) document.documentElement.style.setProperty(`--${name}`, value);
+    const value = name === 'accent' ? accented(given) : given.get(name);
+    if (value && CSS.supports('color', value)) style.setProperty(`--${name}`, value);
   }
+  const accent = style.getPropertyValue('--accent');
+  if (!accent || given.get('on-accent')) return;
+  const [white, black] = [[255, 255, 255], [12, 20, 17]];
+  style.setProperty('--on-accent', `rgb(${(contrast(rgb(accent), white) >= contrast(rgb(accent), black) ? white : black).join(' ')})`);
 }
 
 function tell(...words) {
@@ -107,8 +148,10 @@ document.addEventListener('keydown', (press) => {
 function taken() {
   const given = new URLSearchParams(location.hash.slice(1));
   dress(given);
-  const found = given.get('token') ?? history.state?.token ?? '';
-  if (!found.startsWith(VIEWER)) return found;
+  let found = given.get('token') ?? history.state?.token ?? '';
+  if (!found) return found;
+  // What is no viewer token may be a key: it is kept nowhere.
+  if (!found.startsWith(VIEWER)) found = REFUSED;
   given.delete('token');
   const rest = given.toString();
   history.replaceState({ token: found }, '', location.pathname + location.search + (rest && `#${rest}`));
@@ -116,6 +159,7 @@ function taken() {
 }
 
 let token = taken();
+DARK.addEventListener('change', () => dress(new URLSearchParams(location.hash.slice(1))));
 // The page around may give another token, behind the same address.
 window.addEventListener('hashchange', () => {
   const found = taken();
@@ -131,6 +175,7 @@ if (token && !token.startsWith(VIEWER)) {
   tell(...NO_VIEWER);
 } else {
   hold(token);
+  document.body.classList.toggle('one-tenant', token.startsWith(VIEWER));
   list.begin({ problem, news: () => {} });
   setInterval(() => { if (!document.hidden) list.look(); }, LOOK_MS);
   await apply();

@@ -5,6 +5,7 @@ import { change, listOf, read } from '/ui/address.js';
 import { exact, histogram } from '/ui/chart.js';
 import { byId, counted, cut, el, fill, shown, zone as zoneNow } from '/ui/dom.js';
 import { isMasked } from '/ui/hidden.js';
+import { about } from '/ui/parts.js';
 import { and, has, term, toggled, valueOf, without } from '/ui/query.js';
 
 const FACETS = [['outcome', 'Outcome'], ['severity', 'Severity'], ['type', 'Action'], ['actor', 'Actor'],
@@ -18,6 +19,8 @@ const BARS_MAX = 300;
 const YEARS = [-100, 10];
 /** Of a histogram that is too long this part of the records, at each end, is left out. */
 const FEW = 0.005;
+/** And this part, or a single one, where between them and the others is nothing for more than half of the time. */
+const LONE = 0.1;
 
 let turn = 0;
 /** The part of the time that is drawn of a query, once it is known. */
@@ -56,14 +59,28 @@ function sensible() {
   return { from: at(YEARS[0]), until: at(YEARS[1]) };
 }
 
+/** Where the first bar stands that is of more than a few, or of more than one alone, which are far from all others. */
+function begin(bars) {
+  const total = bars.reduce((sum, { count }) => sum + count, 0);
+  let sum = 0;
+  let empty = 0;
+  for (const [at, { count }] of bars.entries()) {
+    if (count) {
+      const isLone = empty > bars.length / 2 && sum <= Math.max(1, total * LONE);
+      if (sum && isLone) return at;
+      empty = 0;
+    } else empty += 1;
+    sum += count;
+    if (sum > Math.max(1, total * LONE)) break;
+  }
+  sum = 0;
+  return bars.findIndex(({ count }) => (sum += count) > total * FEW);
+}
+
 /** The bars without the few at both ends that make them so many. */
 function trimmed(all) {
-  const total = all.reduce((sum, { count }) => sum + count, 0);
-  const begin = (bars) => {
-    let sum = 0;
-    return bars.findIndex(({ count }) => (sum += count) > total * FEW);
-  };
-  return all.slice(begin(all), all.length - begin(all.toReversed()));
+  const first = all.slice(begin(all));
+  return first.slice(0, first.length - begin(first.toReversed()));
 }
 
 /** Counts; the server chooses how long bars are. Of a time that is too long a part is drawn: what most records are of. */
@@ -117,18 +134,18 @@ export async function refresh(q) {
     return !mayPass(error);
   }
   if (mine !== turn) return true;
-  const about = found.counted.exact ? '' : 'about ';
+  const roughly = found.counted.exact ? '' : 'about ';
   const looked = found.counted.looked_at;
   const of = looked === undefined ? '' : `, of the newest ${Number(looked).toLocaleString('en')} looked at`;
-  byId('count').textContent = `${about}${counted(found.total, 'record')}${of}`;
+  byId('count').textContent = `${roughly}${counted(found.total, 'record')}${of}`;
   byId('count').title = found.counted.by === 'index' ? 'Counted by the index' : 'Counted by looking at the records';
   byId('told').textContent = `${byId('count').textContent} found`;
   const focused = document.activeElement?.dataset?.facet;
   const wasOn = byId('histogram').contains(document.activeElement);
-  fill(byId('facets'), found.facets.map((facet) => group(facet, q, found.total)));
+  fill(byId('facets'), about(found.counted), found.facets.map((facet) => group(facet, q, found.total)));
   if (focused) stop(byId('facets').querySelector(`[data-facet="${CSS.escape(focused)}"]`), { focus: true });
   const others = found.left?.filter(({ total }) => total) ?? [];
-  fill(byId('histogram'), histogram(found.histogram, (from, until) => {
+  fill(byId('histogram'), about(found.counted), histogram(found.histogram, (from, until) => {
     const rest = without(read().q, 'since', 'until');
     change({ q: and(and(rest, `since:${from}`), `until:${until}`) });
   }), others.length > 0 && el('p', { class: 'hint left' }, 'Not drawn: ', others.map(({ asked, word, total }, at) => [

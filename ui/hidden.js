@@ -25,7 +25,7 @@ const isShown = ({ state }) => state === 'checked' || state === 'unchecked';
 export const unshown = ({ subjects }) => [...subjects].filter(([, one]) => !isShown(one)).map(([subject]) => subject);
 
 /** What is to be said of one whose values are not shown. `said` is what the log says of erasing them. */
-function ofSubject({ state, why }, said, { number }) {
+function ofSubject({ state, why }, said, { number, isCustomer }) {
   if (state === 'refused') return { state: 'sealed', why: `Personal values of this person are not shown: ${why}.` };
   if (said?.isProved && said.isOlder) {
     return { state: 'contradiction', by: said.id, why: `Record ${said.number} of this log, which is proved, says that the key of `
@@ -43,8 +43,8 @@ function ofSubject({ state, why }, said, { number }) {
       + 'shows none of these values.' };
   }
   if (state === 'masked') {
-    return { state: 'masked', why: 'Personal values of this person are kept beside the log. The role of this key sees no more than '
-      + 'their shapes, where the server shows any: that is its word.' };
+    return { state: 'masked', why: `Personal values of this person are kept beside the log. ${isCustomer ? 'This view' : 'The role of '
+      + 'this key'} sees no more than their shapes, where the server shows any: that is its word.` };
   }
   return { state: 'sealed', why: 'Personal values of this person are kept beside the log, encrypted under a key of theirs. The server '
     + 'says that it has none to open them by: that is its word, and no proof.' };
@@ -54,16 +54,16 @@ function ofSubject({ state, why }, said, { number }) {
  * The states of a record, as `leaf.js` holds it: one of `sealed`, `masked`, `erased`, `pruned` each, with where and why,
  * or `contradiction`. Of each whose values are not shown it says so. `erased` has the subjects that the server says were
  * erased (`erased.js`), each with the record that it says so by, and whether that was proved: only then it is told as
- * what is. `by` is the id of that record.
+ * what is. `by` is the id of that record. A customer has no key and no role.
  */
-export function states({ record, leaf, personal, subjects }, erased = new Map()) {
+export function states({ record, leaf, personal, subjects }, erased = new Map(), isCustomer = false) {
   if (!leaf || !record?.event) {
     return [{ state: 'pruned', where: 'the record', why: 'The server says that its content was removed when its time to be '
       + 'kept was over. Its hash, its id and its place in the log stay, and with them every proof.' }];
   }
   const { event: inLeaf, ledger } = verbatim(leaf);
   const found = unshown({ subjects }).map((subject) => ({ where: subject,
-    ...ofSubject(subjects.get(subject), erased.get(subject), { number: record.sequence_number }) }));
+    ...ofSubject(subjects.get(subject), erased.get(subject), { number: record.sequence_number, isCustomer }) }));
   for (const [path, value] of walk(record.event)) {
     if (path[0] === 'sealed' || typeof value !== 'string') continue;
     const pointer = pathName(path);
@@ -77,8 +77,9 @@ export function states({ record, leaf, personal, subjects }, erased = new Map())
         + 'The whole text is sealed.' });
     } else if (personal.get(pointer) === 'masked') {
       found.push({ state: 'masked', where: pointer,
-        why: 'As the server says, a personal value, of which the role of this key sees the shape. '
-        + 'A privacy officer sees all of it.' });
+        why: isCustomer ? 'A personal value. This view shows its shape alone, as the server says.'
+          : 'As the server says, a personal value, of which the role of this key sees the shape. '
+          + 'A privacy officer sees all of it.' });
     }
     MARK.lastIndex = 0;
   }

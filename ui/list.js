@@ -25,7 +25,7 @@ let hooks = { problem: () => {}, news: () => {} };
 /** Says whom to tell of problems, and of records that came. */
 export function begin(to) {
   hooks = to;
-  rows.listen({ open: (row) => change({ record: `${row.tenant}/${row.id}` }), near: older });
+  rows.listen({ open: (row) => row.id && change({ record: `${row.tenant}/${row.id}` }), near: older });
   onClose(() => change({ record: '' }));
   byId('more').addEventListener('click', older);
   byId('live').addEventListener('click', () => change({ live: state.stop ? 'off' : '' }, { step: false }));

@@ -5,6 +5,7 @@ import { listOf } from '/ui/address.js';
 import { bars, ends } from '/ui/chart.js';
 import { ago, counted, cut, el, when, zone } from '/ui/dom.js';
 import { isMasked } from '/ui/hidden.js';
+import { about } from '/ui/parts.js';
 import { and, term, without, written } from '/ui/query.js';
 
 const TOP = 8;
@@ -39,7 +40,7 @@ export const page = {
     };
     const draw = (part) => {
       const number = (name, title, window, to) => part(name, title, (found) => figure(title, window, found, to));
-      const most = (name, at, title, to) => part(name, title, (found) => top(title, found.facets[at], to));
+      const most = (name, at, title, to) => part(name, title, (found) => top(title, found.facets[at], to, found.counted));
       return [
         el('p', { class: 'hint' }, 'From ', when(from), ' to ', when(until), rest && ', of what the query finds',
           '. Each figure says of which time it is, and leads to the records that it counts.'),
@@ -59,14 +60,15 @@ export const page = {
 };
 
 const number = (value) => Number(value).toLocaleString('en');
+const roughly = (how) => (how.exact ? '' : 'about ');
 
 function figure(title, window, found, q) {
   return el('a', { class: 'panel figure', href: listOf(q) }, el('span', { class: 'hint' }, title),
-    el('b', {}, `${found.counted.exact ? '' : 'about '}${number(found.total)}`), el('span', { class: 'hint' }, window));
+    el('b', {}, `${roughly(found.counted)}${number(found.total)}`), el('span', { class: 'hint' }, window));
 }
 
 /** The day by hours, those without records too. */
-function hours({ histogram, total }) {
+function hours({ histogram, total, counted: how }) {
   const bare = histogram?.bars ?? [];
   const all = [...bare];
   const hour = (from) => ({ from: new Date(from).toISOString(), until: new Date(from + HOUR_MS).toISOString(), count: 0 });
@@ -76,8 +78,8 @@ function hours({ histogram, total }) {
   }
   const most = Math.max(0, ...all.map(({ count: many }) => many));
   return el('section', { class: 'panel hours' }, el('h2', {}, 'By hour'), all.length
-    ? [bars(all, `Records by hour, ${counted(total, 'record')} in all, ${number(most)} in the fullest hour`),
-      ends(all, 'hour', el('span', {}, `${counted(most, 'record')} in the fullest hour`))]
+    ? [about(how), bars(all, `Records by hour, ${roughly(how)}${counted(total, 'record')} in all, ${roughly(how)}${number(most)} in the fullest hour`),
+      ends(all, 'hour', el('span', {}, `${roughly(how)}${counted(most, 'record')} in the fullest hour`))]
     : el('p', { class: 'hint' }, 'Nothing.'));
 }
 
@@ -101,7 +103,7 @@ function lag(records, rest) {
     `${of}; the last one was committed ${ago(last)}`));
 }
 
-function top(title, facet, q) {
+function top(title, facet, q, how) {
   const most = Math.max(1, ...facet.values.map(({ count: many }) => many));
   const line = ({ value, count: many }) => {
     const share = el('span', { class: 'share' });
@@ -111,20 +113,20 @@ function top(title, facet, q) {
       el('span', { class: 'number' }, number(many))));
   };
   const all = facet.values.filter(({ value }) => value !== null && !isMasked(value));
-  return el('section', { class: 'panel' }, el('h2', {}, title),
+  return el('section', { class: 'panel' }, el('h2', {}, title), about(how),
     all.length ? el('ul', { class: 'top-list' }, all.map(line)) : el('p', { class: 'hint' }, 'Nothing.'));
 }
 
 /** Addresses of the day that no record before it has; null where only their shapes are to be seen. */
 async function addresses(day, rest, from) {
-  const { facets: [facet] } = await count(day, { facet: 'ip', top: ADDRESSES_MAX });
+  const { facets: [facet], counted: how } = await count(day, { facet: 'ip', top: ADDRESSES_MAX });
   if (facet.values.some(({ value }) => isMasked(value))) return null;
   const seen = facet.values.filter(({ value }) => value !== null);
-  if (!seen.length) return { facet, seen, fresh: seen };
+  if (!seen.length) return { facet, seen, how, fresh: seen, isSure: how.exact };
   const q = and(and(rest, `ip:${seen.map(({ value }) => written('ip', value)).join(',')}`), `until:${from}`);
-  const [known] = (await count(q, { facet: 'ip', top: 100 })).facets;
+  const { facets: [known], counted: before } = await count(q, { facet: 'ip', top: 100 });
   const old = new Set(known.values.map(({ value }) => value));
-  return { facet, seen, fresh: seen.filter(({ value }) => !old.has(value)) };
+  return { facet, seen, how, isSure: how.exact && before.exact, fresh: seen.filter(({ value }) => !old.has(value)) };
 }
 
 function firsts(found, day) {
@@ -133,10 +135,10 @@ function firsts(found, day) {
     return el('section', { class: 'panel' }, el('h2', {}, title), el('p', { class: 'hint' },
       'The key in use sees the shapes of addresses, by which one is not told from another.'));
   }
-  const { facet, seen, fresh } = found;
-  const section = top(title, { ...facet, values: fresh.slice(0, TOP) }, day);
+  const { facet, seen, how, fresh, isSure } = found;
+  const section = top(title, { ...facet, values: fresh.slice(0, TOP) }, day, how);
   section.append(el('p', { class: 'hint' },
-    `${counted(fresh.length, 'address', 'addresses')} of the ${seen.length} most frequent `
-    + 'of the last 24 h were in no record that happened before.'));
+    `${counted(fresh.length, 'address', 'addresses')} of the ${seen.length} most frequent of the last 24 h were in no record that `
+    + `happened before${isSure ? '.' : ', as far as was counted: not all records were, so one of these may not be new.'}`));
   return section;
 }

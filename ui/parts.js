@@ -1,7 +1,7 @@
 // The parts that a page is made of. Each is asked for by itself: what answered is shown, what did not says why and who
 // was asked, and is asked again, ever later, counted for itself.
 
-import { mayPass, wait } from '/ui/api.js';
+import { Problem, mayPass, pathOf, unknownForm, wait } from '/ui/api.js';
 import { el, shown } from '/ui/dom.js';
 
 const TICK_MS = 1000;
@@ -59,6 +59,33 @@ function failure(title, { problem, until }, again) {
     : el('p', {}, el('button', { type: 'button', class: 'link', onclick: again }, 'Try now')));
 }
 
+/** That counts are not exact, for the part that shows them; nothing where they are. */
+export function about(how) {
+  if (!how || how.exact) return null;
+  const number = (value) => Number(value).toLocaleString('en');
+  const of = Number.isFinite(how.looked_at) ? `of the newest ${number(how.looked_at)}${Number.isFinite(how.of)
+    ? ` of ${number(how.of)}` : ''}, which were looked at` : 'of what could be counted, which is not all';
+  return el('p', { class: 'hint about' }, `These counts are not exact: they are ${of}.`);
+}
+
+/**
+ * What is made of an answer. One that has another form than what was read of it let expect takes nothing but its own place: it
+ * says so, and who answered.
+ */
+export function made(title, make, { path = null, again } = {}) {
+  try {
+    return make();
+  } catch {
+    const { message, next } = unknownForm();
+    return el('section', { class: 'panel failed', 'aria-label': title }, el('p', { class: 'finding' }, el('b', {}, title),
+      ' cannot be shown. ', message), el('p', { class: 'hint' }, next), answered({ path }),
+    again && el('p', {}, el('button', { type: 'button', class: 'link', onclick: again }, 'Try now')));
+  }
+}
+
+/** A problem in words, where something went wrong over an answer that was thought to be another. */
+export const inWords = (error) => (error instanceof Problem ? error : unknownForm());
+
 /** What was read of a page, as it goes on: values stay until newer ones come, tries are counted for each part. */
 export class Parts {
   /** `refused` is told of what is a matter of the whole page, when a part is tried again. */
@@ -99,7 +126,8 @@ export class Parts {
     let now;
     try {
       now = { value: await read(), tries: 0 };
-    } catch (problem) {
+    } catch (error) {
+      const problem = inWords(error);
       // A key that is not in force, and a query that is wrong, are matters of the whole page.
       if (problem.status === 401 || problem.status === 400) throw problem;
       now = { problem, tries: tries + 1, until: due(problem, tries) };
@@ -110,7 +138,7 @@ export class Parts {
   part(name, { title, make, again, told }) {
     if (!this.names.has(name)) return null;
     const own = this.found.get(name);
-    if (own && !own.problem) return make(own.value);
+    if (own && !own.problem) return made(title, () => make(own.value), { path: pathOf(own.value), again: () => again(name) });
     if (told.has(name)) {
       return el('section', { class: 'panel' }, el('p', { class: 'hint' }, el('b', {}, title), own ? ' could not be read either.'
         : ': reading …'));

@@ -92,7 +92,7 @@ function withheld({ personal, subjects, reader }) {
 function whole(row, { proof, related, hidden }) {
   const { event } = row.record;
   if (!event) {
-    explain(hidden, states(row), row.record.tenant_id);
+    explain(hidden, states(row, undefined, isViewer()), row.record.tenant_id);
     return [head('Pruned record'), hidden, el('p', {}, el('code', {}, shown(row.record_hash ?? '')))];
   }
   const { tenant_id: tenant, sequence_number: number } = row.record;
@@ -133,11 +133,11 @@ export function explain(section, found, tenant) {
 /** Values that are not shown may have been erased: what the server says of that is looked up, and checked. */
 async function unreadable(section, row, current) {
   const { tenant_id: tenant, sequence_number: number } = row.record;
-  explain(section, states(row), tenant);
+  explain(section, states(row, undefined, isViewer()), tenant);
   const kept = unshown(row);
   if (!kept.length) return;
   const erased = await erasures({ tenant, number }, kept).catch(() => null);
-  if (current() && erased?.size) explain(section, states(row, erased), tenant);
+  if (current() && erased?.size) explain(section, states(row, erased, isViewer()), tenant);
 }
 
 /** Beside the list where there is room, else over it. */

@@ -8,6 +8,7 @@ import { changes, isLie, lies, long, names, save, tag } from '/ui/fields.js';
 import { isMasked, unshown } from '/ui/hidden.js';
 import { verbatim } from '/ui/json.js';
 import { held } from '/ui/leaf.js';
+import { made } from '/ui/parts.js';
 import { and, term, without } from '/ui/query.js';
 import { who } from '/ui/words.js';
 
@@ -124,15 +125,17 @@ async function trace({ tenant, id }) {
   const panel = el('section', { class: 'panel node', 'aria-label': 'Node', 'aria-live': 'polite' },
     el('p', { class: 'hint' }, 'Choose a node to see what it did.'));
   const choose = (name) => node(panel, { tenant, execution, name });
-  const first = execution.nodes[0]?.name;
+  const first = execution.nodes?.[0]?.name;
   if (first) choose(first);
   const others = logs.filter((one) => one !== tenant);
-  return [head(tenant, execution, raw),
+  const path = `/v1/records/${encodeURIComponent(id)}/related`;
+  const part = (title, make) => made(title, make, { path });
+  return [part('The execution', () => head(tenant, execution, raw)),
     others.length > 0 && el('p', { class: 'hint' }, others.length === 1 ? 'Another log has' : 'Other logs have',
       ' an execution with the same id, which is another one: ',
       others.map((one, at) => [at > 0 && ', ', el('a', { href: toTrace(one, execution.id) }, shown(one))]), '.'),
     el('div', { class: 'trace' },
-      el('div', {}, nodes(execution, choose), timeline(tenant, execution)),
+      el('div', {}, part('Nodes', () => nodes(execution, choose)), part('Tree in time', () => timeline(tenant, execution))),
       panel)];
 }
 
@@ -162,7 +165,7 @@ function head(tenant, execution, raw) {
 
 /** The nodes in their order, as boxes that grow with what they took. */
 function nodes(execution, choose) {
-  if (!execution.nodes.length) return el('p', { class: 'panel hint' }, 'Its records name no nodes.');
+  if (execution.nodes.length === 0) return el('p', { class: 'panel hint' }, 'Its records name no nodes.');
   const most = Math.max(1, ...execution.nodes.map(({ duration_ms: ms }) => ms));
   const box = (one, at) => {
     const share = el('span', { class: `took ${TONES[one.outcome] ?? 'plain'}` });

@@ -1,13 +1,15 @@
 // What can be said of every log, in words that can be quoted: both verdicts, what is anchored and what is not,
 // what is missing and who said so. All of it is the server's word; each record's proof is checked by the page.
 
-import { get } from '/ui/api.js';
+import { get, pathOf } from '/ui/api.js';
 import { href, listOf } from '/ui/address.js';
 import { ago, counted, el, shown, when } from '/ui/dom.js';
 import { save } from '/ui/fields.js';
+import { answered, made } from '/ui/parts.js';
 import { term } from '/ui/query.js';
 
 const PAGES_MAX = 20;
+const PAGE_LOGS = 500;
 const CARDS_MAX = 100;
 // An open stream of which nothing was heard for so long is silent.
 const SILENT_MS = 3_600_000;
@@ -18,7 +20,7 @@ export async function all(path, name, query = {}) {
   let cursor;
   let last;
   for (let pages = 0; pages < PAGES_MAX; pages += 1) {
-    last = await get(path, { ...query, limit: 500, cursor });
+    last = await get(path, { ...query, limit: PAGE_LOGS, cursor });
     found.push(...last[name]);
     cursor = last.next_cursor;
     if (!cursor) break;
@@ -33,7 +35,13 @@ export const page = {
     const seen = { streams: own.may.has('whole'), checkpoints: own.may.has('audit') };
     let logs;
     const reads = { tenants: () => { logs = all('/v1/tenants', 'tenants'); return logs; } };
-    if (seen.checkpoints) reads.checkpoints = () => all('/v1/checkpoints', 'tenants');
+    if (seen.checkpoints) {
+      reads.checkpoints = async () => {
+        // Logs grow: what is signed of them is asked for after what they are, so that it is never less.
+        await logs?.catch(() => null);
+        return all('/v1/checkpoints', 'tenants');
+      };
+    }
     if (seen.streams) {
       reads.streams = async () => {
         // Of a log that is not there nothing more is asked: it would be refused, and the refusal recorded.
@@ -49,23 +57,68 @@ export const page = {
 function drawn(part, { tenant, seen }) {
   const found = { streams: part.value('streams'), checkpoints: part.value('checkpoints'), tenant, seen };
   return [tenant && el('p', {}, el('a', { href: href({ page: 'trust' }) }, 'All logs')),
-    ledger(part, seen), part('streams', 'What is known of streams', () => null),
+    ledger(part, found), part('streams', 'What is known of streams', () => null),
     part('tenants', 'The logs and their verdicts', (tenants) => cards(tenants, found))];
 }
 
-function cards(tenants, { tenant, streams, checkpoints, seen }) {
-  const shownLogs = tenants.tenants.filter((log) => !tenant || log.tenant_id === tenant).sort(worstFirst);
-  if (!tenants.tenants.length) {
+const isCount = (value) => Number.isSafeInteger(value) && value >= 0;
+const isText = (value) => typeof value === 'string';
+
+/** Whether a verdict has the form of one. */
+const isVerdict = (verdict) => isText(verdict?.integrity) && isText(verdict.verified_at)
+  && [verdict.records, verdict.anchored_records, verdict.unnumbered].every(isCount)
+  && Array.isArray(verdict.findings) && verdict.findings.every(isText) && Array.isArray(verdict.completeness)
+  && verdict.completeness.every((one) => isText(one?.stream) && isText(one.verdict));
+
+/** Whether what is said of a log has the form that it has; of others nothing is summed. */
+const isKnown = (log) => isText(log?.tenant_id) && (log.records === null || isCount(log.records)) && isCount(log.published)
+  && (log.verdict === null || isVerdict(log.verdict));
+
+const pointOf = (checkpoints, name) => checkpoints?.tenants.find((one) => one?.tenant_id === name);
+const sizeOf = (point) => (isText(point?.checkpoint) ? Number(point.checkpoint.split('\n')[1]) : NaN);
+
+/** What of the server's words on a log cannot be true together. */
+function contradictions({ records, published, verdict, tenant_id: name }, { checkpoints }) {
+  if (records === null) return [];
+  const has = `The log has ${counted(records, 'record')}, and`;
+  const signedFor = sizeOf(pointOf(checkpoints, name));
+  return [
+    published > records && `${has} ${published.toLocaleString('en')} are said to be under a signed checkpoint.`,
+    signedFor < published && `Its newest signed checkpoint is over ${counted(signedFor, 'record')}, and `
+      + `${published.toLocaleString('en')} are said to be under one.`,
+    verdict?.records > records && `${has} the verifier is said to have read ${verdict.records.toLocaleString('en')}.`,
+    verdict?.anchored_records > verdict?.records && `${counted(verdict.records, 'record')} were read, and `
+      + `${verdict.anchored_records.toLocaleString('en')} of them are said to be under a signed checkpoint.`,
+  ].filter(Boolean);
+}
+
+function cards({ tenants, more }, found) {
+  const { tenant } = found;
+  const known = tenants.filter(isKnown);
+  const strange = tenants.filter((log) => !isKnown(log) && (!tenant || log?.tenant_id === tenant));
+  const wrong = new Map(known.map((log) => [log, contradictions(log, found)]));
+  const logs = known.filter((log) => !tenant || log.tenant_id === tenant)
+    .sort((a, b) => (wrong.get(b).length > 0) - (wrong.get(a).length > 0) || worstFirst(a, b));
+  if (!tenants.length) {
     return el('p', { class: 'panel' }, el('b', {}, 'No log yet. '), 'The first event of a tenant makes its log.');
   }
-  if (!shownLogs.length) {
+  if (!logs.length && !strange.length) {
     return el('p', { class: 'panel' }, 'No log that this key may see is called ', el('b', {}, shown(tenant)), '.');
   }
-  const first = shownLogs.slice(0, CARDS_MAX);
-  const left = shownLogs.length - first.length;
-  return [el('div', { class: 'cards' }, first.map((log) => card(log, { streams, checkpoints, seen }))),
-    (left > 0 || tenants.more) && el('p', { class: 'hint' },
+  const first = logs.slice(0, CARDS_MAX);
+  const left = logs.length - first.length;
+  return [el('div', { class: 'cards' }, strange.slice(0, CARDS_MAX).map(stranger),
+    first.map((log) => made(log.tenant_id, () => card(log, wrong.get(log), found), { path: '/v1/tenants' }))),
+    (left > 0 || more) && el('p', { class: 'hint' },
       `${left > 0 ? counted(left, 'log') : 'Others'} more are not shown.`)];
+}
+
+/** What stands in the place of a log of which is said what this page does not know. */
+function stranger(log) {
+  const name = isText(log?.tenant_id) ? log.tenant_id : 'A log';
+  return el('article', { class: 'panel log failed', 'data-tenant': name }, el('h2', {}, shown(name)),
+    el('p', { class: 'finding' }, 'What is said of this log is not of the form that is known: nothing of it is shown or counted here.'),
+    answered({ path: '/v1/tenants' }));
 }
 
 const INTEGRITY = {
@@ -122,12 +175,13 @@ function worstFirst(a, b) {
 const pill = (tone, words) => el('span', { class: `pill ${tone}` }, words);
 
 /** The ledger as a whole by both verdicts, what was signed last, and what this key is not shown. */
-function ledger(part, seen) {
+function ledger(part, found) {
+  const { seen } = found;
   const unseen = [!seen.checkpoints && 'signed checkpoints, which are for auditors',
     !seen.streams && 'how many records logs have, their verdicts and their streams: it sees records, and nothing of whole logs']
     .filter(Boolean);
   return el('section', { class: 'panel', 'aria-label': 'The ledger' },
-    part('tenants', 'The logs and their verdicts', sum),
+    part('tenants', 'The logs and their verdicts', (tenants) => sum(tenants, found)),
     part('checkpoints', 'The newest checkpoint', signed),
     unseen.length > 0 && el('p', { class: 'hint' }, `The key in use is not shown ${unseen.join('; nor ')}.`),
     el('p', { class: 'hint' }, 'These are the words of the server about itself. Whoever does not want to rely on it runs ',
@@ -135,11 +189,35 @@ function ledger(part, seen) {
       ' with the key that ', el('code', {}, 'indelible keys show'), ' prints where the ledger is.'));
 }
 
-function sum({ logs, tenants, more }) {
+/** What the counts of logs cannot be together, of one answer. */
+function miscounted({ all: many, anchored, broken }, { tenants, more }) {
+  if (![many, anchored, broken].every(isCount)) return 'How many logs there are was not answered in a form that is known.';
+  if (anchored + broken > many) {
+    return `The server counts ${counted(many, 'log')}, of which ${anchored.toLocaleString('en')} are anchored and `
+      + `${broken.toLocaleString('en')} broken.`;
+  }
+  const isWhole = !more && tenants.length <= PAGE_LOGS;
+  return isWhole && tenants.length !== many && `The server counts ${counted(many, 'log')}, and names ${tenants.length}.`;
+}
+
+function sum(answer, found) {
+  const { more } = answer;
+  const logs = answer.logs ?? {};
+  const tenants = answer.tenants.filter(isKnown);
+  const strange = answer.tenants.length - tenants.length;
+  const wrong = tenants.filter((log) => contradictions(log, found).length).length;
+  const odd = miscounted(logs, answer);
+  const untrue = [odd, wrong > 0 && `What the server says of ${counted(wrong, 'log')} contradicts itself.`,
+    strange > 0 && `What is said of ${counted(strange, 'log')} is not of the form that is known.`].filter(Boolean);
+  return [untrue.length > 0 && el('p', { class: 'verdict bad' }, untrue.join(' ')),
+    summed({ logs, tenants, more, strange, isOdd: Boolean(odd) || wrong > 0 })];
+}
+
+function summed({ logs, tenants, more, strange, isOdd }) {
   const isHidden = tenants.every((log) => integrityOf(log) === HIDDEN);
-  const tone = isHidden ? 'plain' : logs.broken ? 'bad' : logs.anchored === logs.all ? 'good' : 'warn';
-  const words = isHidden ? 'No verdict is shown' : logs.broken ? `${counted(logs.broken, 'log')} of ${logs.all} broken`
-    : logs.anchored === logs.all ? `${counted(logs.all, 'log')} intact`
+  const tone = isHidden ? 'plain' : logs.broken || isOdd ? 'bad' : logs.anchored === logs.all && !strange ? 'good' : 'warn';
+  const words = isHidden ? 'No verdict is shown' : isOdd ? 'In contradiction' : logs.broken ? `${counted(logs.broken, 'log')} of ${logs.all} broken`
+    : logs.anchored === logs.all && !strange ? `${counted(logs.all, 'log')} intact`
       : `${logs.anchored} of ${counted(logs.all, 'log')} anchored`;
   const times = tenants.map(({ verdict }) => verdict?.verified_at).filter(Boolean).sort();
   return [el('p', {}, pill(tone, words), ' ', el('b', {}, 'Integrity'),
@@ -171,7 +249,7 @@ function signed(checkpoints) {
   const { registry } = checkpoints;
   if (!registry) return el('p', {}, pill('plain', 'Nothing signed yet'),
     ' The first checkpoint comes with the first records.');
-  const { number, slots, time } = JSON.parse(registry.snapshot);
+  const { number, slots, time } = signedAt(registry);
   const [origin] = registry.checkpoint.split('\n', 1);
   return el('p', {}, 'The newest signed checkpoint is of ', when(time), ` (${ago(time)}). It covers `
     + `${slots === 1 ? 'the only log' : `all ${counted(slots, 'log')}`} as they stood then, is number `
@@ -180,37 +258,52 @@ function signed(checkpoints) {
   ': whoever keeps one elsewhere sees later whether the ledger was rewritten.');
 }
 
+/** What the ledger's snapshot says; throws where it is of another form. */
+function signedAt({ snapshot }) {
+  const found = JSON.parse(snapshot);
+  if (!isCount(found?.number) || !isCount(found.slots) || Number.isNaN(Date.parse(found.time))) throw new TypeError('snapshot');
+  return found;
+}
+
 const NARROW = matchMedia('(max-width: 40rem)');
 
 /** What somebody folded or unfolded, which stays when the page reads anew. */
 const folded = new Map();
 
-function card(log, { streams, checkpoints, seen }) {
+function card(log, wrong, { streams, checkpoints, seen }) {
   const name = log.tenant_id;
-  const own = streams?.streams.filter((one) => one.tenant_id === name);
-  const point = checkpoints?.tenants.find((one) => one.tenant_id === name);
+  const own = streams?.streams.filter((one) => one?.tenant_id === name);
+  const point = pointOf(checkpoints, name);
   const [whole, all] = [integrityOf(log), completenessOf(log)];
-  const isOpen = !(folded.get(name) ?? (NARROW.matches && rank(log) < 2));
-  const words = el('div', { class: 'words' }, log.verdict ? integrity(log, log.verdict) : el('p', {},
+  const isOpen = !(folded.get(name) ?? (NARROW.matches && rank(log) < 2 && !wrong.length));
+  // What contradicts itself is not said as what is.
+  const now = wrong.length ? null : anchored(log, log.verdict);
+  const words = el('div', { class: 'words' }, wrong.length > 0 && el('div', { class: 'verdict bad' },
+    el('p', {}, 'What the server says of this log contradicts itself:'), el('ul', {}, wrong.map((one) => el('li', {}, one)))), log.verdict ? integrity(log.verdict, now) : el('p', {},
     log.records === null ? 'No verdict is shown: this key sees only some of its records, or the log cannot be read. '
-      : 'The verifier has not come to this log yet. ', anchored(log)),
+      : 'The verifier has not come to this log yet. ', now),
   seen.checkpoints && checkpoints && checkpointed(log, point, checkpoints.registry),
   log.verdict && completeness(log.verdict, own));
   const details = el('details', { open: isOpen },
     el('summary', { onclick: () => folded.set(name, details.open) }, 'In words'), words,
-    el('p', {}, quote(name, () => `${whole.words}${log.verdict ? `, ${all.words.toLowerCase()}` : ''}.`, words),
-      point && [' ', save(`${name}.checkpoint`, point.checkpoint, 'Save its checkpoint', 'link')]));
+    el('p', {}, quote(name, () => `${wrong.length ? 'contradictory: ' : ''}${whole.words}${log.verdict ? `, ${all.words.toLowerCase()}` : ''}.`, words),
+      isText(point?.checkpoint) && [' ', save(`${name}.checkpoint`, point.checkpoint, 'Save its checkpoint', 'link')]));
   return el('article', { class: 'panel log', 'data-tenant': name },
     el('div', { class: 'bar' }, el('h2', {}, el('a', { href: listOf(term('tenant', name)) }, shown(name))),
       log.records !== null && el('span', { class: 'hint' }, counted(log.records, 'record'))),
-    el('p', {}, pill(whole.tone, whole.words), log.verdict && [' ', pill(all.tone, all.words)]), details);
+    el('p', {}, wrong.length > 0 && [pill('bad', 'Contradicts itself'), ' '], pill(whole.tone, whole.words), log.verdict && [' ', pill(all.tone, all.words)]), details);
 }
+
+const timeOf = (registry) => { try { return signedAt(registry).time; } catch { return null; } };
 
 /** How far a log's own newest checkpoint goes, and since when it is under a signature. */
 function checkpointed(log, point, registry) {
-  const size = Number(point?.checkpoint.split('\n')[1]);
+  const size = sizeOf(point);
+  if (point && !Number.isSafeInteger(size)) {
+    return el('p', { class: 'finding' }, 'Its newest checkpoint is not of the form that is known.');
+  }
   if (!Number.isSafeInteger(size)) return el('p', {}, 'It has no signed checkpoint of its own yet.');
-  const time = registry && JSON.parse(registry.snapshot).time;
+  const time = registry && timeOf(registry);
   return el('p', {}, `Its newest signed checkpoint is over ${counted(size, 'record')}`, time && [', and was in force when the '
     + 'ledger was signed last, ', when(time), ` (${ago(time)})`], '.');
 }
@@ -221,7 +314,10 @@ function quote(name, verdicts, words) {
   const text = () => {
     const copy = words.cloneNode(true);
     for (const time of copy.querySelectorAll('time')) time.textContent = time.getAttribute('datetime');
-    for (const line of copy.querySelectorAll('p, li')) line.append('\n');
+    for (const line of copy.querySelectorAll('p, li')) {
+      line.prepend('\n');
+      line.append('\n');
+    }
     const said = copy.textContent.split('\n').map((line) => line.replace(/\s+/g, ' ').trim()).filter(Boolean);
     return [`Log ${name}: ${verdicts()}`, ...said,
       `As ${location.origin} said of itself at ${new Date().toISOString()}; not verified apart from it.`, ''].join('\n');
@@ -232,7 +328,7 @@ function quote(name, verdicts, words) {
 }
 
 /** What was found when it was verified, and how far it is anchored now: one paragraph, each figure with its time. */
-function integrity(log, verdict) {
+function integrity(verdict, now) {
   const all = counted(verdict.records, 'record');
   const under = verdict.anchored_records === verdict.records ? 'and all of them lay under a signed checkpoint'
     : `and ${verdict.anchored_records.toLocaleString('en')} of them lay under a signed checkpoint`;
@@ -242,7 +338,7 @@ function integrity(log, verdict) {
     broken: `had ${all} that could be read, and not all are what was committed, in that order.`,
   }[verdict.integrity] ?? `had ${all}.`;
   return [el('p', {}, 'When it was verified, ', when(verdict.verified_at), ` (${ago(verdict.verified_at)}), this log ${said} `,
-    anchored(log, verdict)),
+    now),
     verdict.findings.length > 0 && el('ul', { class: 'finding' }, verdict.findings.map((one) => el('li', {},
       shown(one))))];
 }
@@ -269,9 +365,9 @@ function completeness(verdict, streams) {
   const line = ({ stream, verdict: words }) => {
     const kind = streamOf(words);
     const more = streams?.find((one) => one.stream && stream.includes(one.stream)
-      && words.startsWith(one.verdict.split(',')[0]));
+      && words.startsWith(String(one.verdict).split(',')[0]));
     return el('li', {}, pill(kind?.tone ?? 'plain', kind?.words ?? 'Other'), ' ', el('b', {}, shown(stream)), ' ',
-      spoken(words), meaning(kind, words), gaps(more));
+      spoken(kind && words.startsWith(`${kind.begins} (`) ? words.slice(kind.begins.length + 1) : words), meaning(kind, words), gaps(more));
   };
   return [el('p', {}, found.length
     ? `${counted(found.length, 'run')} of numbered events ${found.length === 1 ? 'was' : 'were'} heard in this log.`

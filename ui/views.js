@@ -2,7 +2,7 @@
 
 import { change, copy, href, read } from '/ui/address.js';
 import { COLUMNS, chosen } from '/ui/columns.js';
-import { byId, el, fill, shown, turnZone, zone } from '/ui/dom.js';
+import { byId, el, fill, isInUtc, shown, turnZone } from '/ui/dom.js';
 
 const KEPT = 'indelible-views';
 const VIEWS_MAX = 50;
@@ -11,34 +11,51 @@ const NAME_CHARS_MAX = 60;
 function kept() {
   try {
     const found = JSON.parse(localStorage.getItem(KEPT) ?? '[]');
-    return Array.isArray(found) ? found.filter((one) => one && typeof one.name === 'string') : [];
+    return Array.isArray(found) ? found.filter((one) => [one?.name, one?.q, one?.columns ?? ''].every((each) => typeof each === 'string')) : [];
   } catch {
     return [];
   }
 }
 
-function keep(views) {
-  localStorage.setItem(KEPT, JSON.stringify(views.slice(0, VIEWS_MAX)));
-  drawViews();
+/** Keeps these views, says so, and gives the keyboard back to the menu. */
+function keep(views, said) {
+  try {
+    localStorage.setItem(KEPT, JSON.stringify(views));
+  } catch {
+    return drawViews('This browser keeps nothing: it has no room, or does not let it be kept.');
+  }
+  return drawViews(said);
 }
 
 /** Shows the views: each is a link, as good as a bookmark. */
-function drawViews() {
+function drawViews(said) {
   const all = kept();
   const name = el('input', { 'aria-label': 'Name of the view', placeholder: 'Name of what is shown now',
     maxlength: NAME_CHARS_MAX, required: true });
   const lines = all.map((view, at) => el('li', {},
     el('a', { href: href({ q: view.q, columns: view.columns }), 'data-go': true }, shown(view.name)),
     el('button', { type: 'button', class: 'close', 'aria-label': `Forget ${view.name}`, title: 'Forget it',
-      onclick: () => keep(all.filter((_, index) => index !== at)) }, '×')));
+      onclick: () => keep(all.filter((_, index) => index !== at), `Forgotten: ${view.name}`) }, '×')));
+  const status = el('p', { class: 'hint', role: 'status' });
   const form = el('form', { onsubmit: (event) => {
     event.preventDefault();
     const { q, columns } = read();
-    const said = name.value.trim();
-    if (said) keep([...all.filter((view) => view.name !== said), { name: said, q, columns }]);
+    const called = name.value.trim();
+    if (!called) return;
+    const others = all.filter((view) => view.name !== called);
+    if (others.length >= VIEWS_MAX) {
+      status.textContent = `Not kept: ${VIEWS_MAX} views are kept at most. Forget one first.`;
+      return;
+    }
+    keep([...others, { name: called, q, columns }], `Kept: ${called}`);
   } }, name, el('button', { type: 'submit' }, 'Keep'));
   fill(byId('views').querySelector('.sheet'), all.length ? el('ul', {}, lines)
-    : el('p', { class: 'hint' }, 'A view is a query with its columns, kept in this browser.'), form);
+    : el('p', { class: 'hint' }, 'A view is a query with its columns, kept in this browser.'), form, status);
+  if (said === undefined) return;
+  // What somebody pressed is drawn anew: the menu is where they are, and Esc still closes it.
+  byId('views').querySelector('summary').focus();
+  // Read out once it is there.
+  setTimeout(() => { status.replaceChildren(...shown(said)); });
 }
 
 /** Shows the columns, those that are chosen ticked. */
@@ -62,7 +79,7 @@ export function begin() {
   drawViews();
   byId('copy').addEventListener('click', () => copy(byId('copy')));
   byId('utc').addEventListener('click', turnZone);
-  const told = () => byId('utc').setAttribute('aria-pressed', String(zone() === 'UTC'));
+  const told = () => byId('utc').setAttribute('aria-pressed', String(isInUtc()));
   document.addEventListener('zone', told);
   told();
   const menus = [byId('views'), byId('columns')];

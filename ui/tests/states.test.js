@@ -208,7 +208,7 @@ test('a short name stands whole beside its kind, and a tenant where there is roo
 
 for (const [what, answer, words] of [
   ['a form that is unknown', { status: 200, contentType: 'application/json', body: '{"records": 7}' },
-    /not of the form that this page knows/],
+    /in a form that this page does not know/],
   ['an answer that was cut off', { status: 200, contentType: 'application/json', body: '{"records": [{"rec' },
     /ends too early/],
   ['a page of a proxy', { status: 502, contentType: 'text/html', body: '<h1>nginx</h1>' }, /a proxy before it, answered 502/],

@@ -185,16 +185,20 @@ fn named(app: &App, tenant: &TenantId) -> Result<Tenant, Refusal> {
 }
 
 fn one(app: &App, tenant: &TenantId) -> Result<Tenant, Refusal> {
+    // What was found of a log, and what is signed of it, is read before how long it is: it grows
+    // meanwhile.
+    let verdict = app.verdicts.of(tenant);
+    let signed = published(app, tenant)?.map_or(0, |head| head.size);
     // A log whose tree is damaged has no head; it is listed all the same.
     let head = app.stores.ledger.head(tenant).ok().flatten();
     let log_id = log_row(app.stores.state.as_ref(), tenant)?.map(|row| row.log_id);
     Ok(Tenant {
         tenant_id: tenant.to_string(),
-        published: published(app, tenant)?.map_or(0, |head| head.size),
+        published: signed,
         log_id,
         records: head.as_ref().map(|head| head.frontier.size()),
         last_ingested_at: head.map(|head| head.last_ingested_at.to_rfc3339()),
-        verdict: app.verdicts.of(tenant),
+        verdict,
     })
 }
 
