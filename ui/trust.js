@@ -1,7 +1,7 @@
 // What can be said of every log, in words that can be quoted: both verdicts, what is anchored and what is not,
 // what is missing and who said so. All of it is the server's word; each record's proof is checked by the page.
 
-import { get, pathOf } from '/ui/api.js';
+import { get } from '/ui/api.js';
 import { href, listOf } from '/ui/address.js';
 import { ago, counted, el, shown, when } from '/ui/dom.js';
 import { save } from '/ui/fields.js';

@@ -290,7 +290,7 @@ test('a server that is closed, or a key that is revoked, while the page is open'
     const command = `indelible keys create --role admin --url ${place.url}`;
     assert.ok((await banner.textContent()).includes(command), 'the banner says how to close it');
     const admin = manage('', ...command.split(' ').slice(2, 5));
-    const reader = manage(admin, 'create', '--role', 'reader');
+    const reader = manage(admin, 'create', '--role', 'reader', '--all-tenants');
     const login = page.getByLabel('This server asks for a key');
     const shut = async () => {
       await login.waitFor();
