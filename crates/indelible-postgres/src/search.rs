@@ -53,8 +53,8 @@ impl Sql {
         format!("terms && {hashes}::int8[]")
     }
 
-    /// The condition that a record is found by none of these hashes. Where there are many each term is
-    /// looked up among them: to compare two lists takes the time of their product.
+    /// The condition that a record is found by none of these hashes. Where there are many each term
+    /// is looked up among them: to compare two lists takes the time of their product.
     pub(crate) fn lacks(&mut self, hashes: Vec<i64>) -> String {
         if hashes.len() <= COMPARED_MAX {
             return format!("NOT ({})", self.has(hashes));

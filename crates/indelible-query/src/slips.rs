@@ -86,7 +86,7 @@ impl Parser<'_> {
         None
     }
 
-    /// A moment that a blank parts: from its clock, or from its zone, whose `+` is a blank in a URL.
+    /// A moment that a blank parts from its clock, or from its zone, whose `+` is one in a URL.
     fn split_moment(&mut self, first: &Place) -> Node {
         let (mut whole, day) = (*first, self.written(first));
         let Some((_, clock)) = self.advance() else {
